@@ -1,0 +1,189 @@
+//! Carrying out a plan's writes.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+
+use super::create::missing;
+use super::dir::{self, read_at, read_file, write_at};
+use super::install::in_user_namespace;
+use super::living::Cgroup;
+use super::plan::{Fallback, Plan, Target, UsageCheck, Write};
+use crate::sys::reason;
+
+impl Cgroup {
+    /// Writes the limits of `plan` to this cgroup, wherever it is; device rules are left as they are.
+    ///
+    /// Fails at the first that is refused; those before it are in force then.
+    pub fn update(&self, plan: &Plan) -> Result<()> {
+        let place = |target: &Target| {
+            let mut dirs = self.dirs.iter();
+            Some(
+                dirs.find(|dir| dir.controllers == target.controllers)?
+                    .dir
+                    .as_path(),
+            )
+        };
+        let dirs: Vec<Option<&Path>> = plan.targets.iter().map(place).collect();
+        let lost = |write: &&Write| dirs[write.target].is_none() && !write.is_device_rule();
+        if let Some(Write { field, file, .. }) = plan.writes.iter().find(lost) {
+            bail!("{field}: {file}: the container has no cgroup for it");
+        }
+        let leaf = self.path_for_v2().and_then(|dir| dir::open_dir(dir).ok());
+        plan.apply(
+            |write| !write.is_device_rule(),
+            &dirs,
+            leaf.as_ref().map(OwnedFd::as_fd),
+        )
+    }
+}
+
+impl Plan {
+    /// Carries out those of the writes that are `wanted`, in directories that exist; those of a
+    /// target without one are left out.
+    pub(super) fn apply(
+        &self,
+        wanted: impl Fn(&Write) -> bool,
+        dirs: &[Option<&Path>],
+        leaf: Option<BorrowedFd>,
+    ) -> Result<()> {
+        if let Some(check) = &self.usage
+            && let Some(dir) = dirs[check.target]
+        {
+            check_usage(check, dir, self.targets[check.target].is_v2())?;
+        }
+        let (targets, open) = (&self.targets[..], None);
+        let mut writer = Writer {
+            dirs,
+            targets,
+            leaf,
+            open,
+        };
+        let mut later = Vec::new();
+        for write in self.writes.iter().filter(|write| wanted(write)) {
+            if dirs[write.target].is_none() {
+                continue;
+            }
+            match writer.carry_out(write) {
+                // As for the program on v2: not for us to give, and nothing there to be had.
+                Err(Errno::EPERM | Errno::EACCES) if write.is_device_rule() && self.may_lack() => {}
+                Err(Errno::EINVAL) if write.fallback == Fallback::Later => later.push(write),
+                result => result.map_err(|errno| self.refused(write, errno, &writer))?,
+            }
+        }
+        for write in later {
+            let result = writer.carry_out(write);
+            result.map_err(|errno| self.refused(write, errno, &writer))?;
+        }
+        Ok(())
+    }
+
+    /// Whether device rules are beyond the caller: nobody gets to set them in a user namespace, and
+    /// nobody can make a device there.
+    pub(super) fn may_lack(&self) -> bool {
+        self.rootless || in_user_namespace()
+    }
+
+    fn refused(&self, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
+        let Write {
+            field, file, value, ..
+        } = write;
+        let controller = file.split('.').next().unwrap_or_default();
+        let unified = field.as_str().strip_prefix("linux.resources.unified");
+        let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
+        if let (Some(_), true, Some(leaf)) = (unified, absent, writer.leaf) {
+            let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
+            if controller != "cgroup" && missing(controller, &available).next().is_some() {
+                return anyhow!(
+                    "{field}: unified resource {file:?} can't be set: controller {controller:?} \
+                     not available"
+                );
+            }
+            return anyhow!(
+                "{field}: unable to set unified resource {file:?}: {}",
+                reason(errno)
+            );
+        }
+        match errno {
+            Errno::ENOENT | Errno::EACCES => anyhow!("{field}: {file}: {}", reason(errno)),
+            _ => anyhow!("{field}: {file} = {value:?}: {}", reason(errno)),
+        }
+    }
+}
+
+/// Writes values, keeping a file open while the next one is for it: rules and devices come in rows.
+struct Writer<'a> {
+    dirs: &'a [Option<&'a Path>],
+    targets: &'a [Target],
+    leaf: Option<BorrowedFd<'a>>,
+    open: Option<(usize, &'a str, OwnedFd)>,
+}
+
+impl<'a> Writer<'a> {
+    fn carry_out(&mut self, write: &'a Write) -> Result<(), Errno> {
+        match (self.put(write), &write.fallback) {
+            // Where both are missing, the first is the one to complain about; same errno.
+            (Err(Errno::ENOENT), Fallback::Instead(file, value)) => {
+                self.with_dir(write.target, file, |dir, file| write_at(dir, file, value))
+            }
+            (Err(Errno::ENOENT | Errno::EOPNOTSUPP), Fallback::Skip) => Ok(()),
+            (result, _) => result,
+        }
+    }
+
+    fn put(&mut self, write: &'a Write) -> Result<(), Errno> {
+        let known = matches!(&self.open, Some((target, file, _)) if *target == write.target && *file == write.file);
+        if !known {
+            let file = self.with_dir(write.target, &write.file, |dir, file| {
+                dir::open_to_write(dir, file)
+            })?;
+            self.open = Some((write.target, &write.file, file));
+        }
+        match &self.open {
+            Some((_, _, file)) => dir::put(file, &write.value),
+            None => Ok(()),
+        }
+    }
+
+    /// By descriptor on v2, where one directory has everything; by path on v1, where each has
+    /// hardly more than one file to write.
+    fn with_dir<T>(
+        &self,
+        target: usize,
+        file: &str,
+        act: impl FnOnce(BorrowedFd, &Path) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        match (self.leaf, self.dirs[target]) {
+            (Some(leaf), _) if self.targets[target].is_v2() => act(leaf, Path::new(file)),
+            (_, Some(dir)) => act(AT_FDCWD, &dir.join(file)),
+            (_, None) => Err(Errno::ENOENT),
+        }
+    }
+}
+
+/// `checkBeforeUpdate`: refuses limits that are below what is used already.
+fn check_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
+    let file = if v2 {
+        "memory.current"
+    } else {
+        "memory.usage_in_bytes"
+    };
+    // Without the controller the limit itself fails, and says so.
+    let Ok(text) = read_file(&dir.join(file)) else {
+        return Ok(());
+    };
+    let usage = text.trim().parse().unwrap_or(0);
+    let field = "linux.resources.memory";
+    match check {
+        UsageCheck { swap, .. } if *swap > 0 && *swap <= usage => {
+            bail!("{field}.swap: rejecting memory+swap limit {swap} <= usage {usage}")
+        }
+        UsageCheck { limit, .. } if *limit > 0 && *limit <= usage => {
+            bail!("{field}.limit: rejecting memory limit {limit} <= usage {usage}")
+        }
+        _ => Ok(()),
+    }
+}

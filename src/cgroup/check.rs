@@ -1,0 +1,211 @@
+//! Checks of `linux.resources` that need nothing but the document.
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+
+use crate::spec::Extras;
+
+/// Fails for values that no kernel takes and for values that contradict each other.
+pub(super) fn resources(resources: &LinuxResources, extras: &Extras) -> Result<()> {
+    if let Some(wanted) = resources.memory() {
+        memory(wanted)?;
+    }
+    if let Some(wanted) = resources.cpu() {
+        cpu(wanted)?;
+    }
+    if let Some(wanted) = resources.block_io() {
+        block_io(wanted)?;
+    }
+    if let Some(limit) = extras.pids_limit.filter(|limit| *limit < -1) {
+        bail!("linux.resources.pids.limit: {limit} is neither a number of processes nor -1");
+    }
+    for (index, (size, _)) in extras.hugepage_limits.iter().enumerate() {
+        if !is_page_size(size) {
+            bail!("linux.resources.hugepageLimits[{index}].pageSize: {size:?} is not a page size");
+        }
+    }
+    for device in resources.rdma().iter().flat_map(|limits| limits.keys()) {
+        if device.is_empty() || device.contains(char::is_whitespace) {
+            bail!("linux.resources.rdma: {device:?} is not the name of a device");
+        }
+    }
+    let network = resources.network().as_ref();
+    let priorities = network.and_then(|network| network.priorities().as_deref());
+    for (index, priority) in priorities.unwrap_or_default().iter().enumerate() {
+        let name = priority.name();
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            bail!("linux.resources.network.priorities[{index}].name: {name:?} is not a name");
+        }
+    }
+    Ok(())
+}
+
+#[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
+fn memory(memory: &LinuxMemory) -> Result<()> {
+    for (name, value) in [
+        ("limit", memory.limit()),
+        ("reservation", memory.reservation()),
+        ("swap", memory.swap()),
+        ("kernel", memory.kernel()),
+        ("kernelTCP", memory.kernel_tcp()),
+    ] {
+        if let Some(value) = value.filter(|value| *value < -1) {
+            bail!("linux.resources.memory.{name}: {value} is neither a number of bytes nor -1");
+        }
+    }
+    if let Some(value) = memory.swappiness().filter(|value| *value > 100) {
+        bail!(
+            "linux.resources.memory.swappiness: invalid memory swappiness value: {value} \
+             (valid range is 0-100)"
+        );
+    }
+    match (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0)) {
+        (0, swap) if swap > 0 => {
+            bail!("linux.resources.memory.swap: unable to set swap limit without memory limit")
+        }
+        (limit, swap) if limit > 0 && swap > 0 && swap < limit => {
+            bail!("linux.resources.memory.swap: memory+swap limit should be >= memory limit")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cpu(cpu: &LinuxCpu) -> Result<()> {
+    let field = "linux.resources.cpu";
+    if let Some(quota) = cpu.quota().filter(|quota| *quota < -1) {
+        bail!("{field}.quota: {quota} is neither a number of microseconds nor -1");
+    }
+    if let Some(runtime) = cpu.realtime_runtime().filter(|runtime| *runtime < -1) {
+        bail!("{field}.realtimeRuntime: {runtime} is neither a number of microseconds nor -1");
+    }
+    if let Some(idle) = cpu.idle().filter(|idle| !matches!(idle, 0 | 1)) {
+        bail!("{field}.idle: {idle} is neither 0 nor 1");
+    }
+    let quota = cpu
+        .quota()
+        .filter(|quota| *quota > 0)
+        .map(i64::cast_unsigned);
+    if let (Some(burst), Some(quota)) = (cpu.burst(), quota)
+        && burst > quota
+    {
+        bail!("{field}.burst: {burst} is more than the quota of {quota}");
+    }
+    for (name, list) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
+        // The kernel's own syntax has steps, `all` and `N`; it is the judge of the rest.
+        if let Some(list) = list
+            .as_deref()
+            .filter(|list| list.contains(char::is_control))
+        {
+            bail!("{field}.{name}: {list:?} is not a list of numbers and ranges");
+        }
+    }
+    Ok(())
+}
+
+fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
+    let field = "linux.resources.blockIO";
+    let weight = |place: &str, value: Option<u16>| match value {
+        None | Some(0 | 10..=1000) => Ok(()),
+        Some(value) => bail!("{field}.{place}: {value} is not between 10 and 1000"),
+    };
+    weight("weight", block_io.weight())?;
+    weight("leafWeight", block_io.leaf_weight())?;
+    for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
+        weight(&format!("weightDevice[{index}].weight"), device.weight())?;
+        weight(
+            &format!("weightDevice[{index}].leafWeight"),
+            device.leaf_weight(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether this is a number and a unit, as the kernel names its files: it becomes part of a name.
+fn is_page_size(text: &str) -> bool {
+    let number = ["KB", "MB", "GB"]
+        .iter()
+        .find_map(|unit| text.strip_suffix(unit));
+    number.is_some_and(|digits| {
+        !digits.starts_with('0')
+            && !digits.is_empty()
+            && digits.len() < 20
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        let wanted: LinuxResources = serde_json::from_str(json).unwrap();
+        match resources(&wanted, &Extras::default()) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_name() {
+        for (json, wanted) in [
+            (r#"{"memory": {"limit": 10, "swap": 10}}"#, ""),
+            (r#"{"memory": {"limit": -1, "swap": 10}}"#, ""),
+            (
+                r#"{"memory": {"limit": 10, "swap": 9}}"#,
+                "linux.resources.memory.swap: memory+swap limit should be >= memory limit",
+            ),
+            (
+                r#"{"memory": {"swap": 9}}"#,
+                "linux.resources.memory.swap: unable to set swap limit without memory limit",
+            ),
+            (
+                r#"{"memory": {"limit": -2}}"#,
+                "linux.resources.memory.limit: -2 is neither a number of bytes nor -1",
+            ),
+            (
+                r#"{"memory": {"swappiness": 101}}"#,
+                "linux.resources.memory.swappiness: invalid memory swappiness value: 101 \
+                 (valid range is 0-100)",
+            ),
+            (
+                r#"{"cpu": {"idle": 2}}"#,
+                "linux.resources.cpu.idle: 2 is neither 0 nor 1",
+            ),
+            (
+                r#"{"cpu": {"quota": 100, "burst": 101}}"#,
+                "linux.resources.cpu.burst: 101 is more than the quota of 100",
+            ),
+            (
+                r#"{"cpu": {"cpus": "0\n1"}}"#,
+                r#"linux.resources.cpu.cpus: "0\n1" is not a list of numbers and ranges"#,
+            ),
+            (
+                r#"{"blockIO": {"weight": 9}}"#,
+                "linux.resources.blockIO.weight: 9 is not between 10 and 1000",
+            ),
+            (r#"{"blockIO": {"weight": 0}}"#, ""),
+            (
+                r#"{"blockIO": {"weightDevice": [{"weight": 1001}]}}"#,
+                "linux.resources.blockIO.weightDevice[0].weight: 1001 is not between 10 and 1000",
+            ),
+            (
+                r#"{"rdma": {"a b": {}}}"#,
+                r#"linux.resources.rdma: "a b" is not the name of a device"#,
+            ),
+        ] {
+            assert_eq!(refusal(json), wanted, "{json}");
+        }
+    }
+
+    #[test]
+    fn page_sizes_cannot_be_paths() {
+        for good in ["64KB", "2MB", "1GB"] {
+            assert!(is_page_size(good), "{good}");
+        }
+        for bad in [
+            "", "MB", "2M", "02MB", "../x/2MB", "2 MB", "-2MB", "2mb", "2TB",
+        ] {
+            assert!(!is_page_size(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! From a plan to a cgroup that exists.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::sys::stat::Mode as Permissions;
+use nix::unistd::mkdir;
+
+use super::dir::{self, open_dir, read_at, read_file, write_file};
+use super::layout::Mode;
+use super::living::{Cgroup, HostDir};
+use super::plan::{Plan, Target, Write};
+use crate::sys::reason;
+
+/// The directories made so far; removes them again unless the cgroup is kept.
+struct Undo {
+    made: Vec<PathBuf>,
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for dir in self.made.iter().rev() {
+            // What cannot be removed is in use by somebody else by now.
+            let _ = dir::rmdir(dir);
+        }
+    }
+}
+
+impl Undo {
+    /// Makes `dir` and what is missing above it. Returns whether `dir` is new.
+    fn make(&mut self, dir: &Path) -> Result<bool, Errno> {
+        let mut made = mkdir(dir, Permissions::from_bits_truncate(0o755));
+        if let (Err(Errno::ENOENT), Some(parent)) = (made, dir.parent()) {
+            self.make(parent)?;
+            made = mkdir(dir, Permissions::from_bits_truncate(0o755));
+        }
+        match made {
+            Ok(()) => self.made.push(dir.to_owned()),
+            Err(Errno::EEXIST) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+        Ok(true)
+    }
+}
+
+/// A directory of the new cgroup.
+struct Made {
+    dir: PathBuf,
+    /// Whether it was not there before.
+    new: bool,
+}
+
+impl Plan {
+    /// Makes the cgroup with all its limits and device rules. Nothing is in it yet.
+    ///
+    /// An empty cgroup that is there already is taken over. Fails, leaving nothing behind, when it
+    /// has processes or is frozen, and when the kernel refuses anything; the error names the field.
+    /// Rootless and without permission the result has no directories if nothing was asked for.
+    pub fn create(&self) -> Result<Cgroup> {
+        let mut undo = Undo { made: Vec::new() };
+        let cgroup = self.build(&mut undo)?;
+        undo.made.clear();
+        Ok(cgroup)
+    }
+
+    fn build(&self, undo: &mut Undo) -> Result<Cgroup> {
+        let mut made = Vec::with_capacity(self.targets.len());
+        for (index, target) in self.targets.iter().enumerate() {
+            made.push(self.make(undo, index, target)?);
+        }
+        let cgroup = self.living(&made);
+        self.refuse_used(&cgroup, &made)?;
+        if let Some(target) = self.target_of("cpuset")
+            && let Some(made) = &made[target]
+        {
+            inherit_cpuset(made, &self.targets[target].mount)?;
+        }
+        let v2 = self.v2_target().and_then(|target| made[target].as_ref());
+        let leaf = v2.map(|made| self.open_leaf(made)).transpose()?.flatten();
+        if let Some(leaf) = &leaf {
+            self.hand_down_controllers(undo, leaf.as_fd());
+        }
+        let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
+        self.apply(|_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
+        if let (Some(leaf), Some(made)) = (&leaf, v2) {
+            self.install_program(leaf.as_fd(), made.new)?;
+            self.delegate(leaf.as_fd())?;
+        }
+        cgroup.leaf.replace(leaf);
+        Ok(cgroup)
+    }
+
+    /// Makes the directory of one target; `None` where a rootless caller may not and need not.
+    fn make(&self, undo: &mut Undo, index: usize, target: &Target) -> Result<Option<Made>> {
+        let dir = target.dir();
+        let errno = match undo.make(&dir) {
+            Ok(new) => return Ok(Some(Made { dir, new })),
+            Err(errno) => errno,
+        };
+        let error = anyhow!(
+            "linux.cgroupsPath: mkdir {}: {}",
+            dir.display(),
+            reason(errno)
+        );
+        let forbidden = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EROFS);
+        if !self.rootless || self.has_path || !forbidden {
+            return Err(error);
+        }
+        let limit = |write: &&Write| write.target == index && !write.is_device_rule();
+        match self.writes.iter().find(limit) {
+            None => Ok(None),
+            Some(write) => {
+                let controller = write.file.split('.').next().unwrap_or_default();
+                Err(error.context(format!(
+                    "{}: rootless needs no limits + no cgrouppath when no permission is granted \
+                     for cgroups: cannot set {controller} limit: container could not join or \
+                     create cgroup",
+                    write.field
+                )))
+            }
+        }
+    }
+
+    fn living(&self, made: &[Option<Made>]) -> Cgroup {
+        let dirs: Vec<HostDir> = self
+            .targets
+            .iter()
+            .zip(made)
+            .filter_map(|(target, made)| {
+                Some(HostDir {
+                    controllers: target.controllers.clone(),
+                    mount: target.mount.clone(),
+                    dir: made.as_ref()?.dir.clone(),
+                })
+            })
+            .collect();
+        let mode = if dirs.is_empty() {
+            Mode::None
+        } else {
+            self.mode
+        };
+        Cgroup {
+            mode,
+            dirs,
+            leaf: RefCell::new(None),
+        }
+    }
+
+    /// A cgroup that was there before may be taken over if nobody lives in it.
+    fn refuse_used(&self, cgroup: &Cgroup, made: &[Option<Made>]) -> Result<()> {
+        let old = || made.iter().flatten().filter(|made| !made.new);
+        if old().next().is_none() {
+            return Ok(());
+        }
+        for made in old() {
+            let count = super::kill::pids_below(&made.dir).map_or(0, |pids| pids.len());
+            if count > 0 {
+                bail!("container's cgroup is not empty: {count} process(es) found");
+            }
+        }
+        if cgroup.is_frozen()? {
+            bail!("container's cgroup unexpectedly frozen");
+        }
+        Ok(())
+    }
+
+    /// Opens the v2 directory; on a hybrid host only if there is something to do in it.
+    fn open_leaf(&self, made: &Made) -> Result<Option<OwnedFd>> {
+        let target = self.v2_target();
+        let written = || self.writes.iter().any(|write| Some(write.target) == target);
+        let idle = self.program.is_none() && self.delegate_to.is_none();
+        if self.mode == Mode::Hybrid && idle && !written() {
+            return Ok(None);
+        }
+        let leaf = open_dir(&made.dir)
+            .map_err(|errno| anyhow!("open {}: {}", made.dir.display(), reason(errno)))?;
+        Ok(Some(leaf))
+    }
+
+    /// Enables for the v2 leaf every controller that the hierarchy has, as runc does and as those
+    /// who read its statistics expect; on hybrid hosts only what is about to be written, because
+    /// the hierarchy is somebody else's.
+    ///
+    /// One write a level, top down, and only where something is missing: a write that changes
+    /// nothing still takes the kernel's cgroup lock. What cannot be enabled (processes in a level
+    /// above, no permission) shows when its limit is written, so errors are left to that.
+    fn hand_down_controllers(&self, undo: &Undo, leaf: BorrowedFd) {
+        let Some(target) = self.v2_target() else {
+            return;
+        };
+        let asked = || self.writes.iter().filter(|write| write.target == target);
+        if self.mode != Mode::Unified && asked().next().is_none() {
+            return;
+        }
+        let target = &self.targets[target];
+        let available = if self.mode == Mode::Unified {
+            read_file(&target.mount.join("cgroup.controllers")).unwrap_or_default()
+        } else {
+            let mut names: Vec<&str> = asked().filter_map(|w| w.file.split('.').next()).collect();
+            names.dedup();
+            names.join(" ")
+        };
+        let here = read_at(leaf, "cgroup.controllers").unwrap_or_default();
+        if missing(&available, &here).next().is_none() {
+            return;
+        }
+        let mut level = target.mount.clone();
+        for name in &target.path {
+            // A level that we have just made hands nothing down yet; no need to ask it.
+            let control = level.join("cgroup.subtree_control");
+            let new = undo.made.contains(&level);
+            let has = if new {
+                String::new()
+            } else {
+                read_file(&control).unwrap_or_default()
+            };
+            enable(&control, missing(&available, &has));
+            level.push(name);
+        }
+    }
+}
+
+/// The names in `wanted` that `has` lacks.
+pub(super) fn missing<'a>(wanted: &'a str, has: &'a str) -> impl Iterator<Item = &'a str> + Clone {
+    wanted
+        .split_whitespace()
+        .filter(move |name| !has.split_whitespace().any(|has| has == *name))
+}
+
+/// Writes `+name …` to a subtree_control file; one by one where all at once is refused, so that
+/// one controller that cannot be had does not take the others with it.
+fn enable<'a>(control: &Path, names: impl Iterator<Item = &'a str> + Clone) {
+    let all: String = names.clone().map(|name| format!("+{name} ")).collect();
+    if !all.is_empty() && write_file(control, &all).is_err() {
+        for name in names {
+            let _ = write_file(control, &format!("+{name}"));
+        }
+    }
+}
+
+/// Gives a v1 cpuset the processors and memory nodes of the level above: without any, nothing can
+/// be attached to it, and a new one has none.
+fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        inherit(&made.dir, mount, file, made.new).map_err(|errno| {
+            let file = made.dir.join(file);
+            anyhow!("linux.cgroupsPath: {}: {}", file.display(), reason(errno))
+        })?;
+    }
+    Ok(())
+}
+
+/// The value of `file`, taken from the level above (and written) if it is empty, as it is in a new
+/// directory.
+fn inherit(dir: &Path, mount: &Path, file: &str, new: bool) -> Result<String, Errno> {
+    let path = dir.join(file);
+    let value = if new {
+        String::new()
+    } else {
+        read_file(&path)?
+    };
+    let parent = match dir.parent() {
+        Some(parent) if value.trim().is_empty() && dir != mount => parent,
+        _ => return Ok(value),
+    };
+    let value = inherit(parent, mount, file, false)?;
+    write_file(&path, value.trim())?;
+    Ok(value)
+}

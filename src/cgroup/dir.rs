@@ -1,0 +1,134 @@
+//! Files of a cgroup directory, each read or written by one open and one call.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
+
+/// Opens a directory as a place to start from; that is also what `CLONE_INTO_CGROUP` and device
+/// programs take.
+pub(super) fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
+    open(
+        path,
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// Opens a file of the directory for writing. Never creates it: cgroup file systems answer
+/// `O_CREAT` for a file they do not have with "permission denied".
+pub(super) fn open_to_write(
+    dir: impl AsFd,
+    file: &(impl NixPath + ?Sized),
+) -> Result<OwnedFd, Errno> {
+    openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// Writes `value` in one call, which is how cgroup files take it.
+pub(super) fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
+    write(file, value.as_bytes()).map(drop)
+}
+
+/// Writes `value` to a file of the directory.
+pub(super) fn write_at(
+    dir: impl AsFd,
+    file: &(impl NixPath + ?Sized),
+    value: &str,
+) -> Result<(), Errno> {
+    put(open_to_write(dir, file)?, value)
+}
+
+/// Writes `value` to the file at `path`.
+pub(super) fn write_file(path: &Path, value: &str) -> Result<(), Errno> {
+    write_at(AT_FDCWD, path, value)
+}
+
+/// Reads a file of the directory.
+pub(super) fn read_at(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<String, Errno> {
+    let file = openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        match read(&file, &mut chunk)? {
+            0 => break,
+            count => {
+                text.extend_from_slice(&chunk[..count]);
+                // seq_file fills the buffer as long as it has lines that fit; half a page of room
+                // means that there are none, and the read that would say so is saved.
+                if count < chunk.len() / 2 {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Reads the file at `path`.
+pub(super) fn read_file(path: &Path) -> Result<String, Errno> {
+    read_at(AT_FDCWD, path)
+}
+
+/// The number behind `key` in a file of lines `key number`.
+pub(super) fn number_of(text: &str, key: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    line?.trim().parse().ok()
+}
+
+/// The directory and all below it, those below first. A directory that is gone is left out.
+pub(super) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Errno> {
+    let mut found = Vec::new();
+    walk(dir, &mut found)?;
+    Ok(found)
+}
+
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Errno> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(errno(&error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| errno(&error))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), found)?;
+        }
+    }
+    found.push(dir.to_owned());
+    Ok(())
+}
+
+/// The errno of an error of `std`.
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+/// Removes one directory.
+pub(super) fn rmdir(path: &Path) -> Result<(), Errno> {
+    unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir)
+}
+
+/// Whether the file or directory, or the cgroup that an open file belonged to, is gone.
+pub(super) fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENODEV)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_by_key() {
+        let text = "populated 1\nfrozen 0\nfrozen_count 7\n";
+        assert_eq!(number_of(text, "frozen"), Some(0));
+        assert_eq!(number_of(text, "populated"), Some(1));
+        assert_eq!(number_of(text, "froz"), None);
+    }
+}

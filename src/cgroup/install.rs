@@ -1,0 +1,82 @@
+//! What a v2 cgroup gets besides limits: its device program, and its new owner.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::unistd::{Gid, Uid, fchownat};
+
+use super::dir::read_file;
+use super::plan::Plan;
+use crate::sys::{bpf, reason};
+
+impl Plan {
+    /// Loads and attaches the device program of a v2 cgroup.
+    pub(super) fn install_program(&self, leaf: BorrowedFd, new: bool) -> Result<()> {
+        if self.target_of("devices").is_some() {
+            return Ok(());
+        }
+        match self.replace_program(leaf, new) {
+            Err(Errno::EPERM) if self.may_lack() => Ok(()),
+            Err(errno @ (Errno::EINVAL | Errno::EACCES)) => {
+                let program = self.program.as_ref().map(|program| program.insns());
+                let words = program.map(bpf::explain_device_program).unwrap_or_default();
+                Err(anyhow!(
+                    "linux.resources.devices: bpf: {}: {words}",
+                    reason(errno)
+                ))
+            }
+            Err(errno) => Err(anyhow!("linux.resources.devices: bpf: {}", reason(errno))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn replace_program(&self, leaf: BorrowedFd, new: bool) -> Result<(), Errno> {
+        let old = if new {
+            Vec::new()
+        } else {
+            bpf::device_programs(leaf)?
+        };
+        let Some(program) = &self.program else {
+            return old
+                .iter()
+                .try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()));
+        };
+        let program = bpf::load_device_program(program.insns())?;
+        if let [old] = &old[..] {
+            return bpf::attach_device_program(leaf, program.as_fd(), Some(old.as_fd()));
+        }
+        // All that are attached have to allow an access, so with both there is no gap.
+        bpf::attach_device_program(leaf, program.as_fd(), None)?;
+        old.iter()
+            .try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()))
+    }
+
+    /// Hands the v2 cgroup over to the container's user: the directory, and the files that the
+    /// kernel says belong to the one who manages it.
+    pub(super) fn delegate(&self, leaf: BorrowedFd) -> Result<()> {
+        let Some((uid, gid)) = self.delegate_to else {
+            return Ok(());
+        };
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        // The file is there since 4.15; this is what it said then.
+        let files = read_file(Path::new("/sys/kernel/cgroup/delegate"))
+            .unwrap_or_else(|_| "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned());
+        for file in std::iter::once(".").chain(files.split_whitespace()) {
+            match fchownat(leaf, file, uid, gid, AtFlags::empty()) {
+                // Files of controllers that are not enabled here are listed, too.
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => bail!("chown {file} of the cgroup: {}", reason(errno)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether this process is in a user namespace of its own: the first one maps every id to itself.
+pub(super) fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}

@@ -1,0 +1,297 @@
+//! Which control group hierarchies this host has.
+
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use super::path::below_mount;
+
+/// Where distributions, engines and the spec expect the hierarchies.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// The kinds of hosts, after systemd's names for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// One v2 hierarchy at `/sys/fs/cgroup`.
+    Unified,
+    /// v1 hierarchies and a v2 hierarchy beside them, usually at `/sys/fs/cgroup/unified`.
+    Hybrid,
+    /// v1 hierarchies only.
+    Legacy,
+    /// No hierarchy is mounted, or the container has none (rootless without permission).
+    #[default]
+    None,
+}
+
+/// One mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// The v1 controllers as /proc/self/cgroup lists them (`cpu,cpuacct`, `name=systemd`); empty
+    /// for v2.
+    pub controllers: String,
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    /// The calling process's own cgroup, relative to `mount`.
+    pub own: PathBuf,
+}
+
+impl Hierarchy {
+    /// Whether `controller` belongs to this v1 hierarchy.
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers.split(',').any(|name| name == controller)
+    }
+}
+
+/// The hierarchies of this host and the caller's place in them.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    mode: Mode,
+    v1: Vec<Hierarchy>,
+    /// Mount point and, once somebody asked, the caller's own cgroup relative to it.
+    v2: Option<(PathBuf, OnceCell<PathBuf>)>,
+}
+
+impl Layout {
+    /// Looks at this host. On a v2 host this is one `statfs`; otherwise /proc/self/mountinfo and
+    /// /proc/self/cgroup are read once.
+    ///
+    /// Fails when those cannot be read.
+    pub fn read() -> Result<Layout> {
+        if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
+            let v2 = Some((PathBuf::from(MOUNT), OnceCell::new()));
+            return Ok(Layout {
+                mode: Mode::Unified,
+                v1: Vec::new(),
+                v2,
+            });
+        }
+        Ok(Layout::parse(
+            &read("/proc/self/mountinfo")?,
+            &read("/proc/self/cgroup")?,
+        ))
+    }
+
+    /// What `mountinfo` and `cgroup`, the texts of the files in /proc/self, say. Pure.
+    ///
+    /// The first mount of a hierarchy counts, one below /sys/fs/cgroup before any other.
+    pub fn parse(mountinfo: &str, cgroup: &str) -> Layout {
+        let mut mounts: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
+        mounts.sort_by_key(|mount| !mount.point.starts_with(MOUNT));
+        let mut v1 = Vec::new();
+        let mut v2 = None;
+        for line in cgroup.lines() {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(own)) = (parts.next(), parts.next()) else {
+                continue;
+            };
+            let Some(mount) = mounts.iter().find(|mount| mount.shows(controllers)) else {
+                continue;
+            };
+            let own = below_mount(&mount.root, Path::new(own));
+            let point = mount.point.clone();
+            if controllers.is_empty() {
+                v2 = Some((point, OnceCell::from(own)));
+            } else {
+                v1.push(Hierarchy {
+                    controllers: controllers.to_owned(),
+                    mount: point,
+                    own,
+                });
+            }
+        }
+        let mode = match (v1.is_empty(), &v2) {
+            (true, None) => Mode::None,
+            (true, Some(_)) => Mode::Unified,
+            (false, None) => Mode::Legacy,
+            (false, Some(_)) => Mode::Hybrid,
+        };
+        Layout { mode, v1, v2 }
+    }
+
+    /// The kind of host.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The v1 hierarchies, in the order of /proc/self/cgroup.
+    pub fn v1(&self) -> &[Hierarchy] {
+        &self.v1
+    }
+
+    /// The v1 hierarchy that `controller` belongs to.
+    pub fn v1_of(&self, controller: &str) -> Option<(usize, &Hierarchy)> {
+        self.v1
+            .iter()
+            .enumerate()
+            .find(|(_, hierarchy)| hierarchy.has(controller))
+    }
+
+    /// Where the v2 hierarchy is mounted.
+    pub fn v2_mount(&self) -> Option<&Path> {
+        self.v2.as_ref().map(|(mount, _)| mount.as_path())
+    }
+
+    /// The caller's own v2 cgroup relative to the mount. On a v2 host the first call reads
+    /// /proc/self/cgroup, because an absolute `cgroupsPath` never needs it.
+    ///
+    /// Fails when there is no v2 hierarchy or the file cannot be read.
+    pub fn v2_own(&self) -> Result<&Path> {
+        let (_, own) = self
+            .v2
+            .as_ref()
+            .ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
+        if let Some(own) = own.get() {
+            return Ok(own);
+        }
+        let text = read("/proc/self/cgroup")?;
+        let path = text
+            .lines()
+            .find_map(|line| line.strip_prefix("0::"))
+            .unwrap_or("/");
+        Ok(own.get_or_init(|| below_mount(Path::new("/"), Path::new(path))))
+    }
+}
+
+/// Reads a file in /proc. They have no size to go by; without room to start with the text would be
+/// collected in a dozen small reads.
+fn read(path: &str) -> Result<String> {
+    let mut text = String::with_capacity(16 << 10);
+    File::open(path)
+        .and_then(|mut file| file.read_to_string(&mut text))
+        .with_context(|| path.to_owned())?;
+    Ok(text)
+}
+
+/// What one line of mountinfo says about a cgroup mount.
+struct Mount {
+    root: PathBuf,
+    point: PathBuf,
+    /// `None` for v2, else the super block's options, which hold the controllers.
+    options: Option<String>,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Mount> {
+        let (left, right) = line.split_once(" - ")?;
+        let mut right = right.split(' ');
+        let options = match right.next()? {
+            "cgroup" => Some(right.nth(1)?.to_owned()),
+            "cgroup2" => None,
+            _ => return None,
+        };
+        let mut left = left.split(' ').skip(3);
+        let root = unescape(left.next()?);
+        let point = unescape(left.next()?);
+        Some(Mount {
+            root,
+            point,
+            options,
+        })
+    }
+
+    /// Whether this is a mount of the hierarchy with exactly these controllers (a line of
+    /// /proc/self/cgroup lists all of a hierarchy's, so one of them is enough to know it by).
+    fn shows(&self, controllers: &str) -> bool {
+        match &self.options {
+            None => controllers.is_empty(),
+            Some(options) => controllers
+                .split(',')
+                .next()
+                .is_some_and(|first| options.split(',').any(|option| option == first)),
+        }
+    }
+}
+
+/// mountinfo writes space, tab, newline and backslash as three octal digits.
+fn unescape(text: &str) -> PathBuf {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let code = after
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(code) => {
+                out.push(char::from(code));
+                rest = &after[3..];
+            }
+            None => {
+                out.push('\\');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    PathBuf::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+34 31 0:31 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+
+    fn hierarchy(controllers: &str, mount: &str, own: &str) -> Hierarchy {
+        let controllers = controllers.to_owned();
+        Hierarchy {
+            controllers,
+            mount: mount.into(),
+            own: own.into(),
+        }
+    }
+
+    #[test]
+    fn hybrid_with_joint_and_named_hierarchies() {
+        let cgroup = "9:name=systemd:/s\n4:memory:/a/b\n2:cpu,cpuacct:/\n1:freezer:/x\n0::/\n";
+        let layout = Layout::parse(HYBRID, cgroup);
+        assert_eq!(layout.mode(), Mode::Hybrid);
+        assert_eq!(
+            layout.v1(),
+            [
+                hierarchy("name=systemd", "/sys/fs/cgroup/systemd", "s"),
+                hierarchy("memory", "/sys/fs/cgroup/memory", "a/b"),
+                hierarchy("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", ""),
+            ]
+        );
+        assert_eq!(layout.v1_of("cpuacct").unwrap().0, 2);
+        assert_eq!(layout.v2_mount(), Some(Path::new("/sys/fs/cgroup/unified")));
+        assert_eq!(layout.v2_own().unwrap(), Path::new(""));
+    }
+
+    #[test]
+    fn other_modes() {
+        let legacy = HYBRID.replace("cgroup2", "tmpfs");
+        assert_eq!(
+            Layout::parse(&legacy, "4:memory:/\n0::/\n").mode(),
+            Mode::Legacy
+        );
+        assert_eq!(Layout::parse("", "4:memory:/\n0::/\n").mode(), Mode::None);
+        let v2 = "24 23 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(Layout::parse(v2, "0::/\n").mode(), Mode::Unified);
+    }
+
+    #[test]
+    fn a_mount_of_the_own_cgroup_only() {
+        let mountinfo = "\
+50 31 0:31 / /elsewhere/memory rw - cgroup cgroup rw,memory
+51 31 0:31 /docker/x /sys/fs/cgroup/mem\\040ory ro - cgroup cgroup rw,memory
+";
+        let layout = Layout::parse(mountinfo, "4:memory:/docker/x/y\n");
+        assert_eq!(
+            layout.v1(),
+            [hierarchy("memory", "/sys/fs/cgroup/mem ory", "y")]
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! A cgroup that exists, and what can be done with it.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::dir::open_dir;
+use super::layout::Mode;
+
+/// The container's directory in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostDir {
+    /// The v1 controllers as /proc/self/cgroup lists them; empty for v2.
+    pub controllers: String,
+    /// Where the hierarchy is mounted on the host.
+    pub mount: PathBuf,
+    /// The container's directory, absolute, below `mount`.
+    pub dir: PathBuf,
+}
+
+/// A container's cgroup: where it is, so that it can be kept in `state.json`.
+///
+/// Without directories (rootless without permission, no hierarchy mounted) every operation does
+/// nothing and succeeds. Directories that somebody else removed count as empty.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Cgroup {
+    pub(super) mode: Mode,
+    pub(super) dirs: Vec<HostDir>,
+    /// The v2 directory, still open from its creation.
+    #[serde(skip)]
+    pub(super) leaf: RefCell<Option<OwnedFd>>,
+}
+
+impl Cgroup {
+    /// The kind of host it was made on; [`Mode::None`] when the container has no cgroup.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The container's directory in each hierarchy, for a `cgroup` mount inside the container.
+    pub fn host_dirs(&self) -> &[HostDir] {
+        &self.dirs
+    }
+
+    /// The directory in the v2 hierarchy.
+    pub fn path_for_v2(&self) -> Option<&Path> {
+        self.dirs
+            .iter()
+            .find(|dir| dir.controllers.is_empty())
+            .map(|dir| dir.dir.as_path())
+    }
+
+    /// The directory of a v1 `controller`.
+    pub fn path_for_v1(&self, controller: &str) -> Option<&Path> {
+        let has = |dir: &&HostDir| dir.controllers.split(',').any(|name| name == controller);
+        self.dirs.iter().find(has).map(|dir| dir.dir.as_path())
+    }
+
+    /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts,
+    /// without a cgroup, and when the directory is gone.
+    ///
+    /// After [`Plan::create`](super::Plan::create) it is the one that is open already.
+    pub fn open_for_clone(&self) -> Option<OwnedFd> {
+        if self.mode != Mode::Unified {
+            return None;
+        }
+        self.leaf
+            .take()
+            .or_else(|| open_dir(self.path_for_v2()?).ok())
+    }
+}

@@ -1,0 +1,86 @@
+//! Words of a command line in the form that clap takes: `--name=value`, arguments apart.
+
+use clap::Command;
+
+/// What an option wants.
+enum Shape {
+    /// Nothing, or a value behind `=`.
+    Switch(String),
+    /// A value, if need be in the next word.
+    Value(String),
+    /// It is not one of ours: clap says so.
+    Unknown,
+}
+
+fn shape(name: &str, command: &Command) -> Shape {
+    for arg in command.get_arguments() {
+        let long = arg.get_long() == Some(name);
+        let short = name.chars().count() == 1 && arg.get_short() == name.chars().next();
+        if long || short {
+            let full = arg.get_long().map_or_else(|| name.to_owned(), str::to_owned);
+            let takes = arg.get_num_args().is_some_and(|range| range.min_values() > 0);
+            return if takes { Shape::Value(full) } else { Shape::Switch(full) };
+        }
+    }
+    if matches!(name, "h" | "help") { Shape::Switch("help".to_owned()) } else { Shape::Unknown }
+}
+
+/// Options with their values, up to the first word that is no option.
+pub fn split_globals(words: &[String], command: &Command) -> (Vec<String>, Vec<String>) {
+    let mut options = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.as_slice().first() {
+        if !is_option(word) {
+            break;
+        }
+        words.next();
+        take(word, &mut words, command, &mut options);
+    }
+    (options, words.as_slice().to_vec())
+}
+
+/// All options of a command, and all arguments. With `stops`, the first argument ends the options:
+/// what follows is somebody else's command line.
+pub fn separate(words: &[String], command: &Command, stops: bool) -> (Vec<String>, Vec<String>) {
+    let (mut options, mut arguments) = (Vec::new(), Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            arguments.extend(words.cloned());
+            break;
+        }
+        if is_option(word) {
+            take(word, &mut words, command, &mut options);
+            continue;
+        }
+        arguments.push(word.clone());
+        if stops {
+            let rest = words.as_slice();
+            let rest = if rest.first().is_some_and(|word| word == "--") { &rest[1..] } else { rest };
+            arguments.extend(rest.iter().cloned());
+            break;
+        }
+    }
+    (options, arguments)
+}
+
+fn is_option(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('-') && word != "--"
+}
+
+fn take<'a>(word: &str, rest: &mut impl Iterator<Item = &'a String>, command: &Command, options: &mut Vec<String>) {
+    let bare = word.strip_prefix("--").unwrap_or(&word[1..]);
+    let (name, value) = match bare.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (bare, None),
+    };
+    options.push(match (shape(name, command), value) {
+        (Shape::Value(name) | Shape::Switch(name), Some(value)) => format!("--{name}={value}"),
+        (Shape::Switch(name), None) => format!("--{name}"),
+        (Shape::Value(name), None) => match rest.next() {
+            Some(value) => format!("--{name}={value}"),
+            None => format!("--{name}"),
+        },
+        (Shape::Unknown, _) => format!("--{bare}"),
+    });
+}

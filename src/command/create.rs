@@ -1,0 +1,79 @@
+//! `create`: make a container that waits for `start`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::pid_file::PidFile;
+use super::{Log, bundle, options, root};
+use crate::cli::Invocation;
+use crate::executor::{Created, create};
+use crate::host::Host;
+use crate::plan::{Options, Plan, compile};
+use crate::spec;
+use crate::state::{Directory, Record};
+
+/// What engines look for in front of every failure of a container's first process.
+pub const CHAIN: &str = "unable to start container process: error during container init";
+
+/// Everything that is decided before anything is touched.
+pub struct Prepared {
+    /// The config.
+    pub spec: oci_spec::runtime::Spec,
+    /// The host.
+    pub host: Host,
+    /// The command line.
+    pub options: Options,
+    /// The plan.
+    pub plan: Plan,
+    /// The state of this one.
+    pub directory: Directory,
+    /// Where the pid is written to.
+    pub pid_file: Option<PidFile>,
+}
+
+/// Load, check and plan.
+pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepared> {
+    let root = root(&invocation.global)?;
+    let directory = root.container(invocation.id())?;
+    let host = Host::read();
+    let bundle: PathBuf = bundle(invocation)?;
+    let (spec, extras) = spec::load(&bundle)?;
+    let options = options(invocation, &host, bundle, gate)?;
+    let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
+    let plan = compile(&spec, &extras, &host, &options)?;
+    for warning in &plan.warnings {
+        log.warning(warning);
+    }
+    for (op, field) in plan.program.iter() {
+        log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
+    }
+    Ok(Prepared { spec, host, options, plan, directory, pid_file })
+}
+
+/// Make the container of a plan.
+pub fn make(prepared: &Prepared, log: &Log, before_running: impl FnOnce(&Record) -> Result<()>) -> Result<Created> {
+    let Prepared { spec, host, options, plan, directory, pid_file, .. } = prepared;
+    let created = create(spec, plan, host, options, directory, |record| {
+        if let Some(file) = pid_file {
+            file.write(record.pid)?;
+        }
+        before_running(record)
+    });
+    let created = created.inspect_err(|_| {
+        if let Some(file) = pid_file {
+            file.remove();
+        }
+    })?;
+    for warning in &created.warnings {
+        log.warning(warning);
+    }
+    Ok(created)
+}
+
+/// The command.
+pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
+    let prepared = prepare(invocation, log, true)?;
+    make(&prepared, log, |_| Ok(())).context(CHAIN)?;
+    Ok(())
+}

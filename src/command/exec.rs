@@ -1,0 +1,144 @@
+//! `exec`: run another process in a container.
+
+use anyhow::{Context, Result, anyhow, bail};
+use oci_spec::runtime::{Capability, Process, Spec, User};
+
+use super::pid_file::PidFile;
+use super::{Failure, Log, joining_options, root};
+use crate::cli::Invocation;
+use crate::executor::{Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
+use crate::host::Host;
+use crate::plan::Exec;
+use crate::spec::{self, Extras};
+use crate::state::Status;
+use crate::tables::capability;
+
+/// Exit status of an exec that failed itself, as against the process that it ran.
+const FAILED: u8 = 255;
+
+/// The command. The result is the exit status.
+pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
+    if invocation.value("process").is_none() && invocation.arguments.len() < 2 {
+        return Err(anyhow!("exec args cannot be empty").context("exec failed").into());
+    }
+    join(invocation, log).map_err(|error| Failure { message: format!("exec failed: {error:#}"), status: FAILED })
+}
+
+fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
+    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    match record.status(&directory) {
+        Status::Stopped | Status::Creating => bail!("cannot exec in a stopped container"),
+        Status::Paused if !invocation.flag("ignore-paused") => {
+            bail!("cannot exec in a paused container (use --ignore-paused to override)")
+        }
+        _ => {}
+    }
+    if invocation.flag("tty") || invocation.value("console-socket").is_some() {
+        bail!("--tty: terminals are not supported yet");
+    }
+    let host = Host::read();
+    let (spec, container) = spec::load(&record.bundle)?;
+    if spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
+        bail!("linux.seccomp: seccomp is not supported yet");
+    }
+    let (process, extras) = process(invocation, &spec, container)?;
+    if process.terminal() == Some(true) {
+        bail!("process.terminal: terminals are not supported yet");
+    }
+    spec::check_process(&process)?;
+    let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
+    options.preserve_fds = invocation.number("preserve-fds")?.unwrap_or(0);
+    let joined = Exec { spec: &spec, extras: &extras, host: &host, options: &options, pid: record.pid, attaches_late: attaches_late(&record) };
+    let plan = joined.plan(&process)?;
+    let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
+    let detach = invocation.flag("detach");
+    if !detach {
+        prepare_to_wait(false)?;
+    }
+    let joining = Joining { record: &record, plan: &plan, stdin: None };
+    let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| file.write(pid));
+    let (child, warnings) = exec(&joining, write).context("unable to start container process")?;
+    for warning in plan.warnings.iter().chain(&warnings) {
+        log.warning(warning);
+    }
+    if detach { Ok(0) } else { forward_until_exit(&child) }
+}
+
+/// The process: from `--process` alone, or from the config and the options.
+fn process(invocation: &Invocation, spec: &Spec, container: Extras) -> Result<(Process, Extras)> {
+    if let Some(file) = invocation.value("process") {
+        let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", crate::sys::io(error)))?;
+        let (process, own) = spec::parse_process(&bytes)?;
+        // What concerns the cgroups stays that of the container.
+        let extras = Extras { pids_limit: container.pids_limit, hugepage_limits: container.hugepage_limits, ..own };
+        return Ok((process, extras));
+    }
+    let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
+    process.set_args(Some(invocation.arguments[1..].to_vec()));
+    process.set_terminal(Some(false));
+    if let Some(cwd) = invocation.value("cwd") {
+        process.set_cwd(cwd.into());
+    }
+    let mut env = process.env().clone().unwrap_or_default();
+    env.extend(invocation.values("env").into_iter().map(str::to_owned));
+    process.set_env(Some(env));
+    if let Some(label) = invocation.value("process-label") {
+        process.set_selinux_label(Some(label.to_owned()));
+    }
+    if let Some(profile) = invocation.value("apparmor") {
+        process.set_apparmor_profile(Some(profile.to_owned()));
+    }
+    if let Some(value) = invocation.flag_given("no-new-privs") {
+        process.set_no_new_privileges(Some(value));
+    }
+    add_capabilities(&mut process, &invocation.values("cap"))?;
+    let user = user(process.user(), invocation)?;
+    process.set_user(user);
+    Ok((process, container))
+}
+
+/// `--user UID[:GID]`: numbers only; without a group the config's stays.
+fn user(user: &User, invocation: &Invocation) -> Result<User> {
+    let mut user = user.clone();
+    if let Some(text) = invocation.value("user") {
+        let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
+        user.set_uid(uid.parse().map_err(|_| anyhow!("bad uid: {uid:?}"))?);
+        if let Some(gid) = gid {
+            user.set_gid(gid.parse().map_err(|_| anyhow!("bad gid: {gid:?}"))?);
+        }
+    }
+    let mut groups = user.additional_gids().clone().unwrap_or_default();
+    for gid in invocation.values("additional-gids") {
+        groups.push(gid.parse().map_err(|_| anyhow!("additional-gids must be a positive number {gid}"))?);
+    }
+    user.set_additional_gids(Some(groups));
+    Ok(user)
+}
+
+/// `--cap`: bounding, effective and permitted; ambient only when the config has an inheritable
+/// set; never inheritable (CVE-2022-29162).
+fn add_capabilities(process: &mut Process, names: &[&str]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut sets = process.capabilities().clone().unwrap_or_default();
+    let inheritable = sets.inheritable().as_ref().is_some_and(|set| !set.is_empty());
+    for name in names {
+        let known = capability::number(name).ok_or_else(|| anyhow!("--cap: unknown capability \"{name}\""))?;
+        let text = serde_json::Value::from(capability::NAMES[known as usize]);
+        let one: Capability = serde_json::from_value(text)?;
+        let with = |set: &Option<oci_spec::runtime::Capabilities>| {
+            let mut set = set.clone().unwrap_or_default();
+            set.insert(one);
+            Some(set)
+        };
+        sets.set_bounding(with(sets.bounding()));
+        sets.set_effective(with(sets.effective()));
+        sets.set_permitted(with(sets.permitted()));
+        if inheritable {
+            sets.set_ambient(with(sets.ambient()));
+        }
+    }
+    process.set_capabilities(Some(sets));
+    Ok(())
+}

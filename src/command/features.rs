@@ -1,0 +1,53 @@
+//! `features`: what this runtime supports, from the tables that the planner uses.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::print;
+use crate::cli::VERSION;
+use crate::spec::OCI_VERSION;
+use crate::tables::{capability, mount_option, namespace};
+
+/// The command.
+pub fn run() -> Result<()> {
+    let mut text = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut writer = serde_json::Serializer::with_formatter(&mut text, format);
+    serde::Serialize::serialize(&features(), &mut writer)?;
+    text.push(b'\n');
+    print(&String::from_utf8_lossy(&text));
+    Ok(())
+}
+
+/// features.md of the runtime-spec.
+fn features() -> Value {
+    let options: Vec<&str> = mount_option::OPTIONS.iter().filter(|(_, _, listed)| *listed).map(|(name, _, _)| *name).collect();
+    let namespaces: Vec<&str> = namespace::NAMESPACES.iter().map(|row| row.name).collect();
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": OCI_VERSION,
+        "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
+        "mountOptions": options,
+        "linux": {
+            "namespaces": namespaces,
+            "capabilities": capability::NAMES.as_slice(),
+            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+            "seccomp": {"enabled": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
+            "intelRdt": {"enabled": false},
+            "memoryPolicy": {
+                "modes": ["MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",
+                          "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"],
+                "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"],
+            },
+            "mountExtensions": {"idmap": {"enabled": true}},
+            "netDevices": {"enabled": true},
+        },
+        "annotations": {
+            "org.opencontainers.runc.version": VERSION,
+            "org.opencontainers.runc.checkpoint.enabled": "false",
+        },
+        "potentiallyUnsafeConfigAnnotations": [],
+    })
+}

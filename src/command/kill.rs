@@ -1,0 +1,70 @@
+//! `kill`: send a signal.
+
+use std::os::fd::AsFd;
+
+use anyhow::{Result, anyhow, bail};
+use nix::sys::signal::Signal;
+
+use super::{Log, root};
+use crate::cli::Invocation;
+use crate::state::{Record, Status};
+use crate::sys::{self, Errno, reason};
+use crate::tables::signal;
+
+/// The command.
+pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
+    let text = invocation.arguments.get(1).map_or("SIGTERM", String::as_str);
+    let number = signal::number(text).ok_or_else(|| anyhow!("unknown signal {text:?}"))?;
+    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    let result = send(&record, record.status(&directory), number, log);
+    match result {
+        // All that is left of --all: whoever asks for all to be killed is content when there is
+        // nobody.
+        Err(error) if invocation.flag("all") && error.to_string() == NOT_RUNNING => Ok(()),
+        other => other,
+    }
+}
+
+const NOT_RUNNING: &str = "container not running";
+
+fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
+    if number == libc::SIGKILL && !record.namespaces.pid {
+        return kill_everything(record, status, log);
+    }
+    if matches!(status, Status::Stopped | Status::Creating) {
+        bail!(NOT_RUNNING);
+    }
+    signal_init(record, number)?;
+    if number == libc::SIGKILL {
+        // A frozen process cannot die on cgroup v1.
+        let _ = record.cgroup.thaw();
+    }
+    Ok(())
+}
+
+/// Without a pid namespace the end of the first process is not the end of the others: all that is
+/// in the cgroup is killed, even when the first one is dead already.
+fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
+    let living = record.cgroup.pids().unwrap_or_default();
+    if status == Status::Stopped && living.is_empty() {
+        bail!(NOT_RUNNING);
+    }
+    if record.cgroup.host_dirs().is_empty() {
+        log.warning("the container has no cgroup of its own: only its first process is killed");
+        return signal_init(record, libc::SIGKILL);
+    }
+    record.cgroup.kill_all(Signal::SIGKILL)
+}
+
+fn signal_init(record: &Record, number: i32) -> Result<()> {
+    let gone = |errno| match errno {
+        Errno::ESRCH => anyhow!(NOT_RUNNING),
+        errno => anyhow!("kill: {}", reason(errno)),
+    };
+    let pidfd = sys::process::pidfd_open(record.pid).map_err(gone)?;
+    // Between the look at the status and the handle, the pid may have become another's.
+    if !record.alive() {
+        bail!(NOT_RUNNING);
+    }
+    sys::process::pidfd_send_signal(pidfd.as_fd(), number).map_err(gone)
+}

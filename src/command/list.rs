@@ -1,0 +1,87 @@
+//! `list`: show all containers.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+
+use super::{Log, print, root};
+use crate::cli::Invocation;
+use crate::state::{Directory, Record, Root};
+use crate::sys;
+
+/// The command.
+pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
+    let root = root(&invocation.global)?;
+    let format = invocation.value("format").unwrap_or("table");
+    if !matches!(format, "table" | "json") {
+        bail!("invalid format option");
+    }
+    let containers = load_all(&root, invocation.global.root.is_some(), log)?;
+    if invocation.flag("quiet") {
+        let ids: String = containers.iter().map(|(_, record)| format!("{}\n", record.id)).collect();
+        print(&ids);
+        return Ok(());
+    }
+    let printed: Vec<_> =
+        containers.iter().map(|(directory, record)| record.printed(record.status(directory), owner(directory.path()))).collect();
+    if format == "json" {
+        // What Go prints for a list that was never made.
+        let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };
+        print(&text);
+        return Ok(());
+    }
+    let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
+    for ((_, record), state) in containers.iter().zip(&printed) {
+        let bundle = record.bundle.display().to_string();
+        let (pid, status) = (state.pid().to_string(), state.status().to_string());
+        rows.push([record.id.clone(), pid, status, bundle, record.created.clone(), state.owner().to_owned()]);
+    }
+    print(&table(&rows));
+    Ok(())
+}
+
+fn load_all(root: &Root, explicit: bool, log: &Log) -> Result<Vec<(Directory, Record)>> {
+    let ids = match root.ids() {
+        Ok(ids) => ids,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Vec::new(),
+        Err(error) => return Err(anyhow!("open {}: {}", root.0.display(), sys::io(error))),
+    };
+    let mut containers = Vec::new();
+    for id in ids {
+        match root.container(&id).and_then(|directory| Ok((directory.load()?, directory))) {
+            Ok((record, directory)) => containers.push((directory, record)),
+            Err(error) => log.warning(&format!("load container {id}: {error:#}")),
+        }
+    }
+    Ok(containers)
+}
+
+/// The name of the owner of a file, or `#uid`. Names are looked up by hand: a static program has
+/// no business with name services.
+fn owner(path: &Path) -> String {
+    let Ok(file) = std::fs::metadata(path) else { return String::new() };
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let uid = file.uid().to_string();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("#{uid}"))
+}
+
+/// Columns as Go's tabwriter makes them: at least 12 wide, 3 blanks apart.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0).max(12);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (cell, width) in row.iter().zip(&widths).take(N - 1) {
+            text += &format!("{cell:<width$}");
+        }
+        text += &row[N - 1];
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,152 @@
+//! The commands, one verb a file, and what they share.
+
+mod create;
+mod delete;
+mod exec;
+mod features;
+mod kill;
+mod list;
+mod log;
+mod pause;
+mod pid_file;
+mod plan;
+mod ps;
+mod run;
+mod spec;
+mod start;
+mod state;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::cli::{Global, Invocation, Verb};
+use crate::host::Host;
+use crate::plan::Options;
+use crate::state::Root;
+use crate::sys;
+
+pub use log::Log;
+
+/// Why a command failed, and with which status the program ends.
+#[derive(Debug)]
+pub struct Failure {
+    /// For the person or the engine that called.
+    pub message: String,
+    /// Exit status.
+    pub status: u8,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure { message: format!("{error:#}"), status: 1 }
+    }
+}
+
+/// Carry out a command. The result is the exit status.
+pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
+    if invocation.global.systemd_cgroup && matches!(invocation.verb, Verb::Create | Verb::Run) {
+        return Err(anyhow!("--systemd-cgroup: the systemd cgroup driver is not supported yet").into());
+    }
+    let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
+    match invocation.verb {
+        Verb::Create => done(create::run(invocation, log).with_context(|| format!("{} create failed", invocation.global.name))),
+        Verb::Run => run::run(invocation, log).with_context(|| format!("{} run failed", invocation.global.name)).map_err(Failure::from),
+        Verb::Exec => exec::run(invocation, log),
+        Verb::Start => done(start::run(invocation)),
+        Verb::State => done(state::run(invocation)),
+        Verb::Kill => done(kill::run(invocation, log)),
+        Verb::Delete => done(delete::run(invocation, log)),
+        Verb::List => done(list::run(invocation, log)),
+        Verb::Ps => done(ps::run(invocation)),
+        Verb::Pause => done(pause::pause(invocation, log)),
+        Verb::Resume => done(pause::resume(invocation, log)),
+        Verb::Spec => done(spec::run(invocation)),
+        Verb::Features => done(features::run()),
+        Verb::Plan => done(plan::run(invocation)),
+    }
+}
+
+/// Write to standard output. A reader that went away is not an error of ours.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Where the state of containers is kept.
+///
+/// # Errors
+/// A directory in `XDG_RUNTIME_DIR` that cannot be made.
+pub fn root(global: &Global) -> Result<Root> {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(root) = &global.root {
+        return Ok(Root(root.clone()));
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    let Some(runtime) = runtime.filter(|_| prefers_xdg()) else { return Ok(Root(Path::new("/run").join(&global.name))) };
+    let root = Path::new(&runtime).join(&global.name);
+    // The sticky bit keeps clean-up tools from the directory, as the XDG specification has it.
+    std::fs::create_dir_all(&root)
+        .and_then(|()| std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1700)))
+        .map_err(|error| anyhow!("the path in $XDG_RUNTIME_DIR must be writable by the user: {}: {}", root.display(), sys::io(error)))?;
+    Ok(Root(root))
+}
+
+/// Root of the host has `/run`; everybody else, and root of a user namespace unless it calls
+/// itself `root`, has his own directory.
+fn prefers_xdg() -> bool {
+    let host = Host::read();
+    host.euid != 0 || host.in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")
+}
+
+/// The bundle: absolute, without links.
+fn bundle(invocation: &Invocation) -> Result<PathBuf> {
+    let given = invocation.value("bundle").map(Path::new);
+    let second = invocation.arguments.get(1).map(Path::new);
+    let bundle = match (given, second, invocation.verb) {
+        (Some(_), Some(_), _) => bail!("the bundle is given twice: as an argument and by --bundle"),
+        (Some(bundle), None, _) | (None, Some(bundle), _) => bundle,
+        (None, None, Verb::Plan) => Path::new(invocation.arguments.first().map_or(".", String::as_str)),
+        (None, None, _) => Path::new("."),
+    };
+    bundle.canonicalize().map_err(|error| anyhow!("bundle {}: {}", bundle.display(), sys::io(error)))
+}
+
+/// The options of `create` and `run` that go into the plan.
+fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
+    let preserve_fds = invocation.number("preserve-fds")?.unwrap_or(0);
+    for fd in 0..preserve_fds {
+        nix::fcntl::fcntl(sys::process::borrow(3 + fd as i32), nix::fcntl::FcntlArg::F_GETFD)
+            .map_err(|errno| anyhow!("unable to stat preserved-fd {fd} (of {preserve_fds}): {}", sys::reason(errno)))?;
+    }
+    if invocation.value("console-socket").is_some() {
+        bail!("--console-socket: terminals are not supported yet");
+    }
+    Ok(Options {
+        id: invocation.id().to_owned(),
+        bundle,
+        no_pivot: invocation.flag("no-pivot"),
+        no_new_keyring: invocation.flag("no-new-keyring"),
+        preserve_fds,
+        gate,
+        rootless_cgroups: rootless_cgroups(&invocation.global, host),
+    })
+}
+
+/// `--rootless=auto`: whoever is not root of the host tolerates missing permissions.
+fn rootless_cgroups(global: &Global, host: &Host) -> bool {
+    global.rootless.unwrap_or(!host.privileged())
+}
+
+/// The options for joining a container.
+fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> Options {
+    Options {
+        id: id.to_owned(),
+        bundle,
+        no_pivot: false,
+        no_new_keyring: false,
+        preserve_fds: 0,
+        gate: false,
+        rootless_cgroups: rootless_cgroups(global, host),
+    }
+}

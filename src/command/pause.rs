@@ -1,0 +1,36 @@
+//! `pause` and `resume`.
+
+use anyhow::{Result, bail};
+
+use super::{Log, root};
+use crate::cli::Invocation;
+use crate::state::Status;
+use crate::sys::Errno;
+
+/// `pause`
+pub fn pause(invocation: &Invocation, log: &Log) -> Result<()> {
+    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    match record.status(&directory) {
+        Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", invocation, log),
+        _ => bail!("container not running"),
+    }
+}
+
+/// `resume`
+pub fn resume(invocation: &Invocation, log: &Log) -> Result<()> {
+    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    match record.status(&directory) {
+        Status::Paused => explain(record.cgroup.thaw(), "resume", invocation, log),
+        _ => bail!("container not paused"),
+    }
+}
+
+/// An ordinary user often lacks the rights, and the kernel's word for it explains nothing.
+fn explain(result: Result<()>, verb: &str, invocation: &Invocation, log: &Log) -> Result<()> {
+    result.inspect_err(|error| {
+        if error.downcast_ref::<Errno>() == Some(&Errno::EPERM) {
+            let name = &invocation.global.name;
+            log.warning(&format!("{name} {verb} failure might be caused by lack of full access to cgroups"));
+        }
+    })
+}

@@ -1,0 +1,22 @@
+//! `plan`: show what a bundle would do. Needs no privileges and touches nothing.
+
+use anyhow::Result;
+
+use super::{bundle, options, print};
+use crate::cli::Invocation;
+use crate::host::Host;
+use crate::plan::{self, compile};
+use crate::spec;
+
+/// The command.
+pub fn run(invocation: &Invocation) -> Result<()> {
+    let host = Host::read();
+    let bundle = bundle(invocation)?;
+    let (spec, extras) = spec::load(&bundle)?;
+    let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut options = options(invocation, &host, bundle, true)?;
+    options.id = invocation.value("id").map_or(name, str::to_owned);
+    let plan = compile(&spec, &extras, &host, &options)?;
+    print(&plan::print(&plan));
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! `ps`: the processes of a container.
+
+use std::process::Command;
+
+use anyhow::{Result, anyhow, bail};
+
+use super::{print, root};
+use crate::cli::Invocation;
+use crate::sys;
+
+/// The command.
+pub fn run(invocation: &Invocation) -> Result<()> {
+    let (_, record) = root(&invocation.global)?.load(invocation.id())?;
+    let mut pids: Vec<i32> = record.cgroup.pids()?.into_iter().map(nix::unistd::Pid::as_raw).collect();
+    if record.cgroup.host_dirs().is_empty() && record.alive() {
+        pids.push(record.pid);
+    }
+    match invocation.value("format").unwrap_or("table") {
+        "json" if pids.is_empty() => print("null"),
+        "json" => print(&serde_json::to_string(&pids)?),
+        "table" => print(&table(&invocation.arguments[1..], &pids)?),
+        _ => bail!("invalid format option"),
+    }
+    Ok(())
+}
+
+/// The rows of the host's `ps` that belong to the container.
+fn table(arguments: &[String], pids: &[i32]) -> Result<String> {
+    let default = ["-ef".to_owned()];
+    let output = Command::new("ps").args(if arguments.is_empty() { &default[..] } else { arguments }).output();
+    let output = output.map_err(|error| anyhow!("exec: \"ps\": {}", sys::io(error)))?;
+    if !output.status.success() {
+        bail!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    rows(&String::from_utf8_lossy(&output.stdout), pids)
+}
+
+fn rows(text: &str, pids: &[i32]) -> Result<String> {
+    let mut lines = text.lines();
+    let header = lines.next().unwrap_or_default();
+    let column = header.split_whitespace().position(|name| name == "PID");
+    let column = column.ok_or_else(|| anyhow!("couldn't find PID field in ps output"))?;
+    let mut kept = format!("{header}\n");
+    for line in lines {
+        let pid = line.split_whitespace().nth(column).and_then(|text| text.parse().ok());
+        if pid.is_some_and(|pid: i32| pids.contains(&pid)) {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_the_container_s_rows() {
+        let text = "UID  PID CMD\nroot 1 init\nroot 17 sh\n";
+        assert_eq!(super::rows(text, &[17]).unwrap(), "UID  PID CMD\nroot 17 sh\n");
+        assert!(super::rows("UID CMD\n", &[]).is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! The socket to `init`: fixed-size messages one way, single bytes the other.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::{Result, anyhow};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use crate::init::op::Message;
+use crate::sys;
+
+/// The parent's end.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Both ends; the second one is inherited by `init`.
+    pub fn pair() -> Result<(Channel, OwnedFd)> {
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let (own, theirs) = pair.map_err(|errno| anyhow!("socketpair: {}", sys::reason(errno)))?;
+        Ok((Channel(own), theirs))
+    }
+
+    /// The next message; `None` when `init` has closed its end, by `execve(2)` or by dying.
+    pub fn receive(&self) -> Result<Option<Message>> {
+        let mut bytes = [0u8; size_of::<Message>()];
+        loop {
+            match nix::unistd::read(&self.0, &mut bytes) {
+                Ok(0) | Err(nix::Error::ECONNRESET) => return Ok(None),
+                Ok(count) if count == bytes.len() => return Ok(Some(decode(&bytes))),
+                Ok(count) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
+                Err(nix::Error::EINTR) => {}
+                Err(errno) => return Err(anyhow!("read from init: {}", sys::reason(errno))),
+            }
+        }
+    }
+
+    /// Let `init` go on. That it is dead is found out by the next message that does not come.
+    pub fn go_on(&self) {
+        let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
+        let _ = nix::sys::socket::send(self.0.as_raw_fd(), &[1], flags);
+    }
+}
+
+fn decode(bytes: &[u8; size_of::<Message>()]) -> Message {
+    let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let detail = u64::from(word(16)) | u64::from(word(20)) << 32;
+    Message { kind: word(0), index: word(4), step: word(8), errno: word(12) as i32, detail }
+}

@@ -1,0 +1,239 @@
+//! `create`: from a plan to a container that waits for `start`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+
+use super::launch::{Init, Surroundings, Visit, Waited, launch, open_namespace};
+use super::{hooks, id_map, net_device};
+use crate::cgroup::Cgroup;
+use crate::host::Host;
+use crate::init::op::{Ask, Op};
+use crate::plan::{Options, Plan, has_namespace};
+use crate::state::{Directory, Namespaces, Record, start_time};
+use crate::sys::clone::Child;
+use crate::sys::{self, reason};
+
+/// A container that was made.
+#[derive(Debug)]
+pub struct Created {
+    /// Its first process, a child of the caller.
+    pub child: Child,
+    /// What was saved of it.
+    pub record: Record,
+    /// What could not be carried out in full.
+    pub warnings: Vec<String>,
+}
+
+/// Make a container. On failure everything that was done is undone.
+///
+/// `before_running` is called when all is set up and, without a gate, the user's program is about
+/// to run: the pid file, the `startContainer` hooks.
+pub fn create(
+    spec: &Spec,
+    plan: &Plan,
+    host: &Host,
+    options: &Options,
+    directory: &Directory,
+    before_running: impl FnOnce(&Record) -> Result<()>,
+) -> Result<Created> {
+    check_root(&plan.rootfs)?;
+    let _creating = directory.create()?;
+    let mut work = Work { directory, record: Record::new(&options.id), undo: true };
+    fill(&mut work.record, spec, plan, options);
+    work.record.cgroup = plan.cgroup.create()?;
+    directory.save(&work.record)?;
+    let gate = if options.gate { Some(make_gate(directory, plan)?) } else { None };
+
+    let leaf = work.record.cgroup.open_for_clone();
+    let around = Surroundings {
+        namespaces: plan.birth.new,
+        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+        gate: gate.as_ref().map(|fd| fd.as_fd()),
+        ..Surroundings::default()
+    };
+    let mut init = {
+        let mut visit = Visit::default();
+        for joined in &plan.birth.joined {
+            let namespace = open_namespace(&joined.path, joined.flag, &joined.field)?;
+            visit.join(namespace.as_fd(), joined.flag).with_context(|| format!("{}.path", joined.field))?;
+        }
+        if let Some(offsets) = &plan.birth.time {
+            visit.new_time(offsets)?;
+        }
+        launch(&plan.program, &around)?
+    };
+    let born_there = leaf.is_some();
+    drop((leaf, gate));
+    let result = bring_up(&mut init, &mut work, born_there, &Orders { plan, host, options }, before_running);
+    match result {
+        Ok(warnings) => {
+            work.undo = false;
+            let record = std::mem::take(&mut work.record);
+            Ok(Created { child: init.child, record, warnings })
+        }
+        Err(error) => {
+            let pid = nix::unistd::Pid::from_raw(init.child.pid);
+            let _ = sys::process::pidfd_send_signal(init.child.pidfd.as_fd(), libc::SIGKILL);
+            let _ = nix::sys::wait::waitpid(pid, None);
+            Err(oom_or(error, &work.record.cgroup))
+        }
+    }
+}
+
+/// An `init` that died without a word was most likely killed.
+fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
+    if cgroup.oom_kills() > 0 {
+        return error.context("container init was OOM-killed (memory limit too low?)");
+    }
+    error
+}
+
+/// What exists so far; dropped before the end, it goes.
+struct Work<'a> {
+    directory: &'a Directory,
+    record: Record,
+    undo: bool,
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        if self.undo {
+            let _ = self.record.cgroup.kill_all(nix::sys::signal::Signal::SIGKILL);
+            let _ = self.record.cgroup.remove();
+            let _ = self.directory.remove();
+        }
+    }
+}
+
+fn check_root(rootfs: &Path) -> Result<()> {
+    let stat = std::fs::metadata(rootfs);
+    match stat {
+        Ok(stat) if !stat.is_dir() => bail!("root.path: invalid rootfs: {} is not a directory", rootfs.display()),
+        Ok(_) => {}
+        Err(error) => bail!("root.path: invalid rootfs: stat {}: {}", rootfs.display(), sys::io(error)),
+    }
+    match rootfs.canonicalize() {
+        Ok(real) if real == rootfs => Ok(()),
+        Ok(_) => bail!("root.path: invalid rootfs: not an absolute path, or a symlink"),
+        Err(error) => bail!("root.path: invalid rootfs: {}: {}", rootfs.display(), sys::io(error)),
+    }
+}
+
+fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
+    record.bundle = options.bundle.clone();
+    record.rootfs = plan.rootfs.clone();
+    record.hooks = plan.hooks.clone();
+    record.namespaces = Namespaces { pid: has_namespace(spec, Kind::Pid), user: has_namespace(spec, Kind::User) };
+    let annotations = spec.annotations().iter().flatten();
+    record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();
+}
+
+/// The fifo that `start` writes to. Opened for both directions, so that it neither blocks here
+/// nor ever ends for `init`.
+fn make_gate(directory: &Directory, plan: &Plan) -> Result<File> {
+    use nix::sys::stat::Mode;
+    let path = directory.fifo();
+    let failed = |errno| anyhow!("{}: {}", path.display(), reason(errno));
+    nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o622)).map_err(failed)?;
+    if let Some(owner) = plan.birth.maps.as_ref().and_then(root_of) {
+        let _ = nix::unistd::chown(&path, Some(owner.0.into()), Some(owner.1.into()));
+    }
+    File::options().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&path).map_err(sys::io)
+}
+
+/// The host's ids of the container's root.
+fn root_of(maps: &crate::plan::Maps) -> Option<(u32, u32)> {
+    let first = |lines: &str| {
+        let fields: Vec<u32> = lines.lines().next()?.split(' ').filter_map(|field| field.parse().ok()).collect();
+        (fields.first() == Some(&0)).then(|| fields.get(1).copied()).flatten()
+    };
+    Some((first(&maps.uid)?, first(&maps.gid)?))
+}
+
+/// What the parent works from while `init` lives.
+struct Orders<'a> {
+    plan: &'a Plan,
+    host: &'a Host,
+    options: &'a Options,
+}
+
+/// What only the parent can do for a process that is there: cgroups that it was not born into, id
+/// maps, the OOM score, network devices. `init` waits for it where the order matters.
+fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, orders: &Orders<'_>) -> Result<()> {
+    let Orders { plan, host, .. } = orders;
+    let pid = init.child.pid;
+    if !born_there {
+        work.record.cgroup.attach(nix::unistd::Pid::from_raw(pid))?;
+    }
+    if let Some(maps) = &plan.birth.maps {
+        id_map::write(host, pid, maps)?;
+    }
+    if let Some(score) = plan.oom_score_adj {
+        std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+            .map_err(|error| anyhow!("process.oomScoreAdj: write oom_score_adj {score}: {}", sys::io(error)))?;
+    }
+    net_device::move_in(&plan.net_devices, pid)?;
+    if plan.program.ops().contains(&Op::Wait) {
+        init.go_on();
+    }
+    Ok(())
+}
+
+fn bring_up(
+    init: &mut Init<'_>,
+    work: &mut Work<'_>,
+    born_there: bool,
+    orders: &Orders<'_>,
+    before_running: impl FnOnce(&Record) -> Result<()>,
+) -> Result<Vec<String>> {
+    let Orders { plan, host, options } = orders;
+    adopt(init, work, born_there, orders)?;
+    if !plan.birth.forks {
+        remember(work, init.child.pid)?;
+    }
+    let mut warnings = Vec::new();
+    let mut before_running = Some(before_running);
+    loop {
+        match init.next()? {
+            Waited::Warning(text) => warnings.push(text),
+            Waited::Ask(Ask::Hooks) => {
+                if plan.birth.forks {
+                    remember(work, init.child.pid)?;
+                }
+                hooks::before_pivot(&work.record, host, options)?;
+                init.go_on();
+            }
+            Waited::Ask(Ask::Ready) => {
+                if work.record.pid != init.child.pid {
+                    remember(work, init.child.pid)?;
+                }
+                for limit in &plan.limits {
+                    sys::process::prlimit(init.child.pid, limit.resource, limit.soft, limit.hard)
+                        .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
+                }
+                if let Some(before_running) = before_running.take() {
+                    before_running(&work.record)?;
+                }
+                init.go_on();
+                if options.gate {
+                    return Ok(warnings);
+                }
+            }
+            Waited::Closed if before_running.is_none() => return Ok(warnings),
+            Waited::Closed => bail!("init died before the container was created"),
+        }
+    }
+}
+
+/// From now on other commands find the process.
+fn remember(work: &mut Work<'_>, pid: i32) -> Result<()> {
+    work.record.pid = pid;
+    work.record.start_time = start_time(pid).unwrap_or(0);
+    work.directory.save(&work.record)
+}

@@ -1,0 +1,92 @@
+//! Joining a living container.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::launch::{Surroundings, Visit, Waited, launch};
+use crate::init::op::Ask;
+use crate::plan::ProcessPlan;
+use crate::state::Record;
+use crate::sys::clone::Child;
+use crate::sys::{self, reason};
+use crate::tables::namespace;
+
+/// Who joins what.
+#[derive(Debug)]
+pub struct Joining<'a> {
+    /// The container.
+    pub record: &'a Record,
+    /// How.
+    pub plan: &'a ProcessPlan,
+    /// Standard input, when it is not the caller's.
+    pub stdin: Option<BorrowedFd<'a>>,
+}
+
+/// Must a process be moved into the cgroups after it was born? On pure v2 it is born there.
+pub fn attaches_late(record: &Record) -> bool {
+    record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty())
+}
+
+/// Run an additional process. Returns it, and what could not be carried out in full.
+///
+/// `before_running` gets the pid when everything is set up: the place for the pid file.
+pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<(Child, Vec<String>)> {
+    join(joining, before_running)
+}
+
+/// See [`exec`]; hooks take the same road.
+pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<(Child, Vec<String>)> {
+    let Joining { record, plan, stdin } = joining;
+    let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
+    if !record.alive() {
+        bail!("container not running");
+    }
+    let leaf = record.cgroup.open_for_clone();
+    let around = Surroundings {
+        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+        process: Some(process.as_fd()),
+        stdin: *stdin,
+        ..Surroundings::default()
+    };
+    let mut init = {
+        let mut visit = Visit::default();
+        if plan.parent_joins_pid {
+            visit.join(process.as_fd(), namespace::of(oci_spec::runtime::LinuxNamespaceType::Pid).flag)?;
+        }
+        launch(&plan.program, &around)?
+    };
+    let mut warnings = Vec::new();
+    let mut before_running = Some(before_running);
+    let mut follow = || -> Result<()> {
+        if attaches_late(record) {
+            let pid = nix::unistd::Pid::from_raw(init.child.pid);
+            record.cgroup.attach(pid).with_context(|| format!("error adding pid {pid} to cgroups"))?;
+            init.go_on();
+        }
+        loop {
+            match init.next()? {
+                Waited::Warning(text) => warnings.push(text),
+                Waited::Ask(Ask::Ready) => {
+                    for limit in &plan.limits {
+                        sys::process::prlimit(init.child.pid, limit.resource, limit.soft, limit.hard)
+                            .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
+                    }
+                    if let Some(before_running) = before_running.take() {
+                        before_running(init.child.pid)?;
+                    }
+                    init.go_on();
+                }
+                Waited::Closed if before_running.is_none() => return Ok(()),
+                Waited::Closed => bail!("process died before it ran"),
+                Waited::Ask(Ask::Hooks) => bail!("init asks for hooks that are not its own"),
+            }
+        }
+    };
+    if let Err(error) = follow() {
+        let _ = sys::process::pidfd_send_signal(init.child.pidfd.as_fd(), libc::SIGKILL);
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(init.child.pid), None);
+        return Err(error);
+    }
+    Ok((init.child, warnings))
+}

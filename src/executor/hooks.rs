@@ -1,0 +1,186 @@
+//! Running hooks: in the runtime's namespaces as ordinary children, in the container's by way of
+//! `init`.
+
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::poll::PollTimeout;
+use oci_spec::runtime::Spec;
+
+use super::destroy::wait_for_exit;
+use super::exec::{Joining, join};
+use crate::host::Host;
+use crate::plan::{Exec, Hook, HookEntry, Options};
+use crate::spec::{Extras, Field};
+use crate::state::{Record, Status};
+use crate::sys::{self, reason};
+
+/// `prestart`, `createRuntime` and `createContainer`, in this order. The first failure ends it.
+pub fn before_pivot(record: &Record, host: &Host, options: &Options) -> Result<()> {
+    let state = record.for_hooks(Status::Created);
+    for (name, list) in [("prestart", &record.hooks.prestart), ("createRuntime", &record.hooks.create_runtime)] {
+        for (index, hook) in list.iter().enumerate() {
+            run(hook, record, &state).with_context(|| failed(name, index))?;
+        }
+    }
+    let list = &record.hooks.create_container;
+    if list.is_empty() {
+        return Ok(());
+    }
+    let (spec, extras) = crate::spec::load(&record.bundle)?;
+    for (index, hook) in list.iter().enumerate() {
+        run_inside("createContainer", index, hook, &Inside { record, host, options, spec: &spec, extras: &extras }, &state)?;
+    }
+    Ok(())
+}
+
+/// `startContainer`: in the container, before the user's program.
+pub fn start_container(record: &Record, host: &Host, options: &Options) -> Result<()> {
+    let list = &record.hooks.start_container;
+    if list.is_empty() {
+        return Ok(());
+    }
+    let state = record.for_hooks(Status::Created);
+    let (spec, extras) = crate::spec::load(&record.bundle)?;
+    for (index, hook) in list.iter().enumerate() {
+        run_inside("startContainer", index, hook, &Inside { record, host, options, spec: &spec, extras: &extras }, &state)?;
+    }
+    Ok(())
+}
+
+/// `poststart`: after the user's program runs. The first failure ends it, and the container.
+pub fn poststart(record: &Record) -> Result<()> {
+    let state = record.for_hooks(Status::Running);
+    for (index, hook) in record.hooks.poststart.iter().enumerate() {
+        run(hook, record, &state).with_context(|| failed("poststart", index))?;
+    }
+    Ok(())
+}
+
+/// `poststop`: after the container is gone. All of them run; what failed comes back as warnings,
+/// as runtime.md has it.
+pub fn poststop(record: &Record) -> Result<Vec<String>> {
+    let state = record.for_hooks(Status::Stopped);
+    let mut warnings = Vec::new();
+    for (index, hook) in record.hooks.poststop.iter().enumerate() {
+        if let Err(error) = run(hook, record, &state) {
+            warnings.push(format!("{}: {error:#}", failed("poststop", index)));
+        }
+    }
+    Ok(warnings)
+}
+
+fn failed(name: &str, index: usize) -> String {
+    format!("hooks.{name}[{index}]: error running {name} hook #{index}")
+}
+
+/// A hook as a child of this process.
+fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
+    let mut command = Command::new(&hook.path);
+    command.arg0(&hook.args[0]).args(&hook.args[1..]).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    for entry in hook.env.iter().flatten() {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+        command.env(name, value);
+    }
+    if record.bundle.is_dir() {
+        command.current_dir(&record.bundle);
+    }
+    let mut child = command.spawn().map_err(|error| anyhow!("{}: {}", hook.path.display(), sys::io(error)))?;
+    feed(child.stdin.take(), state);
+    let pidfd = sys::process::pidfd_open(child.id() as i32).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
+    // The output is read only after the end: a hook that says more than a pipe holds would block,
+    // so it is read by a thread meanwhile.
+    let mut errors = child.stderr.take();
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(errors) = &mut errors {
+            let _ = std::io::Read::read_to_end(errors, &mut text);
+        }
+        text
+    });
+    if !wait_for_exit(pidfd.as_fd(), timeout(hook)) {
+        let _ = child.kill();
+        let _ = child.wait();
+        bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
+    }
+    let status = child.wait().map_err(sys::io)?;
+    if status.success() {
+        return Ok(());
+    }
+    let errors = reader.join().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&errors).trim().replace('\n', "; ");
+    bail!("{}{}", exit_text(status.code(), std::os::unix::process::ExitStatusExt::signal(&status)), if errors.is_empty() { String::new() } else { format!(", stderr: {errors}") })
+}
+
+fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, signal) => format!("signal: {}", signal.unwrap_or_default()),
+    }
+}
+
+fn timeout(hook: &Hook) -> PollTimeout {
+    let Some(seconds) = hook.timeout else { return PollTimeout::NONE };
+    PollTimeout::try_from(seconds.saturating_mul(1000).min(i32::MAX as u64) as i32).unwrap_or(PollTimeout::MAX)
+}
+
+/// Write the state. A hook that does not read it is within its rights.
+fn feed(stdin: Option<impl Write>, state: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(state);
+    }
+}
+
+/// What a hook inside needs to know.
+struct Inside<'a> {
+    record: &'a Record,
+    host: &'a Host,
+    options: &'a Options,
+    spec: &'a Spec,
+    extras: &'a Extras,
+}
+
+/// A hook in the namespaces of the container.
+fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state: &[u8]) -> Result<()> {
+    let field = Field::item(&format!("hooks.{name}"), index);
+    // runc gives a startContainer hook without an environment that of the container.
+    let own = inside.spec.process().as_ref().and_then(|process| process.env().clone()).unwrap_or_default();
+    let env = match &hook.env {
+        Some(env) => env.clone(),
+        None if name == "startContainer" => own,
+        None => Vec::new(),
+    };
+    let path = hook.path.to_string_lossy();
+    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env };
+    let exec = Exec {
+        spec: inside.spec,
+        extras: inside.extras,
+        host: inside.host,
+        options: inside.options,
+        pid: inside.record.pid,
+        attaches_late: super::exec::attaches_late(inside.record),
+    };
+    let plan = exec.hook(&entry);
+    let outcome = || -> Result<()> {
+        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+        let child = join(&Joining { record: inside.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
+        drop(reader);
+        feed(Some(std::fs::File::from(OwnedFd::from(writer))), state);
+        let pid = nix::unistd::Pid::from_raw(child.pid);
+        if !wait_for_exit(child.pidfd.as_fd(), timeout(hook)) {
+            let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
+            let _ = nix::sys::wait::waitpid(pid, None);
+            bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
+        }
+        match nix::sys::wait::waitpid(pid, None) {
+            Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => Ok(()),
+            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => bail!(exit_text(Some(code), None)),
+            Ok(nix::sys::wait::WaitStatus::Signaled(_, signal, _)) => bail!(exit_text(None, Some(signal as i32))),
+            other => bail!("{other:?}"),
+        }
+    };
+    outcome().with_context(|| failed(name, index))
+}

@@ -1,0 +1,57 @@
+//! `linux.uidMappings`, `linux.gidMappings`, and the mappings of single mounts.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::host::Host;
+use crate::plan::{IdMap, Maps};
+use crate::sys::{self, reason};
+
+/// Write the maps of a new user namespace, through the setuid helpers where the caller may not.
+pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
+    let one = |key: &str, file: &str, helper: &str, lines: &str, own: u32| -> Result<()> {
+        if host.euid == 0 {
+            return write_file(pid, file, lines).context(key.to_owned());
+        }
+        if Maps::single(lines, own) {
+            if file == "gid_map" {
+                write_file(pid, "setgroups", "deny").context(key.to_owned())?;
+            }
+            return write_file(pid, file, lines).context(key.to_owned());
+        }
+        run_helper(helper, pid, lines).context(key.to_owned())
+    };
+    one("linux.gidMappings", "gid_map", "newgidmap", &maps.gid, host.egid)?;
+    one("linux.uidMappings", "uid_map", "newuidmap", &maps.uid, host.euid)
+}
+
+fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/{file}"), lines).map_err(|error| anyhow!("write {file}: {}", sys::io(error)))
+}
+
+fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
+    let output = Command::new(helper).arg(pid.to_string()).args(lines.split_whitespace()).output();
+    let output = output.map_err(|error| anyhow!("{helper}: {}", sys::io(error)))?;
+    if !output.status.success() {
+        bail!("{helper}: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', ": "));
+    }
+    Ok(())
+}
+
+/// Give a detached mount the owners of a user namespace with these maps. The namespace lives in a
+/// process that does nothing, and afterwards in the mount alone.
+pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
+    let holder = sys::process::hold_user_namespace().map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
+    let map_and_open = || -> Result<File> {
+        write_file(holder.pid, "uid_map", &map.uid)?;
+        write_file(holder.pid, "gid_map", &map.gid)?;
+        File::open(format!("/proc/{}/ns/user", holder.pid)).map_err(sys::io)
+    };
+    let namespace = map_and_open();
+    let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);
+    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(holder.pid), None);
+    sys::mount::map_owners(tree, namespace?.as_fd(), map.recursive).map_err(|errno| anyhow!("mount_setattr: {}", reason(errno)))
+}

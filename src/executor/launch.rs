@@ -1,0 +1,204 @@
+//! Bringing `init` to life: open what it inherits, seal its program, clone, listen.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+
+use super::channel::Channel;
+use super::{id_map, report};
+use crate::init;
+use crate::init::op::{Ask, Message, kind};
+use crate::plan::{Descriptor, Program};
+use crate::spec::Field;
+use crate::sys::clone::{Child, Sealed, start};
+use crate::sys::{self, Errno, reason};
+use crate::tables::namespace;
+
+/// What a program needs besides its own operations.
+#[derive(Debug, Default)]
+pub struct Surroundings<'a> {
+    /// `CLONE_NEW*` for the clone.
+    pub namespaces: u64,
+    /// The cgroup to be born into (v2).
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The read end of `exec.fifo`.
+    pub gate: Option<BorrowedFd<'a>>,
+    /// The process whose namespaces are joined.
+    pub process: Option<BorrowedFd<'a>>,
+    /// Standard input, when it is not the caller's.
+    pub stdin: Option<BorrowedFd<'a>>,
+}
+
+/// A living `init`.
+#[derive(Debug)]
+pub struct Init<'a> {
+    /// The process; it changes when `init` forks.
+    pub child: Child,
+    channel: Channel,
+    program: &'a Program,
+}
+
+/// What `init` waits for.
+#[derive(Debug)]
+pub enum Waited {
+    /// The parent is asked for something.
+    Ask(Ask),
+    /// Something could not be carried out in full.
+    Warning(String),
+    /// The process has run into its program, or is gone.
+    Closed,
+}
+
+/// Start a program.
+pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Init<'a>> {
+    let mut opened = Vec::new();
+    let mut slots: Vec<RawFd> = Vec::with_capacity(program.slots().len());
+    for slot in program.slots() {
+        let fd = match slot {
+            Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
+            Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
+            Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
+            Descriptor::Tree { source, recursive, id_map, field } => {
+                let tree = sys::mount::open_tree(source, *recursive)
+                    .map_err(|errno| anyhow!("{field}: open {source:?}: {}", reason(errno)))?;
+                if let Some(map) = id_map {
+                    id_map::map_tree(&tree, map).with_context(|| format!("{field}: map the owners of {source:?}"))?;
+                }
+                Some(keep(&mut opened, tree))
+            }
+        };
+        slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is not there"))?);
+    }
+    let (channel, theirs) = Channel::pair()?;
+    for fd in slots.iter().copied().chain([theirs.as_raw_fd()]) {
+        inherit(fd)?;
+    }
+    let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd())
+        .map_err(|errno| anyhow!("seal init: {}", reason(errno)))?;
+    let stdin = around.stdin.map(|fd| fd.as_raw_fd());
+    let child = start(&sealed, around.namespaces, around.cgroup, stdin).map_err(|errno| clone_error(errno, around.namespaces))?;
+    Ok(Init { child, channel, program })
+}
+
+fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
+    let raw = fd.as_raw_fd();
+    opened.push(fd);
+    raw
+}
+
+/// Let a descriptor live through `execveat(2)`. Only for the moment: there is one thread here, and
+/// no other program is started between this and the clone.
+fn inherit(fd: RawFd) -> Result<()> {
+    let fd = sys::process::borrow(fd);
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(|errno| anyhow!("fcntl: {}", reason(errno)))
+}
+
+fn clone_error(errno: Errno, namespaces: u64) -> anyhow::Error {
+    let names = namespace::names(namespaces).join(" ");
+    match errno {
+        Errno::EBUSY => anyhow!("linux.cgroupsPath: the cgroup has controllers enabled below it and takes no processes: {}", reason(errno)),
+        Errno::ENOSPC | Errno::EUSERS => anyhow!("linux.namespaces: clone3({names}): limit of namespaces reached: {}", reason(errno)),
+        _ => anyhow!("linux.namespaces: clone3({names}): {}", reason(errno)),
+    }
+}
+
+/// Open a namespace to join and make sure that it is one of the right kind.
+pub fn open_namespace(path: &Path, flag: u32, field: &Field) -> Result<OwnedFd> {
+    let shown = path.display();
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let fd = nix::fcntl::open(path, flags, Mode::empty())
+        .map_err(|errno| anyhow!("{field}.path: open {shown}: {}", reason(errno)))?;
+    let kind = sys::process::namespace_kind(fd.as_fd());
+    match kind {
+        Ok(kind) if kind == flag => Ok(fd),
+        Ok(kind) => {
+            let (is, wanted) = (namespace::names(u64::from(kind)).join(" "), namespace::names(u64::from(flag)).join(" "));
+            bail!("{field}.path: {shown} is a namespace of type {is}, not {wanted}")
+        }
+        Err(_) => bail!("{field}.path: {shown} is not a namespace"),
+    }
+}
+
+/// The namespaces that the parent itself is in for the time of a clone; dropped, it is back.
+#[derive(Debug, Default)]
+pub struct Visit {
+    back: Vec<(OwnedFd, CloneFlags)>,
+}
+
+impl Visit {
+    /// Join one namespace.
+    pub fn join(&mut self, namespace: BorrowedFd<'_>, flag: u32) -> Result<()> {
+        let flags = CloneFlags::from_bits_retain(flag as i32);
+        self.remember(flag)?;
+        setns(namespace, flags).map_err(|errno| {
+            anyhow!("join {} namespace: {}", namespace::names(u64::from(flag)).join(" "), reason(errno))
+        })
+    }
+
+    /// Make a time namespace for the children and give it its offsets.
+    pub fn new_time(&mut self, offsets: &str) -> Result<()> {
+        const CLONE_NEWTIME: u32 = 0x80;
+        self.remember(CLONE_NEWTIME)?;
+        nix::sched::unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME as i32))
+            .map_err(|errno| anyhow!("linux.namespaces: unshare time: {}", reason(errno)))?;
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        std::fs::write("/proc/self/timens_offsets", offsets)
+            .map_err(|error| anyhow!("linux.timeOffsets: write timens_offsets: {}", sys::io(error)))
+    }
+
+    fn remember(&mut self, flag: u32) -> Result<()> {
+        let row = namespace::NAMESPACES.iter().find(|row| row.flag == flag);
+        let path = format!("/proc/self/ns/{}", row.map_or("", |row| row.file));
+        let own = File::open(&path).map_err(sys::io).context(path)?;
+        self.back.push((own.into(), CloneFlags::from_bits_retain(flag as i32)));
+        Ok(())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        for (own, flags) in self.back.drain(..).rev() {
+            // Going back to where one came from is always allowed.
+            let _ = setns(own, flags);
+        }
+    }
+}
+
+impl Init<'_> {
+    /// Let it go on.
+    pub fn go_on(&self) {
+        self.channel.go_on();
+    }
+
+    /// The next thing that it says. A failure is an error; a new pid is taken over silently.
+    pub fn next(&mut self) -> Result<Waited> {
+        loop {
+            let Some(message) = self.channel.receive()? else { return Ok(Waited::Closed) };
+            match message.kind {
+                kind::FAILED => bail!(report::failure(self.program, &message)),
+                kind::WARNING => return Ok(Waited::Warning(report::warning(self.program, &message))),
+                kind::FORKED => self.forked(&message)?,
+                kind::ASK if message.detail == Ask::Hooks as u64 => return Ok(Waited::Ask(Ask::Hooks)),
+                kind::ASK if message.detail == Ask::Ready as u64 => return Ok(Waited::Ask(Ask::Ready)),
+                _ => bail!("init says what nobody understands: {message:?}"),
+            }
+        }
+    }
+
+    /// Follow the process that counts, and collect the one that it came from.
+    fn forked(&mut self, message: &Message) -> Result<()> {
+        let pid = message.detail as i32;
+        let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
+        let before = std::mem::replace(&mut self.child, Child { pid, pidfd });
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(before.pid), None);
+        self.channel.go_on();
+        Ok(())
+    }
+}

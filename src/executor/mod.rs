@@ -1,0 +1,18 @@
+//! The host's side: what the parent does before, beside and after `init`, and how it is undone.
+
+mod channel;
+mod create;
+mod destroy;
+mod exec;
+mod hooks;
+mod id_map;
+mod launch;
+mod net_device;
+mod report;
+mod wait;
+
+pub use create::{Created, create};
+pub use destroy::{destroy, kill_and_wait};
+pub use exec::{Joining, attaches_late, exec};
+pub use hooks::{poststart, poststop, start_container};
+pub use wait::{forward_until_exit, prepare_to_wait};

@@ -1,0 +1,134 @@
+//! From an index and an errno to a sentence that names the field.
+
+use crate::init::op::{Message, Op, why};
+use crate::plan::{Program, describe};
+use crate::sys::{Errno, reason};
+use crate::tables::capability;
+
+/// Names of the system calls that `init` makes, `asm/unistd_64.h`.
+const CALLS: [(u32, &str); 54] = [
+    (0, "read"),
+    (1, "write"),
+    (5, "fstat"),
+    (9, "mmap"),
+    (14, "sigprocmask"),
+    (16, "ioctl"),
+    (40, "sendfile"),
+    (41, "socket"),
+    (79, "getcwd"),
+    (80, "chdir"),
+    (81, "fchdir"),
+    (91, "fchmod"),
+    (93, "fchown"),
+    (112, "setsid"),
+    (116, "setgroups"),
+    (117, "setresuid"),
+    (119, "setresgid"),
+    (125, "capget"),
+    (126, "capset"),
+    (135, "personality"),
+    (138, "fstatfs"),
+    (155, "pivot_root"),
+    (157, "prctl"),
+    (161, "chroot"),
+    (165, "mount"),
+    (166, "umount"),
+    (170, "sethostname"),
+    (171, "setdomainname"),
+    (203, "sched_setaffinity"),
+    (217, "getdents"),
+    (238, "set_mempolicy"),
+    (250, "keyctl"),
+    (251, "ioprio_set"),
+    (258, "mkdir"),
+    (259, "mknod"),
+    (260, "chown"),
+    (262, "stat"),
+    (263, "unlink"),
+    (266, "symlink"),
+    (267, "readlink"),
+    (272, "unshare"),
+    (302, "prlimit"),
+    (308, "setns"),
+    (314, "sched_setattr"),
+    (322, "execve"),
+    (428, "open_tree"),
+    (429, "move_mount"),
+    (430, "fsopen"),
+    (431, "fsconfig"),
+    (432, "fsmount"),
+    (435, "clone3"),
+    (437, "open"),
+    (439, "access"),
+    (442, "mount_setattr"),
+];
+
+/// What a failure of `init` means.
+pub fn failure(program: &Program, message: &Message) -> String {
+    let Some((op, field)) = program.at(message.index) else {
+        return format!("init failed in an unknown way: {message:?}");
+    };
+    let what = describe(op, program);
+    let errno = reason(Errno::from_raw(message.errno));
+    match (op, message.step) {
+        (Op::Find { .. }, _) => format!("{field}: {}", not_found(program, message.errno)),
+        (_, why::INSIDE_PROC) => format!("{field}: {what}: cannot be mounted because it is inside /proc"),
+        (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
+        (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
+        (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),
+        (_, why::TOO_LONG) => format!("{field}: {what}: {errno}"),
+        (_, why::ORPHAN) => format!("{field}: {what}: the runtime went away"),
+        (_, why::CWD_OUTSIDE) => {
+            format!("{field}: {what}: current working directory is outside of container mount namespace root -- possible container breakout detected")
+        }
+        (Op::Chdir { path, .. }, _) => format!("{field}: chdir to cwd ({:?}) set in config.json failed: {errno}", program.show(*path)),
+        (Op::MakeDirectory { path }, 258) => format!("{field}: mkdir {}: {errno}", program.show(*path)),
+        (_, step) => match CALLS.iter().find(|(number, _)| *number == step) {
+            Some((_, call)) if !what.starts_with(call) => format!("{field}: {}: {call}: {errno}", what.trim()),
+            _ => format!("{field}: {}: {errno}", what.trim()),
+        },
+    }
+}
+
+/// The texts that engines tell "not found" and "not executable" by.
+fn not_found(program: &Program, errno: i32) -> String {
+    let argv = program.ops().iter().find_map(|op| match op {
+        Op::Exec { argv, .. } => program.show_addresses(*argv).first().map(|name| (*name).to_owned()),
+        _ => None,
+    });
+    let name = argv.unwrap_or_default();
+    let errno = Errno::from_raw(errno);
+    if !name.contains('/') && errno != Errno::EACCES {
+        return format!("exec: {name:?}: executable file not found in $PATH");
+    }
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR => format!("exec: {name:?}: stat {name}: {}", reason(errno)),
+        errno => format!("exec: {name:?}: {}", reason(errno)),
+    }
+}
+
+/// What a warning of `init` means.
+pub fn warning(program: &Program, message: &Message) -> String {
+    match program.at(message.index) {
+        Some((Op::Capabilities { .. }, field)) => {
+            let names = capability::names(message.detail).join(" ");
+            format!("{field}: can't raise capabilities [{names}]: {}", reason(Errno::from_raw(message.errno)))
+        }
+        _ => failure(program, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Field;
+
+    #[test]
+    fn the_field_comes_first_and_the_reason_last() {
+        let mut program = Program::new();
+        let name = program.text("web");
+        program.push(&Field::of("hostname"), Op::Hostname { name });
+        let message = Message { step: 170, errno: 1, ..Message::default() };
+        assert_eq!(failure(&program, &message), "hostname: sethostname \"web\": operation not permitted");
+    }
+}

@@ -1,0 +1,55 @@
+//! Staying in front of a process: its signals, its end, and the orphans it leaves.
+
+use std::os::fd::AsFd;
+
+use anyhow::{Result, anyhow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::sys::clone::Child;
+use crate::sys::{self, Errno, reason};
+
+/// Hold back all signals, so that none is lost between the clone and the wait.
+pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(|errno| anyhow!("sigprocmask: {}", reason(errno)))?;
+    if subreaper {
+        nix::sys::prctl::set_child_subreaper(true).map_err(|errno| anyhow!("prctl: {}", reason(errno)))?;
+    }
+    Ok(())
+}
+
+/// Pass every signal on until the process ends. Returns its status as a shell has it: the exit
+/// code, or 128 and the signal.
+pub fn forward_until_exit(child: &Child) -> Result<i32> {
+    loop {
+        if let Some(status) = reap(child.pid)? {
+            return Ok(status);
+        }
+        let signal = match sys::process::next_signal() {
+            Ok(signal) => signal,
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(anyhow!("sigwaitinfo: {}", reason(errno))),
+        };
+        let kept = [Signal::SIGCHLD as i32, Signal::SIGURG as i32, Signal::SIGWINCH as i32];
+        if !kept.contains(&signal) {
+            let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal);
+        }
+    }
+}
+
+/// Collect everything that is dead; the status of the one process when it is among them.
+fn reap(pid: i32) -> Result<Option<i32>> {
+    let mut found = None;
+    loop {
+        match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(dead, code)) if dead.as_raw() == pid => found = Some(code),
+            Ok(WaitStatus::Signaled(dead, signal, _)) if dead.as_raw() == pid => found = Some(128 + signal as i32),
+            Ok(WaitStatus::StillAlive) => return Ok(found),
+            Ok(_) => {}
+            Err(Errno::ECHILD) => return Ok(Some(found.unwrap_or(255))),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(anyhow!("waitpid: {}", reason(errno))),
+        }
+    }
+}

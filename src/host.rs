@@ -1,0 +1,75 @@
+//! Facts about this host, read once and only when they are needed.
+
+use std::cell::OnceCell;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::cgroup::Layout;
+
+/// What a plan depends on besides `config.json`.
+#[derive(Debug)]
+pub struct Host {
+    /// Effective user and group of the caller.
+    pub euid: u32,
+    /// Effective group of the caller.
+    pub egid: u32,
+    /// The caller lives in a user namespace that is not the first one.
+    pub in_user_namespace: bool,
+    /// SELinux is enabled.
+    pub selinux: bool,
+    /// AppArmor is enabled.
+    pub apparmor: bool,
+    /// The resctrl file system is mounted.
+    pub resctrl: bool,
+    cgroups: OnceCell<Layout>,
+}
+
+impl Host {
+    /// Look at this host.
+    pub fn read() -> Host {
+        Host {
+            euid: nix::unistd::geteuid().as_raw(),
+            egid: nix::unistd::getegid().as_raw(),
+            in_user_namespace: in_user_namespace(),
+            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y")),
+            resctrl: Path::new("/sys/fs/resctrl/schemata").exists(),
+            cgroups: OnceCell::new(),
+        }
+    }
+
+    /// A host that exists nowhere: root, cgroup v2, no LSM. Plans made for it are the same
+    /// everywhere, so they can be compared.
+    pub fn reference(cgroups: Layout) -> Host {
+        Host {
+            euid: 0,
+            egid: 0,
+            in_user_namespace: false,
+            selinux: false,
+            apparmor: false,
+            resctrl: false,
+            cgroups: OnceCell::from(cgroups),
+        }
+    }
+
+    /// The cgroup hierarchies.
+    pub fn cgroups(&self) -> Result<&Layout> {
+        if self.cgroups.get().is_none() {
+            let _ = self.cgroups.set(Layout::read()?);
+        }
+        self.cgroups.get().ok_or_else(|| anyhow::anyhow!("cgroups: cannot be read"))
+    }
+
+    /// May mount, join and map as it likes: root of the first user namespace.
+    pub fn privileged(&self) -> bool {
+        self.euid == 0 && !self.in_user_namespace
+    }
+}
+
+/// The first user namespace has a fixed inode; an identity map of all ids proves nothing.
+fn in_user_namespace() -> bool {
+    const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/user").is_ok_and(|file| file.ino() != PROC_USER_INIT_INO)
+}

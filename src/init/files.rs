@@ -1,0 +1,210 @@
+//! Paths inside the container's root: opened, never named.
+
+use core::ffi::CStr;
+
+use crate::op::{place, why};
+use crate::sys::{self, Fault, Try};
+
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// A descriptor that is closed when it goes out of scope.
+pub struct Fd(pub i32);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        sys::close(self.0);
+    }
+}
+
+/// A place in the root, and whether it had to be made.
+pub struct Target {
+    pub fd: Fd,
+    pub made: bool,
+}
+
+/// A path of at most `PATH_MAX` bytes that can be cut.
+pub struct PathBuffer {
+    bytes: [u8; 4096],
+    len: usize,
+}
+
+impl PathBuffer {
+    pub fn new(path: &[u8]) -> Try<PathBuffer> {
+        let mut buffer = PathBuffer { bytes: [0; 4096], len: 0 };
+        buffer.append(path)?;
+        Ok(buffer)
+    }
+
+    /// Add bytes at the end.
+    pub fn append(&mut self, bytes: &[u8]) -> Try<()> {
+        let end = self.len + bytes.len();
+        if end >= self.bytes.len() {
+            return Err(Fault::because(why::TOO_LONG, sys::ENAMETOOLONG));
+        }
+        self.bytes[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    pub fn as_cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+
+    /// Cut the last component off; false when nothing but `/` is left.
+    pub fn pop(&mut self) -> bool {
+        let cut = self.bytes[..self.len].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let had = self.len > 1;
+        let keep = cut.max(1);
+        self.bytes[keep..].fill(0);
+        self.len = keep;
+        had
+    }
+}
+
+/// Open a path in the root without following magic links, and without leaving the root.
+pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
+    let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+    sys::openat2(root, path, sys::O_PATH | sys::O_CLOEXEC | flags, 0, resolve).map(Fd)
+}
+
+/// Open the place where something will be mounted; make it when it is missing.
+pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target> {
+    let target = match open_target(root, path, rules) {
+        Ok(fd) => Target { fd, made: false },
+        Err(fault) if fault.errno == sys::ENOENT => Target { fd: make(root, path, directory)?, made: true },
+        Err(fault) if rules & place::PLAIN != 0 && matches!(fault.errno, sys::ELOOP | sys::ENOTDIR) => {
+            return Err(Fault::because(why::NOT_PLAIN, fault.errno));
+        }
+        Err(fault) => return Err(fault),
+    };
+    if rules & place::IN_PROC == 0 && sys::fstatfs(target.fd.0)?.0 == PROC_SUPER_MAGIC {
+        return Err(Fault::because(why::INSIDE_PROC, sys::EPERM));
+    }
+    Ok(target)
+}
+
+fn open_target(root: i32, path: &CStr, rules: u32) -> Try<Fd> {
+    let mut flags = sys::O_PATH | sys::O_CLOEXEC;
+    let mut resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+    if rules & place::PLAIN != 0 {
+        flags |= sys::O_DIRECTORY;
+        resolve |= sys::RESOLVE_NO_SYMLINKS;
+    }
+    if rules & place::NO_FOLLOW != 0 {
+        flags |= sys::O_NOFOLLOW;
+    }
+    sys::openat2(root, path, flags, 0, resolve).map(Fd)
+}
+
+/// Make a directory or an empty file, and every missing directory above it.
+///
+/// Each step is looked up from the root again, so a component that another process exchanges for a
+/// link leads at worst to another place inside the root. Concurrent makers are tolerated.
+pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+    let mut done = PathBuffer::new(b"")?;
+    let mut parent = look(root, c"/", sys::O_DIRECTORY)?;
+    let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
+    while let Some(part) = parts.next() {
+        done.append(b"/")?;
+        done.append(part)?;
+        let last = parts.peek().is_none();
+        parent = match look(root, done.as_cstr(), 0) {
+            Err(fault) if fault.errno == sys::ENOENT => {
+                let name = PathBuffer::new(part)?;
+                if last && !directory {
+                    make_file(parent.0, name.as_cstr())?
+                } else {
+                    make_directory(parent.0, name.as_cstr())?;
+                    look(root, done.as_cstr(), sys::O_DIRECTORY)?
+                }
+            }
+            other => other?,
+        };
+    }
+    Ok(parent)
+}
+
+fn make_directory(parent: i32, name: &CStr) -> Try<()> {
+    match sys::mkdirat(parent, name, 0o755) {
+        Err(fault) if fault.errno == sys::EEXIST => {
+            // Somebody else was quicker, or a dangling link stands there: only the first is well.
+            let made = sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_DIRECTORY, 0, 0);
+            made.map(|fd| sys::close(fd)).map_err(|_| fault)
+        }
+        other => other,
+    }
+}
+
+fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
+    let create = sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_CLOEXEC;
+    match sys::openat2(parent, name, create, 0o755, 0) {
+        Ok(fd) => sys::close(fd),
+        Err(fault) if fault.errno == sys::EEXIST => {}
+        Err(fault) => return Err(fault),
+    }
+    sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0).map(Fd)
+}
+
+/// Copy what is in one directory into another, with owners, modes and links: `tmpcopyup`.
+///
+/// Only plain files, directories and symbolic links are copied; there is nothing else that a
+/// directory of an image should hold, and devices come from the runtime.
+pub fn copy_tree(from: i32, to: i32) -> Try<()> {
+    const LIST: u64 = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW;
+    let list = Fd(sys::openat2(from, c".", LIST | sys::O_DIRECTORY, 0, 0)?);
+    let mut entries = [0u8; 2048];
+    loop {
+        let filled = sys::getdents(list.0, &mut entries)?;
+        if filled == 0 {
+            return Ok(());
+        }
+        let mut rest = &entries[..filled];
+        while rest.len() > 19 {
+            let length = usize::from(u16::from_ne_bytes([rest[16], rest[17]]));
+            let name = CStr::from_bytes_until_nul(&rest[19..length]).unwrap_or(c".");
+            if name != c"." && name != c".." {
+                copy_entry(list.0, to, name)?;
+            }
+            rest = &rest[length..];
+        }
+    }
+}
+
+fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<()> {
+    let stat = sys::lstatat(from, name)?;
+    let open = sys::O_CLOEXEC | sys::O_NOFOLLOW;
+    if stat.is_directory() {
+        sys::mkdirat(to, name, stat.mode & 0o7777)?;
+        let (old, new) = (
+            Fd(sys::openat2(from, name, open | sys::O_DIRECTORY, 0, 0)?),
+            Fd(sys::openat2(to, name, open | sys::O_DIRECTORY, 0, 0)?),
+        );
+        copy_tree(old.0, new.0)?;
+        sys::fchown(new.0, stat.uid, stat.gid)?;
+        sys::fchmod(new.0, stat.mode & 0o7777)
+    } else if stat.is_link() {
+        let mut target = PathBuffer::new(b"")?;
+        let length = sys::readlinkat(from, name, &mut target.bytes[..4095])?;
+        target.len = length;
+        sys::symlinkat(target.as_cstr(), to, name)?;
+        sys::fchownat(to, name, stat.uid, stat.gid)
+    } else if stat.is_file() {
+        let old = Fd(sys::openat2(from, name, open, 0, 0)?);
+        let new = Fd(sys::openat2(to, name, open | sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL, 0o600, 0)?);
+        while sys::sendfile(new.0, old.0, 1 << 20)? > 0 {}
+        sys::fchown(new.0, stat.uid, stat.gid)?;
+        sys::fchmod(new.0, stat.mode & 0o7777)
+    } else {
+        Ok(())
+    }
+}
+
+/// Write a file of procfs in one go. No component may be a link.
+pub fn write(path: &CStr, value: &[u8]) -> Try<()> {
+    let flags = sys::O_WRONLY | sys::O_CLOEXEC;
+    let file = Fd(sys::openat2(sys::AT_FDCWD, path, flags, 0, sys::RESOLVE_NO_MAGICLINKS)?);
+    if sys::fstatfs(file.0)?.0 != PROC_SUPER_MAGIC {
+        return Err(Fault::because(why::NOT_PLAIN, sys::EINVAL));
+    }
+    sys::write(file.0, value).map(|_| ())
+}

@@ -1,0 +1,211 @@
+//! The sealed program: what enters the namespaces in place of the runtime.
+//!
+//! It maps a list of operations, carries them out in order, and becomes the container's process.
+//! It decides nothing, formats nothing and allocates nothing; the parent holds the same list, so
+//! an index is all that a failure has to say.
+
+#![no_std]
+#![no_main]
+
+mod files;
+mod mount;
+#[allow(dead_code, reason = "operations are made by the parent")]
+mod op;
+mod process;
+mod sys;
+
+use core::ffi::CStr;
+
+use mount::{FileSystem, Mounts};
+use op::{Ask, Message, Op, kind, why};
+use sys::{Fault, Fork, Program, Try};
+
+/// Status of a program that could not be run, as runc gives it.
+const NOT_RUN: i32 = 255;
+
+/// `fd` holds the operations from `offset` on, in `length` bytes.
+fn main(fd: i32, offset: usize, length: usize) -> ! {
+    let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
+    sys::close(fd);
+    sys::umask(0);
+    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"" };
+    for (index, op) in program.ops().iter().enumerate() {
+        if let Err(fault) = init.perform(index as u32, op) {
+            let Fault { step, errno, detail } = fault;
+            init.say(Message { kind: kind::FAILED, index: index as u32, step, errno, detail });
+            sys::exit(NOT_RUN);
+        }
+    }
+    sys::exit(NOT_RUN)
+}
+
+struct Init {
+    program: Program,
+    channel: i32,
+    mounts: Mounts,
+    /// What [`Op::Find`] found.
+    found: &'static CStr,
+}
+
+impl Init {
+    fn say(&self, message: Message) {
+        let _ = sys::send(self.channel, &message);
+    }
+
+    /// Wait for the parent's word; without a parent there is nothing to live for.
+    fn wait(&self) -> Try<()> {
+        let mut byte = [0u8];
+        match sys::read(self.channel, &mut byte)? {
+            0 => Err(Fault::because(why::ORPHAN, 0)),
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&self, index: u32, what: Ask) -> Try<()> {
+        let message = Message { kind: kind::ASK, index, detail: what as u64, ..Message::default() };
+        sys::send(self.channel, &message)?;
+        self.wait()
+    }
+
+    fn warn(&self, index: u32, fault: Fault) {
+        let Fault { step, errno, detail } = fault;
+        self.say(Message { kind: kind::WARNING, index, step, errno, detail });
+    }
+
+    fn perform(&mut self, index: u32, op: &Op) -> Try<()> {
+        let text = |text| self.program.text(text);
+        let mounts = &mut self.mounts;
+        match *op {
+            Op::Signals => sys::reset_signals(),
+            Op::Wait => self.wait(),
+            Op::Undumpable => sys::prctl(4, 0, 0),
+            Op::Ask { what } => self.ask(index, what),
+            Op::Join { list } => process::join(self.program, list),
+            Op::Fork { flags } => self.fork(index, flags),
+            Op::Unshare { flags } => sys::unshare(flags),
+            Op::TimeOffsets { lines } => files::write(c"/proc/self/timens_offsets", text(lines).to_bytes()),
+            Op::BecomeRoot => process::become_root(),
+            Op::Session => sys::setsid(),
+            Op::Keyring { name } => self.keyring(index, text(name)),
+            Op::Affinity { mask } => sys::sched_setaffinity(self.program.words(mask)),
+            Op::Hostname { name } => sys::sethostname(text(name)),
+            Op::Domainname { name } => sys::setdomainname(text(name)),
+            Op::Loopback => sys::loopback_up(),
+            Op::Propagation { flags } => mounts.propagation(flags),
+            Op::PrivateParent { path } => mounts.private_parent(text(path)),
+            Op::Root { path } => mounts.bind_root(text(path)),
+            Op::RootDirectory { path } => mounts.take_root(text(path)),
+            Op::Mount { target, kind, source, instead, options, ref attributes, place } => mounts.mount(&FileSystem {
+                target: text(target),
+                kind: text(kind),
+                source: text(source),
+                instead: (instead != op::Text::NONE).then(|| text(instead)),
+                options: self.program.texts(options),
+                attributes,
+                place,
+            }),
+            Op::Bind { target, source, recursive, ref attributes, place } => {
+                mounts.bind(text(target), text(source), recursive, attributes, place)
+            }
+            Op::Attach { target, tree, ref attributes, place } => {
+                let tree = files::Fd(self.program.slot(tree.0));
+                mounts.attach(text(target), tree.0, attributes, place)
+            }
+            Op::Reattribute { target, ref attributes } => mounts.reattribute(text(target), attributes),
+            Op::Directory { path } => mounts.directory(text(path)),
+            Op::Node { name, mode, device, uid, gid } => mounts.node(text(name), mode, device, uid, gid),
+            Op::BindNode { name, source } => mounts.bind_node(text(name), text(source)),
+            Op::Link { name, target } => mounts.link(text(name), text(target)),
+            Op::LinkIf { name, target, host } => match sys::lstatat(sys::AT_FDCWD, text(host)) {
+                Ok(_) => mounts.link(text(name), text(target)),
+                Err(_) => Ok(()),
+            },
+            Op::Relink { name, target } => mounts.relink(text(name), text(target)),
+            Op::Write { path, value } => files::write(text(path), text(value).to_bytes()),
+            Op::Pivot => mounts.pivot(),
+            Op::MoveRoot => mounts.move_root(),
+            Op::Chroot => mounts.chroot(),
+            Op::ReadOnly { path } => mounts.read_only(text(path)),
+            Op::Mask { path } => mounts.mask(text(path)),
+            Op::RootAttributes { ref attributes } => mounts.root_attributes(attributes),
+            Op::MakeDirectory { path } => files::make(mounts.root, text(path), true).map(|_| ()),
+            _ => self.prepare_process(index, op),
+        }
+    }
+
+    /// The second half of the list: what is done to the process itself.
+    fn prepare_process(&mut self, index: u32, op: &Op) -> Try<()> {
+        let text = |text| self.program.text(text);
+        match *op {
+            Op::Chdir { path, later } => match process::chdir(text(path)) {
+                Err(fault) if later && fault.errno == sys::EACCES => Ok(()),
+                other => other,
+            },
+            Op::Umask { mask } => {
+                sys::umask(mask);
+                Ok(())
+            }
+            Op::Limit { resource, soft, hard } => sys::setrlimit(resource, soft, hard),
+            Op::Scheduler { policy, nice, priority, flags, runtime, deadline, period } => {
+                let size = size_of::<sys::SchedAttr>() as u32;
+                sys::sched_setattr(&sys::SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period })
+            }
+            Op::IoPriority { value } => sys::ioprio_set(value),
+            Op::Personality { domain } => sys::personality(domain),
+            Op::MemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, self.program.words(nodes)),
+            Op::NoNewPrivileges => sys::prctl(38, 1, 0),
+            Op::Bounding { keep } => process::bounding(keep),
+            Op::User { uid, gid, groups, set_groups } => {
+                process::user(uid, gid, self.program.numbers(groups), set_groups)
+            }
+            Op::Capabilities { effective, permitted, inheritable, ambient } => {
+                let lost = process::capabilities(effective, permitted, inheritable, ambient)?;
+                if lost != 0 {
+                    self.warn(index, Fault { detail: lost, ..Fault::because(0, sys::EPERM) });
+                }
+                Ok(())
+            }
+            Op::Home { uid, envp, slot } => {
+                self.program.put(envp, slot, process::home(uid));
+                Ok(())
+            }
+            Op::Find { candidates } => {
+                self.found = process::find(self.program, self.program.texts(candidates))?;
+                Ok(())
+            }
+            Op::Gate { fifo } => {
+                // Opened for reading and writing by the parent, so it never ends: only a byte
+                // from `start` lets this process go on.
+                sys::read(self.program.slot(fifo.0), &mut [0u8]).map(|_| ())
+            }
+            Op::Close { from } => sys::close_from(from),
+            Op::Exec { argv, envp } => {
+                let fault = sys::execve(self.found, self.program, argv, envp);
+                process::complain(self.found, fault.errno);
+                sys::exit(NOT_RUN)
+            }
+            _ => Err(Fault::because(why::ORPHAN, sys::EINVAL)),
+        }
+    }
+
+    fn fork(&self, index: u32, flags: u64) -> Try<()> {
+        match sys::fork_sibling(flags)? {
+            Fork::Child => self.wait(),
+            Fork::Parent(pid) => {
+                let message = Message { kind: kind::FORKED, index, detail: pid as u64, ..Message::default() };
+                sys::send(self.channel, &message)?;
+                sys::exit(0)
+            }
+        }
+    }
+
+    /// A kernel without keyrings, or a full quota, is no reason not to run.
+    fn keyring(&self, index: u32, name: &CStr) -> Try<()> {
+        if let Err(fault) = sys::session_keyring(name) {
+            if fault.errno != sys::ENOSYS {
+                self.warn(index, fault);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! The operations of `init`: one closed list, shared by the program that plans and the program
+//! that acts.
+//!
+//! This file is compiled twice, into the library and into the sealed `init`, by the same compiler.
+//! The bytes that the parent writes are the values that `init` reads: there is no encoding.
+
+/// Where `init` maps its program. Far from every place where Linux puts something by itself, so
+/// that the parent can write absolute addresses (for `argv` and `envp`) before there is a child.
+pub const BASE: usize = 0x10_0000_0000;
+
+/// The first bytes of the mapped program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// Offset of the first [`Op`].
+    pub ops: u32,
+    /// Number of operations.
+    pub count: u32,
+    /// Offset of the table of descriptors that [`Slot`]s point into.
+    pub slots: u32,
+    /// The socket to the parent.
+    pub channel: i32,
+}
+
+/// Offset of the data area that [`Text`] and [`List`] point into.
+pub const DATA: usize = size_of::<Header>();
+
+/// A string in the data area, followed by a NUL byte that `len` does not count.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Offset in the data area.
+    pub at: u32,
+    /// Bytes without the NUL.
+    pub len: u32,
+}
+
+impl Text {
+    /// No text; told apart from an empty one.
+    pub const NONE: Text = Text { at: u32::MAX, len: 0 };
+}
+
+/// A list in the data area; what it holds is said where it is used.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Offset of the first element in the data area, a multiple of 8.
+    pub at: u32,
+    /// Number of elements.
+    pub len: u32,
+}
+
+/// A descriptor that the parent opens and `init` inherits: an index into the table of slots.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u32);
+
+/// What is set on a mount: `mount_setattr(2)`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `MOUNT_ATTR_*` to set on the mount alone.
+    pub set: u64,
+    /// `MOUNT_ATTR_*` to clear on the mount alone.
+    pub clear: u64,
+    /// `MOUNT_ATTR_*` to set on the mount and all below it.
+    pub tree_set: u64,
+    /// `MOUNT_ATTR_*` to clear on the mount and all below it.
+    pub tree_clear: u64,
+    /// `MS_SHARED` and kin for the mount alone; 0 leaves it as it is.
+    pub propagation: u64,
+    /// `MS_SHARED` and kin for the mount and all below it; 0 leaves it as it is.
+    pub tree_propagation: u64,
+}
+
+/// Rules for the place where something is mounted, as bits.
+pub mod place {
+    /// The target must be a plain directory, reached through no symbolic link (`/proc`, `/sys`).
+    pub const PLAIN: u32 = 1;
+    /// The target may lie inside a procfs.
+    pub const IN_PROC: u32 = 2;
+    /// A tmpfs takes the mode of the directory that it covers.
+    pub const KEEP_MODE: u32 = 4;
+    /// A tmpfs is filled with what it covers (`tmpcopyup`).
+    pub const COPY_UP: u32 = 8;
+    /// The last component is not followed when it is a symbolic link.
+    pub const NO_FOLLOW: u32 = 16;
+    /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
+    pub const EXACT: u32 = 64;
+}
+
+/// What the parent is asked to do while `init` waits.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Run the hooks that belong before `pivot_root`.
+    Hooks = 1,
+    /// Everything is done: save the state, then let go.
+    Ready = 2,
+}
+
+/// One operation. The order of execution is the order of the list.
+#[repr(C, u32)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
+pub enum Op {
+    /// Default actions and an empty mask for all signals: what the caller ignored stays outside.
+    Signals,
+    /// Wait for the parent to finish what needs this process (id maps, cgroup v1).
+    Wait,
+    /// Refuse to be traced or looked into by what already lives in the namespaces.
+    Undumpable,
+    /// Ask the parent for something and wait.
+    Ask { what: Ask },
+    /// `setns(2)` for a list of `(Slot, flags)` as pairs of `u32`; what is refused before the user
+    /// namespace is joined is tried again after.
+    Join { list: List },
+    /// Become the sibling of oneself in a new pid namespace (`CLONE_PARENT`); the parent is told
+    /// the new pid.
+    Fork { flags: u64 },
+    /// `unshare(2)`.
+    Unshare { flags: u64 },
+    /// A line for `/proc/self/timens_offsets`.
+    TimeOffsets { lines: Text },
+    /// Take this identity with no other groups: root of a user namespace.
+    BecomeRoot,
+    /// `setsid(2)`.
+    Session,
+    /// Join a new session keyring of this name.
+    Keyring { name: Text },
+    /// `sched_setaffinity(2)` with a list of `u64` words.
+    Affinity { mask: List },
+    /// `sethostname(2)`.
+    Hostname { name: Text },
+    /// `setdomainname(2)`.
+    Domainname { name: Text },
+    /// Bring the loopback device up.
+    Loopback,
+    /// Change the propagation of the whole tree at `/`.
+    Propagation { flags: u64 },
+    /// Make the mount that holds a path private, whichever ancestor it is mounted on.
+    PrivateParent { path: Text },
+    /// Bind the root file system onto itself and take it as the root of all later targets.
+    Root { path: Text },
+    /// Take a directory as the root of all later targets, without a mount of its own.
+    RootDirectory { path: Text },
+    /// Mount a file system. `options` is a list of pairs of `Text`; a value of `Text::NONE` makes
+    /// the option a flag. What is refused with EPERM or EBUSY ends in a bind of `instead`, a path of
+    /// the host, unless that is `Text::NONE`.
+    Mount { target: Text, kind: Text, source: Text, instead: Text, options: List, attributes: Attributes, place: u32 },
+    /// Bind a host path.
+    Bind { target: Text, source: Text, recursive: bool, attributes: Attributes, place: u32 },
+    /// Attach a tree that the parent opened.
+    Attach { target: Text, tree: Slot, attributes: Attributes, place: u32 },
+    /// Set attributes of what is mounted at a target: read-only at the end.
+    Reattribute { target: Text, attributes: Attributes },
+    /// Take a directory, made when it is missing, as the place of the following nodes and links.
+    Directory { path: Text },
+    /// `mknod(2)` in the directory; an existing node is kept.
+    Node { name: Text, mode: u32, device: u64, uid: u32, gid: u32 },
+    /// Bind a device of the host into the directory: there is no mknod in a user namespace.
+    BindNode { name: Text, source: Text },
+    /// `symlink(2)` in the directory; an existing name is kept.
+    Link { name: Text, target: Text },
+    /// `symlink(2)` in the directory when a path exists on the host.
+    LinkIf { name: Text, target: Text, host: Text },
+    /// `symlink(2)` in the directory; an existing name is replaced.
+    Relink { name: Text, target: Text },
+    /// Write a file of the host's procfs: a sysctl, an LSM label. No link is followed.
+    Write { path: Text, value: Text },
+    /// Exchange the root of the mount namespace.
+    Pivot,
+    /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
+    MoveRoot,
+    /// `chroot(2)` alone: there is no mount namespace.
+    Chroot,
+    /// Make a path read-only; a missing one is skipped.
+    ReadOnly { path: Text },
+    /// Hide a path; a missing one is skipped.
+    Mask { path: Text },
+    /// Set attributes of the root itself.
+    RootAttributes { attributes: Attributes },
+    /// Make a directory, and those above it, in the root.
+    MakeDirectory { path: Text },
+    /// `chdir(2)`; may fail here when `later` is set, since another identity may be allowed to.
+    Chdir { path: Text, later: bool },
+    /// `umask(2)`.
+    Umask { mask: u32 },
+    /// `setrlimit(2)`.
+    Limit { resource: u32, soft: u64, hard: u64 },
+    /// `sched_setattr(2)`.
+    Scheduler { policy: u32, nice: i32, priority: u32, flags: u64, runtime: u64, deadline: u64, period: u64 },
+    /// `ioprio_set(2)`: class and level in the kernel's form.
+    IoPriority { value: u32 },
+    /// `personality(2)`.
+    Personality { domain: u32 },
+    /// `set_mempolicy(2)` with a list of `u64` words.
+    MemoryPolicy { mode: u32, nodes: List },
+    /// `PR_SET_NO_NEW_PRIVS`.
+    NoNewPrivileges,
+    /// Drop every capability outside the mask from the bounding set.
+    Bounding { keep: u64 },
+    /// Take the identity of the process, keeping the permitted capabilities.
+    User { uid: u32, gid: u32, groups: List, set_groups: bool },
+    /// `capset(2)`, then the ambient set; what cannot be raised there is a warning.
+    Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 },
+    /// Set HOME in the environment from `/etc/passwd` of the container: `slot` is the index in
+    /// `envp` that is left free for it.
+    Home { uid: u32, envp: List, slot: u32 },
+    /// Find the program: a list of `Text` to try; the last one found is what `Exec` runs.
+    Find { candidates: List },
+    /// Wait until `start` writes a byte.
+    Gate { fifo: Slot },
+    /// Close all descriptors from this number on.
+    Close { from: u32 },
+    /// `execve(2)`: `argv` and `envp` are null-terminated arrays of addresses.
+    Exec { argv: List, envp: List },
+}
+
+/// What kind of [`Message`] it is.
+pub mod kind {
+    /// An operation failed.
+    pub const FAILED: u32 = 1;
+    /// An operation asks: `detail` is the [`super::Ask`].
+    pub const ASK: u32 = 2;
+    /// An operation could not be carried out in full, and need not be.
+    pub const WARNING: u32 = 3;
+    /// The process is another one now: `detail` is its pid.
+    pub const FORKED: u32 = 4;
+}
+
+/// What `init` says to the parent, always of this size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// One of [`kind`].
+    pub kind: u32,
+    /// Index of the operation.
+    pub index: u32,
+    /// Number of the system call that failed, or one of [`why`].
+    pub step: u32,
+    /// Its error.
+    pub errno: i32,
+    /// Depends on the operation.
+    pub detail: u64,
+}
+
+/// Reasons that are not the failure of one system call.
+pub mod why {
+    /// The target lies inside a procfs.
+    pub const INSIDE_PROC: u32 = 0x8000_0001;
+    /// `/dev/null` is not the null device.
+    pub const NOT_NULL: u32 = 0x8000_0002;
+    /// The working directory is outside the root.
+    pub const CWD_OUTSIDE: u32 = 0x8000_0003;
+    /// The parent is gone.
+    pub const ORPHAN: u32 = 0x8000_0004;
+    /// No candidate can be run.
+    pub const NOT_FOUND: u32 = 0x8000_0005;
+    /// The target is not an ordinary directory.
+    pub const NOT_PLAIN: u32 = 0x8000_0006;
+    /// A path is too long.
+    pub const TOO_LONG: u32 = 0x8000_0007;
+}

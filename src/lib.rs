@@ -1,0 +1,17 @@
+//! tare: the weight of an empty container.
+//!
+//! A runtime is a compiler with a very small machine. `config.json` becomes a [`spec`], the spec
+//! and the facts about the [`host`] become a [`plan`], and the plan is carried out by the
+//! [`executor`] on the host's side and by [`init`], the sealed program inside the new namespaces.
+
+pub mod cgroup;
+pub mod cli;
+pub mod command;
+pub mod executor;
+pub mod host;
+pub mod init;
+pub mod plan;
+pub mod spec;
+pub mod state;
+pub mod sys;
+pub mod tables;

@@ -1,0 +1,86 @@
+//! A mount of type `cgroup`: the container's view of its control groups.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Context;
+use super::mounts::options_list;
+use super::program::{NO_ATTRIBUTES, Program};
+use crate::cgroup::Mode;
+use crate::init::op::{Attributes, Op, Text, place};
+use crate::spec::Field;
+use crate::tables::mount_option::RDONLY;
+
+/// On v2 one mount; on v1 a tmpfs with one mount a hierarchy.
+pub fn plan(
+    program: &mut Program,
+    context: &mut Context<'_>,
+    target: Text,
+    destination: &Path,
+    attributes: Attributes,
+    field: &Field,
+    late: &mut Vec<(Field, Op)>,
+) -> Result<()> {
+    let attributes = Attributes { clear: 0, ..attributes };
+    if context.host.cgroups()?.mode() == Mode::Unified {
+        return unified(program, context, target, attributes, field);
+    }
+    let kept = Attributes { set: attributes.set & !RDONLY, ..attributes };
+    let (kind, source) = (program.text("tmpfs"), program.text("tmpfs"));
+    let options = options_list(program, &[("mode", Some("755"))]);
+    program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes: kept, place: 0 });
+    for hierarchy in context.cgroup_targets() {
+        let Some(name) = hierarchy.mount.file_name() else { continue };
+        let inner = destination.join(name);
+        let target = program.text(&inner.to_string_lossy());
+        if context.own_cgroup() {
+            let (kind, source) = (program.text(if hierarchy.is_v2() { "cgroup2" } else { "cgroup" }), program.text("cgroup"));
+            let mut data: Vec<(&str, Option<&str>)> = Vec::new();
+            for controller in hierarchy.controllers.split(',').filter(|name| !name.is_empty()) {
+                data.push(match controller.split_once('=') {
+                    Some((key, value)) => (key, Some(value)),
+                    None => (controller, None),
+                });
+            }
+            let options = options_list(program, &data);
+            program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes, place: 0 });
+        } else {
+            let source = program.text(&hierarchy.dir().to_string_lossy());
+            program.push(field, Op::Bind { target, source, recursive: false, attributes, place: place::EXACT });
+        }
+        links(program, destination, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
+    }
+    if attributes.set & RDONLY != 0 {
+        late.push((field.clone(), Op::Reattribute { target, attributes: Attributes { set: RDONLY, ..NO_ATTRIBUTES } }));
+    }
+    Ok(())
+}
+
+fn unified(program: &mut Program, context: &Context<'_>, target: Text, attributes: Attributes, field: &Field) -> Result<()> {
+    // A user namespace without a cgroup namespace may not mount the hierarchy; it is shown what
+    // the host shows, or its own part of it.
+    let own = context.cgroup_targets().first().map(|target| target.dir());
+    let instead = match own {
+        Some(own) if !context.own_cgroup() => program.text(&own.to_string_lossy()),
+        _ => program.text("/sys/fs/cgroup"),
+    };
+    let (kind, source) = (program.text("cgroup2"), program.text("cgroup"));
+    let options = program.texts(&[]);
+    program.push(field, Op::Mount { target, kind, source, instead, options, attributes, place: 0 });
+    Ok(())
+}
+
+/// `cpu -> cpu,cpuacct` and the like, where controllers share a hierarchy.
+fn links(program: &mut Program, destination: &Path, controllers: &str, name: &str, field: &Field) {
+    let apart: Vec<&str> = controllers.split(',').filter(|one| *one != name && !one.contains('=') && !one.is_empty()).collect();
+    if apart.is_empty() {
+        return;
+    }
+    let path = program.text(&destination.to_string_lossy());
+    program.push(field, Op::Directory { path });
+    for controller in apart {
+        let (name, target) = (program.text(controller), program.text(name));
+        program.push(field, Op::Link { name, target });
+    }
+}

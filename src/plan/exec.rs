@@ -1,0 +1,176 @@
+//! Processes that join a container: `exec`, and hooks that run inside.
+
+use anyhow::Result;
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
+
+use super::order::{lower_limits, raise_limits};
+use super::process::{self, Launch, Limit};
+use super::program::{Descriptor, Program};
+use super::{Context, Options, has_namespace};
+use crate::host::Host;
+use crate::init::op::{Ask, Op, Slot};
+use crate::spec::{Extras, Field};
+use crate::tables::namespace;
+
+/// What is known of the container that is joined.
+#[derive(Clone, Copy, Debug)]
+pub struct Exec<'a> {
+    /// The container's config.
+    pub spec: &'a Spec,
+    /// What the types of the config cannot hold.
+    pub extras: &'a Extras,
+    /// This host.
+    pub host: &'a Host,
+    /// The command line.
+    pub options: &'a Options,
+    /// The container's first process, as the host sees it.
+    pub pid: i32,
+    /// The process has to be moved into its cgroups after it was born.
+    pub attaches_late: bool,
+}
+
+/// How a process joins.
+#[derive(Debug)]
+pub struct ProcessPlan {
+    /// What `init` does.
+    pub program: Program,
+    /// The parent joins the pid namespace before the clone.
+    pub parent_joins_pid: bool,
+    /// `init` forks to get into the pid namespace.
+    pub forks: bool,
+    /// Limits that the parent sets.
+    pub limits: Vec<Limit>,
+    /// What is not as asked.
+    pub warnings: Vec<String>,
+}
+
+/// The host's view of which namespaces there are to join: all that the config names.
+fn flags(spec: &Spec) -> u32 {
+    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    list.into_iter().flatten().fold(0, |flags, entry| flags | namespace::of(entry.typ()).flag)
+}
+
+impl Exec<'_> {
+    fn enter(&self, program: &mut Program) -> (bool, bool) {
+        let field = Field::of("linux.namespaces");
+        if self.attaches_late {
+            program.push(&field, Op::Wait);
+        }
+        program.push(&field, Op::Undumpable);
+        let user = has_namespace(self.spec, Kind::User);
+        let pid = has_namespace(self.spec, Kind::Pid);
+        // Who is not allowed to join the pid namespace yet does it once inside the user
+        // namespace, and has to fork then.
+        let parent_joins = pid && self.host.privileged();
+        let forks = pid && !parent_joins;
+        let mut flags = flags(self.spec);
+        if parent_joins {
+            flags &= !namespace::of(Kind::Pid).flag;
+        }
+        if flags != 0 {
+            let Slot(slot) = program.slot(Descriptor::Process);
+            let list = program.pairs(&[(slot, flags)]);
+            program.push(&field, Op::Join { list });
+        }
+        if forks {
+            program.push(&field, Op::Fork { flags: 0 });
+        }
+        if user {
+            program.push(&field, Op::BecomeRoot);
+        }
+        if !has_namespace(self.spec, Kind::Mount) {
+            let path = program.text(&format!("/proc/{}/root", self.pid));
+            program.push(&Field::of("root.path"), Op::RootDirectory { path });
+            program.push(&Field::of("root.path"), Op::Chroot);
+        }
+        (parent_joins, forks)
+    }
+
+    /// The program of an additional process.
+    pub fn plan(&self, process: &Process) -> Result<ProcessPlan> {
+        let mut program = Program::new();
+        let everything = Field::of("process");
+        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        program.push(&everything, Op::Signals);
+        let (initial, last) = &self.extras.exec_cpu_affinity;
+        affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
+        // While /proc is still the host's: labels and priorities.
+        process::privileged_part(&mut program, &mut context, process, self.extras)?;
+        let (parent_joins_pid, forks) = self.enter(&mut program);
+        program.push(&everything, Op::Session);
+        if !self.options.no_new_keyring {
+            let name = program.text(&format!("_ses.{}", self.options.id));
+            program.push(&everything, Op::Keyring { name });
+        }
+        program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
+        let from_outside = has_namespace(self.spec, Kind::User) && self.host.privileged();
+        let all = process::limits(process)?;
+        let (own, limits) = if from_outside { (Vec::new(), all) } else { (all, Vec::new()) };
+        raise_limits(&mut program, &own);
+        if process.no_new_privileges() == Some(true) {
+            program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
+        }
+        process::unprivileged_part(&mut program, &mut context, process)?;
+        let launch = Launch {
+            args: process.args().as_deref().unwrap_or_default(),
+            env: process.env().as_deref().unwrap_or_default(),
+            uid: process.user().uid(),
+        };
+        let (argv, envp) = launch.find(&mut program);
+        if last.is_some() {
+            affinity(&mut program, "process.execCPUAffinity.final", last.as_deref())?;
+        }
+        lower_limits(&mut program, &own);
+        program.push(&everything, Op::Ask { what: Ask::Ready });
+        program.push(&everything, Op::Close { from: 3 + self.options.preserve_fds });
+        program.push(&Field::of("process.args"), Op::Exec { argv, envp });
+        Ok(ProcessPlan { program, parent_joins_pid, forks, limits, warnings: context.warnings })
+    }
+
+    /// The program of a hook that runs inside the container's namespaces: as root there, with all
+    /// the rights that namespaces give.
+    pub fn hook(&self, hook: &HookEntry<'_>) -> ProcessPlan {
+        let mut program = Program::new();
+        let field = hook.field;
+        program.push(field, Op::Signals);
+        let (parent_joins_pid, forks) = self.enter(&mut program);
+        program.push(field, Op::Session);
+        let argv: Vec<_> = hook.args.iter().map(|text| program.text(text)).collect();
+        let argv = program.addresses(&argv, 0);
+        let envp: Vec<_> = hook.env.iter().map(|text| program.text(text)).collect();
+        let envp = program.addresses(&envp, 0);
+        let path = program.text(hook.path);
+        let candidates = program.texts(&[path]);
+        program.push(field, Op::Find { candidates });
+        program.push(field, Op::Ask { what: Ask::Ready });
+        program.push(field, Op::Close { from: 3 });
+        program.push(field, Op::Exec { argv, envp });
+        ProcessPlan { program, parent_joins_pid, forks, limits: Vec::new(), warnings: Vec::new() }
+    }
+}
+
+/// A hook to run inside.
+#[derive(Clone, Copy, Debug)]
+pub struct HookEntry<'a> {
+    /// Its place in the config.
+    pub field: &'a Field,
+    /// The program.
+    pub path: &'a str,
+    /// Arguments with the first one.
+    pub args: &'a [String],
+    /// The whole environment.
+    pub env: &'a [String],
+}
+
+fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Result<()> {
+    let field = Field::of(key);
+    match list {
+        None => process::all_cpus(program, &field),
+        Some(list) => {
+            let words = process::bit_list(list).ok_or_else(|| anyhow::anyhow!("{field}: \"{list}\" is not a list of CPUs"))?;
+            let mask = program.words(&words);
+            program.push(&field, Op::Affinity { mask });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `hooks`: all six lists.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::Spec;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::Field;
+
+/// One hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// The program; absolute.
+    pub path: PathBuf,
+    /// Its arguments with the first one; the path when there are none.
+    pub args: Vec<String>,
+    /// Its whole environment; absent and empty are different things to `startContainer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// Seconds it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+}
+
+/// The hooks of a container by the point at which they run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hooks {
+    /// Deprecated form of `create_runtime`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prestart: Vec<Hook>,
+    /// During create, in the runtime's namespaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub create_runtime: Vec<Hook>,
+    /// During create, in the container's namespaces, before the root is exchanged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub create_container: Vec<Hook>,
+    /// During start, in the container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub start_container: Vec<Hook>,
+    /// After the process has started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook>,
+    /// After the container was deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook>,
+}
+
+impl Hooks {
+    /// Check and take over the hooks of a config.
+    pub fn of(spec: &Spec) -> Result<Hooks> {
+        let Some(hooks) = spec.hooks() else { return Ok(Hooks::default()) };
+        // The deprecated list is still what engines write.
+        #[allow(deprecated)]
+        let prestart = hooks.prestart();
+        Ok(Hooks {
+            prestart: list("hooks.prestart", prestart)?,
+            create_runtime: list("hooks.createRuntime", hooks.create_runtime())?,
+            create_container: list("hooks.createContainer", hooks.create_container())?,
+            start_container: list("hooks.startContainer", hooks.start_container())?,
+            poststart: list("hooks.poststart", hooks.poststart())?,
+            poststop: list("hooks.poststop", hooks.poststop())?,
+        })
+    }
+
+    /// Are there hooks that `init` has to wait for?
+    pub fn before_pivot(&self) -> bool {
+        !(self.prestart.is_empty() && self.create_runtime.is_empty() && self.create_container.is_empty())
+    }
+}
+
+fn list(key: &str, hooks: &Option<Vec<oci_spec::runtime::Hook>>) -> Result<Vec<Hook>> {
+    let mut list = Vec::new();
+    for (index, hook) in hooks.iter().flatten().enumerate() {
+        let field = Field::item(key, index);
+        if !hook.path().is_absolute() {
+            bail!("{field}.path: {:?} must be an absolute path", hook.path());
+        }
+        let timeout = match hook.timeout() {
+            None => None,
+            Some(seconds) if seconds > 0 => Some(seconds as u64),
+            Some(seconds) => bail!("{field}.timeout: {seconds} must be greater than zero"),
+        };
+        let texts = hook.args().iter().flatten().chain(hook.env().iter().flatten());
+        if texts.into_iter().any(|text| text.contains('\0')) {
+            bail!("{field}: contains a NUL byte");
+        }
+        let args = match hook.args() {
+            Some(args) if !args.is_empty() => args.clone(),
+            _ => vec![hook.path().to_string_lossy().into_owned()],
+        };
+        list.push(Hook { path: hook.path().clone(), args, env: hook.env().clone(), timeout });
+    }
+    Ok(list)
+}

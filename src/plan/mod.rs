@@ -1,0 +1,268 @@
+//! From a [`Spec`] and the facts about the host to a [`Plan`]. Pure: no descriptors, no pids, no
+//! privileges, nothing touched.
+
+mod cgroup_mount;
+mod devices;
+mod exec;
+mod hooks;
+mod mounts;
+mod namespaces;
+mod order;
+mod print;
+mod process;
+mod program;
+mod sysctl;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind, Spec};
+
+use crate::cgroup;
+use crate::host::Host;
+use crate::spec::{Extras, Field};
+use crate::tables::mount_option;
+
+pub use exec::{Exec, HookEntry, ProcessPlan};
+pub use hooks::{Hook, Hooks};
+pub use namespaces::{Birth, Joined, Maps};
+pub use print::{describe, print};
+pub use process::{Limit, bit_list};
+pub use program::{Descriptor, IdMap, Program};
+
+/// What the command line adds to `config.json`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The container's id.
+    pub id: String,
+    /// The bundle, absolute and without links.
+    pub bundle: PathBuf,
+    /// Move the root instead of pivoting (`--no-pivot`).
+    pub no_pivot: bool,
+    /// Keep the caller's session keyring (`--no-new-keyring`).
+    pub no_new_keyring: bool,
+    /// Descriptors from 3 on that the container keeps (`--preserve-fds`).
+    pub preserve_fds: u32,
+    /// Wait for `start` on `exec.fifo`.
+    pub gate: bool,
+    /// Go without a cgroup where there is no permission and nothing was asked (`--rootless`).
+    pub rootless_cgroups: bool,
+}
+
+/// Everything that is going to happen.
+#[derive(Debug)]
+pub struct Plan {
+    /// What `init` does.
+    pub program: Program,
+    /// How `init` comes into being.
+    pub birth: Birth,
+    /// Control groups.
+    pub cgroup: cgroup::Plan,
+    /// `process.oomScoreAdj`.
+    pub oom_score_adj: Option<i32>,
+    /// Limits that the parent sets from outside, where `init` may not.
+    pub limits: Vec<Limit>,
+    /// Hooks of all kinds.
+    pub hooks: Hooks,
+    /// Network devices to move in: name outside, name inside.
+    pub net_devices: Vec<(String, String)>,
+    /// The root file system, absolute.
+    pub rootfs: PathBuf,
+    /// What is not as asked, and need not be an error.
+    pub warnings: Vec<String>,
+}
+
+/// Compile a config into a plan.
+pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> Result<Plan> {
+    let mut context = Context::new(spec, extras, host, options)?;
+    let mut program = Program::new();
+    refuse_what_is_not_there(&context)?;
+    let birth = order::container(&mut program, &mut context)?;
+    let (cgroup, rootfs) = (context.cgroup, context.rootfs);
+    let process = spec.process().as_ref();
+    let limits = match process {
+        Some(process) if birth.maps.is_some() && host.privileged() => process::limits(process)?,
+        _ => Vec::new(),
+    };
+    let mut warnings = context.warnings;
+    warnings.extend(cgroup.notes().iter().cloned());
+    Ok(Plan {
+        program,
+        birth,
+        cgroup,
+        oom_score_adj: process.and_then(|process| process.oom_score_adj()),
+        limits,
+        hooks: Hooks::of(spec)?,
+        net_devices: net_devices(spec)?,
+        rootfs,
+        warnings,
+    })
+}
+
+/// Parts of the specification that this version does not carry out: refused, not ignored.
+fn refuse_what_is_not_there(context: &Context<'_>) -> Result<()> {
+    let process = context.spec.process().as_ref();
+    if process.is_some_and(|process| process.terminal() == Some(true)) {
+        bail!("process.terminal: terminals are not supported yet");
+    }
+    let Some(linux) = context.linux() else { return Ok(()) };
+    if linux.seccomp().is_some() {
+        bail!("linux.seccomp: seccomp is not supported yet");
+    }
+    if linux.intel_rdt().is_some() {
+        if !context.host.resctrl {
+            bail!("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
+        }
+        bail!("linux.intelRdt: Intel RDT is not supported yet");
+    }
+    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !context.host.selinux {
+        bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
+    }
+    Ok(())
+}
+
+/// `linux.netDevices` as pairs of names.
+fn net_devices(spec: &Spec) -> Result<Vec<(String, String)>> {
+    let devices = spec.linux().as_ref().and_then(|linux| linux.net_devices().as_ref());
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (name, device) in devices.into_iter().flatten() {
+        let inside = device.name().clone().filter(|inside| !inside.is_empty()).unwrap_or_else(|| name.clone());
+        for (text, field) in [(name, Field::of("linux.netDevices")), (&inside, Field::of("linux.netDevices").member(name))] {
+            let valid = !text.is_empty() && text.len() < 16 && !matches!(text.as_str(), "." | "..");
+            if !valid || text.chars().any(|c| c == '/' || c == ':' || c.is_whitespace()) {
+                bail!("{field}: invalid network device name \"{text}\"");
+            }
+        }
+        if pairs.iter().any(|(_, known)| *known == inside) {
+            bail!("linux.netDevices.{name}: another device gets the name \"{inside}\" too");
+        }
+        pairs.push((name.clone(), inside));
+    }
+    pairs.sort();
+    Ok(pairs)
+}
+
+/// What the parts of the planner share while they work.
+pub struct Context<'a> {
+    spec: &'a Spec,
+    extras: &'a Extras,
+    host: &'a Host,
+    options: &'a Options,
+    bundle: &'a Path,
+    rootfs: PathBuf,
+    cgroup: cgroup::Plan,
+    warnings: Vec<String>,
+}
+
+impl<'a> Context<'a> {
+    fn new(spec: &'a Spec, extras: &'a Extras, host: &'a Host, options: &'a Options) -> Result<Context<'a>> {
+        let root = spec.root().as_ref().map_or(Path::new(""), |root| root.path());
+        let rootfs = mounts::clean(&options.bundle.join(root));
+        let linux = spec.linux().as_ref();
+        let request = cgroup::Request {
+            id: &options.id,
+            cgroups_path: linux.and_then(|linux| linux.cgroups_path().as_deref()),
+            resources: linux.and_then(|linux| linux.resources().as_ref()),
+            extras,
+            rootless: options.rootless_cgroups,
+            delegate_to: delegate_to(spec),
+        };
+        let cgroup = cgroup::Plan::new(host.cgroups()?, &request)?;
+        let mut warnings = Vec::new();
+        if !extras.unknown_capabilities.is_empty() {
+            let names = extras.unknown_capabilities.join(" ");
+            warnings.push(format!("process.capabilities: ignoring unknown or unavailable capabilities: [{names}]"));
+        }
+        Ok(Context { spec, extras, host, options, bundle: &options.bundle, rootfs, cgroup, warnings })
+    }
+
+    fn warn(&mut self, text: String) {
+        self.warnings.push(text);
+    }
+
+    fn linux(&self) -> Option<&'a Linux> {
+        self.spec.linux().as_ref()
+    }
+
+    /// Is there a namespace of this kind in the config, new or joined?
+    fn own(&self, kind: Kind) -> bool {
+        has_namespace(self.spec, kind)
+    }
+
+    fn own_network(&self) -> bool {
+        self.own(Kind::Network)
+    }
+
+    fn own_cgroup(&self) -> bool {
+        self.own(Kind::Cgroup)
+    }
+
+    fn in_user_namespace(&self) -> bool {
+        self.own(Kind::User)
+    }
+
+    /// Devices cannot be made, only bound.
+    fn binds_devices(&self) -> bool {
+        self.in_user_namespace() || self.host.in_user_namespace
+    }
+
+    /// Bind sources may be unreadable once inside the user namespace: the parent opens them.
+    fn sources_by_parent(&self) -> bool {
+        self.in_user_namespace() && self.host.privileged() && self.own(Kind::Mount)
+    }
+
+    /// The process cannot be born into its cgroups, so it waits until it was moved there.
+    fn attaches_late(&self) -> bool {
+        self.cgroup.targets().iter().any(|target| !target.is_v2())
+    }
+
+    fn cgroup_targets(&self) -> Vec<cgroup::Target> {
+        self.cgroup.targets().to_vec()
+    }
+
+    /// Does the host's `/dev` appear at `/dev`?
+    fn dev_is_bound(&self) -> bool {
+        self.spec.mounts().iter().flatten().any(|mount| {
+            let bound = mount.typ().as_deref() == Some("bind")
+                || mount.options().iter().flatten().any(|option| {
+                    matches!(mount_option::effect(option), Some(mount_option::Effect::Bind(_)))
+                });
+            bound && mounts::clean(mount.destination()) == Path::new("/dev")
+        })
+    }
+
+    /// An ordinary user's own map leaves `setgroups(2)` denied.
+    fn may_set_groups(&self) -> bool {
+        let linux = self.linux();
+        let gid = linux.and_then(|linux| linux.gid_mappings().as_ref());
+        self.host.euid == 0 || gid.is_some_and(|maps| !Maps::single(&namespaces::map_lines(maps), self.host.egid))
+    }
+}
+
+/// Is there a namespace of this kind, new or joined?
+pub fn has_namespace(spec: &Spec, kind: Kind) -> bool {
+    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    list.into_iter().flatten().any(|namespace| namespace.typ() == kind)
+}
+
+/// The owner of the cgroup when the container may manage it itself: a private cgroup namespace and
+/// a writable `/sys/fs/cgroup`.
+fn delegate_to(spec: &Spec) -> Option<(u32, u32)> {
+    let list = spec.linux().as_ref()?.namespaces().as_ref()?;
+    let private = list.iter().any(|it| it.typ() == Kind::Cgroup && it.path().is_none());
+    let writable = spec.mounts().iter().flatten().any(|mount| {
+        mounts::clean(mount.destination()) == Path::new("/sys/fs/cgroup")
+            && !mount.options().iter().flatten().any(|option| option == "ro")
+    });
+    if !private || !writable {
+        return None;
+    }
+    let user = spec.process().as_ref().map(|process| (process.user().uid(), process.user().gid()))?;
+    let linux = spec.linux().as_ref()?;
+    let host = |maps: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>, id: u32| {
+        let maps = maps.as_deref().unwrap_or_default();
+        let found = maps.iter().find(|map| (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id));
+        found.map_or(id, |map| map.host_id() + (id - map.container_id()))
+    };
+    Some((host(linux.uid_mappings(), user.0), host(linux.gid_mappings(), user.1)))
+}

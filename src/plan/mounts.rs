@@ -1,0 +1,319 @@
+//! `mounts`: what is mounted where, with which flags, in which order.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::Mount;
+
+use super::Context;
+use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Program};
+use crate::init::op::{Attributes, List, Op, Text, place};
+use crate::spec::Field;
+use crate::tables::mount_option::{self as option, Effect};
+
+/// Files below `/proc` that may be covered: what lxcfs provides, and two that tools rely on.
+const ALLOWED_IN_PROC: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
+/// The options of one mount, sorted by what they do.
+#[derive(Debug, Default)]
+struct Options<'a> {
+    attributes: Attributes,
+    /// `Some(true)` for `rbind`.
+    bind: Option<bool>,
+    remount: bool,
+    copy_up: bool,
+    /// `Some(true)` for `ridmap`.
+    id_map: Option<bool>,
+    /// The file system's own: key and value.
+    data: Vec<(&'a str, Option<&'a str>)>,
+}
+
+impl<'a> Options<'a> {
+    /// The last word on a flag wins, as with mount(8).
+    fn parse(mount: &'a Mount) -> Self {
+        let mut it = Options::default();
+        for text in mount.options().iter().flatten() {
+            match option::effect(text) {
+                Some(effect) => it.apply(effect),
+                None => it.data.push(match text.split_once('=') {
+                    Some((key, value)) => (key, Some(value)),
+                    None => (text.as_str(), None),
+                }),
+            }
+        }
+        if mount.typ().as_deref() == Some("bind") && it.bind.is_none() {
+            it.bind = Some(false);
+        }
+        it
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        let it = &mut self.attributes;
+        let (mut set, mut clear) = (0, 0);
+        match effect {
+            Effect::Set(bit) | Effect::TreeSet(bit) => set = bit,
+            Effect::Clear(bit) | Effect::TreeClear(bit) if bit & option::ATIME != 0 => {
+                // The access time bits are one number: clearing a part of it means the default,
+                // and mount_setattr(2) wants the whole number cleared.
+                clear = option::ATIME;
+            }
+            Effect::Clear(bit) | Effect::TreeClear(bit) => clear = bit,
+            Effect::Atime(bits) | Effect::TreeAtime(bits) => (set, clear) = (bits, option::ATIME),
+            Effect::Propagation(kind) => it.propagation = kind,
+            Effect::TreePropagation(kind) => it.tree_propagation = kind,
+            Effect::Superblock(name) => self.data.push((name, None)),
+            Effect::Bind(recursive) => self.bind = Some(recursive),
+            Effect::CopyUp => self.copy_up = true,
+            Effect::IdMap(recursive) => self.id_map = Some(recursive),
+            Effect::Remount => self.remount = true,
+            Effect::Nothing => {}
+        }
+        let tree = matches!(effect, Effect::TreeSet(_) | Effect::TreeClear(_) | Effect::TreeAtime(_));
+        let (all_set, all_clear) = if tree { (&mut it.tree_set, &mut it.tree_clear) } else { (&mut it.set, &mut it.clear) };
+        *all_set = *all_set & !clear | set;
+        *all_clear = *all_clear & !set | clear;
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.data.iter().rev().find(|(known, _)| *known == key).and_then(|(_, value)| *value)
+    }
+}
+
+/// A path without `.`, `..` and doubled slashes, made absolute.
+pub fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => clean.push(part),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean
+}
+
+/// Add the operations of all mounts; what has to wait until everything stands comes back.
+pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Field, Op)>> {
+    let mut late = Vec::new();
+    for (index, mount) in context.spec.mounts().iter().flatten().enumerate() {
+        let field = Field::item("mounts", index);
+        add(program, context, mount, &field, &mut late)?;
+    }
+    Ok(late)
+}
+
+fn add(program: &mut Program, context: &mut Context<'_>, mount: &Mount, field: &Field, late: &mut Vec<(Field, Op)>) -> Result<()> {
+    let destination = clean(mount.destination());
+    if !mount.destination().is_absolute() {
+        context.warn(format!("{field}.destination: {:?} is not absolute: taken as {destination:?}", mount.destination()));
+    }
+    let options = Options::parse(mount);
+    let kind = mount.typ().as_deref().unwrap_or_default();
+    check_place(&destination, kind, mount, &options, field)?;
+    let target = destination.to_string_lossy();
+    let target = program.text(&target);
+    if options.remount {
+        late.push((field.clone(), Op::Reattribute { target, attributes: options.attributes }));
+        return Ok(());
+    }
+    if let Some(recursive) = options.bind {
+        return bind(program, context, Bind { mount, field, target, options, recursive });
+    }
+    if options.id_map.is_some() || has_mappings(mount) {
+        bail!("{field}: id-mapped mounts are only supported for bind-mounts");
+    }
+    match kind {
+        "" => bail!("{field}.type: must not be empty for a mount that is not a bind mount"),
+        "cgroup" | "cgroup2" => super::cgroup_mount::plan(program, context, target, &destination, options.attributes, field, late),
+        "sysfs" if context.in_user_namespace() && !context.own_network() => {
+            // Only the owner of the network namespace may have a sysfs of his own.
+            let (source, attributes) = (program.text("/sys"), options.attributes);
+            let place = place::PLAIN | place::EXACT;
+            program.push(field, Op::Bind { target, source, recursive: true, attributes, place });
+            Ok(())
+        }
+        kind => file_system(program, FileSystem { mount, field, kind, target, destination: &destination, options }, late),
+    }
+}
+
+fn check_place(destination: &Path, kind: &str, mount: &Mount, options: &Options<'_>, field: &Field) -> Result<()> {
+    let shown = destination.display();
+    if destination == Path::new("/") {
+        bail!("{field}.destination: mountpoint \"/\" is on the top of rootfs");
+    }
+    let source = mount.source().as_deref().unwrap_or(Path::new(""));
+    if destination == Path::new("/proc") {
+        let bound = options.bind.is_some() && source.starts_with("/proc");
+        if kind != "proc" && !bound || options.remount {
+            bail!("{field}.destination: \"{shown}\" cannot be mounted because it is not of type proc");
+        }
+    } else if let Ok(inside) = destination.strip_prefix("/proc") {
+        let allowed = ALLOWED_IN_PROC.iter().any(|known| inside == Path::new(known));
+        if !allowed && kind != "proc" {
+            bail!("{field}.destination: \"{shown}\" cannot be mounted because it is inside /proc");
+        }
+    }
+    Ok(())
+}
+
+fn has_mappings(mount: &Mount) -> bool {
+    mount.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
+        || mount.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
+}
+
+struct Bind<'a> {
+    mount: &'a Mount,
+    field: &'a Field,
+    target: Text,
+    options: Options<'a>,
+    recursive: bool,
+}
+
+fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Result<()> {
+    let Bind { mount, field, target, options, recursive } = it;
+    let Some(source) = mount.source().as_deref().filter(|source| !source.as_os_str().is_empty()) else {
+        bail!("{field}.source: must not be empty for a bind mount");
+    };
+    if options.copy_up {
+        bail!("{field}.options: tmpcopyup is for tmpfs only");
+    }
+    for (key, _) in &options.data {
+        // As mount(2) itself has it: there is no file system here to take the option.
+        context.warn(format!("{field}.options: \"{key}\" has no effect on a bind mount"));
+    }
+    // A relative source is relative to the bundle, as config.md has it.
+    let source = if source.is_absolute() { source.to_path_buf() } else { context.bundle.join(source) };
+    let attributes = options.attributes;
+    let mut rules = if attributes.set | attributes.clear != 0 { place::EXACT } else { 0 };
+    let destination = clean(mount.destination());
+    if destination.starts_with("/proc") {
+        rules |= place::IN_PROC;
+    }
+    let id_map = id_map(context, mount, &options, field)?;
+    if id_map.is_some() || context.sources_by_parent() {
+        let tree = program.slot(Descriptor::Tree { source, recursive, id_map, field: field.clone() });
+        program.push(field, Op::Attach { target, tree, attributes, place: rules });
+    } else {
+        let source = program.text(&source.to_string_lossy());
+        program.push(field, Op::Bind { target, source, recursive, attributes, place: rules });
+    }
+    Ok(())
+}
+
+/// The owners of an id-mapped bind: given on the mount, or those of the container.
+fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &Field) -> Result<Option<IdMap>> {
+    let (uid, gid) = (mount.uid_mappings().as_deref().unwrap_or_default(), mount.gid_mappings().as_deref().unwrap_or_default());
+    if uid.is_empty() != gid.is_empty() {
+        bail!("{field}: id-mapped mounts must have both uid and gid mappings specified");
+    }
+    if uid.is_empty() && options.id_map.is_none() {
+        return Ok(None);
+    }
+    if !context.host.privileged() {
+        bail!("{field}: id-mapped mounts are not supported for rootless containers");
+    }
+    let recursive = options.id_map.unwrap_or(false);
+    let own = |maps: &[_]| super::namespaces::map_lines(maps);
+    if !uid.is_empty() {
+        return Ok(Some(IdMap { uid: own(uid), gid: own(gid), recursive }));
+    }
+    let linux = context.linux();
+    let maps = linux.and_then(|linux| Some((linux.uid_mappings().as_deref()?, linux.gid_mappings().as_deref()?)));
+    match maps {
+        Some((uid, gid)) => Ok(Some(IdMap { uid: own(uid), gid: own(gid), recursive })),
+        None => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
+    }
+}
+
+struct FileSystem<'a> {
+    mount: &'a Mount,
+    field: &'a Field,
+    kind: &'a str,
+    target: Text,
+    destination: &'a Path,
+    options: Options<'a>,
+}
+
+fn file_system(program: &mut Program, it: FileSystem<'_>, late: &mut Vec<(Field, Op)>) -> Result<()> {
+    let FileSystem { mount, field, kind, target, destination, options } = it;
+    if options.copy_up && kind != "tmpfs" {
+        bail!("{field}.options: tmpcopyup is for tmpfs only");
+    }
+    let mut rules = match kind {
+        "proc" => place::PLAIN | place::IN_PROC,
+        "sysfs" => place::PLAIN,
+        _ => 0,
+    };
+    if kind == "tmpfs" && options.value("mode").is_none() {
+        rules |= place::KEEP_MODE;
+    }
+    if options.copy_up {
+        rules |= place::COPY_UP;
+    }
+    let mut attributes = options.attributes;
+    attributes.clear = 0;
+    let mut data = options.data;
+    // What is mounted or made below these comes later, so they become read-only at the end.
+    if attributes.set & option::RDONLY != 0 && (kind == "tmpfs" || destination == Path::new("/dev")) {
+        attributes.set &= !option::RDONLY;
+        let read_only = Attributes { set: option::RDONLY, ..NO_ATTRIBUTES };
+        late.push((field.clone(), Op::Reattribute { target, attributes: read_only }));
+    } else if attributes.set & option::RDONLY != 0 {
+        data.push(("ro", None));
+    }
+    let source = mount.source().as_deref().map(Path::to_string_lossy).unwrap_or_default();
+    let (kind, source) = (program.text(kind), program.text(&source));
+    let options = options_list(program, &data);
+    program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes, place: rules });
+    Ok(())
+}
+
+/// Pairs of key and value for `fsconfig(2)`.
+pub fn options_list(program: &mut Program, data: &[(&str, Option<&str>)]) -> List {
+    let mut texts = Vec::with_capacity(data.len() * 2);
+    for (key, value) in data {
+        texts.push(program.text(key));
+        texts.push(value.map_or(Text::NONE, |value| program.text(value)));
+    }
+    program.texts(&texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use option::*;
+
+    fn parsed(options: &[&str]) -> Attributes {
+        let mount: Mount = serde_json::from_value(serde_json::json!({"destination": "/x", "options": options})).unwrap();
+        Options::parse(&mount).attributes
+    }
+
+    #[test]
+    fn the_last_word_wins() {
+        assert_eq!(parsed(&["ro", "rw"]), Attributes { clear: RDONLY, ..NO_ATTRIBUTES });
+        assert_eq!(parsed(&["rw", "ro", "nosuid"]), Attributes { set: RDONLY | NOSUID, ..NO_ATTRIBUTES });
+        assert_eq!(parsed(&["noatime", "strictatime"]), Attributes { set: STRICTATIME, clear: ATIME, ..NO_ATTRIBUTES });
+        assert_eq!(parsed(&["rro"]), Attributes { tree_set: RDONLY, ..NO_ATTRIBUTES });
+        assert_eq!(parsed(&["private", "rslave"]), Attributes { propagation: PRIVATE, tree_propagation: SLAVE, ..NO_ATTRIBUTES });
+    }
+
+    #[test]
+    fn paths_cannot_climb() {
+        for (path, cleaned) in [("/a/../../b", "/b"), ("a//b/.", "/a/b"), ("/", "/"), ("..", "/")] {
+            assert_eq!(clean(Path::new(path)), Path::new(cleaned));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `linux.namespaces`: which are new, which are joined, by whom and when.
+//!
+//! Four facts of the kernel shape the choice. A pid namespace is entered by children only. What is
+//! made together with a user namespace belongs to it. A user namespace that was joined has to be
+//! in force before the others are made. And a time namespace takes its offsets only while nobody
+//! lives in it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind};
+
+use super::Context;
+use super::program::{Descriptor, Program};
+use crate::init::op::{Op, Slot};
+use crate::spec::Field;
+use crate::tables::namespace;
+
+/// A namespace that the parent joins for the time of the clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// A file of nsfs.
+    pub path: PathBuf,
+    /// `CLONE_NEW*`.
+    pub flag: u32,
+    /// Who asks for it.
+    pub field: Field,
+}
+
+/// How the first process comes into being.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Birth {
+    /// Namespaces that `clone3(2)` makes.
+    pub new: u64,
+    /// Namespaces that the parent joins before, and leaves after.
+    pub joined: Vec<Joined>,
+    /// A time namespace that the parent makes for its children, with these offsets.
+    pub time: Option<String>,
+    /// `init` makes a sibling of itself: the parent learns the real pid from a message.
+    pub forks: bool,
+    /// Id maps for a new user namespace.
+    pub maps: Option<Maps>,
+}
+
+/// The id maps of a new user namespace, as `/proc/PID/uid_map` takes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maps {
+    /// Lines for `uid_map`.
+    pub uid: String,
+    /// Lines for `gid_map`.
+    pub gid: String,
+}
+
+impl Maps {
+    /// A single line for the caller's own id, which an ordinary user may write without help.
+    pub fn single(lines: &str, own: u32) -> bool {
+        let mut fields = lines.split_whitespace();
+        lines.lines().count() == 1 && fields.nth(1) == Some(own.to_string().as_str()) && fields.next() == Some("1")
+    }
+}
+
+/// Lines for `/proc/PID/uid_map`.
+pub fn map_lines(maps: &[LinuxIdMapping]) -> String {
+    maps.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect()
+}
+
+/// Does the map hold this id of the container?
+fn maps_id(maps: &[LinuxIdMapping], id: u64) -> bool {
+    maps.iter().any(|map| (u64::from(map.container_id())..u64::from(map.container_id()) + u64::from(map.size())).contains(&id))
+}
+
+/// What the list of namespaces comes to.
+#[derive(Debug)]
+struct Sorted {
+    /// Flags of namespaces without a path.
+    new: u64,
+    joined: Vec<Joined>,
+}
+
+impl Sorted {
+    fn new(list: &[LinuxNamespace]) -> Sorted {
+        let mut sorted = Sorted { new: 0, joined: Vec::new() };
+        for (index, entry) in list.iter().enumerate() {
+            let row = namespace::of(entry.typ());
+            match entry.path().as_deref().filter(|path| !path.as_os_str().is_empty()) {
+                None => sorted.new |= u64::from(row.flag),
+                Some(path) => sorted.joined.push(Joined {
+                    path: path.to_owned(),
+                    flag: row.flag,
+                    field: Field::item("linux.namespaces", index),
+                }),
+            }
+        }
+        sorted
+    }
+
+    fn joins(&self, kind: Kind) -> bool {
+        self.joined.iter().any(|joined| joined.flag == namespace::of(kind).flag)
+    }
+
+    /// Take a kind out of the new ones.
+    fn take(&mut self, kind: Kind) -> bool {
+        let flag = u64::from(namespace::of(kind).flag);
+        let had = self.new & flag != 0;
+        self.new &= !flag;
+        had
+    }
+}
+
+/// Add the operations that enter the namespaces, up to and including the user namespace's root.
+pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
+    let field = Field::of("linux.namespaces");
+    let linux = context.linux();
+    let list = linux.and_then(|linux| linux.namespaces().clone()).unwrap_or_default();
+    let mut sorted = Sorted::new(&list);
+    let (uid, gid) = mappings(context)?;
+    let new_user = sorted.new & u64::from(namespace::of(Kind::User).flag) != 0;
+    let joined_user = sorted.joins(Kind::User);
+    check_user(context, new_user, joined_user, &uid, &gid)?;
+    let offsets = time_offsets(context, &sorted)?;
+
+    let cgroup = sorted.take(Kind::Cgroup);
+    let mut birth = Birth::default();
+    let held = new_user || context.attaches_late();
+    if held {
+        program.push(&field, Op::Wait);
+    }
+    program.push(&field, Op::Undumpable);
+    let mut time = sorted.take(Kind::Time);
+    if time && context.host.privileged() {
+        birth.time = Some(offsets.clone());
+        time = false;
+    }
+    if joined_user {
+        joined_first(program, &field, &mut sorted, &mut birth);
+    } else {
+        birth.new = sorted.new;
+        let (before, after): (Vec<_>, Vec<_>) =
+            sorted.joined.into_iter().partition(|joined| new_user || joined.flag == namespace::of(Kind::Pid).flag);
+        birth.joined = before;
+        join(program, &field, &after);
+    }
+    if time {
+        program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });
+        if !offsets.is_empty() {
+            let lines = program.text(&offsets);
+            program.push(&Field::of("linux.timeOffsets"), Op::TimeOffsets { lines });
+        }
+    }
+    if cgroup {
+        program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
+    }
+    if joined_user || new_user && maps_id(&uid, 0) && maps_id(&gid, 0) {
+        program.push(&field, Op::BecomeRoot);
+    }
+    birth.maps = new_user.then(|| Maps { uid: map_lines(&uid), gid: map_lines(&gid) });
+    Ok(birth)
+}
+
+/// Everything new has to belong to the user namespace that is joined, so `init` makes it.
+fn joined_first(program: &mut Program, field: &Field, sorted: &mut Sorted, birth: &mut Birth) {
+    join(program, field, &sorted.joined);
+    let pid = sorted.take(Kind::Pid);
+    if sorted.new != 0 {
+        program.push(field, Op::Unshare { flags: sorted.new });
+    }
+    if pid || sorted.joins(Kind::Pid) {
+        birth.forks = true;
+        let flags = if pid { u64::from(namespace::of(Kind::Pid).flag) } else { 0 };
+        program.push(field, Op::Fork { flags });
+    }
+}
+
+fn join(program: &mut Program, field: &Field, joined: &[Joined]) {
+    if joined.is_empty() {
+        return;
+    }
+    let pairs: Vec<(u32, u32)> = joined
+        .iter()
+        .map(|it| {
+            let Joined { path, flag, field } = it.clone();
+            let Slot(slot) = program.slot(Descriptor::Namespace { path, flag, field });
+            (slot, flag)
+        })
+        .collect();
+    let list = program.pairs(&pairs);
+    program.push(field, Op::Join { list });
+}
+
+fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
+    let linux = context.linux();
+    let get = |maps: &Option<Vec<LinuxIdMapping>>| maps.clone().unwrap_or_default();
+    let (uid, gid) = linux.map_or_else(Default::default, |linux| (get(linux.uid_mappings()), get(linux.gid_mappings())));
+    for (key, maps) in [("linux.uidMappings", &uid), ("linux.gidMappings", &gid)] {
+        for (index, map) in maps.iter().enumerate() {
+            if map.size() == 0 {
+                bail!("{}.size: must not be 0", Field::item(key, index));
+            }
+        }
+    }
+    Ok((uid, gid))
+}
+
+fn check_user(context: &mut Context<'_>, new: bool, joined: bool, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
+    if new && (uid.is_empty() || gid.is_empty()) {
+        bail!("linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified");
+    }
+    if joined && !(uid.is_empty() && gid.is_empty()) {
+        context.warn("linux.uidMappings: the user namespace is joined by path: its own mappings are in force".to_owned());
+    }
+    if context.host.euid != 0 && !new && !joined {
+        bail!("linux.namespaces: rootless container requires user namespaces");
+    }
+    Ok(())
+}
+
+/// `linux.timeOffsets` as lines for `/proc/PID/timens_offsets`.
+fn time_offsets(context: &Context<'_>, sorted: &Sorted) -> Result<String> {
+    let offsets = context.linux().and_then(|linux| linux.time_offsets().clone()).unwrap_or_default();
+    let new = sorted.new & u64::from(namespace::of(Kind::Time).flag) != 0;
+    if !offsets.is_empty() && sorted.joins(Kind::Time) {
+        bail!("linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified -- you may only provide one");
+    }
+    if !offsets.is_empty() && !new {
+        bail!("linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config");
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for (clock, offset) in &offsets {
+        if !matches!(clock.as_str(), "monotonic" | "boottime") {
+            bail!("linux.timeOffsets.{clock}: unknown clock");
+        }
+        let nanos = offset.nanosecs().unwrap_or(0);
+        if nanos >= 1_000_000_000 {
+            bail!("linux.timeOffsets.{clock}.nanosecs: {nanos} is out of range");
+        }
+        lines.push(format!("{clock} {} {nanos}\n", offset.secs().unwrap_or(0)));
+    }
+    lines.sort();
+    Ok(lines.concat())
+}

@@ -1,0 +1,167 @@
+//! The one place that says what happens where and when.
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
+
+use super::namespaces::{self, Birth};
+use super::process::{self, Launch, Limit};
+use super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::{Context, devices, hooks::Hooks, mounts, sysctl};
+use crate::init::op::{Ask, Attributes, Op};
+use crate::spec::Field;
+use crate::tables::mount_option::{self as option, RDONLY};
+
+/// `RLIMIT_NOFILE`.
+const NOFILE: u32 = 7;
+
+/// The program of a container's first process, from the clone to `execve(2)`.
+pub fn container(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
+    let spec = context.spec;
+    let Some(process) = spec.process() else { bail!("process: process property must not be empty") };
+    let everything = Field::of("process");
+    program.push(&everything, Op::Signals);
+    let birth = namespaces::plan(program, context)?;
+    session(program, context, &birth);
+    root_file_system(program, context)?;
+
+    program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
+    let limits = if birth.maps.is_some() && context.host.privileged() { Vec::new() } else { process::limits(process)? };
+    raise_limits(program, &limits);
+    if process.no_new_privileges() == Some(true) {
+        program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
+    }
+    process::unprivileged_part(program, context, process)?;
+    let launch = Launch {
+        args: process.args().as_deref().unwrap_or_default(),
+        env: process.env().as_deref().unwrap_or_default(),
+        uid: process.user().uid(),
+    };
+    let (argv, envp) = launch.find(program);
+    lower_limits(program, &limits);
+    program.push(&everything, Op::Ask { what: Ask::Ready });
+    if context.options.gate {
+        let fifo = program.slot(Descriptor::Gate);
+        program.push(&everything, Op::Gate { fifo });
+    }
+    program.push(&everything, Op::Close { from: 3 + context.options.preserve_fds });
+    program.push(&Field::of("process.args"), Op::Exec { argv, envp });
+    Ok(birth)
+}
+
+/// What does not touch files: session, keyring, CPUs, names, loopback.
+fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
+    let field = Field::of("process");
+    program.push(&field, Op::Session);
+    if !context.options.no_new_keyring {
+        let name = program.text(&format!("_ses.{}", context.options.id));
+        program.push(&field, Op::Keyring { name });
+    }
+    process::all_cpus(program, &field);
+    let network = u64::from(crate::tables::namespace::of(Kind::Network).flag);
+    if birth.new & network != 0 || program.ops().iter().any(|op| matches!(op, Op::Unshare { flags } if flags & network != 0)) {
+        program.push(&Field::of("linux.namespaces"), Op::Loopback);
+    }
+    if let Some(name) = context.spec.hostname().as_deref().filter(|name| !name.is_empty()) {
+        let name = program.text(name);
+        program.push(&Field::of("hostname"), Op::Hostname { name });
+    }
+    if let Some(name) = context.spec.domainname().as_deref().filter(|name| !name.is_empty()) {
+        let name = program.text(name);
+        program.push(&Field::of("domainname"), Op::Domainname { name });
+    }
+}
+
+/// From the host's tree to the container's.
+fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
+    let field = Field::of("root.path");
+    let own = context.own(Kind::Mount);
+    let propagation = root_propagation(context)?;
+    let path = program.text(&context.rootfs.to_string_lossy());
+    if own {
+        let before = propagation.unwrap_or(option::SLAVE);
+        program.push(&Field::of("linux.rootfsPropagation"), Op::Propagation { flags: before & !option::UNBINDABLE | if before == option::UNBINDABLE { option::PRIVATE } else { 0 } });
+        if before == option::SHARED {
+            program.push(&Field::of("linux.rootfsPropagation"), Op::PrivateParent { path });
+        }
+    }
+    program.push(&field, Op::Root { path });
+    let late = mounts::plan(program, context)?;
+    devices::plan(program, context)?;
+    if let Some(process) = context.spec.process() {
+        let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
+        program.push(&Field::of("process.cwd"), Op::MakeDirectory { path });
+    }
+    if Hooks::of(context.spec)?.before_pivot() {
+        program.push(&Field::of("hooks"), Op::Ask { what: Ask::Hooks });
+    }
+    sysctl::plan(program, context)?;
+    if let Some(process) = context.spec.process() {
+        process::privileged_part(program, context, process, context.extras)?;
+    }
+    for (field, op) in late {
+        program.push(&field, op);
+    }
+    hidden_paths(program, context);
+    if context.spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
+        let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
+        program.push(&Field::of("root.readonly"), Op::RootAttributes { attributes });
+    }
+    program.push(&field, match (own, context.options.no_pivot) {
+        (true, false) => Op::Pivot,
+        (true, true) => Op::MoveRoot,
+        (false, _) => Op::Chroot,
+    });
+    if let (true, Some(propagation)) = (own, propagation) {
+        let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
+        program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });
+    }
+    Ok(())
+}
+
+fn root_propagation(context: &Context<'_>) -> Result<Option<u64>> {
+    let text = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
+    match text {
+        "" => Ok(None),
+        "shared" | "rshared" => Ok(Some(option::SHARED)),
+        "slave" | "rslave" => Ok(Some(option::SLAVE)),
+        "private" | "rprivate" => Ok(Some(option::PRIVATE)),
+        "unbindable" | "runbindable" => Ok(Some(option::UNBINDABLE)),
+        other => bail!("linux.rootfsPropagation: \"{other}\" is none of shared, slave, private, unbindable"),
+    }
+}
+
+/// Read-only paths first: a path may be listed in both, and is hidden then.
+fn hidden_paths(program: &mut Program, context: &Context<'_>) {
+    let Some(linux) = context.linux() else { return };
+    for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
+        let path = program.text(path);
+        program.push(&Field::item("linux.readonlyPaths", index), Op::ReadOnly { path });
+    }
+    for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
+        let path = program.text(path);
+        program.push(&Field::item("linux.maskedPaths", index), Op::Mask { path });
+    }
+}
+
+/// Set what takes privileges. `init` itself still opens files, so the number of descriptors keeps
+/// its room until the end.
+pub fn raise_limits(program: &mut Program, limits: &[Limit]) {
+    for (index, limit) in limits.iter().enumerate() {
+        let Limit { resource, soft, hard } = *limit;
+        let soft = if resource == NOFILE { hard } else { soft };
+        if resource != NOFILE || hard >= 64 {
+            program.push(&Field::item("process.rlimits", index), Op::Limit { resource, soft, hard });
+        }
+    }
+}
+
+/// The limit on descriptors as it was asked for.
+pub fn lower_limits(program: &mut Program, limits: &[Limit]) {
+    let nofile = limits.iter().enumerate().find(|(_, limit)| limit.resource == NOFILE);
+    if let Some((index, Limit { resource, soft, hard })) = nofile {
+        let (resource, soft, hard) = (*resource, *soft, *hard);
+        if soft != hard || hard < 64 {
+            program.push(&Field::item("process.rlimits", index), Op::Limit { resource, soft, hard });
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! A plan as text: one line an operation, each with its place in `config.json`.
+
+use std::fmt::Write;
+
+use super::program::{Descriptor, Program};
+use super::{Hook, Hooks, Plan};
+use crate::init::op::{Ask, Attributes, List, Op, Slot, Text, place};
+use crate::tables::{capability, mount_option as option, namespace, rlimit};
+
+/// The whole plan: what the parent does, then what `init` does.
+pub fn print(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut line = |field: &str, what: &str| {
+        let _ = writeln!(text, "{field:<34} {what}");
+    };
+    line("# runtime", "");
+    for it in plan.cgroup.lines() {
+        line(it.field.as_str(), &it.operation);
+    }
+    for joined in &plan.birth.joined {
+        line(joined.field.as_str(), &format!("join {} of {:?} for the clone", namespace::names(u64::from(joined.flag)).join(" "), joined.path));
+    }
+    if let Some(offsets) = &plan.birth.time {
+        let offsets = offsets.trim_end().replace('\n', ", ");
+        line("linux.timeOffsets", format!("new time namespace for the child {offsets}").trim_end());
+    }
+    for slot in plan.program.slots() {
+        match slot {
+            Descriptor::Tree { source, recursive, id_map, field } => {
+                let id_map = if id_map.is_some() { ", owners mapped" } else { "" };
+                let tree = if *recursive { ", with all below" } else { "" };
+                line(field.as_str(), &format!("open tree {source:?}{tree}{id_map}"));
+            }
+            Descriptor::Namespace { path, field, .. } => line(field.as_str(), &format!("open {path:?}")),
+            Descriptor::Gate | Descriptor::Process => {}
+        }
+    }
+    let new = namespace::names(plan.birth.new).join(" ");
+    line("linux.namespaces", format!("clone init into new namespaces: {new}").trim_end_matches([':', ' ']));
+    if let Some(maps) = &plan.birth.maps {
+        line("linux.uidMappings", &format!("write uid_map {}", maps.uid.trim_end().replace('\n', ", ")));
+        line("linux.gidMappings", &format!("write gid_map {}", maps.gid.trim_end().replace('\n', ", ")));
+    }
+    if let Some(score) = plan.oom_score_adj {
+        line("process.oomScoreAdj", &format!("write oom_score_adj {score}"));
+    }
+    for (outside, inside) in &plan.net_devices {
+        line("linux.netDevices", &format!("move {outside} in as {inside}"));
+    }
+    line("# init", "");
+    for (op, field) in plan.program.iter() {
+        line(field.as_str(), &describe(op, &plan.program));
+        if matches!(op, Op::Ask { what: Ask::Hooks }) {
+            before_pivot(&plan.hooks, &mut line);
+        }
+        if matches!(op, Op::Ask { what: Ask::Ready }) {
+            for limit in &plan.limits {
+                let what = describe(&Op::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard }, &plan.program);
+                line("process.rlimits", &format!("(runtime) {what}"));
+            }
+        }
+    }
+    later(&plan.hooks, &mut line);
+    for warning in &plan.warnings {
+        line("# warning:", warning);
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n") + "\n"
+}
+
+fn hooks(name: &str, list: &[Hook], place: &str, line: &mut impl FnMut(&str, &str)) {
+    for (index, hook) in list.iter().enumerate() {
+        line(&format!("hooks.{name}[{index}]"), &format!("run {:?} {place}", hook.path));
+    }
+}
+
+fn before_pivot(list: &Hooks, line: &mut impl FnMut(&str, &str)) {
+    hooks("prestart", &list.prestart, "in the runtime's namespaces", line);
+    hooks("createRuntime", &list.create_runtime, "in the runtime's namespaces", line);
+    hooks("createContainer", &list.create_container, "in the container's namespaces", line);
+}
+
+fn later(list: &Hooks, line: &mut impl FnMut(&str, &str)) {
+    if list.start_container.is_empty() && list.poststart.is_empty() && list.poststop.is_empty() {
+        return;
+    }
+    line("# later", "");
+    hooks("startContainer", &list.start_container, "in the container, at start", line);
+    hooks("poststart", &list.poststart, "in the runtime's namespaces, after start", line);
+    hooks("poststop", &list.poststop, "in the runtime's namespaces, after delete", line);
+}
+
+/// One operation in words: the call, and what it is called with.
+pub fn describe(op: &Op, program: &Program) -> String {
+    let text = |it: Text| program.show(it).to_owned();
+    match *op {
+        Op::Signals => "reset signals".to_owned(),
+        Op::Wait => "wait for the runtime".to_owned(),
+        Op::Undumpable => "undumpable".to_owned(),
+        Op::Ask { what: Ask::Hooks } => "ask the runtime for hooks".to_owned(),
+        Op::Ask { what: Ask::Ready } => "created: let the runtime save the state".to_owned(),
+        Op::Join { list } => join(program, list),
+        Op::Fork { flags } => format!("fork {}", namespace::names(flags).join(" ")).trim_end().to_owned(),
+        Op::Unshare { flags } => format!("unshare {}", namespace::names(flags).join(" ")),
+        Op::TimeOffsets { lines } => format!("write timens_offsets {}", text(lines).trim_end().replace('\n', ", ")),
+        Op::BecomeRoot => "become root of the user namespace".to_owned(),
+        Op::Session => "setsid".to_owned(),
+        Op::Keyring { name } => format!("join session keyring {}", text(name)),
+        Op::Affinity { mask } => affinity(program, mask),
+        Op::Hostname { name } => format!("sethostname {:?}", text(name)),
+        Op::Domainname { name } => format!("setdomainname {:?}", text(name)),
+        Op::Loopback => "bring lo up".to_owned(),
+        Op::Propagation { flags } => format!("make / r{}", propagation(flags)),
+        Op::PrivateParent { path } => format!("make the mount that holds {:?} private", text(path)),
+        Op::Root { path } => format!("bind {:?} as the root", text(path)),
+        Op::RootDirectory { path } => format!("open {:?} as the root", text(path)),
+        Op::Write { path, value } => format!("write {} = {:?}", text(path), text(value)),
+        Op::Pivot => "pivot_root".to_owned(),
+        Op::MoveRoot => "move the root over / and chroot".to_owned(),
+        Op::Chroot => "chroot".to_owned(),
+        Op::ReadOnly { path } => format!("make {:?} read-only", text(path)),
+        Op::Mask { path } => format!("hide {:?}", text(path)),
+        Op::RootAttributes { attributes } => format!("set on the root:{}", attributes_text(&attributes)),
+        Op::MakeDirectory { path } => format!("mkdir -p {:?}", text(path)),
+        _ => mounting(op, program).or_else(|| process(op, program)).unwrap_or_default(),
+    }
+}
+
+fn join(program: &Program, list: List) -> String {
+    let numbers = program.show_numbers(List { len: list.len * 2, ..list });
+    let mut parts = Vec::new();
+    for pair in numbers.chunks_exact(2) {
+        let names = namespace::names(u64::from(pair[1])).join(" ");
+        match program.slots().get(pair[0] as usize) {
+            Some(Descriptor::Namespace { path, .. }) => parts.push(format!("{names} of {path:?}")),
+            _ => parts.push(format!("{names} of the container")),
+        }
+    }
+    format!("join {}", parts.join(", "))
+}
+
+fn affinity(program: &Program, mask: List) -> String {
+    let words = program.show_words(mask);
+    match words.iter().all(|word| *word == u64::MAX) {
+        true => "run on every CPU that the cpuset allows".to_owned(),
+        false => format!("run on CPUs {:x?}", words),
+    }
+}
+
+fn mounting(op: &Op, program: &Program) -> Option<String> {
+    let text = |it: Text| program.show(it);
+    Some(match *op {
+        Op::Mount { target, kind, source, instead, options, attributes, place } => {
+            let mut line = format!("mount {} {:?} on {:?}", text(kind), text(source), text(target));
+            for pair in program.show_texts(options).chunks_exact(2) {
+                line += &if pair[1] == Text::NONE { format!(" {}", text(pair[0])) } else { format!(" {}={}", text(pair[0]), text(pair[1])) };
+            }
+            line += &attributes_text(&attributes);
+            line += &rules(place);
+            if instead != Text::NONE {
+                line += &format!(", or bind {:?}", text(instead));
+            }
+            line
+        }
+        Op::Bind { target, source, recursive, attributes, place } => {
+            let call = if recursive { "rbind" } else { "bind" };
+            format!("{call} {:?} on {:?}{}{}", text(source), text(target), attributes_text(&attributes), rules(place))
+        }
+        Op::Attach { target, tree: Slot(slot), attributes, place } => {
+            let source = match program.slots().get(slot as usize) {
+                Some(Descriptor::Tree { source, .. }) => format!("{source:?}"),
+                _ => "?".to_owned(),
+            };
+            format!("attach {source} on {:?}{}{}", text(target), attributes_text(&attributes), rules(place))
+        }
+        Op::Reattribute { target, attributes } => format!("set on {:?}:{}", text(target), attributes_text(&attributes)),
+        Op::Directory { path } => format!("in {:?}", text(path)),
+        Op::Node { name, mode, device, uid, gid } => {
+            let (major, minor) = (libc::major(device), libc::minor(device));
+            let kind = match mode & 0o170000 {
+                0o060000 => 'b',
+                0o010000 => 'p',
+                _ => 'c',
+            };
+            format!("  mknod {} {kind} {major}:{minor} mode {:o} owner {uid}:{gid}", text(name), mode & 0o7777)
+        }
+        Op::BindNode { name, source } => format!("  bind {:?} as {}", text(source), text(name)),
+        Op::Link { name, target } => format!("  symlink {} -> {}", text(name), text(target)),
+        Op::LinkIf { name, target, host } => format!("  symlink {} -> {} if {:?} exists", text(name), text(target), text(host)),
+        Op::Relink { name, target } => format!("  replace by symlink {} -> {}", text(name), text(target)),
+        _ => return None,
+    })
+}
+
+fn process(op: &Op, program: &Program) -> Option<String> {
+    let text = |it: Text| program.show(it);
+    Some(match *op {
+        Op::Chdir { path, later: true } => format!("chdir {:?} if the old identity may", text(path)),
+        Op::Chdir { path, .. } => format!("chdir {:?}", text(path)),
+        Op::Umask { mask } => format!("umask {mask:04o}"),
+        Op::Limit { resource, soft, hard } => {
+            let value = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
+            let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or("?");
+            format!("setrlimit {name} soft {} hard {}", value(soft), value(hard))
+        }
+        Op::Scheduler { policy, nice, priority, flags, runtime, deadline, period } => format!(
+            "sched_setattr policy {policy} nice {nice} priority {priority} flags {flags:#x} runtime {runtime} deadline {deadline} period {period}"
+        ),
+        Op::IoPriority { value } => format!("ioprio_set class {} level {}", value >> 13, value & 7),
+        Op::Personality { domain } => format!("personality {domain:#x}"),
+        Op::MemoryPolicy { mode, nodes } => format!("set_mempolicy {mode:#x} nodes {:x?}", program.show_words(nodes)),
+        Op::NoNewPrivileges => "no_new_privs".to_owned(),
+        Op::Bounding { keep } => format!("bounding set: {}", set(keep)),
+        Op::User { uid, gid, groups, set_groups } => {
+            let groups = match set_groups {
+                true => format!("groups {:?}", program.show_numbers(groups)),
+                false => "groups kept".to_owned(),
+            };
+            format!("become uid {uid} gid {gid} {groups}")
+        }
+        Op::Capabilities { effective, permitted, inheritable, ambient } => format!(
+            "capset effective: {}; permitted: {}; inheritable: {}; ambient: {}",
+            set(effective),
+            set(permitted),
+            set(inheritable),
+            set(ambient)
+        ),
+        Op::Home { uid, .. } => format!("HOME of uid {uid} from /etc/passwd, else /"),
+        Op::Find { candidates } => {
+            let candidates: Vec<_> = program.show_texts(candidates).into_iter().map(text).collect();
+            format!("find the program: {candidates:?}")
+        }
+        Op::Gate { .. } => "wait for start".to_owned(),
+        Op::Close { from } => format!("close descriptors from {from} on"),
+        // The environment may hold secrets: only its names are shown.
+        Op::Exec { argv, envp } => {
+            let names = program.show_addresses(envp);
+            let names: Vec<_> = names.iter().map(|entry| entry.split('=').next().unwrap_or_default()).collect();
+            format!("execve {:?} with {}", program.show_addresses(argv), names.join(" "))
+        }
+        _ => return None,
+    })
+}
+
+fn set(mask: u64) -> String {
+    if mask == 0 {
+        return "none".to_owned();
+    }
+    let names = capability::names(mask);
+    names.iter().map(|name| name.trim_start_matches("CAP_")).collect::<Vec<_>>().join(" ")
+}
+
+fn propagation(flags: u64) -> &'static str {
+    match flags {
+        option::SHARED => "shared",
+        option::SLAVE => "slave",
+        option::PRIVATE => "private",
+        option::UNBINDABLE => "unbindable",
+        _ => "?",
+    }
+}
+
+fn attributes_text(it: &Attributes) -> String {
+    let mut text = String::new();
+    for (prefix, set, clear) in [("", it.set, it.clear), ("r", it.tree_set, it.tree_clear)] {
+        for (bit, on, off) in [
+            (option::RDONLY, "ro", "rw"),
+            (option::NOSUID, "nosuid", "suid"),
+            (option::NODEV, "nodev", "dev"),
+            (option::NOEXEC, "noexec", "exec"),
+            (option::NOSYMFOLLOW, "nosymfollow", "symfollow"),
+            (option::NODIRATIME, "nodiratime", "diratime"),
+            (option::NOATIME, "noatime", ""),
+            (option::STRICTATIME, "strictatime", ""),
+        ] {
+            if set & bit != 0 {
+                text += &format!(" {prefix}{on}");
+            } else if clear & bit != 0 && !off.is_empty() {
+                text += &format!(" {prefix}{off}");
+            }
+        }
+        if clear & option::ATIME != 0 && set & option::ATIME == 0 {
+            text += &format!(" {prefix}relatime");
+        }
+    }
+    for (prefix, kind) in [("", it.propagation), ("r", it.tree_propagation)] {
+        if kind != 0 {
+            text += &format!(" {prefix}{}", propagation(kind));
+        }
+    }
+    text
+}
+
+fn rules(bits: u32) -> String {
+    let mut text = String::new();
+    for (bit, what) in [
+        (place::PLAIN, "a plain directory only"),
+        (place::KEEP_MODE, "with the mode of what it covers"),
+        (place::COPY_UP, "filled with what it covers"),
+        (place::NO_FOLLOW, "not following a link"),
+        (place::EXACT, "with no other flags"),
+    ] {
+        if bits & bit != 0 {
+            text += &format!(", {what}");
+        }
+    }
+    text
+}

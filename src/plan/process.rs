@@ -1,0 +1,371 @@
+//! `process`: identity, privileges, limits, and the program to run.
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{
+    Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, MemoryPolicyFlagType, MemoryPolicyModeType,
+    PosixRlimit, Process, Scheduler,
+};
+
+use super::Context;
+use super::program::Program;
+use crate::init::op::Op;
+use crate::spec::{Extras, Field};
+use crate::tables::{capability, rlimit};
+
+/// A resource limit in the kernel's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// `process.rlimits`, in order.
+pub fn limits(process: &Process) -> Result<Vec<Limit>> {
+    let mut limits: Vec<Limit> = Vec::new();
+    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
+        limits.push(one_limit(limit, &limits, &Field::item("process.rlimits", index))?);
+    }
+    Ok(limits)
+}
+
+fn one_limit(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Limit> {
+    let (resource, soft, hard) = (rlimit::number(limit.typ()), limit.soft(), limit.hard());
+    let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or_default();
+    if earlier.iter().any(|known| known.resource == resource) {
+        bail!("{field}.type: {name} is given twice");
+    }
+    if soft > hard {
+        bail!("{field}.soft: {soft} is above the hard limit {hard} of {name}");
+    }
+    Ok(Limit { resource, soft, hard })
+}
+
+/// Everything that needs privileges and is set before they go.
+pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process: &Process, extras: &Extras) -> Result<()> {
+    labels(program, context, process)?;
+    if let Some(scheduler) = process.scheduler() {
+        scheduler_op(program, scheduler, &extras.scheduler_flags)?;
+    }
+    if let Some(priority) = process.io_priority() {
+        let field = Field::of("process.ioPriority");
+        if !(0..=7).contains(&priority.priority()) {
+            bail!("{field}.priority: invalid ioPriority.Priority: {}", priority.priority());
+        }
+        let class = match priority.class() {
+            IOPriorityClass::IoprioClassRt => 1,
+            IOPriorityClass::IoprioClassBe => 2,
+            IOPriorityClass::IoprioClassIdle => 3,
+        };
+        program.push(&field, Op::IoPriority { value: class << 13 | priority.priority() as u32 });
+    }
+    if let Some(linux) = context.linux() {
+        if let Some(personality) = linux.personality() {
+            if personality.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
+                bail!("linux.personality.flags: none are defined");
+            }
+            let domain = match personality.domain() {
+                LinuxPersonalityDomain::PerLinux => 0,
+                LinuxPersonalityDomain::PerLinux32 => 8,
+            };
+            program.push(&Field::of("linux.personality"), Op::Personality { domain });
+        }
+        if let Some(policy) = linux.memory_policy() {
+            memory_policy(program, policy)?;
+        }
+    }
+    Ok(())
+}
+
+/// LSM labels: written through procfs, and refused where the host has no such LSM.
+fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
+    let set = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
+    if let Some(profile) = set(process.apparmor_profile()) {
+        let field = Field::of("process.apparmorProfile");
+        if !context.host.apparmor {
+            bail!("{field}: unable to apply apparmor profile: AppArmor is not enabled on this host");
+        }
+        let (path, value) = (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
+        program.push(&field, Op::Write { path, value });
+    }
+    if let Some(label) = set(process.selinux_label()) {
+        let field = Field::of("process.selinuxLabel");
+        if !context.host.selinux {
+            bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
+        }
+        let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(&label));
+        program.push(&field, Op::Write { path, value });
+    }
+    Ok(())
+}
+
+fn scheduler_op(program: &mut Program, scheduler: &Scheduler, flags: &[String]) -> Result<()> {
+    use LinuxSchedulerPolicy::*;
+    let field = Field::of("process.scheduler");
+    let policy = match scheduler.policy() {
+        SchedOther => 0,
+        SchedFifo => 1,
+        SchedRr => 2,
+        SchedBatch => 3,
+        SchedIso => bail!("{field}.policy: SCHED_ISO is not implemented by Linux"),
+        SchedIdle => 5,
+        SchedDeadline => 6,
+    };
+    let nice = scheduler.nice().unwrap_or(0);
+    if nice != 0 && !matches!(policy, 0 | 3) {
+        bail!("{field}.nice: invalid scheduler.nice: {nice} when scheduler.policy is {}", scheduler.policy());
+    }
+    if !(-20..=19).contains(&nice) {
+        bail!("{field}.nice: invalid scheduler.nice: {nice}");
+    }
+    let priority = scheduler.priority().unwrap_or(0);
+    if priority != 0 && !matches!(policy, 1 | 2) {
+        bail!("{field}.priority: scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+    }
+    let Ok(priority) = u32::try_from(priority) else { bail!("{field}.priority: {priority} is out of range") };
+    let (runtime, deadline, period) =
+        (scheduler.runtime().unwrap_or(0), scheduler.deadline().unwrap_or(0), scheduler.period().unwrap_or(0));
+    if policy != 6 && (runtime, deadline, period) != (0, 0, 0) {
+        bail!("{field}.runtime: scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
+    }
+    let mut bits = 0;
+    for flag in flags {
+        bits |= scheduler_flag(flag).ok_or_else(|| anyhow::anyhow!("{field}.flags: unknown flag \"{flag}\""))?;
+    }
+    program.push(&field, Op::Scheduler { policy, nice, priority, flags: bits, runtime, deadline, period });
+    Ok(())
+}
+
+/// `SCHED_FLAG_*` of `linux/sched.h`.
+fn scheduler_flag(name: &str) -> Option<u64> {
+    const FLAGS: [(&str, u64); 7] = [
+        ("SCHED_FLAG_RESET_ON_FORK", 0x01),
+        ("SCHED_FLAG_RECLAIM", 0x02),
+        ("SCHED_FLAG_DL_OVERRUN", 0x04),
+        ("SCHED_FLAG_KEEP_POLICY", 0x08),
+        ("SCHED_FLAG_KEEP_PARAMS", 0x10),
+        ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
+        ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
+    ];
+    FLAGS.iter().find(|(known, _)| *known == name).map(|(_, bit)| *bit)
+}
+
+fn memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMemoryPolicy) -> Result<()> {
+    use MemoryPolicyModeType::*;
+    let field = Field::of("linux.memoryPolicy");
+    let mode = match policy.mode() {
+        MpolDefault => 0,
+        MpolPreferred => 1,
+        MpolBind => 2,
+        MpolInterleave => 3,
+        MpolLocal => 4,
+        MpolPreferredMany => 5,
+        MpolWeightedInterleave => 6,
+    };
+    let mut flags = 0;
+    for flag in policy.flags().iter().flatten() {
+        flags |= match flag {
+            MemoryPolicyFlagType::MpolFNumaBalancing => 1 << 13,
+            MemoryPolicyFlagType::MpolFRelativeNodes => 1 << 14,
+            MemoryPolicyFlagType::MpolFStaticNodes => 1 << 15,
+        };
+    }
+    let text = policy.nodes().as_deref().unwrap_or_default();
+    let nodes = bit_list(text).ok_or_else(|| anyhow::anyhow!("{field}.nodes: invalid memory policy nodes \"{text}\""))?;
+    let count: u32 = nodes.iter().map(|word| word.count_ones()).sum();
+    match mode {
+        0 | 4 if count != 0 => bail!("{field}.nodes: mode requires 0 nodes but got {count}"),
+        2 | 3 | 5 | 6 if count == 0 => bail!("{field}.nodes: mode requires at least 1 node but got 0"),
+        _ => {}
+    }
+    let nodes = program.words(if count == 0 { &[] } else { &nodes });
+    program.push(&field, Op::MemoryPolicy { mode: mode | flags, nodes });
+    Ok(())
+}
+
+/// A list such as `0-3, 7` as bits; `None` when it is malformed.
+pub fn bit_list(text: &str) -> Option<Vec<u64>> {
+    const MOST: usize = 8192;
+    let mut words: Vec<u64> = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last >= MOST {
+            return None;
+        }
+        words.resize(words.len().max(last / 64 + 1), 0);
+        for bit in first..=last {
+            words[bit / 64] |= 1 << (bit % 64);
+        }
+    }
+    Some(words)
+}
+
+/// Every CPU that there can be: the kernel takes those that the cpuset allows.
+pub fn all_cpus(program: &mut Program, field: &Field) {
+    let mask = program.words(&[u64::MAX; 16]);
+    program.push(field, Op::Affinity { mask });
+}
+
+/// `process.capabilities` as masks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks {
+    /// Bounding set.
+    pub bounding: u64,
+    /// Effective set.
+    pub effective: u64,
+    /// Permitted set.
+    pub permitted: u64,
+    /// Inheritable set.
+    pub inheritable: u64,
+    /// Ambient set.
+    pub ambient: u64,
+}
+
+impl Masks {
+    /// Names that `oci-spec` knows are all in the table.
+    pub fn of(sets: &oci_spec::runtime::LinuxCapabilities) -> Masks {
+        Masks {
+            bounding: mask(sets.bounding()),
+            effective: mask(sets.effective()),
+            permitted: mask(sets.permitted()),
+            inheritable: mask(sets.inheritable()),
+            ambient: mask(sets.ambient()),
+        }
+    }
+}
+
+fn mask(set: &Option<Capabilities>) -> u64 {
+    let number = |name: &oci_spec::runtime::Capability| {
+        // The crate prints names without the prefix.
+        capability::NAMES.iter().position(|known| known.strip_prefix("CAP_") == Some(&name.to_string()) || *known == name.to_string())
+    };
+    set.iter().flatten().filter_map(number).fold(0, |mask, number| mask | 1 << number)
+}
+
+/// The last steps: identity, capabilities, working directory, and finding the program.
+pub fn unprivileged_part(program: &mut Program, context: &mut Context<'_>, process: &Process) -> Result<()> {
+    let none = Masks::default();
+    let masks = process.capabilities().as_ref().map_or(none, Masks::of);
+    let field = Field::of("process.capabilities");
+    let cwd = program.text(&process.cwd().to_string_lossy());
+    program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
+    program.push(&field, Op::Bounding { keep: masks.bounding });
+    user(program, context, process)?;
+    let Masks { effective, permitted, inheritable, ambient, .. } = masks;
+    program.push(&field, Op::Capabilities { effective, permitted, inheritable, ambient });
+    // Entered once more: the new identity may be allowed what the old one was not, and must be
+    // allowed what it is left with.
+    program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: false });
+    Ok(())
+}
+
+fn user(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
+    let user = process.user();
+    let field = Field::of("process.user");
+    let additional = user.additional_gids().as_deref().unwrap_or_default();
+    let set_groups = context.may_set_groups();
+    if !set_groups && !additional.is_empty() {
+        bail!("{field}.additionalGids: cannot set any additional groups in a rootless container");
+    }
+    let groups = program.numbers(additional);
+    program.push(&field, Op::User { uid: user.uid(), gid: user.gid(), groups, set_groups });
+    Ok(())
+}
+
+/// Environment, PATH look-up and the final `execve(2)`.
+pub struct Launch<'a> {
+    /// `process.args`.
+    pub args: &'a [String],
+    /// `process.env`.
+    pub env: &'a [String],
+    /// Whose HOME it is when the environment has none.
+    pub uid: u32,
+}
+
+impl Launch<'_> {
+    /// Add the operations that run until `exec`; the gate comes between the two.
+    pub fn find(&self, program: &mut Program) -> (crate::init::op::List, crate::init::op::List) {
+        let env = last_of_each(self.env);
+        let field = Field::of("process.args[0]");
+        let argv: Vec<_> = self.args.iter().map(|text| program.text(text)).collect();
+        let argv = program.addresses(&argv, 0);
+        let texts: Vec<_> = env.iter().map(|text| program.text(text)).collect();
+        let homeless = !env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > 5);
+        let envp = program.addresses(&texts, usize::from(homeless));
+        if homeless {
+            program.push(&Field::of("process.env"), Op::Home { uid: self.uid, envp, slot: texts.len() as u32 });
+        }
+        let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+        let candidates: Vec<_> = candidates(&self.args[0], path).iter().map(|path| program.text(path)).collect();
+        let candidates = program.texts(&candidates);
+        program.push(&field, Op::Find { candidates });
+        (argv, envp)
+    }
+}
+
+/// Where a program may be: `execvp(3)` without the default path.
+fn candidates(name: &str, path: Option<&str>) -> Vec<String> {
+    if name.is_empty() {
+        return Vec::new();
+    }
+    if name.contains('/') {
+        return vec![name.to_owned()];
+    }
+    let directories = path.unwrap_or_default().split(':').filter(|_| path.is_some());
+    directories.map(|directory| format!("{}/{name}", if directory.is_empty() { "." } else { directory })).collect()
+}
+
+/// The last of several entries of one name wins; an empty HOME is none.
+fn last_of_each(env: &[String]) -> Vec<&str> {
+    let name = |entry: &str| entry.split_once('=').map_or(entry.len(), |(name, _)| name.len());
+    let mut kept: Vec<&str> = Vec::with_capacity(env.len());
+    for entry in env {
+        let own = &entry[..name(entry)];
+        match kept.iter_mut().find(|known| &known[..name(known)] == own) {
+            Some(known) => *known = entry,
+            None => kept.push(entry),
+        }
+    }
+    kept.retain(|entry| *entry != "HOME=");
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_numbers() {
+        assert_eq!(bit_list("0-3, 7"), Some(vec![0x8f]));
+        assert_eq!(bit_list("64"), Some(vec![0, 1]));
+        assert_eq!(bit_list(""), Some(vec![]));
+        for bad in ["3-1", "x", "1-", "-", "9999999"] {
+            assert_eq!(bit_list(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_path() {
+        assert_eq!(candidates("sh", Some("/bin::/x")), ["/bin/sh", "./sh", "/x/sh"]);
+        assert_eq!(candidates("/bin/sh", Some("/x")), ["/bin/sh"]);
+        assert!(candidates("sh", None).is_empty());
+        assert!(candidates("", Some("/bin")).is_empty());
+    }
+
+    #[test]
+    fn the_last_entry_wins() {
+        let env = ["A=1", "B=2", "A=3", "HOME="].map(str::to_owned);
+        assert_eq!(last_of_each(&env), ["A=3", "B=2"]);
+    }
+
+    #[test]
+    fn every_capability_has_a_bit() {
+        let sets = serde_json::json!({"bounding": capability::NAMES});
+        let sets: oci_spec::runtime::LinuxCapabilities = serde_json::from_value(sets).unwrap();
+        assert_eq!(Masks::of(&sets).bounding, (1 << 41) - 1);
+    }
+}

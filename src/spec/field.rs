@@ -1,0 +1,39 @@
+//! A place in `config.json`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A place in `config.json`, as a person would write it: `linux.resources.memory.limit`,
+/// `mounts[3]`.
+///
+/// Every operation of a plan carries the field that asked for it, so that a failure can name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field(Cow<'static, str>);
+
+impl Field {
+    /// A field whose path is known when the program is written.
+    pub const fn of(path: &'static str) -> Self {
+        Field(Cow::Borrowed(path))
+    }
+
+    /// The `index`th element of the list at `path`.
+    pub fn item(path: &str, index: usize) -> Self {
+        Field(Cow::Owned(format!("{path}[{index}]")))
+    }
+
+    /// The member `key` of this field.
+    pub fn member(&self, key: &str) -> Self {
+        Field(Cow::Owned(format!("{}.{key}", self.0)))
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,264 @@
+//! From the bytes of `config.json` to a [`Spec`] and what a `Spec` cannot hold.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use oci_spec::runtime::Spec;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Extras;
+use crate::tables::capability;
+
+/// Read and check `config.json` of a bundle.
+pub fn load(bundle: &Path) -> Result<(Spec, Extras)> {
+    let path = bundle.join("config.json");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("JSON specification file {} not found", path.display())
+        }
+        Err(error) => return Err(crate::sys::io(error)).context(path.display().to_string()),
+    };
+    parse(&bytes)
+}
+
+/// Parse `config.json`.
+///
+/// `oci-spec` is strict in six places where the specification is not; a borrowed pre-pass over
+/// only those finds out whether the detour over a JSON tree is needed at all.
+pub fn parse(bytes: &[u8]) -> Result<(Spec, Extras)> {
+    let text = std::str::from_utf8(bytes).context("config.json: not valid UTF-8")?;
+    let peek: Option<Peek> = typed(text)?;
+    let peek = peek.ok_or_else(|| anyhow!("config.json: config cannot be null"))?;
+    let (extras, unusual) = peek.extras();
+    let spec = if unusual { reduced(text)? } else { typed(text)? };
+    super::validate::document(&spec)?;
+    Ok((spec, extras))
+}
+
+/// Parse a `process` object on its own: what `exec --process` is given.
+pub fn parse_process(bytes: &[u8]) -> Result<(oci_spec::runtime::Process, Extras)> {
+    let text = std::str::from_utf8(bytes).context("process: not valid UTF-8")?;
+    let peek: PeekProcess = typed(text)?;
+    let (extras, unusual) = Peek { process: Some(peek), linux: None }.extras();
+    let process = if unusual {
+        let mut tree: Value = typed(text)?;
+        reduce_process(&mut tree);
+        from_tree(tree)?
+    } else {
+        typed(text)?
+    };
+    Ok((process, extras))
+}
+
+/// Parse, and on failure say at which field.
+fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    serde_json::from_str(text).or_else(|_| {
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            match path.as_str() {
+                "." | "?" => anyhow!("config.json: {inner}"),
+                path => anyhow!("{path}: {inner}"),
+            }
+        })?;
+        parser.end().map_err(|error| anyhow!("config.json: {error}"))?;
+        Ok(parsed)
+    })
+}
+
+fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T> {
+    serde_path_to_error::deserialize(tree).map_err(|error| {
+        let path = error.path().to_string();
+        anyhow!("{path}: {}", error.into_inner())
+    })
+}
+
+/// The long way: take out what `oci-spec` refuses; the pre-pass has kept it.
+fn reduced(text: &str) -> Result<Spec> {
+    let mut tree: Value = typed(text)?;
+    if let Some(process) = tree.get_mut("process") {
+        reduce_process(process);
+    }
+    if let Some(Value::Object(resources)) = tree.get_mut("linux").and_then(|linux| linux.get_mut("resources")) {
+        resources.remove("pids");
+        resources.remove("hugepageLimits");
+        for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(rule) = rule.as_object_mut() {
+                if rule.get("type") == Some(&Value::String(String::new())) {
+                    rule.remove("type");
+                }
+            }
+        }
+    }
+    from_tree(tree)
+}
+
+fn reduce_process(process: &mut Value) {
+    let Value::Object(process) = process else { return };
+    process.remove("execCPUAffinity");
+    if let Some(Value::Object(scheduler)) = process.get_mut("scheduler") {
+        scheduler.remove("flags");
+    }
+    if let Some(Value::Object(sets)) = process.get_mut("capabilities") {
+        for set in sets.values_mut().filter_map(Value::as_array_mut) {
+            set.retain(|name| name.as_str().is_none_or(|name| capability::number(name).is_some()));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    process: Option<PeekProcess<'a>>,
+    #[serde(borrow)]
+    linux: Option<PeekLinux<'a>>,
+}
+
+#[derive(Deserialize)]
+struct PeekProcess<'a> {
+    #[serde(borrow)]
+    capabilities: Option<HashMap<Cow<'a, str>, Option<Vec<Cow<'a, str>>>>>,
+    scheduler: Option<PeekScheduler>,
+    #[serde(rename = "execCPUAffinity")]
+    exec_cpu_affinity: Option<PeekAffinity>,
+}
+
+#[derive(Deserialize)]
+struct PeekScheduler {
+    flags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct PeekAffinity {
+    initial: Option<String>,
+    #[serde(rename = "final")]
+    last: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PeekLinux<'a> {
+    #[serde(borrow)]
+    resources: Option<PeekResources<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PeekResources<'a> {
+    pids: Option<PeekPids>,
+    hugepage_limits: Option<Vec<PeekHugepage>>,
+    #[serde(borrow)]
+    devices: Option<Vec<PeekDevice<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct PeekPids {
+    limit: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PeekHugepage {
+    page_size: String,
+    limit: u64,
+}
+
+#[derive(Deserialize)]
+struct PeekDevice<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Cow<'a, str>>,
+}
+
+impl Peek<'_> {
+    /// What was seen, and whether `oci-spec` would refuse or lose some of it.
+    fn extras(self) -> (Extras, bool) {
+        let mut extras = Extras::default();
+        let mut unusual = false;
+        if let Some(process) = self.process {
+            for name in process.capabilities.into_iter().flatten().filter_map(|(_, set)| set).flatten() {
+                if capability::number(&name).is_none() {
+                    unusual = true;
+                    if !extras.unknown_capabilities.iter().any(|known| *known == name) {
+                        extras.unknown_capabilities.push(name.into_owned());
+                    }
+                }
+            }
+            extras.scheduler_flags = process.scheduler.and_then(|scheduler| scheduler.flags).unwrap_or_default();
+            // The check in oci-spec compiles a Unicode regex, which costs more than the rest.
+            unusual |= process.exec_cpu_affinity.is_some() || !extras.scheduler_flags.is_empty();
+            if let Some(affinity) = process.exec_cpu_affinity {
+                let set = |list: Option<String>| list.filter(|list| !list.is_empty());
+                extras.exec_cpu_affinity = (set(affinity.initial), set(affinity.last));
+            }
+        }
+        if let Some(resources) = self.linux.and_then(|linux| linux.resources) {
+            extras.pids_limit = resources.pids.as_ref().and_then(|pids| pids.limit);
+            let limits = resources.hugepage_limits.unwrap_or_default();
+            unusual |= resources.pids.is_some_and(|pids| pids.limit.is_none());
+            unusual |= limits.iter().any(|limit| i64::try_from(limit.limit).is_err());
+            unusual |= resources.devices.into_iter().flatten().any(|rule| rule.kind.is_some_and(|kind| kind.is_empty()));
+            extras.hugepage_limits = limits.into_iter().map(|limit| (limit.page_size, limit.limit)).collect();
+        }
+        (extras, unusual)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"{"ociVersion":"1.3.0","root":{"path":"rootfs"},
+        "process":{"user":{"uid":0,"gid":0},"cwd":"/","args":["x"]}}"#;
+
+    fn with(pointer: &str, value: Value) -> String {
+        let mut tree: Value = serde_json::from_str(SMALL).unwrap();
+        let mut place = &mut tree;
+        for key in pointer.split('/') {
+            place = place.as_object_mut().unwrap().entry(key).or_insert_with(|| Value::Object(Default::default()));
+        }
+        *place = value;
+        tree.to_string()
+    }
+
+    #[test]
+    fn unknown_capabilities_are_kept_apart() {
+        let text = with("process/capabilities", serde_json::json!({"bounding": ["CAP_KILL", "CAP_TEST"]}));
+        let (spec, extras) = parse(text.as_bytes()).unwrap();
+        assert_eq!(extras.unknown_capabilities, ["CAP_TEST"]);
+        let sets = spec.process().as_ref().unwrap().capabilities().as_ref().unwrap().clone();
+        assert_eq!(sets.bounding().as_ref().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn affinity_may_be_empty_and_hold_blanks() {
+        let text = with("process/execCPUAffinity", serde_json::json!({"initial": "", "final": "0-3, 7"}));
+        let (_, extras) = parse(text.as_bytes()).unwrap();
+        assert_eq!(extras.exec_cpu_affinity, (None, Some("0-3, 7".to_owned())));
+    }
+
+    #[test]
+    fn absent_and_zero_pids_differ() {
+        let limit = |value| parse(with("linux/resources/pids", value).as_bytes()).unwrap().1.pids_limit;
+        assert_eq!(limit(serde_json::json!({})), None);
+        assert_eq!(limit(serde_json::json!({"limit": 0})), Some(0));
+    }
+
+    #[test]
+    fn wrong_types_are_named() {
+        let error = |pointer, value| format!("{:#}", parse(with(pointer, value).as_bytes()).unwrap_err());
+        assert!(error("process/cwd", Value::from(7)).starts_with("process.cwd: invalid type"));
+        assert!(error("linux/resources/pids", serde_json::json!({"limit": "x"})).starts_with("linux.resources.pids.limit: "));
+        assert!(error("mounts", serde_json::json!([{"source": "x"}])).starts_with("mounts[0]"));
+    }
+
+    #[test]
+    fn broken_documents_are_errors() {
+        for text in ["", "null", "[]", "{", "{}", "{} x"] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

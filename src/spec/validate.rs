@@ -1,0 +1,159 @@
+//! Checks that need nothing but the document: presence, form, contradictions.
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+
+use super::Field;
+
+/// The version of the runtime-spec that this program implements.
+pub const OCI_VERSION: &str = "1.3.0";
+
+/// Check what every command relies on, before anything is touched.
+pub fn document(spec: &Spec) -> Result<()> {
+    version(spec.version())?;
+    match spec.root() {
+        Some(root) if root.path().as_os_str().is_empty() => bail!("root.path: must not be empty"),
+        Some(_) => {}
+        None => bail!("root: root must be specified"),
+    }
+    match spec.process() {
+        Some(process) => check_process(process)?,
+        None => bail!("process: process property must not be empty"),
+    }
+    namespaces(spec)?;
+    texts(spec)
+}
+
+/// `process`, also the one that `exec --process` brings.
+pub fn check_process(process: &Process) -> Result<()> {
+    if process.cwd().as_os_str().is_empty() {
+        bail!("process.cwd: Cwd property must not be empty");
+    }
+    if !process.cwd().is_absolute() {
+        bail!("process.cwd: Cwd must be an absolute path");
+    }
+    match process.args() {
+        Some(args) if !args.is_empty() => {}
+        _ => bail!("process.args: args must not be empty"),
+    }
+    for (index, entry) in process.env().iter().flatten().enumerate() {
+        let field = Field::item("process.env", index);
+        no_nul(&field, entry)?;
+        // The value may be a secret: it is never printed.
+        if !entry.contains('=') {
+            bail!("{field}: invalid environment variable: missing '='");
+        }
+        if entry.starts_with('=') {
+            bail!("{field}: invalid environment variable: name cannot be empty");
+        }
+    }
+    for (index, argument) in process.args().iter().flatten().enumerate() {
+        no_nul(&Field::item("process.args", index), argument)?;
+    }
+    Ok(())
+}
+
+/// Any 1.x of the specification: what a later 1.x adds is refused field by field, not as a whole.
+fn version(version: &str) -> Result<()> {
+    let numbers = version.split(['-', '+']).next().unwrap_or_default();
+    let mut parts = numbers.split('.').map(|part| part.parse::<u32>().ok().filter(|_| !part.starts_with('+')));
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Some(1)), Some(Some(_)), Some(Some(_)), None) => Ok(()),
+        (Some(Some(_)), Some(Some(_)), Some(Some(_)), None) => {
+            bail!("ociVersion: unsupported version \"{version}\": this runtime implements {OCI_VERSION}")
+        }
+        _ => bail!("ociVersion: \"{version}\" is not a version"),
+    }
+}
+
+fn namespaces(spec: &Spec) -> Result<()> {
+    let Some(linux) = spec.linux() else { return Ok(()) };
+    let list = linux.namespaces().as_deref().unwrap_or_default();
+    for (index, namespace) in list.iter().enumerate() {
+        let field = Field::item("linux.namespaces", index);
+        if list[..index].iter().any(|earlier| earlier.typ() == namespace.typ()) {
+            bail!("{field}: malformed spec file: duplicated ns \"{}\"", namespace.typ());
+        }
+        if let Some(path) = namespace.path() {
+            no_nul(&field.member("path"), &path.to_string_lossy())?;
+        }
+    }
+    let has = |kind| list.iter().any(|namespace| namespace.typ() == kind);
+    let mapped = linux.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
+        || linux.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty());
+    if mapped && !has(LinuxNamespaceType::User) {
+        bail!("linux.uidMappings: user namespace mappings specified, but user namespace isn't enabled in the config");
+    }
+    let private = |kind| list.iter().any(|namespace| namespace.typ() == kind);
+    if spec.hostname().as_ref().is_some_and(|name| !name.is_empty()) && !private(LinuxNamespaceType::Uts) {
+        bail!("hostname: unable to set hostname without a private UTS namespace");
+    }
+    if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !private(LinuxNamespaceType::Uts) {
+        bail!("domainname: unable to set domainname without a private UTS namespace");
+    }
+    let hides = linux.masked_paths().as_ref().is_some_and(|paths| !paths.is_empty())
+        || linux.readonly_paths().as_ref().is_some_and(|paths| !paths.is_empty());
+    if hides && !has(LinuxNamespaceType::Mount) {
+        bail!("linux.maskedPaths: unable to restrict sys entries without a private MNT namespace");
+    }
+    if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) && !has(LinuxNamespaceType::Network) {
+        bail!("linux.netDevices: unable to move network devices without a NET namespace");
+    }
+    Ok(())
+}
+
+/// Nothing that becomes a C string may hold a NUL byte (CVE-2021-43784 began with one).
+fn texts(spec: &Spec) -> Result<()> {
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        let field = Field::item("mounts", index);
+        no_nul(&field.member("destination"), &mount.destination().to_string_lossy())?;
+        no_nul(&field.member("type"), mount.typ().as_deref().unwrap_or_default())?;
+        if let Some(source) = mount.source() {
+            no_nul(&field.member("source"), &source.to_string_lossy())?;
+        }
+        for option in mount.options().iter().flatten() {
+            no_nul(&field.member("options"), option)?;
+        }
+    }
+    if let Some(root) = spec.root() {
+        no_nul(&Field::of("root.path"), &root.path().to_string_lossy())?;
+    }
+    for (field, value) in [(Field::of("hostname"), spec.hostname()), (Field::of("domainname"), spec.domainname())] {
+        let value = value.as_deref().unwrap_or_default();
+        no_nul(&field, value)?;
+        if value.len() > 64 {
+            bail!("{field}: longer than 64 bytes");
+        }
+    }
+    let Some(linux) = spec.linux() else { return Ok(()) };
+    for (key, paths) in [("linux.maskedPaths", linux.masked_paths()), ("linux.readonlyPaths", linux.readonly_paths())] {
+        for (index, path) in paths.iter().flatten().enumerate() {
+            no_nul(&Field::item(key, index), path)?;
+        }
+    }
+    for (key, value) in linux.sysctl().iter().flatten() {
+        let field = Field::of("linux.sysctl").member(key);
+        no_nul(&field, key)?;
+        no_nul(&field, value)?;
+    }
+    Ok(())
+}
+
+fn no_nul(field: &Field, text: &str) -> Result<()> {
+    if text.contains('\0') { bail!("{field}: contains a NUL byte") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for good in ["1.0.0", "1.0.2-dev", "1.3.0", "1.4.0", "1.2.1+x"] {
+            assert!(version(good).is_ok(), "{good}");
+        }
+        for bad in ["", "invalid", "1", "1.0", "2.0.0", "0.9.0", "1.0.0.0", "1.0.x"] {
+            assert!(version(bad).is_err(), "{bad}");
+        }
+    }
+}

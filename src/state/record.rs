@@ -1,0 +1,146 @@
+//! `state.json`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::status::{Status, alive};
+use super::{Directory, time};
+use crate::cgroup::Cgroup;
+use crate::plan::Hooks;
+use crate::spec::OCI_VERSION;
+
+/// Which namespaces of its own a container has, as far as later commands ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// A pid namespace: its processes die with the first one.
+    pub pid: bool,
+    /// A user namespace.
+    pub user: bool,
+}
+
+/// What is known of a container.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The id.
+    pub id: String,
+    /// The first process as the host sees it; 0 before there is one.
+    pub pid: i32,
+    /// Its start time in clock ticks after boot: pids come again, this pair does not.
+    pub start_time: u64,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// The bundle.
+    pub bundle: PathBuf,
+    /// The root file system.
+    pub rootfs: PathBuf,
+    /// `annotations` of the config.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Hooks that are still to run.
+    #[serde(default, skip_serializing_if = "hookless")]
+    pub hooks: Hooks,
+    /// Its namespaces.
+    pub namespaces: Namespaces,
+    /// Its control groups.
+    pub cgroup: Cgroup,
+}
+
+fn hookless(hooks: &Hooks) -> bool {
+    *hooks == Hooks::default()
+}
+
+/// The state as `state` and `list` print it; the order of the keys is runc's.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Printed<'a> {
+    oci_version: &'a str,
+    id: &'a str,
+    pid: i32,
+    status: Status,
+    bundle: &'a PathBuf,
+    rootfs: &'a PathBuf,
+    created: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+    owner: String,
+}
+
+/// The state as hooks read it: runtime-spec, runtime.md, "State".
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ForHooks<'a> {
+    oci_version: &'a str,
+    id: &'a str,
+    status: Status,
+    #[serde(skip_serializing_if = "zero")]
+    pid: i32,
+    bundle: &'a PathBuf,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+}
+
+fn zero(pid: &i32) -> bool {
+    *pid == 0
+}
+
+impl Record {
+    /// A record of a container that is about to be.
+    pub fn new(id: &str) -> Record {
+        Record { id: id.to_owned(), created: time::now(), ..Record::default() }
+    }
+
+    /// Is the first process still there, and still the same one?
+    pub fn alive(&self) -> bool {
+        self.pid != 0 && alive(self.pid, self.start_time)
+    }
+
+    /// Derive the status from the process, the gate and the cgroup.
+    pub fn status(&self, directory: &Directory) -> Status {
+        if self.pid == 0 && directory.being_created() {
+            return Status::Creating;
+        }
+        if !self.alive() {
+            return Status::Stopped;
+        }
+        // A cgroup that vanishes meanwhile is not frozen.
+        if self.cgroup.is_frozen().unwrap_or(false) {
+            return Status::Paused;
+        }
+        if directory.fifo().symlink_metadata().is_ok() { Status::Created } else { Status::Running }
+    }
+
+    /// For `state` and `list`.
+    pub fn printed(&self, status: Status, owner: String) -> Printed<'_> {
+        let Record { id, bundle, rootfs, created, annotations, .. } = self;
+        let pid = if matches!(status, Status::Stopped | Status::Creating) { 0 } else { self.pid };
+        Printed { oci_version: OCI_VERSION, id, pid, status, bundle, rootfs, created, annotations, owner }
+    }
+
+    /// For the standard input of a hook.
+    pub fn for_hooks(&self, status: Status) -> Vec<u8> {
+        let Record { id, bundle, annotations, .. } = self;
+        let pid = if status == Status::Stopped { 0 } else { self.pid };
+        let state = ForHooks { oci_version: OCI_VERSION, id, status, pid, bundle, annotations };
+        serde_json::to_vec(&state).unwrap_or_default()
+    }
+}
+
+impl Printed<'_> {
+    /// The process, 0 when there is none.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Who owns the container.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+}

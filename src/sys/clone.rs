@@ -1,0 +1,265 @@
+//! Starting the sealed `init`: a memfd with its image and its program, and one `clone3(2)`.
+
+use std::arch::asm;
+use std::ffi::CString;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::errno::Errno;
+
+use crate::init::op::{DATA, Header, Op};
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("the clone of init is written for x86_64");
+
+/// `MFD_EXEC`, Linux 6.3.
+const MFD_EXEC: u32 = 0x10;
+const PAGE: usize = 4096;
+
+/// A sealed file that holds a program image and the list of operations for it.
+#[derive(Debug)]
+pub struct Sealed {
+    file: OwnedFd,
+    /// Where the operations begin.
+    offset: usize,
+    /// Bytes from there on.
+    length: usize,
+}
+
+impl Sealed {
+    /// Write and seal: nothing can change it any more, not even the container.
+    ///
+    /// # Errors
+    /// What `memfd_create(2)`, `writev(2)` or `fcntl(2)` answer.
+    pub fn new(image: &[u8], data: &[u8], ops: &[Op], slots: &[RawFd], channel: RawFd) -> nix::Result<Sealed> {
+        const ZEROES: [u8; PAGE] = [0; PAGE];
+        let offset = image.len().next_multiple_of(PAGE);
+        let ops_at = (DATA + data.len()).next_multiple_of(8);
+        let slots_at = ops_at + size_of_val(ops);
+        let header = Header { ops: ops_at as u32, count: ops.len() as u32, slots: slots_at as u32, channel };
+        // SAFETY: Header and Op are plain values of fixed layout; their bytes, padding included,
+        // are only handed to the kernel, which copies them.
+        let (header, ops) = unsafe {
+            (
+                std::slice::from_raw_parts((&raw const header).cast::<u8>(), size_of::<Header>()),
+                std::slice::from_raw_parts(ops.as_ptr().cast::<u8>(), size_of_val(ops)),
+            )
+        };
+        let slots: Vec<u8> = slots.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
+        let parts = [
+            IoSlice::new(image),
+            IoSlice::new(&ZEROES[..offset - image.len()]),
+            IoSlice::new(header),
+            IoSlice::new(data),
+            IoSlice::new(&ZEROES[..ops_at - DATA - data.len()]),
+            IoSlice::new(ops),
+            IoSlice::new(&slots),
+        ];
+        let file = memfd()?;
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        if nix::sys::uio::writev(&file, &parts)? != total {
+            return Err(Errno::ENOSPC);
+        }
+        seal(&file)?;
+        Ok(Sealed { file, offset, length: total - offset })
+    }
+}
+
+fn memfd() -> nix::Result<OwnedFd> {
+    let create = |flags: u32| {
+        // SAFETY: the name is a C string; the result is checked and owned by nobody else.
+        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, c"tare-init".as_ptr(), flags) };
+        // SAFETY: a new descriptor of our own, see above.
+        Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    };
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    match create(flags | MFD_EXEC) {
+        Err(Errno::EINVAL) => create(flags),
+        other => other,
+    }
+}
+
+fn seal(file: &OwnedFd) -> nix::Result<()> {
+    const F_SEAL_EXEC: i32 = 0x20;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    let add = |seals: i32| {
+        // SAFETY: fcntl with an integer argument on a descriptor of our own.
+        Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) })
+    };
+    match add(seals | F_SEAL_EXEC) {
+        Err(Errno::EINVAL) => add(seals).map(drop),
+        other => other.map(drop),
+    }
+}
+
+/// A process that was just born.
+#[derive(Debug)]
+pub struct Child {
+    /// Its pid in the caller's pid namespace.
+    pub pid: i32,
+    /// A handle that no other process can take over.
+    pub pidfd: OwnedFd,
+}
+
+/// `struct clone_args` of `linux/sched.h`.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// What the child needs between the clone and `execveat(2)`. It runs on the parent's memory.
+struct Start {
+    image: RawFd,
+    argv: [*const libc::c_char; 6],
+    envp: [*const libc::c_char; 1],
+    /// Raise all capabilities into the ambient set first.
+    ambient: bool,
+    /// What standard input shall be, or -1.
+    stdin: RawFd,
+    /// Why there is no program running.
+    failed: AtomicI32,
+}
+
+/// Run a sealed program in a new process.
+///
+/// The parent sleeps until the child has left its memory (`CLONE_VFORK`), so no page table is
+/// copied and the child needs no more than a small stack.
+///
+/// `namespaces` are `CLONE_NEW*`. A child in a new user namespace has all capabilities there, and
+/// would lose them in `execveat(2)`, because nobody has mapped its identity yet: it takes them
+/// along in the ambient set.
+///
+/// # Errors
+/// What `clone3(2)` or `execveat(2)` answer.
+pub fn start(sealed: &Sealed, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, stdin: Option<RawFd>) -> nix::Result<Child> {
+    let word = |number: usize| CString::new(number.to_string()).map_err(|_| Errno::EINVAL);
+    let numbers = [word(sealed.file.as_raw_fd() as usize)?, word(sealed.offset)?, word(sealed.length)?];
+    let words = [c"tare", c"init", &numbers[0], &numbers[1], &numbers[2]];
+    let mut start = Start {
+        image: sealed.file.as_raw_fd(),
+        argv: [std::ptr::null(); 6],
+        envp: [std::ptr::null()],
+        ambient: namespaces & libc::CLONE_NEWUSER as u64 != 0,
+        stdin: stdin.unwrap_or(-1),
+        failed: AtomicI32::new(0),
+    };
+    for (place, word) in start.argv.iter_mut().zip(&words) {
+        *place = word.as_ptr();
+    }
+    // The program reads its operations from the very file that it was started from.
+    nix::fcntl::fcntl(&sealed.file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+    let born = match vfork(&start, namespaces, cgroup, libc::CLONE_VM as u64) {
+        // Linux before 6.2 shares no memory across time namespaces.
+        Err(Errno::EINVAL) => vfork(&start, namespaces, cgroup, 0),
+        other => other,
+    };
+    let child = born?;
+    match start.failed.load(Ordering::Acquire) {
+        0 => Ok(child),
+        errno => {
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid), None);
+            Err(Errno::from_raw(errno))
+        }
+    }
+}
+
+fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory: u64) -> nix::Result<Child> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut stack = vec![0u128; 1024];
+    let mut pidfd: RawFd = -1;
+    let mut args = CloneArgs {
+        flags: namespaces | memory | (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.as_mut_ptr() as u64,
+        stack_size: size_of_val(stack.as_slice()) as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    let result: isize;
+    // SAFETY: the child starts on a stack of its own and calls `child` with a pointer to `start`,
+    // which outlives it here because of CLONE_VFORK: this thread goes on only once the child has
+    // become another program or is gone. The registers that hold the two pointers survive the
+    // call, and the parent's own stack is not touched by the child.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") &raw const args,
+            in("rsi") size_of::<CloneArgs>(),
+            in("r12") start,
+            in("r13") child as extern "C" fn(*const Start) -> !,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    drop(stack);
+    if result < 0 {
+        return Err(Errno::from_raw(-result as i32));
+    }
+    // SAFETY: clone3(2) stored a new descriptor of our own there.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Child { pid: result as i32, pidfd })
+}
+
+/// The child's whole life before `execveat(2)`: system calls only, on borrowed memory.
+extern "C" fn child(start: *const Start) -> ! {
+    // SAFETY: `vfork` passes a valid pointer and waits for us.
+    let start = unsafe { &*start };
+    if start.ambient {
+        raise_ambient();
+    }
+    // SAFETY: argv and envp are null-terminated arrays of C strings that the parent keeps; the
+    // exit does not run any of the parent's clean-up.
+    unsafe {
+        if start.stdin >= 0 {
+            libc::syscall(libc::SYS_dup2, start.stdin, 0);
+        }
+        libc::syscall(libc::SYS_execveat, start.image, c"".as_ptr(), start.argv.as_ptr(), start.envp.as_ptr(), libc::AT_EMPTY_PATH);
+        start.failed.store(Errno::last_raw(), Ordering::Release);
+        libc::syscall(libc::SYS_exit_group, 255);
+    }
+    std::process::abort()
+}
+
+/// Inheritable, then ambient: both are needed to keep capabilities over `execve(2)` without root.
+fn raise_ambient() {
+    const HEADER: [u32; 2] = [0x2008_0522, 0];
+    const PR_CAP_AMBIENT: i32 = 47;
+    const PR_CAP_AMBIENT_RAISE: u64 = 2;
+    let mut data = [0u32; 6];
+    // SAFETY: both calls take a header of two and data of six 32-bit words (version 3).
+    unsafe {
+        libc::syscall(libc::SYS_capget, HEADER.as_ptr(), data.as_mut_ptr());
+        (data[2], data[5]) = (data[1], data[4]);
+        libc::syscall(libc::SYS_capset, HEADER.as_ptr(), data.as_ptr());
+    }
+    for capability in 0..64u64 {
+        // SAFETY: prctl with integers only.
+        if unsafe { libc::syscall(libc::SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) } != 0 {
+            break;
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! System calls that `nix` does not have, and the only `unsafe` outside `init`.
+
+pub mod bpf;
+pub mod clone;
+mod errno;
+pub mod mount;
+pub mod process;
+
+pub use errno::{Errno, io, reason};

@@ -1,0 +1,40 @@
+//! The new mount API on the parent's side: opening trees for `init` to attach.
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+const AT_RECURSIVE: u32 = 0x8000;
+const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+
+/// A detached copy of the mount at a path, with all mounts below it when `recursive`.
+///
+/// # Errors
+/// What `open_tree(2)` answers.
+pub fn open_tree(path: &Path, recursive: bool) -> nix::Result<OwnedFd> {
+    const OPEN_TREE_CLONE: u32 = 1;
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | if recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a C string; a result is a new descriptor of our own.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags);
+        Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Map the owners of files of a detached mount as a user namespace does.
+///
+/// # Errors
+/// What `mount_setattr(2)` answers: EINVAL for a file system that cannot do it.
+pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, recursive: bool) -> nix::Result<()> {
+    let attributes: [u64; 4] = [MOUNT_ATTR_IDMAP, 0, 0, user_namespace.as_raw_fd() as u64];
+    let flags = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: the array has the layout and the size of struct mount_attr.
+    let result = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), c"".as_ptr(), flags, attributes.as_ptr(), size_of_val(&attributes))
+    };
+    Errno::result(result).map(drop)
+}

@@ -1,0 +1,92 @@
+//! Handles and limits of other processes.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+
+/// A handle of a process that no other process can take over.
+///
+/// # Errors
+/// ESRCH when there is no such process.
+pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: integers only; a result is a new descriptor of our own.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Send a signal to the process behind a handle; 0 only asks whether it could be sent.
+///
+/// # Errors
+/// ESRCH when the process is gone, EINVAL for no signal.
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> {
+    // SAFETY: integers only, and no siginfo.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Set a resource limit of another process.
+///
+/// # Errors
+/// What `prlimit(2)` answers.
+pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> nix::Result<()> {
+    let limit = [soft, hard];
+    // SAFETY: the array has the layout of struct rlimit64.
+    let result = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, limit.as_ptr(), std::ptr::null::<u8>()) };
+    Errno::result(result).map(drop)
+}
+
+/// Borrow a descriptor by its number.
+pub fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: callers name descriptors that they hold open while they use the result; a number
+    // that is not open makes the calls on it fail with EBADF.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// `CLONE_NEW*` of the namespace behind a descriptor (`NS_GET_NSTYPE`, ioctl_ns(2)).
+///
+/// # Errors
+/// ENOTTY when it is no namespace.
+pub fn namespace_kind(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
+    const NS_GET_NSTYPE: u64 = 0xb703;
+    // SAFETY: this ioctl takes no argument.
+    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE as _) };
+    Errno::result(kind).map(|kind| kind as u32)
+}
+
+/// A process in a user namespace of its own that waits for its death.
+///
+/// # Errors
+/// What `clone(2)` answers.
+pub fn hold_user_namespace() -> nix::Result<super::clone::Child> {
+    let mut pidfd: RawFd = -1;
+    let flags = libc::CLONE_NEWUSER | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: a plain fork: the child has a copy of everything and only makes system calls; the
+    // parent gets its pidfd in a variable that lives here.
+    unsafe {
+        let pid = libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0);
+        if pid == 0 {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            loop {
+                libc::pause();
+            }
+        }
+        let pid = Errno::result(pid)? as i32;
+        Ok(super::clone::Child { pid, pidfd: OwnedFd::from_raw_fd(pidfd) })
+    }
+}
+
+/// Wait for any signal; all have to be blocked. Real-time signals come too, which
+/// `nix::sys::signal::Signal` has no names for.
+///
+/// # Errors
+/// EINTR after a stop.
+pub fn next_signal() -> nix::Result<i32> {
+    // SAFETY: the set is filled before it is read, and no siginfo is asked for.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        Errno::result(libc::sigwaitinfo(&set, std::ptr::null_mut()))
+    }
+}

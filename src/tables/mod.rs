@@ -1,0 +1,7 @@
+//! One table per vocabulary: what the parser, `features`, the printer and the tests all read.
+
+pub mod capability;
+pub mod mount_option;
+pub mod namespace;
+pub mod rlimit;
+pub mod signal;

@@ -1,0 +1,151 @@
+//! Mount options: runtime-spec, config.md, "Linux mount options", and `linux/mount.h`.
+
+/// What an option does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Set a `MOUNT_ATTR_*` bit of the mount (the kernel flag that `mount(2)` had is the same).
+    Set(u64),
+    /// Clear one.
+    Clear(u64),
+    /// Set and clear bits: the access time options exclude each other.
+    Atime(u64),
+    /// The same for the mount and all below it.
+    TreeSet(u64),
+    /// Clear one for the mount and all below it.
+    TreeClear(u64),
+    /// An access time option for the mount and all below it.
+    TreeAtime(u64),
+    /// Propagation of the mount alone: an `MS_*` flag.
+    Propagation(u64),
+    /// Propagation of the mount and all below it.
+    TreePropagation(u64),
+    /// A flag of the superblock, given to the file system by this name.
+    Superblock(&'static str),
+    /// Bind instead of mounting; `true` for the whole tree.
+    Bind(bool),
+    /// Fill a tmpfs with what it covers.
+    CopyUp,
+    /// Map the owners of files.
+    IdMap(bool),
+    /// Change what is mounted there already.
+    Remount,
+    /// Changes nothing.
+    Nothing,
+}
+
+/// `MOUNT_ATTR_RDONLY`.
+pub const RDONLY: u64 = 1;
+/// `MOUNT_ATTR_NOSUID`.
+pub const NOSUID: u64 = 2;
+/// `MOUNT_ATTR_NODEV`.
+pub const NODEV: u64 = 4;
+/// `MOUNT_ATTR_NOEXEC`.
+pub const NOEXEC: u64 = 8;
+/// `MOUNT_ATTR__ATIME`: the bits that hold the access time option.
+pub const ATIME: u64 = 0x70;
+/// `MOUNT_ATTR_NOATIME`.
+pub const NOATIME: u64 = 0x10;
+/// `MOUNT_ATTR_STRICTATIME`.
+pub const STRICTATIME: u64 = 0x20;
+/// `MOUNT_ATTR_NODIRATIME`.
+pub const NODIRATIME: u64 = 0x80;
+/// `MOUNT_ATTR_NOSYMFOLLOW`.
+pub const NOSYMFOLLOW: u64 = 0x20_0000;
+
+/// `MS_SHARED`.
+pub const SHARED: u64 = 1 << 20;
+/// `MS_SLAVE`.
+pub const SLAVE: u64 = 1 << 19;
+/// `MS_PRIVATE`.
+pub const PRIVATE: u64 = 1 << 18;
+/// `MS_UNBINDABLE`.
+pub const UNBINDABLE: u64 = 1 << 17;
+
+use Effect::*;
+
+/// Every option that means something to the runtime, sorted; all others are the file system's.
+/// What `features` does not list is marked by `false`, as runc leaves it out.
+pub const OPTIONS: &[(&str, Effect, bool)] = &[
+    ("acl", Superblock("acl"), true),
+    ("async", Superblock("async"), true),
+    ("atime", Clear(NOATIME), true),
+    ("bind", Bind(false), true),
+    ("defaults", Nothing, true),
+    ("dev", Clear(NODEV), true),
+    ("diratime", Clear(NODIRATIME), true),
+    ("dirsync", Superblock("dirsync"), true),
+    ("exec", Clear(NOEXEC), true),
+    ("idmap", IdMap(false), false),
+    ("iversion", Superblock("iversion"), true),
+    ("lazytime", Superblock("lazytime"), true),
+    ("loud", Nothing, true),
+    ("mand", Superblock("mand"), true),
+    ("noacl", Superblock("noacl"), true),
+    ("noatime", Atime(NOATIME), true),
+    ("nodev", Set(NODEV), true),
+    ("nodiratime", Set(NODIRATIME), true),
+    ("noexec", Set(NOEXEC), true),
+    ("noiversion", Superblock("noiversion"), true),
+    ("nolazytime", Superblock("nolazytime"), true),
+    ("nomand", Superblock("nomand"), true),
+    ("norelatime", Clear(ATIME), true),
+    ("nostrictatime", Clear(STRICTATIME), true),
+    ("nosuid", Set(NOSUID), true),
+    ("nosymfollow", Set(NOSYMFOLLOW), true),
+    ("private", Propagation(PRIVATE), true),
+    ("ratime", TreeClear(NOATIME), true),
+    ("rbind", Bind(true), true),
+    ("rdev", TreeClear(NODEV), true),
+    ("rdiratime", TreeClear(NODIRATIME), true),
+    ("relatime", Atime(0), true),
+    ("remount", Remount, true),
+    ("rexec", TreeClear(NOEXEC), true),
+    ("ridmap", IdMap(true), false),
+    ("rnoatime", TreeAtime(NOATIME), true),
+    ("rnodev", TreeSet(NODEV), true),
+    ("rnodiratime", TreeSet(NODIRATIME), true),
+    ("rnoexec", TreeSet(NOEXEC), true),
+    ("rnorelatime", TreeClear(ATIME), true),
+    ("rnostrictatime", TreeClear(STRICTATIME), true),
+    ("rnosuid", TreeSet(NOSUID), true),
+    ("rnosymfollow", TreeSet(NOSYMFOLLOW), true),
+    ("ro", Set(RDONLY), true),
+    ("rprivate", TreePropagation(PRIVATE), true),
+    ("rrelatime", TreeAtime(0), true),
+    ("rro", TreeSet(RDONLY), true),
+    ("rrw", TreeClear(RDONLY), true),
+    ("rshared", TreePropagation(SHARED), true),
+    ("rslave", TreePropagation(SLAVE), true),
+    ("rstrictatime", TreeAtime(STRICTATIME), true),
+    ("rsuid", TreeClear(NOSUID), true),
+    ("rsymfollow", TreeClear(NOSYMFOLLOW), true),
+    ("runbindable", TreePropagation(UNBINDABLE), true),
+    ("rw", Clear(RDONLY), true),
+    ("shared", Propagation(SHARED), true),
+    ("silent", Nothing, true),
+    ("slave", Propagation(SLAVE), true),
+    ("strictatime", Atime(STRICTATIME), true),
+    ("suid", Clear(NOSUID), true),
+    ("symfollow", Clear(NOSYMFOLLOW), true),
+    ("sync", Superblock("sync"), true),
+    ("tmpcopyup", CopyUp, true),
+    ("unbindable", Propagation(UNBINDABLE), true),
+];
+
+/// What an option does, when it is one of the runtime's.
+pub fn effect(option: &str) -> Option<Effect> {
+    OPTIONS.binary_search_by_key(&option, |(name, _, _)| name).ok().map(|index| OPTIONS[index].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorted_for_the_search() {
+        assert!(OPTIONS.is_sorted_by_key(|(name, _, _)| *name));
+        for (name, effect_of, _) in OPTIONS {
+            assert_eq!(effect(name), Some(*effect_of));
+        }
+    }
+}
