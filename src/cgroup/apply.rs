@@ -21,11 +21,7 @@ impl Cgroup {
     pub fn update(&self, plan: &Plan) -> Result<()> {
         let place = |target: &Target| {
             let mut dirs = self.dirs.iter();
-            Some(
-                dirs.find(|dir| dir.controllers == target.controllers)?
-                    .dir
-                    .as_path(),
-            )
+            Some(dirs.find(|dir| dir.controllers == target.controllers)?.dir.as_path())
         };
         let dirs: Vec<Option<&Path>> = plan.targets.iter().map(place).collect();
         let lost = |write: &&Write| dirs[write.target].is_none() && !write.is_device_rule();
@@ -33,11 +29,7 @@ impl Cgroup {
             bail!("{field}: {file}: the container has no cgroup for it");
         }
         let leaf = self.path_for_v2().and_then(|dir| dir::open_dir(dir).ok());
-        plan.apply(
-            |write| !write.is_device_rule(),
-            &dirs,
-            leaf.as_ref().map(OwnedFd::as_fd),
-        )
+        plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd))
     }
 }
 
@@ -56,12 +48,7 @@ impl Plan {
             check_usage(check, dir, self.targets[check.target].is_v2())?;
         }
         let (targets, open) = (&self.targets[..], None);
-        let mut writer = Writer {
-            dirs,
-            targets,
-            leaf,
-            open,
-        };
+        let mut writer = Writer { dirs, targets, leaf, open };
         let mut later = Vec::new();
         for write in self.writes.iter().filter(|write| wanted(write)) {
             if dirs[write.target].is_none() {
@@ -88,9 +75,7 @@ impl Plan {
     }
 
     fn refused(&self, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
-        let Write {
-            field, file, value, ..
-        } = write;
+        let Write { field, file, value, .. } = write;
         let controller = file.split('.').next().unwrap_or_default();
         let unified = field.as_str().strip_prefix("linux.resources.unified");
         let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
@@ -102,10 +87,7 @@ impl Plan {
                      not available"
                 );
             }
-            return anyhow!(
-                "{field}: unable to set unified resource {file:?}: {}",
-                reason(errno)
-            );
+            return anyhow!("{field}: unable to set unified resource {file:?}: {}", reason(errno));
         }
         match errno {
             Errno::ENOENT | Errno::EACCES => anyhow!("{field}: {file}: {}", reason(errno)),
@@ -137,9 +119,7 @@ impl<'a> Writer<'a> {
     fn put(&mut self, write: &'a Write) -> Result<(), Errno> {
         let known = matches!(&self.open, Some((target, file, _)) if *target == write.target && *file == write.file);
         if !known {
-            let file = self.with_dir(write.target, &write.file, |dir, file| {
-                dir::open_to_write(dir, file)
-            })?;
+            let file = self.with_dir(write.target, &write.file, |dir, file| dir::open_to_write(dir, file))?;
             self.open = Some((write.target, &write.file, file));
         }
         match &self.open {
@@ -166,11 +146,7 @@ impl<'a> Writer<'a> {
 
 /// `checkBeforeUpdate`: refuses limits that are below what is used already.
 fn check_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
-    let file = if v2 {
-        "memory.current"
-    } else {
-        "memory.usage_in_bytes"
-    };
+    let file = if v2 { "memory.current" } else { "memory.usage_in_bytes" };
     // Without the controller the limit itself fails, and says so.
     let Ok(text) = read_file(&dir.join(file)) else {
         return Ok(());

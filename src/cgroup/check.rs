@@ -81,10 +81,7 @@ fn cpu(cpu: &LinuxCpu) -> Result<()> {
     if let Some(idle) = cpu.idle().filter(|idle| !matches!(idle, 0 | 1)) {
         bail!("{field}.idle: {idle} is neither 0 nor 1");
     }
-    let quota = cpu
-        .quota()
-        .filter(|quota| *quota > 0)
-        .map(i64::cast_unsigned);
+    let quota = cpu.quota().filter(|quota| *quota > 0).map(i64::cast_unsigned);
     if let (Some(burst), Some(quota)) = (cpu.burst(), quota)
         && burst > quota
     {
@@ -92,10 +89,7 @@ fn cpu(cpu: &LinuxCpu) -> Result<()> {
     }
     for (name, list) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
         // The kernel's own syntax has steps, `all` and `N`; it is the judge of the rest.
-        if let Some(list) = list
-            .as_deref()
-            .filter(|list| list.contains(char::is_control))
-        {
+        if let Some(list) = list.as_deref().filter(|list| list.contains(char::is_control)) {
             bail!("{field}.{name}: {list:?} is not a list of numbers and ranges");
         }
     }
@@ -112,19 +106,14 @@ fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
     weight("leafWeight", block_io.leaf_weight())?;
     for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
         weight(&format!("weightDevice[{index}].weight"), device.weight())?;
-        weight(
-            &format!("weightDevice[{index}].leafWeight"),
-            device.leaf_weight(),
-        )?;
+        weight(&format!("weightDevice[{index}].leafWeight"), device.leaf_weight())?;
     }
     Ok(())
 }
 
 /// Whether this is a number and a unit, as the kernel names its files: it becomes part of a name.
 fn is_page_size(text: &str) -> bool {
-    let number = ["KB", "MB", "GB"]
-        .iter()
-        .find_map(|unit| text.strip_suffix(unit));
+    let number = ["KB", "MB", "GB"].iter().find_map(|unit| text.strip_suffix(unit));
     number.is_some_and(|digits| {
         !digits.starts_with('0')
             && !digits.is_empty()
@@ -158,40 +147,25 @@ mod tests {
                 r#"{"memory": {"swap": 9}}"#,
                 "linux.resources.memory.swap: unable to set swap limit without memory limit",
             ),
-            (
-                r#"{"memory": {"limit": -2}}"#,
-                "linux.resources.memory.limit: -2 is neither a number of bytes nor -1",
-            ),
+            (r#"{"memory": {"limit": -2}}"#, "linux.resources.memory.limit: -2 is neither a number of bytes nor -1"),
             (
                 r#"{"memory": {"swappiness": 101}}"#,
                 "linux.resources.memory.swappiness: invalid memory swappiness value: 101 \
                  (valid range is 0-100)",
             ),
-            (
-                r#"{"cpu": {"idle": 2}}"#,
-                "linux.resources.cpu.idle: 2 is neither 0 nor 1",
-            ),
+            (r#"{"cpu": {"idle": 2}}"#, "linux.resources.cpu.idle: 2 is neither 0 nor 1"),
             (
                 r#"{"cpu": {"quota": 100, "burst": 101}}"#,
                 "linux.resources.cpu.burst: 101 is more than the quota of 100",
             ),
-            (
-                r#"{"cpu": {"cpus": "0\n1"}}"#,
-                r#"linux.resources.cpu.cpus: "0\n1" is not a list of numbers and ranges"#,
-            ),
-            (
-                r#"{"blockIO": {"weight": 9}}"#,
-                "linux.resources.blockIO.weight: 9 is not between 10 and 1000",
-            ),
+            (r#"{"cpu": {"cpus": "0\n1"}}"#, r#"linux.resources.cpu.cpus: "0\n1" is not a list of numbers and ranges"#),
+            (r#"{"blockIO": {"weight": 9}}"#, "linux.resources.blockIO.weight: 9 is not between 10 and 1000"),
             (r#"{"blockIO": {"weight": 0}}"#, ""),
             (
                 r#"{"blockIO": {"weightDevice": [{"weight": 1001}]}}"#,
                 "linux.resources.blockIO.weightDevice[0].weight: 1001 is not between 10 and 1000",
             ),
-            (
-                r#"{"rdma": {"a b": {}}}"#,
-                r#"linux.resources.rdma: "a b" is not the name of a device"#,
-            ),
+            (r#"{"rdma": {"a b": {}}}"#, r#"linux.resources.rdma: "a b" is not the name of a device"#),
         ] {
             assert_eq!(refusal(json), wanted, "{json}");
         }
@@ -202,9 +176,7 @@ mod tests {
         for good in ["64KB", "2MB", "1GB"] {
             assert!(is_page_size(good), "{good}");
         }
-        for bad in [
-            "", "MB", "2M", "02MB", "../x/2MB", "2 MB", "-2MB", "2mb", "2TB",
-        ] {
+        for bad in ["", "MB", "2M", "02MB", "../x/2MB", "2 MB", "-2MB", "2mb", "2TB"] {
             assert!(!is_page_size(bad), "{bad}");
         }
     }

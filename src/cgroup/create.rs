@@ -100,11 +100,7 @@ impl Plan {
             Ok(new) => return Ok(Some(Made { dir, new })),
             Err(errno) => errno,
         };
-        let error = anyhow!(
-            "linux.cgroupsPath: mkdir {}: {}",
-            dir.display(),
-            reason(errno)
-        );
+        let error = anyhow!("linux.cgroupsPath: mkdir {}: {}", dir.display(), reason(errno));
         let forbidden = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EROFS);
         if !self.rootless || self.has_path || !forbidden {
             return Err(error);
@@ -124,6 +120,13 @@ impl Plan {
         }
     }
 
+    /// The cgroup as it is going to be: saved before it is made, it lets others remove what a
+    /// killed `create` has left of it.
+    pub fn intended(&self) -> Cgroup {
+        let made: Vec<_> = self.targets.iter().map(|target| Some(Made { dir: target.dir(), new: true })).collect();
+        self.living(&made)
+    }
+
     fn living(&self, made: &[Option<Made>]) -> Cgroup {
         let dirs: Vec<HostDir> = self
             .targets
@@ -137,16 +140,8 @@ impl Plan {
                 })
             })
             .collect();
-        let mode = if dirs.is_empty() {
-            Mode::None
-        } else {
-            self.mode
-        };
-        Cgroup {
-            mode,
-            dirs,
-            leaf: RefCell::new(None),
-        }
+        let mode = if dirs.is_empty() { Mode::None } else { self.mode };
+        Cgroup { mode, dirs, leaf: RefCell::new(None) }
     }
 
     /// A cgroup that was there before may be taken over if nobody lives in it.
@@ -158,11 +153,11 @@ impl Plan {
         for made in old() {
             let count = super::kill::pids_below(&made.dir).map_or(0, |pids| pids.len());
             if count > 0 {
-                bail!("container's cgroup is not empty: {count} process(es) found");
+                bail!("linux.cgroupsPath: container's cgroup is not empty: {count} process(es) found");
             }
         }
         if cgroup.is_frozen()? {
-            bail!("container's cgroup unexpectedly frozen");
+            bail!("linux.cgroupsPath: container's cgroup unexpectedly frozen");
         }
         Ok(())
     }
@@ -175,8 +170,7 @@ impl Plan {
         if self.mode == Mode::Hybrid && idle && !written() {
             return Ok(None);
         }
-        let leaf = open_dir(&made.dir)
-            .map_err(|errno| anyhow!("open {}: {}", made.dir.display(), reason(errno)))?;
+        let leaf = open_dir(&made.dir).map_err(|errno| anyhow!("open {}: {}", made.dir.display(), reason(errno)))?;
         Ok(Some(leaf))
     }
 
@@ -212,11 +206,7 @@ impl Plan {
             // A level that we have just made hands nothing down yet; no need to ask it.
             let control = level.join("cgroup.subtree_control");
             let new = undo.made.contains(&level);
-            let has = if new {
-                String::new()
-            } else {
-                read_file(&control).unwrap_or_default()
-            };
+            let has = if new { String::new() } else { read_file(&control).unwrap_or_default() };
             enable(&control, missing(&available, &has));
             level.push(name);
         }
@@ -225,9 +215,7 @@ impl Plan {
 
 /// The names in `wanted` that `has` lacks.
 pub(super) fn missing<'a>(wanted: &'a str, has: &'a str) -> impl Iterator<Item = &'a str> + Clone {
-    wanted
-        .split_whitespace()
-        .filter(move |name| !has.split_whitespace().any(|has| has == *name))
+    wanted.split_whitespace().filter(move |name| !has.split_whitespace().any(|has| has == *name))
 }
 
 /// Writes `+name …` to a subtree_control file; one by one where all at once is refused, so that
@@ -257,11 +245,7 @@ fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
 /// directory.
 fn inherit(dir: &Path, mount: &Path, file: &str, new: bool) -> Result<String, Errno> {
     let path = dir.join(file);
-    let value = if new {
-        String::new()
-    } else {
-        read_file(&path)?
-    };
+    let value = if new { String::new() } else { read_file(&path)? };
     let parent = match dir.parent() {
         Some(parent) if value.trim().is_empty() && dir != mount => parent,
         _ => return Ok(value),

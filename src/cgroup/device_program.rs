@@ -60,16 +60,11 @@ impl DeviceProgram {
         for run in &runs {
             code.run(run);
         }
-        Some(DeviceProgram {
-            insns: code.finish(default),
-        })
+        Some(DeviceProgram { insns: code.finish(default) })
     }
 
     /// How many instructions it has.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "a program without instructions does not exist"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "a program without instructions does not exist")]
     pub fn len(&self) -> usize {
         self.insns.len()
     }
@@ -94,27 +89,19 @@ fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>
         let last = runs.len().wrapping_sub(1);
         let index = match runs.get(last) {
             Some(run) if run.allow == rule.allow => last,
-            Some(run) if !run.rules.iter().any(|other| other.overlaps(rule)) => {
-                last.wrapping_sub(1)
-            }
+            Some(run) if !run.rules.iter().any(|other| other.overlaps(rule)) => last.wrapping_sub(1),
             _ => runs.len(),
         };
         match runs.get_mut(index) {
             Some(run) => run.rules.push(*rule),
-            None => runs.push(Run {
-                allow: rule.allow,
-                rules: vec![*rule],
-            }),
+            None => runs.push(Run { allow: rule.allow, rules: vec![*rule] }),
         }
     }
     for run in &mut runs {
         simplify(&mut run.rules);
     }
     // A run that has come to say everything is the default, and what is behind it never speaks.
-    if let Some(index) = runs
-        .iter()
-        .position(|run| run.rules.iter().any(DeviceRule::is_total))
-    {
+    if let Some(index) = runs.iter().position(|run| run.rules.iter().any(DeviceRule::is_total)) {
         default = runs[index].allow;
         runs.truncate(index);
     }
@@ -131,11 +118,7 @@ fn simplify(rules: &mut Vec<DeviceRule>) {
     while index < rules.len() {
         let rule = rules[index];
         let joined = rules.iter().enumerate().find_map(|(other, with)| {
-            let joined = if other == index {
-                None
-            } else {
-                join(&rule, with)
-            };
+            let joined = if other == index { None } else { join(&rule, with) };
             joined.map(|joined| (other, joined))
         });
         match joined {
@@ -148,14 +131,7 @@ fn simplify(rules: &mut Vec<DeviceRule>) {
             None => index += 1,
         }
     }
-    rules.sort_by_key(|rule| {
-        (
-            rule.access == Access::ALL,
-            rule.kind,
-            rule.major,
-            rule.minor,
-        )
-    });
+    rules.sort_by_key(|rule| (rule.access == Access::ALL, rule.kind, rule.major, rule.minor));
 }
 
 /// The one rule that says what the two say, if there is one.
@@ -167,16 +143,10 @@ fn join(a: &DeviceRule, b: &DeviceRule) -> Option<DeviceRule> {
         return None;
     }
     if a.kind == b.kind {
-        return Some(DeviceRule {
-            access: Access(a.access.0 | b.access.0),
-            ..*a
-        });
+        return Some(DeviceRule { access: Access(a.access.0 | b.access.0), ..*a });
     }
     let both = a.access == b.access && a.kind != DeviceKind::All && b.kind != DeviceKind::All;
-    both.then_some(DeviceRule {
-        kind: DeviceKind::All,
-        ..*a
-    })
+    both.then_some(DeviceRule { kind: DeviceKind::All, ..*a })
 }
 
 /// A program being written.
@@ -189,12 +159,7 @@ struct Code {
 
 impl Code {
     fn emit(&mut self, code: u8, to: u8, from: u8, off: i16, imm: i32) {
-        self.insns.push(Insn {
-            code,
-            regs: to | from << 4,
-            off,
-            imm,
-        });
+        self.insns.push(Insn { code, regs: to | from << 4, off, imm });
     }
 
     fn jump(&mut self, code: u8, register: u8, imm: u32, jump: Jump) {
@@ -295,12 +260,7 @@ impl Code {
     fn append(&mut self, other: Code) {
         let start = self.insns.len();
         self.insns.extend(other.insns);
-        self.decisions.extend(
-            other
-                .decisions
-                .into_iter()
-                .map(|(at, allow)| (start + at, allow)),
-        );
+        self.decisions.extend(other.decisions.into_iter().map(|(at, allow)| (start + at, allow)));
     }
 
     /// Writes the verdicts, the default first because the rules end in front of it, and points the

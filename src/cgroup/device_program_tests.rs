@@ -13,11 +13,7 @@ struct Question {
 
 /// Runs a program as the kernel would.
 fn run(insns: &[Insn], question: Question) -> bool {
-    let kind = if question.kind == DeviceKind::Block {
-        1
-    } else {
-        2
-    };
+    let kind = if question.kind == DeviceKind::Block { 1 } else { 2 };
     let load = |code, offset| match (code, offset) {
         (LDXH, 0) => kind,
         (LDXH, 2) => u32::from(question.access),
@@ -28,12 +24,7 @@ fn run(insns: &[Insn], question: Question) -> bool {
     let mut registers = [None; 16];
     let mut at = 0;
     loop {
-        let Insn {
-            code,
-            regs,
-            off,
-            imm,
-        } = insns[at];
+        let Insn { code, regs, off, imm } = insns[at];
         let (to, imm) = (usize::from(regs & 15), imm.cast_unsigned());
         let value = |registers: &[Option<u32>]| registers[to].expect("a register that was set");
         at += 1;
@@ -66,32 +57,21 @@ fn run(insns: &[Insn], question: Question) -> bool {
 
 /// What the rules say: each bit of the access is decided by the last rule about it.
 fn allowed(rules: &[DeviceRule], question: Question) -> bool {
-    [1, 2, 4]
-        .into_iter()
-        .filter(|bit| question.access & bit != 0)
-        .all(|bit| {
-            let asked = DeviceRule {
-                allow: true,
-                kind: question.kind,
-                major: Some(question.major),
-                minor: Some(question.minor),
-                access: Access(bit),
-            };
-            rules
-                .iter()
-                .rev()
-                .find(|rule| rule.covers(&asked))
-                .is_some_and(|rule| rule.allow)
-        })
+    [1, 2, 4].into_iter().filter(|bit| question.access & bit != 0).all(|bit| {
+        let asked = DeviceRule {
+            allow: true,
+            kind: question.kind,
+            major: Some(question.major),
+            minor: Some(question.minor),
+            access: Access(bit),
+        };
+        rules.iter().rev().find(|rule| rule.covers(&asked)).is_some_and(|rule| rule.allow)
+    })
 }
 
 fn questions() -> impl Iterator<Item = Question> {
     (0..2_u32 * 8 * 4 * 4).map(|n| Question {
-        kind: if n % 2 == 0 {
-            DeviceKind::Block
-        } else {
-            DeviceKind::Char
-        },
+        kind: if n % 2 == 0 { DeviceKind::Block } else { DeviceKind::Char },
         access: (n / 2 % 8) as u8,
         major: n / 16 % 4,
         minor: n / 64,
@@ -101,14 +81,8 @@ fn questions() -> impl Iterator<Item = Question> {
 fn check(rules: &[DeviceRule]) {
     let program = DeviceProgram::new(rules.iter());
     for question in questions().filter(|question| question.access != 0) {
-        let verdict = program
-            .as_ref()
-            .is_none_or(|program| run(program.insns(), question));
-        assert_eq!(
-            verdict,
-            allowed(rules, question),
-            "{question:?} {rules:?} {program:?}"
-        );
+        let verdict = program.as_ref().is_none_or(|program| run(program.insns(), question));
+        assert_eq!(verdict, allowed(rules, question), "{question:?} {rules:?} {program:?}");
     }
     if let Some(program) = program {
         assert_reachable(program.insns());
@@ -139,20 +113,12 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) % sides
     }
 
     fn rule(&mut self) -> DeviceRule {
-        let kinds = [
-            DeviceKind::All,
-            DeviceKind::Block,
-            DeviceKind::Char,
-            DeviceKind::Char,
-        ];
+        let kinds = [DeviceKind::All, DeviceKind::Block, DeviceKind::Char, DeviceKind::Char];
         let mut number = || (self.roll(3) != 0).then(|| self.roll(4) as u32);
         let (major, minor) = (number(), number());
         DeviceRule {
@@ -160,11 +126,7 @@ impl Dice {
             kind: kinds[self.roll(4) as usize],
             major,
             minor,
-            access: if self.roll(2) == 0 {
-                Access::ALL
-            } else {
-                Access(1 + self.roll(7) as u8)
-            },
+            access: if self.roll(2) == 0 { Access::ALL } else { Access(1 + self.roll(7) as u8) },
         }
     }
 }
@@ -198,33 +160,17 @@ fn docker_rules_make_a_short_program() {
     assert_eq!(program.len(), 24, "{:?}", program.insns());
     assert_reachable(program.insns());
     for (minor, verdict) in [(3, true), (7, true), (8, true), (1, false), (4, false)] {
-        let question = Question {
-            kind: DeviceKind::Char,
-            access: 6,
-            major: 1,
-            minor,
-        };
+        let question = Question { kind: DeviceKind::Char, access: 6, major: 1, minor };
         assert_eq!(run(program.insns(), question), verdict, "1:{minor}");
     }
-    let mknod = Question {
-        kind: DeviceKind::Block,
-        access: 1,
-        major: 254,
-        minor: 0,
-    };
+    let mknod = Question { kind: DeviceKind::Block, access: 1, major: 254, minor: 0 };
     assert!(run(program.insns(), mknod));
     assert!(!run(program.insns(), Question { access: 3, ..mknod }));
 }
 
 #[test]
 fn nothing_to_refuse_nothing_to_load() {
-    let all = DeviceRule {
-        allow: true,
-        kind: DeviceKind::All,
-        major: None,
-        minor: None,
-        access: Access::ALL,
-    };
+    let all = DeviceRule { allow: true, kind: DeviceKind::All, major: None, minor: None, access: Access::ALL };
     let rules = super::super::devices::rules(&[]).unwrap();
     let behind = rules.iter().skip(1).map(|(rule, _)| *rule);
     let rules: Vec<DeviceRule> = std::iter::once(all).chain(behind).collect();

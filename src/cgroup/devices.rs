@@ -31,9 +31,7 @@ impl Access {
             'm' => Some(Self::MKNOD.0),
             _ => None,
         };
-        text.chars()
-            .try_fold(0, |bits, letter| Some(bits | bit(letter)?))
-            .map(Access)
+        text.chars().try_fold(0, |bits, letter| Some(bits | bit(letter)?)).map(Access)
     }
 
     pub(super) fn has(self, other: Access) -> bool {
@@ -96,13 +94,7 @@ pub struct DeviceRule {
 
 impl DeviceRule {
     const fn new(allow: bool, kind: DeviceKind, numbers: [Option<u32>; 2], access: Access) -> Self {
-        DeviceRule {
-            allow,
-            kind,
-            major: numbers[0],
-            minor: numbers[1],
-            access,
-        }
+        DeviceRule { allow, kind, major: numbers[0], minor: numbers[1], access }
     }
 
     /// Whether it is about every access to every device.
@@ -117,9 +109,7 @@ impl DeviceRule {
 
     fn covers_devices(&self, other: &DeviceRule) -> bool {
         let wider = |a: Option<u32>, b: Option<u32>| a.is_none() || a == b;
-        self.kind.covers(other.kind)
-            && wider(self.major, other.major)
-            && wider(self.minor, other.minor)
+        self.kind.covers(other.kind) && wider(self.major, other.major) && wider(self.minor, other.minor)
     }
 
     /// Whether there is an access to a device that both are about.
@@ -194,27 +184,21 @@ fn parse(rule: &LinuxDeviceCgroup, field: &Field, index: usize) -> Result<Device
         LinuxDeviceType::A => DeviceKind::All,
         LinuxDeviceType::B => DeviceKind::Block,
         LinuxDeviceType::C => DeviceKind::Char,
-        other => bail!(
-            "{field}.type: invalid cgroup device type {:?}",
-            other.as_str()
-        ),
+        other => bail!("{field}.type: invalid cgroup device type {:?}", other.as_str()),
     };
     let number = |name: &str, value: Option<i64>| match value {
         None | Some(-1) => Ok(None),
-        Some(value) => u32::try_from(value)
-            .map(Some)
-            .map_err(|_| anyhow!("{field}.{name}: {value} is not a device number")),
+        Some(value) => {
+            u32::try_from(value).map(Some).map_err(|_| anyhow!("{field}.{name}: {value} is not a device number"))
+        }
     };
     let access = rule.access().as_deref().unwrap_or_default();
     if access.is_empty() {
         bail!("{field}.access: device access at {index} field cannot be empty");
     }
-    let access = Access::parse(access)
-        .ok_or_else(|| anyhow!("{field}.access: {access:?} has other letters than r, w and m"))?;
-    let numbers = [
-        number("major", rule.major())?,
-        number("minor", rule.minor())?,
-    ];
+    let access =
+        Access::parse(access).ok_or_else(|| anyhow!("{field}.access: {access:?} has other letters than r, w and m"))?;
+    let numbers = [number("major", rule.major())?, number("minor", rule.minor())?];
     Ok(DeviceRule::new(rule.allow(), kind, numbers, access))
 }
 
@@ -230,19 +214,9 @@ pub(super) fn v1_writes(rules: &[(DeviceRule, Field)], target: usize) -> Result<
     let mut verdict = None;
     for (rule, field) in rules {
         let mut write = |value: String| {
-            let file = if rule.allow {
-                "devices.allow"
-            } else {
-                "devices.deny"
-            };
+            let file = if rule.allow { "devices.allow" } else { "devices.deny" };
             let (file, field) = (file.into(), field.clone());
-            writes.push(Write {
-                target,
-                file,
-                value,
-                field,
-                fallback: Fallback::Fail,
-            });
+            writes.push(Write { target, file, value, field, fallback: Fallback::Fail });
         };
         if rule.is_total() {
             if verdict != Some(rule.allow) || !exceptions.is_empty() {
@@ -267,9 +241,7 @@ pub(super) fn v1_writes(rules: &[(DeviceRule, Field)], target: usize) -> Result<
 /// The rule for block and for character devices: v1 takes `a` for everything, whatever the numbers.
 fn by_kind(rule: &DeviceRule) -> Vec<DeviceRule> {
     match rule.kind {
-        DeviceKind::All => [DeviceKind::Block, DeviceKind::Char]
-            .map(|kind| DeviceRule { kind, ..*rule })
-            .to_vec(),
+        DeviceKind::All => [DeviceKind::Block, DeviceKind::Char].map(|kind| DeviceRule { kind, ..*rule }).to_vec(),
         _ => vec![*rule],
     }
 }
@@ -280,20 +252,11 @@ fn take_back(
     field: &Field,
     write: &mut impl FnMut(String),
 ) -> Result<()> {
-    for exception in exceptions
-        .iter_mut()
-        .filter(|exception| rule.overlaps(exception))
-    {
+    for exception in exceptions.iter_mut().filter(|exception| rule.overlaps(exception)) {
         if !rule.covers_devices(exception) {
             bail!("{field}: cgroup v1 cannot take {rule} out of {exception}");
         }
-        write(
-            DeviceRule {
-                access: rule.access,
-                ..*exception
-            }
-            .v1_text(),
-        );
+        write(DeviceRule { access: rule.access, ..*exception }.v1_text());
         exception.access.0 &= !rule.access.0;
     }
     exceptions.retain(|exception| exception.access.0 != 0);
@@ -310,10 +273,7 @@ mod tests {
 
     fn v1(json: &str) -> Result<Vec<String>> {
         let writes = v1_writes(&rules(&configured(json))?, 0)?;
-        Ok(writes
-            .iter()
-            .map(|w| format!("{} {}", &w.file[8..], w.value))
-            .collect())
+        Ok(writes.iter().map(|w| format!("{} {}", &w.file[8..], w.value)).collect())
     }
 
     const V1_DEFAULTS: [&str; 11] = [
@@ -347,18 +307,9 @@ mod tests {
             {"allow": true, "type": "b", "major": 254, "minor": -1, "access": "r"},
             {"allow": true, "type": "a", "major": 9, "minor": 1, "access": "rw"}
         ]"#;
-        let mut wanted = vec![
-            "deny a",
-            "allow c 1:3 rwm",
-            "allow b 254:* r",
-            "allow b 9:1 rw",
-        ];
+        let mut wanted = vec!["deny a", "allow c 1:3 rwm", "allow b 254:* r", "allow b 9:1 rw"];
         wanted.push("allow c 9:1 rw");
-        wanted.extend(
-            V1_DEFAULTS
-                .iter()
-                .filter(|rule| **rule != "allow c 1:3 rwm"),
-        );
+        wanted.extend(V1_DEFAULTS.iter().filter(|rule| **rule != "allow c 1:3 rwm"));
         assert_eq!(v1(json).unwrap(), wanted);
     }
 
@@ -376,10 +327,7 @@ mod tests {
             {"allow": false, "type": "c", "major": 4, "access": "w"}
         ]"#;
         let writes = v1(json).unwrap();
-        assert_eq!(
-            writes[..4],
-            ["deny a", "allow c 4:1 rw", "allow c 4:2 r", "deny c 4:1 w"]
-        );
+        assert_eq!(writes[..4], ["deny a", "allow c 4:1 rw", "allow c 4:2 r", "deny c 4:1 w"]);
     }
 
     #[test]
@@ -389,10 +337,7 @@ mod tests {
                 r#"[{"allow": true, "type": "u", "access": "r"}]"#,
                 r#"linux.resources.devices[0].type: invalid cgroup device type "u""#,
             ),
-            (
-                r#"[{"allow": true}]"#,
-                "linux.resources.devices[0].access: device access at 0 field cannot be empty",
-            ),
+            (r#"[{"allow": true}]"#, "linux.resources.devices[0].access: device access at 0 field cannot be empty"),
             (
                 r#"[{"allow": true, "access": "rx"}]"#,
                 r#"linux.resources.devices[0].access: "rx" has other letters than r, w and m"#,

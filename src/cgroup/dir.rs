@@ -13,19 +13,12 @@ use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
 /// Opens a directory as a place to start from; that is also what `CLONE_INTO_CGROUP` and device
 /// programs take.
 pub(super) fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
-    open(
-        path,
-        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )
+    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Opens a file of the directory for writing. Never creates it: cgroup file systems answer
 /// `O_CREAT` for a file they do not have with "permission denied".
-pub(super) fn open_to_write(
-    dir: impl AsFd,
-    file: &(impl NixPath + ?Sized),
-) -> Result<OwnedFd, Errno> {
+pub(super) fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<OwnedFd, Errno> {
     openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
@@ -35,11 +28,7 @@ pub(super) fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
 }
 
 /// Writes `value` to a file of the directory.
-pub(super) fn write_at(
-    dir: impl AsFd,
-    file: &(impl NixPath + ?Sized),
-    value: &str,
-) -> Result<(), Errno> {
+pub(super) fn write_at(dir: impl AsFd, file: &(impl NixPath + ?Sized), value: &str) -> Result<(), Errno> {
     put(open_to_write(dir, file)?, value)
 }
 
@@ -76,9 +65,7 @@ pub(super) fn read_file(path: &Path) -> Result<String, Errno> {
 
 /// The number behind `key` in a file of lines `key number`.
 pub(super) fn number_of(text: &str, key: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     line?.trim().parse().ok()
 }
 

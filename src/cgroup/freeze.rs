@@ -119,12 +119,7 @@ fn freeze_v2(dir: &Path) -> Result<()> {
 
 /// Waits until `cgroup.events` of the v2 directory says `key value`, woken by the kernel. Returns
 /// whether it did within `patience`.
-pub(super) fn wait_for_event(
-    dir: &Path,
-    key: &str,
-    value: u64,
-    patience: Duration,
-) -> Result<bool, Errno> {
+pub(super) fn wait_for_event(dir: &Path, key: &str, value: u64, patience: Duration) -> Result<bool, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let events = open(&dir.join("cgroup.events"), flags, Mode::empty())?;
     let end = Instant::now() + patience;
@@ -140,10 +135,7 @@ pub(super) fn wait_for_event(
             return Ok(false);
         }
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(
-            &mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)],
-            timeout,
-        ) {
+        match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }

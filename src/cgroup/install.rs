@@ -23,10 +23,7 @@ impl Plan {
             Err(errno @ (Errno::EINVAL | Errno::EACCES)) => {
                 let program = self.program.as_ref().map(|program| program.insns());
                 let words = program.map(bpf::explain_device_program).unwrap_or_default();
-                Err(anyhow!(
-                    "linux.resources.devices: bpf: {}: {words}",
-                    reason(errno)
-                ))
+                Err(anyhow!("linux.resources.devices: bpf: {}: {words}", reason(errno)))
             }
             Err(errno) => Err(anyhow!("linux.resources.devices: bpf: {}", reason(errno))),
             Ok(()) => Ok(()),
@@ -34,15 +31,9 @@ impl Plan {
     }
 
     fn replace_program(&self, leaf: BorrowedFd, new: bool) -> Result<(), Errno> {
-        let old = if new {
-            Vec::new()
-        } else {
-            bpf::device_programs(leaf)?
-        };
+        let old = if new { Vec::new() } else { bpf::device_programs(leaf)? };
         let Some(program) = &self.program else {
-            return old
-                .iter()
-                .try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()));
+            return old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()));
         };
         let program = bpf::load_device_program(program.insns())?;
         if let [old] = &old[..] {
@@ -50,8 +41,7 @@ impl Plan {
         }
         // All that are attached have to allow an access, so with both there is no gap.
         bpf::attach_device_program(leaf, program.as_fd(), None)?;
-        old.iter()
-            .try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()))
+        old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()))
     }
 
     /// Hands the v2 cgroup over to the container's user: the directory, and the files that the

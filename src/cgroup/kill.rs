@@ -21,13 +21,8 @@ impl Cgroup {
         let pid = pid.to_string();
         for place in &self.dirs {
             let file = place.dir.join("cgroup.procs");
-            write_file(&file, &pid).map_err(|errno| {
-                anyhow!(
-                    "error adding pid {pid} to cgroups: {}: {}",
-                    file.display(),
-                    reason(errno)
-                )
-            })?;
+            write_file(&file, &pid)
+                .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))?;
         }
         Ok(())
     }
@@ -68,11 +63,10 @@ impl Cgroup {
         let was_frozen = self.is_frozen()?;
         let frozen = !was_frozen && self.freeze().is_ok();
         let signalled = self.pids().and_then(|pids| {
-            pids.into_iter()
-                .try_for_each(|pid| match kill(pid, signal) {
-                    Ok(()) | Err(Errno::ESRCH) => Ok(()),
-                    Err(errno) => Err(anyhow!("kill {pid}: {}", reason(errno))),
-                })
+            pids.into_iter().try_for_each(|pid| match kill(pid, signal) {
+                Ok(()) | Err(Errno::ESRCH) => Ok(()),
+                Err(errno) => Err(anyhow!("kill {pid}: {}", reason(errno))),
+            })
         });
         if frozen || (was_frozen && signal == Signal::SIGKILL) {
             let thawed = self.thaw();
@@ -103,10 +97,7 @@ impl Cgroup {
             (None, Some(dir)) => dir.join("memory.events"),
             (None, None) => return 0,
         };
-        read_file(&file)
-            .ok()
-            .and_then(|text| number_of(&text, "oom_kill"))
-            .unwrap_or(0)
+        read_file(&file).ok().and_then(|text| number_of(&text, "oom_kill")).unwrap_or(0)
     }
 
     /// The directory in which processes are counted: on v1 that of the controller which every
@@ -130,10 +121,7 @@ pub(super) fn pids_below(dir: &Path) -> Result<Vec<Pid>, Errno> {
             Err(errno) => return Err(errno),
         };
         // Processes outside our pid namespace are listed as 0, which must never reach kill(2).
-        let found = text
-            .lines()
-            .filter_map(|line| line.parse().ok())
-            .filter(|pid| *pid > 0);
+        let found = text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0);
         pids.extend(found.map(Pid::from_raw));
     }
     Ok(pids)

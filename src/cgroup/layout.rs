@@ -64,16 +64,9 @@ impl Layout {
     pub fn read() -> Result<Layout> {
         if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
             let v2 = Some((PathBuf::from(MOUNT), OnceCell::new()));
-            return Ok(Layout {
-                mode: Mode::Unified,
-                v1: Vec::new(),
-                v2,
-            });
+            return Ok(Layout { mode: Mode::Unified, v1: Vec::new(), v2 });
         }
-        Ok(Layout::parse(
-            &read("/proc/self/mountinfo")?,
-            &read("/proc/self/cgroup")?,
-        ))
+        Ok(Layout::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?))
     }
 
     /// What `mountinfo` and `cgroup`, the texts of the files in /proc/self, say. Pure.
@@ -97,11 +90,7 @@ impl Layout {
             if controllers.is_empty() {
                 v2 = Some((point, OnceCell::from(own)));
             } else {
-                v1.push(Hierarchy {
-                    controllers: controllers.to_owned(),
-                    mount: point,
-                    own,
-                });
+                v1.push(Hierarchy { controllers: controllers.to_owned(), mount: point, own });
             }
         }
         let mode = match (v1.is_empty(), &v2) {
@@ -125,10 +114,7 @@ impl Layout {
 
     /// The v1 hierarchy that `controller` belongs to.
     pub fn v1_of(&self, controller: &str) -> Option<(usize, &Hierarchy)> {
-        self.v1
-            .iter()
-            .enumerate()
-            .find(|(_, hierarchy)| hierarchy.has(controller))
+        self.v1.iter().enumerate().find(|(_, hierarchy)| hierarchy.has(controller))
     }
 
     /// Where the v2 hierarchy is mounted.
@@ -141,18 +127,12 @@ impl Layout {
     ///
     /// Fails when there is no v2 hierarchy or the file cannot be read.
     pub fn v2_own(&self) -> Result<&Path> {
-        let (_, own) = self
-            .v2
-            .as_ref()
-            .ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
+        let (_, own) = self.v2.as_ref().ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
         if let Some(own) = own.get() {
             return Ok(own);
         }
         let text = read("/proc/self/cgroup")?;
-        let path = text
-            .lines()
-            .find_map(|line| line.strip_prefix("0::"))
-            .unwrap_or("/");
+        let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
         Ok(own.get_or_init(|| below_mount(Path::new("/"), Path::new(path))))
     }
 }
@@ -161,9 +141,7 @@ impl Layout {
 /// collected in a dozen small reads.
 fn read(path: &str) -> Result<String> {
     let mut text = String::with_capacity(16 << 10);
-    File::open(path)
-        .and_then(|mut file| file.read_to_string(&mut text))
-        .with_context(|| path.to_owned())?;
+    File::open(path).and_then(|mut file| file.read_to_string(&mut text)).with_context(|| path.to_owned())?;
     Ok(text)
 }
 
@@ -187,11 +165,7 @@ impl Mount {
         let mut left = left.split(' ').skip(3);
         let root = unescape(left.next()?);
         let point = unescape(left.next()?);
-        Some(Mount {
-            root,
-            point,
-            options,
-        })
+        Some(Mount { root, point, options })
     }
 
     /// Whether this is a mount of the hierarchy with exactly these controllers (a line of
@@ -199,10 +173,9 @@ impl Mount {
     fn shows(&self, controllers: &str) -> bool {
         match &self.options {
             None => controllers.is_empty(),
-            Some(options) => controllers
-                .split(',')
-                .next()
-                .is_some_and(|first| options.split(',').any(|option| option == first)),
+            Some(options) => {
+                controllers.split(',').next().is_some_and(|first| options.split(',').any(|option| option == first))
+            }
         }
     }
 }
@@ -213,9 +186,7 @@ fn unescape(text: &str) -> PathBuf {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
         out.push_str(before);
-        let code = after
-            .get(..3)
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        let code = after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
         match code {
             Some(code) => {
                 out.push(char::from(code));
@@ -245,11 +216,7 @@ mod tests {
 
     fn hierarchy(controllers: &str, mount: &str, own: &str) -> Hierarchy {
         let controllers = controllers.to_owned();
-        Hierarchy {
-            controllers,
-            mount: mount.into(),
-            own: own.into(),
-        }
+        Hierarchy { controllers, mount: mount.into(), own: own.into() }
     }
 
     #[test]
@@ -273,10 +240,7 @@ mod tests {
     #[test]
     fn other_modes() {
         let legacy = HYBRID.replace("cgroup2", "tmpfs");
-        assert_eq!(
-            Layout::parse(&legacy, "4:memory:/\n0::/\n").mode(),
-            Mode::Legacy
-        );
+        assert_eq!(Layout::parse(&legacy, "4:memory:/\n0::/\n").mode(), Mode::Legacy);
         assert_eq!(Layout::parse("", "4:memory:/\n0::/\n").mode(), Mode::None);
         let v2 = "24 23 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         assert_eq!(Layout::parse(v2, "0::/\n").mode(), Mode::Unified);
@@ -289,9 +253,6 @@ mod tests {
 51 31 0:31 /docker/x /sys/fs/cgroup/mem\\040ory ro - cgroup cgroup rw,memory
 ";
         let layout = Layout::parse(mountinfo, "4:memory:/docker/x/y\n");
-        assert_eq!(
-            layout.v1(),
-            [hierarchy("memory", "/sys/fs/cgroup/mem ory", "y")]
-        );
+        assert_eq!(layout.v1(), [hierarchy("memory", "/sys/fs/cgroup/mem ory", "y")]);
     }
 }

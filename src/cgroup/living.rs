@@ -46,10 +46,7 @@ impl Cgroup {
 
     /// The directory in the v2 hierarchy.
     pub fn path_for_v2(&self) -> Option<&Path> {
-        self.dirs
-            .iter()
-            .find(|dir| dir.controllers.is_empty())
-            .map(|dir| dir.dir.as_path())
+        self.dirs.iter().find(|dir| dir.controllers.is_empty()).map(|dir| dir.dir.as_path())
     }
 
     /// The directory of a v1 `controller`.
@@ -66,8 +63,6 @@ impl Cgroup {
         if self.mode != Mode::Unified {
             return None;
         }
-        self.leaf
-            .take()
-            .or_else(|| open_dir(self.path_for_v2()?).ok())
+        self.leaf.take().or_else(|| open_dir(self.path_for_v2()?).ok())
     }
 }

@@ -67,10 +67,7 @@ fn a_life() {
     assert_eq!(cgroup.pids().unwrap(), [sleeper.pid()]);
     assert!(!cgroup.is_empty().unwrap());
     let again = own("life", "{}", &Extras::default()).unwrap().unwrap_err();
-    assert_eq!(
-        again.to_string(),
-        "container's cgroup is not empty: 1 process(es) found"
-    );
+    assert_eq!(again.to_string(), "container's cgroup is not empty: 1 process(es) found");
 
     cgroup.freeze().unwrap();
     assert!(cgroup.is_frozen().unwrap());
@@ -101,11 +98,7 @@ fn sub_cgroups_are_counted_killed_and_removed() {
         return;
     };
     let cgroup = cgroup.unwrap();
-    let place = cgroup
-        .path_for_v1("devices")
-        .or(cgroup.path_for_v2())
-        .unwrap()
-        .to_owned();
+    let place = cgroup.path_for_v1("devices").or(cgroup.path_for_v2()).unwrap().to_owned();
     std::fs::create_dir_all(place.join("a/b")).unwrap();
     let sleeper = Sleeper::start();
     std::fs::write(place.join("a/b/cgroup.procs"), sleeper.pid().to_string()).unwrap();
@@ -150,12 +143,7 @@ fn a_refused_limit_leaves_nothing() {
         "linux.resources.blockIO.leafWeight: blkio.leaf_weight: no such file or directory"
     );
     let dir = format!("tare-test-{}/refused", std::process::id());
-    assert!(
-        layout
-            .v1()
-            .iter()
-            .all(|it| !it.mount.join(&it.own).join(&dir).exists())
-    );
+    assert!(layout.v1().iter().all(|it| !it.mount.join(&it.own).join(&dir).exists()));
 }
 
 #[test]
@@ -170,10 +158,7 @@ fn v1_limits_and_devices() {
         "devices": [{"allow": false, "access": "rwm"},
                     {"allow": true, "type": "b", "major": 254, "access": "r"}]
     }"#;
-    let extras = Extras {
-        pids_limit: Some(7),
-        ..Extras::default()
-    };
+    let extras = Extras { pids_limit: Some(7), ..Extras::default() };
     let Some(cgroup) = own("limits", json, &extras) else {
         return;
     };
@@ -190,25 +175,15 @@ fn v1_limits_and_devices() {
         ("pids", "pids.max", "7"),
     ] {
         let path = cgroup.path_for_v1(controller).unwrap().join(file);
-        assert_eq!(
-            std::fs::read_to_string(path).unwrap().trim(),
-            wanted,
-            "{file}"
-        );
+        assert_eq!(std::fs::read_to_string(path).unwrap().trim(), wanted, "{file}");
     }
     // Both limits up, then both down: the one that would pass the other goes second.
     for (limit, swap) in [(134217728, 268435456_u64), (16777216, 33554432)] {
         let json = format!(r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#);
         let plan = plan(&layout, Some("elsewhere"), &json, &Extras::default()).unwrap();
         cgroup.update(&plan).unwrap();
-        let file = cgroup
-            .path_for_v1("memory")
-            .unwrap()
-            .join("memory.memsw.limit_in_bytes");
-        assert_eq!(
-            std::fs::read_to_string(file).unwrap().trim(),
-            swap.to_string()
-        );
+        let file = cgroup.path_for_v1("memory").unwrap().join("memory.memsw.limit_in_bytes");
+        assert_eq!(std::fs::read_to_string(file).unwrap().trim(), swap.to_string());
     }
     let list = cgroup.path_for_v1("devices").unwrap().join("devices.list");
     let list = std::fs::read_to_string(list).unwrap();
@@ -224,11 +199,7 @@ fn an_empty_one_is_taken_over_with_its_program() {
         return;
     };
     drop(first.unwrap());
-    for (json, programs) in [
-        ("{}", 1),
-        (r#"{"devices": [{"allow": true, "access": "rwm"}]}"#, 0),
-        ("{}", 1),
-    ] {
+    for (json, programs) in [("{}", 1), (r#"{"devices": [{"allow": true, "access": "rwm"}]}"#, 0), ("{}", 1)] {
         let cgroup = own("again", json, &Extras::default()).unwrap().unwrap();
         if let (Mode::Unified, Some(leaf)) = (cgroup.mode(), cgroup.open_for_clone()) {
             let found = crate::sys::bpf::device_programs(leaf.as_fd()).unwrap();

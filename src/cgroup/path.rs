@@ -56,11 +56,7 @@ mod tests {
             ("/docker/x", "/docker/xy", ""),
             ("/docker/x", "/other", ""),
         ] {
-            assert_eq!(
-                below_mount(Path::new(root), Path::new(own)),
-                Path::new(wanted),
-                "{own}"
-            );
+            assert_eq!(below_mount(Path::new(root), Path::new(own)), Path::new(wanted), "{own}");
         }
     }
 }

@@ -144,9 +144,7 @@ impl Plan {
             program: None,
             usage: None,
             rootless: request.rootless,
-            has_path: request
-                .cgroups_path
-                .is_some_and(|path| !path.as_os_str().is_empty()),
+            has_path: request.cgroups_path.is_some_and(|path| !path.as_os_str().is_empty()),
             delegate_to: request.delegate_to,
             notes: Vec::new(),
         };
@@ -184,10 +182,10 @@ impl Plan {
             operation: format!("write {} = {}", write.file, write.value),
         });
         let ruled = self.program.iter().flat_map(|program| {
-            let rules = self.rules.iter().map(|(rule, field)| Line {
-                field: field.clone(),
-                operation: format!("device {rule}"),
-            });
+            let rules = self
+                .rules
+                .iter()
+                .map(|(rule, field)| Line { field: field.clone(), operation: format!("device {rule}") });
             rules.chain(std::iter::once(Line {
                 field: Field::of("linux.resources.devices"),
                 operation: format!("attach device program of {} instructions", program.len()),
@@ -196,12 +194,7 @@ impl Plan {
         made.chain(written).chain(ruled)
     }
 
-    fn add_resources(
-        &mut self,
-        layout: &Layout,
-        resources: &LinuxResources,
-        extras: &Extras,
-    ) -> Result<()> {
+    fn add_resources(&mut self, layout: &Layout, resources: &LinuxResources, extras: &Extras) -> Result<()> {
         check::resources(resources, extras)?;
         if self.mode == Mode::Unified {
             v2::plan(self, 0, resources, extras)?;
@@ -220,11 +213,7 @@ impl Plan {
         } else if self.v2_target().is_some() {
             self.program = DeviceProgram::new(self.rules.iter().map(|(rule, _)| rule));
             // A jump of eBPF reaches this far.
-            if self
-                .program
-                .as_ref()
-                .is_some_and(|program| program.len() > i16::MAX as usize)
-            {
+            if self.program.as_ref().is_some_and(|program| program.len() > i16::MAX as usize) {
                 bail!("linux.resources.devices: too many rules for one device program");
             }
         } else if !self.rootless && self.mode != Mode::None {
@@ -235,9 +224,7 @@ impl Plan {
 
     /// The target of the v1 hierarchy that has `controller`.
     pub(super) fn target_of(&self, controller: &str) -> Option<usize> {
-        self.targets
-            .iter()
-            .position(|t| t.controllers.split(',').any(|name| name == controller))
+        self.targets.iter().position(|t| t.controllers.split(',').any(|name| name == controller))
     }
 
     /// The target in the v2 hierarchy.
@@ -266,13 +253,7 @@ impl Plan {
         fallback: Fallback,
     ) {
         let (file, value) = (file.into(), value.to_string());
-        self.writes.push(Write {
-            target,
-            file,
-            value,
-            field,
-            fallback,
-        });
+        self.writes.push(Write { target, file, value, field, fallback });
     }
 }
 
@@ -289,11 +270,7 @@ fn targets(layout: &Layout, request: &Request) -> Result<Vec<Target>> {
         inner = clean(Path::new(request.id));
     }
     let below = |own: &Path| {
-        if absolute {
-            inner.clone()
-        } else {
-            own.join(&inner)
-        }
+        if absolute { inner.clone() } else { own.join(&inner) }
     };
     let mut targets: Vec<Target> = layout
         .v1()
@@ -310,11 +287,7 @@ fn targets(layout: &Layout, request: &Request) -> Result<Vec<Target>> {
             (false, Mode::Unified) => below(layout.v2_own()?.parent().unwrap_or(Path::new(""))),
             (false, _) => below(layout.v2_own()?),
         };
-        targets.push(Target {
-            controllers: String::new(),
-            mount: mount.to_owned(),
-            path,
-        });
+        targets.push(Target { controllers: String::new(), mount: mount.to_owned(), path });
     }
     if inner.as_os_str().is_empty() {
         bail!("linux.cgroupsPath: {asked:?} is the root of the hierarchy, not a cgroup of its own");

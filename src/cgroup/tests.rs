@@ -15,15 +15,7 @@ fn unified() -> Layout {
 fn hybrid() -> Layout {
     let mut mountinfo = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n".to_owned();
     let mut cgroup = "0::/own\n".to_owned();
-    for name in [
-        "memory",
-        "cpu,cpuacct",
-        "cpuset",
-        "devices",
-        "freezer",
-        "pids",
-        "blkio",
-    ] {
+    for name in ["memory", "cpu,cpuacct", "cpuset", "devices", "freezer", "pids", "blkio"] {
         mountinfo += &format!("1 1 0:1 / /sys/fs/cgroup/{name} rw - cgroup cgroup rw,{name}\n");
         cgroup += &format!("1:{name}:/own\n");
     }
@@ -39,12 +31,7 @@ fn resources(json: &str) -> LinuxResources {
     serde_json::from_str(json).unwrap()
 }
 
-pub(super) fn plan(
-    layout: &Layout,
-    path: Option<&str>,
-    json: &str,
-    extras: &Extras,
-) -> anyhow::Result<Plan> {
+pub(super) fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Extras) -> anyhow::Result<Plan> {
     Plan::new(
         layout,
         &Request {
@@ -61,76 +48,33 @@ pub(super) fn plan(
 /// The writes that are not about devices.
 fn writes(layout: &Layout, json: &str, extras: &Extras) -> Vec<String> {
     let plan = plan(layout, None, json, extras).unwrap();
-    let writes = plan
-        .writes()
-        .iter()
-        .filter(|write| !write.file.starts_with("devices."));
-    writes
-        .map(|write| format!("{} = {}", write.file, write.value))
-        .collect()
+    let writes = plan.writes().iter().filter(|write| !write.file.starts_with("devices."));
+    writes.map(|write| format!("{} = {}", write.file, write.value)).collect()
 }
 
 fn refusal(layout: &Layout, json: &str) -> String {
-    plan(layout, None, json, &Extras::default())
-        .unwrap_err()
-        .to_string()
+    plan(layout, None, json, &Extras::default()).unwrap_err().to_string()
 }
 
 #[test]
 fn paths() {
     for (path, on_v2, on_v1) in [
-        (
-            None,
-            "/sys/fs/cgroup/user/me/box",
-            "/sys/fs/cgroup/memory/own/box",
-        ),
-        (
-            Some(""),
-            "/sys/fs/cgroup/user/me/box",
-            "/sys/fs/cgroup/memory/own/box",
-        ),
-        (
-            Some("a/b"),
-            "/sys/fs/cgroup/user/me/a/b",
-            "/sys/fs/cgroup/memory/own/a/b",
-        ),
-        (
-            Some("../../a"),
-            "/sys/fs/cgroup/user/me/a",
-            "/sys/fs/cgroup/memory/own/a",
-        ),
-        (
-            Some("/a/b"),
-            "/sys/fs/cgroup/a/b",
-            "/sys/fs/cgroup/memory/a/b",
-        ),
-        (
-            Some("/../a/./b"),
-            "/sys/fs/cgroup/a/b",
-            "/sys/fs/cgroup/memory/a/b",
-        ),
+        (None, "/sys/fs/cgroup/user/me/box", "/sys/fs/cgroup/memory/own/box"),
+        (Some(""), "/sys/fs/cgroup/user/me/box", "/sys/fs/cgroup/memory/own/box"),
+        (Some("a/b"), "/sys/fs/cgroup/user/me/a/b", "/sys/fs/cgroup/memory/own/a/b"),
+        (Some("../../a"), "/sys/fs/cgroup/user/me/a", "/sys/fs/cgroup/memory/own/a"),
+        (Some("/a/b"), "/sys/fs/cgroup/a/b", "/sys/fs/cgroup/memory/a/b"),
+        (Some("/../a/./b"), "/sys/fs/cgroup/a/b", "/sys/fs/cgroup/memory/a/b"),
     ] {
-        let dir = |layout: &Layout| {
-            plan(layout, path, "{}", &Extras::default())
-                .unwrap()
-                .targets()[0]
-                .dir()
-        };
+        let dir = |layout: &Layout| plan(layout, path, "{}", &Extras::default()).unwrap().targets()[0].dir();
         assert_eq!(dir(&unified()), Path::new(on_v2), "{path:?}");
         let hybrid = plan(&hybrid(), path, "{}", &Extras::default()).unwrap();
-        let memory = hybrid
-            .targets()
-            .iter()
-            .find(|t| t.controllers == "memory")
-            .unwrap();
+        let memory = hybrid.targets().iter().find(|t| t.controllers == "memory").unwrap();
         assert_eq!(memory.dir(), Path::new(on_v1), "{path:?}");
     }
     for path in ["/", "/..", "a/.."] {
         let error = plan(&unified(), Some(path), "{}", &Extras::default()).unwrap_err();
-        assert!(
-            error.to_string().starts_with("linux.cgroupsPath: "),
-            "{path}: {error}"
-        );
+        assert!(error.to_string().starts_with("linux.cgroupsPath: "), "{path}: {error}");
     }
 }
 
@@ -143,11 +87,7 @@ const MANY: &str = r#"{
 
 fn many_extras() -> Extras {
     let hugepage_limits = vec![("2MB".to_owned(), u64::MAX)];
-    Extras {
-        pids_limit: Some(0),
-        hugepage_limits,
-        ..Extras::default()
-    }
+    Extras { pids_limit: Some(0), hugepage_limits, ..Extras::default() }
 }
 
 #[test]
@@ -199,27 +139,13 @@ fn hybrid_writes() {
 
 #[test]
 fn unlimited_values() {
-    let extras = Extras {
-        pids_limit: Some(-1),
-        ..Extras::default()
-    };
+    let extras = Extras { pids_limit: Some(-1), ..Extras::default() };
     let json = r#"{"memory": {"limit": -1, "reservation": -1}, "cpu": {"quota": -1}}"#;
-    let v2 = [
-        "memory.swap.max = max",
-        "memory.max = max",
-        "memory.low = max",
-        "pids.max = max",
-    ];
+    let v2 = ["memory.swap.max = max", "memory.max = max", "memory.low = max", "pids.max = max"];
     let v2: Vec<&str> = v2.into_iter().chain(["cpu.max = max 100000"]).collect();
     assert_eq!(writes(&unified(), json, &extras), v2);
     let v1 = writes(&hybrid(), json, &extras);
-    assert_eq!(
-        v1[..2],
-        [
-            "memory.memsw.limit_in_bytes = -1",
-            "memory.limit_in_bytes = -1"
-        ]
-    );
+    assert_eq!(v1[..2], ["memory.memsw.limit_in_bytes = -1", "memory.limit_in_bytes = -1"]);
 }
 
 #[test]
@@ -234,18 +160,10 @@ fn what_docker_always_sends_asks_for_nothing() {
 #[test]
 fn unified_comes_last_line_by_line() {
     let json = r#"{"memory": {"limit": 5}, "unified": {"memory.high": "4", "io.max": "8:0 rbps=1\n8:1 wbps=2\n"}}"#;
-    let wanted = [
-        "memory.max = 5",
-        "io.max = 8:0 rbps=1",
-        "io.max = 8:1 wbps=2",
-        "memory.high = 4",
-    ];
+    let wanted = ["memory.max = 5", "io.max = 8:0 rbps=1", "io.max = 8:1 wbps=2", "memory.high = 4"];
     assert_eq!(writes(&unified(), json, &Extras::default()), wanted);
     let on_hybrid = r#"{"unified": {"hugetlb.2MB.max": "0"}}"#;
-    assert_eq!(
-        writes(&hybrid(), on_hybrid, &Extras::default()),
-        ["hugetlb.2MB.max = 0"]
-    );
+    assert_eq!(writes(&hybrid(), on_hybrid, &Extras::default()), ["hugetlb.2MB.max = 0"]);
 }
 
 #[test]
@@ -274,55 +192,27 @@ fn refusals_name_the_field() {
             "unified.memory: unified resource \"memory\" must be in the form \
              CONTROLLER.PARAMETER",
         ),
-        (
-            legacy(),
-            r#"{"memory": {"limit": 1}}"#,
-            "memory.limit: cgroup controller \"memory\" is not available",
-        ),
-        (
-            hybrid(),
-            r#"{"network": {"classID": 1}}"#,
-            "network.classID: cgroup controller \"net_cls\" is not available",
-        ),
-        (
-            hybrid(),
-            r#"{"cpu": {"shares": 1}}"#,
-            "cpu.shares: the minimum allowed cpu-shares is 2",
-        ),
+        (legacy(), r#"{"memory": {"limit": 1}}"#, "memory.limit: cgroup controller \"memory\" is not available"),
+        (hybrid(), r#"{"network": {"classID": 1}}"#, "network.classID: cgroup controller \"net_cls\" is not available"),
+        (hybrid(), r#"{"cpu": {"shares": 1}}"#, "cpu.shares: the minimum allowed cpu-shares is 2"),
         (
             unified(),
             r#"{"memory": {"disableOOMKiller": true}}"#,
             "memory.disableOOMKiller: cgroup v2 cannot disable the OOM killer",
         ),
-        (
-            unified(),
-            r#"{"cpu": {"realtimeRuntime": 5}}"#,
-            "cpu.realtimeRuntime: cgroup v2 has no realtime limits",
-        ),
+        (unified(), r#"{"cpu": {"realtimeRuntime": 5}}"#, "cpu.realtimeRuntime: cgroup v2 has no realtime limits"),
     ] {
-        assert_eq!(
-            refusal(&layout, json),
-            format!("{field}.{wanted}"),
-            "{json}"
-        );
+        assert_eq!(refusal(&layout, json), format!("{field}.{wanted}"), "{json}");
     }
 }
 
 #[test]
 fn lines_for_people() {
-    let plan = plan(
-        &unified(),
-        Some("/a"),
-        r#"{"memory": {"limit": 5}}"#,
-        &Extras::default(),
-    );
+    let plan = plan(&unified(), Some("/a"), r#"{"memory": {"limit": 5}}"#, &Extras::default());
     let plan = plan.unwrap();
     let lines: Vec<String> = plan.lines().map(|line| line.to_string()).collect();
     assert_eq!(lines[0], "linux.cgroupsPath  mkdir /sys/fs/cgroup/a");
-    assert_eq!(
-        lines[1],
-        "linux.resources.memory.limit  write memory.max = 5"
-    );
+    assert_eq!(lines[1], "linux.resources.memory.limit  write memory.max = 5");
     assert_eq!(lines[2], "linux.resources.devices  device deny a *:* rwm");
     assert!(lines.last().unwrap().contains("attach device program of "));
 }

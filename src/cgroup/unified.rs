@@ -40,9 +40,5 @@ pub(super) fn plan(plan: &mut Plan, layout: &Layout, resources: &LinuxResources)
 
 /// The v1 controller that does what the v2 controller does.
 fn v1_name(controller: &str) -> &str {
-    if controller == "io" {
-        "blkio"
-    } else {
-        controller
-    }
+    if controller == "io" { "blkio" } else { controller }
 }

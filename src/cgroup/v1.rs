@@ -3,9 +3,7 @@
 //! On a hybrid host a controller that lives in the v2 hierarchy is written there.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources, LinuxThrottleDevice,
-};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources, LinuxThrottleDevice};
 
 use super::layout::{Layout, Mode};
 use super::plan::{Fallback, Plan, UsageCheck};
@@ -13,12 +11,7 @@ use super::v2;
 use crate::spec::{Extras, Field};
 
 /// Appends to `plan` what `resources` ask for. Fails when a controller is missing that is needed.
-pub(super) fn plan(
-    plan: &mut Plan,
-    layout: &Layout,
-    resources: &LinuxResources,
-    extras: &Extras,
-) -> Result<()> {
+pub(super) fn plan(plan: &mut Plan, layout: &Layout, resources: &LinuxResources, extras: &Extras) -> Result<()> {
     if let Some(wanted) = resources.memory() {
         memory(plan, wanted)?;
     }
@@ -36,11 +29,7 @@ pub(super) fn plan(
     if !extras.hugepage_limits.is_empty() {
         hugepages(plan, layout, extras)?;
     }
-    if resources
-        .rdma()
-        .as_ref()
-        .is_some_and(|limits| !limits.is_empty())
-    {
+    if resources.rdma().as_ref().is_some_and(|limits| !limits.is_empty()) {
         let target = match (plan.target_of("rdma"), plan.v2_target()) {
             (Some(target), _) | (None, Some(target)) => target,
             (None, None) => controller(plan, "rdma", "linux.resources.rdma")?,
@@ -76,12 +65,7 @@ fn memory(plan: &mut Plan, memory: &LinuxMemory) -> Result<()> {
         _ => {}
     }
     if limit != 0 {
-        writes.push((
-            "limit",
-            "memory.limit_in_bytes",
-            limit.to_string(),
-            Fallback::Later,
-        ));
+        writes.push(("limit", "memory.limit_in_bytes", limit.to_string(), Fallback::Later));
     }
     if swap > 0 {
         writes.push(("swap", swap_file, swap.to_string(), Fallback::Later));
@@ -94,60 +78,30 @@ fn memory(plan: &mut Plan, memory: &LinuxMemory) -> Result<()> {
     let soft = "memory.soft_limit_in_bytes";
     optional("reservation", soft, memory.reservation(), Fallback::Fail);
     // Deprecated in 5.4 and refused since 5.16, where all memory counts as one.
-    optional(
-        "kernel",
-        "memory.kmem.limit_in_bytes",
-        memory.kernel(),
-        Fallback::Skip,
-    );
+    optional("kernel", "memory.kmem.limit_in_bytes", memory.kernel(), Fallback::Skip);
     let tcp = "memory.kmem.tcp.limit_in_bytes";
     optional("kernelTCP", tcp, memory.kernel_tcp(), Fallback::Fail);
     if memory.use_hierarchy() == Some(true) {
-        writes.push((
-            "useHierarchy",
-            "memory.use_hierarchy",
-            "1".to_owned(),
-            Fallback::Fail,
-        ));
+        writes.push(("useHierarchy", "memory.use_hierarchy", "1".to_owned(), Fallback::Fail));
     }
     if memory.disable_oom_killer() == Some(true) {
-        writes.push((
-            "disableOOMKiller",
-            "memory.oom_control",
-            "1".to_owned(),
-            Fallback::Fail,
-        ));
+        writes.push(("disableOOMKiller", "memory.oom_control", "1".to_owned(), Fallback::Fail));
     }
     if let Some(value) = memory.swappiness() {
-        writes.push((
-            "swappiness",
-            "memory.swappiness",
-            value.to_string(),
-            Fallback::Fail,
-        ));
+        writes.push(("swappiness", "memory.swappiness", value.to_string(), Fallback::Fail));
     }
     if memory.use_hierarchy() == Some(false) {
-        plan.notes.push(format!(
-            "{}: what the parent does is inherited",
-            field("useHierarchy")
-        ));
+        plan.notes.push(format!("{}: what the parent does is inherited", field("useHierarchy")));
     }
     if memory.kernel().unwrap_or(0) != 0 {
-        plan.notes.push(format!(
-            "{}: kernels since 5.16 ignore this limit",
-            field("kernel")
-        ));
+        plan.notes.push(format!("{}: kernels since 5.16 ignore this limit", field("kernel")));
     }
     let Some((name, ..)) = writes.first() else {
         return Ok(());
     };
     let target = controller(plan, "memory", field(name))?;
     if memory.check_before_update() == Some(true) {
-        plan.usage = Some(UsageCheck {
-            target,
-            limit,
-            swap,
-        });
+        plan.usage = Some(UsageCheck { target, limit, swap });
     }
     for (name, file, value, fallback) in writes {
         plan.write_or(target, file, value, field(name), fallback);
@@ -159,33 +113,18 @@ fn cpu(plan: &mut Plan, cpu: &LinuxCpu) -> Result<()> {
     let field = |name: &str| Field::of("linux.resources.cpu").member(name);
     match cpu.shares() {
         Some(1) => bail!("{}: the minimum allowed cpu-shares is 2", field("shares")),
-        Some(262_145..) => bail!(
-            "{}: the maximum allowed cpu-shares is 262144",
-            field("shares")
-        ),
+        Some(262_145..) => bail!("{}: the maximum allowed cpu-shares is 262144", field("shares")),
         _ => {}
     }
     let text = |value: u64| (value != 0).then(|| value.to_string());
     let signed = |value: i64| (value != 0).then(|| value.to_string());
     // Of each pair the kernel checks one against the other; `Later` tries both orders.
     let writes = [
-        (
-            "realtimePeriod",
-            "cpu.rt_period_us",
-            cpu.realtime_period().and_then(text),
-        ),
-        (
-            "realtimeRuntime",
-            "cpu.rt_runtime_us",
-            cpu.realtime_runtime().and_then(signed),
-        ),
+        ("realtimePeriod", "cpu.rt_period_us", cpu.realtime_period().and_then(text)),
+        ("realtimeRuntime", "cpu.rt_runtime_us", cpu.realtime_runtime().and_then(signed)),
         ("shares", "cpu.shares", cpu.shares().and_then(text)),
         ("period", "cpu.cfs_period_us", cpu.period().and_then(text)),
-        (
-            "burst",
-            "cpu.cfs_burst_us",
-            cpu.burst().map(|burst| burst.to_string()),
-        ),
+        ("burst", "cpu.cfs_burst_us", cpu.burst().map(|burst| burst.to_string())),
         ("quota", "cpu.cfs_quota_us", cpu.quota().and_then(signed)),
         ("idle", "cpu.idle", cpu.idle().map(|idle| idle.to_string())),
     ];
@@ -199,10 +138,7 @@ fn cpu(plan: &mut Plan, cpu: &LinuxCpu) -> Result<()> {
 }
 
 fn cpuset(plan: &mut Plan, cpu: &LinuxCpu) -> Result<()> {
-    for (name, file, list) in [
-        ("cpus", "cpuset.cpus", cpu.cpus()),
-        ("mems", "cpuset.mems", cpu.mems()),
-    ] {
+    for (name, file, list) in [("cpus", "cpuset.cpus", cpu.cpus()), ("mems", "cpuset.mems", cpu.mems())] {
         if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
             let field = Field::of("linux.resources.cpu").member(name);
             let target = controller(plan, "cpuset", &field)?;
@@ -225,12 +161,7 @@ fn block_io(plan: &mut Plan, block_io: &LinuxBlockIo) -> Result<()> {
     }
     if let Some(weight) = set(block_io.leaf_weight()) {
         let value = weight.to_string();
-        writes.push((
-            field("leafWeight"),
-            "blkio.leaf_weight",
-            value,
-            Fallback::Fail,
-        ));
+        writes.push((field("leafWeight"), "blkio.leaf_weight", value, Fallback::Fail));
     }
     for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
         let field = Field::item(field("weightDevice").as_str(), index);
@@ -262,33 +193,15 @@ fn throttles(block_io: &LinuxBlockIo) -> [(&str, &'static str, &[LinuxThrottleDe
         devices.as_deref().unwrap_or_default()
     }
     [
-        (
-            "throttleReadBpsDevice",
-            "blkio.throttle.read_bps_device",
-            list(block_io.throttle_read_bps_device()),
-        ),
-        (
-            "throttleWriteBpsDevice",
-            "blkio.throttle.write_bps_device",
-            list(block_io.throttle_write_bps_device()),
-        ),
-        (
-            "throttleReadIOPSDevice",
-            "blkio.throttle.read_iops_device",
-            list(block_io.throttle_read_iops_device()),
-        ),
-        (
-            "throttleWriteIOPSDevice",
-            "blkio.throttle.write_iops_device",
-            list(block_io.throttle_write_iops_device()),
-        ),
+        ("throttleReadBpsDevice", "blkio.throttle.read_bps_device", list(block_io.throttle_read_bps_device())),
+        ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device", list(block_io.throttle_write_bps_device())),
+        ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device", list(block_io.throttle_read_iops_device())),
+        ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", list(block_io.throttle_write_iops_device())),
     ]
 }
 
 fn hugepages(plan: &mut Plan, layout: &Layout, extras: &Extras) -> Result<()> {
-    if let (None, Mode::Hybrid, Some(target)) =
-        (plan.target_of("hugetlb"), layout.mode(), plan.v2_target())
-    {
+    if let (None, Mode::Hybrid, Some(target)) = (plan.target_of("hugetlb"), layout.mode(), plan.v2_target()) {
         v2::hugepages(plan, target, extras);
         return Ok(());
     }
@@ -296,12 +209,7 @@ fn hugepages(plan: &mut Plan, layout: &Layout, extras: &Extras) -> Result<()> {
         let field = Field::item("linux.resources.hugepageLimits", index);
         let target = controller(plan, "hugetlb", &field)?;
         let reserve = format!("hugetlb.{size}.rsvd.limit_in_bytes");
-        plan.write(
-            target,
-            format!("hugetlb.{size}.limit_in_bytes"),
-            limit,
-            field.clone(),
-        );
+        plan.write(target, format!("hugetlb.{size}.limit_in_bytes"), limit, field.clone());
         // Reservations can be limited since 5.7.
         plan.write_or(target, reserve, limit, field, Fallback::Skip);
     }

@@ -1,9 +1,7 @@
 //! `linux.resources` in the files of cgroup v2; pure.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
-};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice};
 
 use super::plan::{Fallback, Plan, UsageCheck};
 use crate::spec::{Extras, Field};
@@ -12,12 +10,7 @@ use crate::spec::{Extras, Field};
 const DEFAULT_PERIOD: u64 = 100_000;
 
 /// Appends to `plan` what `resources` ask for in the v2 directory `target`.
-pub(super) fn plan(
-    plan: &mut Plan,
-    target: usize,
-    resources: &LinuxResources,
-    extras: &Extras,
-) -> Result<()> {
+pub(super) fn plan(plan: &mut Plan, target: usize, resources: &LinuxResources, extras: &Extras) -> Result<()> {
     if let Some(wanted) = resources.memory() {
         memory(plan, target, wanted)?;
     }
@@ -42,11 +35,7 @@ pub(super) fn plan(
 
 /// `-1` is how the spec says "no limit", `max` how the kernel does.
 fn or_max(value: i64) -> String {
-    if value < 0 {
-        "max".to_owned()
-    } else {
-        value.to_string()
-    }
+    if value < 0 { "max".to_owned() } else { value.to_string() }
 }
 
 #[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
@@ -59,47 +48,27 @@ fn memory(plan: &mut Plan, target: usize, memory: &LinuxMemory) -> Result<()> {
         bail!("{FIELD}.disableOOMKiller: cgroup v2 cannot disable the OOM killer");
     }
     if memory.use_hierarchy() == Some(false) {
-        plan.notes.push(format!(
-            "{FIELD}.useHierarchy: cgroup v2 always counts sub-cgroups"
-        ));
+        plan.notes.push(format!("{FIELD}.useHierarchy: cgroup v2 always counts sub-cgroups"));
     }
-    for (name, value) in [
-        ("kernel", memory.kernel()),
-        ("kernelTCP", memory.kernel_tcp()),
-    ] {
+    for (name, value) in [("kernel", memory.kernel()), ("kernelTCP", memory.kernel_tcp())] {
         if value.is_some_and(|value| value != 0) {
-            plan.notes.push(format!(
-                "{FIELD}.{name}: cgroup v2 has no separate limit, ignored"
-            ));
+            plan.notes.push(format!("{FIELD}.{name}: cgroup v2 has no separate limit, ignored"));
         }
     }
     let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
     if memory.check_before_update() == Some(true) {
-        plan.usage = Some(UsageCheck {
-            target,
-            limit,
-            swap,
-        });
+        plan.usage = Some(UsageCheck { target, limit, swap });
     }
     if let Some(value) = swap_max(limit, swap) {
         // Without swap in the kernel nothing uses any, so "as much as you like" and "none" hold.
         let holds = value == "max" || value == "0";
-        let fallback = if holds {
-            Fallback::Skip
-        } else {
-            Fallback::Fail
-        };
+        let fallback = if holds { Fallback::Skip } else { Fallback::Fail };
         let field = if swap == 0 { "limit" } else { "swap" };
         let field = Field::of(FIELD).member(field);
         plan.write_or(target, "memory.swap.max", value, field, fallback);
     }
     if limit != 0 {
-        plan.write(
-            target,
-            "memory.max",
-            or_max(limit),
-            Field::of("linux.resources.memory.limit"),
-        );
+        plan.write(target, "memory.max", or_max(limit), Field::of("linux.resources.memory.limit"));
     }
     if let Some(value) = memory.reservation().filter(|value| *value != 0) {
         let field = Field::of("linux.resources.memory.reservation");
@@ -127,65 +96,36 @@ pub(super) fn pids(plan: &mut Plan, target: usize, extras: &Extras) {
         Some(0) => "1".to_owned(),
         Some(limit) => or_max(limit),
     };
-    plan.write(
-        target,
-        "pids.max",
-        value,
-        Field::of("linux.resources.pids.limit"),
-    );
+    plan.write(target, "pids.max", value, Field::of("linux.resources.pids.limit"));
 }
 
 fn cpu(plan: &mut Plan, target: usize, cpu: &LinuxCpu) -> Result<()> {
     let field = |name: &str| Field::of("linux.resources.cpu").member(name);
     if cpu.realtime_runtime().unwrap_or(0) != 0 {
-        bail!(
-            "{}: cgroup v2 has no realtime limits",
-            field("realtimeRuntime")
-        );
+        bail!("{}: cgroup v2 has no realtime limits", field("realtimeRuntime"));
     }
     if cpu.realtime_period().unwrap_or(0) != 0 {
-        bail!(
-            "{}: cgroup v2 has no realtime limits",
-            field("realtimePeriod")
-        );
+        bail!("{}: cgroup v2 has no realtime limits", field("realtimePeriod"));
     }
     if let Some(idle) = cpu.idle() {
         plan.write(target, "cpu.idle", idle, field("idle"));
     }
     if let Some(shares) = cpu.shares().filter(|shares| *shares != 0) {
-        plan.write(
-            target,
-            "cpu.weight",
-            weight_of_shares(shares),
-            field("shares"),
-        );
+        plan.write(target, "cpu.weight", weight_of_shares(shares), field("shares"));
     }
     // A burst above the old quota is refused until the new one is there, and the other way round.
     if let Some(burst) = cpu.burst() {
-        plan.write_or(
-            target,
-            "cpu.max.burst",
-            burst,
-            field("burst"),
-            Fallback::Later,
-        );
+        plan.write_or(target, "cpu.max.burst", burst, field("burst"), Fallback::Later);
     }
     let (quota, period) = (cpu.quota().unwrap_or(0), cpu.period().unwrap_or(0));
     if quota != 0 || period != 0 {
         let name = if quota != 0 { "quota" } else { "period" };
-        let quota = if quota > 0 {
-            quota.to_string()
-        } else {
-            "max".to_owned()
-        };
+        let quota = if quota > 0 { quota.to_string() } else { "max".to_owned() };
         let period = if period == 0 { DEFAULT_PERIOD } else { period };
         let value = format!("{quota} {period}");
         plan.write_or(target, "cpu.max", value, field(name), Fallback::Later);
     }
-    for (name, file, list) in [
-        ("cpus", "cpuset.cpus", cpu.cpus()),
-        ("mems", "cpuset.mems", cpu.mems()),
-    ] {
+    for (name, file, list) in [("cpus", "cpuset.cpus", cpu.cpus()), ("mems", "cpuset.mems", cpu.mems())] {
         if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
             plan.write(target, file, list, field(name));
         }
@@ -223,46 +163,20 @@ fn block_io(plan: &mut Plan, target: usize, block_io: &LinuxBlockIo) -> Result<(
         weight_device(plan, target, device, index)?;
     }
     for (name, key, devices) in [
-        (
-            "throttleReadBpsDevice",
-            "rbps",
-            block_io.throttle_read_bps_device(),
-        ),
-        (
-            "throttleWriteBpsDevice",
-            "wbps",
-            block_io.throttle_write_bps_device(),
-        ),
-        (
-            "throttleReadIOPSDevice",
-            "riops",
-            block_io.throttle_read_iops_device(),
-        ),
-        (
-            "throttleWriteIOPSDevice",
-            "wiops",
-            block_io.throttle_write_iops_device(),
-        ),
+        ("throttleReadBpsDevice", "rbps", block_io.throttle_read_bps_device()),
+        ("throttleWriteBpsDevice", "wbps", block_io.throttle_write_bps_device()),
+        ("throttleReadIOPSDevice", "riops", block_io.throttle_read_iops_device()),
+        ("throttleWriteIOPSDevice", "wiops", block_io.throttle_write_iops_device()),
     ] {
         for (index, device) in devices.iter().flatten().enumerate() {
             let value = throttle(device, key);
-            plan.write(
-                target,
-                "io.max",
-                value,
-                Field::item(field(name).as_str(), index),
-            );
+            plan.write(target, "io.max", value, Field::item(field(name).as_str(), index));
         }
     }
     Ok(())
 }
 
-fn weight_device(
-    plan: &mut Plan,
-    target: usize,
-    device: &LinuxWeightDevice,
-    index: usize,
-) -> Result<()> {
+fn weight_device(plan: &mut Plan, target: usize, device: &LinuxWeightDevice, index: usize) -> Result<()> {
     let field = Field::item("linux.resources.blockIO.weightDevice", index);
     if device.leaf_weight().unwrap_or(0) != 0 {
         bail!("{field}.leafWeight: cgroup v2 has no leaf weight");
@@ -288,13 +202,7 @@ pub(super) fn hugepages(plan: &mut Plan, target: usize, extras: &Extras) {
     for (index, (size, limit)) in extras.hugepage_limits.iter().enumerate() {
         let field = Field::item("linux.resources.hugepageLimits", index);
         plan.write(target, format!("hugetlb.{size}.max"), limit, field.clone());
-        plan.write_or(
-            target,
-            format!("hugetlb.{size}.rsvd.max"),
-            limit,
-            field,
-            Fallback::Skip,
-        );
+        plan.write_or(target, format!("hugetlb.{size}.rsvd.max"), limit, field, Fallback::Skip);
     }
 }
 
@@ -303,20 +211,12 @@ pub(super) fn rdma(plan: &mut Plan, target: usize, resources: &LinuxResources) {
     limits.sort_by_key(|(device, _)| device.as_str());
     for (device, limit) in limits {
         let mut value = device.clone();
-        for (key, limit) in [
-            ("hca_handle", limit.hca_handles()),
-            ("hca_object", limit.hca_objects()),
-        ] {
+        for (key, limit) in [("hca_handle", limit.hca_handles()), ("hca_object", limit.hca_objects())] {
             if let Some(limit) = limit {
                 value.push_str(&format!(" {key}={limit}"));
             }
         }
-        plan.write(
-            target,
-            "rdma.max",
-            value,
-            Field::of("linux.resources.rdma").member(device),
-        );
+        plan.write(target, "rdma.max", value, Field::of("linux.resources.rdma").member(device));
     }
 }
 
@@ -326,13 +226,7 @@ mod tests {
 
     #[test]
     fn shares_to_weight() {
-        for (shares, weight) in [
-            (1, 1),
-            (2, 1),
-            (1024, 100),
-            (262_144, 10_000),
-            (300_000, 10_000),
-        ] {
+        for (shares, weight) in [(1, 1), (2, 1), (1024, 100), (262_144, 10_000), (300_000, 10_000)] {
             assert_eq!(weight_of_shares(shares), weight, "{shares}");
         }
     }

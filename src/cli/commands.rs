@@ -57,21 +57,38 @@ pub struct Row {
     pub stops: bool,
 }
 
-const fn row(verb: Verb, name: &'static str, about: &'static str, arguments: &'static str, options: fn() -> Vec<Arg>) -> Row {
+const fn row(
+    verb: Verb,
+    name: &'static str,
+    about: &'static str,
+    arguments: &'static str,
+    options: fn() -> Vec<Arg>,
+) -> Row {
     Row { verb, name, about, arguments, options, least: 1, most: Some(1), stops: false }
 }
 
 /// All commands, sorted by name.
 pub const COMMANDS: [Row; 14] = [
-    Row { most: Some(2), ..row(Verb::Create, "create", "make a container that waits for start", "<container-id> [bundle]", create) },
+    Row {
+        most: Some(2),
+        ..row(Verb::Create, "create", "make a container that waits for start", "<container-id> [bundle]", create)
+    },
     row(Verb::Delete, "delete", "remove a container", "<container-id>", delete),
-    Row { most: None, stops: true, ..row(Verb::Exec, "exec", "run another process in a container", "<container-id> <command> [args...]", exec) },
+    Row {
+        most: None,
+        stops: true,
+        ..row(Verb::Exec, "exec", "run another process in a container", "<container-id> <command> [args...]", exec)
+    },
     Row { least: 0, most: Some(0), ..row(Verb::Features, "features", "show what this runtime supports", "", none) },
     Row { most: Some(2), ..row(Verb::Kill, "kill", "send a signal to a container", "<container-id> [signal]", kill) },
     Row { least: 0, most: Some(0), ..row(Verb::List, "list", "list containers", "", list_options) },
     row(Verb::Pause, "pause", "suspend all processes of a container", "<container-id>", none),
     Row { least: 0, ..row(Verb::Plan, "plan", "show what a bundle would do, without doing it", "[bundle]", plan) },
-    Row { most: None, stops: true, ..row(Verb::Ps, "ps", "list the processes of a container", "<container-id> [ps options]", ps) },
+    Row {
+        most: None,
+        stops: true,
+        ..row(Verb::Ps, "ps", "list the processes of a container", "<container-id> [ps options]", ps)
+    },
     row(Verb::Resume, "resume", "let a paused container go on", "<container-id>", none),
     Row { most: Some(2), ..row(Verb::Run, "run", "create and start a container", "<container-id> [bundle]", run) },
     Row { least: 0, most: Some(0), ..row(Verb::Spec, "spec", "write a config.json to begin with", "", spec) },

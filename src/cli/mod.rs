@@ -170,14 +170,18 @@ fn top(name: &str) -> Command {
 
 fn command_of(name: &str, row: &commands::Row) -> Command {
     let prefix = format!("{name} {}", row.name);
-    base(prefix.clone()).about(row.about).override_usage(format!("{prefix} [options] {}", row.arguments)).args((row.options)())
+    base(prefix.clone())
+        .about(row.about)
+        .override_usage(format!("{prefix} [options] {}", row.arguments))
+        .args((row.options)())
 }
 
 /// Understand a command line.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let mut argv = argv.into_iter();
     let called = argv.next().unwrap_or_default();
-    let name = Path::new(&called).file_name().map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name =
+        Path::new(&called).file_name().map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned());
     let rest: Vec<String> = argv.map(|word| word.to_string_lossy().into_owned()).collect();
     let top = top(&name);
     let (own, rest) = words::split_globals(&rest, &top);
@@ -232,7 +236,9 @@ fn parse_command(global: Global, row: &commands::Row, command: Command, words: &
 fn count(program: &str, row: &commands::Row, given: usize) -> Result<()> {
     let (least, most, name) = (row.least, row.most, row.name);
     match (given < least, most.is_some_and(|most| given > most)) {
-        (true, _) | (_, true) if most == Some(least) => bail!("{program}: \"{name}\" requires exactly {least} argument(s)"),
+        (true, _) | (_, true) if most == Some(least) => {
+            bail!("{program}: \"{name}\" requires exactly {least} argument(s)")
+        }
         (true, _) => bail!("{program}: \"{name}\" requires a minimum of {least} argument(s)"),
         (_, true) => bail!("{program}: \"{name}\" requires a maximum of {} argument(s)", most.unwrap_or_default()),
         _ => Ok(()),
@@ -242,13 +248,17 @@ fn count(program: &str, row: &commands::Row, given: usize) -> Result<()> {
 /// clap's errors in the words that engines look for.
 fn usage_error(error: &clap::Error) -> String {
     let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.split(['=', ' ']).next().unwrap_or_default().trim_start_matches('-').to_owned(),
+        Some(ContextValue::String(text)) => {
+            text.split(['=', ' ']).next().unwrap_or_default().trim_start_matches('-').to_owned()
+        }
         _ => String::new(),
     };
     let name = context(ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::UnknownArgument => format!("flag provided but not defined: -{name}"),
-        ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues if context(ContextKind::InvalidValue).is_empty() => {
+        ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues
+            if context(ContextKind::InvalidValue).is_empty() =>
+        {
             format!("flag needs an argument: -{name}")
         }
         _ => {
@@ -313,7 +323,8 @@ mod tests {
 
     #[test]
     fn the_last_value_of_a_repeated_option_wins() {
-        let it = run("runc --root=/a --systemd-cgroup --root /b --systemd-cgroup create -b /x --bundle=/y -pid-file /p id");
+        let it =
+            run("runc --root=/a --systemd-cgroup --root /b --systemd-cgroup create -b /x --bundle=/y -pid-file /p id");
         assert_eq!(it.global.root.as_deref(), Some(Path::new("/b")));
         assert_eq!(it.value("bundle"), Some("/y"));
         assert_eq!(it.value("pid-file"), Some("/p"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::pid_file::PidFile;
 use super::{Log, bundle, options, root};
@@ -13,11 +13,10 @@ use crate::plan::{Options, Plan, compile};
 use crate::spec;
 use crate::state::{Directory, Record};
 
-/// What engines look for in front of every failure of a container's first process.
-pub const CHAIN: &str = "unable to start container process: error during container init";
-
 /// Everything that is decided before anything is touched.
 pub struct Prepared {
+    /// The bytes of the config.
+    pub config: Vec<u8>,
     /// The config.
     pub spec: oci_spec::runtime::Spec,
     /// The host.
@@ -38,7 +37,8 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
     let directory = root.container(invocation.id())?;
     let host = Host::read();
     let bundle: PathBuf = bundle(invocation)?;
-    let (spec, extras) = spec::load(&bundle)?;
+    let config = spec::read(&bundle)?;
+    let (spec, extras) = spec::parse(&config)?;
     let options = options(invocation, &host, bundle, gate)?;
     let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
     let plan = compile(&spec, &extras, &host, &options)?;
@@ -48,13 +48,13 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
     for (op, field) in plan.program.iter() {
         log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
     }
-    Ok(Prepared { spec, host, options, plan, directory, pid_file })
+    Ok(Prepared { config, spec, host, options, plan, directory, pid_file })
 }
 
 /// Make the container of a plan.
 pub fn make(prepared: &Prepared, log: &Log, before_running: impl FnOnce(&Record) -> Result<()>) -> Result<Created> {
-    let Prepared { spec, host, options, plan, directory, pid_file, .. } = prepared;
-    let created = create(spec, plan, host, options, directory, |record| {
+    let Prepared { config, spec, host, options, plan, directory, pid_file, .. } = prepared;
+    let created = create(spec, config, plan, host, options, directory, |record| {
         if let Some(file) = pid_file {
             file.write(record.pid)?;
         }
@@ -74,6 +74,6 @@ pub fn make(prepared: &Prepared, log: &Log, before_running: impl FnOnce(&Record)
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let prepared = prepare(invocation, log, true)?;
-    make(&prepared, log, |_| Ok(())).context(CHAIN)?;
+    make(&prepared, log, |_| Ok(()))?;
     Ok(())
 }

@@ -37,7 +37,12 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         bail!("--tty: terminals are not supported yet");
     }
     let host = Host::read();
-    let (spec, container) = spec::load(&record.bundle)?;
+    // The file in the bundle, so that changes to it take effect; without it there is what was saved,
+    // which is all that a process of its own needs.
+    let (spec, container) = match spec::load(&record.bundle) {
+        Err(_) if invocation.value("process").is_some() => directory.load_config()?,
+        other => other?,
+    };
     if spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
         bail!("linux.seccomp: seccomp is not supported yet");
     }
@@ -48,7 +53,14 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     spec::check_process(&process)?;
     let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
     options.preserve_fds = invocation.number("preserve-fds")?.unwrap_or(0);
-    let joined = Exec { spec: &spec, extras: &extras, host: &host, options: &options, pid: record.pid, attaches_late: attaches_late(&record) };
+    let joined = Exec {
+        spec: &spec,
+        extras: &extras,
+        host: &host,
+        options: &options,
+        pid: record.pid,
+        attaches_late: attaches_late(&record),
+    };
     let plan = joined.plan(&process)?;
     let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
     let detach = invocation.flag("detach");

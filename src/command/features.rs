@@ -21,7 +21,8 @@ pub fn run() -> Result<()> {
 
 /// features.md of the runtime-spec.
 fn features() -> Value {
-    let options: Vec<&str> = mount_option::OPTIONS.iter().filter(|(_, _, listed)| *listed).map(|(name, _, _)| *name).collect();
+    let options: Vec<&str> =
+        mount_option::OPTIONS.iter().filter(|(_, _, listed)| *listed).map(|(name, _, _)| *name).collect();
     let namespaces: Vec<&str> = namespace::NAMESPACES.iter().map(|row| row.name).collect();
     json!({
         "ociVersionMin": "1.0.0",

@@ -23,8 +23,10 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         print(&ids);
         return Ok(());
     }
-    let printed: Vec<_> =
-        containers.iter().map(|(directory, record)| record.printed(record.status(directory), owner(directory.path()))).collect();
+    let printed: Vec<_> = containers
+        .iter()
+        .map(|(directory, record)| record.printed(record.status(directory), owner(directory.path())))
+        .collect();
     if format == "json" {
         // What Go prints for a list that was never made.
         let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };

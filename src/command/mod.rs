@@ -51,8 +51,12 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     }
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     match invocation.verb {
-        Verb::Create => done(create::run(invocation, log).with_context(|| format!("{} create failed", invocation.global.name))),
-        Verb::Run => run::run(invocation, log).with_context(|| format!("{} run failed", invocation.global.name)).map_err(Failure::from),
+        Verb::Create => {
+            done(create::run(invocation, log).with_context(|| format!("{} create failed", invocation.global.name)))
+        }
+        Verb::Run => run::run(invocation, log)
+            .with_context(|| format!("{} run failed", invocation.global.name))
+            .map_err(Failure::from),
         Verb::Exec => exec::run(invocation, log),
         Verb::Start => done(start::run(invocation)),
         Verb::State => done(state::run(invocation)),
@@ -83,12 +87,16 @@ pub fn root(global: &Global) -> Result<Root> {
         return Ok(Root(root.clone()));
     }
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-    let Some(runtime) = runtime.filter(|_| prefers_xdg()) else { return Ok(Root(Path::new("/run").join(&global.name))) };
+    let Some(runtime) = runtime.filter(|_| prefers_xdg()) else {
+        return Ok(Root(Path::new("/run").join(&global.name)));
+    };
     let root = Path::new(&runtime).join(&global.name);
     // The sticky bit keeps clean-up tools from the directory, as the XDG specification has it.
     std::fs::create_dir_all(&root)
         .and_then(|()| std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1700)))
-        .map_err(|error| anyhow!("the path in $XDG_RUNTIME_DIR must be writable by the user: {}: {}", root.display(), sys::io(error)))?;
+        .map_err(|error| {
+            anyhow!("the path in $XDG_RUNTIME_DIR must be writable by the user: {}: {}", root.display(), sys::io(error))
+        })?;
     Ok(Root(root))
 }
 
@@ -114,7 +122,8 @@ fn bundle(invocation: &Invocation) -> Result<PathBuf> {
 
 /// The options of `create` and `run` that go into the plan.
 fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
-    let preserve_fds = invocation.number("preserve-fds")?.unwrap_or(0);
+    let listen_fds = listen_fds();
+    let preserve_fds = listen_fds + invocation.number("preserve-fds")?.unwrap_or(0);
     for fd in 0..preserve_fds {
         nix::fcntl::fcntl(sys::process::borrow(3 + fd as i32), nix::fcntl::FcntlArg::F_GETFD)
             .map_err(|errno| anyhow!("unable to stat preserved-fd {fd} (of {preserve_fds}): {}", sys::reason(errno)))?;
@@ -128,9 +137,16 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         no_pivot: invocation.flag("no-pivot"),
         no_new_keyring: invocation.flag("no-new-keyring"),
         preserve_fds,
+        listen_fds,
         gate,
         rootless_cgroups: rootless_cgroups(&invocation.global, host),
     })
+}
+
+/// Sockets that a service manager passes (sd_listen_fds(3)): only when they are meant for us.
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
 /// `--rootless=auto`: whoever is not root of the host tolerates missing permissions.
@@ -146,6 +162,7 @@ fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> O
         no_pivot: false,
         no_new_keyring: false,
         preserve_fds: 0,
+        listen_fds: 0,
         gate: false,
         rootless_cgroups: rootless_cgroups(global, host),
     }

@@ -1,11 +1,13 @@
 //! `run`: create and start, and unless detached stay in front.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::create::{CHAIN, Prepared, make, prepare};
 use super::Log;
+use super::create::{Prepared, make, prepare};
 use crate::cli::Invocation;
-use crate::executor::{Created, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container};
+use crate::executor::{
+    Created, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container,
+};
 
 /// The command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
@@ -16,8 +18,11 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
-    let hooks = |record: &_| start_container(record, &prepared.host, &prepared.options);
-    let created = make(&prepared, log, hooks).context(CHAIN)?;
+    let hooks = |record: &_| {
+        let config = || prepared.directory.load_config();
+        start_container(record, &prepared.host, &prepared.options, config)
+    };
+    let created = make(&prepared, log, hooks)?;
     if let Err(error) = poststart(&created.record) {
         end(&prepared, &created, log)?;
         return Err(error);
@@ -34,7 +39,10 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
 
 fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
     kill_and_wait(&created.record)?;
-    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(created.child.pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+    let _ = nix::sys::wait::waitpid(
+        nix::unistd::Pid::from_raw(created.child.pid),
+        Some(nix::sys::wait::WaitPidFlag::WNOHANG),
+    );
     for warning in destroy(&created.record, &prepared.directory)? {
         log.warning(&warning);
     }

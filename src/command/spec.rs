@@ -29,7 +29,9 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     let file = File::options().write(true).create_new(true).mode(0o666).open(&path);
     let mut file = match file {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!("File config.json exists. Remove it first"),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            bail!("File config.json exists. Remove it first")
+        }
         Err(error) => return Err(anyhow!("{}: {}", path.display(), sys::io(error))),
     };
     file.write_all(&text).map_err(sys::io).context("config.json")
@@ -42,7 +44,8 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value
 /// runc's template: the same fields, so that what people have learned from one serves here.
 fn template(name: &str, cgroup_namespace: bool) -> Value {
     let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
-    let mut namespaces: Vec<Value> = ["pid", "network", "ipc", "uts", "mount"].iter().map(|kind| json!({"type": kind})).collect();
+    let mut namespaces: Vec<Value> =
+        ["pid", "network", "ipc", "uts", "mount"].iter().map(|kind| json!({"type": kind})).collect();
     if cgroup_namespace {
         namespaces.push(json!({"type": "cgroup"}));
     }
@@ -97,7 +100,9 @@ fn rootless(mut config: Value, uid: u32, gid: u32) -> Value {
             *mount = json!({"destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]});
         }
         if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
-            let owned = |option: &Value| option.as_str().is_some_and(|text| text.starts_with("uid=") || text.starts_with("gid="));
+            let owned = |option: &Value| {
+                option.as_str().is_some_and(|text| text.starts_with("uid=") || text.starts_with("gid="))
+            };
             options.retain(|option| !owned(option));
         }
     }

@@ -28,7 +28,8 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     if !record.hooks.start_container.is_empty() {
         let host = Host::read();
         let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
-        start_container(&record, &host, &options).inspect_err(|_| stop(&record, &directory))?;
+        let config = || directory.load_config();
+        start_container(&record, &host, &options, config).inspect_err(|_| stop(&record, &directory))?;
     }
     let mut gate = open_gate(&directory)?;
     gate.write_all(b"0").map_err(|error| anyhow!("exec.fifo: {}", sys::io(error)))?;

@@ -19,6 +19,9 @@ use crate::state::{Directory, Namespaces, Record, start_time};
 use crate::sys::clone::Child;
 use crate::sys::{self, reason};
 
+/// What engines look for in front of every failure of a container's first process.
+const CHAIN: &str = "unable to start container process: error during container init";
+
 /// A container that was made.
 #[derive(Debug)]
 pub struct Created {
@@ -36,6 +39,7 @@ pub struct Created {
 /// to run: the pid file, the `startContainer` hooks.
 pub fn create(
     spec: &Spec,
+    config: &[u8],
     plan: &Plan,
     host: &Host,
     options: &Options,
@@ -44,10 +48,14 @@ pub fn create(
 ) -> Result<Created> {
     check_root(&plan.rootfs)?;
     let _creating = directory.create()?;
-    let mut work = Work { directory, record: Record::new(&options.id), undo: true };
+    let mut work = Work { directory, record: Record::new(&options.id), made: false, hooks: false, undo: true };
     fill(&mut work.record, spec, plan, options);
-    work.record.cgroup = plan.cgroup.create()?;
+    // Saved before it is made: whatever a killed create leaves, delete finds it.
+    work.record.cgroup = plan.cgroup.intended();
+    directory.save_config(config)?;
     directory.save(&work.record)?;
+    work.record.cgroup = plan.cgroup.create()?;
+    work.made = true;
     let gate = if options.gate { Some(make_gate(directory, plan)?) } else { None };
 
     let leaf = work.record.cgroup.open_for_clone();
@@ -66,7 +74,7 @@ pub fn create(
         if let Some(offsets) = &plan.birth.time {
             visit.new_time(offsets)?;
         }
-        launch(&plan.program, &around)?
+        launch(&plan.program, &around).context(CHAIN)?
     };
     let born_there = leaf.is_some();
     drop((leaf, gate));
@@ -81,7 +89,7 @@ pub fn create(
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
             let _ = sys::process::pidfd_send_signal(init.child.pidfd.as_fd(), libc::SIGKILL);
             let _ = nix::sys::wait::waitpid(pid, None);
-            Err(oom_or(error, &work.record.cgroup))
+            Err(oom_or(error, &work.record.cgroup).context(CHAIN))
         }
     }
 }
@@ -98,15 +106,24 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 struct Work<'a> {
     directory: &'a Directory,
     record: Record,
+    /// The cgroup is there.
+    made: bool,
+    /// Hooks have run, so those that undo them have to.
+    hooks: bool,
     undo: bool,
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         if self.undo {
-            let _ = self.record.cgroup.kill_all(nix::sys::signal::Signal::SIGKILL);
-            let _ = self.record.cgroup.remove();
+            if self.made {
+                let _ = self.record.cgroup.kill_all(nix::sys::signal::Signal::SIGKILL);
+                let _ = self.record.cgroup.remove();
+            }
             let _ = self.directory.remove();
+            if self.hooks {
+                let _ = hooks::poststop(&self.record);
+            }
         }
     }
 }
@@ -175,14 +192,19 @@ fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, orders: &Orders<'_>
         id_map::write(host, pid, maps)?;
     }
     if let Some(score) = plan.oom_score_adj {
-        std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
-            .map_err(|error| anyhow!("process.oomScoreAdj: write oom_score_adj {score}: {}", sys::io(error)))?;
+        set_oom_score(pid, score)?;
     }
     net_device::move_in(&plan.net_devices, pid)?;
     if plan.program.ops().contains(&Op::Wait) {
         init.go_on();
     }
     Ok(())
+}
+
+/// Write `process.oomScoreAdj` of a process.
+pub fn set_oom_score(pid: i32, score: i32) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+        .map_err(|error| anyhow!("process.oomScoreAdj: write oom_score_adj {score}: {}", sys::io(error)))
 }
 
 fn bring_up(
@@ -206,7 +228,9 @@ fn bring_up(
                 if plan.birth.forks {
                     remember(work, init.child.pid)?;
                 }
-                hooks::before_pivot(&work.record, host, options)?;
+                work.hooks = true;
+                let config = || work.directory.load_config();
+                hooks::before_pivot(&work.record, host, options, config)?;
                 init.go_on();
             }
             Waited::Ask(Ask::Ready) => {

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::create::set_oom_score;
 use super::launch::{Surroundings, Visit, Waited, launch};
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
@@ -59,6 +60,9 @@ pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     let mut warnings = Vec::new();
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {
+        if let Some(score) = plan.oom_score_adj {
+            set_oom_score(init.child.pid, score)?;
+        }
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
             record.cgroup.attach(pid).with_context(|| format!("error adding pid {pid} to cgroups"))?;

@@ -53,5 +53,6 @@ pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
     let namespace = map_and_open();
     let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(holder.pid), None);
-    sys::mount::map_owners(tree, namespace?.as_fd(), map.recursive).map_err(|errno| anyhow!("mount_setattr: {}", reason(errno)))
+    sys::mount::map_owners(tree, namespace?.as_fd(), map.recursive)
+        .map_err(|errno| anyhow!("mount_setattr: {}", reason(errno)))
 }

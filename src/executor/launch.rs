@@ -81,7 +81,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd())
         .map_err(|errno| anyhow!("seal init: {}", reason(errno)))?;
     let stdin = around.stdin.map(|fd| fd.as_raw_fd());
-    let child = start(&sealed, around.namespaces, around.cgroup, stdin).map_err(|errno| clone_error(errno, around.namespaces))?;
+    let child = start(&sealed, around.namespaces, around.cgroup, stdin)
+        .map_err(|errno| clone_error(errno, around.namespaces))?;
     Ok(Init { child, channel, program })
 }
 
@@ -101,8 +102,13 @@ fn inherit(fd: RawFd) -> Result<()> {
 fn clone_error(errno: Errno, namespaces: u64) -> anyhow::Error {
     let names = namespace::names(namespaces).join(" ");
     match errno {
-        Errno::EBUSY => anyhow!("linux.cgroupsPath: the cgroup has controllers enabled below it and takes no processes: {}", reason(errno)),
-        Errno::ENOSPC | Errno::EUSERS => anyhow!("linux.namespaces: clone3({names}): limit of namespaces reached: {}", reason(errno)),
+        Errno::EBUSY => anyhow!(
+            "linux.cgroupsPath: the cgroup has controllers enabled below it and takes no processes: {}",
+            reason(errno)
+        ),
+        Errno::ENOSPC | Errno::EUSERS => {
+            anyhow!("linux.namespaces: clone3({names}): limit of namespaces reached: {}", reason(errno))
+        }
         _ => anyhow!("linux.namespaces: clone3({names}): {}", reason(errno)),
     }
 }
@@ -117,7 +123,8 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field) -> Result<OwnedFd> 
     match kind {
         Ok(kind) if kind == flag => Ok(fd),
         Ok(kind) => {
-            let (is, wanted) = (namespace::names(u64::from(kind)).join(" "), namespace::names(u64::from(flag)).join(" "));
+            let (is, wanted) =
+                (namespace::names(u64::from(kind)).join(" "), namespace::names(u64::from(flag)).join(" "));
             bail!("{field}.path: {shown} is a namespace of type {is}, not {wanted}")
         }
         Err(_) => bail!("{field}.path: {shown} is not a namespace"),

@@ -8,6 +8,7 @@ mod hooks;
 mod id_map;
 mod launch;
 mod net_device;
+mod netlink;
 mod report;
 mod wait;
 

@@ -1,11 +1,459 @@
-//! `linux.netDevices`.
+//! `linux.netDevices`: network devices of the host that become the container's.
+//!
+//! A device keeps its index where that is free, its MTU and its hardware address when it changes its network namespace,
+//! and loses the rest. The specification wants the permanent addresses of global scope to be kept, and the device to be
+//! up. Routes, and membership in a bridge, go.
 
-use anyhow::{Result, bail};
+use std::fs::File;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 
-/// Move network devices of the host into the network namespace of a process.
-pub fn move_in(devices: &[(String, String)], _pid: i32) -> Result<()> {
-    match devices.first() {
-        None => Ok(()),
-        Some((name, _)) => bail!("linux.netDevices.{name}: not supported yet"),
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sched::{CloneFlags, setns};
+
+use super::netlink::{Message, Netlink, Request, i32_at, u32_at};
+use crate::sys::{self, Errno, reason};
+
+/// The size of `struct ifinfomsg`: family, kind of device, index, flags, mask of flags.
+const LINK: usize = 16;
+/// The size of `struct ifaddrmsg`: family, length of the prefix, flags, scope, index of the device.
+const ADDRESS: usize = 8;
+/// `IFLA_NEW_IFINDEX`: in the farewell of a device that leaves, its index where it goes.
+const NEW_INDEX: u16 = 49;
+
+/// Move network devices, each with its name outside and the one that it gets inside, from the caller's network
+/// namespace into that of a process, which has to be in there already.
+///
+/// A name inside may hold `%d`, for which the kernel puts a number. On failure the devices that were moved already come
+/// back, with their names, their addresses and their state.
+pub fn move_in(devices: &[(String, String)], pid: i32) -> Result<Moved> {
+    let mut moved = Moved::default();
+    if devices.is_empty() {
+        return Ok(moved);
+    }
+    let (here, there) = moved.places.insert(places(pid).context("linux.netDevices")?);
+    for (outside, inside) in devices {
+        let result = Device::find(here, outside).and_then(|mut device| {
+            let result = device.enter(here, there, inside);
+            moved.devices.push(device);
+            result
+        });
+        if let Err(error) = result {
+            moved.go_back();
+            return Err(error.context(format!("linux.netDevices.{outside}")));
+        }
+    }
+    Ok(moved)
+}
+
+/// Devices that were moved. As long as this is held, so is the namespace that they are in: virtual devices do not die
+/// with the container, and can be brought back.
+#[derive(Debug, Default)]
+pub struct Moved {
+    places: Option<(Place, Place)>,
+    devices: Vec<Device>,
+}
+
+impl Moved {
+    /// Undo all, as far as it goes: the error to report is the one that led here.
+    pub fn go_back(&mut self) {
+        let Some((here, there)) = &mut self.places else { return };
+        for device in self.devices.iter_mut().rev() {
+            device.go_back(here, there);
+        }
+    }
+}
+
+/// A network namespace, with a connection for requests and one for news.
+#[derive(Debug)]
+struct Place {
+    namespace: File,
+    requests: Netlink,
+    news: Netlink,
+}
+
+impl Place {
+    /// The namespace that the calling thread is in.
+    fn around(namespace: File) -> Result<Place> {
+        let failed = |errno| anyhow!("netlink: {}", reason(errno));
+        let requests = Netlink::open().map_err(failed)?;
+        let news = Netlink::listen().map_err(failed)?;
+        Ok(Place { namespace, requests, news })
+    }
+}
+
+/// The caller's namespace and that of a process. The thread goes there and comes back, as a socket belongs to the
+/// namespace that it was opened in.
+fn places(pid: i32) -> Result<(Place, Place)> {
+    let open = |path: String| File::open(&path).map_err(sys::io).context(path);
+    let enter = |namespace: &File| {
+        setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| anyhow!("setns: {}", reason(errno)))
+    };
+    let here = Place::around(open("/proc/thread-self/ns/net".to_owned())?)?;
+    let namespace = open(format!("/proc/{pid}/ns/net"))?;
+    if identity(&namespace)? == identity(&here.namespace)? {
+        bail!("the container is in the runtime's own network namespace");
+    }
+    enter(&namespace)?;
+    let there = Place::around(namespace);
+    enter(&here.namespace)?;
+    Ok((here, there?))
+}
+
+/// Two files with the same are the same namespace.
+fn identity(namespace: &File) -> Result<(u64, u64)> {
+    let stat = namespace.metadata().map_err(sys::io)?;
+    Ok((stat.dev(), stat.ino()))
+}
+
+/// A network device, as it was before it was touched.
+#[derive(Debug)]
+struct Device {
+    name: String,
+    up: bool,
+    addresses: Vec<Address>,
+    /// Where it is now.
+    index: i32,
+    inside: bool,
+}
+
+impl Device {
+    fn find(place: &mut Place, name: &str) -> Result<Device> {
+        let failed = |errno| anyhow!("find the device: {}", reason(errno));
+        let request = Request::new(libc::RTM_GETLINK, &link(0, 0)).attribute(libc::IFLA_IFNAME, &terminated(name));
+        let answers = place.requests.ask(&request).map_err(failed)?;
+        let answer = answers.iter().find(|it| it.kind == libc::RTM_NEWLINK).ok_or_else(|| failed(Errno::ENODEV))?;
+        let index = i32_at(&answer.body, 4).ok_or_else(|| failed(Errno::EPROTO))?;
+        let real = answer.attribute(LINK, libc::IFLA_IFNAME).unwrap_or_default();
+        Ok(Device {
+            name: String::from_utf8_lossy(real).trim_end_matches('\0').to_owned(),
+            up: u32_at(&answer.body, 8).unwrap_or(0) & libc::IFF_UP as u32 != 0,
+            addresses: addresses(place, index).map_err(|errno| anyhow!("read its addresses: {}", reason(errno)))?,
+            index,
+            inside: false,
+        })
+    }
+
+    /// Move it into the container and make it work there.
+    fn enter(&mut self, here: &mut Place, there: &mut Place, name: &str) -> Result<()> {
+        let result = self.change_place(here, there, name);
+        result.map_err(|errno| anyhow!("move it into the container as \"{name}\": {}", reason(errno)))?;
+        for address in &self.addresses {
+            let added = address.add(there, self.index);
+            added.map_err(|errno| anyhow!("add the address {}: {}", address.shown(), reason(errno)))?;
+        }
+        self.set_up(there).map_err(|errno| anyhow!("set it up: {}", reason(errno)))
+    }
+
+    /// What fails here is not reported.
+    fn go_back(&mut self, here: &mut Place, there: &mut Place) {
+        if !self.inside {
+            return;
+        }
+        let name = self.name.clone();
+        let _ = self.change_place(there, here, &name);
+        for address in &self.addresses {
+            let _ = address.add(here, self.index);
+        }
+        if self.up {
+            let _ = self.set_up(here);
+        }
+    }
+
+    /// Move and rename it in one request. The kernel moves first: when the name is taken, the request fails and the
+    /// device has moved nevertheless, under its old name. What happened, and the new index, is in the news.
+    fn change_place(&mut self, from: &mut Place, to: &mut Place, name: &str) -> nix::Result<()> {
+        let namespace = to.namespace.as_raw_fd().to_ne_bytes();
+        let request = Request::new(libc::RTM_NEWLINK, &link(self.index, 0))
+            .attribute(libc::IFLA_NET_NS_FD, &namespace)
+            .attribute(libc::IFLA_IFNAME, &terminated(name));
+        let result = from.requests.ask(&request).map(drop);
+        let farewell = from.news.heard().iter().rev().find_map(|news| farewell(news, self.index));
+        if farewell.is_some() || result.is_ok() {
+            self.inside = !self.inside;
+        }
+        self.index = farewell.unwrap_or(self.index);
+        result
+    }
+
+    fn set_up(&self, place: &mut Place) -> nix::Result<()> {
+        place.requests.ask(&Request::new(libc::RTM_NEWLINK, &link(self.index, libc::IFF_UP as u32))).map(drop)
+    }
+}
+
+/// An address of a device, as the kernel lists it.
+#[derive(Debug)]
+struct Address {
+    family: u8,
+    prefix: u8,
+    attributes: Vec<(u16, Vec<u8>)>,
+}
+
+impl Address {
+    /// The address in this message, if it belongs to the device and is one to keep.
+    fn read(message: &Message, device: i32) -> Option<Address> {
+        let &[family, prefix, flags, scope] = message.body.get(..4)? else { return None };
+        let ours = message.kind == libc::RTM_NEWADDR && i32_at(&message.body, 4) == Some(device);
+        let long = message.attribute(ADDRESS, libc::IFA_FLAGS).and_then(|value| u32_at(value, 0));
+        let permanent = long.unwrap_or(u32::from(flags)) & libc::IFA_F_PERMANENT != 0;
+        if !ours || !permanent || scope != libc::RT_SCOPE_UNIVERSE {
+            return None;
+        }
+        // A label begins with the device's old name.
+        let kept = message.attributes(ADDRESS).filter(|(kind, _)| *kind != libc::IFA_LABEL);
+        Some(Address { family, prefix, attributes: kept.map(|(kind, value)| (kind, value.to_vec())).collect() })
+    }
+
+    fn add(&self, place: &mut Place, device: i32) -> nix::Result<()> {
+        let mut fixed = vec![self.family, self.prefix, 0, libc::RT_SCOPE_UNIVERSE];
+        fixed.extend_from_slice(&device.to_ne_bytes());
+        let request = Request::new(libc::RTM_NEWADDR, &fixed);
+        let add = |request: Request, (kind, value): &(u16, Vec<u8>)| request.attribute(*kind, value);
+        place.requests.put(&self.attributes.iter().fold(request, add))
+    }
+
+    /// For people: `10.0.0.1/24`.
+    fn shown(&self) -> String {
+        let value =
+            |wanted| self.attributes.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| value.as_slice());
+        let bytes = value(libc::IFA_LOCAL).or(value(libc::IFA_ADDRESS)).unwrap_or_default();
+        let v4 = || <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).to_string());
+        let v6 = || <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).to_string());
+        format!("{}/{}", v4().or_else(|_| v6()).unwrap_or_default(), self.prefix)
+    }
+}
+
+/// The permanent addresses of global scope of a device.
+fn addresses(place: &mut Place, device: i32) -> nix::Result<Vec<Address>> {
+    let list = place.requests.list(&Request::new(libc::RTM_GETADDR, &[0; ADDRESS]))?;
+    Ok(list.iter().filter_map(|message| Address::read(message, device)).collect())
+}
+
+/// The new index of a device that left for another namespace.
+fn farewell(news: &Message, device: i32) -> Option<i32> {
+    let ours = news.kind == libc::RTM_DELLINK && i32_at(&news.body, 4) == Some(device);
+    news.attribute(LINK, NEW_INDEX).filter(|_| ours).and_then(|value| i32_at(value, 0))
+}
+
+/// `struct ifinfomsg` for a device, with flags to set.
+fn link(index: i32, flags: u32) -> [u8; LINK] {
+    let mut bytes = [0; LINK];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..].copy_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+fn terminated(name: &str) -> Vec<u8> {
+    [name.as_bytes(), b"\0"].concat()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Read;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A process in a network namespace of its own, below `here`, the test's.
+    struct Inside(Child);
+
+    impl Inside {
+        fn new() -> Inside {
+            Inside::with("--net")
+        }
+
+        fn with(namespaces: &str) -> Inside {
+            let mut command = Command::new("unshare");
+            command.args(namespaces.split(' ')).args(["sh", "-c", "echo; exec sleep 100"]).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+            Inside(child)
+        }
+
+        fn pid(&self) -> i32 {
+            self.0.id() as i32
+        }
+
+        /// The output of a command in there.
+        fn ip(&self, arguments: &str) -> String {
+            let net = format!("--net=/proc/{}/ns/net", self.0.id());
+            run(Command::new("nsenter").arg(net).arg("ip").args(arguments.split(' ')))
+        }
+    }
+
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn run(command: &mut Command) -> String {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn ip(arguments: &str) -> String {
+        run(Command::new("ip").args(arguments.split(' ')))
+    }
+
+    fn pairs(devices: &[(&str, &str)]) -> Vec<(String, String)> {
+        devices.iter().map(|(outside, inside)| ((*outside).to_owned(), (*inside).to_owned())).collect()
+    }
+
+    /// Run a test on a thread in a network namespace of its own, which stands for the host's.
+    fn on_a_host(test: fn()) {
+        let ip_there = Command::new("ip").arg("-V").output().is_ok_and(|output| output.status.success());
+        if !nix::unistd::geteuid().is_root() || !ip_there {
+            return println!("skipped: needs root and iproute2");
+        }
+        let thread = std::thread::spawn(move || {
+            nix::sched::unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let own = || std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+            let before = own();
+            test();
+            assert_eq!(own(), before, "the thread is back");
+        });
+        thread.join().unwrap();
+    }
+
+    fn address_of(device: &str, from: impl Fn(&str) -> String) -> String {
+        from(&format!("-o link show {device}")).split("link/ether ").nth(1).unwrap()[..17].to_owned()
+    }
+
+    #[test]
+    fn a_device_keeps_its_addresses_and_comes_up() {
+        on_a_host(|| {
+            ip("link add eth7 mtu 1400 type veth peer name peer");
+            ip("addr add 10.1.0.1/24 broadcast + dev eth7 label eth7:one");
+            ip("addr add 10.1.0.2/24 dev eth7 metric 77 noprefixroute");
+            ip("addr add 10.2.0.1 peer 10.2.0.9 dev eth7");
+            ip("addr add 10.3.0.1/24 scope link dev eth7");
+            ip("addr add 10.4.0.1/24 dev eth7 valid_lft 1000 preferred_lft 1000");
+            ip("addr add fd00::1/64 dev eth7 nodad");
+            ip("addr add 10.9.0.1/24 dev peer");
+            ip("link set eth7 up");
+            let hardware = address_of("eth7", ip);
+            let inside = Inside::new();
+            inside.ip("link add eth7 type veth peer name peer");
+            move_in(&pairs(&[("eth7", "net0")]), inside.pid()).unwrap();
+
+            assert!(!ip("-o link").contains("eth7"));
+            let link = inside.ip("-o link show net0");
+            assert!(link.contains("mtu 1400") && link.contains(",UP") && link.contains(&hardware), "{link}");
+            let list = inside.ip("-o addr show dev net0");
+            for kept in ["10.1.0.1/24 brd 10.1.0.255 scope global net0", "10.2.0.1 peer 10.2.0.9/32", "fd00::1/64"] {
+                assert!(list.contains(kept), "{kept}: {list}");
+            }
+            assert!(list.contains("10.1.0.2/24 metric 77 scope global secondary noprefixroute net0"), "{list}");
+            assert!(!list.contains("10.3.0.1") && !list.contains("10.4.0.1") && !list.contains("10.9.0.1"), "{list}");
+        });
+    }
+
+    #[test]
+    fn a_taken_index_or_a_pattern_changes_nothing() {
+        on_a_host(|| {
+            ip("link add eth7 index 4711 type veth peer name peer");
+            ip("addr add 10.1.0.1/24 dev eth7");
+            let inside = Inside::new();
+            inside.ip("link add eth0 index 4711 type veth peer name other");
+            inside.ip("addr add 10.8.0.1/24 dev eth0");
+            move_in(&pairs(&[("eth7", "eth%d")]), inside.pid()).unwrap();
+            let list = inside.ip("-4 -o addr");
+            assert!(list.contains("10.1.0.1/24 scope global eth1"), "{list}");
+            assert!(inside.ip("-o link show eth1").contains(",UP"));
+            assert!(!inside.ip("-o link show eth0").contains(",UP"), "not the one with its old index");
+        });
+    }
+
+    #[test]
+    fn a_failure_brings_all_back() {
+        on_a_host(|| {
+            ip("link add eth7 type veth peer name peer7");
+            ip("link add eth8 type veth peer name peer8");
+            ip("addr add 10.1.0.1/24 dev eth7");
+            ip("link set eth7 up");
+            let inside = Inside::new();
+            let error =
+                move_in(&pairs(&[("eth7", "net0"), ("eth8", "net1"), ("eth9", "net2")]), inside.pid()).unwrap_err();
+            assert_eq!(format!("{error:#}"), "linux.netDevices.eth9: find the device: no such device");
+            let list = ip("-o addr show dev eth7");
+            assert!(list.contains("10.1.0.1/24"), "{list}");
+            assert!(ip("-o link show eth7").contains(",UP"));
+            assert!(!ip("-o link show eth8").contains(",UP"));
+            assert!(!inside.ip("-o link").contains("net"));
+        });
+    }
+
+    #[test]
+    fn a_later_failure_brings_all_back_from_the_dead() {
+        on_a_host(|| {
+            ip("link add eth7 type veth peer name peer7");
+            ip("addr add 10.1.0.1/24 dev eth7");
+            let inside = Inside::new();
+            let mut moved = move_in(&pairs(&[("eth7", "net0")]), inside.pid()).unwrap();
+            drop(inside);
+            moved.go_back();
+            let list = ip("-o addr show dev eth7");
+            assert!(list.contains("10.1.0.1/24"), "{list}");
+            moved.go_back();
+            assert_eq!(ip("-o addr show dev eth7"), list);
+        });
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_and_the_device_not_lost() {
+        on_a_host(|| {
+            ip("link add eth7 type veth peer name peer7");
+            ip("addr add fd00::7/64 dev eth7 nodad");
+            let inside = Inside::new();
+            inside.ip("link add net0 type veth peer name net1");
+            let error = move_in(&pairs(&[("eth7", "net0")]), inside.pid()).unwrap_err();
+            let text = "linux.netDevices.eth7: move it into the container as \"net0\": file exists";
+            assert_eq!(format!("{error:#}"), text);
+            assert!(ip("-o addr show dev eth7").contains("fd00::7/64"));
+            assert!(!inside.ip("-o link").contains("eth7"));
+        });
+    }
+
+    #[test]
+    fn what_cannot_move_is_refused() {
+        on_a_host(|| {
+            let inside = Inside::new();
+            let error = format!("{:#}", move_in(&pairs(&[("lo", "lo1")]), inside.pid()).unwrap_err());
+            assert!(
+                error.starts_with("linux.netDevices.lo: move it into the container as \"lo1\": invalid"),
+                "{error}"
+            );
+            let error = format!("{:#}", move_in(&pairs(&[("lo", "lo")]), 0).unwrap_err());
+            assert_eq!(error, "linux.netDevices: /proc/0/ns/net: no such file or directory");
+            move_in(&[], 0).unwrap();
+        });
+    }
+
+    #[test]
+    fn ones_own_namespace_is_refused() {
+        on_a_host(|| {
+            let error = move_in(&pairs(&[("lo", "net0")]), nix::unistd::gettid().as_raw()).unwrap_err();
+            assert_eq!(
+                format!("{error:#}"),
+                "linux.netDevices: the container is in the runtime's own network namespace"
+            );
+        });
+    }
+
+    #[test]
+    fn a_namespace_of_another_user_namespace_is_no_other() {
+        on_a_host(|| {
+            ip("link add eth7 type veth peer name peer7");
+            ip("addr add 10.1.0.1/24 dev eth7");
+            let inside = Inside::with("--user --net");
+            move_in(&pairs(&[("eth7", "eth7")]), inside.pid()).unwrap();
+            assert!(inside.ip("-4 -o addr").contains("10.1.0.1/24 scope global eth7"));
+        });
     }
 }

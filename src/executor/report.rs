@@ -79,9 +79,13 @@ pub fn failure(program: &Program, message: &Message) -> String {
         (_, why::TOO_LONG) => format!("{field}: {what}: {errno}"),
         (_, why::ORPHAN) => format!("{field}: {what}: the runtime went away"),
         (_, why::CWD_OUTSIDE) => {
-            format!("{field}: {what}: current working directory is outside of container mount namespace root -- possible container breakout detected")
+            format!(
+                "{field}: {what}: current working directory is outside of container mount namespace root -- possible container breakout detected"
+            )
         }
-        (Op::Chdir { path, .. }, _) => format!("{field}: chdir to cwd ({:?}) set in config.json failed: {errno}", program.show(*path)),
+        (Op::Chdir { path, .. }, _) => {
+            format!("{field}: chdir to cwd ({:?}) set in config.json failed: {errno}", program.show(*path))
+        }
         (Op::MakeDirectory { path }, 258) => format!("{field}: mkdir {}: {errno}", program.show(*path)),
         (_, step) => match CALLS.iter().find(|(number, _)| *number == step) {
             Some((_, call)) if !what.starts_with(call) => format!("{field}: {}: {call}: {errno}", what.trim()),

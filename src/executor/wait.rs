@@ -12,7 +12,8 @@ use crate::sys::{self, Errno, reason};
 
 /// Hold back all signals, so that none is lost between the clone and the wait.
 pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(|errno| anyhow!("sigprocmask: {}", reason(errno)))?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)
+        .map_err(|errno| anyhow!("sigprocmask: {}", reason(errno)))?;
     if subreaper {
         nix::sys::prctl::set_child_subreaper(true).map_err(|errno| anyhow!("prctl: {}", reason(errno)))?;
     }

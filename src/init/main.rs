@@ -122,7 +122,7 @@ impl Init {
             },
             Op::Relink { name, target } => mounts.relink(text(name), text(target)),
             Op::Write { path, value } => files::write(text(path), text(value).to_bytes()),
-            Op::Pivot => mounts.pivot(),
+            Op::Pivot { shared } => mounts.pivot(shared),
             Op::MoveRoot => mounts.move_root(),
             Op::Chroot => mounts.chroot(),
             Op::ReadOnly { path } => mounts.read_only(text(path)),
@@ -173,12 +173,17 @@ impl Init {
                 self.found = process::find(self.program, self.program.texts(candidates))?;
                 Ok(())
             }
-            Op::Gate { fifo } => {
+            Op::Gate { fifo, from } => {
+                let fifo = self.program.slot(fifo.0);
+                if fifo as u32 > from {
+                    sys::close_range(from, fifo as u32 - 1)?;
+                }
+                sys::close_range(fifo as u32 + 1, u32::MAX)?;
                 // Opened for reading and writing by the parent, so it never ends: only a byte
                 // from `start` lets this process go on.
-                sys::read(self.program.slot(fifo.0), &mut [0u8]).map(|_| ())
+                sys::read(fifo, &mut [0u8]).map(|_| ())
             }
-            Op::Close { from } => sys::close_from(from),
+            Op::Close { from } => sys::close_range(from, u32::MAX),
             Op::Exec { argv, envp } => {
                 let fault = sys::execve(self.found, self.program, argv, envp);
                 process::complain(self.found, fault.errno);

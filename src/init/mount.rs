@@ -68,7 +68,7 @@ impl Mounts {
         Ok(())
     }
 
-    pub fn mount(&self, it: &FileSystem<'_>) -> Try<()> {
+    pub fn mount(&mut self, it: &FileSystem<'_>) -> Try<()> {
         let target = files::target(self.root, it.target, true, it.place)?;
         if it.options.iter().any(|text| *text != Text::NONE && text.len > LONGEST_VALUE) {
             return self.mount_by_name(it, &target);
@@ -77,9 +77,16 @@ impl Mounts {
             Err(fault) if fault.errno == sys::ENOSYS => self.mount_by_name(it, &target),
             Err(Fault { errno: sys::EPERM | sys::EBUSY, .. }) if it.instead.is_some() => {
                 let path = it.instead.unwrap_or_default();
-                let tree = Fd(sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE)?);
-                set_attributes(tree.0, it.attributes, it.place)?;
-                sys::move_mount(tree.0, target.fd.0, c"")
+                match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
+                    Ok(tree) => {
+                        set_attributes(tree.0, it.attributes, it.place)?;
+                        sys::move_mount(tree.0, target.fd.0, c"")
+                    }
+                    // Without a cgroup of its own the container must not see, let alone write,
+                    // the one that it is in (CVE-2023-25809).
+                    Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd),
+                    Err(fault) => Err(fault),
+                }
             }
             other => other,
         }
@@ -137,8 +144,11 @@ impl Mounts {
 
     pub fn bind(&self, target: &CStr, source: &CStr, recursive: bool, attributes: &Attributes, rules: u32) -> Try<()> {
         let tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
-        let tree = Fd(sys::open_tree(sys::AT_FDCWD, source, tree)?);
-        self.attach(target, tree.0, attributes, rules)
+        match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
+            Ok(tree) => self.attach(target, tree.0, attributes, rules),
+            Err(fault) if rules & place::OPTIONAL != 0 && fault.errno == sys::ENOENT => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     pub fn attach(&self, target: &CStr, tree: i32, attributes: &Attributes, rules: u32) -> Try<()> {
@@ -201,11 +211,15 @@ impl Mounts {
 
     /// Make the root the root of the namespace. The old one lies on top of the new one for a
     /// moment, at `.`, and is let go from there.
-    pub fn pivot(&mut self) -> Try<()> {
+    pub fn pivot(&mut self, shared: bool) -> Try<()> {
+        let old = Fd(sys::openat2(sys::AT_FDCWD, c"/", sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?);
         sys::fchdir(self.root)?;
         sys::pivot_root(c".", c".")?;
-        // What the host shares must not see its mounts go.
-        propagate(sys::AT_FDCWD, c".", true, MS_SLAVE)?;
+        sys::fchdir(old.0)?;
+        if shared {
+            // The host must not see its own mounts go.
+            propagate(sys::AT_FDCWD, c".", true, MS_SLAVE)?;
+        }
         sys::detach(c".")?;
         sys::chdir(c"/")
     }

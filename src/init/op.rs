@@ -85,6 +85,8 @@ pub mod place {
     pub const COPY_UP: u32 = 8;
     /// The last component is not followed when it is a symbolic link.
     pub const NO_FOLLOW: u32 = 16;
+    /// A source that is not there is no error: an ordinary user may have no cgroup of his own.
+    pub const OPTIONAL: u32 = 32;
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
     pub const EXACT: u32 = 64;
 }
@@ -168,8 +170,9 @@ pub enum Op {
     Relink { name: Text, target: Text },
     /// Write a file of the host's procfs: a sysctl, an LSM label. No link is followed.
     Write { path: Text, value: Text },
-    /// Exchange the root of the mount namespace.
-    Pivot,
+    /// Exchange the root of the mount namespace. When the old one is still shared with the host,
+    /// it stops being so before it goes.
+    Pivot { shared: bool },
     /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
     MoveRoot,
     /// `chroot(2)` alone: there is no mount namespace.
@@ -209,8 +212,9 @@ pub enum Op {
     Home { uid: u32, envp: List, slot: u32 },
     /// Find the program: a list of `Text` to try; the last one found is what `Exec` runs.
     Find { candidates: List },
-    /// Wait until `start` writes a byte.
-    Gate { fifo: Slot },
+    /// Close all descriptors from a number on but the gate, and wait there until `start` writes a
+    /// byte.
+    Gate { fifo: Slot, from: u32 },
     /// Close all descriptors from this number on.
     Close { from: u32 },
     /// `execve(2)`: `argv` and `envp` are null-terminated arrays of addresses.

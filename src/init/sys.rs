@@ -665,8 +665,9 @@ pub fn executable(path: &CStr) -> Try<()> {
     done!(FACCESSAT2, AT_FDCWD, path.as_ptr(), X_OK, AT_EACCESS)
 }
 
-pub fn close_from(first: u32) -> Try<()> {
-    done!(CLOSE_RANGE, first, u32::MAX, 0)
+/// Close all descriptors from `first` to `last`, these two included.
+pub fn close_range(first: u32, last: u32) -> Try<()> {
+    done!(CLOSE_RANGE, first, last, 0)
 }
 
 /// Run another program; returns only when it could not.

@@ -35,7 +35,8 @@ pub fn plan(
         let inner = destination.join(name);
         let target = program.text(&inner.to_string_lossy());
         if context.own_cgroup() {
-            let (kind, source) = (program.text(if hierarchy.is_v2() { "cgroup2" } else { "cgroup" }), program.text("cgroup"));
+            let (kind, source) =
+                (program.text(if hierarchy.is_v2() { "cgroup2" } else { "cgroup" }), program.text("cgroup"));
             let mut data: Vec<(&str, Option<&str>)> = Vec::new();
             for controller in hierarchy.controllers.split(',').filter(|name| !name.is_empty()) {
                 data.push(match controller.split_once('=') {
@@ -47,7 +48,9 @@ pub fn plan(
             program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes, place: 0 });
         } else {
             let source = program.text(&hierarchy.dir().to_string_lossy());
-            program.push(field, Op::Bind { target, source, recursive: false, attributes, place: place::EXACT });
+            let optional = if context.options.rootless_cgroups { place::OPTIONAL } else { 0 };
+            program
+                .push(field, Op::Bind { target, source, recursive: false, attributes, place: place::EXACT | optional });
         }
         links(program, destination, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
     }
@@ -57,7 +60,13 @@ pub fn plan(
     Ok(())
 }
 
-fn unified(program: &mut Program, context: &Context<'_>, target: Text, attributes: Attributes, field: &Field) -> Result<()> {
+fn unified(
+    program: &mut Program,
+    context: &Context<'_>,
+    target: Text,
+    attributes: Attributes,
+    field: &Field,
+) -> Result<()> {
     // A user namespace without a cgroup namespace may not mount the hierarchy; it is shown what
     // the host shows, or its own part of it.
     let own = context.cgroup_targets().first().map(|target| target.dir());
@@ -73,7 +82,8 @@ fn unified(program: &mut Program, context: &Context<'_>, target: Text, attribute
 
 /// `cpu -> cpu,cpuacct` and the like, where controllers share a hierarchy.
 fn links(program: &mut Program, destination: &Path, controllers: &str, name: &str, field: &Field) {
-    let apart: Vec<&str> = controllers.split(',').filter(|one| *one != name && !one.contains('=') && !one.is_empty()).collect();
+    let apart: Vec<&str> =
+        controllers.split(',').filter(|one| *one != name && !one.contains('=') && !one.is_empty()).collect();
     if apart.is_empty() {
         return;
     }

@@ -16,8 +16,12 @@ const DEFAULTS: [(&str, u64, u64); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// config.md of the runtime-spec, "Dev symbolic links".
-const LINKS: [(&str, &str); 4] =
-    [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")];
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
 
 /// `makedev(3)`.
 fn device_number(major: u64, minor: u64) -> u64 {
@@ -37,7 +41,13 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
         if listed.iter().any(|device| clean(device.path()) == Path::new("/dev").join(name)) {
             continue;
         }
-        node(program, context, &field, &Path::new("/dev").join(name), Node { mode: 0o020666, device: device_number(major, minor), uid: 0, gid: 0 });
+        node(
+            program,
+            context,
+            &field,
+            &Path::new("/dev").join(name),
+            Node { mode: 0o020666, device: device_number(major, minor), uid: 0, gid: 0 },
+        );
     }
     for (name, target) in LINKS {
         let (name, target) = (program.text(name), program.text(target));
@@ -90,7 +100,14 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, field
         Err(_) => bail!("{field}.{name}: {value} is out of range"),
     };
     // The numbers of a FIFO mean nothing.
-    let device_number = if kind == 0o010000 { 0 } else { device_number(number(device.major(), "major")?, number(device.minor(), "minor")?) };
+    let device_number = if kind == 0o010000 {
+        0
+    } else {
+        device_number(number(device.major(), "major")?, number(device.minor(), "minor")?)
+    };
+    if kind != 0o010000 && device.major() == 0 && device.minor() == 0 {
+        bail!("{field}.major: major and minor are required for a device of this type");
+    }
     let mode = device.file_mode().unwrap_or(0o666);
     if mode & !0o7777 != 0 && mode & 0o170000 != kind {
         bail!("{field}.fileMode: {mode:o} contradicts the type");

@@ -40,6 +40,8 @@ pub struct ProcessPlan {
     pub forks: bool,
     /// Limits that the parent sets.
     pub limits: Vec<Limit>,
+    /// `process.oomScoreAdj`.
+    pub oom_score_adj: Option<i32>,
     /// What is not as asked.
     pub warnings: Vec<String>,
 }
@@ -124,7 +126,8 @@ impl Exec<'_> {
         program.push(&everything, Op::Ask { what: Ask::Ready });
         program.push(&everything, Op::Close { from: 3 + self.options.preserve_fds });
         program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, parent_joins_pid, forks, limits, warnings: context.warnings })
+        let oom_score_adj = process.oom_score_adj();
+        Ok(ProcessPlan { program, parent_joins_pid, forks, limits, oom_score_adj, warnings: context.warnings })
     }
 
     /// The program of a hook that runs inside the container's namespaces: as root there, with all
@@ -135,6 +138,8 @@ impl Exec<'_> {
         program.push(field, Op::Signals);
         let (parent_joins_pid, forks) = self.enter(&mut program);
         program.push(field, Op::Session);
+        let cwd = program.text(hook.cwd);
+        program.push(field, Op::Chdir { path: cwd, later: false });
         let argv: Vec<_> = hook.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);
         let envp: Vec<_> = hook.env.iter().map(|text| program.text(text)).collect();
@@ -145,7 +150,7 @@ impl Exec<'_> {
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });
-        ProcessPlan { program, parent_joins_pid, forks, limits: Vec::new(), warnings: Vec::new() }
+        ProcessPlan { program, parent_joins_pid, forks, limits: Vec::new(), oom_score_adj: None, warnings: Vec::new() }
     }
 }
 
@@ -160,6 +165,8 @@ pub struct HookEntry<'a> {
     pub args: &'a [String],
     /// The whole environment.
     pub env: &'a [String],
+    /// The working directory.
+    pub cwd: &'a str,
 }
 
 fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Result<()> {
@@ -167,7 +174,8 @@ fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Res
     match list {
         None => process::all_cpus(program, &field),
         Some(list) => {
-            let words = process::bit_list(list).ok_or_else(|| anyhow::anyhow!("{field}: \"{list}\" is not a list of CPUs"))?;
+            let words =
+                process::bit_list(list).ok_or_else(|| anyhow::anyhow!("{field}: \"{list}\" is not a list of CPUs"))?;
             let mask = program.words(&words);
             program.push(&field, Op::Affinity { mask });
         }

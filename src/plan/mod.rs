@@ -43,6 +43,8 @@ pub struct Options {
     pub no_new_keyring: bool,
     /// Descriptors from 3 on that the container keeps (`--preserve-fds`).
     pub preserve_fds: u32,
+    /// How many of them are sockets of the service manager (`LISTEN_FDS`).
+    pub listen_fds: u32,
     /// Wait for `start` on `exec.fifo`.
     pub gate: bool,
     /// Go without a cgroup where there is no permission and nothing was asked (`--rootless`).
@@ -127,7 +129,9 @@ fn net_devices(spec: &Spec) -> Result<Vec<(String, String)>> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, device) in devices.into_iter().flatten() {
         let inside = device.name().clone().filter(|inside| !inside.is_empty()).unwrap_or_else(|| name.clone());
-        for (text, field) in [(name, Field::of("linux.netDevices")), (&inside, Field::of("linux.netDevices").member(name))] {
+        for (text, field) in
+            [(name, Field::of("linux.netDevices")), (&inside, Field::of("linux.netDevices").member(name))]
+        {
             let valid = !text.is_empty() && text.len() < 16 && !matches!(text.as_str(), "." | "..");
             if !valid || text.chars().any(|c| c == '/' || c == ':' || c.is_whitespace()) {
                 bail!("{field}: invalid network device name \"{text}\"");
@@ -224,9 +228,11 @@ impl<'a> Context<'a> {
     fn dev_is_bound(&self) -> bool {
         self.spec.mounts().iter().flatten().any(|mount| {
             let bound = mount.typ().as_deref() == Some("bind")
-                || mount.options().iter().flatten().any(|option| {
-                    matches!(mount_option::effect(option), Some(mount_option::Effect::Bind(_)))
-                });
+                || mount
+                    .options()
+                    .iter()
+                    .flatten()
+                    .any(|option| matches!(mount_option::effect(option), Some(mount_option::Effect::Bind(_))));
             bound && mounts::clean(mount.destination()) == Path::new("/dev")
         })
     }
@@ -261,7 +267,8 @@ fn delegate_to(spec: &Spec) -> Option<(u32, u32)> {
     let linux = spec.linux().as_ref()?;
     let host = |maps: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>, id: u32| {
         let maps = maps.as_deref().unwrap_or_default();
-        let found = maps.iter().find(|map| (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id));
+        let found =
+            maps.iter().find(|map| (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id));
         found.map_or(id, |map| map.host_id() + (id - map.container_id()))
     };
     Some((host(linux.uid_mappings(), user.0), host(linux.gid_mappings(), user.1)))

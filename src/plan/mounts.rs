@@ -80,7 +80,8 @@ impl<'a> Options<'a> {
             Effect::Nothing => {}
         }
         let tree = matches!(effect, Effect::TreeSet(_) | Effect::TreeClear(_) | Effect::TreeAtime(_));
-        let (all_set, all_clear) = if tree { (&mut it.tree_set, &mut it.tree_clear) } else { (&mut it.set, &mut it.clear) };
+        let (all_set, all_clear) =
+            if tree { (&mut it.tree_set, &mut it.tree_clear) } else { (&mut it.set, &mut it.clear) };
         *all_set = *all_set & !clear | set;
         *all_clear = *all_clear & !set | clear;
     }
@@ -115,10 +116,17 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Fie
     Ok(late)
 }
 
-fn add(program: &mut Program, context: &mut Context<'_>, mount: &Mount, field: &Field, late: &mut Vec<(Field, Op)>) -> Result<()> {
+fn add(
+    program: &mut Program,
+    context: &mut Context<'_>,
+    mount: &Mount,
+    field: &Field,
+    late: &mut Vec<(Field, Op)>,
+) -> Result<()> {
     let destination = clean(mount.destination());
     if !mount.destination().is_absolute() {
-        context.warn(format!("{field}.destination: {:?} is not absolute: taken as {destination:?}", mount.destination()));
+        context
+            .warn(format!("{field}.destination: {:?} is not absolute: taken as {destination:?}", mount.destination()));
     }
     let options = Options::parse(mount);
     let kind = mount.typ().as_deref().unwrap_or_default();
@@ -137,7 +145,9 @@ fn add(program: &mut Program, context: &mut Context<'_>, mount: &Mount, field: &
     }
     match kind {
         "" => bail!("{field}.type: must not be empty for a mount that is not a bind mount"),
-        "cgroup" | "cgroup2" => super::cgroup_mount::plan(program, context, target, &destination, options.attributes, field, late),
+        "cgroup" | "cgroup2" => {
+            super::cgroup_mount::plan(program, context, target, &destination, options.attributes, field, late)
+        }
         "sysfs" if context.in_user_namespace() && !context.own_network() => {
             // Only the owner of the network namespace may have a sysfs of his own.
             let (source, attributes) = (program.text("/sys"), options.attributes);
@@ -145,7 +155,9 @@ fn add(program: &mut Program, context: &mut Context<'_>, mount: &Mount, field: &
             program.push(field, Op::Bind { target, source, recursive: true, attributes, place });
             Ok(())
         }
-        kind => file_system(program, FileSystem { mount, field, kind, target, destination: &destination, options }, late),
+        kind => {
+            file_system(program, FileSystem { mount, field, kind, target, destination: &destination, options }, late)
+        }
     }
 }
 
@@ -215,7 +227,8 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
 
 /// The owners of an id-mapped bind: given on the mount, or those of the container.
 fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &Field) -> Result<Option<IdMap>> {
-    let (uid, gid) = (mount.uid_mappings().as_deref().unwrap_or_default(), mount.gid_mappings().as_deref().unwrap_or_default());
+    let (uid, gid) =
+        (mount.uid_mappings().as_deref().unwrap_or_default(), mount.gid_mappings().as_deref().unwrap_or_default());
     if uid.is_empty() != gid.is_empty() {
         bail!("{field}: id-mapped mounts must have both uid and gid mappings specified");
     }
@@ -297,7 +310,8 @@ mod tests {
     use option::*;
 
     fn parsed(options: &[&str]) -> Attributes {
-        let mount: Mount = serde_json::from_value(serde_json::json!({"destination": "/x", "options": options})).unwrap();
+        let mount: Mount =
+            serde_json::from_value(serde_json::json!({"destination": "/x", "options": options})).unwrap();
         Options::parse(&mount).attributes
     }
 
@@ -307,7 +321,10 @@ mod tests {
         assert_eq!(parsed(&["rw", "ro", "nosuid"]), Attributes { set: RDONLY | NOSUID, ..NO_ATTRIBUTES });
         assert_eq!(parsed(&["noatime", "strictatime"]), Attributes { set: STRICTATIME, clear: ATIME, ..NO_ATTRIBUTES });
         assert_eq!(parsed(&["rro"]), Attributes { tree_set: RDONLY, ..NO_ATTRIBUTES });
-        assert_eq!(parsed(&["private", "rslave"]), Attributes { propagation: PRIVATE, tree_propagation: SLAVE, ..NO_ATTRIBUTES });
+        assert_eq!(
+            parsed(&["private", "rslave"]),
+            Attributes { propagation: PRIVATE, tree_propagation: SLAVE, ..NO_ATTRIBUTES }
+        );
     }
 
     #[test]

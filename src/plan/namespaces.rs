@@ -66,7 +66,8 @@ pub fn map_lines(maps: &[LinuxIdMapping]) -> String {
 
 /// Does the map hold this id of the container?
 fn maps_id(maps: &[LinuxIdMapping], id: u64) -> bool {
-    maps.iter().any(|map| (u64::from(map.container_id())..u64::from(map.container_id()) + u64::from(map.size())).contains(&id))
+    maps.iter()
+        .any(|map| (u64::from(map.container_id())..u64::from(map.container_id()) + u64::from(map.size())).contains(&id))
 }
 
 /// What the list of namespaces comes to.
@@ -190,7 +191,8 @@ fn join(program: &mut Program, field: &Field, joined: &[Joined]) {
 fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
     let linux = context.linux();
     let get = |maps: &Option<Vec<LinuxIdMapping>>| maps.clone().unwrap_or_default();
-    let (uid, gid) = linux.map_or_else(Default::default, |linux| (get(linux.uid_mappings()), get(linux.gid_mappings())));
+    let (uid, gid) =
+        linux.map_or_else(Default::default, |linux| (get(linux.uid_mappings()), get(linux.gid_mappings())));
     for (key, maps) in [("linux.uidMappings", &uid), ("linux.gidMappings", &gid)] {
         for (index, map) in maps.iter().enumerate() {
             if map.size() == 0 {
@@ -201,12 +203,21 @@ fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMa
     Ok((uid, gid))
 }
 
-fn check_user(context: &mut Context<'_>, new: bool, joined: bool, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
+fn check_user(
+    context: &mut Context<'_>,
+    new: bool,
+    joined: bool,
+    uid: &[LinuxIdMapping],
+    gid: &[LinuxIdMapping],
+) -> Result<()> {
     if new && (uid.is_empty() || gid.is_empty()) {
-        bail!("linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified");
+        bail!(
+            "linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified"
+        );
     }
     if joined && !(uid.is_empty() && gid.is_empty()) {
-        context.warn("linux.uidMappings: the user namespace is joined by path: its own mappings are in force".to_owned());
+        context
+            .warn("linux.uidMappings: the user namespace is joined by path: its own mappings are in force".to_owned());
     }
     if context.host.euid != 0 && !new && !joined {
         bail!("linux.namespaces: rootless container requires user namespaces");
@@ -219,7 +230,9 @@ fn time_offsets(context: &Context<'_>, sorted: &Sorted) -> Result<String> {
     let offsets = context.linux().and_then(|linux| linux.time_offsets().clone()).unwrap_or_default();
     let new = sorted.new & u64::from(namespace::of(Kind::Time).flag) != 0;
     if !offsets.is_empty() && sorted.joins(Kind::Time) {
-        bail!("linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified -- you may only provide one");
+        bail!(
+            "linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified -- you may only provide one"
+        );
     }
     if !offsets.is_empty() && !new {
         bail!("linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config");

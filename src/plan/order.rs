@@ -31,19 +31,21 @@ pub fn container(program: &mut Program, context: &mut Context<'_>) -> Result<Bir
         program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
     }
     process::unprivileged_part(program, context, process)?;
-    let launch = Launch {
-        args: process.args().as_deref().unwrap_or_default(),
-        env: process.env().as_deref().unwrap_or_default(),
-        uid: process.user().uid(),
-    };
+    let mut env = process.env().clone().unwrap_or_default();
+    if context.options.listen_fds > 0 {
+        env.extend([format!("LISTEN_FDS={}", context.options.listen_fds), "LISTEN_PID=1".to_owned()]);
+    }
+    let args = process.args().as_deref().unwrap_or_default();
+    let launch = Launch { args, env: &env, uid: process.user().uid() };
     let (argv, envp) = launch.find(program);
     lower_limits(program, &limits);
     program.push(&everything, Op::Ask { what: Ask::Ready });
+    let from = 3 + context.options.preserve_fds;
     if context.options.gate {
         let fifo = program.slot(Descriptor::Gate);
-        program.push(&everything, Op::Gate { fifo });
+        program.push(&everything, Op::Gate { fifo, from });
     }
-    program.push(&everything, Op::Close { from: 3 + context.options.preserve_fds });
+    program.push(&everything, Op::Close { from });
     program.push(&Field::of("process.args"), Op::Exec { argv, envp });
     Ok(birth)
 }
@@ -58,7 +60,9 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     }
     process::all_cpus(program, &field);
     let network = u64::from(crate::tables::namespace::of(Kind::Network).flag);
-    if birth.new & network != 0 || program.ops().iter().any(|op| matches!(op, Op::Unshare { flags } if flags & network != 0)) {
+    if birth.new & network != 0
+        || program.ops().iter().any(|op| matches!(op, Op::Unshare { flags } if flags & network != 0))
+    {
         program.push(&Field::of("linux.namespaces"), Op::Loopback);
     }
     if let Some(name) = context.spec.hostname().as_deref().filter(|name| !name.is_empty()) {
@@ -79,7 +83,12 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     let path = program.text(&context.rootfs.to_string_lossy());
     if own {
         let before = propagation.unwrap_or(option::SLAVE);
-        program.push(&Field::of("linux.rootfsPropagation"), Op::Propagation { flags: before & !option::UNBINDABLE | if before == option::UNBINDABLE { option::PRIVATE } else { 0 } });
+        program.push(
+            &Field::of("linux.rootfsPropagation"),
+            Op::Propagation {
+                flags: before & !option::UNBINDABLE | if before == option::UNBINDABLE { option::PRIVATE } else { 0 },
+            },
+        );
         if before == option::SHARED {
             program.push(&Field::of("linux.rootfsPropagation"), Op::PrivateParent { path });
         }
@@ -106,11 +115,14 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
         program.push(&Field::of("root.readonly"), Op::RootAttributes { attributes });
     }
-    program.push(&field, match (own, context.options.no_pivot) {
-        (true, false) => Op::Pivot,
-        (true, true) => Op::MoveRoot,
-        (false, _) => Op::Chroot,
-    });
+    program.push(
+        &field,
+        match (own, context.options.no_pivot) {
+            (true, false) => Op::Pivot { shared: propagation == Some(option::SHARED) },
+            (true, true) => Op::MoveRoot,
+            (false, _) => Op::Chroot,
+        },
+    );
     if let (true, Some(propagation)) = (own, propagation) {
         let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
         program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });

@@ -18,7 +18,10 @@ pub fn print(plan: &Plan) -> String {
         line(it.field.as_str(), &it.operation);
     }
     for joined in &plan.birth.joined {
-        line(joined.field.as_str(), &format!("join {} of {:?} for the clone", namespace::names(u64::from(joined.flag)).join(" "), joined.path));
+        line(
+            joined.field.as_str(),
+            &format!("join {} of {:?} for the clone", namespace::names(u64::from(joined.flag)).join(" "), joined.path),
+        );
     }
     if let Some(offsets) = &plan.birth.time {
         let offsets = offsets.trim_end().replace('\n', ", ");
@@ -55,7 +58,10 @@ pub fn print(plan: &Plan) -> String {
         }
         if matches!(op, Op::Ask { what: Ask::Ready }) {
             for limit in &plan.limits {
-                let what = describe(&Op::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard }, &plan.program);
+                let what = describe(
+                    &Op::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard },
+                    &plan.program,
+                );
                 line("process.rlimits", &format!("(runtime) {what}"));
             }
         }
@@ -115,7 +121,8 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Root { path } => format!("bind {:?} as the root", text(path)),
         Op::RootDirectory { path } => format!("open {:?} as the root", text(path)),
         Op::Write { path, value } => format!("write {} = {:?}", text(path), text(value)),
-        Op::Pivot => "pivot_root".to_owned(),
+        Op::Pivot { shared: false } => "pivot_root".to_owned(),
+        Op::Pivot { shared: true } => "pivot_root, letting the shared old root go quietly".to_owned(),
         Op::MoveRoot => "move the root over / and chroot".to_owned(),
         Op::Chroot => "chroot".to_owned(),
         Op::ReadOnly { path } => format!("make {:?} read-only", text(path)),
@@ -153,7 +160,11 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
         Op::Mount { target, kind, source, instead, options, attributes, place } => {
             let mut line = format!("mount {} {:?} on {:?}", text(kind), text(source), text(target));
             for pair in program.show_texts(options).chunks_exact(2) {
-                line += &if pair[1] == Text::NONE { format!(" {}", text(pair[0])) } else { format!(" {}={}", text(pair[0]), text(pair[1])) };
+                line += &if pair[1] == Text::NONE {
+                    format!(" {}", text(pair[0]))
+                } else {
+                    format!(" {}={}", text(pair[0]), text(pair[1]))
+                };
             }
             line += &attributes_text(&attributes);
             line += &rules(place);
@@ -186,7 +197,9 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
         }
         Op::BindNode { name, source } => format!("  bind {:?} as {}", text(source), text(name)),
         Op::Link { name, target } => format!("  symlink {} -> {}", text(name), text(target)),
-        Op::LinkIf { name, target, host } => format!("  symlink {} -> {} if {:?} exists", text(name), text(target), text(host)),
+        Op::LinkIf { name, target, host } => {
+            format!("  symlink {} -> {} if {:?} exists", text(name), text(target), text(host))
+        }
         Op::Relink { name, target } => format!("  replace by symlink {} -> {}", text(name), text(target)),
         _ => return None,
     })
@@ -230,7 +243,7 @@ fn process(op: &Op, program: &Program) -> Option<String> {
             let candidates: Vec<_> = program.show_texts(candidates).into_iter().map(text).collect();
             format!("find the program: {candidates:?}")
         }
-        Op::Gate { .. } => "wait for start".to_owned(),
+        Op::Gate { from, .. } => format!("close descriptors from {from} on but the gate, and wait for start"),
         Op::Close { from } => format!("close descriptors from {from} on"),
         // The environment may hold secrets: only its names are shown.
         Op::Exec { argv, envp } => {
@@ -298,6 +311,7 @@ fn rules(bits: u32) -> String {
         (place::KEEP_MODE, "with the mode of what it covers"),
         (place::COPY_UP, "filled with what it covers"),
         (place::NO_FOLLOW, "not following a link"),
+        (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
     ] {
         if bits & bit != 0 {

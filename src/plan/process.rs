@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use oci_spec::runtime::{
-    Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, MemoryPolicyFlagType, MemoryPolicyModeType,
-    PosixRlimit, Process, Scheduler,
+    Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, MemoryPolicyFlagType,
+    MemoryPolicyModeType, PosixRlimit, Process, Scheduler,
 };
 
 use super::Context;
@@ -45,7 +45,12 @@ fn one_limit(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Li
 }
 
 /// Everything that needs privileges and is set before they go.
-pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process: &Process, extras: &Extras) -> Result<()> {
+pub fn privileged_part(
+    program: &mut Program,
+    context: &mut Context<'_>,
+    process: &Process,
+    extras: &Extras,
+) -> Result<()> {
     labels(program, context, process)?;
     if let Some(scheduler) = process.scheduler() {
         scheduler_op(program, scheduler, &extras.scheduler_flags)?;
@@ -88,7 +93,8 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
         if !context.host.apparmor {
             bail!("{field}: unable to apply apparmor profile: AppArmor is not enabled on this host");
         }
-        let (path, value) = (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
+        let (path, value) =
+            (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
         program.push(&field, Op::Write { path, value });
     }
     if let Some(label) = set(process.selinux_label()) {
@@ -174,7 +180,8 @@ fn memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMemoryP
         };
     }
     let text = policy.nodes().as_deref().unwrap_or_default();
-    let nodes = bit_list(text).ok_or_else(|| anyhow::anyhow!("{field}.nodes: invalid memory policy nodes \"{text}\""))?;
+    let nodes =
+        bit_list(text).ok_or_else(|| anyhow::anyhow!("{field}.nodes: invalid memory policy nodes \"{text}\""))?;
     let count: u32 = nodes.iter().map(|word| word.count_ones()).sum();
     match mode {
         0 | 4 if count != 0 => bail!("{field}.nodes: mode requires 0 nodes but got {count}"),
@@ -241,7 +248,9 @@ impl Masks {
 fn mask(set: &Option<Capabilities>) -> u64 {
     let number = |name: &oci_spec::runtime::Capability| {
         // The crate prints names without the prefix.
-        capability::NAMES.iter().position(|known| known.strip_prefix("CAP_") == Some(&name.to_string()) || *known == name.to_string())
+        capability::NAMES
+            .iter()
+            .position(|known| known.strip_prefix("CAP_") == Some(&name.to_string()) || *known == name.to_string())
     };
     set.iter().flatten().filter_map(number).fold(0, |mask, number| mask | 1 << number)
 }
@@ -364,7 +373,7 @@ mod tests {
 
     #[test]
     fn every_capability_has_a_bit() {
-        let sets = serde_json::json!({"bounding": capability::NAMES});
+        let sets = serde_json::json!({"bounding": capability::NAMES.as_slice()});
         let sets: oci_spec::runtime::LinuxCapabilities = serde_json::from_value(sets).unwrap();
         assert_eq!(Masks::of(&sets).bounding, (1 << 41) - 1);
     }

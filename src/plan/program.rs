@@ -59,7 +59,12 @@ impl Program {
     /// An empty program.
     pub fn new() -> Self {
         // One allocation each for a program of ordinary size.
-        Program { ops: Vec::with_capacity(96), fields: Vec::with_capacity(96), data: Vec::with_capacity(6144), slots: Vec::new() }
+        Program {
+            ops: Vec::with_capacity(96),
+            fields: Vec::with_capacity(96),
+            data: Vec::with_capacity(6144),
+            slots: Vec::new(),
+        }
     }
 
     /// Append an operation that `field` asks for.
@@ -157,7 +162,11 @@ impl Program {
     /// Read a text back.
     pub fn show(&self, text: Text) -> &str {
         let range = text.at as usize..(text.at + text.len) as usize;
-        if text == Text::NONE { "" } else { std::str::from_utf8(self.data.get(range).unwrap_or_default()).unwrap_or_default() }
+        if text == Text::NONE {
+            ""
+        } else {
+            std::str::from_utf8(self.data.get(range).unwrap_or_default()).unwrap_or_default()
+        }
     }
 
     fn bytes(&self, list: List, size: usize) -> &[u8] {

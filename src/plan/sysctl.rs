@@ -9,8 +9,16 @@ use crate::init::op::Op;
 use crate::spec::Field;
 
 /// The sysctls of an ipc namespace that do not begin with `fs.mqueue.`.
-const IPC: [&str; 8] =
-    ["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"];
+const IPC: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
 
 /// Add one write a sysctl, in the order of their names.
 pub fn plan(program: &mut Program, context: &Context<'_>) -> Result<()> {
@@ -34,11 +42,39 @@ fn slashed(name: &str) -> bool {
 }
 
 fn dotted(name: &str) -> String {
-    if slashed(name) { name.chars().map(|c| if c == '/' { '.' } else if c == '.' { '/' } else { c }).collect() } else { name.to_owned() }
+    if slashed(name) {
+        name.chars()
+            .map(|c| {
+                if c == '/' {
+                    '.'
+                } else if c == '.' {
+                    '/'
+                } else {
+                    c
+                }
+            })
+            .collect()
+    } else {
+        name.to_owned()
+    }
 }
 
 fn file(name: &str) -> String {
-    if slashed(name) { name.to_owned() } else { name.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect() }
+    if slashed(name) {
+        name.to_owned()
+    } else {
+        name.chars()
+            .map(|c| {
+                if c == '.' {
+                    '/'
+                } else if c == '/' {
+                    '.'
+                } else {
+                    c
+                }
+            })
+            .collect()
+    }
 }
 
 fn check(context: &Context<'_>, name: &str, dotted: &str, field: &Field) -> Result<()> {
@@ -65,7 +101,9 @@ fn check(context: &Context<'_>, name: &str, dotted: &str, field: &Field) -> Resu
     }
     match dotted {
         "kernel.domainname" if context.own(Kind::Uts) => Ok(()),
-        "kernel.hostname" => bail!("{field}: sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field"),
+        "kernel.hostname" => {
+            bail!("{field}: sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field")
+        }
         _ => bail!("{field}: sysctl \"{name}\" is not in a separate kernel namespace"),
     }
 }
@@ -76,7 +114,11 @@ mod tests {
 
     #[test]
     fn separators() {
-        for (name, expected) in [("net.ipv4.ip_forward", "net/ipv4/ip_forward"), ("net/ipv4/conf/eth0.1/x", "net/ipv4/conf/eth0.1/x"), ("net.ipv4.conf.eth0/1.x", "net/ipv4/conf/eth0.1/x")] {
+        for (name, expected) in [
+            ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+            ("net/ipv4/conf/eth0.1/x", "net/ipv4/conf/eth0.1/x"),
+            ("net.ipv4.conf.eth0/1.x", "net/ipv4/conf/eth0.1/x"),
+        ] {
             assert_eq!(file(name), expected);
         }
         assert_eq!(dotted("net/ipv4/conf/eth0.1/x"), "net.ipv4.conf.eth0/1.x");

@@ -14,15 +14,18 @@ use crate::tables::capability;
 
 /// Read and check `config.json` of a bundle.
 pub fn load(bundle: &Path) -> Result<(Spec, Extras)> {
+    parse(&read(bundle)?)
+}
+
+/// The bytes of `config.json` of a bundle.
+pub fn read(bundle: &Path) -> Result<Vec<u8>> {
     let path = bundle.join("config.json");
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
+    match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("JSON specification file {} not found", path.display())
         }
-        Err(error) => return Err(crate::sys::io(error)).context(path.display().to_string()),
-    };
-    parse(&bytes)
+        other => other.map_err(crate::sys::io).context(path.display().to_string()),
+    }
 }
 
 /// Parse `config.json`.
@@ -31,6 +34,7 @@ pub fn load(bundle: &Path) -> Result<(Spec, Extras)> {
 /// only those finds out whether the detour over a JSON tree is needed at all.
 pub fn parse(bytes: &[u8]) -> Result<(Spec, Extras)> {
     let text = std::str::from_utf8(bytes).context("config.json: not valid UTF-8")?;
+    super::shape::check(text)?;
     let peek: Option<Peek> = typed(text)?;
     let peek = peek.ok_or_else(|| anyhow!("config.json: config cannot be null"))?;
     let (extras, unusual) = peek.extras();
@@ -57,16 +61,12 @@ pub fn parse_process(bytes: &[u8]) -> Result<(oci_spec::runtime::Process, Extras
 /// Parse, and on failure say at which field.
 fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).or_else(|_| {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| anyhow!("config.json: {error}"))?;
         let mut parser = serde_json::Deserializer::from_str(text);
         let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
             let path = error.path().to_string();
-            let inner = error.into_inner();
-            match path.as_str() {
-                "." | "?" => anyhow!("config.json: {inner}"),
-                path => anyhow!("{path}: {inner}"),
-            }
+            at_field(&path, &error.into_inner())
         })?;
-        parser.end().map_err(|error| anyhow!("config.json: {error}"))?;
         Ok(parsed)
     })
 }
@@ -74,8 +74,21 @@ fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
 fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T> {
     serde_path_to_error::deserialize(tree).map_err(|error| {
         let path = error.path().to_string();
-        anyhow!("{path}: {}", error.into_inner())
+        at_field(&path, &error.into_inner())
     })
+}
+
+/// An error of the parser with the field first; one about a field that is missing is about that.
+fn at_field(path: &str, error: &serde_json::Error) -> anyhow::Error {
+    let path = if matches!(path, "." | "?") { "" } else { path };
+    let text = error.to_string();
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        ("", Some(name)) => anyhow!("{name}: must be given"),
+        (path, Some(name)) => anyhow!("{path}.{name}: must be given"),
+        ("", None) => anyhow!("config.json: {text}"),
+        (path, None) => anyhow!("{path}: {text}"),
+    }
 }
 
 /// The long way: take out what `oci-spec` refuses; the pre-pass has kept it.
@@ -200,7 +213,8 @@ impl Peek<'_> {
             let limits = resources.hugepage_limits.unwrap_or_default();
             unusual |= resources.pids.is_some_and(|pids| pids.limit.is_none());
             unusual |= limits.iter().any(|limit| i64::try_from(limit.limit).is_err());
-            unusual |= resources.devices.into_iter().flatten().any(|rule| rule.kind.is_some_and(|kind| kind.is_empty()));
+            unusual |=
+                resources.devices.into_iter().flatten().any(|rule| rule.kind.is_some_and(|kind| kind.is_empty()));
             extras.hugepage_limits = limits.into_iter().map(|limit| (limit.page_size, limit.limit)).collect();
         }
         (extras, unusual)
@@ -251,7 +265,10 @@ mod tests {
     fn wrong_types_are_named() {
         let error = |pointer, value| format!("{:#}", parse(with(pointer, value).as_bytes()).unwrap_err());
         assert!(error("process/cwd", Value::from(7)).starts_with("process.cwd: invalid type"));
-        assert!(error("linux/resources/pids", serde_json::json!({"limit": "x"})).starts_with("linux.resources.pids.limit: "));
+        assert!(
+            error("linux/resources/pids", serde_json::json!({"limit": "x"}))
+                .starts_with("linux.resources.pids.limit: ")
+        );
         assert!(error("mounts", serde_json::json!([{"source": "x"}])).starts_with("mounts[0]"));
     }
 

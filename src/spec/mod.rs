@@ -3,9 +3,10 @@
 mod extras;
 mod field;
 mod load;
+mod shape;
 mod validate;
 
 pub use extras::Extras;
 pub use field::Field;
-pub use load::{load, parse, parse_process};
+pub use load::{load, parse, parse_process, read};
 pub use validate::{OCI_VERSION, check_process};

@@ -15,11 +15,15 @@ pub use record::{Namespaces, Record};
 pub use status::{Status, alive, start_time};
 pub use time::{now, rfc3339};
 
+use oci_spec::runtime::Spec;
+
+use crate::spec::Extras;
 use crate::sys;
 
 /// The gate between create and start.
 pub const FIFO: &str = "exec.fifo";
 const RECORD: &str = "state.json";
+const CONFIG: &str = "config.json";
 
 /// The directory that holds one directory a container (`--root`).
 #[derive(Clone, Debug)]
@@ -88,7 +92,9 @@ impl Directory {
         };
         match made {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!("container with given ID already exists"),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                bail!("container with given ID already exists")
+            }
             Err(error) => return Err(sys::io(error)).with_context(|| format!("mkdir {}", self.path.display())),
         }
         let file = File::open(&self.path).map_err(sys::io)?;
@@ -112,6 +118,19 @@ impl Directory {
         self.path.join(FIFO)
     }
 
+    /// Keep the config as it was at create: what comes later must not depend on changes to it.
+    pub fn save_config(&self, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(CONFIG);
+        std::fs::write(&path, bytes).map_err(sys::io).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// The config as it was at create.
+    pub fn load_config(&self) -> Result<(Spec, Extras)> {
+        let path = self.path.join(CONFIG);
+        let bytes = std::fs::read(&path).map_err(sys::io).with_context(|| path.display().to_string())?;
+        crate::spec::parse(&bytes)
+    }
+
     /// Read the record.
     pub fn load(&self) -> Result<Record> {
         let bytes = std::fs::read(self.path.join(RECORD)).map_err(sys::io)?;
@@ -132,14 +151,16 @@ impl Directory {
 
     /// Remove the directory; one that is gone is as good.
     pub fn remove(&self) -> Result<()> {
-        for name in [RECORD, FIFO, ".state.json"] {
+        for name in [RECORD, CONFIG, FIFO, ".state.json"] {
             let _ = std::fs::remove_file(self.path.join(name));
         }
         match std::fs::remove_dir(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Ok(()) => Ok(()),
             // Something that this version did not put there.
-            Err(_) => std::fs::remove_dir_all(&self.path).map_err(sys::io).with_context(|| format!("remove {}", self.path.display())),
+            Err(_) => std::fs::remove_dir_all(&self.path)
+                .map_err(sys::io)
+                .with_context(|| format!("remove {}", self.path.display())),
         }
     }
 }

@@ -68,8 +68,7 @@ impl Attr {
     unsafe fn call(&mut self, command: libc::c_long, size: usize) -> Result<i32, Errno> {
         // SAFETY: the attributes are `size` bytes of owned, writable memory, with slack for kernels
         // that write more; what they point to is the caller's promise.
-        let result =
-            unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), size as u64) };
+        let result = unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), size as u64) };
         // Every command answers with a descriptor or 0, both of which fit.
         Errno::result(result).map(|value| value as i32)
     }
@@ -111,10 +110,7 @@ fn load(program: &[Insn], log: &mut [u8]) -> Result<OwnedFd, Errno> {
         .pointer(8, program.as_ptr())
         .pointer(16, licence.as_ptr());
     if !log.is_empty() {
-        attr = attr
-            .u32(24, 1)
-            .u32(28, log.len() as u32)
-            .pointer(32, log.as_mut_ptr());
+        attr = attr.u32(24, 1).u32(28, log.len() as u32).pointer(32, log.as_mut_ptr());
     }
     attr.0[48..60].copy_from_slice(b"tare_devices");
     // SAFETY: the program, the licence and the log are live for the call, the counts beside their
@@ -132,10 +128,7 @@ pub fn attach_device_program(
     program: BorrowedFd,
     replaced: Option<BorrowedFd>,
 ) -> Result<(), Errno> {
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .fd(4, program)
-        .u32(8, BPF_CGROUP_DEVICE);
+    let mut attr = Attr::new().fd(0, cgroup).fd(4, program).u32(8, BPF_CGROUP_DEVICE);
     attr = match replaced {
         Some(old) => attr.u32(12, BPF_F_ALLOW_MULTI | BPF_F_REPLACE).fd(16, old),
         None => attr.u32(12, BPF_F_ALLOW_MULTI),
@@ -146,10 +139,7 @@ pub fn attach_device_program(
 
 /// Detaches `program` from the cgroup.
 pub fn detach_device_program(cgroup: BorrowedFd, program: BorrowedFd) -> Result<(), Errno> {
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .fd(4, program)
-        .u32(8, BPF_CGROUP_DEVICE);
+    let mut attr = Attr::new().fd(0, cgroup).fd(4, program).u32(8, BPF_CGROUP_DEVICE);
     // SAFETY: the attributes of this command hold no pointers.
     unsafe { attr.call(BPF_PROG_DETACH, 20) }.map(drop)
 }
@@ -157,18 +147,12 @@ pub fn detach_device_program(cgroup: BorrowedFd, program: BorrowedFd) -> Result<
 /// The device programs attached to the cgroup itself, not to its ancestors.
 pub fn device_programs(cgroup: BorrowedFd) -> Result<Vec<OwnedFd>, Errno> {
     let mut ids = [0_u32; MAX_PROGRAMS];
-    let mut attr = Attr::new()
-        .fd(0, cgroup)
-        .u32(4, BPF_CGROUP_DEVICE)
-        .pointer(16, ids.as_mut_ptr())
-        .u32(24, MAX_PROGRAMS as u32);
+    let mut attr =
+        Attr::new().fd(0, cgroup).u32(4, BPF_CGROUP_DEVICE).pointer(16, ids.as_mut_ptr()).u32(24, MAX_PROGRAMS as u32);
     // SAFETY: `ids` is live and writable for the call and holds as many entries as is said.
     unsafe { attr.call(BPF_PROG_QUERY, 32) }?;
     let count = u32::from_ne_bytes([attr.0[24], attr.0[25], attr.0[26], attr.0[27]]) as usize;
-    ids.iter()
-        .take(count)
-        .map(|id| program_by_id(*id))
-        .collect()
+    ids.iter().take(count).map(|id| program_by_id(*id)).collect()
 }
 
 fn program_by_id(id: u32) -> Result<OwnedFd, Errno> {

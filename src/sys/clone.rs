@@ -143,7 +143,12 @@ struct Start {
 ///
 /// # Errors
 /// What `clone3(2)` or `execveat(2)` answer.
-pub fn start(sealed: &Sealed, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, stdin: Option<RawFd>) -> nix::Result<Child> {
+pub fn start(
+    sealed: &Sealed,
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    stdin: Option<RawFd>,
+) -> nix::Result<Child> {
     let word = |number: usize| CString::new(number.to_string()).map_err(|_| Errno::EINVAL);
     let numbers = [word(sealed.file.as_raw_fd() as usize)?, word(sealed.offset)?, word(sealed.length)?];
     let words = [c"tare", c"init", &numbers[0], &numbers[1], &numbers[2]];
@@ -237,7 +242,14 @@ extern "C" fn child(start: *const Start) -> ! {
         if start.stdin >= 0 {
             libc::syscall(libc::SYS_dup2, start.stdin, 0);
         }
-        libc::syscall(libc::SYS_execveat, start.image, c"".as_ptr(), start.argv.as_ptr(), start.envp.as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(
+            libc::SYS_execveat,
+            start.image,
+            c"".as_ptr(),
+            start.argv.as_ptr(),
+            start.envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
         start.failed.store(Errno::last_raw(), Ordering::Release);
         libc::syscall(libc::SYS_exit_group, 255);
     }

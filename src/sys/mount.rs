@@ -34,7 +34,14 @@ pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, recursive: boo
     let flags = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the array has the layout and the size of struct mount_attr.
     let result = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), c"".as_ptr(), flags, attributes.as_ptr(), size_of_val(&attributes))
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            attributes.as_ptr(),
+            size_of_val(&attributes),
+        )
     };
     Errno::result(result).map(drop)
 }

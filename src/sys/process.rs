@@ -22,7 +22,8 @@ pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
 /// ESRCH when the process is gone, EINVAL for no signal.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> {
     // SAFETY: integers only, and no siginfo.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
     Errno::result(result).map(drop)
 }
 
@@ -89,4 +90,15 @@ pub fn next_signal() -> nix::Result<i32> {
         libc::sigfillset(&mut set);
         Errno::result(libc::sigwaitinfo(&set, std::ptr::null_mut()))
     }
+}
+
+/// Have all descriptors from a number on closed by the next `execve(2)`; Linux 5.11.
+///
+/// # Errors
+/// EINVAL where the kernel does not know how.
+pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    // SAFETY: integers only; no descriptor is closed here, so none of ours is invalidated.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    Errno::result(result).map(drop)
 }

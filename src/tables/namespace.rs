@@ -35,5 +35,9 @@ pub fn of(kind: Kind) -> Namespace {
 
 /// The names in a set of flags.
 pub fn names(flags: u64) -> Vec<&'static str> {
-    NAMESPACES.iter().filter(|namespace| flags & u64::from(namespace.flag) != 0).map(|namespace| namespace.name).collect()
+    NAMESPACES
+        .iter()
+        .filter(|namespace| flags & u64::from(namespace.flag) != 0)
+        .map(|namespace| namespace.name)
+        .collect()
 }

@@ -63,7 +63,9 @@ pub fn number(text: &str) -> Option<i32> {
 mod tests {
     #[test]
     fn forms() {
-        for (text, number) in [("9", 9), ("KILL", 9), ("sigkill", 9), ("SIGUSR1", 10), ("RTMIN+1", 35), ("SIGRTMAX", 64), ("0", 0)] {
+        for (text, number) in
+            [("9", 9), ("KILL", 9), ("sigkill", 9), ("SIGUSR1", 10), ("RTMIN+1", 35), ("SIGRTMAX", 64), ("0", 0)]
+        {
             assert_eq!(super::number(text), Some(number), "{text}");
         }
         for text in ["", "SIG", "FOO", "RTMIN-1", "9x"] {

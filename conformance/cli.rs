@@ -1,0 +1,225 @@
+//! The command line as runc's callers use it: global options, argument forms, log files, exit codes.
+
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use std::fs;
+
+tests![
+    version_has_the_shape_that_engines_parse,
+    help_is_no_error,
+    every_command_has_help,
+    unknown_command,
+    unknown_option,
+    option_without_its_value,
+    wrong_number_of_arguments,
+    root_must_not_be_the_root_directory,
+    root_repeated_last_wins,
+    root_with_equals_sign_and_single_dash,
+    root_is_made_with_its_parents,
+    options_after_positionals,
+    double_dash_ends_options,
+    booleans_take_a_value,
+    log_goes_to_the_file_and_to_stderr,
+    log_json_is_one_object_a_line,
+    log_json_is_empty_when_all_went_well,
+    log_format_unknown,
+    works_without_any_environment,
+    errnos_are_in_lower_case_without_numbers,
+    debug_is_accepted,
+];
+
+/// Line 0 is `NAME version X.Y.Z`, then come `commit:` and `spec:`: go-runc and moby parse these prefixes.
+fn version_has_the_shape_that_engines_parse() -> Result {
+    for flag in ["--version", "-v"] {
+        let output = Call::new([flag]).output()?;
+        let (name, version) = output.success()?.stdout.split_once(" version ").context("NAME version X")?;
+        ensure!(!name.contains(char::is_whitespace), "the name {name:?} is one word");
+        ensure!(version.starts_with(|c: char| c.is_ascii_digit()), "a number in {version:?}");
+        let spec = output.value("spec")?;
+        ensure!(spec.split('.').count() == 3 && spec.starts_with("1."), "spec: {spec}");
+    }
+    Ok(())
+}
+
+/// `--help` and `-h` exit with 0.
+fn help_is_no_error() -> Result {
+    for flag in ["--help", "-h"] {
+        let output = Call::new([flag]).output()?;
+        contains("help", &output.success()?.stdout, "create")?;
+    }
+    Ok(())
+}
+
+/// `CMD --help` works for every command: podman probes `checkpoint --help`.
+fn every_command_has_help() -> Result {
+    let commands = "checkpoint create delete events exec features kill list pause ps restore resume run spec start \
+                    state update";
+    for command in commands.split_whitespace() {
+        for flag in ["--help", "-h"] {
+            let output = Call::new([command, flag]).output()?;
+            contains(command, &output.success()?.stdout, command)?;
+        }
+    }
+    Ok(())
+}
+
+/// An unknown command fails.
+fn unknown_command() -> Result {
+    let output = Call::new(["nosuch"]).output()?;
+    ensure!(output.code()? != 0, "{output}");
+    Ok(())
+}
+
+/// An unknown option fails with exit code 1 and is named.
+fn unknown_option() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let output = container.command(["create", "--nosuch"])?;
+    equal("exit code", output.code()?, 1)?;
+    contains("message", &format!("{}{}", output.stdout, output.stderr), "flag provided but not defined")
+}
+
+/// podman looks for these very words to learn whether an option exists.
+fn option_without_its_value() -> Result {
+    let output = Call::new(["restore", "--lsm-mount-context"]).output()?;
+    ensure!(output.code()? != 0, "{output}");
+    contains("message", &format!("{}{}", output.stdout, output.stderr), "flag needs an argument")
+}
+
+/// Too few or too many arguments: exit code 1, and the message says how many.
+fn wrong_number_of_arguments() -> Result {
+    for words in [&["state"][..], &["state", "a", "b"], &["start"], &["delete"], &["pause"], &["kill"], &["exec"]] {
+        let output = Call::new(["--root", "/tmp/nosuch-conformance"]).args(words).output()?;
+        equal("exit code", output.code()?, 1).with_context(|| format!("{output}"))?;
+        contains("message", &output.stderr, "argument").with_context(|| format!("{output}"))?;
+    }
+    Ok(())
+}
+
+/// Containers in `/` itself would be removed with their directories: refused.
+fn root_must_not_be_the_root_directory() -> Result {
+    Call::new(["--root", "/", "list"]).output()?.failure().map(drop)
+}
+
+/// conmon-rs sends `--root` twice: the last one counts.
+fn root_repeated_last_wins() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let call = Call::new(["--root", "/nosuch/conformance", "--root"]).arg(container.state_root());
+    call.args(["state", &container.id]).output()?.success().map(drop)
+}
+
+/// Options are Go's: one dash or two, the value after a space or an equals sign.
+fn root_with_equals_sign_and_single_dash() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let root = container.state_root();
+    for form in ["--root=", "-root="] {
+        let call = Call::new([format!("{form}{}", root.display())]).args(["state", &container.id]);
+        call.output()?.success()?;
+    }
+    let call = Call::new(["-root"]).arg(root).args(["list", "-format=json"]);
+    contains("list", &call.output()?.success()?.stdout, &container.id)
+}
+
+/// A state root that does not exist yet is made, parents and all.
+fn root_is_made_with_its_parents() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let deep = container.aside("a/b/c");
+    let call = Call::new(["--root"]).arg(&deep).args(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    call.output()?.success()?;
+    ensure!(deep.is_dir(), "the state root is there");
+    Ok(())
+}
+
+/// Released runc versions take options after the container's id: `delete ID --force`, `kill ID KILL -a`.
+fn options_after_positionals() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.call(["delete", &container.id, "--force"]).output()?.success()?;
+    container.nothing_left()
+}
+
+/// `--` ends the options, for exec too.
+fn double_dash_ends_options() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.call(["state", "--", &container.id]).output()?.success()?;
+    let output = container.call(["exec", "--", &container.id, "/payload", "echo", "-t", "--"]).output()?;
+    equal("output", &*output.success()?.stdout, "-t --\n")
+}
+
+/// A boolean option may be given as `--force=true`, and taken back with `=false`.
+fn booleans_take_a_value() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["delete", "--force=false"])?.failure()?;
+    container.command(["delete", "--force=true"])?.success().map(drop)
+}
+
+/// Errors go to the log file and, in plain words, to standard error: containerd reads the one, conmon the other.
+fn log_goes_to_the_file_and_to_stderr() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let log = container.aside("log");
+    let output = container.call(["--log", &log.to_string_lossy(), "state", &container.id]).output()?;
+    output.fails_with("does not exist")?;
+    let text = fs::read_to_string(log)?;
+    contains("log", &text, "does not exist")?;
+    contains("log", &text, "level=error")?;
+    contains("log", &text, "time=\"")
+}
+
+/// `--log-format json` writes `level`, `msg` and an RFC 3339 `time`; containerd decodes every line.
+fn log_json_is_one_object_a_line() -> Result {
+    let container = Bundle::new([]).set("/process/args", json!(["/nosuch"])).build()?;
+    let log = container.aside("log.json");
+    let call = container.call(["--log", &log.to_string_lossy(), "--log-format", "json", "create", "--bundle"]);
+    call.arg(container.bundle()).arg(&container.id).output()?.failure()?;
+    let text = fs::read_to_string(log)?;
+    let mut errors = 0;
+    for line in text.lines() {
+        let entry: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        ensure!(entry["time"].as_str().is_some_and(|t| t.len() >= 20 && &t[10..11] == "T"), "time in {line}");
+        ensure!(entry["msg"].is_string() && entry["level"].is_string(), "msg and level in {line}");
+        errors += usize::from(entry["level"] == "error");
+    }
+    ensure!(errors >= 1, "an error among {text:?}");
+    contains("log", &text, "no such file or directory")
+}
+
+/// Nothing of level error is logged when nothing went wrong.
+fn log_json_is_empty_when_all_went_well() -> Result {
+    let container = Bundle::new(["echo", "ran"]).build()?;
+    let log = container.aside("log.json");
+    let call = container.call(["--log", &log.to_string_lossy(), "--log-format", "json", "run", "--bundle"]);
+    call.arg(container.bundle()).arg(&container.id).output()?.success()?.has_line("ran")?;
+    equal("log", fs::read_to_string(log).unwrap_or_default(), "")
+}
+
+/// Formats other than `text` and `json` are refused.
+fn log_format_unknown() -> Result {
+    Call::new(["--log-format", "xml", "list"]).output()?.fails_with("log-format").map(drop)
+}
+
+/// podman calls kill, delete and pause without PATH or any other variable.
+fn works_without_any_environment() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    container.launch(["create"]).no_env().output()?.success()?;
+    container.call(["start", &container.id]).no_env().output()?.success()?;
+    container.call(["kill", &container.id, "KILL"]).no_env().output()?.success()?;
+    container.wait_status("stopped")?;
+    container.call(["delete", &container.id]).no_env().output()?.success().map(drop)
+}
+
+/// Engines match `no such file or directory`: errno texts are Go's, lower case, without "(os error N)".
+fn errnos_are_in_lower_case_without_numbers() -> Result {
+    let output = Bundle::new(["true"])
+        .mount(json!({ "destination": "/x", "type": "bind", "source": "/nosuch", "options": ["bind"] }))
+        .refused("mounts[2]")?;
+    contains("message", &output.stderr, "no such file or directory")?;
+    ensure!(!output.stderr.contains("os error"), "{output}");
+    Ok(())
+}
+
+/// `--debug` changes what is logged and nothing else.
+fn debug_is_accepted() -> Result {
+    let container = Bundle::new(["echo", "out"]).build()?;
+    let log = container.aside("log");
+    let call = container.call(["--debug", "--log", &log.to_string_lossy(), "run", "--bundle"]);
+    let output = call.arg(container.bundle()).arg(&container.id).output()?;
+    equal("output", &*output.success()?.stdout, "out\n")
+}

@@ -1,0 +1,93 @@
+//! Where a runtime is known to differ, and why. A test listed here must fail: when it passes the run fails
+//! ("difference gone"), so the table stays true.
+
+use anyhow::ensure;
+
+/// One known difference.
+pub struct Difference {
+    runtime: &'static str,
+    test: &'static str,
+    pub reason: &'static str,
+    /// Whether the test fails each time; passing is then a failure of this table.
+    pub always: bool,
+}
+
+const fn differs(runtime: &'static str, test: &'static str, reason: &'static str) -> Difference {
+    Difference { runtime, test, reason, always: true }
+}
+
+/// A race that the runtime loses now and then.
+const fn may_differ(runtime: &'static str, test: &'static str, reason: &'static str) -> Difference {
+    Difference { runtime, test, reason, always: false }
+}
+
+const DIFFERENCES: &[Difference] = &[
+    differs(
+        "runc",
+        "create::delete_removes_a_state_directory_with_broken_state",
+        "1.3 stops at a state.json that it cannot read",
+    ),
+    differs("runc", "exec::process_file_without_env_gets_home", "regression of 1.3.0 to 1.5.1 (runc#5265)"),
+    differs("runc", "cgroups::pids_limit_of_zero_means_one", "came with 1.4"),
+    differs("runc", "errors::nul_byte_in_the_hostname", "takes it"),
+    differs("runc", "errors::oci_version_missing", "does not look at ociVersion"),
+    differs("runc", "errors::oci_version_unknown", "does not look at ociVersion"),
+    differs("runc", "errors::oci_version_is_no_version", "does not look at ociVersion"),
+    differs("runc", "hooks::poststart_runs_after_start_container", "up to 1.5 poststart hooks run at create"),
+    differs("runc", "hooks::create_runs_its_hooks_and_no_others", "up to 1.5 poststart hooks run at create"),
+    differs("runc", "hooks::status_at_poststart", "up to 1.5 poststart hooks run at create"),
+    differs("runc", "hooks::poststart_failure", "up to 1.5 poststart hooks run at create"),
+    differs("runc", "hooks::environment_absent_is_empty", "a hook without env has that of runc"),
+    differs("runc", "hooks::descriptors_are_closed_for_create_container", "passes its own descriptors on"),
+    may_differ("runc", "process::ignored_signals_of_the_caller_are_reset", "SIGHUP stays ignored where init is early"),
+    may_differ(
+        "runc",
+        "leftovers::killed_create_can_be_deleted",
+        "cgroups are made before there is a state (runc#4534)",
+    ),
+    may_differ(
+        "runc",
+        "leftovers::killed_create_can_be_deleted_in_the_unified_view",
+        "cgroups are made before there is a state (runc#4534)",
+    ),
+    differs("runc", "namespaces::user_mapping_without_namespace", "leaves the mappings out"),
+    differs("runc", "process::env_absent", "regression of 1.3.0 to 1.5.1 (runc#5265)"),
+    differs("runc", "exec::capability_where_none_is_configured", "1.3 dereferences a nil pointer"),
+    differs("runc", "process::rlimit_twice", "takes the last one, where the specification wants an error"),
+    differs("runc", "process::memory_policy", "came with 1.4"),
+    differs("runc", "rootfs::device_without_numbers", "makes a device 0:0"),
+    may_differ("runc", "create::start_race_has_one_winner", "a start that lost the race can wait for ever"),
+    differs("runc", "spec_features::features_mount_options_are_accepted", "lists `defaults` and refuses it"),
+    differs("runc", "run::preserve_fds_needs_them_open", "leaves its state directory behind"),
+    differs("tare", "update::pids_by_option", "there is no update yet"),
+    differs("tare", "update::memory_by_option_with_a_suffix", "there is no update yet"),
+    differs("tare", "update::cpu_period_keeps_the_quota", "there is no update yet"),
+    differs("tare", "update::cpu_shares", "there is no update yet"),
+    differs("tare", "update::cpuset", "there is no update yet"),
+    differs("tare", "update::resources_from_standard_input", "there is no update yet"),
+    differs("tare", "update::resources_from_a_file_leave_the_rest", "there is no update yet"),
+    differs("tare", "update::options_are_ignored_beside_resources", "there is no update yet"),
+    differs("tare", "update::device_rules_are_not_touched", "there is no update yet"),
+    differs("tare", "update::stopped", "there is no update yet"),
+    differs("tare", "update::unknown_container", "there is no update yet"),
+    differs("tare", "update::paused_stays_paused", "there is no update yet"),
+    differs("tare", "update::created", "there is no update yet"),
+    differs("tare", "update::exec_and_delete_still_work", "there is no update yet"),
+    differs("tare", "cgroups::exec_in_a_sub_cgroup", "there is no exec --cgroup yet"),
+    differs("tare", "cli::every_command_has_help", "there is no checkpoint, restore, events, update yet"),
+    differs("tare", "cli::option_without_its_value", "there is no restore yet"),
+];
+
+/// What is known of this runtime and this test.
+pub fn find(runtime: &str, test: &str) -> Option<&'static Difference> {
+    DIFFERENCES.iter().find(|entry| entry.runtime == runtime && entry.test == test)
+}
+
+/// Every entry names a test that exists.
+pub fn check_names<'a>(tests: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+    let tests: Vec<&str> = tests.collect();
+    for entry in DIFFERENCES {
+        ensure!(tests.contains(&entry.test), "differences.rs lists {}, which is no test", entry.test);
+    }
+    Ok(())
+}

@@ -1,0 +1,451 @@
+//! `exec`: a further process in a container.
+
+use crate::harness::container::namespace_of;
+use crate::harness::*;
+use anyhow::ensure;
+use std::fs::{self, File};
+
+tests![
+    exit_code_is_the_programs,
+    exit_code_of_a_killed_program,
+    missing_program_is_255,
+    unknown_container,
+    stopped_container,
+    created_container,
+    no_arguments,
+    joins_all_namespaces,
+    joins_the_cgroups,
+    standard_streams_are_the_callers,
+    stdin_is_passed_through,
+    inherits_the_configured_process,
+    env_is_added,
+    cwd,
+    cwd_that_is_missing,
+    user_and_group,
+    user_alone_keeps_the_group,
+    user_by_name_is_refused,
+    additional_groups,
+    capability_is_added,
+    capability_is_not_made_inheritable,
+    capability_where_none_is_configured,
+    capabilities_are_the_configured_ones,
+    no_new_privileges,
+    umask_is_the_configured_one,
+    rlimits_are_the_configured_ones,
+    oom_score_is_the_configured_one,
+    config_is_read_again,
+    process_file,
+    process_file_from_a_pipe,
+    process_file_without_env_gets_home,
+    process_file_that_is_broken,
+    detached_writes_the_pid_file,
+    detached_failure_writes_no_pid_file,
+    pid_file_that_cannot_be_written_is_255,
+    descriptors_of_the_caller_are_closed,
+    preserve_fds_passes_them,
+    many_at_once,
+    is_seen_in_the_containers_proc,
+    ends_with_the_container,
+    home_is_set,
+    scheduler_and_io_priority,
+    affinity_is_the_configured_one,
+    lost_bundle,
+];
+
+/// In the foreground exec ends with the program's exit code.
+fn exit_code_is_the_programs() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    for code in ["0", "1", "42"] {
+        equal("exit code", container.exec([], ["exit", code])?.code()?.to_string(), code)?;
+    }
+    Ok(())
+}
+
+/// A program that a signal ended gives 128 plus the signal's number.
+fn exit_code_of_a_killed_program() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    equal("exit code", container.exec([], ["die", "KILL"])?.code()?, 137)?;
+    equal("exit code", container.exec([], ["die", "TERM"])?.code()?, 143)
+}
+
+/// When exec itself fails the exit code is 255, and the message says `exec failed`.
+fn missing_program_is_255() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.call(["exec", &container.id, "nosuch"]).output()?;
+    equal("exit code", output.code()?, 255)?;
+    output.fails_with("exec failed")?.fails_with("executable file not found in $PATH")?;
+    equal("status", container.status()?, "running")
+}
+
+/// Exec in what does not exist is an error.
+fn unknown_container() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    container.exec([], ["true"])?.fails_with("does not exist").map(drop)
+}
+
+/// A stopped container has no namespaces to join.
+fn stopped_container() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    let output = container.exec([], ["true"])?;
+    output.fails_with("stopped container")?;
+    equal("exit code", output.code()?, 255)
+}
+
+/// A container that is created and not started has them.
+fn created_container() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let output = container.exec([], ["echo", "inside"])?;
+    equal("output", &*output.success()?.stdout, "inside\n")?;
+    equal("status", container.status()?, "created")
+}
+
+/// Without a program there is nothing to do.
+fn no_arguments() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["exec"])?.failure().map(drop)
+}
+
+/// The process is in every namespace that the container's first process is in.
+fn joins_all_namespaces() -> Result {
+    let bundle = Bundle::new(["pause"]).namespace("network").namespace("cgroup").namespace("time");
+    let container = bundle.user_namespace(100_000, 1000).start()?;
+    let output = container.exec([], ["ns"])?;
+    for kind in ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"] {
+        output.success()?.has_line(&container.namespace(kind)?)?;
+    }
+    Ok(())
+}
+
+/// The process is in every cgroup that the container's first process is in.
+fn joins_the_cgroups() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec([], ["cat", "/proc/self/cgroup"])?;
+    let init = fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?;
+    equal("cgroups", output.success()?.stdout.trim_end(), init.trim_end())
+}
+
+/// Output and error arrive where the caller's are, apart.
+fn standard_streams_are_the_callers() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec([], ["echo", "to out", ",", "stderr", "to err"])?;
+    equal("standard output", &*output.success()?.stdout, "to out\n")?;
+    equal("standard error", &*output.stderr, "to err\n")
+}
+
+/// Input arrives, and ends.
+fn stdin_is_passed_through() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec_call([], ["stdin"]).stdin("a line\n")?.output()?;
+    output.success()?.says("stdin", "a line").map(drop)
+}
+
+/// What exec's options do not say is as config.json has it for the container's process.
+fn inherits_the_configured_process() -> Result {
+    let container = Bundle::new(["pause"])
+        .set("/process/env", json!(["PATH=/", "FROM=config"]))
+        .set("/process/cwd", "/proc")
+        .set("/process/user", json!({ "uid": 11, "gid": 12, "additionalGids": [13, 14] }))
+        .start()?;
+    let output = container.exec([], ["env", ",", "cwd", ",", "ids"])?;
+    output.success()?.has_line("FROM=config")?.says("cwd", "/proc")?;
+    output.says("uid", "11")?.says("gid", "12")?.says("groups", "13,14").map(drop)
+}
+
+/// `--env`, repeated, adds variables and overrides them; commas do not split them.
+fn env_is_added() -> Result {
+    let container = Bundle::new(["pause"]).set("/process/env", json!(["PATH=/", "A=config", "B=config"])).start()?;
+    let output = container.exec(["-e", "A=exec", "-e", "C=x,y=z"], ["env"])?;
+    output.success()?.has_line("A=exec")?.has_line("B=config")?.has_line("C=x,y=z")?;
+    ensure!(!output.stdout.contains("A=config"), "{output}");
+    Ok(())
+}
+
+/// `--cwd` sets the current directory.
+fn cwd() -> Result {
+    let container = Bundle::new(["pause"]).dir("deep/er").start()?;
+    container.exec(["--cwd", "/deep/er"], ["cwd"])?.success()?.says("cwd", "/deep/er").map(drop)
+}
+
+/// A current directory that is not there is made for the first process only: the specification's `cwd` must exist.
+fn cwd_that_is_missing() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec(["--cwd", "/nosuch"], ["true"])?;
+    equal("exit code", output.code()?, 255)?;
+    output.fails_with("/nosuch").map(drop)
+}
+
+/// `--user UID:GID`.
+fn user_and_group() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec(["--user", "1000:1001"], ["ids"])?;
+    output.success()?.says("uid", "1000")?.says("euid", "1000")?.says("gid", "1001")?.says("egid", "1001").map(drop)
+}
+
+/// Without a group the configured one is kept.
+fn user_alone_keeps_the_group() -> Result {
+    let container = Bundle::new(["pause"]).set("/process/user", json!({ "uid": 5, "gid": 77 })).start()?;
+    let output = container.exec(["-u", "1000"], ["ids"])?;
+    output.success()?.says("uid", "1000")?.says("gid", "77").map(drop)
+}
+
+/// Users are numbers: the container's passwd is not the runtime's to read for that.
+fn user_by_name_is_refused() -> Result {
+    let container = Bundle::new(["pause"]).file("etc/passwd", "me:x:5:5::/:/\n").start()?;
+    container.exec(["--user", "me"], ["true"])?.fails_with("bad uid")?;
+    container.exec(["--user", "5:me"], ["true"])?.fails_with("bad gid").map(drop)
+}
+
+/// `--additional-gids`, repeated.
+fn additional_groups() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec(["--additional-gids", "100", "--additional-gids", "65534"], ["ids"])?;
+    output.success()?.says("groups", "100,65534").map(drop)
+}
+
+const CHOWN: u64 = 1;
+const KILL: u64 = 1 << 5;
+const SYSLOG: u64 = 1 << 34;
+
+/// `--cap` adds to the bounding, effective and permitted sets.
+fn capability_is_added() -> Result {
+    let container = Bundle::new(["pause"])
+        .set("/process/capabilities/bounding", json!(["CAP_CHOWN"]))
+        .set("/process/capabilities/effective", json!(["CAP_CHOWN"]))
+        .set("/process/capabilities/permitted", json!(["CAP_CHOWN"]))
+        .start()?;
+    let output = container.exec(["--cap", "CAP_KILL", "--cap", "CAP_SYSLOG"], ["caps"])?;
+    for set in ["bounding", "effective", "permitted"] {
+        output.success()?.says(set, &format!("{:x}", CHOWN | KILL | SYSLOG))?;
+    }
+    output.says("ambient", "0").map(drop)
+}
+
+/// `--cap` never adds to the inheritable set (CVE-2022-29162).
+fn capability_is_not_made_inheritable() -> Result {
+    let bounding = json!({ "bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"] });
+    let container = Bundle::new(["pause"]).set("/process/capabilities", bounding).start()?;
+    container.exec(["--cap", "CAP_KILL"], ["caps"])?.success()?.says("inheritable", "0").map(drop)
+}
+
+/// `--cap` works where config.json has no capabilities at all.
+fn capability_where_none_is_configured() -> Result {
+    let container = Bundle::new(["pause"]).remove("/process/capabilities").start()?;
+    // What the effective set is without a configured one is the runtime's choice; the added one is in it.
+    let output = container.exec(["--cap", "CAP_KILL"], ["caps"])?;
+    let effective = u64::from_str_radix(output.success()?.value("effective")?, 16)?;
+    ensure!(effective & KILL != 0, "{output}");
+    Ok(())
+}
+
+/// Without `--cap` the sets are the configured ones.
+fn capabilities_are_the_configured_ones() -> Result {
+    let container = Bundle::new(["pause"]).capabilities(&["CAP_CHOWN", "CAP_KILL"]).start()?;
+    let output = container.exec([], ["caps"])?;
+    for set in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+        output.success()?.says(set, &format!("{:x}", CHOWN | KILL))?;
+    }
+    Ok(())
+}
+
+/// `--no-new-privs` sets it, `=false` takes the configured one back, else it is the configured one.
+fn no_new_privileges() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.exec([], ["nonewprivs"])?.success()?.says("nonewprivs", "0")?;
+    container.exec(["--no-new-privs"], ["nonewprivs"])?.success()?.says("nonewprivs", "1")?;
+    let container = Bundle::new(["pause"]).set("/process/noNewPrivileges", true).start()?;
+    container.exec([], ["nonewprivs"])?.success()?.says("nonewprivs", "1")?;
+    container.exec(["--no-new-privs=false"], ["nonewprivs"])?.success()?.says("nonewprivs", "0").map(drop)
+}
+
+/// The umask is the configured one, or 0022.
+fn umask_is_the_configured_one() -> Result {
+    let container = Bundle::new(["pause"]).set("/process/user/umask", 0o77).start()?;
+    container.exec([], ["ids"])?.success()?.says("umask", "0077")?;
+    let container = Bundle::new(["pause"]).start()?;
+    container.exec([], ["ids"])?.success()?.says("umask", "0022").map(drop)
+}
+
+/// So are the resource limits.
+fn rlimits_are_the_configured_ones() -> Result {
+    let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": 333, "hard": 444 }]);
+    let container = Bundle::new(["pause"]).set("/process/rlimits", limit).start()?;
+    container.exec([], ["rlimit", "RLIMIT_NOFILE"])?.success()?.says("RLIMIT_NOFILE", "333 444").map(drop)
+}
+
+/// So is the OOM score.
+fn oom_score_is_the_configured_one() -> Result {
+    let container = Bundle::new(["pause"]).set("/process/oomScoreAdj", 321).start()?;
+    container.exec([], ["cat", "/proc/self/oom_score_adj"])?.success()?.has_line("321").map(drop)
+}
+
+/// The bundle's config.json is read at the time of exec: edited files take effect.
+fn config_is_read_again() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.edit_config(|config| config["process"]["env"] = json!(["PATH=/", "NEW=yes"]))?;
+    container.exec([], ["env"])?.success()?.has_line("NEW=yes").map(drop)
+}
+
+const PROCESS: &str = r#"{ "args": ["/payload", "args", ",", "ids", ",", "cwd", ",", "env", ",", "nonewprivs"],
+    "cwd": "/proc", "user": { "uid": 21, "gid": 22, "additionalGids": [23] }, "noNewPrivileges": true,
+    "env": ["ONLY=this", "HOME=/h"] }"#;
+
+/// `--process FILE` gives the whole process; the other options about it are ignored.
+fn process_file() -> Result {
+    let container = Bundle::new(["pause"]).set("/process/env", json!(["FROM=config"])).start()?;
+    let file = container.aside("process.json");
+    fs::write(&file, PROCESS)?;
+    let call = container.call(["exec", "--env", "FROM=option", "--process"]).arg(&file).arg(&container.id);
+    check_process(&call.output()?)
+}
+
+fn check_process(output: &Output) -> Result {
+    output.success()?.says("uid", "21")?.says("gid", "22")?.says("groups", "23")?.says("cwd", "/proc")?;
+    output.has_line("ONLY=this")?.has_line("HOME=/h")?.says("nonewprivs", "1")?;
+    ensure!(!output.stdout.contains("FROM="), "{output}");
+    Ok(())
+}
+
+/// The file may be one that can be read only once, from the start: `/dev/fd/3`.
+fn process_file_from_a_pipe() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let (reader, mut writer) = std::io::pipe()?;
+    std::io::Write::write_all(&mut writer, PROCESS.as_bytes())?;
+    drop(writer);
+    let reader = File::from(std::os::fd::OwnedFd::from(reader));
+    let call = container.call(["exec", "-p", "/dev/fd/3"]).arg(&container.id).inherit(reader, 3)?;
+    check_process(&call.output()?)
+}
+
+/// HOME is set from the container's passwd also when the file has no `env` at all.
+fn process_file_without_env_gets_home() -> Result {
+    let container = Bundle::new(["pause"]).file("etc/passwd", "me:x:21:22::/home/me:/sh\n").start()?;
+    let file = container.aside("process.json");
+    fs::write(&file, r#"{ "args": ["/payload", "env"], "cwd": "/", "user": { "uid": 21, "gid": 22 } }"#)?;
+    let output = container.call(["exec", "--process"]).arg(&file).arg(&container.id).output()?;
+    output.success()?.has_line("HOME=/home/me").map(drop)
+}
+
+/// A process that is no JSON, or has no args, is exec's failure.
+fn process_file_that_is_broken() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let file = container.aside("process.json");
+    for text in ["{", "[]", r#"{ "args": [], "cwd": "/" }"#, r#"{ "args": ["/payload"], "cwd": "relative" }"#] {
+        fs::write(&file, text)?;
+        container.call(["exec", "--process"]).arg(&file).arg(&container.id).output()?.failure()?;
+    }
+    Ok(())
+}
+
+/// `--detach` returns once the program was started; the pid file is there by then.
+fn detached_writes_the_pid_file() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let file = container.aside("exec.pid");
+    container.exec(["-d", "--pid-file", &file.to_string_lossy()], ["pause"])?.success()?;
+    let pid: i32 = fs::read_to_string(&file)?.parse()?;
+    equal("pid namespace", namespace_of(pid, "pid")?, container.namespace("pid")?)?;
+    ensure!(pid != container.pid()?, "a process of its own");
+    Ok(())
+}
+
+/// conmon takes the absence of the pid file as the sign of a failed exec.
+fn detached_failure_writes_no_pid_file() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let file = container.aside("exec.pid");
+    let call = container.call(["exec", "-d", "--pid-file"]).arg(&file).arg(&container.id).arg("/nosuch");
+    equal("exit code", call.output()?.code()?, 255)?;
+    ensure!(!file.exists(), "no pid file");
+    Ok(())
+}
+
+/// A pid file that cannot be written is exec's own failure, and no process stays.
+fn pid_file_that_cannot_be_written_is_255() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec(["-d", "--pid-file", "/nosuchdir/pid"], ["pause"])?;
+    equal("exit code", output.code()?, 255)?;
+    let processes = || Ok(container.command(["ps", "-f", "json"])?.stdout.matches(',').count() == 0);
+    eventually("no process but the first", processes)
+}
+
+/// The program gets 0, 1 and 2 and no descriptor of the caller or the runtime.
+fn descriptors_of_the_caller_are_closed() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec_call([], ["fds"]).inherit(File::open("/")?, 7)?.output()?;
+    output.success()?.says("fds", "0,1,2").map(drop)
+}
+
+/// `--preserve-fds N` passes the N descriptors from 3 on.
+fn preserve_fds_passes_them() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let file = || File::open("/dev/null");
+    let call = container.exec_call(["--preserve-fds", "1"], ["fds"]).inherit(file()?, 3)?.inherit(file()?, 4)?;
+    call.output()?.success()?.says("fds", "0,1,2,3").map(drop)
+}
+
+/// Execs do not disturb each other.
+fn many_at_once() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let calls = (0..10).map(|n| container.exec_call([], ["exit", &n.to_string()]).spawn());
+    let calls = calls.collect::<Result<Vec<_>>>()?;
+    for (n, call) in calls.into_iter().enumerate() {
+        equal("exit code", call.wait()?.code()?, n as i32)?;
+    }
+    Ok(())
+}
+
+/// In the container's /proc the process has a pid there, and its parent is not seen.
+fn is_seen_in_the_containers_proc() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec([], ["pids"])?;
+    let pid: i32 = output.success()?.value("pid")?.parse()?;
+    ensure!((2..100).contains(&pid), "{output}");
+    output.says("ppid", "0").map(drop)
+}
+
+/// When the first process ends, the pid namespace's other processes do: exec returns 137.
+fn ends_with_the_container() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let mut running = container.exec_call([], ["echo", "up", ",", "pause"]).spawn()?;
+    eventually("the program", || Ok(running.stdout()?.contains("up")))?;
+    container.kill("KILL")?.success()?;
+    equal("exit code", running.wait()?.code()?, 137)
+}
+
+/// HOME comes from the container's passwd for exec's user, or is `/`.
+fn home_is_set() -> Result {
+    let container = Bundle::new(["pause"]).file("etc/passwd", "r:x:0:0::/root:/\nme:x:5:5::/home/me:/\n").start()?;
+    container.exec([], ["env"])?.success()?.has_line("HOME=/root")?;
+    container.exec(["--user", "5"], ["env"])?.success()?.has_line("HOME=/home/me")?;
+    container.exec(["--user", "6"], ["env"])?.success()?.has_line("HOME=/")?;
+    container.exec(["--env", "HOME=/mine"], ["env"])?.success()?.has_line("HOME=/mine").map(drop)
+}
+
+/// Scheduler and I/O priority are those of config.json for this process too.
+fn scheduler_and_io_priority() -> Result {
+    let container = Bundle::new(["pause"])
+        .set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 5 }))
+        .set("/process/ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 6 }))
+        .start()?;
+    let output = container.exec([], ["sched", ",", "ioprio"])?;
+    output.success()?.says("policy", "3")?.says("nice", "5")?.says("ioprio", "class=2 priority=6").map(drop)
+}
+
+/// `execCPUAffinity.final` is the affinity of exec's program and not of the first process.
+fn affinity_is_the_configured_one() -> Result {
+    let affinity = json!({ "initial": "0", "final": "0" });
+    let container = Bundle::new(["affinity", ",", "pause"]).set("/process/execCPUAffinity", affinity).start()?;
+    container.exec([], ["affinity"])?.success()?.says("affinity", "0")?;
+    let all = container.exec([], ["cat", "/proc/1/status"])?;
+    ensure!(!all.success()?.stdout.contains("Cpus_allowed_list:\t0\n"), "the first process keeps its CPUs: {all}");
+    Ok(())
+}
+
+/// When config.json is gone there is nothing to take the process from; `--process` needs none of it.
+fn lost_bundle() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    fs::remove_file(container.bundle().join("config.json"))?;
+    container.exec([], ["true"])?.failure()?;
+    let file = container.aside("process.json");
+    fs::write(&file, PROCESS)?;
+    check_process(&container.call(["exec", "-p"]).arg(&file).arg(&container.id).output()?)
+}

@@ -1,0 +1,248 @@
+//! One call of the runtime's command line, bounded in time.
+
+use super::{Result, View, check, machine, runtime};
+use anyhow::{Context, bail, ensure};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A call of the runtime that has not been made yet.
+///
+/// Output goes to files, not pipes: a container that lives on keeps its end of a pipe open.
+pub struct Call {
+    command: Command,
+    line: String,
+    stdout: Option<PathBuf>,
+    stderr: Option<PathBuf>,
+}
+
+impl Call {
+    /// The runtime with these arguments.
+    pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(&runtime::get().path);
+        command.args(args).stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
+        Self { command, line: String::new(), stdout: None, stderr: None }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    pub fn no_env(mut self) -> Self {
+        self.command.env_clear();
+        self
+    }
+
+    pub fn current_dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Standard input with this text in it.
+    pub fn stdin(mut self, text: &str) -> Result<Self> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(text.as_bytes())?;
+        file.rewind()?;
+        self.command.stdin(file);
+        Ok(self)
+    }
+
+    /// Appends standard output and error to these files, which the caller reads.
+    pub fn output_to(mut self, stdout: PathBuf, stderr: PathBuf) -> Self {
+        (self.stdout, self.stderr) = (Some(stdout), Some(stderr));
+        self
+    }
+
+    /// Makes the call as an ordinary user without further groups.
+    pub fn user(mut self, uid: u32) -> Self {
+        self.command.uid(uid).gid(uid);
+        self
+    }
+
+    /// Makes the call with this view of the cgroups.
+    pub fn view(mut self, view: View) -> Self {
+        if let (View::Unified, Some(namespace)) = (view, &machine::get().unified) {
+            let namespace: BorrowedFd<'static> = namespace.as_fd();
+            // SAFETY: setns(2) is one async-signal-safe system call, and the child has one thread.
+            unsafe {
+                self.command.pre_exec(move || Ok(setns(namespace, CloneFlags::CLONE_NEWNS)?));
+            }
+        }
+        self
+    }
+
+    /// Passes an open file on to the runtime under another, low number.
+    pub fn inherit(mut self, file: File, number: i32) -> Result<Self> {
+        // Out of the way of the numbers that other calls of this function fill.
+        let high = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(100))?;
+        // SAFETY: fcntl has just made this descriptor, and nobody else knows of it.
+        let file = unsafe { OwnedFd::from_raw_fd(high) };
+        // SAFETY: dup2(2) is one async-signal-safe system call; `file` lives as long as the closure that owns it.
+        unsafe {
+            self.command.pre_exec(move || match libc::dup2(file.as_raw_fd(), number) {
+                -1 => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            });
+        }
+        Ok(self)
+    }
+
+    /// Starts the runtime and returns at once.
+    pub fn spawn(mut self) -> Result<Running> {
+        self.line = format!("{:?}", self.command);
+        let stdout = sink(self.stdout.as_deref())?;
+        let stderr = sink(self.stderr.as_deref())?;
+        self.command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+        let child = self.command.spawn().with_context(|| format!("starting {}", self.line))?;
+        Ok(Running { child, line: self.line, stdout, stderr })
+    }
+
+    /// Makes the call and waits for its end.
+    pub fn output(self) -> Result<Output> {
+        self.spawn()?.wait()
+    }
+}
+
+fn sink(path: Option<&Path>) -> Result<File> {
+    match path {
+        Some(path) => Ok(File::options().append(true).create(true).read(true).open(path)?),
+        None => Ok(tempfile::tempfile()?),
+    }
+}
+
+/// A call that is under way; killed when dropped.
+pub struct Running {
+    child: Child,
+    line: String,
+    stdout: File,
+    stderr: File,
+}
+
+impl Running {
+    /// Sends a signal to the runtime.
+    pub fn signal(&self, signal: Signal) -> Result {
+        Ok(kill(Pid::from_raw(self.child.id() as i32), signal)?)
+    }
+
+    /// What standard output holds so far.
+    pub fn stdout(&mut self) -> Result<String> {
+        read_all(&mut self.stdout)
+    }
+
+    /// Waits for the end; a runtime that hangs is killed and an error.
+    pub fn wait(mut self) -> Result<Output> {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait()? {
+                Some(status) => break status,
+                None if Instant::now() > deadline => bail!("{} did not end within {PATIENCE:?}", self.line),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        let stdout = read_all(&mut self.stdout)?;
+        let stderr = read_all(&mut self.stderr)?;
+        Ok(Output { line: self.line.clone(), status, stdout, stderr })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already: then neither call does anything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_all(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    // A file of its own description: reading must not move where the container writes.
+    let mut file = fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What a call of the runtime gave.
+#[derive(Debug)]
+pub struct Output {
+    pub line: String,
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// The exit code; a runtime that died by a signal has none.
+    pub fn code(&self) -> Result<i32> {
+        self.status.code().with_context(|| format!("{self}"))
+    }
+
+    pub fn success(&self) -> Result<&Self> {
+        ensure!(self.status.success(), "wanted success: {self}");
+        Ok(self)
+    }
+
+    /// The runtime ended with a failure of its own making, not by a signal or an internal fault.
+    pub fn failure(&self) -> Result<&Self> {
+        ensure!(self.code()? != 0, "wanted a failure: {self}");
+        ensure!(!self.stderr.contains("panicked at") && !self.stderr.contains("goroutine "), "a crash: {self}");
+        ensure!(!self.stderr.trim().is_empty(), "a failure without a word: {self}");
+        Ok(self)
+    }
+
+    /// The runtime failed and its message contains this.
+    pub fn fails_with(&self, part: &str) -> Result<&Self> {
+        check::contains("the message", &self.failure()?.stderr, part)?;
+        Ok(self)
+    }
+
+    /// The rest of the one line of standard output that begins with `KEY: `.
+    pub fn value(&self, key: &str) -> Result<&str> {
+        value_in(&self.stdout, key).with_context(|| format!("no {key:?} in: {self}"))
+    }
+
+    /// Fails unless the line `KEY: ` of standard output says this.
+    pub fn says(&self, key: &str, wanted: &str) -> Result<&Self> {
+        check::equal(key, self.value(key)?, wanted)?;
+        Ok(self)
+    }
+
+    /// Fails unless standard output has this line.
+    pub fn has_line(&self, wanted: &str) -> Result<&Self> {
+        ensure!(self.stdout.lines().any(|line| line == wanted), "no line {wanted:?} in: {self}");
+        Ok(self)
+    }
+}
+
+fn value_in<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { line, status, stdout, stderr } = self;
+        let signal = status.signal().map(|n| format!(" (signal {n})")).unwrap_or_default();
+        write!(f, "{line}: {status}{signal}; stdout {stdout:?}; stderr {stderr:?}")
+    }
+}

@@ -1,0 +1,56 @@
+//! Checks that say what was seen and what was wanted.
+
+use super::{Output, Result, runtime};
+use anyhow::{bail, ensure};
+use std::fmt::{self, Debug, Display};
+use std::time::{Duration, Instant};
+
+/// Why a test could not be run here. Counted and shown as "ignored", never as passed.
+#[derive(Debug)]
+pub struct Skip(String);
+
+impl Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
+/// Ends a test as skipped.
+pub fn skip<T>(reason: impl Into<String>) -> Result<T> {
+    Err(Skip(reason.into()).into())
+}
+
+/// Fails unless what was seen is what was wanted.
+pub fn equal<A: Debug + PartialEq<B>, B: Debug>(what: &str, seen: A, wanted: B) -> Result {
+    ensure!(seen == wanted, "{what}: wanted {wanted:?}, saw {seen:?}");
+    Ok(())
+}
+
+/// Fails unless `text` contains `part`.
+pub fn contains(what: &str, text: &str, part: &str) -> Result {
+    ensure!(text.contains(part), "{what}: wanted {part:?} in {text:?}");
+    Ok(())
+}
+
+/// tare's errors name the field of config.json that they come from; other runtimes need only fail.
+pub fn names_field(output: &Output, field: &str) -> Result {
+    output.failure()?;
+    if runtime::is("tare") {
+        contains("the error names the field", &output.stderr, field)?;
+    }
+    Ok(())
+}
+
+/// Waits up to ten seconds for something to become true.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition()? {
+        if Instant::now() > deadline {
+            bail!("within ten seconds there was no sign of: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! A container of a test: its commands, and a guard that removes whatever is left.
+
+use super::{Call, Output, Result, Running, Value, View, check, machine};
+use anyhow::{Context, ensure};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A container, whether it exists for the runtime or not yet or no more.
+pub struct Container {
+    pub id: String,
+    dir: TempDir,
+    view: View,
+    options: Vec<String>,
+    user: Option<u32>,
+}
+
+impl Container {
+    pub fn new(id: String, dir: TempDir, view: View, options: Vec<String>, user: Option<u32>) -> Result<Self> {
+        Ok(Self { id, dir, view, options, user })
+    }
+
+    pub fn bundle(&self) -> PathBuf {
+        self.dir.path().join("bundle")
+    }
+
+    pub fn rootfs(&self) -> PathBuf {
+        self.bundle().join("rootfs")
+    }
+
+    /// The runtime's state root of this test.
+    pub fn state_root(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Where the runtime keeps this container's state.
+    pub fn state_dir(&self) -> PathBuf {
+        self.state_root().join(&self.id)
+    }
+
+    pub fn read(&self, path_in_rootfs: &str) -> Result<String> {
+        let path = self.rootfs().join(path_in_rootfs.trim_start_matches('/'));
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// A path in the test's own directory, outside the bundle.
+    pub fn aside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The configuration on disk, bent.
+    pub fn edit_config(&self, edit: impl FnOnce(&mut Value)) -> Result {
+        let path = self.bundle().join("config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        edit(&mut config);
+        Ok(fs::write(path, serde_json::to_vec(&config)?)?)
+    }
+
+    /// A call with this test's state root, user and view of the cgroups: `RUNTIME --root DIR WORDS…`.
+    pub fn call<const N: usize>(&self, words: [&str; N]) -> Call {
+        let call = Call::new(["--root"]).arg(self.state_root()).args(words).view(self.view);
+        match self.user {
+            Some(uid) => call.user(uid).no_env(),
+            None => call,
+        }
+    }
+
+    /// A call about this container whose last word is its id.
+    pub fn command<const N: usize>(&self, words: [&str; N]) -> Result<Output> {
+        self.call(words).arg(&self.id).output()
+    }
+
+    /// `create` or `run` with the test's options, the container's output going to its files.
+    pub fn launch<const N: usize>(&self, words: [&str; N]) -> Call {
+        self.call(words)
+            .args(&self.options)
+            .arg("--bundle")
+            .arg(self.bundle())
+            .arg(&self.id)
+            .output_to(self.aside("out"), self.aside("err"))
+    }
+
+    pub fn create(&self) -> Result<Output> {
+        self.launch(["create"]).output()
+    }
+
+    /// `run` in the foreground.
+    pub fn run(&self) -> Result<Output> {
+        self.launch(["run"]).output()
+    }
+
+    /// `run` in the foreground, not waited for.
+    pub fn spawn_run(&self) -> Result<Running> {
+        self.launch(["run"]).spawn()
+    }
+
+    pub fn start(&self) -> Result {
+        self.command(["start"])?.success().map(drop)
+    }
+
+    /// `exec OPTIONS ID /payload WORDS`.
+    pub fn exec<const N: usize, const M: usize>(&self, options: [&str; N], words: [&str; M]) -> Result<Output> {
+        self.exec_call(options, words).output()
+    }
+
+    pub fn exec_call<const N: usize, const M: usize>(&self, options: [&str; N], words: [&str; M]) -> Call {
+        self.call(["exec"]).args(options).arg(&self.id).arg("/payload").args(words)
+    }
+
+    pub fn kill(&self, signal: &str) -> Result<Output> {
+        self.call(["kill", &self.id, signal]).output()
+    }
+
+    /// Ends the container's process and waits until the runtime says so.
+    pub fn stop(&self) -> Result {
+        self.kill("KILL")?.success()?;
+        self.wait_status("stopped")
+    }
+
+    pub fn state(&self) -> Result<Value> {
+        let output = self.command(["state"])?;
+        serde_json::from_str(&output.success()?.stdout).with_context(|| format!("the state as JSON: {output}"))
+    }
+
+    pub fn status(&self) -> Result<String> {
+        Ok(self.state()?["status"].as_str().context("a status")?.to_owned())
+    }
+
+    pub fn wait_status(&self, wanted: &str) -> Result {
+        check::eventually(&format!("status {wanted}"), || Ok(self.status()? == wanted))
+    }
+
+    /// The host's pid of the container's first process.
+    pub fn pid(&self) -> Result<i32> {
+        let pid = self.state()?["pid"].as_i64().context("a pid")?;
+        Ok(i32::try_from(pid)?)
+    }
+
+    /// What the container has written to its standard output so far, the runtime's own words included.
+    pub fn output(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.aside("out")).unwrap_or_default())
+    }
+
+    pub fn wait_output(&self, wanted: &str) -> Result {
+        let found = check::eventually(wanted, || Ok(self.output()?.lines().any(|line| line == wanted)));
+        found.with_context(|| format!("output {:?}", self.output().unwrap_or_default()))
+    }
+
+    /// A namespace of the container's first process, such as `net:[4026531840]`.
+    pub fn namespace(&self, kind: &str) -> Result<String> {
+        namespace_of(self.pid()?, kind)
+    }
+
+    /// The container's directories in every hierarchy that its view has.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        let machine = machine::get();
+        let below = format!("{}/{}", machine::cgroup_parent(), self.id);
+        let v1 = if self.view == View::Machine { &machine.v1[..] } else { &[] };
+        v1.iter().map(|h| &h.mount).chain(&machine.v2).map(|m| m.join(below.trim_start_matches('/'))).collect()
+    }
+
+    /// The container's cgroup directory for a v1 controller, or the v2 one.
+    pub fn cgroup(&self, controller: &str) -> Result<PathBuf> {
+        let machine = machine::get();
+        let mount = match self.is_v2() {
+            true => machine.v2.as_deref(),
+            false => machine.v1.iter().find(|h| h.controllers.iter().any(|c| c == controller)).map(|h| &*h.mount),
+        };
+        let Some(mount) = mount else {
+            return check::skip(format!("no {controller} controller on this machine"));
+        };
+        Ok(mount.join(machine::cgroup_parent().trim_start_matches('/')).join(&self.id))
+    }
+
+    /// Whether this container's cgroups are v2 in its view.
+    pub fn is_v2(&self) -> bool {
+        self.view == View::Unified || machine::get().layout == machine::Layout::Unified
+    }
+
+    /// A file of the container's cgroup.
+    pub fn cgroup_file(&self, controller: &str, file: &str) -> Result<String> {
+        let path = self.cgroup(controller)?.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    /// Host processes that hold this test's output files: the container's and, while it lives, the runtime's.
+    pub fn processes(&self) -> Vec<i32> {
+        let files = [self.aside("out"), self.aside("err")];
+        let holds = |pid: i32| {
+            let link = |fd: i32| fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+            [1, 2].into_iter().filter_map(|fd| link(fd).ok()).any(|target| files.contains(&target))
+        };
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| holds(*pid)).collect()
+    }
+
+    /// Fails unless the runtime left no state, no cgroup, no process and no mount of this container.
+    pub fn nothing_left(&self) -> Result {
+        let state: Vec<_> = fs::read_dir(self.state_root())?.flatten().map(|entry| entry.path()).collect();
+        let state: Vec<_> = state.iter().filter(|path| path.ends_with(&self.id)).collect();
+        ensure!(state.is_empty(), "left behind: state {state:?}");
+        let cgroups: Vec<_> = self.cgroups().into_iter().filter(|path| path.exists()).collect();
+        ensure!(cgroups.is_empty(), "left behind: cgroups {cgroups:?}");
+        check::eventually("the end of all processes", || Ok(self.processes().is_empty()))?;
+        let mounts = mounts_below(self.dir.path());
+        ensure!(mounts.is_empty(), "left behind: mounts {mounts:?}");
+        Ok(())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Best effort, in the order of decreasing politeness: what fails here was reported by the test itself.
+        if self.state_dir().exists() {
+            let _ = self.command(["delete", "--force"]);
+        }
+        for pid in self.processes() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        for cgroup in self.cgroups() {
+            kill_members(&cgroup);
+            machine::remove_cgroup(&cgroup);
+        }
+        for mount in mounts_below(self.dir.path()) {
+            let _ = umount2(&mount, MntFlags::MNT_DETACH);
+        }
+    }
+}
+
+/// Kills what is still in a cgroup of ours; frozen processes are thawed first.
+fn kill_members(cgroup: &Path) {
+    if !cgroup.exists() {
+        return;
+    }
+    let _ = fs::write(cgroup.join("freezer.state"), "THAWED");
+    let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+    for pid in fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default().lines() {
+        if let Ok(pid) = pid.parse() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    let empty = || Ok(fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default().is_empty());
+    let _ = check::eventually("an empty cgroup", empty);
+}
+
+/// Mount points below a directory, in our own mount namespace, the deepest first.
+fn mounts_below(dir: &Path) -> Vec<PathBuf> {
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    let mut points: Vec<_> = points.filter(|point| point.starts_with(dir)).collect();
+    points.reverse();
+    points
+}
+
+/// A namespace of a process of the host.
+pub fn namespace_of(pid: i32, kind: &str) -> Result<String> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/{kind}"))?;
+    Ok(link.display().to_string())
+}

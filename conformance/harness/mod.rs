@@ -1,0 +1,46 @@
+//! What the tests are written with: bundles, containers, calls of the runtime, checks.
+
+pub mod bundle;
+pub mod call;
+pub mod check;
+pub mod container;
+pub mod machine;
+pub mod payload;
+pub mod runtime;
+
+pub use bundle::Bundle;
+pub use call::{Call, Output, Running};
+pub use check::{Skip, contains, equal, eventually, names_field, skip};
+pub use container::Container;
+pub use machine::View;
+pub use serde_json::{Value, json};
+
+/// What a test gives: nothing, a failure, or a [`Skip`] with its reason.
+pub type Result<T = ()> = anyhow::Result<T>;
+
+/// One test: the module it is in, its name and its body.
+pub struct Test {
+    pub module: &'static str,
+    pub function: &'static str,
+    pub run: fn() -> Result,
+}
+
+impl Test {
+    /// The name that filters and the differences table use: `create::state_of_created`.
+    pub fn name(&self) -> String {
+        let module = self.module.rsplit("::").next().unwrap_or_default();
+        format!("{module}::{}", self.function)
+    }
+}
+
+/// Lists a module's tests in `TESTS`; a test that is missing from the list is a compiler warning.
+macro_rules! tests {
+    ($($function:ident),+ $(,)?) => {
+        pub const TESTS: &[crate::harness::Test] = &[$(crate::harness::Test {
+            module: module_path!(),
+            function: stringify!($function),
+            run: $function,
+        }),+];
+    };
+}
+pub(crate) use tests;

@@ -1,0 +1,43 @@
+//! The static program that the containers run.
+
+use super::Result;
+use anyhow::{Context, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+static PAYLOAD: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where the payload is on the host.
+///
+/// # Panics
+/// When `find` has not been called, which `main` does first.
+pub fn path() -> &'static Path {
+    PAYLOAD.get().expect("main finds the payload before any test")
+}
+
+/// Locates the payload beside this test's own binary, built anew when cargo is at hand. `PAYLOAD` names another.
+pub fn find() -> Result {
+    let found = match std::env::var_os("PAYLOAD") {
+        Some(path) => PathBuf::from(path),
+        None => beside_us()?,
+    };
+    ensure!(found.exists(), "no payload at {}: run `cargo build --example payload`", found.display());
+    PAYLOAD.get_or_init(|| found);
+    Ok(())
+}
+
+/// `…/TRIPLE/PROFILE/deps/conformance-HASH` → `…/TRIPLE/PROFILE/examples/payload`.
+fn beside_us() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let profile = own.parent().and_then(Path::parent).context("a test binary lives in target/PROFILE/deps")?;
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--example", "payload"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            command.arg("--release");
+        }
+        ensure!(command.status()?.success(), "building the payload failed");
+    }
+    Ok(profile.join("examples/payload"))
+}

@@ -1,0 +1,54 @@
+//! The runtime under test.
+
+use super::Result;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The binary under test and which runtime it is.
+pub struct Runtime {
+    pub path: PathBuf,
+    pub name: String,
+    /// The first line of `--version`.
+    pub version: String,
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// The runtime under test.
+///
+/// # Panics
+/// When `find` has not been called, which `main` does first.
+pub fn get() -> &'static Runtime {
+    RUNTIME.get().expect("main finds the runtime before any test")
+}
+
+/// Whether the runtime under test is this one.
+pub fn is(name: &str) -> bool {
+    get().name == name
+}
+
+/// Locates the binary and asks it who it is.
+pub fn find() -> Result<&'static Runtime> {
+    let path = std::env::var_os("RUNTIME").map_or_else(default_path, PathBuf::from);
+    let path = path.canonicalize().with_context(|| format!("no runtime at {}", path.display()))?;
+    let output = Command::new(&path).arg("--version").output().context("asking the runtime for its version")?;
+    let version = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+    let name = std::env::var("RUNTIME_NAME").unwrap_or_else(|_| name_in(&version, &path));
+    Ok(RUNTIME.get_or_init(|| Runtime { path, name, version }))
+}
+
+fn default_path() -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let plain = target.join("release/tare");
+    if plain.exists() { plain } else { target.join("x86_64-unknown-linux-gnu/release/tare") }
+}
+
+/// `runc version 1.3.6` tells the name; else it is the file's.
+fn name_in(version: &str, path: &Path) -> String {
+    match version.split_once(" version ") {
+        Some((name, _)) => name.to_owned(),
+        None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,97 @@
+//! Black-box conformance tests of an OCI runtime's command line.
+//!
+//! `RUNTIME=/path/to/binary cargo test --test conformance [FILTER]` tests that binary; without `RUNTIME` it is this
+//! repository's own `target/release/tare`. `RUNTIME_NAME` says which runtime it is where `--version` does not: the
+//! table in `differences.rs` lists, for each, the tests that it is known to fail and why. Needs root; runs in a
+//! private mount namespace, and every container has its own bundle, state root and cgroup.
+//!
+//! Each test's comment states the rule it checks: "MUST" rules are the runtime specification's, the others are what
+//! runc's callers rely on.
+
+mod cgroups;
+mod cli;
+mod create;
+mod differences;
+mod errors;
+mod exec;
+mod harness;
+mod hooks;
+mod leftovers;
+mod list_ps;
+mod mounts;
+mod namespaces;
+mod pause;
+mod process;
+mod rootfs;
+mod rootless;
+mod run;
+mod spec_features;
+mod update;
+
+use harness::{Skip, Test, machine, runtime};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::process::ExitCode;
+
+const THEMES: &[&[Test]] = &[
+    cgroups::TESTS,
+    cli::TESTS,
+    create::TESTS,
+    errors::TESTS,
+    exec::TESTS,
+    hooks::TESTS,
+    leftovers::TESTS,
+    list_ps::TESTS,
+    mounts::TESTS,
+    namespaces::TESTS,
+    pause::TESTS,
+    process::TESTS,
+    rootfs::TESTS,
+    rootless::TESTS,
+    run::TESTS,
+    spec_features::TESTS,
+    update::TESTS,
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials: Vec<Trial> = THEMES.iter().copied().flatten().map(trial).collect();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    if let Err(error) = prepare(&trials) {
+        eprintln!("conformance: {error:#}");
+        return ExitCode::from(2);
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    machine::leave();
+    conclusion.exit_code()
+}
+
+/// Before there is a second thread: a mount namespace of our own, the payload, the runtime.
+fn prepare(trials: &[Trial]) -> anyhow::Result<()> {
+    machine::enter()?;
+    harness::payload::find()?;
+    let runtime = runtime::find()?;
+    differences::check_names(trials.iter().map(Trial::name))?;
+    println!("runtime: {} ({}: {})", runtime.name, runtime.path.display(), runtime.version);
+    println!("cgroups: {}", machine::get().layout);
+    Ok(())
+}
+
+fn trial(test: &'static Test) -> Trial {
+    Trial::ignorable_test(test.name(), || judge(test))
+}
+
+/// A test's verdict: passed, failed, or skipped with a reason; an expected difference that is gone is a failure.
+fn judge(test: &Test) -> Result<Completion, Failed> {
+    let expected = differences::find(&runtime::get().name, &test.name());
+    match ((test.run)(), expected) {
+        (Ok(()), Some(difference)) if difference.always => {
+            Err(format!("difference gone: the test passes, yet the table says: {}", difference.reason).into())
+        }
+        (Ok(()), _) => Ok(Completion::Completed),
+        (Err(error), _) if error.is::<Skip>() => Ok(Completion::ignored_with(error)),
+        (Err(_), Some(known)) => Ok(Completion::ignored_with(format!("expected difference: {}", known.reason))),
+        (Err(error), None) => Err(format!("{error:#}").into()),
+    }
+}

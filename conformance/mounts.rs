@@ -1,0 +1,556 @@
+//! `mounts`: types, options, order, and destinations that try to leave the root file system.
+
+use crate::harness::bundle::scratch;
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use nix::mount::{MsFlags, mount};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+tests![
+    are_made_in_order,
+    destination_is_made,
+    destination_file_is_made_for_a_file,
+    destination_is_reached_through_symlinks_inside_the_root,
+    destination_does_not_leave_through_symlinks,
+    destination_does_not_leave_through_dots,
+    tmpfs_size_and_mode,
+    tmpfs_options_are_flags,
+    tmpfs_read_only,
+    tmpfs_keeps_the_mode_of_the_directory,
+    tmpfs_copies_up,
+    access_time_options,
+    options_that_undo_each_other,
+    bind_directory,
+    bind_file,
+    bind_writes_reach_the_source,
+    bind_read_only,
+    bind_options_are_flags,
+    bind_is_not_recursive,
+    rbind_is_recursive,
+    bind_recursively_read_only,
+    bind_source_relative_to_the_bundle,
+    bind_source_that_is_missing,
+    bind_type_without_the_option,
+    bind_leaves_the_source_as_it_is,
+    bind_that_is_idmapped,
+    idmap_needs_mappings_on_both_sides,
+    propagation_of_a_mount,
+    proc_is_that_of_the_pid_namespace,
+    proc_on_a_symlink,
+    below_proc_is_refused,
+    below_proc_lxcfs_files_are_allowed,
+    sysfs_read_only,
+    mqueue,
+    devpts,
+    overlay,
+    cgroup,
+    cgroup_read_only,
+    cgroup2_in_the_unified_view,
+    unknown_type,
+    unknown_option_is_data_the_file_system_refuses,
+    relative_destination,
+    over_the_root_is_refused,
+    without_mounts,
+    data_of_the_file_system,
+    set_user_id_ignored_on_nosuid,
+    no_exec_keeps_programs_from_running,
+    no_dev_keeps_devices_from_opening,
+];
+
+/// The mount options and the super block's of a mount point in the container: `rw,nosuid … rw,size=…`.
+fn options_of(output: &Output, point: &str) -> Result<String> {
+    let line = line_of(output, point)?;
+    let (left, right) = line.split_once(" - ").context("a separator")?;
+    let mount = left.split(' ').nth(5).unwrap_or_default();
+    let block = right.split(' ').nth(2).unwrap_or_default();
+    Ok(format!("{mount} {block}"))
+}
+
+fn line_of<'a>(output: &'a Output, point: &str) -> Result<&'a str> {
+    let mut lines = output.success()?.stdout.lines();
+    let found = lines.rfind(|line| line.split(' ').nth(4) == Some(point));
+    found.with_context(|| format!("no mount at {point} in {output}"))
+}
+
+fn has_options(output: &Output, point: &str, wanted: &[&str]) -> Result {
+    let options = options_of(output, point)?;
+    let all: Vec<&str> = options.split([',', ' ']).collect();
+    for option in wanted {
+        match option.strip_prefix('!') {
+            Some(absent) => ensure!(!all.contains(&absent), "{point} has {absent}: {options}"),
+            None => ensure!(all.contains(option), "{point} lacks {option}: {options}"),
+        }
+    }
+    Ok(())
+}
+
+fn bind(source: &Path, options: &[&str]) -> Value {
+    json!({ "destination": "/mnt", "type": "bind", "source": source, "options": options })
+}
+
+fn tmpfs(destination: &str, options: &[&str]) -> Value {
+    json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options })
+}
+
+/// The runtime MUST mount the entries in the listed order: a later one may lie in, or over, an earlier one.
+fn are_made_in_order() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "bound")?;
+    let output = Bundle::new(["cat", "/a/b/file", ",", "ls", "/a"])
+        .mount(tmpfs("/a", &[]))
+        .mount(json!({ "destination": "/a/b", "source": source.path(), "options": ["bind"] }))
+        .run()?;
+    output.success()?.has_line("bound")?.says("ls /a", "b").map(drop)
+}
+
+/// A destination that does not exist MUST be made.
+fn destination_is_made() -> Result {
+    let output = Bundle::new(["stat", "/new/deep/dir"]).mount(tmpfs("/new/deep/dir", &["mode=0700"])).run()?;
+    contains("stat", &output.success()?.stdout, "dir mode=0700")
+}
+
+/// For a file that is bound, a file.
+fn destination_file_is_made_for_a_file() -> Result {
+    let dir = scratch()?;
+    fs::write(dir.path().join("file"), "content")?;
+    let entry = json!({ "destination": "/new/file", "source": dir.path().join("file"), "options": ["bind"] });
+    Bundle::new(["cat", "/new/file"]).mount(entry).run()?.success()?.has_line("content").map(drop)
+}
+
+/// A symlink in the destination is followed as the container would: an absolute one starts at its root.
+fn destination_is_reached_through_symlinks_inside_the_root() -> Result {
+    let output = Bundle::new(["statfs", "/real/x"])
+        .dir("real")
+        .symlink("link", "/real")
+        .mount(tmpfs("/link/x", &["size=1m"]))
+        .run()?;
+    contains("statfs", &output.success()?.stdout, "type=1021994 size=1048576")
+}
+
+/// Made below the container's own root, or refused: both are safe.
+fn inside_or_refused(output: &Output) -> Result {
+    if output.status.success() {
+        return contains("statfs", &output.stdout, "type=1021994");
+    }
+    output.failure().map(drop)
+}
+
+/// A symlink that points out of the root leads back into it: nothing is made or mounted on the host.
+fn destination_does_not_leave_through_symlinks() -> Result {
+    let outside = scratch()?;
+    let target = outside.path().display().to_string();
+    let up = format!("../../../../../../../..{target}");
+    for target in [target.as_str(), up.as_str()] {
+        let bundle = Bundle::new(["statfs", "/out/escaped"]).symlink("out", target).mount(tmpfs("/out/escaped", &[]));
+        inside_or_refused(&bundle.run()?)?;
+    }
+    equal("entries outside", fs::read_dir(outside.path())?.count(), 0)
+}
+
+/// So do leading dots.
+fn destination_does_not_leave_through_dots() -> Result {
+    let outside = scratch()?;
+    let destination = format!("/../../../../../../..{}/escaped", outside.path().display());
+    inside_or_refused(&Bundle::new(["statfs", &destination]).mount(tmpfs(&destination, &[])).run()?)?;
+    equal("entries outside", fs::read_dir(outside.path())?.count(), 0)
+}
+
+/// Options that are no flags are the file system's data.
+fn tmpfs_size_and_mode() -> Result {
+    let output = Bundle::new(["statfs", "/t", ",", "stat", "/t"])
+        .mount(tmpfs("/t", &["size=2m", "mode=1770", "uid=5", "gid=6"]))
+        .run()?;
+    contains("statfs", &output.success()?.stdout, "type=1021994 size=2097152")?;
+    contains("stat", &output.stdout, "dir mode=1770 uid=5 gid=6")
+}
+
+/// nosuid, nodev, noexec, noatime: each is set, and what is not asked for is not.
+fn tmpfs_options_are_flags() -> Result {
+    let output = Bundle::new(["mountinfo"])
+        .mount(tmpfs("/a", &["nosuid", "nodev"]))
+        .mount(tmpfs("/b", &["noexec", "noatime", "nodiratime"]))
+        .mount(tmpfs("/c", &["sync", "dirsync"]))
+        .run()?;
+    has_options(&output, "/a", &["rw", "nosuid", "nodev", "!noexec"])?;
+    has_options(&output, "/b", &["noexec", "noatime", "!nosuid", "!nodev"])?;
+    has_options(&output, "/c", &["sync", "dirsync"])
+}
+
+/// ro.
+fn tmpfs_read_only() -> Result {
+    let output = Bundle::new(["mountinfo", ",", "write", "/a/file", "x"]).mount(tmpfs("/a", &["ro"])).run()?;
+    has_options(&output, "/a", &["ro"])?;
+    output.has_line("write /a/file: EROFS").map(drop)
+}
+
+/// Without `mode=` a tmpfs keeps the mode of the directory that it covers, the sticky bit too.
+fn tmpfs_keeps_the_mode_of_the_directory() -> Result {
+    let container = Bundle::new(["stat", "/covered"]).dir("covered").mount(tmpfs("/covered", &[])).build()?;
+    fs::set_permissions(container.rootfs().join("covered"), fs::Permissions::from_mode(0o1755))?;
+    contains("stat", &container.run()?.success()?.stdout, "dir mode=1755")
+}
+
+/// `tmpcopyup` fills the tmpfs with what it covers.
+fn tmpfs_copies_up() -> Result {
+    let output = Bundle::new(["cat", "/covered/sub/file", ",", "write", "/covered/sub/file", "new"])
+        .file("covered/sub/file", "old")
+        .mount(tmpfs("/covered", &["tmpcopyup"]))
+        .build()?;
+    let seen = output.run()?;
+    seen.success()?.has_line("old")?.has_line("write /covered/sub/file: ok")?;
+    equal("the file below", output.read("covered/sub/file")?, "old")
+}
+
+/// The access time options are one choice of three.
+fn access_time_options() -> Result {
+    let output = Bundle::new(["mountinfo"])
+        .mount(tmpfs("/relative", &["relatime"]))
+        .mount(tmpfs("/strict", &["strictatime"]))
+        .mount(tmpfs("/none", &["noatime"]))
+        .run()?;
+    has_options(&output, "/relative", &["relatime"])?;
+    has_options(&output, "/strict", &["!relatime", "!noatime"])?;
+    has_options(&output, "/none", &["noatime"])
+}
+
+/// Of options that undo each other the last one counts.
+fn options_that_undo_each_other() -> Result {
+    let output = Bundle::new(["mountinfo"])
+        .mount(tmpfs("/a", &["ro", "rw", "nosuid", "suid"]))
+        .mount(tmpfs("/b", &["rw", "ro", "exec", "noexec"]))
+        .run()?;
+    has_options(&output, "/a", &["rw", "!ro", "!nosuid"])?;
+    has_options(&output, "/b", &["noexec"])
+}
+
+/// A bind mount shows the source's own directory.
+fn bind_directory() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "of the host")?;
+    let output = Bundle::new(["cat", "/mnt/file"]).mount(bind(source.path(), &["bind"])).run()?;
+    output.success()?.has_line("of the host").map(drop)
+}
+
+/// Or file, over one that is there.
+fn bind_file() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "of the host")?;
+    let entry =
+        json!({ "destination": "/etc/conf", "source": source.path().join("file"), "options": ["rbind", "rprivate"] });
+    let container = Bundle::new(["cat", "/etc/conf"]).file("etc/conf", "of the image").mount(entry).build()?;
+    container.run()?.success()?.has_line("of the host")?;
+    equal("the file below", container.read("etc/conf")?, "of the image")
+}
+
+/// What the container writes there is in the source.
+fn bind_writes_reach_the_source() -> Result {
+    let source = scratch()?;
+    let output = Bundle::new(["write", "/mnt/new", "text"]).mount(bind(source.path(), &["bind", "rw"])).run()?;
+    output.success()?.has_line("write /mnt/new: ok")?;
+    equal("file", fs::read_to_string(source.path().join("new"))?, "text")
+}
+
+/// With `ro` it cannot.
+fn bind_read_only() -> Result {
+    let source = scratch()?;
+    let output = Bundle::new(["write", "/mnt/new", "text"]).mount(bind(source.path(), &["bind", "ro"])).run()?;
+    output.success()?.has_line("write /mnt/new: EROFS")?;
+    equal("entries", fs::read_dir(source.path())?.count(), 0)
+}
+
+/// The flags are those of this mount.
+fn bind_options_are_flags() -> Result {
+    let source = scratch()?;
+    let output = Bundle::new(["mountinfo"])
+        .mount(bind(source.path(), &["bind", "nosuid", "nodev", "noexec", "noatime"]))
+        .run()?;
+    has_options(&output, "/mnt", &["rw", "nosuid", "nodev", "noexec", "noatime"])
+}
+
+/// A directory with a tmpfs mounted at `sub`, in the suite's mount namespace.
+fn source_with_submount() -> Result<Submount> {
+    let dir = scratch()?;
+    let sub = dir.path().join("sub");
+    fs::create_dir(&sub)?;
+    mount(Some("tmpfs"), &sub, Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
+    fs::write(sub.join("file"), "below")?;
+    Ok(Submount(dir))
+}
+
+struct Submount(tempfile::TempDir);
+
+impl Drop for Submount {
+    fn drop(&mut self) {
+        // The namespace is the suite's own and ends with it.
+        let _ = nix::mount::umount2(&self.0.path().join("sub"), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+/// `bind` takes the one mount.
+fn bind_is_not_recursive() -> Result {
+    let source = source_with_submount()?;
+    let output = Bundle::new(["ls", "/mnt/sub"]).mount(bind(source.0.path(), &["bind"])).run()?;
+    output.success()?.says("ls /mnt/sub", "").map(drop)
+}
+
+/// `rbind` takes those below it too; its `ro` is of the top one alone.
+fn rbind_is_recursive() -> Result {
+    let source = source_with_submount()?;
+    let words = ["cat", "/mnt/sub/file", ",", "write", "/mnt/sub/new", "x", ",", "write", "/mnt/new", "x"];
+    let output = Bundle::new(words).mount(bind(source.0.path(), &["rbind", "ro"])).run()?;
+    output.success()?.has_line("below")?.has_line("write /mnt/sub/new: ok")?.has_line("write /mnt/new: EROFS").map(drop)
+}
+
+/// `rro` makes all of them read-only.
+fn bind_recursively_read_only() -> Result {
+    let source = source_with_submount()?;
+    let words = ["cat", "/mnt/sub/file", ",", "write", "/mnt/sub/new", "x", ",", "write", "/mnt/new", "x"];
+    let output = Bundle::new(words).mount(bind(source.0.path(), &["rbind", "rro"])).run()?;
+    output
+        .success()?
+        .has_line("below")?
+        .has_line("write /mnt/sub/new: EROFS")?
+        .has_line("write /mnt/new: EROFS")
+        .map(drop)
+}
+
+/// A relative source of a bind mount is meant from the bundle's directory.
+fn bind_source_relative_to_the_bundle() -> Result {
+    let container = Bundle::new(["cat", "/mnt/file"]).mount(bind(Path::new("data"), &["bind"])).build()?;
+    fs::create_dir(container.bundle().join("data"))?;
+    fs::write(container.bundle().join("data/file"), "of the bundle")?;
+    container.run()?.success()?.has_line("of the bundle").map(drop)
+}
+
+/// A source that is not there is an error, and the message names it.
+fn bind_source_that_is_missing() -> Result {
+    let output = Bundle::new(["true"]).mount(bind(Path::new("/nosuch/source"), &["bind"])).refused("mounts[2]")?;
+    contains("message", &output.stderr, "/nosuch/source")
+}
+
+/// `bind` or `rbind` among the options makes a bind mount, whatever `type` says (`none`, nothing).
+fn bind_type_without_the_option() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "bound")?;
+    let entry = json!({ "destination": "/mnt", "type": "none", "source": source.path(), "options": ["rbind"] });
+    Bundle::new(["cat", "/mnt/file"]).mount(entry).run()?.success()?.has_line("bound").map(drop)
+}
+
+/// The flags of the bind mount do not reach the host's own mount.
+fn bind_leaves_the_source_as_it_is() -> Result {
+    let source = source_with_submount()?;
+    let sub = source.0.path().join("sub");
+    let output = Bundle::new(["write", "/mnt/new", "x"]).mount(bind(&sub, &["bind", "ro", "noexec"])).run()?;
+    output.success()?.has_line("write /mnt/new: EROFS")?;
+    fs::write(sub.join("still"), "writable").context("the host's mount stays as it was")
+}
+
+/// `uidMappings` and `gidMappings` shift the owners that the container sees.
+fn bind_that_is_idmapped() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "x")?;
+    std::os::unix::fs::chown(source.path().join("file"), Some(1000), Some(1001))?;
+    let map = json!([{ "containerID": 1000, "hostID": 5000, "size": 10 }]);
+    let mut entry = bind(source.path(), &["bind"]);
+    entry["uidMappings"] = map.clone();
+    entry["gidMappings"] = map;
+    let output = Bundle::new(["stat", "/mnt/file"]).mount(entry).run()?;
+    contains("stat", &output.success()?.stdout, "uid=5000 gid=5001")
+}
+
+/// One of the two alone is an error.
+fn idmap_needs_mappings_on_both_sides() -> Result {
+    let source = scratch()?;
+    let mut entry = bind(source.path(), &["bind"]);
+    entry["uidMappings"] = json!([{ "containerID": 0, "hostID": 5000, "size": 10 }]);
+    Bundle::new(["true"]).mount(entry).refused("mounts[2]").map(drop)
+}
+
+/// shared, slave and private are each set on the mount.
+fn propagation_of_a_mount() -> Result {
+    let output = Bundle::new(["mountinfo"])
+        .mount(tmpfs("/shared", &["rshared"]))
+        .mount(tmpfs("/private", &["private"]))
+        .run()?;
+    contains("shared", line_of(&output, "/shared")?, "shared:")?;
+    ensure!(!line_of(&output, "/private")?.contains("shared:"), "{output}");
+    Ok(())
+}
+
+/// The proc that is mounted shows the processes of the container's pid namespace.
+fn proc_is_that_of_the_pid_namespace() -> Result {
+    let output = Bundle::new(["readlink", "/proc/self", ",", "cat", "/proc/1/cmdline"]).run()?;
+    output.success()?.has_line("1")?;
+    contains("pid 1", &output.stdout, "/payload")
+}
+
+/// proc over a symlink could be made to cover anything: refused.
+fn proc_on_a_symlink() -> Result {
+    let bundle = Bundle::new(["true"]).dir("elsewhere").symlink("proc", "elsewhere");
+    bundle.refused("mounts[0]").map(drop)
+}
+
+/// Below /proc nothing may be mounted that makes its files lie about the process (CVE-2019-16884).
+fn below_proc_is_refused() -> Result {
+    let source = scratch()?;
+    for target in ["/proc/self/attr", "/proc/sys", "/proc/self"] {
+        let entry = json!({ "destination": target, "source": source.path(), "options": ["bind"] });
+        Bundle::new(["true"]).mount(entry).refused("mounts[2]").with_context(|| target)?;
+    }
+    Ok(())
+}
+
+/// The files that lxcfs stands in for are the exception.
+fn below_proc_lxcfs_files_are_allowed() -> Result {
+    let source = scratch()?;
+    let file = source.path().join("uptime");
+    fs::write(&file, "1.00 2.00")?;
+    let entry = json!({ "destination": "/proc/uptime", "source": file, "options": ["bind"] });
+    Bundle::new(["cat", "/proc/uptime"]).mount(entry).run()?.success()?.has_line("1.00 2.00").map(drop)
+}
+
+/// sysfs, read-only.
+fn sysfs_read_only() -> Result {
+    let options = json!(["nosuid", "noexec", "nodev", "ro"]);
+    let entry = json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": options });
+    let output = Bundle::new(["mountinfo", ",", "mkdir", "/sys/x"]).namespace("network").mount(entry).run()?;
+    has_options(&output, "/sys", &["ro", "nosuid", "noexec", "nodev"])?;
+    contains("type", line_of(&output, "/sys")?, "- sysfs")
+}
+
+/// mqueue.
+fn mqueue() -> Result {
+    let entry = json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid"] });
+    let output = Bundle::new(["mountinfo"]).mount(entry).run()?;
+    contains("type", line_of(&output, "/dev/mqueue")?, "- mqueue")
+}
+
+/// devpts with the options that engines pass, and /dev/ptmx leading to it.
+fn devpts() -> Result {
+    let options = json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]);
+    let entry = json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options });
+    let output =
+        Bundle::new(["mountinfo", ",", "readlink", "/dev/ptmx", ",", "open", "/dev/ptmx", ",", "ls", "/dev/pts"])
+            .mount(entry)
+            .run()?;
+    has_options(&output, "/dev/pts", &["nosuid", "noexec", "gid=5", "mode=620", "ptmxmode=666"])?;
+    output.has_line("pts/ptmx")?.has_line("open /dev/ptmx: ok")?.says("ls /dev/pts", "ptmx").map(drop)
+}
+
+/// Any other type goes to the kernel as it is.
+fn overlay() -> Result {
+    let dir = source_with_submount()?;
+    let at = |name: &str| dir.0.path().join("sub").join(name);
+    ["lower", "upper", "work"].iter().try_for_each(|name| fs::create_dir(at(name)))?;
+    fs::write(at("lower").join("file"), "lower")?;
+    let options = [
+        format!("lowerdir={}", at("lower").display()),
+        format!("upperdir={}", at("upper").display()),
+        format!("workdir={}", at("work").display()),
+    ];
+    let entry = json!({ "destination": "/mnt", "type": "overlay", "source": "overlay", "options": options });
+    let output = Bundle::new(["cat", "/mnt/file", ",", "write", "/mnt/new", "x"]).mount(entry).run()?;
+    output.success()?.has_line("lower")?.has_line("write /mnt/new: ok")?;
+    equal("upper file", fs::read_to_string(at("upper").join("new"))?, "x")
+}
+
+fn cgroup_mount(options: &[&str]) -> Value {
+    json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options })
+}
+
+/// A mount of type cgroup shows the container's cgroups: on v1 a directory for each controller.
+fn cgroup() -> Result {
+    let bundle = Bundle::new(["cat", "/sys/fs/cgroup/pids/cgroup.procs", ",", "cat", "/sys/fs/cgroup/cgroup.procs"]);
+    let output = bundle.mount(cgroup_mount(&["nosuid", "noexec", "nodev", "relatime", "ro"])).run()?;
+    // Of the two layouts one has the file, and in it is pid 1.
+    output.success()?.has_line("1").map(drop)
+}
+
+/// With `ro` the container cannot change its limits.
+fn cgroup_read_only() -> Result {
+    let unified = machine::get().layout == machine::Layout::Unified;
+    let path = if unified { "/sys/fs/cgroup/sub" } else { "/sys/fs/cgroup/pids/sub" };
+    let output = Bundle::new(["mkdir", path]).mount(cgroup_mount(&["ro"])).run()?;
+    output.success()?.has_line(&format!("mkdir {path}: EROFS")).map(drop)
+}
+
+/// On v2 it is the cgroup file system itself, and with a cgroup namespace its root is the container's own cgroup.
+fn cgroup2_in_the_unified_view() -> Result {
+    let output = Bundle::new(["cat", "/sys/fs/cgroup/cgroup.procs", ",", "statfs", "/sys/fs/cgroup"])
+        .view(View::Unified)
+        .namespace("cgroup")
+        .mount(cgroup_mount(&["nosuid", "noexec", "nodev", "relatime", "ro"]))
+        .run()?;
+    output.success()?.has_line("1")?;
+    contains("type", &output.stdout, "type=63677270")
+}
+
+/// A type that the kernel does not know is an error that names the entry.
+fn unknown_type() -> Result {
+    let entry = json!({ "destination": "/mnt", "type": "nosuchfs", "source": "none" });
+    Bundle::new(["true"]).mount(entry).refused("mounts[2]").map(drop)
+}
+
+/// An option that is neither a flag nor the file system's own is an error.
+fn unknown_option_is_data_the_file_system_refuses() -> Result {
+    Bundle::new(["true"]).mount(tmpfs("/mnt", &["nosuchoption"])).refused("mounts[2]").map(drop)
+}
+
+/// Destinations MUST be absolute; runc warns and takes a relative one from `/`.
+fn relative_destination() -> Result {
+    let output = Bundle::new(["statfs", "/mnt"]).mount(tmpfs("mnt", &[])).run()?;
+    contains("statfs", &output.success()?.stdout, "type=1021994")
+}
+
+/// A mount over `/` itself would be hidden, or hide everything: refused (runc#5070).
+fn over_the_root_is_refused() -> Result {
+    for destination in ["/", "/.", "/proc/.."] {
+        Bundle::new(["true"]).mount(tmpfs(destination, &[])).refused("mounts[2]").with_context(|| destination)?;
+    }
+    Ok(())
+}
+
+/// `mounts` is optional.
+fn without_mounts() -> Result {
+    let output =
+        Bundle::new(["ls", "/proc", ",", "echo", "works"]).remove("/mounts").remove("/process/capabilities").run()?;
+    output.success()?.has_line("works").map(drop)
+}
+
+/// nr_inodes reaches tmpfs: the option's value does what it says.
+fn data_of_the_file_system() -> Result {
+    let bundle = Bundle::new(["write", "/mnt/1", "x", ",", "write", "/mnt/2", "x"]);
+    let output = bundle.mount(tmpfs("/mnt", &["nr_inodes=2"])).run()?;
+    output.success()?.has_line("write /mnt/1: ok")?.has_line("write /mnt/2: ENOSPC").map(drop)
+}
+
+/// A set-uid program on a nosuid mount runs without the bit.
+fn set_user_id_ignored_on_nosuid() -> Result {
+    let source = scratch()?;
+    fs::copy(payload::path(), source.path().join("program"))?;
+    fs::set_permissions(source.path().join("program"), fs::Permissions::from_mode(0o4755))?;
+    let run = |options: &[&str]| -> Result<Output> {
+        let bundle = Bundle::new(["run", "/mnt/program", "ids"]).set("/process/user/uid", 1000);
+        bundle.mount(bind(source.path(), options)).run()
+    };
+    run(&["bind"])?.success()?.says("euid", "0")?;
+    run(&["bind", "nosuid"])?.success()?.says("euid", "1000").map(drop)
+}
+
+/// A program on a noexec mount does not run.
+fn no_exec_keeps_programs_from_running() -> Result {
+    let source = scratch()?;
+    fs::copy(payload::path(), source.path().join("program"))?;
+    let bundle = Bundle::new(["run", "/mnt/program", "true"]);
+    let output = bundle.mount(bind(source.path(), &["bind", "noexec"])).run()?;
+    output.success()?.has_line("run /mnt/program: EACCES").map(drop)
+}
+
+/// A device on a nodev mount does not open.
+fn no_dev_keeps_devices_from_opening() -> Result {
+    let bundle = Bundle::new(["mknod", "/mnt/null", "c:1:3", ",", "open", "/mnt/null"]).capabilities(&["CAP_MKNOD"]);
+    let output = bundle.mount(tmpfs("/mnt", &["nodev"])).run()?;
+    output.success()?.has_line("mknod /mnt/null: ok")?.has_line("open /mnt/null: EACCES").map(drop)
+}

@@ -1,0 +1,463 @@
+//! `linux.namespaces`: new, joined, inherited; user mappings, time offsets, hostnames, sysctls.
+
+use crate::harness::container::namespace_of;
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+tests![
+    new_ones_are_new,
+    absent_ones_are_the_callers,
+    join_network,
+    join_ipc,
+    join_uts,
+    join_pid,
+    join_cgroup,
+    join_time,
+    join_user,
+    join_user_and_all_that_it_owns,
+    join_the_namespaces_of_a_container,
+    join_path_that_is_missing,
+    join_path_of_another_kind,
+    join_path_that_is_no_namespace,
+    listed_twice,
+    unknown_kind,
+    pid_namespace_starts_with_one,
+    host_pid_namespace,
+    cgroup_namespace_hides_the_path,
+    network_namespace_has_its_loopback_up,
+    hostname,
+    hostname_without_namespace,
+    domainname,
+    domainname_without_namespace,
+    user_mapping_makes_root_of_a_user,
+    user_mapping_of_several_ranges,
+    user_mapping_owns_what_is_made,
+    user_mapping_without_namespace,
+    user_namespace_without_mapping,
+    user_namespace_devices_are_bound,
+    user_namespace_keeps_capabilities_inside,
+    user_namespace_for_another_user,
+    time_offsets,
+    time_offsets_without_namespace,
+    time_offsets_when_joining,
+    sysctl_of_the_network_namespace,
+    sysctl_with_slashes,
+    sysctl_of_the_ipc_namespace,
+    sysctl_without_its_namespace,
+    sysctl_of_the_whole_kernel,
+    sysctl_that_is_the_hostname,
+    mount_namespace_is_needed_for_masks,
+];
+
+const KINDS: [(&str, &str); 8] = [
+    ("cgroup", "cgroup"),
+    ("ipc", "ipc"),
+    ("mount", "mnt"),
+    ("network", "net"),
+    ("pid", "pid"),
+    ("time", "time"),
+    ("user", "user"),
+    ("uts", "uts"),
+];
+
+fn own(kind: &str) -> Result<String> {
+    namespace_of(std::process::id() as i32, kind)
+}
+
+/// A namespace of each listed type without a path MUST be new.
+fn new_ones_are_new() -> Result {
+    let bundle = Bundle::new(["ns"]).namespace("network").namespace("cgroup").namespace("time");
+    let output = bundle.user_namespace(100_000, 1000).run()?;
+    for (_, kind) in KINDS {
+        ensure!(!output.success()?.stdout.contains(&own(kind)?), "{kind} is the caller's: {output}");
+        contains("namespaces", &output.stdout, &format!("{kind}:["))?;
+    }
+    Ok(())
+}
+
+/// A type that is not listed MUST be inherited from the runtime.
+fn absent_ones_are_the_callers() -> Result {
+    let output = Bundle::new(["ns"]).without_namespace("ipc").without_namespace("uts").run()?;
+    for kind in ["cgroup", "ipc", "net", "time", "user", "uts"] {
+        output.success()?.has_line(&own(kind)?)?;
+    }
+    Ok(())
+}
+
+/// A process that sleeps in namespaces of its own; ended with the test.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn new(options: &[&str]) -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command.args(options).args(["sh", "-c", "echo up; exec sleep 60"]).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).spawn().context("unshare(1)")?;
+        let mut word = [0; 3];
+        let mut stdout = child.stdout.take().context("a pipe")?;
+        let read = std::io::Read::read_exact(&mut stdout, &mut word);
+        let sleeper = Self(child);
+        read.context("no sleeper")?;
+        Ok(sleeper)
+    }
+
+    /// The process in the namespaces: unshare's child where it forks.
+    fn pid(&self) -> i32 {
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().next().and_then(|child| child.parse().ok()).unwrap_or(id as i32)
+    }
+
+    fn path(&self, kind: &str) -> String {
+        format!("/proc/{}/ns/{kind}", self.pid())
+    }
+
+    fn namespace(&self, kind: &str) -> Result<String> {
+        namespace_of(self.pid(), kind)
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        // Its child first: `unshare --fork` waits for it.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), nix::sys::signal::Signal::SIGKILL);
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn joins(option: &str, kind: &str, link: &str) -> Result {
+    let sleeper = Sleeper::new(&[option])?;
+    let output = Bundle::new(["ns"]).join(kind, sleeper.path(link)).run()?;
+    output.success()?.has_line(&sleeper.namespace(link)?).map(drop)
+}
+
+/// A namespace with a path MUST be the one at the path.
+fn join_network() -> Result {
+    joins("--net", "network", "net")
+}
+
+/// ipc.
+fn join_ipc() -> Result {
+    joins("--ipc", "ipc", "ipc")
+}
+
+/// uts.
+fn join_uts() -> Result {
+    joins("--uts", "uts", "uts")
+}
+
+/// cgroup.
+fn join_cgroup() -> Result {
+    joins("--cgroup", "cgroup", "cgroup")
+}
+
+/// pid: the program is one more process there, not the first.
+fn join_pid() -> Result {
+    let sleeper = Sleeper::new(&["--pid", "--fork"])?;
+    let output = Bundle::new(["ns", ",", "pids"]).join("pid", sleeper.path("pid")).run()?;
+    output.success()?.has_line(&sleeper.namespace("pid")?)?;
+    ensure!(output.value("pid")? != "1", "{output}");
+    Ok(())
+}
+
+/// time.
+fn join_time() -> Result {
+    let sleeper = Sleeper::new(&["--time", "--fork", "--boottime", "100000"])?;
+    let output = Bundle::new(["ns", ",", "uptime"]).join("time", sleeper.path("time")).run()?;
+    output.success()?.has_line(&sleeper.namespace("time")?)?;
+    ensure!(output.value("boottime")?.parse::<i64>()? > 100_000, "{output}");
+    Ok(())
+}
+
+/// user: with its mappings, of which config.json says nothing.
+fn join_user() -> Result {
+    let sleeper = Sleeper::new(&["--user", "--map-root-user"])?;
+    let output = Bundle::new(["ns", ",", "ids"]).join("user", sleeper.path("user")).run()?;
+    output.success()?.has_line(&sleeper.namespace("user")?)?.says("uid", "0").map(drop)
+}
+
+/// A user namespace and those that it owns: an order has to be found that may enter them all.
+fn join_user_and_all_that_it_owns() -> Result {
+    let sleeper = Sleeper::new(&["--user", "--map-root-user", "--net", "--ipc", "--uts"])?;
+    let output = Bundle::new(["ns"])
+        .join("user", sleeper.path("user"))
+        .join("network", sleeper.path("net"))
+        .join("ipc", sleeper.path("ipc"))
+        .join("uts", sleeper.path("uts"))
+        .run()?;
+    for kind in ["user", "net", "ipc", "uts"] {
+        output.success()?.has_line(&sleeper.namespace(kind)?)?;
+    }
+    Ok(())
+}
+
+/// What engines do for the containers of a pod.
+fn join_the_namespaces_of_a_container() -> Result {
+    let pod = Bundle::new(["pause"]).namespace("network").set("/hostname", "pod").start()?;
+    let path = |kind: &str| -> Result<String> { Ok(format!("/proc/{}/ns/{kind}", pod.pid()?)) };
+    let output = Bundle::new(["ns", ",", "uts"])
+        .join("network", path("net")?)
+        .join("ipc", path("ipc")?)
+        .join("uts", path("uts")?)
+        .join("pid", path("pid")?)
+        .run()?;
+    for kind in ["net", "ipc", "uts", "pid"] {
+        output.success()?.has_line(&pod.namespace(kind)?)?;
+    }
+    output.says("hostname", "pod").map(drop)
+}
+
+/// A path that is not there MUST be an error.
+fn join_path_that_is_missing() -> Result {
+    Bundle::new(["true"]).join("network", "/nosuch/net").refused("linux.namespaces[4]").map(drop)
+}
+
+/// A path to a namespace of another type MUST be an error.
+fn join_path_of_another_kind() -> Result {
+    Bundle::new(["true"]).join("network", "/proc/self/ns/ipc").refused("linux.namespaces[4]").map(drop)
+}
+
+/// And so must a path to anything else.
+fn join_path_that_is_no_namespace() -> Result {
+    Bundle::new(["true"]).join("network", "/etc/passwd").refused("linux.namespaces[4]").map(drop)
+}
+
+/// One type twice MUST be an error.
+fn listed_twice() -> Result {
+    Bundle::new(["true"]).namespace("uts").refused("linux.namespaces").map(drop)
+}
+
+/// A type that does not exist is an error.
+fn unknown_kind() -> Result {
+    Bundle::new(["true"]).namespace("nosuch").refused("linux.namespaces").map(drop)
+}
+
+/// In a new pid namespace the program is the first process, for the container and in its proc.
+fn pid_namespace_starts_with_one() -> Result {
+    Bundle::new(["pids", ",", "readlink", "/proc/self"]).run()?.success()?.says("pid", "1")?.has_line("1").map(drop)
+}
+
+/// Without one it has the pid that the state says.
+fn host_pid_namespace() -> Result {
+    let container = Bundle::new(["pids", ",", "pause"]).without_namespace("pid").start()?;
+    container.wait_output(&format!("pid: {}", container.pid()?))
+}
+
+/// In a cgroup namespace the container's cgroup is the root.
+fn cgroup_namespace_hides_the_path() -> Result {
+    let output = Bundle::new(["cat", "/proc/self/cgroup"]).namespace("cgroup").run()?;
+    let inside = output.success()?.stdout.lines().find(|line| line.contains("pids:") || line.starts_with("0::"));
+    ensure!(inside.is_some_and(|line| line.ends_with(":/")), "{output}");
+    Ok(())
+}
+
+/// A new network namespace has a loopback interface that is up.
+fn network_namespace_has_its_loopback_up() -> Result {
+    Bundle::new(["loopback"]).namespace("network").run()?.success()?.says("loopback up", "true").map(drop)
+}
+
+/// `hostname` MUST be the container's.
+fn hostname() -> Result {
+    let before = nix::unistd::gethostname()?;
+    Bundle::new(["uts"]).set("/hostname", "my-host.example").run()?.success()?.says("hostname", "my-host.example")?;
+    equal("host's name", nix::unistd::gethostname()?, before)
+}
+
+/// Without a UTS namespace it would be the host's: refused.
+fn hostname_without_namespace() -> Result {
+    let before = nix::unistd::gethostname()?;
+    Bundle::new(["true"]).without_namespace("uts").set("/hostname", "my-host").refused("hostname")?;
+    equal("host's name", nix::unistd::gethostname()?, before)
+}
+
+/// `domainname`.
+fn domainname() -> Result {
+    Bundle::new(["uts"]).set("/domainname", "example.org").run()?.success()?.says("domainname", "example.org").map(drop)
+}
+
+/// It too needs the namespace.
+fn domainname_without_namespace() -> Result {
+    Bundle::new(["true"]).without_namespace("uts").set("/domainname", "example.org").refused("domainname").map(drop)
+}
+
+/// uid 0 inside is another one outside.
+fn user_mapping_makes_root_of_a_user() -> Result {
+    let container =
+        Bundle::new(["ids", ",", "cat", "/proc/self/uid_map", ",", "cat", "/proc/self/gid_map", ",", "pause"])
+            .user_namespace(100_000, 1000)
+            .start()?;
+    container.wait_output("uid: 0")?;
+    let map = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    eventually("two maps", || Ok(container.output()?.matches("100000").count() == 2))?;
+    let output = container.output()?;
+    let line = output.lines().find(|line| line.contains("100000")).context("a map")?;
+    equal("map", map(line), ["0", "100000", "1000"])?;
+    let status = fs::read_to_string(format!("/proc/{}/status", container.pid()?))?;
+    contains("uid outside", &status, "Uid:\t100000\t100000\t100000\t100000")?;
+    contains("gid outside", &status, "Gid:\t100000\t100000\t100000\t100000")
+}
+
+/// Mappings MUST be written as they are listed.
+fn user_mapping_of_several_ranges() -> Result {
+    let map = json!([
+        { "containerID": 0, "hostID": 100000, "size": 10 },
+        { "containerID": 10, "hostID": 200000, "size": 5 },
+        { "containerID": 1000, "hostID": 300000, "size": 1 },
+    ]);
+    let output = Bundle::new(["cat", "/proc/self/uid_map", ",", "cat", "/proc/self/gid_map"])
+        .user_namespace(100_000, 10)
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .run()?;
+    let lines = output.success()?.stdout.lines();
+    let words: Vec<String> = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let wanted = ["0 100000 10", "10 200000 5", "1000 300000 1"];
+    equal("maps", words, [wanted, wanted].concat())
+}
+
+/// What the container makes belongs to the mapped user outside.
+fn user_mapping_owns_what_is_made() -> Result {
+    let container = Bundle::new(["write", "/new", "x", ",", "stat", "/new"]).user_namespace(100_000, 1000).build()?;
+    let output = container.run()?;
+    contains("stat", &output.success()?.stdout, "uid=0 gid=0")?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(container.rootfs().join("new"))?);
+    equal("owner outside", owner, 100_000)
+}
+
+/// Mappings without a user namespace contradict each other.
+fn user_mapping_without_namespace() -> Result {
+    let map = json!([{ "containerID": 0, "hostID": 100000, "size": 10 }]);
+    let bundle = Bundle::new(["true"]).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    bundle.refused("linux.uidMappings").map(drop)
+}
+
+/// A new user namespace without mappings could run nothing.
+fn user_namespace_without_mapping() -> Result {
+    Bundle::new(["true"]).namespace("user").refused("linux.uidMappings").map(drop)
+}
+
+/// Device nodes cannot be made in a user namespace: they are bound from the host.
+fn user_namespace_devices_are_bound() -> Result {
+    let output =
+        Bundle::new(["stat", "/dev/null", ",", "write", "/dev/null", "x"]).user_namespace(100_000, 1000).run()?;
+    contains("stat", &output.success()?.stdout, "char mode=0666")?;
+    contains("stat", &output.stdout, "rdev=1:3")?;
+    output.has_line("write /dev/null: ok").map(drop)
+}
+
+/// Capabilities are the namespace's: over the host's files they have no power.
+fn user_namespace_keeps_capabilities_inside() -> Result {
+    let container = Bundle::new(["caps", ",", "cat", "/foreign"])
+        .capabilities(&["CAP_DAC_OVERRIDE"])
+        .user_namespace(100_000, 1000)
+        .build()?;
+    let file = container.rootfs().join("foreign");
+    fs::write(&file, "of the host's root")?;
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let output = container.run()?;
+    output.success()?.says("effective", "2")?.has_line("cat /foreign: EACCES").map(drop)
+}
+
+/// The program's uid and gid are those inside.
+fn user_namespace_for_another_user() -> Result {
+    let container = Bundle::new(["ids", ",", "pause"])
+        .user_namespace(100_000, 1000)
+        .set("/process/user", json!({ "uid": 33, "gid": 44, "additionalGids": [55] }))
+        .start()?;
+    container.wait_output("uid: 33")?;
+    container.wait_output("groups: 55")?;
+    let status = fs::read_to_string(format!("/proc/{}/status", container.pid()?))?;
+    contains("uid outside", &status, "Uid:\t100033\t")?;
+    contains("gid outside", &status, "Gid:\t100044\t")
+}
+
+fn clock(output: &Output, name: &str) -> Result<i64> {
+    Ok(output.success()?.value(name)?.parse()?)
+}
+
+/// `linux.timeOffsets` shift the clocks of the container.
+fn time_offsets() -> Result {
+    let offsets = json!({ "monotonic": { "secs": 1_000_000, "nanosecs": 5 }, "boottime": { "secs": 2_000_000 } });
+    let host = Bundle::new(["uptime"]).run()?;
+    let inside = Bundle::new(["uptime"]).namespace("time").set("/linux/timeOffsets", offsets).run()?;
+    let shift = |name: &str| -> Result<i64> { Ok(clock(&inside, name)? - clock(&host, name)?) };
+    ensure!((1_000_000..1_000_030).contains(&shift("monotonic")?), "{host} {inside}");
+    ensure!((2_000_000..2_000_030).contains(&shift("boottime")?), "{host} {inside}");
+    Ok(())
+}
+
+/// They need a time namespace.
+fn time_offsets_without_namespace() -> Result {
+    let offsets = json!({ "boottime": { "secs": 1000 } });
+    Bundle::new(["true"]).set("/linux/timeOffsets", offsets).refused("linux.timeOffsets").map(drop)
+}
+
+/// One of its own: an existing one's clocks cannot be set.
+fn time_offsets_when_joining() -> Result {
+    let offsets = json!({ "boottime": { "secs": 1000 } });
+    let bundle = Bundle::new(["true"]).join("time", "/proc/self/ns/time").set("/linux/timeOffsets", offsets);
+    bundle.refused("linux.timeOffsets").map(drop)
+}
+
+/// `linux.sysctl` MUST be set in the container's namespaces, and the host's stay.
+fn sysctl_of_the_network_namespace() -> Result {
+    let path = "/proc/sys/net/ipv4/ip_default_ttl";
+    let before = fs::read_to_string(path)?;
+    let sysctl = json!({ "net.ipv4.ip_default_ttl": "77" });
+    let output = Bundle::new(["cat", path]).namespace("network").set("/linux/sysctl", sysctl).run()?;
+    output.success()?.has_line("77")?;
+    equal("host's value", fs::read_to_string(path)?, before)
+}
+
+/// Names may be written with slashes, which lets interface names have dots.
+fn sysctl_with_slashes() -> Result {
+    let sysctl = json!({ "net/ipv4/conf/lo/forwarding": "1" });
+    let output = Bundle::new(["cat", "/proc/sys/net/ipv4/conf/lo/forwarding"])
+        .namespace("network")
+        .set("/linux/sysctl", sysctl)
+        .run()?;
+    output.success()?.has_line("1").map(drop)
+}
+
+/// The same for the ipc namespace.
+fn sysctl_of_the_ipc_namespace() -> Result {
+    let sysctl = json!({ "kernel.msgmax": "4096", "fs.mqueue.msg_max": "33" });
+    let output = Bundle::new(["cat", "/proc/sys/kernel/msgmax", ",", "cat", "/proc/sys/fs/mqueue/msg_max"])
+        .set("/linux/sysctl", sysctl)
+        .run()?;
+    output.success()?.has_line("4096")?.has_line("33").map(drop)
+}
+
+/// Without the namespace it would be the host's value: refused.
+fn sysctl_without_its_namespace() -> Result {
+    let path = "/proc/sys/net/ipv4/ip_default_ttl";
+    let before = fs::read_to_string(path)?;
+    Bundle::new(["true"]).set("/linux/sysctl", json!({ "net.ipv4.ip_default_ttl": "77" })).refused("linux.sysctl")?;
+    equal("host's value", fs::read_to_string(path)?, before)?;
+    let bundle =
+        Bundle::new(["true"]).without_namespace("ipc").set("/linux/sysctl", json!({ "kernel.msgmax": "4096" }));
+    bundle.refused("linux.sysctl").map(drop)
+}
+
+/// A sysctl that belongs to no namespace is refused.
+fn sysctl_of_the_whole_kernel() -> Result {
+    let path = "/proc/sys/vm/swappiness";
+    let before = fs::read_to_string(path)?;
+    Bundle::new(["true"]).set("/linux/sysctl", json!({ "vm.swappiness": "33" })).refused("linux.sysctl")?;
+    equal("host's value", fs::read_to_string(path)?, before)
+}
+
+/// The hostname has a field of its own.
+fn sysctl_that_is_the_hostname() -> Result {
+    let bundle = Bundle::new(["true"]).set("/hostname", "a").set("/linux/sysctl", json!({ "kernel.hostname": "b" }));
+    bundle.refused("linux.sysctl").map(drop)
+}
+
+/// Masks without a mount namespace would be the host's: refused.
+fn mount_namespace_is_needed_for_masks() -> Result {
+    let bundle = Bundle::new(["true"]).without_namespace("mount").set("/mounts", json!([]));
+    let bundle = bundle.set("/linux/maskedPaths", json!(["/proc/kcore"]));
+    bundle.refused("linux.maskedPaths").map(drop)
+}

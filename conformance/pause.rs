@@ -1,0 +1,172 @@
+//! `pause` and `resume`.
+
+use crate::harness::*;
+use anyhow::ensure;
+use std::time::Duration;
+
+tests![
+    pause_stops_the_processes,
+    pause_stops_the_processes_in_the_unified_view,
+    pause_created,
+    pause_stopped,
+    pause_twice,
+    pause_unknown,
+    resume_running,
+    resume_stopped,
+    kill_paused,
+    kill_paused_in_the_unified_view,
+    delete_paused_is_refused,
+    delete_forced_paused,
+    exec_in_paused_is_refused,
+    exec_in_paused_when_told_to,
+    state_stays_readable,
+];
+
+fn counting(view: View) -> Result<Container> {
+    let container = Bundle::new(["count", "/number"]).view(view).start()?;
+    eventually("counting", || Ok(count(&container) > 0))?;
+    Ok(container)
+}
+
+fn count(container: &Container) -> u64 {
+    container.read("number").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn stands_still(container: &Container) -> Result {
+    let before = container.read("number")?;
+    std::thread::sleep(Duration::from_millis(60));
+    equal("number", container.read("number")?, before)
+}
+
+fn pause_and_resume(view: View) -> Result {
+    let container = counting(view)?;
+    container.command(["pause"])?.success()?;
+    equal("status", container.status()?, "paused")?;
+    stands_still(&container)?;
+    container.command(["resume"])?.success()?;
+    equal("status", container.status()?, "running")?;
+    let before = count(&container);
+    eventually("counting on", || Ok(count(&container) > before))
+}
+
+/// Pause stops all processes of the container, resume lets them go on; the state tells.
+fn pause_stops_the_processes() -> Result {
+    pause_and_resume(View::Machine)
+}
+
+/// The same with v2's own freezer.
+fn pause_stops_the_processes_in_the_unified_view() -> Result {
+    pause_and_resume(View::Unified)
+}
+
+/// A created container may be paused; afterwards it is what it was.
+fn pause_created() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    container.command(["pause"])?.success()?;
+    equal("status", container.status()?, "paused")?;
+    container.command(["resume"])?.success()?;
+    equal("status", container.status()?, "created")
+}
+
+/// There is nothing to pause in a stopped one.
+fn pause_stopped() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    container.command(["pause"])?.fails_with("container not running").map(drop)
+}
+
+/// A paused container is not running.
+fn pause_twice() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["pause"])?.success()?;
+    container.command(["pause"])?.failure()?;
+    equal("status", container.status()?, "paused")
+}
+
+/// An unknown one is an error for both.
+fn pause_unknown() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    container.command(["pause"])?.fails_with("does not exist")?;
+    container.command(["resume"])?.fails_with("does not exist").map(drop)
+}
+
+/// Resume is for what is paused.
+fn resume_running() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["resume"])?.fails_with("container not paused")?;
+    equal("status", container.status()?, "running")
+}
+
+/// The same for a stopped one.
+fn resume_stopped() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    container.command(["resume"])?.failure().map(drop)
+}
+
+fn kills_paused(view: View) -> Result {
+    let container = counting(view)?;
+    container.command(["pause"])?.success()?;
+    container.kill("KILL")?.success()?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// SIGKILL ends a paused container at once, not only when it is resumed.
+fn kill_paused() -> Result {
+    kills_paused(View::Machine)
+}
+
+/// The same on v2.
+fn kill_paused_in_the_unified_view() -> Result {
+    kills_paused(View::Unified)
+}
+
+/// A paused container is not stopped: delete refuses.
+fn delete_paused_is_refused() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["pause"])?.success()?;
+    container.command(["delete"])?.failure()?;
+    equal("status", container.status()?, "paused")
+}
+
+/// With `--force` it does not hang.
+fn delete_forced_paused() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["pause"]).view(view).start()?;
+        container.command(["pause"])?.success()?;
+        container.command(["delete", "--force"])?.success()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// An exec would hang: refused, and the message tells the way.
+fn exec_in_paused_is_refused() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["pause"])?.success()?;
+    container.exec([], ["true"])?.fails_with("paused")?;
+    equal("status", container.status()?, "paused")
+}
+
+/// With `--ignore-paused` it waits until the container is resumed.
+fn exec_in_paused_when_told_to() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["pause"])?.success()?;
+    let mut running = container.exec_call(["--ignore-paused"], ["echo", "at last"]).spawn()?;
+    std::thread::sleep(Duration::from_millis(100));
+    ensure!(running.stdout()?.is_empty(), "it ran in a paused container");
+    container.command(["resume"])?.success()?;
+    equal("output", &*running.wait()?.success()?.stdout, "at last\n")
+}
+
+/// state, list and ps answer for a paused container.
+fn state_stays_readable() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let pid = container.pid()?;
+    container.command(["pause"])?.success()?;
+    equal("pid", container.pid()?, pid)?;
+    contains("list", &container.call(["list"]).output()?.success()?.stdout, "paused")?;
+    contains("ps", &container.command(["ps", "-f", "json"])?.success()?.stdout, &pid.to_string())
+}

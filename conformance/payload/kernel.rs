@@ -1,0 +1,256 @@
+//! The payload's system calls: each function asks the kernel one question and answers in words.
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::stat::{Mode, SFlag, major, makedev, minor};
+use nix::unistd::Pid;
+use std::fmt::Display;
+use std::io;
+
+/// What a question to the kernel gives: words, or the errno.
+pub type Answer = io::Result<String>;
+
+/// The name of an error's errno, such as `EROFS`.
+pub fn errno_name(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |n| format!("{:?}", Errno::from_raw(n)))
+}
+
+/// A system call without a wrapper in nix or std.
+fn raw(number: i64, args: [u64; 4]) -> io::Result<i64> {
+    // SAFETY: the callers below pass plain numbers, or pointers to buffers that they hold across the call and whose
+    // size is the one that this system call fills or reads.
+    let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], 0u64) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn address<T>(buffer: &mut T) -> u64 {
+    std::ptr::from_mut(buffer) as u64
+}
+
+fn join<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(",")
+}
+
+pub fn ids() -> String {
+    // umask(2) has no question form: set it to read it, then put it back.
+    let mask = nix::sys::stat::umask(Mode::empty());
+    nix::sys::stat::umask(mask);
+    let groups = nix::unistd::getgroups().unwrap_or_default();
+    format!(
+        "uid: {}\neuid: {}\ngid: {}\negid: {}\ngroups: {}\numask: {:04o}",
+        nix::unistd::getuid(),
+        nix::unistd::geteuid(),
+        nix::unistd::getgid(),
+        nix::unistd::getegid(),
+        join(groups),
+        mask.bits()
+    )
+}
+
+/// The five capability sets as numbers in hexadecimal.
+pub fn capabilities() -> String {
+    let mut header = [0x2008_0522u32, 0];
+    let mut sets = [[0u32; 3]; 2];
+    if let Err(error) = raw(libc::SYS_capget, [address(&mut header), address(&mut sets), 0, 0]) {
+        return format!("caps: {}", errno_name(&error));
+    }
+    let set = |index: usize| u64::from(sets[0][index]) | u64::from(sets[1][index]) << 32;
+    let probe = |option: i32, argument: u64| {
+        (0..64u64).filter(move |cap| {
+            let args = if argument == 0 { [option as u64, *cap, 0, 0] } else { [option as u64, argument, *cap, 0] };
+            raw(libc::SYS_prctl, args).is_ok_and(|held| held == 1)
+        })
+    };
+    let bounding: u64 = probe(libc::PR_CAPBSET_READ, 0).map(|cap| 1 << cap).sum();
+    let ambient: u64 = probe(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64).map(|cap| 1 << cap).sum();
+    format!(
+        "effective: {:x}\npermitted: {:x}\ninheritable: {:x}\nbounding: {bounding:x}\nambient: {ambient:x}",
+        set(0),
+        set(1),
+        set(2)
+    )
+}
+
+pub fn rlimit(name: &str) -> String {
+    let resource = match name {
+        "RLIMIT_NOFILE" => Resource::RLIMIT_NOFILE,
+        "RLIMIT_NPROC" => Resource::RLIMIT_NPROC,
+        "RLIMIT_CORE" => Resource::RLIMIT_CORE,
+        "RLIMIT_FSIZE" => Resource::RLIMIT_FSIZE,
+        "RLIMIT_STACK" => Resource::RLIMIT_STACK,
+        "RLIMIT_AS" => Resource::RLIMIT_AS,
+        "RLIMIT_CPU" => Resource::RLIMIT_CPU,
+        "RLIMIT_DATA" => Resource::RLIMIT_DATA,
+        "RLIMIT_MSGQUEUE" => Resource::RLIMIT_MSGQUEUE,
+        "RLIMIT_SIGPENDING" => Resource::RLIMIT_SIGPENDING,
+        _ => return format!("{name}: unknown"),
+    };
+    match getrlimit(resource) {
+        Ok((soft, hard)) => format!("{name}: {soft} {hard}"),
+        Err(errno) => format!("{name}: {errno:?}"),
+    }
+}
+
+pub fn uts() -> String {
+    match nix::sys::utsname::uname() {
+        Ok(names) => format!(
+            "hostname: {}\ndomainname: {}\nmachine: {}",
+            names.nodename().to_string_lossy(),
+            names.domainname().to_string_lossy(),
+            names.machine().to_string_lossy()
+        ),
+        Err(errno) => format!("uts: {errno:?}"),
+    }
+}
+
+/// Policy, nice value and priority, as sched_getattr(2) tells them.
+pub fn scheduling() -> String {
+    let mut attr = [0u8; 56];
+    match raw(libc::SYS_sched_getattr, [0, address(&mut attr), attr.len() as u64, 0]) {
+        Ok(_) => {
+            let word = |at: usize| u32::from_ne_bytes([attr[at], attr[at + 1], attr[at + 2], attr[at + 3]]);
+            format!("policy: {}\nnice: {}\npriority: {}", word(4), word(16) as i32, word(20))
+        }
+        Err(error) => format!("sched: {}", errno_name(&error)),
+    }
+}
+
+pub fn io_priority() -> String {
+    match raw(libc::SYS_ioprio_get, [1, 0, 0, 0]) {
+        Ok(value) => format!("ioprio: class={} priority={}", value >> 13, value & 0x1fff),
+        Err(error) => format!("ioprio: {}", errno_name(&error)),
+    }
+}
+
+pub fn affinity() -> String {
+    let mask = match nix::sched::sched_getaffinity(Pid::from_raw(0)) {
+        Ok(mask) => mask,
+        Err(errno) => return format!("affinity: {errno:?}"),
+    };
+    let cpus = (0..nix::sched::CpuSet::count()).filter(|cpu| mask.is_set(*cpu).unwrap_or(false));
+    format!("affinity: {}", join(cpus))
+}
+
+/// Seconds on the clocks that a time namespace shifts.
+pub fn clocks() -> String {
+    let read = |clock: i64| {
+        let mut time = [0i64; 2];
+        match raw(libc::SYS_clock_gettime, [clock as u64, address(&mut time), 0, 0]) {
+            Ok(_) => time[0].to_string(),
+            Err(error) => errno_name(&error),
+        }
+    };
+    format!("monotonic: {}\nboottime: {}", read(libc::CLOCK_MONOTONIC.into()), read(libc::CLOCK_BOOTTIME.into()))
+}
+
+/// Every open file descriptor, found without /proc.
+pub fn open_descriptors() -> String {
+    let open = (0..2048u64).filter(|fd| raw(libc::SYS_fcntl, [*fd, libc::F_GETFD as u64, 0, 0]).is_ok());
+    format!("fds: {}", join(open))
+}
+
+pub fn process_ids() -> String {
+    let session = nix::unistd::getsid(None).map_or(-1, Pid::as_raw);
+    format!("pid: {}\nppid: {}\nsid: {session}", nix::unistd::getpid(), nix::unistd::getppid())
+}
+
+pub fn personality() -> String {
+    match raw(libc::SYS_personality, [0xffff_ffff, 0, 0, 0]) {
+        Ok(value) => format!("personality: {value:x}"),
+        Err(error) => format!("personality: {}", errno_name(&error)),
+    }
+}
+
+pub fn no_new_privileges() -> String {
+    match raw(libc::SYS_prctl, [libc::PR_GET_NO_NEW_PRIVS as u64, 0, 0, 0]) {
+        Ok(value) => format!("nonewprivs: {value}"),
+        Err(error) => format!("nonewprivs: {}", errno_name(&error)),
+    }
+}
+
+/// What the kernel calls the session keyring: `type;uid;gid;perm;name`.
+pub fn session_keyring() -> Answer {
+    const DESCRIBE: u64 = 6;
+    const SESSION: u64 = -3i64 as u64;
+    let mut text = [0u8; 256];
+    let length = raw(libc::SYS_keyctl, [DESCRIBE, SESSION, address(&mut text), 256])?;
+    let end = (length as usize).saturating_sub(1).min(text.len());
+    Ok(format!("keyring: {}", String::from_utf8_lossy(&text[..end])))
+}
+
+/// The flags of `lo`; bit 0 is "up".
+pub fn loopback_flags() -> Answer {
+    const SIOCGIFFLAGS: u64 = 0x8913;
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    raw(libc::SYS_ioctl, [fd as u64, SIOCGIFFLAGS, address(&mut request), 0])?;
+    Ok(format!("loopback up: {}", request[16] & 1 == 1))
+}
+
+pub fn device_numbers(rdev: u64) -> (u64, u64) {
+    (major(rdev), minor(rdev))
+}
+
+/// `TYPE:MAJOR:MINOR`, the type being c, b or p.
+pub fn mknod(path: &str, what: &str) -> io::Result<()> {
+    let mut parts = what.split(':');
+    let kind = match parts.next() {
+        Some("c") => SFlag::S_IFCHR,
+        Some("b") => SFlag::S_IFBLK,
+        _ => SFlag::S_IFIFO,
+    };
+    let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let device = makedev(number(), number());
+    Ok(nix::sys::stat::mknod(path, kind, Mode::from_bits_truncate(0o666), device)?)
+}
+
+/// Type, size and flags of the file system at `path`.
+pub fn statfs(path: &str) -> Answer {
+    let fs = nix::sys::statfs::statfs(path)?;
+    let size = fs.blocks() * fs.block_size() as u64;
+    Ok(format!("statfs {path}: type={:x} size={size}", fs.filesystem_type().0))
+}
+
+fn signal(name: &str) -> Option<Signal> {
+    format!("SIG{name}").parse().ok()
+}
+
+/// Says `ready`, waits for the signal, says `got SIGNAL`.
+pub fn trap(name: &str, say: impl Fn(String)) {
+    let Some(signal) = signal(name) else {
+        return say(format!("trap {name}: unknown signal"));
+    };
+    let mut set = SigSet::empty();
+    set.add(signal);
+    let _ = set.thread_block();
+    say("ready".into());
+    match set.wait() {
+        Ok(signal) => say(format!("got {signal}")),
+        Err(errno) => say(format!("trap {name}: {errno:?}")),
+    }
+}
+
+/// Sends itself a signal. As the first process of a pid namespace it outlives all but the kernel's own.
+pub fn die(name: &str) {
+    if let Some(signal) = signal(name) {
+        let _ = kill(nix::unistd::getpid(), signal);
+    }
+}
+
+/// Starts up to `wanted` children that sleep until they are killed; how many there were.
+pub fn fork_sleepers(wanted: i32) -> String {
+    for done in 0..wanted.min(64) {
+        // SAFETY: this process has one thread, and the child does nothing but sleep.
+        match unsafe { nix::unistd::fork() } {
+            Ok(nix::unistd::ForkResult::Child) => loop {
+                std::thread::park();
+            },
+            Ok(nix::unistd::ForkResult::Parent { .. }) => {}
+            Err(errno) => return format!("{done} then {errno:?}"),
+        }
+    }
+    wanted.to_string()
+}

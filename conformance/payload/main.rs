@@ -1,0 +1,236 @@
+//! The program that runs inside the containers of the conformance suite.
+//!
+//! `payload VERB [ARG…] [, VERB [ARG…]]…` carries out its verbs in order and reports each on standard output. A
+//! verb that fails prints `VERB SUBJECT: ERRNO` and the next one follows: what must not work is as much of a test
+//! as what must. It is static and needs neither `/proc` nor any file of the container.
+
+mod kernel;
+
+use kernel::{Answer, errno_name};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::process::exit;
+use std::time::Duration;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    for sentence in words.split(|word| word == ",") {
+        let Some((verb, args)) = sentence.split_first() else {
+            continue;
+        };
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        carry_out(verb, &args);
+    }
+}
+
+fn say(text: impl AsRef<str>) {
+    let mut out = std::io::stdout().lock();
+    // A reader that has gone away is no concern of the payload's.
+    let _ = writeln!(out, "{}", text.as_ref());
+    let _ = out.flush();
+}
+
+/// Prints `VERB SUBJECT: ok` or `VERB SUBJECT: ERRNO`.
+fn report<T>(verb: &str, subject: &str, answer: std::io::Result<T>) {
+    match answer {
+        Ok(_) => say(format!("{verb} {subject}: ok")),
+        Err(error) => say(format!("{verb} {subject}: {}", errno_name(&error))),
+    }
+}
+
+/// Prints the value of a successful answer, the errno's name of a failed one.
+fn tell(verb: &str, subject: &str, answer: Answer) {
+    match answer {
+        Ok(text) => say(text),
+        Err(error) => say(format!("{verb} {subject}: {}", errno_name(&error))),
+    }
+}
+
+fn carry_out(verb: &str, args: &[&str]) {
+    let first = args.first().copied().unwrap_or_default();
+    let second = args.get(1).copied().unwrap_or_default();
+    if process_verb(verb, first, args) || file_verb(verb, first, second) || fact_verb(verb, first) {
+        return;
+    }
+    say(format!("unknown verb {verb}"));
+    exit(120);
+}
+
+/// Verbs about what this process does.
+fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
+    match verb {
+        "true" => {}
+        "exit" => exit(number(first)),
+        "echo" => say(args.join(" ")),
+        "stderr" => eprintln!("{}", args.join(" ")),
+        "pause" => loop {
+            std::thread::park();
+        },
+        "sleep" => std::thread::sleep(Duration::from_millis(number(first) as u64)),
+        "trap" => kernel::trap(first, say),
+        "die" => kernel::die(first),
+        "fork" => say(format!("forked: {}", kernel::fork_sleepers(number(first)))),
+        "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),
+        "count" => count(first),
+        "stdin" => tell(verb, "", read_stdin()),
+        "hook" => record_hook(first, args),
+        _ => return false,
+    }
+    true
+}
+
+/// Verbs about a file.
+fn file_verb(verb: &str, path: &str, second: &str) -> bool {
+    match verb {
+        "cat" => tell(verb, path, fs::read(path).map(|b| String::from_utf8_lossy(&b).trim_end().into())),
+        "ls" => tell(verb, path, list(path)),
+        "stat" => tell(verb, path, stat(path)),
+        "readlink" => tell(verb, path, fs::read_link(path).map(|p| p.display().to_string())),
+        "write" => report(verb, path, fs::write(path, second)),
+        "append" => report(verb, path, append(path, second)),
+        "mkdir" => report(verb, path, fs::create_dir(path)),
+        "rm" => report(verb, path, fs::remove_file(path)),
+        "open" => report(verb, path, fs::File::open(path)),
+        "openw" => report(verb, path, fs::OpenOptions::new().write(true).open(path)),
+        "chmod" => report(verb, path, fs::set_permissions(path, fs::Permissions::from_mode(0o600))),
+        "run" => tell(verb, path, run(path, second)),
+        "mknod" => report(verb, path, kernel::mknod(path, second)),
+        "statfs" => tell(verb, path, kernel::statfs(path)),
+        _ => return false,
+    }
+    true
+}
+
+/// Verbs that tell a fact about this process or its namespaces.
+fn fact_verb(verb: &str, first: &str) -> bool {
+    match verb {
+        "args" => say(format!("args: {:?}", std::env::args().collect::<Vec<_>>())),
+        "env" => std::env::vars_os().for_each(|(k, v)| say(format!("{}={}", k.to_string_lossy(), v.to_string_lossy()))),
+        "cwd" => tell(verb, "", std::env::current_dir().map(|p| format!("cwd: {}", p.display()))),
+        "ids" => say(kernel::ids()),
+        "caps" => say(kernel::capabilities()),
+        "rlimit" => say(kernel::rlimit(first)),
+        "uts" => say(kernel::uts()),
+        "mountinfo" => tell(verb, "", fs::read_to_string("/proc/self/mountinfo")),
+        "ns" => namespaces(),
+        "sched" => say(kernel::scheduling()),
+        "ioprio" => say(kernel::io_priority()),
+        "affinity" => say(kernel::affinity()),
+        "uptime" => say(kernel::clocks()),
+        "fds" => say(kernel::open_descriptors()),
+        "pids" => say(kernel::process_ids()),
+        "personality" => say(kernel::personality()),
+        "nonewprivs" => say(kernel::no_new_privileges()),
+        "keyring" => tell(verb, "", kernel::session_keyring()),
+        "loopback" => tell(verb, "", kernel::loopback_flags()),
+        "rootns" => say(format!("parent of root: {}", same_root())),
+        _ => return false,
+    }
+    true
+}
+
+fn number(text: &str) -> i32 {
+    text.parse().unwrap_or_else(|_| {
+        say(format!("not a number: {text:?}"));
+        exit(121)
+    })
+}
+
+fn allocate(mebibytes: i32) -> usize {
+    let mut held = Vec::new();
+    for _ in 0..mebibytes {
+        // Written, not only reserved: what counts is memory that the kernel had to give.
+        held.push(std::hint::black_box(vec![0x5au8; 1 << 20]));
+    }
+    held.len()
+}
+
+/// Writes a growing number to a file for ever: a frozen process's number stands still.
+fn count(path: &str) -> ! {
+    for turn in 0u64.. {
+        let _ = fs::write(path, turn.to_string());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    exit(0)
+}
+
+fn read_stdin() -> Answer {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(format!("stdin: {}", text.trim_end()))
+}
+
+/// `run PROGRAM VERB`: the program's output, for what only a second execve shows.
+fn run(program: &str, verb: &str) -> Answer {
+    let output = std::process::Command::new(program).arg(verb).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
+}
+
+fn append(path: &str, text: &str) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn list(path: &str) -> Answer {
+    let mut names = fs::read_dir(path)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(format!("ls {path}: {}", names.join(" ")))
+}
+
+fn stat(path: &str) -> Answer {
+    let meta = fs::symlink_metadata(path)?;
+    let kind = meta.file_type();
+    let kind = match () {
+        () if kind.is_dir() => "dir",
+        () if kind.is_file() => "file",
+        () if kind.is_symlink() => "symlink",
+        () if kind.is_char_device() => "char",
+        () if kind.is_block_device() => "block",
+        () if kind.is_fifo() => "fifo",
+        () => "other",
+    };
+    let (major, minor) = kernel::device_numbers(meta.rdev());
+    let mode = meta.mode() & 0o7777;
+    let (uid, gid) = (meta.uid(), meta.gid());
+    Ok(format!("stat {path}: {kind} mode={mode:04o} uid={uid} gid={gid} rdev={major}:{minor} size={}", meta.size()))
+}
+
+/// `true` where `/..` is `/`: nothing of another root can be reached by walking up.
+fn same_root() -> bool {
+    let key = |path: &str| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    key("/") == key("/..") && key("/") == key("/../../..")
+}
+
+fn namespaces() {
+    for name in ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"] {
+        let link = fs::read_link(format!("/proc/self/ns/{name}"));
+        say(link.map_or_else(|e| format!("{name}: {}", errno_name(&e)), |p| p.display().to_string()));
+    }
+}
+
+/// `hook FILE NAME`: what a hook was given, appended to FILE as one line of `key=value` pairs split by tabs.
+fn record_hook(path: &str, args: &[&str]) {
+    let mut state = String::new();
+    let _ = std::io::stdin().read_to_string(&mut state);
+    let env: Vec<String> = std::env::vars().map(|(key, value)| format!("{key}={value}")).collect();
+    let arg0 = std::env::args().next().unwrap_or_default();
+    let cwd = std::env::current_dir().map(|p| p.display().to_string()).unwrap_or_default();
+    let link = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).map(|p| p.display().to_string());
+    let fields = [
+        ("name", args.get(1).unwrap_or(&"").to_string()),
+        ("arg0", arg0),
+        ("env", env.join(" ")),
+        ("cwd", cwd),
+        ("mnt", link("mnt").unwrap_or_default()),
+        ("net", link("net").unwrap_or_default()),
+        ("fds", kernel::open_descriptors()),
+        ("state", state.split_whitespace().collect::<Vec<_>>().join(" ")),
+    ];
+    let line: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if append(path, &(line.join("\t") + "\n")).is_err() {
+        exit(122);
+    }
+}

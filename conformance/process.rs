@@ -1,0 +1,464 @@
+//! `process`: what the container's first process is given.
+
+use crate::harness::*;
+use anyhow::{Context, ensure};
+
+tests![
+    args_are_passed_as_they_are,
+    env_is_exactly_the_configured_one,
+    env_last_duplicate_wins,
+    env_absent,
+    env_without_equals_sign,
+    home_comes_from_passwd,
+    home_of_an_unknown_user_is_the_root,
+    home_configured_is_kept,
+    home_empty_is_replaced,
+    cwd,
+    cwd_that_is_missing_is_made,
+    cwd_that_only_the_user_may_enter,
+    cwd_that_is_a_file,
+    user_and_group,
+    additional_groups,
+    no_additional_groups_by_default,
+    umask_default,
+    umask_configured,
+    capability_sets_that_are_empty,
+    capability_sets_are_exactly_the_configured_ones,
+    capabilities_of_an_ordinary_user_are_lost,
+    ambient_capabilities_of_an_ordinary_user_stay,
+    unknown_capability_is_a_warning,
+    rlimits,
+    rlimit_infinity,
+    rlimit_twice,
+    rlimit_unknown,
+    rlimit_soft_above_hard,
+    oom_score,
+    oom_score_out_of_range,
+    no_new_privileges,
+    new_privileges_by_default,
+    scheduler_batch_and_nice,
+    scheduler_idle,
+    scheduler_without_policy,
+    scheduler_nice_with_a_realtime_policy,
+    scheduler_unknown_policy,
+    io_priority,
+    io_priority_of_class_idle,
+    io_priority_unknown_class,
+    io_priority_out_of_range,
+    personality_of_32_bits,
+    personality_unknown,
+    is_pid_one_and_leads_a_session,
+    signals_are_neither_blocked_nor_ignored,
+    ignored_signals_of_the_caller_are_reset,
+    has_no_parent_in_the_container,
+    all_cpus_are_allowed,
+    terminal_without_socket_is_refused,
+    seccomp_is_refused_by_name,
+    apparmor_where_there_is_none,
+    selinux_where_there_is_none,
+    memory_policy,
+];
+
+/// `args` reach the program one by one, unaltered.
+fn args_are_passed_as_they_are() -> Result {
+    let odd = ["/payload", "args", "", " ", "a b", "$HOME", "*", "é", "--", "\"q\""];
+    let output = Bundle::new([]).set("/process/args", json!(odd)).run()?;
+    output.success()?.says("args", &format!("{odd:?}")).map(drop)
+}
+
+/// The environment MUST be `process.env`; nothing of the caller's gets in. (HOME is the one that runtimes add.)
+fn env_is_exactly_the_configured_one() -> Result {
+    let env = json!(["PATH=/", "HOME=/h", "EMPTY=", "X=a=b", "SP= a b "]);
+    let container = Bundle::new(["env"]).set("/process/env", env).build()?;
+    let output = container.launch(["run"]).env("SECRET", "of the caller").output()?;
+    let mut seen: Vec<&str> = output.success()?.stdout.lines().collect();
+    seen.sort_unstable();
+    equal("environment", seen, ["EMPTY=", "HOME=/h", "PATH=/", "SP= a b ", "X=a=b"])
+}
+
+/// Of two values for a name the last one counts.
+fn env_last_duplicate_wins() -> Result {
+    let output = Bundle::new(["env"]).set("/process/env", json!(["A=1", "B=2", "A=3"])).run()?;
+    output.success()?.has_line("A=3")?;
+    equal("values for A", output.stdout.matches("A=").count(), 1)
+}
+
+/// `env` is optional.
+fn env_absent() -> Result {
+    let output = Bundle::new(["env"]).remove("/process/env").run()?;
+    equal("environment", &*output.success()?.stdout, "HOME=/\n")
+}
+
+/// An entry that is no `NAME=VALUE` is an error.
+fn env_without_equals_sign() -> Result {
+    Bundle::new(["true"]).set("/process/env", json!(["A=1", "WRONG"])).refused("process.env").map(drop)
+}
+
+/// A missing HOME is taken from the container's passwd by uid.
+fn home_comes_from_passwd() -> Result {
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nme:x:33:33::/home/me:/bin/sh\n";
+    let output = Bundle::new(["env"]).file("etc/passwd", passwd).set("/process/user/uid", 33).run()?;
+    output.success()?.has_line("HOME=/home/me").map(drop)
+}
+
+/// For a uid without an entry it is `/`.
+fn home_of_an_unknown_user_is_the_root() -> Result {
+    let output = Bundle::new(["env"]).file("etc/passwd", "a:x:1:1::/a:/\n").set("/process/user/uid", 99).run()?;
+    output.success()?.has_line("HOME=/").map(drop)
+}
+
+/// A configured one is kept.
+fn home_configured_is_kept() -> Result {
+    let bundle = Bundle::new(["env"]).file("etc/passwd", "root:x:0:0::/root:/\n");
+    bundle.set("/process/env", json!(["HOME=/mine"])).run()?.success()?.has_line("HOME=/mine").map(drop)
+}
+
+/// An empty one counts as missing.
+fn home_empty_is_replaced() -> Result {
+    let bundle = Bundle::new(["env"]).file("etc/passwd", "root:x:0:0::/root:/\n");
+    bundle.set("/process/env", json!(["HOME="])).run()?.success()?.has_line("HOME=/root").map(drop)
+}
+
+/// `cwd` MUST be the program's current directory.
+fn cwd() -> Result {
+    let output = Bundle::new(["cwd"]).dir("a/b").set("/process/cwd", "/a/b").run()?;
+    output.success()?.says("cwd", "/a/b").map(drop)
+}
+
+/// One that is not there is made, as images with a bare WORKDIR need.
+fn cwd_that_is_missing_is_made() -> Result {
+    let output = Bundle::new(["cwd"]).set("/process/cwd", "/made/for/you").run()?;
+    output.success()?.says("cwd", "/made/for/you").map(drop)
+}
+
+/// It is entered with the program's own rights where root without capabilities may not.
+fn cwd_that_only_the_user_may_enter() -> Result {
+    let container = Bundle::new(["cwd"]).dir("home").set("/process/cwd", "/home");
+    let container = container.set("/process/user", json!({ "uid": 1234, "gid": 1234 })).build()?;
+    let home = container.rootfs().join("home");
+    std::os::unix::fs::chown(&home, Some(1234), Some(1234))?;
+    std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    container.run()?.success()?.says("cwd", "/home").map(drop)
+}
+
+/// One that is no directory is an error.
+fn cwd_that_is_a_file() -> Result {
+    let output = Bundle::new(["true"]).file("file", "x").set("/process/cwd", "/file").refused("process.cwd")?;
+    contains("message", &output.stderr, "not a directory")
+}
+
+/// `user.uid` and `user.gid` MUST be those of the process, all of them.
+fn user_and_group() -> Result {
+    let output = Bundle::new(["ids"]).set("/process/user", json!({ "uid": 1000, "gid": 2000 })).run()?;
+    output.success()?.says("uid", "1000")?.says("euid", "1000")?.says("gid", "2000")?.says("egid", "2000").map(drop)
+}
+
+/// `user.additionalGids` MUST be the process's supplementary groups.
+fn additional_groups() -> Result {
+    let user = json!({ "uid": 1000, "gid": 2000, "additionalGids": [10, 3000, 65534] });
+    Bundle::new(["ids"]).set("/process/user", user).run()?.success()?.says("groups", "10,3000,65534").map(drop)
+}
+
+/// Without them there are none: the caller's groups do not follow.
+fn no_additional_groups_by_default() -> Result {
+    let output = Bundle::new(["ids"]).set("/process/user", json!({ "uid": 1000, "gid": 2000 })).run()?;
+    let groups = output.success()?.value("groups")?;
+    ensure!(groups.is_empty() || groups == "2000", "{output}");
+    Ok(())
+}
+
+/// Without `user.umask` it is 0022, whatever the caller's is.
+fn umask_default() -> Result {
+    Bundle::new(["ids"]).run()?.success()?.says("umask", "0022").map(drop)
+}
+
+/// `user.umask`.
+fn umask_configured() -> Result {
+    Bundle::new(["ids"]).set("/process/user/umask", 0o27).run()?.success()?.says("umask", "0027").map(drop)
+}
+
+const SETS: [&str; 5] = ["bounding", "effective", "permitted", "inheritable", "ambient"];
+
+/// A set that lists nothing is empty, though the process is root.
+fn capability_sets_that_are_empty() -> Result {
+    let output = Bundle::new(["caps"]).set("/process/capabilities", json!({})).run()?;
+    SETS.iter().try_for_each(|set| output.success()?.says(set, "0").map(drop))
+}
+
+/// Each of the five sets MUST be exactly what its member lists.
+fn capability_sets_are_exactly_the_configured_ones() -> Result {
+    let sets = json!({
+        "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_NET_RAW"],
+        "permitted": ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID"],
+        "effective": ["CAP_KILL"],
+        "inheritable": ["CAP_CHOWN", "CAP_SETUID"],
+        "ambient": ["CAP_CHOWN"],
+    });
+    // As an ordinary user: root's own execve would add what is permitted to what is effective.
+    let output = Bundle::new(["caps"]).set("/process/capabilities", sets).set("/process/user/uid", 1000).run()?;
+    output.success()?.says("bounding", "20a1")?.says("inheritable", "81")?.says("ambient", "1")?;
+    // execve leaves an ordinary user its ambient set.
+    output.says("permitted", "1")?.says("effective", "1").map(drop)
+}
+
+/// An ordinary user's execve drops what is not ambient.
+fn capabilities_of_an_ordinary_user_are_lost() -> Result {
+    let caps = json!({ "bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"] });
+    let output = Bundle::new(["caps"]).set("/process/capabilities", caps).set("/process/user/uid", 1000).run()?;
+    output.success()?.says("effective", "0")?.says("permitted", "0")?.says("bounding", "1").map(drop)
+}
+
+/// Ambient ones survive, and work.
+fn ambient_capabilities_of_an_ordinary_user_stay() -> Result {
+    let output = Bundle::new(["caps", ",", "cat", "/secret"])
+        .file_with_mode("secret", "seen", 0o600)
+        .capabilities(&["CAP_DAC_OVERRIDE"])
+        .set("/process/user/uid", 1000)
+        .run()?;
+    output.success()?.says("ambient", "2")?.says("effective", "2")?.has_line("seen").map(drop)
+}
+
+/// A capability that cannot be granted is a warning and MUST NOT fail the container (since 1.1).
+fn unknown_capability_is_a_warning() -> Result {
+    let output = Bundle::new(["caps"]).capabilities(&["CAP_KILL", "CAP_NOSUCH"]).run()?;
+    output.success()?.says("effective", "20")?;
+    contains("warning", &output.stderr, "CAP_NOSUCH")
+}
+
+/// Each of `rlimits` MUST be set, soft and hard.
+fn rlimits() -> Result {
+    let limits = json!([
+        { "type": "RLIMIT_NOFILE", "soft": 512, "hard": 1000 },
+        { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 },
+        { "type": "RLIMIT_NPROC", "soft": 100, "hard": 200 },
+        { "type": "RLIMIT_STACK", "soft": 4194304, "hard": 8388608 },
+        { "type": "RLIMIT_SIGPENDING", "soft": 7, "hard": 8 },
+    ]);
+    let kinds = ["RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_NPROC", "RLIMIT_STACK", "RLIMIT_SIGPENDING"];
+    let [a, b, c, d, e] = kinds;
+    let words = ["rlimit", a, ",", "rlimit", b, ",", "rlimit", c, ",", "rlimit", d, ",", "rlimit", e];
+    let output = Bundle::new(words).set("/process/rlimits", limits).run()?;
+    output.success()?.says(a, "512 1000")?.says(b, "0 0")?.says(c, "100 200")?;
+    output.says(d, "4194304 8388608")?.says(e, "7 8").map(drop)
+}
+
+/// The largest number means no limit.
+fn rlimit_infinity() -> Result {
+    let limits = json!([{ "type": "RLIMIT_FSIZE", "soft": 1_000_000, "hard": u64::MAX }]);
+    let output = Bundle::new(["rlimit", "RLIMIT_FSIZE"]).set("/process/rlimits", limits).run()?;
+    output.success()?.says("RLIMIT_FSIZE", &format!("1000000 {}", u64::MAX)).map(drop)
+}
+
+/// Two entries for one type MUST be an error.
+fn rlimit_twice() -> Result {
+    let limit = json!({ "type": "RLIMIT_CORE", "soft": 0, "hard": 0 });
+    Bundle::new(["true"]).set("/process/rlimits", json!([limit, limit])).refused("process.rlimits").map(drop)
+}
+
+/// A type that cannot be mapped to the kernel's MUST be an error.
+fn rlimit_unknown() -> Result {
+    let limits = json!([{ "type": "RLIMIT_NOSUCH", "soft": 1, "hard": 1 }]);
+    Bundle::new(["true"]).set("/process/rlimits", limits).refused("process.rlimits").map(drop)
+}
+
+/// The kernel refuses a soft limit above the hard one, and so does create.
+fn rlimit_soft_above_hard() -> Result {
+    let limits = json!([{ "type": "RLIMIT_NOFILE", "soft": 200, "hard": 100 }]);
+    Bundle::new(["true"]).set("/process/rlimits", limits).refused("process.rlimits").map(drop)
+}
+
+/// `oomScoreAdj` MUST be set.
+fn oom_score() -> Result {
+    for score in [1000, 100, 0] {
+        let output = Bundle::new(["cat", "/proc/self/oom_score_adj"]).set("/process/oomScoreAdj", score).run()?;
+        output.success()?.has_line(&score.to_string())?;
+    }
+    Ok(())
+}
+
+/// The kernel knows -1000 to 1000.
+fn oom_score_out_of_range() -> Result {
+    Bundle::new(["true"]).set("/process/oomScoreAdj", 1001).refused("process.oomScoreAdj").map(drop)
+}
+
+/// `noNewPrivileges` MUST keep the process from gaining any.
+fn no_new_privileges() -> Result {
+    let output = Bundle::new(["nonewprivs"]).set("/process/noNewPrivileges", true).run()?;
+    output.success()?.says("nonewprivs", "1").map(drop)
+}
+
+/// It is off when it is not asked for.
+fn new_privileges_by_default() -> Result {
+    Bundle::new(["nonewprivs"]).run()?.success()?.says("nonewprivs", "0").map(drop)
+}
+
+/// `scheduler` sets policy and nice value.
+fn scheduler_batch_and_nice() -> Result {
+    let output =
+        Bundle::new(["sched"]).set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 7 })).run()?;
+    output.success()?.says("policy", "3")?.says("nice", "7").map(drop)
+}
+
+/// SCHED_IDLE.
+fn scheduler_idle() -> Result {
+    let output = Bundle::new(["sched"]).set("/process/scheduler", json!({ "policy": "SCHED_IDLE" })).run()?;
+    output.success()?.says("policy", "5").map(drop)
+}
+
+/// A scheduler without its required policy is an error.
+fn scheduler_without_policy() -> Result {
+    Bundle::new(["true"]).set("/process/scheduler", json!({ "nice": 3 })).refused("process.scheduler").map(drop)
+}
+
+/// A nice value has no meaning for a realtime policy, a priority none for the others.
+fn scheduler_nice_with_a_realtime_policy() -> Result {
+    let wrong = json!({ "policy": "SCHED_BATCH", "priority": 10 });
+    Bundle::new(["true"]).set("/process/scheduler", wrong).refused("process.scheduler")?;
+    let wrong = json!({ "policy": "SCHED_OTHER", "nice": 40 });
+    Bundle::new(["true"]).set("/process/scheduler", wrong).refused("process.scheduler").map(drop)
+}
+
+/// A policy that does not exist is an error.
+fn scheduler_unknown_policy() -> Result {
+    let wrong = json!({ "policy": "SCHED_NOSUCH" });
+    Bundle::new(["true"]).set("/process/scheduler", wrong).refused("process.scheduler").map(drop)
+}
+
+/// `ioPriority` sets class and level.
+fn io_priority() -> Result {
+    let wanted = json!({ "class": "IOPRIO_CLASS_BE", "priority": 3 });
+    Bundle::new(["ioprio"])
+        .set("/process/ioPriority", wanted)
+        .run()?
+        .success()?
+        .says("ioprio", "class=2 priority=3")?;
+    Ok(())
+}
+
+/// The idle class.
+fn io_priority_of_class_idle() -> Result {
+    let wanted = json!({ "class": "IOPRIO_CLASS_IDLE", "priority": 0 });
+    contains("ioprio", Bundle::new(["ioprio"]).set("/process/ioPriority", wanted).run()?.value("ioprio")?, "class=3")
+}
+
+/// A class that does not exist is an error.
+fn io_priority_unknown_class() -> Result {
+    let wrong = json!({ "class": "IOPRIO_CLASS_NOSUCH", "priority": 0 });
+    Bundle::new(["true"]).set("/process/ioPriority", wrong).refused("process.ioPriority").map(drop)
+}
+
+/// Levels are 0 to 7.
+fn io_priority_out_of_range() -> Result {
+    let wrong = json!({ "class": "IOPRIO_CLASS_BE", "priority": 8 });
+    Bundle::new(["true"]).set("/process/ioPriority", wrong).refused("process.ioPriority").map(drop)
+}
+
+/// `linux.personality` LINUX32 makes the machine look like one of 32 bits.
+fn personality_of_32_bits() -> Result {
+    let output =
+        Bundle::new(["personality", ",", "uts"]).set("/linux/personality", json!({ "domain": "LINUX32" })).run()?;
+    output.success()?.says("personality", "8")?;
+    if cfg!(target_arch = "x86_64") {
+        output.says("machine", "i686")?;
+    }
+    Ok(())
+}
+
+/// A domain that does not exist is an error.
+fn personality_unknown() -> Result {
+    let wrong = json!({ "domain": "LINUX128" });
+    Bundle::new(["true"]).set("/linux/personality", wrong).refused("linux.personality").map(drop)
+}
+
+/// In a pid namespace of its own the program is pid 1, and leads a session of its own.
+fn is_pid_one_and_leads_a_session() -> Result {
+    Bundle::new(["pids"]).run()?.success()?.says("pid", "1")?.says("sid", "1").map(drop)
+}
+
+fn signal_sets(output: &Output) -> Result<(u64, u64)> {
+    let read = |name: &str| -> Result<u64> {
+        let line = output.stdout.lines().find_map(|line| line.strip_prefix(name)).context("a line of status")?;
+        Ok(u64::from_str_radix(line.trim(), 16)?)
+    };
+    // SIGPIPE is ignored by Rust's own start-up code; 32 and 33 are the C library's, which no caller of it can set.
+    let visible = !(1 << 12 | 3 << 31);
+    Ok((read("SigBlk:")?, read("SigIgn:")? & visible))
+}
+
+/// The program starts with all signals open and at their defaults.
+fn signals_are_neither_blocked_nor_ignored() -> Result {
+    let output = Bundle::new(["cat", "/proc/self/status"]).run()?;
+    equal("blocked and ignored signals", signal_sets(output.success()?)?, (0, 0))
+}
+
+/// Also when the caller, as nohup does, ignores some.
+fn ignored_signals_of_the_caller_are_reset() -> Result {
+    let container = Bundle::new(["cat", "/proc/self/status"]).build()?;
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", "trap '' HUP USR1 TERM; exec \"$0\" \"$@\""])
+        .arg(&runtime::get().path)
+        .arg("--root")
+        .arg(container.state_root())
+        .args(["run", "--bundle"])
+        .arg(container.bundle())
+        .arg(&container.id)
+        .output()?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = Output { line: "run with signals ignored".into(), status: output.status, stdout, stderr };
+    equal("blocked and ignored signals", signal_sets(output.success()?)?, (0, 0))
+}
+
+/// Nothing of the runtime is seen in the container: pid 1 has no parent, and no other process is there.
+fn has_no_parent_in_the_container() -> Result {
+    let output = Bundle::new(["pids", ",", "ls", "/proc"]).run()?;
+    let pids = output.success()?.value("ls /proc")?.split(' ').filter(|name| name.parse::<u32>().is_ok()).count();
+    equal("processes", pids, 1)?;
+    output.says("ppid", "0").map(drop)
+}
+
+/// The CPUs that the runtime itself was pinned to are not the container's limit.
+fn all_cpus_are_allowed() -> Result {
+    let container = Bundle::new(["affinity"]).build()?;
+    let all = std::thread::available_parallelism()?.get();
+    let output = container.run()?;
+    equal("CPUs", output.success()?.value("affinity")?.split(',').count(), all)
+}
+
+/// A terminal with nobody to take it is an error of create.
+fn terminal_without_socket_is_refused() -> Result {
+    Bundle::new(["true"]).set("/process/terminal", true).refused("process.terminal").map(drop)
+}
+
+/// What tare does not carry out it refuses by its name: a filter that is not applied would be a hole.
+fn seccomp_is_refused_by_name() -> Result {
+    let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW" });
+    Bundle::new(["true"]).set("/linux/seccomp", filter).refused_by_tare("linux.seccomp")
+}
+
+/// A profile where the kernel has no AppArmor is an error.
+fn apparmor_where_there_is_none() -> Result {
+    if std::path::Path::new("/sys/kernel/security/apparmor").exists() {
+        return skip("AppArmor is active on this machine");
+    }
+    Bundle::new(["true"]).set("/process/apparmorProfile", "some").refused("process.apparmorProfile").map(drop)
+}
+
+/// A label where the kernel has no SELinux is an error.
+fn selinux_where_there_is_none() -> Result {
+    if std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        return skip("SELinux is active on this machine");
+    }
+    let label = "system_u:system_r:container_t:s0";
+    Bundle::new(["true"]).set("/process/selinuxLabel", label).refused("process.selinuxLabel").map(drop)
+}
+
+/// `linux.memoryPolicy` is carried out (specification 1.3).
+fn memory_policy() -> Result {
+    let policy = json!({ "mode": "MPOL_BIND", "nodes": "0" });
+    let output = Bundle::new(["cat", "/proc/self/numa_maps"]).set("/linux/memoryPolicy", policy).run()?;
+    if output.success()?.stdout.contains("ENOENT") {
+        return skip("the kernel has no NUMA");
+    }
+    contains("policy of the memory", &output.stdout, "bind")
+}

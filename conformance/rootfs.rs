@@ -1,0 +1,333 @@
+//! The root file system: read-only, masked and read-only paths, devices, propagation, no way out.
+
+use crate::harness::bundle::scratch;
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use std::fs;
+use std::os::unix::fs::symlink;
+
+tests![
+    writable_by_default,
+    read_only,
+    read_only_leaves_mounts_writable,
+    absolute_path,
+    path_through_a_symlink_is_refused,
+    path_that_is_missing,
+    path_that_is_a_file,
+    nothing_above_the_root,
+    no_mount_of_the_host_is_seen,
+    hosts_mounts_are_unchanged,
+    masked_file_reads_as_empty,
+    masked_directory_is_empty_and_read_only,
+    masked_path_that_is_missing_is_skipped,
+    masked_path_with_a_symlink_stays_inside,
+    read_only_path,
+    read_only_directory,
+    read_only_path_that_is_missing_is_skipped,
+    read_only_proc_sys,
+    default_devices,
+    default_devices_can_be_used,
+    default_links,
+    device_of_the_configuration,
+    device_in_a_new_directory,
+    fifo_of_the_configuration,
+    device_without_numbers,
+    device_of_unknown_type,
+    no_devices_where_dev_is_bound,
+    propagation_private,
+    propagation_slave,
+    propagation_shared,
+    propagation_unknown,
+    core_link_and_no_console,
+];
+
+/// A root is writable unless `readonly` says otherwise, and what is written is in the bundle.
+fn writable_by_default() -> Result {
+    let container = Bundle::new(["write", "/file", "text"]).build()?;
+    container.run()?.success()?.has_line("write /file: ok")?;
+    equal("file", container.read("file")?, "text")
+}
+
+/// `root.readonly` MUST make it read-only inside the container.
+fn read_only() -> Result {
+    let container =
+        Bundle::new(["write", "/file", "text", ",", "mkdir", "/dir"]).set("/root/readonly", true).build()?;
+    container.run()?.success()?.has_line("write /file: EROFS")?.has_line("mkdir /dir: EROFS")?;
+    fs::write(container.rootfs().join("file"), "host").context("the host's own view stays writable")
+}
+
+/// The mounts in it are what their options say.
+fn read_only_leaves_mounts_writable() -> Result {
+    let entry = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
+    let output = Bundle::new(["write", "/tmp/file", "x"]).set("/root/readonly", true).mount(entry).run()?;
+    output.success()?.has_line("write /tmp/file: ok").map(drop)
+}
+
+/// `root.path` may be absolute.
+fn absolute_path() -> Result {
+    let container = Bundle::new(["ls", "/"]).build()?;
+    let rootfs = container.rootfs();
+    container.edit_config(|config| config["root"]["path"] = json!(rootfs))?;
+    container.run()?.success()?.says("ls /", "dev payload proc").map(drop)
+}
+
+/// A path that is a symlink could change under the runtime: refused.
+fn path_through_a_symlink_is_refused() -> Result {
+    let container = Bundle::new(["true"]).set("/root/path", "link").build()?;
+    symlink("rootfs", container.bundle().join("link"))?;
+    names_field(&container.create()?, "root.path")?;
+    container.nothing_left()
+}
+
+/// The directory MUST exist.
+fn path_that_is_missing() -> Result {
+    Bundle::new(["true"]).set("/root/path", "nosuch").refused("root.path").map(drop)
+}
+
+/// And be a directory.
+fn path_that_is_a_file() -> Result {
+    Bundle::new(["true"]).set("/root/path", "config.json").refused("root.path").map(drop)
+}
+
+/// `..` at the root is the root.
+fn nothing_above_the_root() -> Result {
+    let output = Bundle::new(["rootns", ",", "ls", "/../../../.."]).run()?;
+    output.success()?.says("parent of root", "true")?.says("ls /../../../..", "dev payload proc").map(drop)
+}
+
+/// The container's mount table has the container's mounts alone.
+fn no_mount_of_the_host_is_seen() -> Result {
+    let output = Bundle::new(["mountinfo"]).run()?;
+    let mut points: Vec<&str> = output.success()?.stdout.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    points.sort_unstable();
+    points.dedup();
+    equal("mount points", points, ["/", "/dev", "/proc"])
+}
+
+/// Nothing that is mounted for the container is seen by its creator.
+fn hosts_mounts_are_unchanged() -> Result {
+    let entry = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
+    let container = Bundle::new(["pause"]).mount(entry).start()?;
+    let table = fs::read_to_string("/proc/thread-self/mountinfo")?;
+    ensure!(!table.contains(&*container.aside("").to_string_lossy()), "the suite sees a container's mount");
+    Ok(())
+}
+
+/// A masked file cannot be read: it is empty.
+fn masked_file_reads_as_empty() -> Result {
+    let container = Bundle::new(["cat", "/secret", ",", "stat", "/secret"])
+        .file("secret", "hidden")
+        .set("/linux/maskedPaths", json!(["/secret", "/proc/kcore"]))
+        .build()?;
+    let output = container.run()?;
+    ensure!(!output.success()?.stdout.contains("hidden"), "{output}");
+    contains("stat", &output.stdout, "rdev=1:3")?;
+    equal("the file itself", container.read("secret")?, "hidden")
+}
+
+/// A masked directory is empty, and stays so.
+fn masked_directory_is_empty_and_read_only() -> Result {
+    let output = Bundle::new(["ls", "/secrets", ",", "write", "/secrets/new", "x", ",", "cat", "/secrets/file"])
+        .file("secrets/file", "hidden")
+        .set("/linux/maskedPaths", json!(["/secrets"]))
+        .run()?;
+    output.success()?.says("ls /secrets", "")?.has_line("write /secrets/new: EROFS")?;
+    output.has_line("cat /secrets/file: ENOENT").map(drop)
+}
+
+/// A path that is not there needs no mask.
+fn masked_path_that_is_missing_is_skipped() -> Result {
+    let paths = json!(["/nosuch", "/proc/nosuch", "/nosuch/deeper"]);
+    let bundle = Bundle::new(["echo", "works"]).set("/linux/maskedPaths", paths);
+    bundle.run()?.success()?.has_line("works").map(drop)
+}
+
+/// Paths are the container's: a symlink in one does not lead to a file of the host.
+fn masked_path_with_a_symlink_stays_inside() -> Result {
+    let outside = scratch()?;
+    fs::write(outside.path().join("file"), "of the host")?;
+    let target = outside.path().join("file").display().to_string();
+    let bundle = Bundle::new(["echo", "works"]).symlink("link", &target).set("/linux/maskedPaths", json!(["/link"]));
+    bundle.run()?.success()?.has_line("works")?;
+    equal("file of the host", fs::read_to_string(target)?, "of the host")
+}
+
+/// A read-only path can be read and not written.
+fn read_only_path() -> Result {
+    let output = Bundle::new(["cat", "/conf", ",", "write", "/conf", "new", ",", "write", "/other", "x"])
+        .file("conf", "old")
+        .set("/linux/readonlyPaths", json!(["/conf"]))
+        .run()?;
+    output.success()?.has_line("old")?.has_line("write /conf: EROFS")?.has_line("write /other: ok").map(drop)
+}
+
+/// A directory with all that is in it.
+fn read_only_directory() -> Result {
+    let output = Bundle::new(["cat", "/dir/sub/file", ",", "write", "/dir/sub/file", "new", ",", "mkdir", "/dir/new"])
+        .file("dir/sub/file", "old")
+        .set("/linux/readonlyPaths", json!(["/dir"]))
+        .run()?;
+    output
+        .success()?
+        .has_line("old")?
+        .has_line("write /dir/sub/file: EROFS")?
+        .has_line("mkdir /dir/new: EROFS")
+        .map(drop)
+}
+
+/// One that is not there is skipped.
+fn read_only_path_that_is_missing_is_skipped() -> Result {
+    let bundle = Bundle::new(["echo", "works"]).set("/linux/readonlyPaths", json!(["/nosuch", "/proc/nosuch"]));
+    bundle.run()?.success()?.has_line("works").map(drop)
+}
+
+/// The use that engines make of it: the kernel's knobs, for a root that has the rights.
+fn read_only_proc_sys() -> Result {
+    let output = Bundle::new(["openw", "/proc/sys/kernel/hostname", ",", "cat", "/proc/sys/kernel/ostype"])
+        .capabilities(&["CAP_SYS_ADMIN"])
+        .set("/linux/readonlyPaths", json!(["/proc/sys"]))
+        .run()?;
+    output.success()?.has_line("openw /proc/sys/kernel/hostname: EROFS")?.has_line("Linux").map(drop)
+}
+
+const DEVICES: [(&str, &str); 6] =
+    [("null", "1:3"), ("zero", "1:5"), ("full", "1:7"), ("random", "1:8"), ("urandom", "1:9"), ("tty", "5:0")];
+
+/// The runtime MUST supply null, zero, full, random, urandom and tty.
+fn default_devices() -> Result {
+    for (name, numbers) in DEVICES {
+        let path = format!("/dev/{name}");
+        let output = Bundle::new(["stat", &path]).run()?;
+        contains("stat", &output.success()?.stdout, "char mode=0666 uid=0 gid=0")?;
+        contains("stat", &output.stdout, &format!("rdev={numbers} "))?;
+    }
+    Ok(())
+}
+
+/// And they work, under the device rules that apply.
+fn default_devices_can_be_used() -> Result {
+    let words = [
+        "write",
+        "/dev/null",
+        "x",
+        ",",
+        "open",
+        "/dev/zero",
+        ",",
+        "write",
+        "/dev/full",
+        "x",
+        ",",
+        "open",
+        "/dev/urandom",
+    ];
+    let bundle = Bundle::new(words).set("/linux/resources/devices", json!([{ "allow": false, "access": "rwm" }]));
+    let output = bundle.run()?;
+    output.success()?.has_line("write /dev/null: ok")?.has_line("open /dev/zero: ok")?;
+    output.has_line("write /dev/full: ENOSPC")?.has_line("open /dev/urandom: ok").map(drop)
+}
+
+/// /dev/fd, stdin, stdout and stderr are links, and /dev/ptmx leads to /dev/pts/ptmx.
+fn default_links() -> Result {
+    for (link, target) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "/proc/self/fd/0"),
+        ("/dev/stdout", "/proc/self/fd/1"),
+        ("/dev/stderr", "/proc/self/fd/2"),
+        ("/dev/ptmx", "pts/ptmx"),
+    ] {
+        Bundle::new(["readlink", link]).run()?.success()?.has_line(target).with_context(|| link)?;
+    }
+    Ok(())
+}
+
+/// `linux.devices` MUST be available, with their numbers, mode and owner.
+fn device_of_the_configuration() -> Result {
+    let device =
+        json!({ "path": "/dev/mine", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 7, "gid": 8 });
+    let block = json!({ "path": "/dev/block", "type": "b", "major": 7, "minor": 77, "fileMode": 0o600 });
+    let output = Bundle::new(["stat", "/dev/mine", ",", "stat", "/dev/block", ",", "open", "/dev/mine"])
+        .capabilities(&["CAP_DAC_OVERRIDE"])
+        .set("/linux/devices", json!([device, block]))
+        .run()?;
+    contains("stat", &output.success()?.stdout, "/dev/mine: char mode=0640 uid=7 gid=8 rdev=1:5")?;
+    contains("stat", &output.stdout, "/dev/block: block mode=0600 uid=0 gid=0 rdev=7:77")?;
+    output.has_line("open /dev/mine: ok").map(drop)
+}
+
+/// Also outside /dev, in a directory that is made for it.
+fn device_in_a_new_directory() -> Result {
+    let device = json!({ "path": "/a/b/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666 });
+    let output = Bundle::new(["stat", "/a/b/zero"]).set("/linux/devices", json!([device])).run()?;
+    contains("stat", &output.success()?.stdout, "char mode=0666 uid=0 gid=0 rdev=1:5")
+}
+
+/// A pipe has no numbers.
+fn fifo_of_the_configuration() -> Result {
+    let device = json!({ "path": "/dev/pipe", "type": "p", "fileMode": 0o622 });
+    let output = Bundle::new(["stat", "/dev/pipe"]).set("/linux/devices", json!([device])).run()?;
+    contains("stat", &output.success()?.stdout, "fifo mode=0622")
+}
+
+/// Major and minor are required unless the type is `p`.
+fn device_without_numbers() -> Result {
+    let device = json!({ "path": "/dev/mine", "type": "c" });
+    Bundle::new(["true"]).set("/linux/devices", json!([device])).refused("linux.devices[0]").map(drop)
+}
+
+/// Types are c, b, u and p.
+fn device_of_unknown_type() -> Result {
+    let device = json!({ "path": "/dev/mine", "type": "x", "major": 1, "minor": 3 });
+    Bundle::new(["true"]).set("/linux/devices", json!([device])).refused("linux.devices[0]").map(drop)
+}
+
+/// Where /dev is bound from elsewhere its content is the caller's business.
+fn no_devices_where_dev_is_bound() -> Result {
+    let dev = scratch()?;
+    fs::write(dev.path().join("marker"), "")?;
+    fs::write(dev.path().join("null"), "")?;
+    let entry = json!([{ "destination": "/proc", "type": "proc", "source": "proc" },
+        { "destination": "/dev", "type": "bind", "source": dev.path(), "options": ["rbind"] }]);
+    let output = Bundle::new(["ls", "/dev"]).set("/mounts", entry).run()?;
+    output.success()?.says("ls /dev", "marker null").map(drop)
+}
+
+fn propagation(kind: &str) -> Result<String> {
+    let output = Bundle::new(["mountinfo"]).set("/linux/rootfsPropagation", kind).run()?;
+    let line = output.success()?.stdout.lines().find(|line| line.split(' ').nth(4) == Some("/"));
+    Ok(line.context("a root mount")?.to_owned())
+}
+
+/// `rootfsPropagation` private.
+fn propagation_private() -> Result {
+    let line = propagation("private")?;
+    ensure!(!line.contains("shared:") && !line.contains("master:"), "{line}");
+    Ok(())
+}
+
+/// slave: the host's mounts come in, the container's do not go out.
+fn propagation_slave() -> Result {
+    let line = propagation("rslave")?;
+    ensure!(!line.contains("shared:"), "{line}");
+    Ok(())
+}
+
+/// shared.
+fn propagation_shared() -> Result {
+    let line = propagation("shared")?;
+    ensure!(line.contains("shared:"), "{line}");
+    Ok(())
+}
+
+/// Another word is an error.
+fn propagation_unknown() -> Result {
+    Bundle::new(["true"]).set("/linux/rootfsPropagation", "nosuch").refused("linux.rootfsPropagation").map(drop)
+}
+
+/// /dev/console is there for a terminal alone, and /dev/core leads to /proc/kcore where the kernel has that.
+fn core_link_and_no_console() -> Result {
+    let output = Bundle::new(["ls", "/dev"]).run()?;
+    let names: Vec<&str> = output.success()?.value("ls /dev")?.split(' ').collect();
+    ensure!(!names.contains(&"console"), "{output}");
+    equal("/dev/core", names.contains(&"core"), std::path::Path::new("/proc/kcore").exists())
+}

@@ -1,0 +1,259 @@
+//! `run`: create, start, wait, delete in one command; descriptors and exit codes.
+
+use crate::harness::*;
+use anyhow::ensure;
+use nix::sys::signal::Signal;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+
+tests![
+    exit_code_is_the_programs,
+    exit_code_of_a_killed_program,
+    deletes_the_container,
+    deletes_the_container_after_a_failure_of_the_program,
+    keep_keeps_it,
+    detached_returns_at_once,
+    detached_has_written_the_pid_file,
+    standard_streams_are_the_callers,
+    stdin_is_passed_through,
+    signals_are_forwarded,
+    processes_left_by_the_program_end_with_it,
+    missing_program_fails,
+    late_exec_failure_is_the_containers_word,
+    script_with_interpreter,
+    id_in_use,
+    descriptors_of_the_caller_are_closed,
+    preserve_fds_passes_them,
+    preserve_fds_needs_them_open,
+    listen_fds_are_passed,
+    listen_fds_of_another_process_are_ignored,
+    callers_directory_is_not_the_containers,
+    no_new_keyring_keeps_the_callers,
+    keyring_is_the_containers_own,
+    no_pivot,
+];
+
+/// In the foreground `run` ends with the program's exit code.
+fn exit_code_is_the_programs() -> Result {
+    for code in ["0", "1", "42", "255"] {
+        let output = Bundle::new(["exit", code]).run()?;
+        equal("exit code", output.code()?.to_string(), code)?;
+    }
+    Ok(())
+}
+
+/// A program that a signal ended gives 128 plus the signal's number.
+fn exit_code_of_a_killed_program() -> Result {
+    let container = Bundle::new(["echo", "up", ",", "pause"]).build()?;
+    let running = container.spawn_run()?;
+    container.wait_output("up")?;
+    container.kill("KILL")?.success()?;
+    equal("exit code", running.wait()?.code()?, 137)
+}
+
+/// After the program's end nothing of the container is left.
+fn deletes_the_container() -> Result {
+    let container = Bundle::new(["echo", "ran"]).build()?;
+    container.run()?.success()?.has_line("ran")?;
+    container.nothing_left()
+}
+
+/// Also when the program failed.
+fn deletes_the_container_after_a_failure_of_the_program() -> Result {
+    let container = Bundle::new(["exit", "3"]).build()?;
+    equal("exit code", container.run()?.code()?, 3)?;
+    container.nothing_left()
+}
+
+/// `--keep` leaves a stopped container, which delete removes.
+fn keep_keeps_it() -> Result {
+    let container = Bundle::new(["true"]).option("--keep").build()?;
+    container.run()?.success()?;
+    equal("status", container.status()?, "stopped")?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// `--detach` returns when the program was started, and leaves it running.
+fn detached_returns_at_once() -> Result {
+    for flag in ["--detach", "-d"] {
+        let container = Bundle::new(["echo", "up", ",", "pause"]).option(flag).build()?;
+        container.run()?.success()?;
+        equal("status", container.status()?, "running")?;
+        container.wait_output("up")?;
+    }
+    Ok(())
+}
+
+/// The pid file of `run -d` is there before the command ends.
+fn detached_has_written_the_pid_file() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let file = container.aside("pid");
+    container.launch(["run", "-d", "--pid-file", &file.to_string_lossy()]).output()?.success()?;
+    equal("pid file", fs::read_to_string(file)?, container.pid()?.to_string())
+}
+
+/// Output and error of the program arrive where the caller's are, apart.
+fn standard_streams_are_the_callers() -> Result {
+    let output = Bundle::new(["echo", "to out", ",", "stderr", "to err"]).run()?;
+    equal("standard output", &*output.success()?.stdout, "to out\n")?;
+    equal("standard error", &*output.stderr, "to err\n")
+}
+
+/// Input arrives, and ends.
+fn stdin_is_passed_through() -> Result {
+    let container = Bundle::new(["stdin"]).build()?;
+    let output = container.launch(["run"]).stdin("a line\n")?.output()?;
+    output.success()?.says("stdin", "a line").map(drop)
+}
+
+/// In the foreground the runtime hands the signals that it gets to the program.
+fn signals_are_forwarded() -> Result {
+    for (name, signal) in [("TERM", Signal::SIGTERM), ("USR1", Signal::SIGUSR1), ("INT", Signal::SIGINT)] {
+        let container = Bundle::new(["trap", name, ",", "exit", "9"]).build()?;
+        let running = container.spawn_run()?;
+        container.wait_output("ready")?;
+        running.signal(signal)?;
+        let output = running.wait()?;
+        output.has_line(&format!("got SIG{name}"))?;
+        equal("exit code", output.code()?, 9)?;
+    }
+    Ok(())
+}
+
+/// In a pid namespace the kernel ends what the first process leaves; the runtime does not wait for ever.
+fn processes_left_by_the_program_end_with_it() -> Result {
+    let container = Bundle::new(["fork", "3"]).build()?;
+    container.run()?.success()?.says("forked", "3")?;
+    container.nothing_left()
+}
+
+/// A program that is not there fails `run`, and nothing is left.
+fn missing_program_fails() -> Result {
+    let container = Bundle::new([]).set("/process/args", json!(["/nosuch"])).build()?;
+    container.run()?.fails_with("no such file or directory")?;
+    container.nothing_left()
+}
+
+/// When execve fails after the caller was told success (here: no interpreter) the word is the container's own.
+fn late_exec_failure_is_the_containers_word() -> Result {
+    let script =
+        Bundle::new([]).file_with_mode("script", "#!/nosuch\n", 0o755).set("/process/args", json!(["/script"]));
+    let container = script.build()?;
+    let output = container.run()?;
+    ensure!(output.code()? != 0, "{output}");
+    contains("standard error", &output.stderr, "exec /script: no such file or directory")?;
+    container.nothing_left()
+}
+
+/// A script runs through its interpreter.
+fn script_with_interpreter() -> Result {
+    let script = Bundle::new([]).file_with_mode("script", "#!/payload args\n", 0o755);
+    let output = script.set("/process/args", json!(["/script", "more"])).run()?;
+    contains("arguments", output.success()?.value("args")?, "script")
+}
+
+/// `run` with an id that is in use fails and does not touch the container that has it.
+fn id_in_use() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.run()?.fails_with("already exists")?;
+    equal("status", container.status()?, "running")
+}
+
+/// The program gets 0, 1 and 2 and no other descriptor: neither the caller's nor one of the runtime's, through which
+/// a way to the host could lead.
+fn descriptors_of_the_caller_are_closed() -> Result {
+    let container = Bundle::new(["fds"]).build()?;
+    let root = File::open("/")?;
+    let output = container.launch(["run"]).inherit(root, 7)?.output()?;
+    output.success()?.says("fds", "0,1,2").map(drop)
+}
+
+/// `--preserve-fds N` passes the N descriptors from 3 on, and no more.
+fn preserve_fds_passes_them() -> Result {
+    let container = Bundle::new(["fds", ",", "cat", "/proc/self/fd/3"]).option("--preserve-fds=2").build()?;
+    let call = container.launch(["run"]).inherit(text_file("third")?, 3)?.inherit(text_file("fourth")?, 4)?;
+    let output = call.inherit(File::open("/")?, 5)?.output()?;
+    output.success()?.says("fds", "0,1,2,3,4")?.has_line("third").map(drop)
+}
+
+/// A descriptor that is to be preserved and is not open is an error.
+fn preserve_fds_needs_them_open() -> Result {
+    let container = Bundle::new(["true"]).option("--preserve-fds=40").build()?;
+    container.run()?.failure()?;
+    container.nothing_left()
+}
+
+/// Socket activation: with `LISTEN_PID` naming the runtime, `LISTEN_FDS` descriptors follow, and the container is told
+/// with its own pid, 1. The shell makes the two pids agree.
+fn listen_fds_are_passed() -> Result {
+    let container = Bundle::new(["fds", ",", "env"]).build()?;
+    let output = shell(&container, "export LISTEN_PID=$$ LISTEN_FDS=1")?;
+    output.says("fds", "0,1,2,3")?.has_line("LISTEN_FDS=1")?.has_line("LISTEN_PID=1").map(drop)
+}
+
+/// They are not ours when `LISTEN_PID` names another process.
+fn listen_fds_of_another_process_are_ignored() -> Result {
+    let container = Bundle::new(["fds", ",", "env"]).build()?;
+    let output = shell(&container, "export LISTEN_PID=1 LISTEN_FDS=1")?;
+    output.says("fds", "0,1,2")?;
+    ensure!(!output.stdout.contains("LISTEN_"), "{output}");
+    Ok(())
+}
+
+/// The caller's current directory does not follow into the container (CVE-2024-21626).
+fn callers_directory_is_not_the_containers() -> Result {
+    let output = Bundle::new(["cwd", ",", "ls", "/proc/self/cwd/"]).run()?;
+    output.success()?.says("cwd", "/")?.says("ls /proc/self/cwd/", "dev payload proc").map(drop)
+}
+
+/// `--no-new-keyring` keeps the session keyring that the caller has.
+fn no_new_keyring_keeps_the_callers() -> Result {
+    let container = Bundle::new(["keyring"]).option("--no-new-keyring").build()?;
+    let output = container.run()?;
+    let answer = output.success()?.stdout.trim();
+    ensure!(answer.starts_with("keyring") && !answer.contains(&container.id), "{output}");
+    Ok(())
+}
+
+/// Otherwise the container gets one of its own, `_ses.ID`: the host's keys are not for it.
+fn keyring_is_the_containers_own() -> Result {
+    let container = Bundle::new(["keyring"]).build()?;
+    let output = container.run()?;
+    contains("keyring", output.success()?.value("keyring")?, &format!("_ses.{}", container.id))
+}
+
+/// `--no-pivot` is for roots that cannot be pivoted, such as an initramfs; the container's root is the same.
+fn no_pivot() -> Result {
+    let output = Bundle::new(["ls", "/", ",", "rootns"]).option("--no-pivot").run()?;
+    output.success()?.says("ls /", "dev payload proc")?.says("parent of root", "true").map(drop)
+}
+
+fn text_file(text: &str) -> Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// `run` through a shell that sets the environment with its own pid and then becomes the runtime; descriptor 3 is open.
+fn shell(container: &Container, setting: &str) -> Result<Output> {
+    let mut out = tempfile::tempfile()?;
+    let script = format!("{setting}; exec \"$0\" \"$@\" 3</dev/null");
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", &script])
+        .arg(&runtime::get().path)
+        .arg("--root")
+        .arg(container.state_root())
+        .args(["run", "--bundle"])
+        .arg(container.bundle())
+        .arg(&container.id)
+        .stdout(out.try_clone()?)
+        .status()?;
+    out.rewind()?;
+    let mut stdout = String::new();
+    out.read_to_string(&mut stdout)?;
+    let output = Output { line: script, status, stdout, stderr: String::new() };
+    output.success()?;
+    Ok(output)
+}

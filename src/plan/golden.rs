@@ -1,0 +1,155 @@
+//! The plans of `bundles/`: each compiled for a host that is the same everywhere, and compared with the `plan.txt` or
+//! the `error.txt` beside its config. `TARE_BLESS=1 cargo test --lib golden` writes those files anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Options, compile, print};
+use crate::cgroup::Layout;
+use crate::host::Host;
+use crate::spec;
+
+/// What `/proc/self/mountinfo` and `/proc/self/cgroup` say where v2 is the only hierarchy.
+const UNIFIED: (&str, &str) = ("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n");
+
+/// The same on a host with v1 hierarchies and v2 beside them.
+const HYBRID: (&str, &str) = (
+    "\
+31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+33 31 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset
+34 31 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+35 31 0:32 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices
+36 31 0:33 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer
+37 31 0:34 / /sys/fs/cgroup/net_cls,net_prio rw - cgroup cgroup rw,net_cls,net_prio
+38 31 0:35 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio
+39 31 0:36 / /sys/fs/cgroup/hugetlb rw - cgroup cgroup rw,hugetlb
+40 31 0:37 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+41 31 0:38 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
+42 31 0:39 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+",
+    "\
+10:name=systemd:/
+9:pids:/
+8:hugetlb:/
+7:blkio:/
+6:net_cls,net_prio:/
+5:freezer:/
+4:devices:/
+3:memory:/
+2:cpuset:/
+1:cpu,cpuacct:/
+0::/
+",
+);
+
+/// The host of a case is in its name: `v1` is a hybrid one, `rootless` has an ordinary user as the caller.
+fn host(name: &str) -> Host {
+    let has = |word| name.split('-').any(|part| part == word);
+    let (mountinfo, cgroup) = if has("v1") { HYBRID } else { UNIFIED };
+    let mut host = Host::reference(Layout::parse(mountinfo, cgroup));
+    if has("rootless") {
+        (host.euid, host.egid) = (1000, 1000);
+    }
+    host
+}
+
+/// The name of the golden file and what has to be in it.
+fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
+    let host = host(name);
+    let options = Options {
+        id: name.to_owned(),
+        bundle: PathBuf::from("/bundle"),
+        no_pivot: false,
+        no_new_keyring: false,
+        preserve_fds: 0,
+        gate: true,
+        rootless_cgroups: !host.privileged(),
+    };
+    let plan = spec::parse(config).and_then(|(spec, extras)| compile(&spec, &extras, &host, &options));
+    match plan {
+        Ok(plan) => ("plan.txt", print(&plan)),
+        Err(error) => ("error.txt", format!("{error:#}\n")),
+    }
+}
+
+/// Compare one case with its golden file, or write that file. The result is what is wrong.
+fn check(folder: &Path, name: &str, bless: bool) -> Option<String> {
+    let config = fs::read(folder.join("config.json")).expect("each folder has a config.json");
+    let (file, got) = outcome(name, &config);
+    let other = if file == "plan.txt" { "error.txt" } else { "plan.txt" };
+    if bless {
+        let _ = fs::remove_file(folder.join(other));
+        fs::write(folder.join(file), got).expect("a golden file can be written");
+        return None;
+    }
+    if folder.join(other).exists() {
+        return Some(format!("{name}: has {other}, and this comes out:\n{got}"));
+    }
+    match fs::read_to_string(folder.join(file)) {
+        Ok(wanted) if wanted == got => None,
+        Ok(wanted) => Some(format!("{name}/{file}:\n{}", difference(&wanted, &got))),
+        Err(_) => Some(format!("{name}: has neither plan.txt nor error.txt; this comes out:\n{got}")),
+    }
+}
+
+/// Lines that are gone with `-`, new ones with `+`, and the one before each run of them.
+fn difference(wanted: &str, got: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), got.lines().collect());
+    // longest[i][j]: how many lines old[i..] and new[j..] have in common, in order.
+    let mut longest = vec![vec![0usize; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            let skip = longest[i + 1][j].max(longest[i][j + 1]);
+            longest[i][j] = if old[i] == new[j] { longest[i + 1][j + 1] + 1 } else { skip };
+        }
+    }
+    let (mut i, mut j, mut before, mut text) = (0, 0, None, String::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            before = Some(old[i]);
+            (i, j) = (i + 1, j + 1);
+            continue;
+        }
+        if let Some(line) = before.take() {
+            text += &format!("    {line}\n");
+        }
+        if j == new.len() || i < old.len() && longest[i + 1][j] >= longest[i][j + 1] {
+            text += &format!("  - {}\n", old[i]);
+            i += 1;
+        } else {
+            text += &format!("  + {}\n", new[j]);
+            j += 1;
+        }
+    }
+    text
+}
+
+#[test]
+fn bundles_have_their_plans() {
+    let bundles = Path::new(env!("CARGO_MANIFEST_DIR")).join("bundles");
+    let bless = std::env::var_os("TARE_BLESS").is_some_and(|value| value == "1");
+    let entries = fs::read_dir(bundles).expect("bundles/ can be read").map(|entry| entry.expect("an entry").path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(folders.len() >= 20, "only {} cases", folders.len());
+    let named = folders.iter().map(|folder| (folder, folder.file_name().unwrap_or_default().to_string_lossy()));
+    let wrong: Vec<String> = named.filter_map(|(folder, name)| check(folder, &name, bless)).collect();
+    let (bad, all) = (wrong.len(), folders.len());
+    assert!(wrong.is_empty(), "{bad} of {all} (TARE_BLESS=1 takes them over):\n\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn refusals_are_one_line_and_name_their_place() {
+    let bundles = Path::new(env!("CARGO_MANIFEST_DIR")).join("bundles");
+    for entry in fs::read_dir(bundles).expect("bundles/ can be read").flatten() {
+        let Ok(text) = fs::read_to_string(entry.path().join("error.txt")) else { continue };
+        assert!(text.trim_end().lines().count() == 1 && text.contains(": "), "{:?}: {text}", entry.file_name());
+    }
+}
+
+#[test]
+fn differences_are_short() {
+    assert_eq!(difference("a\nb\nc\n", "a\nx\nc\nd\n"), "    a\n  - b\n  + x\n    c\n  + d\n");
+    assert_eq!(difference("a\n", "a\n"), "");
+}
