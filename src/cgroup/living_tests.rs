@@ -67,7 +67,7 @@ fn a_life() {
     assert_eq!(cgroup.pids().unwrap(), [sleeper.pid()]);
     assert!(!cgroup.is_empty().unwrap());
     let again = own("life", "{}", &Extras::default()).unwrap().unwrap_err();
-    assert_eq!(again.to_string(), "container's cgroup is not empty: 1 process(es) found");
+    assert_eq!(again.to_string(), "linux.cgroupsPath: container's cgroup is not empty: 1 process(es) found");
 
     cgroup.freeze().unwrap();
     assert!(cgroup.is_frozen().unwrap());
@@ -209,7 +209,7 @@ fn an_empty_one_is_taken_over_with_its_program() {
     let cgroup = own("again", "{}", &Extras::default()).unwrap().unwrap();
     cgroup.freeze().unwrap();
     let frozen = own("again", "{}", &Extras::default()).unwrap().unwrap_err();
-    assert_eq!(frozen.to_string(), "container's cgroup unexpectedly frozen");
+    assert_eq!(frozen.to_string(), "linux.cgroupsPath: container's cgroup unexpectedly frozen");
     cgroup.thaw().unwrap();
     cgroup.remove().unwrap();
     tidy(&cgroup);

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::launch::{Init, Surroundings, Visit, Waited, launch, open_namespace};
-use super::{hooks, id_map, net_device};
+use super::net_device::Moved;
+use super::{hooks, id_map, intel_rdt, net_device};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
@@ -48,7 +49,14 @@ pub fn create(
 ) -> Result<Created> {
     check_root(&plan.rootfs)?;
     let _creating = directory.create()?;
-    let mut work = Work { directory, record: Record::new(&options.id), made: false, hooks: false, undo: true };
+    let mut work = Work {
+        directory,
+        record: Record::new(&options.id),
+        made: false,
+        moved: Moved::default(),
+        hooks: false,
+        undo: true,
+    };
     fill(&mut work.record, spec, plan, options);
     // Saved before it is made: whatever a killed create leaves, delete finds it.
     work.record.cgroup = plan.cgroup.intended();
@@ -56,6 +64,10 @@ pub fn create(
     directory.save(&work.record)?;
     work.record.cgroup = plan.cgroup.create()?;
     work.made = true;
+    if let Some(rdt) = &plan.rdt {
+        work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
+        directory.save(&work.record)?;
+    }
     let gate = if options.gate { Some(make_gate(directory, plan)?) } else { None };
 
     let leaf = work.record.cgroup.open_for_clone();
@@ -108,6 +120,8 @@ struct Work<'a> {
     record: Record,
     /// The cgroup is there.
     made: bool,
+    /// Network devices that are the host's again if this fails.
+    moved: net_device::Moved,
     /// Hooks have run, so those that undo them have to.
     hooks: bool,
     undo: bool,
@@ -116,6 +130,10 @@ struct Work<'a> {
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         if self.undo {
+            self.moved.go_back();
+            if let Some(groups) = &self.record.rdt {
+                let _ = groups.remove();
+            }
             if self.made {
                 let _ = self.record.cgroup.kill_all(nix::sys::signal::Signal::SIGKILL);
                 let _ = self.record.cgroup.remove();
@@ -194,7 +212,9 @@ fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, orders: &Orders<'_>
     if let Some(score) = plan.oom_score_adj {
         set_oom_score(pid, score)?;
     }
-    net_device::move_in(&plan.net_devices, pid)?;
+    if let Some(groups) = &work.record.rdt {
+        groups.attach(pid)?;
+    }
     if plan.program.ops().contains(&Op::Wait) {
         init.go_on();
     }
@@ -231,6 +251,10 @@ fn bring_up(
                 work.hooks = true;
                 let config = || work.directory.load_config();
                 hooks::before_pivot(&work.record, host, options, config)?;
+                init.go_on();
+            }
+            Waited::Ask(Ask::NetDevices) => {
+                work.moved = net_device::move_in(&plan.net_devices, init.child.pid)?;
                 init.go_on();
             }
             Waited::Ask(Ask::Ready) => {

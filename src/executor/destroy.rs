@@ -60,6 +60,9 @@ pub fn destroy(record: &Record, directory: &Directory) -> Result<Vec<String>> {
         record.cgroup.kill_all(Signal::SIGKILL)?;
         record.cgroup.remove().map_err(|_| error)?;
     }
+    if let Some(groups) = &record.rdt {
+        groups.remove()?;
+    }
     directory.remove()?;
     hooks::poststop(record)
 }

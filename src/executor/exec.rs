@@ -83,7 +83,9 @@ pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                 }
                 Waited::Closed if before_running.is_none() => return Ok(()),
                 Waited::Closed => bail!("process died before it ran"),
-                Waited::Ask(Ask::Hooks) => bail!("init asks for hooks that are not its own"),
+                Waited::Ask(Ask::Hooks | Ask::NetDevices) => {
+                    bail!("init asks for what only a container's first process may ask")
+                }
             }
         }
     };

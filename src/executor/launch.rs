@@ -193,6 +193,7 @@ impl Init<'_> {
                 kind::WARNING => return Ok(Waited::Warning(report::warning(self.program, &message))),
                 kind::FORKED => self.forked(&message)?,
                 kind::ASK if message.detail == Ask::Hooks as u64 => return Ok(Waited::Ask(Ask::Hooks)),
+                kind::ASK if message.detail == Ask::NetDevices as u64 => return Ok(Waited::Ask(Ask::NetDevices)),
                 kind::ASK if message.detail == Ask::Ready as u64 => return Ok(Waited::Ask(Ask::Ready)),
                 _ => bail!("init says what nobody understands: {message:?}"),
             }

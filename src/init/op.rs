@@ -99,6 +99,8 @@ pub enum Ask {
     Hooks = 1,
     /// Everything is done: save the state, then let go.
     Ready = 2,
+    /// Bring network devices into the network namespace that `init` is in now.
+    NetDevices = 3,
 }
 
 /// One operation. The order of execution is the order of the list.

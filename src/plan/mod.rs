@@ -5,6 +5,7 @@ mod cgroup_mount;
 mod devices;
 mod exec;
 mod hooks;
+pub mod intel_rdt;
 mod mounts;
 mod namespaces;
 mod order;
@@ -68,6 +69,8 @@ pub struct Plan {
     pub hooks: Hooks,
     /// Network devices to move in: name outside, name inside.
     pub net_devices: Vec<(String, String)>,
+    /// `linux.intelRdt`.
+    pub rdt: Option<intel_rdt::Rdt>,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
     /// What is not as asked, and need not be an error.
@@ -79,7 +82,9 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     let mut context = Context::new(spec, extras, host, options)?;
     let mut program = Program::new();
     refuse_what_is_not_there(&context)?;
-    let birth = order::container(&mut program, &mut context)?;
+    let net_devices = net_devices(spec, host)?;
+    let rdt = intel_rdt::Rdt::of(spec, &options.id, host.resctrl)?;
+    let birth = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let process = spec.process().as_ref();
     let limits = match process {
@@ -95,7 +100,8 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
         oom_score_adj: process.and_then(|process| process.oom_score_adj()),
         limits,
         hooks: Hooks::of(spec)?,
-        net_devices: net_devices(spec)?,
+        net_devices,
+        rdt,
         rootfs,
         warnings,
     })
@@ -111,12 +117,6 @@ fn refuse_what_is_not_there(context: &Context<'_>) -> Result<()> {
     if linux.seccomp().is_some() {
         bail!("linux.seccomp: seccomp is not supported yet");
     }
-    if linux.intel_rdt().is_some() {
-        if !context.host.resctrl {
-            bail!("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
-        }
-        bail!("linux.intelRdt: Intel RDT is not supported yet");
-    }
     if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !context.host.selinux {
         bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
     }
@@ -124,8 +124,11 @@ fn refuse_what_is_not_there(context: &Context<'_>) -> Result<()> {
 }
 
 /// `linux.netDevices` as pairs of names.
-fn net_devices(spec: &Spec) -> Result<Vec<(String, String)>> {
+fn net_devices(spec: &Spec, host: &Host) -> Result<Vec<(String, String)>> {
     let devices = spec.linux().as_ref().and_then(|linux| linux.net_devices().as_ref());
+    if host.euid != 0 && devices.is_some_and(|devices| !devices.is_empty()) {
+        bail!("linux.netDevices: network devices are not supported for rootless containers");
+    }
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, device) in devices.into_iter().flatten() {
         let inside = device.name().clone().filter(|inside| !inside.is_empty()).unwrap_or_else(|| name.clone());
@@ -137,7 +140,8 @@ fn net_devices(spec: &Spec) -> Result<Vec<(String, String)>> {
                 bail!("{field}: invalid network device name \"{text}\"");
             }
         }
-        if pairs.iter().any(|(_, known)| *known == inside) {
+        // A name with %d is a template: the kernel numbers it.
+        if !inside.contains("%d") && pairs.iter().any(|(_, known)| *known == inside) {
             bail!("linux.netDevices.{name}: another device gets the name \"{inside}\" too");
         }
         pairs.push((name.clone(), inside));

@@ -156,7 +156,13 @@ fn add(
             Ok(())
         }
         kind => {
-            file_system(program, FileSystem { mount, field, kind, target, destination: &destination, options }, late)
+            let label =
+                context.linux().and_then(|linux| linux.mount_label().as_deref()).filter(|label| !label.is_empty());
+            file_system(
+                program,
+                FileSystem { mount, field, kind, target, destination: &destination, options, label },
+                late,
+            )
         }
     }
 }
@@ -258,10 +264,12 @@ struct FileSystem<'a> {
     target: Text,
     destination: &'a Path,
     options: Options<'a>,
+    /// `linux.mountLabel`.
+    label: Option<&'a str>,
 }
 
 fn file_system(program: &mut Program, it: FileSystem<'_>, late: &mut Vec<(Field, Op)>) -> Result<()> {
-    let FileSystem { mount, field, kind, target, destination, options } = it;
+    let FileSystem { mount, field, kind, target, destination, options, label } = it;
     if options.copy_up && kind != "tmpfs" {
         bail!("{field}.options: tmpcopyup is for tmpfs only");
     }
@@ -286,6 +294,10 @@ fn file_system(program: &mut Program, it: FileSystem<'_>, late: &mut Vec<(Field,
         late.push((field.clone(), Op::Reattribute { target, attributes: read_only }));
     } else if attributes.set & option::RDONLY != 0 {
         data.push(("ro", None));
+    }
+    // What has labels of its own is left alone.
+    if let Some(label) = label.filter(|_| !matches!(kind, "proc" | "sysfs" | "mqueue")) {
+        data.push(("context", Some(label)));
     }
     let source = mount.source().as_deref().map(Path::to_string_lossy).unwrap_or_default();
     let (kind, source) = (program.text(kind), program.text(&source));

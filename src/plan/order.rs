@@ -15,12 +15,15 @@ use crate::tables::mount_option::{self as option, RDONLY};
 const NOFILE: u32 = 7;
 
 /// The program of a container's first process, from the clone to `execve(2)`.
-pub fn container(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
+pub fn container(program: &mut Program, context: &mut Context<'_>, net_devices: &[(String, String)]) -> Result<Birth> {
     let spec = context.spec;
     let Some(process) = spec.process() else { bail!("process: process property must not be empty") };
     let everything = Field::of("process");
     program.push(&everything, Op::Signals);
     let birth = namespaces::plan(program, context)?;
+    if !net_devices.is_empty() {
+        program.push(&Field::of("linux.netDevices"), Op::Ask { what: Ask::NetDevices });
+    }
     session(program, context, &birth);
     root_file_system(program, context)?;
 

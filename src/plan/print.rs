@@ -17,6 +17,12 @@ pub fn print(plan: &Plan) -> String {
     for it in plan.cgroup.lines() {
         line(it.field.as_str(), &it.operation);
     }
+    if let Some(rdt) = &plan.rdt {
+        line(
+            "linux.intelRdt",
+            &format!("class {:?}: {}", rdt.class, [rdt.separate.join(" "), rdt.schemata.join(" ")].join(" ")),
+        );
+    }
     for joined in &plan.birth.joined {
         line(
             joined.field.as_str(),
@@ -104,6 +110,7 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Wait => "wait for the runtime".to_owned(),
         Op::Undumpable => "undumpable".to_owned(),
         Op::Ask { what: Ask::Hooks } => "ask the runtime for hooks".to_owned(),
+        Op::Ask { what: Ask::NetDevices } => "ask the runtime for network devices".to_owned(),
         Op::Ask { what: Ask::Ready } => "created: let the runtime save the state".to_owned(),
         Op::Join { list } => join(program, list),
         Op::Fork { flags } => format!("fork {}", namespace::names(flags).join(" ")).trim_end().to_owned(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::status::{Status, alive};
 use super::{Directory, time};
 use crate::cgroup::Cgroup;
+use crate::executor::Groups;
 use crate::plan::Hooks;
 use crate::spec::OCI_VERSION;
 
@@ -46,6 +47,9 @@ pub struct Record {
     pub namespaces: Namespaces,
     /// Its control groups.
     pub cgroup: Cgroup,
+    /// Its Intel RDT groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rdt: Option<Groups>,
 }
 
 fn hookless(hooks: &Hooks) -> bool {
