@@ -16,13 +16,16 @@ pub struct Host {
     pub egid: u32,
     /// The caller lives in a user namespace that is not the first one.
     pub in_user_namespace: bool,
-    /// SELinux is enabled.
-    pub selinux: bool,
-    /// AppArmor is enabled.
-    pub apparmor: bool,
-    /// The resctrl file system is mounted.
-    pub resctrl: bool,
+    features: OnceCell<Features>,
     cgroups: OnceCell<Layout>,
+}
+
+/// What few configs ask for: looked at when one does.
+#[derive(Debug)]
+struct Features {
+    selinux: bool,
+    apparmor: bool,
+    resctrl: bool,
 }
 
 impl Host {
@@ -32,9 +35,7 @@ impl Host {
             euid: nix::unistd::geteuid().as_raw(),
             egid: nix::unistd::getegid().as_raw(),
             in_user_namespace: in_user_namespace(),
-            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
-            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y")),
-            resctrl: Path::new("/sys/fs/resctrl/schemata").exists(),
+            features: OnceCell::new(),
             cgroups: OnceCell::new(),
         }
     }
@@ -46,11 +47,32 @@ impl Host {
             euid: 0,
             egid: 0,
             in_user_namespace: false,
-            selinux: false,
-            apparmor: false,
-            resctrl: false,
+            features: OnceCell::from(Features { selinux: false, apparmor: false, resctrl: false }),
             cgroups: OnceCell::from(cgroups),
         }
+    }
+
+    fn features(&self) -> &Features {
+        self.features.get_or_init(|| Features {
+            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y")),
+            resctrl: Path::new("/sys/fs/resctrl/schemata").exists(),
+        })
+    }
+
+    /// SELinux is enabled.
+    pub fn selinux(&self) -> bool {
+        self.features().selinux
+    }
+
+    /// AppArmor is enabled.
+    pub fn apparmor(&self) -> bool {
+        self.features().apparmor
+    }
+
+    /// The resctrl file system is mounted.
+    pub fn resctrl(&self) -> bool {
+        self.features().resctrl
     }
 
     /// The cgroup hierarchies.

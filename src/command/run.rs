@@ -32,7 +32,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     }
     let status = forward_until_exit(&created.child)?;
     if !invocation.flag("keep") {
-        end(&prepared, &created, log)?;
+        remove(&prepared, &created, log)?;
     }
     Ok(status)
 }
@@ -43,6 +43,10 @@ fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
         nix::unistd::Pid::from_raw(created.child.pid),
         Some(nix::sys::wait::WaitPidFlag::WNOHANG),
     );
+    remove(prepared, created, log)
+}
+
+fn remove(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
     for warning in destroy(&created.record, &prepared.directory)? {
         log.warning(&warning);
     }

@@ -51,6 +51,7 @@ pub fn create(
     let _creating = directory.create()?;
     let mut work = Work {
         directory,
+        config,
         record: Record::new(&options.id),
         made: false,
         moved: Moved::default(),
@@ -60,13 +61,12 @@ pub fn create(
     fill(&mut work.record, spec, plan, options);
     // Saved before it is made: whatever a killed create leaves, delete finds it.
     work.record.cgroup = plan.cgroup.intended();
-    directory.save_config(config)?;
-    directory.save(&work.record)?;
+    directory.save_first(&work.record, config)?;
     work.record.cgroup = plan.cgroup.create()?;
     work.made = true;
     if let Some(rdt) = &plan.rdt {
         work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
-        directory.save(&work.record)?;
+        directory.save(&work.record, config)?;
     }
     let gate = if options.gate { Some(make_gate(directory, plan)?) } else { None };
 
@@ -117,6 +117,7 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 /// What exists so far; dropped before the end, it goes.
 struct Work<'a> {
     directory: &'a Directory,
+    config: &'a [u8],
     record: Record,
     /// The cgroup is there.
     made: bool,
@@ -283,5 +284,5 @@ fn bring_up(
 fn remember(work: &mut Work<'_>, pid: i32) -> Result<()> {
     work.record.pid = pid;
     work.record.start_time = start_time(pid).unwrap_or(0);
-    work.directory.save(&work.record)
+    work.directory.save(&work.record, work.config)
 }

@@ -6,7 +6,7 @@ use crate::sys::{Errno, reason};
 use crate::tables::capability;
 
 /// Names of the system calls that `init` makes, `asm/unistd_64.h`.
-const CALLS: [(u32, &str); 54] = [
+const CALLS: [(u32, &str); 55] = [
     (0, "read"),
     (1, "write"),
     (5, "fstat"),
@@ -51,6 +51,7 @@ const CALLS: [(u32, &str); 54] = [
     (302, "prlimit"),
     (308, "setns"),
     (314, "sched_setattr"),
+    (317, "seccomp"),
     (322, "execve"),
     (428, "open_tree"),
     (429, "move_mount"),

@@ -96,11 +96,25 @@ fn open_target(root: i32, path: &CStr, rules: u32) -> Try<Fd> {
     sys::openat2(root, path, flags, 0, resolve).map(Fd)
 }
 
+/// Make a directory where there is none.
+pub fn ensure_directory(root: i32, path: &CStr) -> Try<()> {
+    match look(root, path, sys::O_DIRECTORY) {
+        Err(fault) if fault.errno == sys::ENOENT => make(root, path, true).map(|_| ()),
+        other => other.map(|_| ()),
+    }
+}
+
 /// Make a directory or an empty file, and every missing directory above it.
 ///
 /// Each step is looked up from the root again, so a component that another process exchanges for a
 /// link leads at worst to another place inside the root. Concurrent makers are tolerated.
 pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+    let mut done = PathBuffer::new(path.to_bytes())?;
+    done.pop();
+    // Mostly only the last component is missing.
+    if let (Ok(parent), Some(name)) = (look(root, done.as_cstr(), sys::O_DIRECTORY), last_part(path)) {
+        return make_last(root, path, &parent, name, directory);
+    }
     let mut done = PathBuffer::new(b"")?;
     let mut parent = look(root, c"/", sys::O_DIRECTORY)?;
     let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
@@ -110,18 +124,27 @@ pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
         let last = parts.peek().is_none();
         parent = match look(root, done.as_cstr(), 0) {
             Err(fault) if fault.errno == sys::ENOENT => {
-                let name = PathBuffer::new(part)?;
-                if last && !directory {
-                    make_file(parent.0, name.as_cstr())?
-                } else {
-                    make_directory(parent.0, name.as_cstr())?;
-                    look(root, done.as_cstr(), sys::O_DIRECTORY)?
-                }
+                make_last(root, done.as_cstr(), &parent, part, !last || directory)?
             }
             other => other?,
         };
     }
     Ok(parent)
+}
+
+/// The last component of a path, which ends in no slash.
+fn last_part(path: &CStr) -> Option<&[u8]> {
+    path.to_bytes().rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
+}
+
+/// Make `name` in the directory that holds the end of `path`.
+fn make_last(root: i32, path: &CStr, parent: &Fd, name: &[u8], directory: bool) -> Try<Fd> {
+    let name = PathBuffer::new(name)?;
+    if !directory {
+        return make_file(parent.0, name.as_cstr());
+    }
+    make_directory(parent.0, name.as_cstr())?;
+    look(root, path, sys::O_DIRECTORY)
 }
 
 fn make_directory(parent: i32, name: &CStr) -> Try<()> {

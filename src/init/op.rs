@@ -217,6 +217,11 @@ pub enum Op {
     /// Close all descriptors from a number on but the gate, and wait there until `start` writes a
     /// byte.
     Gate { fifo: Slot, from: u32 },
+    /// Have `execve(2)` close all descriptors from this number on: a seccomp filter may forbid to do
+    /// it directly later.
+    CloseOnExec { from: u32 },
+    /// Load a seccomp filter: a list of `u64`, each a `struct sock_filter`.
+    Seccomp { filter: List, flags: u32 },
     /// Close all descriptors from this number on.
     Close { from: u32 },
     /// `execve(2)`: `argv` and `envp` are null-terminated arrays of addresses.

@@ -76,7 +76,7 @@ numbers! {
     SETDOMAINNAME = 171; SCHED_SETAFFINITY = 203; GETDENTS64 = 217; EXIT_GROUP = 231;
     SET_MEMPOLICY = 238; KEYCTL = 250; IOPRIO_SET = 251; MKDIRAT = 258; MKNODAT = 259;
     FCHOWNAT = 260; NEWFSTATAT = 262; UNLINKAT = 263; SYMLINKAT = 266; READLINKAT = 267; UNSHARE = 272;
-    PRLIMIT64 = 302; SETNS = 308; SCHED_SETATTR = 314; EXECVEAT = 322; OPEN_TREE = 428;
+    PRLIMIT64 = 302; SETNS = 308; SCHED_SETATTR = 314; SECCOMP = 317; EXECVEAT = 322; OPEN_TREE = 428;
     MOVE_MOUNT = 429; FSOPEN = 430; FSCONFIG = 431; FSMOUNT = 432; CLONE3 = 435;
     CLOSE_RANGE = 436; OPENAT2 = 437; FACCESSAT2 = 439; MOUNT_SETATTR = 442;
 }
@@ -668,6 +668,25 @@ pub fn executable(path: &CStr) -> Try<()> {
 /// Close all descriptors from `first` to `last`, these two included.
 pub fn close_range(first: u32, last: u32) -> Try<()> {
     done!(CLOSE_RANGE, first, last, 0)
+}
+
+/// Have the next `execve(2)` close them; Linux 5.11.
+pub fn close_range_on_exec(first: u32) -> Try<()> {
+    const CLOSE_RANGE_CLOEXEC: usize = 4;
+    done!(CLOSE_RANGE, first, u32::MAX, CLOSE_RANGE_CLOEXEC)
+}
+
+#[repr(C)]
+struct SockFprog {
+    length: u16,
+    filter: *const u64,
+}
+
+/// `SECCOMP_SET_MODE_FILTER`.
+pub fn seccomp(filter: &[u64], flags: u32) -> Try<()> {
+    const SECCOMP_SET_MODE_FILTER: usize = 1;
+    let program = SockFprog { length: filter.len() as u16, filter: filter.as_ptr() };
+    done!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &program as *const SockFprog)
 }
 
 /// Run another program; returns only when it could not.

@@ -63,6 +63,7 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
         no_pivot: false,
         no_new_keyring: false,
         preserve_fds: 0,
+        listen_fds: 0,
         gate: true,
         rootless_cgroups: !host.privileged(),
     };

@@ -22,9 +22,9 @@ pub struct Rdt {
 
 impl Rdt {
     /// Read the section. `resctrl` says whether the host has that file system mounted.
-    pub fn of(spec: &Spec, id: &str, resctrl: bool) -> Result<Option<Rdt>> {
+    pub fn of(spec: &Spec, id: &str, resctrl: impl FnOnce() -> bool) -> Result<Option<Rdt>> {
         let Some(rdt) = spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref()) else { return Ok(None) };
-        if !resctrl {
+        if !resctrl() {
             bail!("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
         }
         let named = given(rdt.clos_id());

@@ -83,7 +83,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     let mut program = Program::new();
     refuse_what_is_not_there(&context)?;
     let net_devices = net_devices(spec, host)?;
-    let rdt = intel_rdt::Rdt::of(spec, &options.id, host.resctrl)?;
+    let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
     let birth = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let process = spec.process().as_ref();
@@ -117,7 +117,7 @@ fn refuse_what_is_not_there(context: &Context<'_>) -> Result<()> {
     if linux.seccomp().is_some() {
         bail!("linux.seccomp: seccomp is not supported yet");
     }
-    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !context.host.selinux {
+    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !context.host.selinux() {
         bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
     }
     Ok(())

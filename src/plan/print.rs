@@ -251,6 +251,10 @@ fn process(op: &Op, program: &Program) -> Option<String> {
             format!("find the program: {candidates:?}")
         }
         Op::Gate { from, .. } => format!("close descriptors from {from} on but the gate, and wait for start"),
+        Op::CloseOnExec { from } => format!("close descriptors from {from} on at execve"),
+        Op::Seccomp { filter, flags } => {
+            format!("load seccomp filter of {} instructions, flags {flags:#x}", filter.len)
+        }
         Op::Close { from } => format!("close descriptors from {from} on"),
         // The environment may hold secrets: only its names are shown.
         Op::Exec { argv, envp } => {

@@ -90,7 +90,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
     let set = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
     if let Some(profile) = set(process.apparmor_profile()) {
         let field = Field::of("process.apparmorProfile");
-        if !context.host.apparmor {
+        if !context.host.apparmor() {
             bail!("{field}: unable to apply apparmor profile: AppArmor is not enabled on this host");
         }
         let (path, value) =
@@ -99,7 +99,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
     }
     if let Some(label) = set(process.selinux_label()) {
         let field = Field::of("process.selinuxLabel");
-        if !context.host.selinux {
+        if !context.host.selinux() {
             bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
         }
         let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(&label));

@@ -16,6 +16,8 @@ pub use status::{Status, alive, start_time};
 pub use time::{now, rfc3339};
 
 use oci_spec::runtime::Spec;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::spec::Extras;
 use crate::sys;
@@ -23,7 +25,7 @@ use crate::sys;
 /// The gate between create and start.
 pub const FIFO: &str = "exec.fifo";
 const RECORD: &str = "state.json";
-const CONFIG: &str = "config.json";
+const NEW_RECORD: &str = ".state.json";
 
 /// The directory that holds one directory a container (`--root`).
 #[derive(Clone, Debug)]
@@ -118,17 +120,16 @@ impl Directory {
         self.path.join(FIFO)
     }
 
-    /// Keep the config as it was at create: what comes later must not depend on changes to it.
-    pub fn save_config(&self, bytes: &[u8]) -> Result<()> {
-        let path = self.path.join(CONFIG);
-        std::fs::write(&path, bytes).map_err(sys::io).with_context(|| format!("write {}", path.display()))
-    }
-
     /// The config as it was at create.
     pub fn load_config(&self) -> Result<(Spec, Extras)> {
-        let path = self.path.join(CONFIG);
-        let bytes = std::fs::read(&path).map_err(sys::io).with_context(|| path.display().to_string())?;
-        crate::spec::parse(&bytes)
+        #[derive(Deserialize)]
+        struct Kept<'a> {
+            #[serde(borrow)]
+            config: &'a RawValue,
+        }
+        let bytes = std::fs::read(self.path.join(RECORD)).map_err(sys::io)?;
+        let kept: Kept<'_> = serde_json::from_slice(&bytes)?;
+        crate::spec::parse(kept.config.get().as_bytes())
     }
 
     /// Read the record.
@@ -137,21 +138,37 @@ impl Directory {
         Ok(serde_json::from_slice(&bytes)?)
     }
 
-    /// Write the record, all of it or nothing.
-    pub fn save(&self, record: &Record) -> Result<()> {
-        let bytes = serde_json::to_vec(record)?;
-        let (new, old) = (self.path.join(".state.json"), self.path.join(RECORD));
+    /// Write the first record. Nobody looks for it yet, and until it is complete there is nothing
+    /// that it would have to tell of.
+    pub fn save_first(&self, record: &Record, config: &[u8]) -> Result<()> {
+        self.write(RECORD, record, config)
+    }
+
+    /// Replace the record, all of it or nothing.
+    pub fn save(&self, record: &Record, config: &[u8]) -> Result<()> {
+        self.write(NEW_RECORD, record, config)?;
+        let (new, old) = (self.path.join(NEW_RECORD), self.path.join(RECORD));
+        std::fs::rename(new, &old).map_err(sys::io).with_context(|| format!("write {}", old.display()))
+    }
+
+    /// The record and, as its last member, the config as it was at create: what comes later must
+    /// not depend on changes to the file in the bundle. One file is cheaper than two.
+    fn write(&self, name: &str, record: &Record, config: &[u8]) -> Result<()> {
+        let mut bytes = serde_json::to_vec(record)?;
+        bytes.pop();
+        bytes.extend_from_slice(b",\"config\":");
+        bytes.extend_from_slice(config);
+        bytes.push(b'}');
+        let path = self.path.join(name);
         let write = || -> std::io::Result<()> {
-            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&bytes)?;
-            std::fs::rename(&new, &old)
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?.write_all(&bytes)
         };
-        write().map_err(sys::io).with_context(|| format!("write {}", old.display()))
+        write().map_err(sys::io).with_context(|| format!("write {}", path.display()))
     }
 
     /// Remove the directory; one that is gone is as good.
     pub fn remove(&self) -> Result<()> {
-        for name in [RECORD, CONFIG, FIFO, ".state.json"] {
+        for name in [RECORD, FIFO, NEW_RECORD] {
             let _ = std::fs::remove_file(self.path.join(name));
         }
         match std::fs::remove_dir(&self.path) {

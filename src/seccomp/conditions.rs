@@ -1,0 +1,79 @@
+//! The blocks of code that look at arguments.
+//!
+//! `seccompiler` compiles conditions well, but knows one action and one default a program, and
+//! one architecture. So each run of rules with the same action goes through it alone, for a
+//! number and an architecture that do not matter, and what it adds around the rules is cut off.
+//! All its jumps are relative, so what is left runs anywhere.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+use super::rules::{Condition, Rule, Test};
+use super::tree::{RETURN, instruction};
+
+/// What `seccompiler` returns when a rule holds; an action of ours takes its place.
+const MATCH: u32 = 0x7ff0_beef;
+/// What `seccompiler` returns when none does.
+const MISMATCH: u32 = 0x7ff0_dead;
+/// The architecture is loaded, compared, refused; the number is loaded, compared.
+const BEFORE: usize = 5;
+
+/// The code for the action of the first rule that holds, or else the default. Its last rule has a
+/// jump, never taken, to one instruction behind the code, so something has to follow it.
+pub(super) fn block(rules: &[Rule], default: u32, is_64_bit: bool) -> Result<Vec<u64>> {
+    let mut code = Vec::new();
+    for run in rules.chunk_by(|one, next| one.action == next.action) {
+        append_run(&mut code, run, is_64_bit)?;
+    }
+    code.push(instruction(RETURN, 0, 0, default));
+    Ok(code)
+}
+
+/// Appends the code of rules with one action. Where none holds it runs on behind its end.
+fn append_run(code: &mut Vec<u64>, run: &[Rule], is_64_bit: bool) -> Result<()> {
+    let rules = run.iter().map(|rule| compile_rule(rule, is_64_bit)).collect::<Result<Vec<_>, _>>()?;
+    let (mismatch, matched) = (SeccompAction::Trace(MISMATCH & 0xffff), SeccompAction::Trace(MATCH & 0xffff));
+    let filter = SeccompFilter::new(BTreeMap::from([(0, rules)]), mismatch, matched, TargetArch::x86_64)?;
+    let program = match BpfProgram::try_from(filter) {
+        Err(BackendError::FilterTooLarge(length)) => {
+            return super::check_length(length.max(super::MAX_INSTRUCTIONS + 1));
+        }
+        program => program.context("linux.seccomp")?,
+    };
+    let [body @ .., last, _] = program.get(BEFORE..).unwrap_or_default() else {
+        bail!("linux.seccomp: seccompiler made a program of another shape");
+    };
+    if (last.code, last.k) != (RETURN, MISMATCH) {
+        bail!("linux.seccomp: seccompiler made a program of another shape");
+    }
+    let action = run.first().map_or(0, |rule| rule.action);
+    code.extend(body.iter().map(|step| {
+        let k = if (step.code, step.k) == (RETURN, MATCH) { action } else { step.k };
+        instruction(step.code, step.jt, step.jf, k)
+    }));
+    Ok(())
+}
+
+fn compile_rule(rule: &Rule, is_64_bit: bool) -> Result<SeccompRule, BackendError> {
+    let conditions = rule.conditions.iter().map(|condition| compile_condition(condition, is_64_bit));
+    SeccompRule::new(conditions.collect::<Result<_, _>>()?)
+}
+
+fn compile_condition(condition: &Condition, is_64_bit: bool) -> Result<SeccompCondition, BackendError> {
+    let width = if is_64_bit { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
+    let operator = match condition.test {
+        Test::Equal => SeccompCmpOp::Eq,
+        Test::NotEqual => SeccompCmpOp::Ne,
+        Test::Less => SeccompCmpOp::Lt,
+        Test::LessOrEqual => SeccompCmpOp::Le,
+        Test::Greater => SeccompCmpOp::Gt,
+        Test::GreaterOrEqual => SeccompCmpOp::Ge,
+        Test::MaskedEqual(mask) => SeccompCmpOp::MaskedEq(mask),
+    };
+    SeccompCondition::new(condition.argument, width, operator, condition.value)
+}

@@ -1,0 +1,109 @@
+//! `linux.seccomp`: from the profile to one program for the kernel's filter.
+//!
+//! Everything here is pure. The road is [`rules`] (what the profile says of each system call
+//! number, one architecture at a time, with [`names`] for the numbers), then [`tree`] (numbers
+//! with the same outcome become intervals, searched by a balanced tree), with [`conditions`] for
+//! the calls whose arguments matter: those are compiled by the `seccompiler` crate and linked in.
+//!
+//! The result follows the plain reading of the profile, which is also what libseccomp does with
+//! the profiles engines write:
+//! - a rule with the default's action is skipped, and so are names that an architecture lacks;
+//! - a rule without conditions decides its calls; among others the first that matches does;
+//! - a rule with several conditions on one argument holds when *any* of its conditions does, as
+//!   runc has it; all conditions of any other rule must hold;
+//! - calls newer than the newest one a profile names answer `ENOSYS`, so that programs fall back,
+//!   unless the default is to allow, log or trace;
+//! - calls of an architecture that is not listed kill the thread.
+
+mod conditions;
+mod names;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompFilterFlag};
+
+/// The largest program the kernel takes (`BPF_MAXINSNS`).
+const MAX_INSTRUCTIONS: usize = 4096;
+
+/// `SECCOMP_FILTER_FLAG_LOG`.
+const FLAG_LOG: u32 = 1 << 1;
+/// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
+const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+
+/// The architecture that this program was built for; [`Arch::ScmpArchNative`] when it is one
+/// whose system call numbers are not known here, which [`compile`] refuses.
+pub const NATIVE: Arch = if cfg!(target_arch = "x86_64") {
+    Arch::ScmpArchX86_64
+} else if cfg!(target_arch = "x86") {
+    Arch::ScmpArchX86
+} else if cfg!(target_arch = "aarch64") {
+    Arch::ScmpArchAarch64
+} else if cfg!(target_arch = "arm") {
+    Arch::ScmpArchArm
+} else if cfg!(target_arch = "riscv64") {
+    Arch::ScmpArchRiscv64
+} else {
+    Arch::ScmpArchNative
+};
+
+/// What seccomp(2) is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The instructions, each a `struct sock_filter` (code, jt, jf, k) as it lies in memory.
+    pub program: Vec<u64>,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
+}
+
+/// Compiles a profile for a host of architecture `native`; nothing when the profile filters
+/// nothing: it allows what it does not name, and names nothing that is not allowed.
+pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Option<Filter>> {
+    let flags = flags(profile)?;
+    let policy = rules::Policy::read(profile)?;
+    let abis = names::listed(profile.architectures().as_deref().unwrap_or_default(), native)?;
+    if policy.allows_everything() {
+        return Ok(None);
+    }
+    let program = tree::program(&policy.sections(&abis))?;
+    check_length(program.len())?;
+    Ok(Some(Filter { program, flags }))
+}
+
+/// The names in the profile that are system calls of no architecture known here, each once. They
+/// are skipped, as runc does; only a debug log tells.
+pub fn unknown_names(profile: &LinuxSeccomp) -> Vec<&str> {
+    let mut unknown = Vec::new();
+    for name in profile.syscalls().iter().flatten().flat_map(|rule| rule.names()) {
+        if !names::is_known(name) && !unknown.contains(&name.as_str()) {
+            unknown.push(name.as_str());
+        }
+    }
+    unknown
+}
+
+/// The flags for seccomp(2). `TSYNC` is left out: the process that loads the program has one thread.
+fn flags(profile: &LinuxSeccomp) -> Result<u32> {
+    let Some(listed) = profile.flags() else { return Ok(FLAG_SPEC_ALLOW) };
+    let mut flags = 0;
+    for (index, flag) in listed.iter().enumerate() {
+        flags |= match flag {
+            LinuxSeccompFilterFlag::SeccompFilterFlagLog => FLAG_LOG,
+            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
+            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
+                bail!("linux.seccomp.flags[{index}]: {flag} is not supported yet: it needs SCMP_ACT_NOTIFY")
+            }
+        };
+    }
+    Ok(flags)
+}
+
+fn check_length(length: usize) -> Result<()> {
+    if length > MAX_INSTRUCTIONS {
+        bail!("linux.seccomp: program of {length} instructions is over the kernel's limit of {MAX_INSTRUCTIONS}");
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Architectures and their system call numbers.
+//!
+//! The tables are the `syscalls` crate's; what it lacks is here: x32, ARM's private calls, and
+//! names that the kernel and profiles spell differently.
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::Arch;
+use syscalls::{aarch64, arm, riscv64, x86, x86_64};
+
+/// Set in the number of every x32 call.
+pub(super) const X32_BIT: u32 = 0x4000_0000;
+
+/// The first of ARM's private calls. They are no part of the table that grows with the kernel.
+const ARM_PRIVATE: u32 = 0x000f_0000;
+
+/// One way of calling the kernel: a table of names and numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Abi {
+    X86_64,
+    X32,
+    X86,
+    Aarch64,
+    Arm,
+    Riscv64,
+}
+
+const ALL: [Abi; 6] = [Abi::X86_64, Abi::X32, Abi::X86, Abi::Aarch64, Abi::Arm, Abi::Riscv64];
+
+/// A call that reaches the kernel through another one, whose first argument says which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Multiplexed {
+    /// The number of `socketcall` or `ipc`.
+    pub(super) number: u32,
+    /// The part of the first argument that the kernel looks at.
+    pub(super) mask: u32,
+    /// What it has to be.
+    pub(super) call: u32,
+}
+
+impl Abi {
+    fn of(arch: Arch) -> Option<Abi> {
+        match arch {
+            Arch::ScmpArchX86_64 => Some(Abi::X86_64),
+            Arch::ScmpArchX32 => Some(Abi::X32),
+            Arch::ScmpArchX86 => Some(Abi::X86),
+            Arch::ScmpArchAarch64 => Some(Abi::Aarch64),
+            Arch::ScmpArchArm => Some(Abi::Arm),
+            Arch::ScmpArchRiscv64 => Some(Abi::Riscv64),
+            _ => None,
+        }
+    }
+
+    /// The kernel's `AUDIT_ARCH_*`, which a filter sees. x32 has that of x86_64.
+    pub(super) fn audit_arch(self) -> u32 {
+        match self {
+            Abi::X86_64 | Abi::X32 => 0xc000_003e,
+            Abi::X86 => 0x4000_0003,
+            Abi::Aarch64 => 0xc000_00b7,
+            Abi::Arm => 0x4000_0028,
+            Abi::Riscv64 => 0xc000_00f3,
+        }
+    }
+
+    /// Whether conditions look at all 64 bits of an argument. Elsewhere they look at the lower 32
+    /// bits of both sides, as libseccomp's do, so that a -1 written as 64 bits still is one.
+    pub(super) fn is_64_bit(self) -> bool {
+        matches!(self, Abi::X86_64 | Abi::Aarch64 | Abi::Riscv64)
+    }
+
+    /// The number of the call `name`.
+    pub(super) fn number(self, name: &str) -> Option<u32> {
+        match self {
+            Abi::X86_64 => name.parse::<x86_64::Sysno>().ok().map(|call| call as u32),
+            Abi::X32 => x32_number(name),
+            Abi::X86 => name.parse::<x86::Sysno>().ok().map(|call| call as u32),
+            Abi::Aarch64 => {
+                let name = if name == "newfstatat" { "fstatat" } else { name };
+                name.parse::<aarch64::Sysno>().ok().map(|call| call as u32)
+            }
+            Abi::Arm => arm_number(name),
+            Abi::Riscv64 => name.parse::<riscv64::Sysno>().ok().map(|call| call as u32),
+        }
+    }
+
+    /// Whether `number` is outside the table that grows with the kernel.
+    pub(super) fn is_private(self, number: u32) -> bool {
+        self == Abi::Arm && number >= ARM_PRIVATE
+    }
+
+    /// How `name` is reached through `socketcall` or `ipc`, which x86 has next to direct calls.
+    pub(super) fn multiplexed(self, name: &str) -> Option<Multiplexed> {
+        if self != Abi::X86 {
+            return None;
+        }
+        if let Some(index) = SOCKET_CALLS.iter().position(|call| *call == name) {
+            return Some(Multiplexed { number: x86::Sysno::socketcall as u32, mask: u32::MAX, call: index as u32 + 1 });
+        }
+        let &(_, call) = IPC_CALLS.iter().find(|(call, _)| *call == name)?;
+        // The upper half of the first argument is a version.
+        Some(Multiplexed { number: x86::Sysno::ipc as u32, mask: 0xffff, call })
+    }
+}
+
+/// The tables for a profile that lists `archs`, each once, the host's own first. The host's own
+/// is always there; an architecture without a table here cannot run on a host that has one, so
+/// leaving it out changes nothing.
+pub(super) fn listed(archs: &[Arch], native: Arch) -> Result<Vec<Abi>> {
+    let Some(native) = Abi::of(native) else {
+        bail!("linux.seccomp: the system calls of this architecture are not known here");
+    };
+    let mut abis = vec![native];
+    for abi in archs.iter().copied().filter_map(Abi::of) {
+        if !abis.contains(&abi) {
+            abis.push(abi);
+        }
+    }
+    Ok(abis)
+}
+
+/// Whether any architecture has a call of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    ALL.iter().any(|abi| abi.number(name).is_some() || abi.multiplexed(name).is_some())
+}
+
+fn x32_number(name: &str) -> Option<u32> {
+    if X32_LACKS.contains(&name) {
+        return None;
+    }
+    if let Some(index) = X32_OWN.iter().position(|own| *own == name) {
+        return Some(X32_BIT | (512 + index as u32));
+    }
+    Abi::X86_64.number(name).map(|number| X32_BIT | number)
+}
+
+fn arm_number(name: &str) -> Option<u32> {
+    if let Some(index) = ARM_OWN.iter().position(|own| *own == name) {
+        return Some(ARM_PRIVATE + 1 + index as u32);
+    }
+    let name = if name == "sync_file_range2" { "arm_sync_file_range" } else { name };
+    name.parse::<arm::Sysno>().ok().map(|call| call as u32)
+}
+
+/// The calls that x32 numbers differently, from 512 up.
+#[rustfmt::skip]
+const X32_OWN: [&str; 36] = [
+    "rt_sigaction", "rt_sigreturn", "ioctl", "readv", "writev", "recvfrom", "sendmsg", "recvmsg", "execve",
+    "ptrace", "rt_sigpending", "rt_sigtimedwait", "rt_sigqueueinfo", "sigaltstack", "timer_create", "mq_notify",
+    "kexec_load", "waitid", "set_robust_list", "get_robust_list", "vmsplice", "move_pages", "preadv", "pwritev",
+    "rt_tgsigqueueinfo", "recvmmsg", "sendmmsg", "process_vm_readv", "process_vm_writev", "setsockopt",
+    "getsockopt", "io_setup", "io_submit", "execveat", "preadv2", "pwritev2",
+];
+
+/// The calls of x86_64 that x32 does not have.
+#[rustfmt::skip]
+const X32_LACKS: [&str; 14] = [
+    "uselib", "_sysctl", "create_module", "get_kernel_syms", "query_module", "nfsservctl", "set_thread_area",
+    "get_thread_area", "epoll_ctl_old", "epoll_wait_old", "vserver", "uretprobe", "uprobe",
+    "map_shadow_stack",
+];
+
+/// ARM's private calls, from `ARM_PRIVATE + 1` up.
+const ARM_OWN: [&str; 6] = ["breakpoint", "cacheflush", "usr26", "usr32", "set_tls", "get_tls"];
+
+/// The calls behind `socketcall`, from 1 up.
+#[rustfmt::skip]
+const SOCKET_CALLS: [&str; 20] = [
+    "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
+    "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg",
+    "sendmmsg",
+];
+
+/// The calls behind `ipc`.
+#[rustfmt::skip]
+const IPC_CALLS: [(&str, u32); 12] = [
+    ("semop", 1), ("semget", 2), ("semctl", 3), ("semtimedop", 4), ("msgsnd", 11), ("msgrcv", 12), ("msgget", 13),
+    ("msgctl", 14), ("shmat", 21), ("shmdt", 22), ("shmget", 23), ("shmctl", 24),
+];

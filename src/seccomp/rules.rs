@@ -1,0 +1,285 @@
+//! What a profile says of every system call number.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
+
+use super::names::{Abi, Multiplexed, X32_BIT};
+
+/// The kernel's `SECCOMP_RET_KILL_THREAD`.
+pub(super) const KILL_THREAD: u32 = 0;
+/// The kernel's `SECCOMP_RET_ERRNO | ENOSYS`.
+const ERRNO_ENOSYS: u32 = 0x0005_0000 | 38;
+/// The kernel's `SECCOMP_RET_ALLOW`.
+const ALLOW: u32 = 0x7fff_0000;
+/// The largest errno that the kernel lets a system call return.
+const MAX_ERRNO: u32 = 4095;
+/// How many arguments a system call has.
+const ARGUMENTS: usize = 6;
+
+/// A profile, read and checked.
+#[derive(Debug)]
+pub(super) struct Policy<'a> {
+    default: u32,
+    /// Whether calls newer than the profile answer `ENOSYS`.
+    newer_is_enosys: bool,
+    rules: Vec<NamedRule<'a>>,
+}
+
+/// One element of `linux.seccomp.syscalls`.
+#[derive(Debug)]
+struct NamedRule<'a> {
+    names: &'a [String],
+    action: u32,
+    /// The rule holds when all conditions of any of these do; when there are none, always.
+    alternatives: Vec<Vec<Condition>>,
+}
+
+/// A test of one argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) argument: u8,
+    pub(super) test: Test,
+    pub(super) value: u64,
+}
+
+/// How an argument is compared with the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    /// After this mask is laid over both.
+    MaskedEqual(u64),
+}
+
+/// The action to take when all conditions hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) action: u32,
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The same action, whatever the arguments.
+    Action(u32),
+    /// The action of the first rule that holds, or else the default.
+    First { rules: Vec<Rule>, default: u32, is_64_bit: bool },
+}
+
+/// Calls with the same outcome: those from `first` on, up to the next interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) first: u32,
+    pub(super) outcome: Outcome,
+}
+
+/// All calls that come with one `AUDIT_ARCH_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) audit_arch: u32,
+    /// Ascending; the first one starts at zero.
+    pub(super) intervals: Vec<Interval>,
+}
+
+impl<'a> Policy<'a> {
+    pub(super) fn read(profile: &'a LinuxSeccomp) -> Result<Self> {
+        use LinuxSeccompAction::{ScmpActAllow, ScmpActLog, ScmpActTrace};
+
+        let default = profile.default_action();
+        let rules = profile.syscalls().iter().flatten().enumerate();
+        Ok(Policy {
+            default: action(default, profile.default_errno_ret(), "linux.seccomp", "defaultAction", "defaultErrnoRet")?,
+            newer_is_enosys: !matches!(default, ScmpActAllow | ScmpActLog | ScmpActTrace),
+            rules: rules.map(|(index, rule)| NamedRule::read(index, rule)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Whether no call can be met by anything but "allow".
+    pub(super) fn allows_everything(&self) -> bool {
+        self.default == ALLOW && !self.rules.iter().any(|rule| rule.action != ALLOW && !rule.names.is_empty())
+    }
+
+    /// The sections for these architectures, in their order.
+    pub(super) fn sections(&self, abis: &[Abi]) -> Vec<Section> {
+        let mut sections: Vec<Section> = Vec::new();
+        for &abi in abis {
+            let audit_arch = abi.audit_arch();
+            if !sections.iter().any(|section| section.audit_arch == audit_arch) {
+                sections.push(Section { audit_arch, intervals: self.section(abi, abis) });
+            }
+        }
+        sections
+    }
+
+    /// The intervals of the section that `abi` is in, which for x86_64 is that of x32, too.
+    fn section(&self, abi: Abi, abis: &[Abi]) -> Vec<Interval> {
+        if !matches!(abi, Abi::X86_64 | Abi::X32) {
+            return self.intervals(abi, 0);
+        }
+        let killed = |first| vec![Interval { first, outcome: Outcome::Action(KILL_THREAD) }];
+        let mut intervals = if abis.contains(&Abi::X86_64) { self.intervals(Abi::X86_64, 0) } else { killed(0) };
+        if abis.contains(&Abi::X32) {
+            intervals.append(&mut self.intervals(Abi::X32, X32_BIT));
+            return intervals;
+        }
+        // A tracer skips a call by making its number -1; that is no call of x32.
+        let skipped = intervals.last().map(|last| Interval { first: u32::MAX, outcome: last.outcome.clone() });
+        intervals.append(&mut killed(X32_BIT));
+        intervals.extend(skipped);
+        intervals
+    }
+
+    /// The outcomes of all numbers from `first` on.
+    fn intervals(&self, abi: Abi, first: u32) -> Vec<Interval> {
+        let (named, newest) = self.named(abi);
+        let unnamed = |number: u32| match newest {
+            Some(newest) if self.newer_is_enosys && number > newest => Outcome::Action(ERRNO_ENOSYS),
+            _ => Outcome::Action(self.default),
+        };
+        let mut intervals = vec![Interval { first, outcome: unnamed(first) }];
+        for (number, outcome) in named {
+            begin(&mut intervals, number, outcome);
+            begin(&mut intervals, number + 1, unnamed(number + 1));
+        }
+        intervals
+    }
+
+    /// The outcomes of the numbers that rules name, and the newest of them. It and all behind it
+    /// have an outcome even when only rules name them that say nothing new.
+    fn named(&self, abi: Abi) -> (BTreeMap<u32, Outcome>, Option<u32>) {
+        let mut named = BTreeMap::new();
+        let mut newest = None;
+        let mut private = Vec::new();
+        for rule in &self.rules {
+            let says_default = rule.action == self.default;
+            for name in rule.names {
+                let number = abi.number(name);
+                match number {
+                    Some(number) if abi.is_private(number) => private.push(number),
+                    _ => newest = newest.max(number),
+                }
+                if says_default {
+                    continue;
+                }
+                if let Some(number) = number {
+                    self.add(&mut named, abi, number, rule.action, &rule.alternatives);
+                }
+                // The arguments of a call behind another one are out of a filter's reach.
+                if let Some(behind) = abi.multiplexed(name).filter(|_| rule.alternatives.is_empty()) {
+                    self.add(&mut named, abi, behind.number, rule.action, &[vec![behind.into()]]);
+                }
+            }
+        }
+        for number in newest.into_iter().chain(private) {
+            named.entry(number).or_insert(Outcome::Action(self.default));
+        }
+        (named, newest)
+    }
+
+    fn add(
+        &self,
+        to: &mut BTreeMap<u32, Outcome>,
+        abi: Abi,
+        number: u32,
+        action: u32,
+        alternatives: &[Vec<Condition>],
+    ) {
+        let outcome = to.entry(number).or_insert_with(|| Outcome::First {
+            rules: Vec::new(),
+            default: self.default,
+            is_64_bit: abi.is_64_bit(),
+        });
+        match outcome {
+            // The first rule without conditions has decided.
+            Outcome::Action(_) => {}
+            Outcome::First { .. } if alternatives.is_empty() => *outcome = Outcome::Action(action),
+            Outcome::First { rules, .. } => {
+                rules.extend(alternatives.iter().map(|conditions| Rule { action, conditions: conditions.clone() }));
+            }
+        }
+    }
+}
+
+impl<'a> NamedRule<'a> {
+    fn read(index: usize, rule: &'a LinuxSyscall) -> Result<Self> {
+        let field = format!("linux.seccomp.syscalls[{index}]");
+        let action = action(rule.action(), rule.errno_ret(), &field, "action", "errnoRet")?;
+        let conditions = rule.args().iter().flatten().enumerate();
+        let conditions =
+            conditions.map(|(index, arg)| Condition::read(&field, index, arg)).collect::<Result<Vec<_>>>()?;
+        Ok(NamedRule { names: rule.names(), action, alternatives: alternatives(conditions) })
+    }
+}
+
+/// Several conditions on one argument are alternatives, and with them all others of the rule.
+fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
+    let mut seen = [false; ARGUMENTS];
+    let repeated =
+        conditions.iter().any(|condition| std::mem::replace(&mut seen[usize::from(condition.argument)], true));
+    if repeated {
+        conditions.into_iter().map(|condition| vec![condition]).collect()
+    } else if conditions.is_empty() {
+        Vec::new()
+    } else {
+        vec![conditions]
+    }
+}
+
+impl Condition {
+    fn read(rule: &str, index: usize, arg: &LinuxSeccompArg) -> Result<Self> {
+        let argument = match u8::try_from(arg.index()) {
+            Ok(argument) if usize::from(argument) < ARGUMENTS => argument,
+            _ => bail!("{rule}.args[{index}].index: there is no argument {}, only 0 to 5", arg.index()),
+        };
+        let (test, value) = match arg.op() {
+            LinuxSeccompOperator::ScmpCmpEq => (Test::Equal, arg.value()),
+            LinuxSeccompOperator::ScmpCmpNe => (Test::NotEqual, arg.value()),
+            LinuxSeccompOperator::ScmpCmpLt => (Test::Less, arg.value()),
+            LinuxSeccompOperator::ScmpCmpLe => (Test::LessOrEqual, arg.value()),
+            LinuxSeccompOperator::ScmpCmpGt => (Test::Greater, arg.value()),
+            LinuxSeccompOperator::ScmpCmpGe => (Test::GreaterOrEqual, arg.value()),
+            LinuxSeccompOperator::ScmpCmpMaskedEq => {
+                (Test::MaskedEqual(arg.value()), arg.value_two().unwrap_or_default())
+            }
+        };
+        Ok(Condition { argument, test, value })
+    }
+}
+
+impl From<Multiplexed> for Condition {
+    fn from(behind: Multiplexed) -> Self {
+        Condition { argument: 0, test: Test::MaskedEqual(behind.mask.into()), value: behind.call.into() }
+    }
+}
+
+/// The kernel's `SECCOMP_RET_*` with its data for an action of the profile.
+fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &str, field: &str, errno_field: &str) -> Result<u32> {
+    use LinuxSeccompAction::{ScmpActErrno, ScmpActNotify, ScmpActTrace};
+
+    let largest = match action {
+        ScmpActNotify => bail!("{place}.{field}: {action} is not supported yet"),
+        ScmpActErrno => MAX_ERRNO,
+        ScmpActTrace => u32::from(u16::MAX),
+        _ if errno.is_some() => bail!("{place}.{errno_field}: {action} does not take an errno"),
+        _ => 0,
+    };
+    match errno {
+        Some(errno) if errno > largest => bail!("{place}.{errno_field}: {errno} is over the largest errno, {largest}"),
+        _ => Ok(action.as_u32(errno)),
+    }
+}
+
+/// Lets `outcome` begin at `first`, which is not before the last interval's first number.
+fn begin(intervals: &mut Vec<Interval>, first: u32, outcome: Outcome) {
+    intervals.pop_if(|last| last.first == first);
+    if intervals.last().is_none_or(|last| last.outcome != outcome) {
+        intervals.push(Interval { first, outcome });
+    }
+}

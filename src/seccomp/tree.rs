@@ -1,0 +1,150 @@
+//! The program: which architecture, then a balanced tree over the numbers.
+//!
+//! Filters jump forward only, so the program is written from its end to its beginning: whatever
+//! an instruction jumps to is there already and its distance is known.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use super::conditions;
+use super::rules::{Interval, KILL_THREAD, Outcome, Section};
+
+/// Loads a word of `struct seccomp_data` (`BPF_LD | BPF_W | BPF_ABS`).
+pub(super) const LOAD: u16 = 0x20;
+/// Ends with an action (`BPF_RET | BPF_K`).
+pub(super) const RETURN: u16 = 0x06;
+/// Jumps (`BPF_JMP | BPF_JA`).
+const JUMP: u16 = 0x05;
+/// Is the word this (`BPF_JMP | BPF_JEQ | BPF_K`)?
+const IF_EQUAL: u16 = 0x15;
+/// Is the word this or more (`BPF_JMP | BPF_JGE | BPF_K`)?
+const IF_NOT_LESS: u16 = 0x35;
+
+/// Where the number is in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+/// Where the architecture is in `struct seccomp_data`.
+const ARCH: u32 = 4;
+
+/// One instruction, as `struct sock_filter` lies in memory.
+pub(super) fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> u64 {
+    let [c0, c1] = code.to_ne_bytes();
+    let [k0, k1, k2, k3] = k.to_ne_bytes();
+    u64::from_ne_bytes([c0, c1, jt, jf, k0, k1, k2, k3])
+}
+
+/// The program for these sections; calls of all other architectures kill the thread.
+pub(super) fn program(sections: &[Section]) -> Result<Vec<u64>> {
+    let mut writer = Writer::default();
+    // At the very end there has to be a return.
+    let mut next = Target::At(writer.write(RETURN, 0, 0, KILL_THREAD));
+    for section in sections.iter().rev() {
+        let root = writer.tree(&section.intervals)?;
+        writer.run_into(root);
+        let entry = Target::At(writer.write(LOAD, 0, 0, NUMBER));
+        next = writer.branch(IF_EQUAL, section.audit_arch, entry, next);
+    }
+    writer.run_into(next);
+    writer.write(LOAD, 0, 0, ARCH);
+    writer.backwards.reverse();
+    Ok(writer.backwards)
+}
+
+/// What a branch leads to.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// An action; its return may be written anew where none is near.
+    Return(u32),
+    /// What has been written at this place.
+    At(usize),
+}
+
+/// A program that grows from its end; places count from there.
+#[derive(Default)]
+struct Writer {
+    backwards: Vec<u64>,
+    /// The latest return of each action.
+    returns: HashMap<u32, usize>,
+    /// Blocks that look at arguments, so that architectures share them.
+    blocks: HashMap<Vec<u64>, usize>,
+}
+
+impl Writer {
+    /// The search for the interval that a number is in.
+    fn tree(&mut self, intervals: &[Interval]) -> Result<Target> {
+        let (low, high) = intervals.split_at(intervals.len() / 2);
+        match (low, high) {
+            ([], [only]) => self.outcome(&only.outcome),
+            ([], _) => Ok(Target::Return(KILL_THREAD)),
+            (_, [middle, ..]) => {
+                let greater = self.tree(high)?;
+                let less = self.tree(low)?;
+                Ok(self.branch(IF_NOT_LESS, middle.first, greater, less))
+            }
+            (_, []) => self.tree(low),
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) -> Result<Target> {
+        let (rules, default, is_64_bit) = match outcome {
+            Outcome::Action(action) => return Ok(Target::Return(*action)),
+            Outcome::First { rules, default, is_64_bit } => (rules, *default, *is_64_bit),
+        };
+        let block = conditions::block(rules, default, is_64_bit)?;
+        if let Some(&place) = self.blocks.get(&block) {
+            return Ok(Target::At(place));
+        }
+        self.backwards.extend(block.iter().rev());
+        let place = self.backwards.len() - 1;
+        self.blocks.insert(block, place);
+        Ok(Target::At(place))
+    }
+
+    /// Writes a test of the loaded word.
+    fn branch(&mut self, test: u16, k: u32, yes: Target, no: Target) -> Target {
+        // Reaching `no` may put one more instruction in between.
+        let yes = self.reach(yes, 1);
+        let no = self.reach(no, 0);
+        let here = self.backwards.len();
+        Target::At(self.write(test, distance(here, yes), distance(here, no), k))
+    }
+
+    /// A place that leads to `target` and is near for what is written next, or `slack` later.
+    fn reach(&mut self, target: Target, slack: usize) -> usize {
+        let here = self.backwards.len();
+        let near = |place: usize| here + slack - place - 1 <= usize::from(u8::MAX);
+        match target {
+            Target::At(place) if near(place) => place,
+            Target::At(place) => self.write(JUMP, 0, 0, (here - place - 1) as u32),
+            Target::Return(action) => match self.returns.get(&action) {
+                Some(&place) if near(place) => place,
+                _ => {
+                    let place = self.write(RETURN, 0, 0, action);
+                    self.returns.insert(action, place);
+                    place
+                }
+            },
+        }
+    }
+
+    /// Lets what is written next run into `target`.
+    fn run_into(&mut self, target: Target) {
+        let here = self.backwards.len();
+        match target {
+            Target::At(place) if place + 1 == here => {}
+            Target::At(place) => _ = self.write(JUMP, 0, 0, (here - place - 1) as u32),
+            Target::Return(action) => _ = self.write(RETURN, 0, 0, action),
+        }
+    }
+
+    /// Writes one instruction and tells its place.
+    fn write(&mut self, code: u16, jt: u8, jf: u8, k: u32) -> usize {
+        self.backwards.push(instruction(code, jt, jf, k));
+        self.backwards.len() - 1
+    }
+}
+
+/// How many instructions lie between a branch and a place that is near.
+fn distance(from: usize, to: usize) -> u8 {
+    (from - to - 1) as u8
+}
