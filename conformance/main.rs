@@ -11,6 +11,7 @@
 mod cgroups;
 mod cli;
 mod create;
+mod cves;
 mod differences;
 mod errors;
 mod exec;
@@ -36,6 +37,7 @@ const THEMES: &[&[Test]] = &[
     cgroups::TESTS,
     cli::TESTS,
     create::TESTS,
+    cves::TESTS,
     errors::TESTS,
     exec::TESTS,
     hooks::TESTS,

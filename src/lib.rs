@@ -11,6 +11,7 @@ pub mod executor;
 pub mod host;
 pub mod init;
 pub mod plan;
+pub mod seccomp;
 pub mod spec;
 pub mod state;
 pub mod sys;

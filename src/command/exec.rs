@@ -43,9 +43,6 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         Err(_) if invocation.value("process").is_some() => directory.load_config()?,
         other => other?,
     };
-    if spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
-        bail!("linux.seccomp: seccomp is not supported yet");
-    }
     let (process, extras) = process(invocation, &spec, container)?;
     if process.terminal() == Some(true) {
         bail!("process.terminal: terminals are not supported yet");

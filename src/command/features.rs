@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::print;
 use crate::cli::VERSION;
 use crate::spec::OCI_VERSION;
-use crate::tables::{capability, mount_option, namespace};
+use crate::tables::{capability, mount_option, namespace, seccomp};
 
 /// The command.
 pub fn run() -> Result<()> {
@@ -33,7 +33,14 @@ fn features() -> Value {
             "namespaces": namespaces,
             "capabilities": capability::NAMES.as_slice(),
             "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
-            "seccomp": {"enabled": false},
+            "seccomp": {
+                "enabled": true,
+                "actions": seccomp::ACTIONS,
+                "operators": seccomp::OPERATORS,
+                "archs": seccomp::ARCHITECTURES,
+                "knownFlags": seccomp::FLAGS,
+                "supportedFlags": seccomp::FLAGS,
+            },
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},

@@ -6,7 +6,7 @@ use crate::sys::{Errno, reason};
 use crate::tables::capability;
 
 /// Names of the system calls that `init` makes, `asm/unistd_64.h`.
-const CALLS: [(u32, &str); 55] = [
+const CALLS: [(u32, &str); 57] = [
     (0, "read"),
     (1, "write"),
     (5, "fstat"),
@@ -40,6 +40,7 @@ const CALLS: [(u32, &str); 55] = [
     (238, "set_mempolicy"),
     (250, "keyctl"),
     (251, "ioprio_set"),
+    (257, "open"),
     (258, "mkdir"),
     (259, "mknod"),
     (260, "chown"),
@@ -48,6 +49,7 @@ const CALLS: [(u32, &str); 55] = [
     (266, "symlink"),
     (267, "readlink"),
     (272, "unshare"),
+    (269, "access"),
     (302, "prlimit"),
     (308, "setns"),
     (314, "sched_setattr"),

@@ -28,7 +28,7 @@ fn main(fd: i32, offset: usize, length: usize) -> ! {
     let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
     sys::close(fd);
     sys::umask(0);
-    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"", close_on_exec: false };
+    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"", close_on_exec: false, filtered: false };
     for (index, op) in program.ops().iter().enumerate() {
         if let Err(fault) = init.perform(index as u32, op) {
             let Fault { step, errno, detail } = fault;
@@ -47,6 +47,8 @@ struct Init {
     found: &'static CStr,
     /// `execve(2)` will close what the container must not have.
     close_on_exec: bool,
+    /// System calls may be forbidden.
+    filtered: bool,
 }
 
 impl Init {
@@ -139,7 +141,7 @@ impl Init {
     fn prepare_process(&mut self, index: u32, op: &Op) -> Try<()> {
         let text = |text| self.program.text(text);
         match *op {
-            Op::Chdir { path, later } => match process::chdir(text(path)) {
+            Op::Chdir { path, later } => match process::chdir(text(path), self.filtered) {
                 Err(fault) if later && fault.errno == sys::EACCES => Ok(()),
                 other => other,
             },
@@ -180,7 +182,10 @@ impl Init {
                 self.close_on_exec = sys::close_range_on_exec(from).is_ok();
                 Ok(())
             }
-            Op::Seccomp { filter, flags } => sys::seccomp(self.program.words(filter), flags),
+            Op::Seccomp { filter, flags } => {
+                self.filtered = true;
+                sys::seccomp(self.program.words(filter), flags)
+            }
             Op::Gate { fifo, from } => {
                 let fifo = self.program.slot(fifo.0);
                 if fifo as u32 > from {

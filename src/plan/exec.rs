@@ -4,7 +4,7 @@ use anyhow::Result;
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
 
 use super::order::{lower_limits, raise_limits};
-use super::process::{self, Launch, Limit};
+use super::process::{self, Filtered, Launch, Limit};
 use super::program::{Descriptor, Program};
 use super::{Context, Options, has_namespace};
 use crate::host::Host;
@@ -112,7 +112,9 @@ impl Exec<'_> {
         if process.no_new_privileges() == Some(true) {
             program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
         }
-        process::unprivileged_part(&mut program, &mut context, process)?;
+        let from = 3 + self.options.preserve_fds;
+        let filtered = Filtered::new(&context, from)?;
+        process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
         let launch = Launch {
             args: process.args().as_deref().unwrap_or_default(),
             env: process.env().as_deref().unwrap_or_default(),
@@ -123,8 +125,9 @@ impl Exec<'_> {
             affinity(&mut program, "process.execCPUAffinity.final", last.as_deref())?;
         }
         lower_limits(&mut program, &own);
+        filtered.late(&mut program, process);
         program.push(&everything, Op::Ask { what: Ask::Ready });
-        program.push(&everything, Op::Close { from: 3 + self.options.preserve_fds });
+        program.push(&everything, Op::Close { from });
         program.push(&Field::of("process.args"), Op::Exec { argv, envp });
         let oom_score_adj = process.oom_score_adj();
         Ok(ProcessPlan { program, parent_joins_pid, forks, limits, oom_score_adj, warnings: context.warnings })

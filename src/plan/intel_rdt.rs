@@ -118,7 +118,7 @@ mod tests {
 
     fn of(rdt: Value) -> Result<Option<Rdt>> {
         let spec = json!({"ociVersion": "1.3.0", "linux": {"intelRdt": rdt}});
-        Rdt::of(&serde_json::from_value(spec).unwrap(), "box", true)
+        Rdt::of(&serde_json::from_value(spec).unwrap(), "box", || true)
     }
 
     fn rdt(value: Value) -> Rdt {
@@ -154,10 +154,10 @@ mod tests {
             assert_eq!(of(section).unwrap_err().to_string(), error);
         }
         let spec = json!({"ociVersion": "1.3.0", "linux": {"intelRdt": {}}});
-        let error = Rdt::of(&serde_json::from_value(spec).unwrap(), "box", false).unwrap_err().to_string();
+        let error = Rdt::of(&serde_json::from_value(spec).unwrap(), "box", || false).unwrap_err().to_string();
         assert_eq!(error, "linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
         let spec = json!({"ociVersion": "1.3.0", "linux": {}});
-        assert_eq!(Rdt::of(&serde_json::from_value(spec).unwrap(), "box", false).unwrap(), None);
+        assert_eq!(Rdt::of(&serde_json::from_value(spec).unwrap(), "box", || false).unwrap(), None);
     }
 
     #[test]

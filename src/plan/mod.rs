@@ -114,9 +114,6 @@ fn refuse_what_is_not_there(context: &Context<'_>) -> Result<()> {
         bail!("process.terminal: terminals are not supported yet");
     }
     let Some(linux) = context.linux() else { return Ok(()) };
-    if linux.seccomp().is_some() {
-        bail!("linux.seccomp: seccomp is not supported yet");
-    }
     if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !context.host.selinux() {
         bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
     }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::namespaces::{self, Birth};
-use super::process::{self, Launch, Limit};
+use super::process::{self, Filtered, Launch, Limit};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use super::{Context, devices, hooks::Hooks, mounts, sysctl};
 use crate::init::op::{Ask, Attributes, Op};
@@ -33,7 +33,9 @@ pub fn container(program: &mut Program, context: &mut Context<'_>, net_devices: 
     if process.no_new_privileges() == Some(true) {
         program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
     }
-    process::unprivileged_part(program, context, process)?;
+    let from = 3 + context.options.preserve_fds;
+    let filtered = Filtered::new(context, from)?;
+    process::unprivileged_part(program, context, process, &filtered)?;
     let mut env = process.env().clone().unwrap_or_default();
     if context.options.listen_fds > 0 {
         env.extend([format!("LISTEN_FDS={}", context.options.listen_fds), "LISTEN_PID=1".to_owned()]);
@@ -42,8 +44,8 @@ pub fn container(program: &mut Program, context: &mut Context<'_>, net_devices: 
     let launch = Launch { args, env: &env, uid: process.user().uid() };
     let (argv, envp) = launch.find(program);
     lower_limits(program, &limits);
+    filtered.late(program, process);
     program.push(&everything, Op::Ask { what: Ask::Ready });
-    let from = 3 + context.options.preserve_fds;
     if context.options.gate {
         let fifo = program.slot(Descriptor::Gate);
         program.push(&everything, Op::Gate { fifo, from });

@@ -9,6 +9,7 @@ use oci_spec::runtime::{
 use super::Context;
 use super::program::Program;
 use crate::init::op::Op;
+use crate::seccomp;
 use crate::spec::{Extras, Field};
 use crate::tables::{capability, rlimit};
 
@@ -256,12 +257,23 @@ fn mask(set: &Option<Capabilities>) -> u64 {
 }
 
 /// The last steps: identity, capabilities, working directory, and finding the program.
-pub fn unprivileged_part(program: &mut Program, context: &mut Context<'_>, process: &Process) -> Result<()> {
+///
+/// A seccomp filter comes in between where loading it takes privileges, and at the end, by
+/// [`Filtered::late`], where `no_new_privs` makes it anybody's right.
+pub fn unprivileged_part(
+    program: &mut Program,
+    context: &mut Context<'_>,
+    process: &Process,
+    filtered: &Filtered,
+) -> Result<()> {
     let none = Masks::default();
     let masks = process.capabilities().as_ref().map_or(none, Masks::of);
     let field = Field::of("process.capabilities");
     let cwd = program.text(&process.cwd().to_string_lossy());
     program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
+    if process.no_new_privileges() != Some(true) {
+        filtered.load(program);
+    }
     program.push(&field, Op::Bounding { keep: masks.bounding });
     user(program, context, process)?;
     let Masks { effective, permitted, inheritable, ambient, .. } = masks;
@@ -270,6 +282,37 @@ pub fn unprivileged_part(program: &mut Program, context: &mut Context<'_>, proce
     // allowed what it is left with.
     program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: false });
     Ok(())
+}
+
+/// The seccomp filter of a container.
+pub struct Filtered {
+    filter: Option<seccomp::Filter>,
+    /// The first descriptor that the container must not have.
+    from: u32,
+}
+
+impl Filtered {
+    /// Compile `linux.seccomp`.
+    pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
+        let profile = context.linux().and_then(|linux| linux.seccomp().as_ref());
+        let filter = profile.map(|profile| seccomp::compile(profile, seccomp::NATIVE)).transpose()?.flatten();
+        Ok(Filtered { filter, from })
+    }
+
+    /// Load it as late as possible, when `no_new_privs` allows that.
+    pub fn late(&self, program: &mut Program, process: &Process) {
+        if process.no_new_privileges() == Some(true) {
+            self.load(program);
+        }
+    }
+
+    fn load(&self, program: &mut Program) {
+        let Some(filter) = &self.filter else { return };
+        let field = Field::of("linux.seccomp");
+        program.push(&field, Op::CloseOnExec { from: self.from });
+        let words = program.words(&filter.program);
+        program.push(&field, Op::Seccomp { filter: words, flags: filter.flags });
+    }
 }
 
 fn user(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {

@@ -1,8 +1,8 @@
 //! `linux.seccomp`: from the profile to one program for the kernel's filter.
 //!
-//! Everything here is pure. The road is [`rules`] (what the profile says of each system call
-//! number, one architecture at a time, with [`names`] for the numbers), then [`tree`] (numbers
-//! with the same outcome become intervals, searched by a balanced tree), with [`conditions`] for
+//! Everything here is pure. The road is `rules` (what the profile says of each system call
+//! number, one architecture at a time, with `names` for the numbers), then `tree` (numbers
+//! with the same outcome become intervals, searched by a balanced tree), with `conditions` for
 //! the calls whose arguments matter: those are compiled by the `seccompiler` crate and linked in.
 //!
 //! The result follows the plain reading of the profile, which is also what libseccomp does with
@@ -13,7 +13,9 @@
 //!   runc has it; all conditions of any other rule must hold;
 //! - calls newer than the newest one a profile names answer `ENOSYS`, so that programs fall back,
 //!   unless the default is to allow, log or trace;
-//! - calls of an architecture that is not listed kill the thread.
+//! - calls of an architecture that is not listed kill the thread;
+//! - on x86 a rule without conditions also meets its call behind `socketcall` or `ipc`; one with
+//!   conditions does not, for the arguments lie in memory there, where a filter cannot look.
 
 mod conditions;
 mod names;

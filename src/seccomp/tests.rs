@@ -403,6 +403,7 @@ fn numbers_are_the_kernels() {
     assert_eq!(numbers("newfstatat"), [Some(262), bit(262), None, Some(79), None, Some(79)]);
     assert_eq!(numbers("pwritev2"), [Some(328), bit(547), Some(379), Some(287), Some(393), Some(287)]);
     assert_eq!(numbers("set_tls"), [None, None, None, None, Some(983_045), None]);
+    assert_eq!(numbers("map_shadow_stack")[..2], [Some(453), None]);
     assert_eq!(numbers("uselib"), [Some(134), None, Some(86), None, Some(86), None]);
 }
 

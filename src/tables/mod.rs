@@ -4,4 +4,5 @@ pub mod capability;
 pub mod mount_option;
 pub mod namespace;
 pub mod rlimit;
+pub mod seccomp;
 pub mod signal;
