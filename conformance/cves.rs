@@ -255,7 +255,10 @@ fn denied_by_default(view: View) -> Result {
             json!(args)
         })
         .capabilities(&["CAP_MKNOD"])
-        .set("/linux/resources/devices", json!([{ "allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw" }]))
+        .set(
+            "/linux/resources/devices",
+            json!([{ "allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw" }]),
+        )
         .view(view)
         .run()?;
     output.success()?.has_line("open /null2: ok")?.has_line("open /kmsg2: EPERM").map(drop)
@@ -277,9 +280,8 @@ fn swap(dir: &Path, over: &AtomicBool) -> Result {
     let (a, b) = (name("a")?, name("b")?);
     while !over.load(Ordering::Relaxed) {
         // SAFETY: both paths are C strings that live as long as the loop.
-        let result = unsafe {
-            libc::renameat2(libc::AT_FDCWD, a.as_ptr(), libc::AT_FDCWD, b.as_ptr(), libc::RENAME_EXCHANGE)
-        };
+        let result =
+            unsafe { libc::renameat2(libc::AT_FDCWD, a.as_ptr(), libc::AT_FDCWD, b.as_ptr(), libc::RENAME_EXCHANGE) };
         ensure!(result == 0, "renameat2: {}", std::io::Error::last_os_error());
     }
     Ok(())
@@ -359,7 +361,8 @@ fn values_longer_than_16_bits() -> Result {
 
 /// CVE-2022-29162: `exec --cap` adds nothing to the inheritable set, and nothing ambient where none was inheritable.
 fn exec_capability_is_not_inheritable() -> Result {
-    let container = Bundle::new(["pause"]).set("/process/capabilities", json!({ "bounding": ["CAP_CHOWN"] })).start()?;
+    let container =
+        Bundle::new(["pause"]).set("/process/capabilities", json!({ "bounding": ["CAP_CHOWN"] })).start()?;
     let output = container.exec(["--cap", "CAP_KILL"], ["caps"])?;
     output.success()?.says("inheritable", "0")?.says("ambient", "0").map(drop)
 }
@@ -505,7 +508,8 @@ fn volume_below_proc() -> Result {
 fn sysctl_is_written_to_the_kernel() -> Result {
     let sentinel = Sentinel::new("file")?;
     let name = "proc/sys/net/ipv4/ip_forward";
-    let sysctl = |bundle: Bundle| bundle.namespace("network").set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
+    let sysctl =
+        |bundle: Bundle| bundle.namespace("network").set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
     let output = sysctl(Bundle::new(["cat", &format!("/{name}")]).file(name, "of the image")).run()?;
     equal("sysctl", output.success()?.stdout.trim_end(), "1")?;
     for target in [sentinel.path().join("file").display().to_string(), climb(&sentinel.path().join("file"))] {

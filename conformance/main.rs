@@ -26,6 +26,7 @@ mod process;
 mod rootfs;
 mod rootless;
 mod run;
+mod seccomp;
 mod spec_features;
 mod update;
 
@@ -50,6 +51,7 @@ const THEMES: &[&[Test]] = &[
     rootfs::TESTS,
     rootless::TESTS,
     run::TESTS,
+    seccomp::TESTS,
     spec_features::TESTS,
     update::TESTS,
 ];

@@ -53,7 +53,6 @@ tests![
     has_no_parent_in_the_container,
     all_cpus_are_allowed,
     terminal_without_socket_is_refused,
-    seccomp_is_refused_by_name,
     apparmor_where_there_is_none,
     selinux_where_there_is_none,
     memory_policy,
@@ -428,12 +427,6 @@ fn all_cpus_are_allowed() -> Result {
 /// A terminal with nobody to take it is an error of create.
 fn terminal_without_socket_is_refused() -> Result {
     Bundle::new(["true"]).set("/process/terminal", true).refused("process.terminal").map(drop)
-}
-
-/// What tare does not carry out it refuses by its name: a filter that is not applied would be a hole.
-fn seccomp_is_refused_by_name() -> Result {
-    let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW" });
-    Bundle::new(["true"]).set("/linux/seccomp", filter).refused_by_tare("linux.seccomp")
 }
 
 /// A profile where the kernel has no AppArmor is an error.
