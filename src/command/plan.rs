@@ -12,11 +12,15 @@ use crate::spec;
 pub fn run(invocation: &Invocation) -> Result<()> {
     let host = Host::read();
     let bundle = bundle(invocation)?;
-    let (spec, extras) = spec::load(&bundle)?;
+    let config = spec::read(&bundle)?;
+    let (spec, extras) = spec::parse(&config)?;
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut options = options(invocation, &host, bundle, true)?;
     options.id = invocation.value("id").map_or(name, str::to_owned);
     let plan = compile(&spec, &extras, &host, &options)?;
     print(&plan::print(&plan));
+    for property in spec::unknown_properties(&config, &spec)? {
+        print(&format!("# ignored: unknown property {property}\n"));
+    }
     Ok(())
 }

@@ -5,13 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::create::set_oom_score;
-use super::launch::{Surroundings, Visit, Waited, launch};
+use super::launch::{Surroundings, Waited, launch};
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
 use crate::state::Record;
 use crate::sys::clone::Child;
 use crate::sys::{self, reason};
-use crate::tables::namespace;
 
 /// Who joins what.
 #[derive(Debug)]
@@ -50,13 +49,7 @@ pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         stdin: *stdin,
         ..Surroundings::default()
     };
-    let mut init = {
-        let mut visit = Visit::default();
-        if plan.parent_joins_pid {
-            visit.join(process.as_fd(), namespace::of(oci_spec::runtime::LinuxNamespaceType::Pid).flag)?;
-        }
-        launch(&plan.program, &around)?
-    };
+    let mut init = launch(&plan.program, &around)?;
     let mut warnings = Vec::new();
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {

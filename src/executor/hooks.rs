@@ -2,7 +2,7 @@
 //! `init`.
 
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -198,7 +198,8 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     // Before the root is exchanged it is a directory like any other, and where such a hook starts.
     let rootfs = inside.record.rootfs.to_string_lossy();
     let cwd = if name == "createContainer" { &rootfs } else { "/" };
-    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, cwd };
+    let process = inside.spec.process().as_ref().filter(|_| name == "startContainer");
+    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, cwd, process };
     let exec = Exec {
         spec: inside.spec,
         extras: inside.extras,
@@ -207,13 +208,13 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         pid: inside.record.pid,
         attaches_late: super::exec::attaches_late(inside.record),
     };
-    let plan = exec.hook(&entry);
+    let plan = exec.hook(&entry)?;
     let outcome = || -> Result<()> {
         let (reader, writer) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
         let child = join(&Joining { record: inside.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
         drop(reader);
-        feed(Some(std::fs::File::from(OwnedFd::from(writer))), state);
+        feed(Some(std::fs::File::from(writer)), state);
         let pid = nix::unistd::Pid::from_raw(child.pid);
         if !wait_for_exit(child.pidfd.as_fd(), timeout(hook)) {
             let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);

@@ -76,6 +76,7 @@ pub fn failure(program: &Program, message: &Message) -> String {
     match (op, message.step) {
         (Op::Find { .. }, _) => format!("{field}: {}", not_found(program, message.errno)),
         (_, why::INSIDE_PROC) => format!("{field}: {what}: cannot be mounted because it is inside /proc"),
+        (_, why::NOT_PROC) => format!("{field}: {what}: cannot be mounted because it is not of type proc"),
         (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
         (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
         (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),

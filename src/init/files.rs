@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use crate::op::{place, why};
 use crate::sys::{self, Fault, Try};
 
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// A descriptor that is closed when it goes out of scope.
 pub struct Fd(pub i32);

@@ -159,8 +159,8 @@ impl Init {
             Op::MemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, self.program.words(nodes)),
             Op::NoNewPrivileges => sys::prctl(38, 1, 0),
             Op::Bounding { keep } => process::bounding(keep),
-            Op::User { uid, gid, groups, set_groups } => {
-                process::user(uid, gid, self.program.numbers(groups), set_groups)
+            Op::User { uid, gid, groups, set_groups, keep } => {
+                process::user(uid, gid, self.program.numbers(groups), set_groups, keep)
             }
             Op::Capabilities { effective, permitted, inheritable, ambient } => {
                 let lost = process::capabilities(effective, permitted, inheritable, ambient)?;

@@ -153,6 +153,9 @@ impl Mounts {
 
     pub fn attach(&self, target: &CStr, tree: i32, attributes: &Attributes, rules: u32) -> Try<()> {
         let directory = sys::fstat(tree)?.is_directory();
+        if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree)?.0 != files::PROC_SUPER_MAGIC {
+            return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
+        }
         let target = files::target(self.root, target, directory, rules)?;
         sys::move_mount(tree, target.fd.0, c"")?;
         set_attributes(tree, attributes, rules)
@@ -267,8 +270,7 @@ impl Mounts {
         let context = Fd(sys::fsopen(c"tmpfs")?);
         sys::fsconfig_string(context.0, c"source", c"tmpfs")?;
         sys::fsconfig_string(context.0, c"nr_blocks", c"1")?;
-        // One inode would do; kernel 5.4 of one distribution counts one more.
-        sys::fsconfig_string(context.0, c"nr_inodes", c"2")?;
+        sys::fsconfig_string(context.0, c"nr_inodes", c"1")?;
         sys::fsconfig_flag(context.0, c"ro")?;
         sys::fsconfig_create(context.0)?;
         let made = Fd(sys::fsmount(context.0, MOUNT_ATTR_RDONLY)?);

@@ -87,6 +87,8 @@ pub mod place {
     pub const NO_FOLLOW: u32 = 16;
     /// A source that is not there is no error: an ordinary user may have no cgroup of his own.
     pub const OPTIONAL: u32 = 32;
+    /// What is attached must be a procfs.
+    pub const PROC_ONLY: u32 = 128;
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
     pub const EXACT: u32 = 64;
 }
@@ -205,9 +207,10 @@ pub enum Op {
     NoNewPrivileges,
     /// Drop every capability outside the mask from the bounding set.
     Bounding { keep: u64 },
-    /// Take the identity of the process, keeping the permitted capabilities.
-    User { uid: u32, gid: u32, groups: List, set_groups: bool },
-    /// `capset(2)`, then the ambient set; what cannot be raised there is a warning.
+    /// Take the identity of the process; with `keep` the permitted capabilities outlive the change.
+    User { uid: u32, gid: u32, groups: List, set_groups: bool, keep: bool },
+    /// `capset(2)`, then the ambient set; what cannot be had is a warning. All bits are no demand:
+    /// they stand for whatever there is.
     Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 },
     /// Set HOME in the environment from `/etc/passwd` of the container: `slot` is the index in
     /// `envp` that is left free for it.
@@ -270,6 +273,8 @@ pub mod why {
     pub const NOT_FOUND: u32 = 0x8000_0005;
     /// The target is not an ordinary directory.
     pub const NOT_PLAIN: u32 = 0x8000_0006;
+    /// What is to be mounted is not a procfs.
+    pub const NOT_PROC: u32 = 0x8000_0008;
     /// A path is too long.
     pub const TOO_LONG: u32 = 0x8000_0007;
 }

@@ -61,8 +61,8 @@ pub fn bounding(keep: u64) -> Try<()> {
     Ok(())
 }
 
-pub fn user(uid: u32, gid: u32, groups: &[u32], set_groups: bool) -> Try<()> {
-    sys::prctl(PR_SET_KEEPCAPS, 1, 0)?;
+pub fn user(uid: u32, gid: u32, groups: &[u32], set_groups: bool, keep: bool) -> Try<()> {
+    sys::prctl(PR_SET_KEEPCAPS, u64::from(keep), 0)?;
     if set_groups {
         match sys::setgroups(groups) {
             // Denied in this user namespace; there is nothing to set either.
@@ -82,7 +82,8 @@ pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u
     let had = sys::permitted()?;
     sys::capset(effective & permitted & had, permitted & had, inheritable & had)?;
     sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
-    let mut lost = (effective | permitted | inheritable) & !had;
+    let asked = [effective, permitted, inheritable].iter().filter(|set| **set != u64::MAX).fold(0, |all, set| all | set);
+    let mut lost = asked & !had;
     for capability in (0..64).filter(|capability| ambient >> capability & 1 == 1) {
         if sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability).is_err() {
             lost |= 1 << capability;

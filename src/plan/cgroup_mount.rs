@@ -35,8 +35,10 @@ pub fn plan(
         let inner = destination.join(name);
         let target = program.text(&inner.to_string_lossy());
         if context.own_cgroup() {
-            let (kind, source) =
-                (program.text(if hierarchy.is_v2() { "cgroup2" } else { "cgroup" }), program.text("cgroup"));
+            let (kind, source) = (
+                program.text(if hierarchy.is_v2() { "cgroup2" } else { "cgroup" }),
+                program.text(source_of(&hierarchy.controllers)),
+            );
             let mut data: Vec<(&str, Option<&str>)> = Vec::new();
             for controller in hierarchy.controllers.split(',').filter(|name| !name.is_empty()) {
                 data.push(match controller.split_once('=') {
@@ -78,6 +80,11 @@ fn unified(
     let options = program.texts(&[]);
     program.push(field, Op::Mount { target, kind, source, instead, options, attributes, place: 0 });
     Ok(())
+}
+
+/// A named hierarchy is shown by its name, as runc does and systemd inside expects.
+fn source_of(controllers: &str) -> &str {
+    controllers.strip_prefix("name=").unwrap_or("cgroup")
 }
 
 /// `cpu -> cpu,cpuacct` and the like, where controllers share a hierarchy.

@@ -34,10 +34,6 @@ pub struct Exec<'a> {
 pub struct ProcessPlan {
     /// What `init` does.
     pub program: Program,
-    /// The parent joins the pid namespace before the clone.
-    pub parent_joins_pid: bool,
-    /// `init` forks to get into the pid namespace.
-    pub forks: bool,
     /// Limits that the parent sets.
     pub limits: Vec<Limit>,
     /// `process.oomScoreAdj`.
@@ -53,39 +49,31 @@ fn flags(spec: &Spec) -> u32 {
 }
 
 impl Exec<'_> {
-    fn enter(&self, program: &mut Program) -> (bool, bool) {
+    /// Join the container. The pid namespace comes last: until then nobody in there sees this
+    /// process, or through it the host's files (CVE-2016-9962).
+    fn enter(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
         if self.attaches_late {
             program.push(&field, Op::Wait);
         }
         program.push(&field, Op::Undumpable);
-        let user = has_namespace(self.spec, Kind::User);
-        let pid = has_namespace(self.spec, Kind::Pid);
-        // Who is not allowed to join the pid namespace yet does it once inside the user
-        // namespace, and has to fork then.
-        let parent_joins = pid && self.host.privileged();
-        let forks = pid && !parent_joins;
-        let mut flags = flags(self.spec);
-        if parent_joins {
-            flags &= !namespace::of(Kind::Pid).flag;
-        }
+        let flags = flags(self.spec);
         if flags != 0 {
             let Slot(slot) = program.slot(Descriptor::Process);
             let list = program.pairs(&[(slot, flags)]);
             program.push(&field, Op::Join { list });
-        }
-        if forks {
-            program.push(&field, Op::Fork { flags: 0 });
-        }
-        if user {
-            program.push(&field, Op::BecomeRoot);
         }
         if !has_namespace(self.spec, Kind::Mount) {
             let path = program.text(&format!("/proc/{}/root", self.pid));
             program.push(&Field::of("root.path"), Op::RootDirectory { path });
             program.push(&Field::of("root.path"), Op::Chroot);
         }
-        (parent_joins, forks)
+        if has_namespace(self.spec, Kind::Pid) {
+            program.push(&field, Op::Fork { flags: 0 });
+        }
+        if has_namespace(self.spec, Kind::User) {
+            program.push(&field, Op::BecomeRoot);
+        }
     }
 
     /// The program of an additional process.
@@ -98,7 +86,7 @@ impl Exec<'_> {
         affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
         // While /proc is still the host's: labels and priorities.
         process::privileged_part(&mut program, &mut context, process, self.extras)?;
-        let (parent_joins_pid, forks) = self.enter(&mut program);
+        self.enter(&mut program);
         program.push(&everything, Op::Session);
         if !self.options.no_new_keyring {
             let name = program.text(&format!("_ses.{}", self.options.id));
@@ -130,19 +118,29 @@ impl Exec<'_> {
         program.push(&everything, Op::Close { from });
         program.push(&Field::of("process.args"), Op::Exec { argv, envp });
         let oom_score_adj = process.oom_score_adj();
-        Ok(ProcessPlan { program, parent_joins_pid, forks, limits, oom_score_adj, warnings: context.warnings })
+        Ok(ProcessPlan { program, limits, oom_score_adj, warnings: context.warnings })
     }
 
-    /// The program of a hook that runs inside the container's namespaces: as root there, with all
-    /// the rights that namespaces give.
-    pub fn hook(&self, hook: &HookEntry<'_>) -> ProcessPlan {
+    /// The program of a hook that runs inside the container's namespaces: as root there with all the
+    /// rights that namespaces give, or with no more than the container's process has.
+    pub fn hook(&self, hook: &HookEntry<'_>) -> Result<ProcessPlan> {
         let mut program = Program::new();
         let field = hook.field;
         program.push(field, Op::Signals);
-        let (parent_joins_pid, forks) = self.enter(&mut program);
+        self.enter(&mut program);
         program.push(field, Op::Session);
-        let cwd = program.text(hook.cwd);
-        program.push(field, Op::Chdir { path: cwd, later: false });
+        if let Some(process) = hook.process {
+            let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+            if process.no_new_privileges() == Some(true) {
+                program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
+            }
+            let filtered = Filtered::new(&context, 3)?;
+            process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
+            filtered.late(&mut program, process);
+        } else {
+            let cwd = program.text(hook.cwd);
+            program.push(field, Op::Chdir { path: cwd, later: false });
+        }
         let argv: Vec<_> = hook.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);
         let envp: Vec<_> = hook.env.iter().map(|text| program.text(text)).collect();
@@ -153,7 +151,7 @@ impl Exec<'_> {
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });
-        ProcessPlan { program, parent_joins_pid, forks, limits: Vec::new(), oom_score_adj: None, warnings: Vec::new() }
+        Ok(ProcessPlan { program, limits: Vec::new(), oom_score_adj: None, warnings: Vec::new() })
     }
 }
 
@@ -170,6 +168,8 @@ pub struct HookEntry<'a> {
     pub env: &'a [String],
     /// The working directory.
     pub cwd: &'a str,
+    /// Whose rights it has, if not all.
+    pub process: Option<&'a Process>,
 }
 
 fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Result<()> {

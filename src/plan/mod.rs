@@ -4,6 +4,8 @@
 mod cgroup_mount;
 mod devices;
 mod exec;
+#[cfg(test)]
+mod golden;
 mod hooks;
 pub mod intel_rdt;
 mod mounts;

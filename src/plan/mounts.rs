@@ -130,10 +130,13 @@ fn add(
     }
     let options = Options::parse(mount);
     let kind = mount.typ().as_deref().unwrap_or_default();
-    check_place(&destination, kind, mount, &options, field)?;
+    check_place(&destination, kind, &options, field)?;
     let target = destination.to_string_lossy();
     let target = program.text(&target);
     if options.remount {
+        if let Some((key, _)) = options.data.first() {
+            bail!("{field}.options: \"{key}\": a remount takes the flags of a mount only");
+        }
         late.push((field.clone(), Op::Reattribute { target, attributes: options.attributes }));
         return Ok(());
     }
@@ -167,14 +170,13 @@ fn add(
     }
 }
 
-fn check_place(destination: &Path, kind: &str, mount: &Mount, options: &Options<'_>, field: &Field) -> Result<()> {
+fn check_place(destination: &Path, kind: &str, options: &Options<'_>, field: &Field) -> Result<()> {
     let shown = destination.display();
     if destination == Path::new("/") {
         bail!("{field}.destination: mountpoint \"/\" is on the top of rootfs");
     }
-    let source = mount.source().as_deref().unwrap_or(Path::new(""));
     if destination == Path::new("/proc") {
-        let bound = options.bind.is_some() && source.starts_with("/proc");
+        let bound = options.bind.is_some();
         if kind != "proc" && !bound || options.remount {
             bail!("{field}.destination: \"{shown}\" cannot be mounted because it is not of type proc");
         }
@@ -219,6 +221,9 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
     let destination = clean(mount.destination());
     if destination.starts_with("/proc") {
         rules |= place::IN_PROC;
+    }
+    if destination == Path::new("/proc") {
+        rules |= place::PROC_ONLY;
     }
     let id_map = id_map(context, mount, &options, field)?;
     if id_map.is_some() || context.sources_by_parent() {

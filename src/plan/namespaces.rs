@@ -136,10 +136,16 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
         joined_first(program, &field, &mut sorted, &mut birth);
     } else {
         birth.new = sorted.new;
-        let (before, after): (Vec<_>, Vec<_>) =
-            sorted.joined.into_iter().partition(|joined| new_user || joined.flag == namespace::of(Kind::Pid).flag);
-        birth.joined = before;
-        join(program, &field, &after);
+        if new_user {
+            // From inside the new user namespace there is no way into what it does not own.
+            birth.joined = sorted.joined;
+        } else {
+            join(program, &field, &sorted.joined);
+            birth.forks = sorted.joins(Kind::Pid);
+            if birth.forks {
+                program.push(&field, Op::Fork { flags: 0 });
+            }
+        }
     }
     if time {
         program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });

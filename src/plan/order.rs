@@ -98,7 +98,11 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
             program.push(&Field::of("linux.rootfsPropagation"), Op::PrivateParent { path });
         }
     }
-    program.push(&field, Op::Root { path });
+    // Without a mount namespace a bind of the root would stay behind on the host.
+    program.push(&field, if own { Op::Root { path } } else { Op::RootDirectory { path } });
+    if !own && context.spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty()) {
+        context.warn("mounts: without a mount namespace they are made in the caller's, and stay there".to_owned());
+    }
     let late = mounts::plan(program, context)?;
     devices::plan(program, context)?;
     if let Some(process) = context.spec.process() {
@@ -117,6 +121,9 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     }
     hidden_paths(program, context);
     if context.spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
+        if !own {
+            bail!("root.readonly: unable to make the root read-only without a private MNT namespace");
+        }
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
         program.push(&Field::of("root.readonly"), Op::RootAttributes { attributes });
     }

@@ -166,7 +166,9 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
     Some(match *op {
         Op::Mount { target, kind, source, instead, options, attributes, place } => {
             let mut line = format!("mount {} {:?} on {:?}", text(kind), text(source), text(target));
-            for pair in program.show_texts(options).chunks_exact(2) {
+            // What is a flag of the mount too is shown there.
+            let flag = |pair: &&[Text]| pair[1] != Text::NONE || text(pair[0]) != "ro";
+            for pair in program.show_texts(options).chunks_exact(2).filter(flag) {
                 line += &if pair[1] == Text::NONE {
                     format!(" {}", text(pair[0]))
                 } else {
@@ -231,7 +233,7 @@ fn process(op: &Op, program: &Program) -> Option<String> {
         Op::MemoryPolicy { mode, nodes } => format!("set_mempolicy {mode:#x} nodes {:x?}", program.show_words(nodes)),
         Op::NoNewPrivileges => "no_new_privs".to_owned(),
         Op::Bounding { keep } => format!("bounding set: {}", set(keep)),
-        Op::User { uid, gid, groups, set_groups } => {
+        Op::User { uid, gid, groups, set_groups, keep: _ } => {
             let groups = match set_groups {
                 true => format!("groups {:?}", program.show_numbers(groups)),
                 false => "groups kept".to_owned(),
@@ -267,8 +269,8 @@ fn process(op: &Op, program: &Program) -> Option<String> {
 }
 
 fn set(mask: u64) -> String {
-    if mask == 0 {
-        return "none".to_owned();
+    if mask == 0 || mask == u64::MAX {
+        return if mask == 0 { "none" } else { "what there is" }.to_owned();
     }
     let names = capability::names(mask);
     names.iter().map(|name| name.trim_start_matches("CAP_")).collect::<Vec<_>>().join(" ")
@@ -322,6 +324,7 @@ fn rules(bits: u32) -> String {
         (place::KEEP_MODE, "with the mode of what it covers"),
         (place::COPY_UP, "filled with what it covers"),
         (place::NO_FOLLOW, "not following a link"),
+        (place::PROC_ONLY, "a procfs only"),
         (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
     ] {

@@ -266,18 +266,25 @@ pub fn unprivileged_part(
     process: &Process,
     filtered: &Filtered,
 ) -> Result<()> {
-    let none = Masks::default();
-    let masks = process.capabilities().as_ref().map_or(none, Masks::of);
+    let masks = process.capabilities().as_ref().map(Masks::of);
     let field = Field::of("process.capabilities");
     let cwd = program.text(&process.cwd().to_string_lossy());
     program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
     if process.no_new_privileges() != Some(true) {
         filtered.load(program);
     }
-    program.push(&field, Op::Bounding { keep: masks.bounding });
-    user(program, context, process)?;
-    let Masks { effective, permitted, inheritable, ambient, .. } = masks;
-    program.push(&field, Op::Capabilities { effective, permitted, inheritable, ambient });
+    if let Some(masks) = masks {
+        program.push(&field, Op::Bounding { keep: masks.bounding });
+        user(program, context, process, true)?;
+        let Masks { effective, permitted, inheritable, ambient, .. } = masks;
+        program.push(&field, Op::Capabilities { effective, permitted, inheritable, ambient });
+    } else {
+        // Nothing said of them: as with runc the identity alone decides. Only what init itself was
+        // given on its way must not be inherited.
+        let all = u64::MAX;
+        program.push(&field, Op::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
+        user(program, context, process, false)?;
+    }
     // Entered once more: the new identity may be allowed what the old one was not, and must be
     // allowed what it is left with.
     program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: false });
@@ -315,16 +322,22 @@ impl Filtered {
     }
 }
 
-fn user(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
+fn user(program: &mut Program, context: &Context<'_>, process: &Process, keep: bool) -> Result<()> {
     let user = process.user();
     let field = Field::of("process.user");
+    // To the kernel this number means "leave it as it is": root would stay root.
+    for (id, name) in [(user.uid(), "uid"), (user.gid(), "gid")] {
+        if id == u32::MAX {
+            bail!("{field}.{name}: {id} is not an id");
+        }
+    }
     let additional = user.additional_gids().as_deref().unwrap_or_default();
     let set_groups = context.may_set_groups();
     if !set_groups && !additional.is_empty() {
         bail!("{field}.additionalGids: cannot set any additional groups in a rootless container");
     }
     let groups = program.numbers(additional);
-    program.push(&field, Op::User { uid: user.uid(), gid: user.gid(), groups, set_groups });
+    program.push(&field, Op::User { uid: user.uid(), gid: user.gid(), groups, set_groups, keep });
     Ok(())
 }
 

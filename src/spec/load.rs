@@ -58,6 +58,43 @@ pub fn parse_process(bytes: &[u8]) -> Result<(oci_spec::runtime::Process, Extras
     Ok((process, extras))
 }
 
+/// The properties of a config that nothing in this program reads: the specification has them
+/// ignored, and whoever wrote them may want to know.
+pub fn unknown_properties(bytes: &[u8], spec: &Spec) -> Result<Vec<String>> {
+    let (given, known): (Value, Value) = (serde_json::from_slice(bytes)?, serde_json::to_value(spec)?);
+    let mut unknown = Vec::new();
+    compare("", &given, &known, &mut unknown);
+    Ok(unknown)
+}
+
+fn compare(place: &str, given: &Value, known: &Value, unknown: &mut Vec<String>) {
+    // What `oci-spec` cannot hold and the pre-pass reads.
+    const READ: [&str; 4] = [
+        "process.execCPUAffinity",
+        "process.scheduler.flags",
+        "linux.resources.pids",
+        "linux.resources.hugepageLimits",
+    ];
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => {
+            for (key, value) in given {
+                let inner = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+                match known.get(key) {
+                    _ if READ.contains(&inner.as_str()) || value.is_null() => {}
+                    Some(known) => compare(&inner, value, known, unknown),
+                    None => unknown.push(inner),
+                }
+            }
+        }
+        (Value::Array(given), Value::Array(known)) => {
+            for (index, (given, known)) in given.iter().zip(known).enumerate() {
+                compare(&format!("{place}[{index}]"), given, known, unknown);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Parse, and on failure say at which field.
 fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).or_else(|_| {
@@ -101,10 +138,10 @@ fn reduced(text: &str) -> Result<Spec> {
         resources.remove("pids");
         resources.remove("hugepageLimits");
         for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(rule) = rule.as_object_mut() {
-                if rule.get("type") == Some(&Value::String(String::new())) {
-                    rule.remove("type");
-                }
+            if rule.get("type") == Some(&Value::String(String::new()))
+                && let Some(rule) = rule.as_object_mut()
+            {
+                rule.remove("type");
             }
         }
     }
@@ -132,10 +169,13 @@ struct Peek<'a> {
     linux: Option<PeekLinux<'a>>,
 }
 
+/// Lists of names by the name of the set.
+type Sets<'a> = HashMap<Cow<'a, str>, Option<Vec<Cow<'a, str>>>>;
+
 #[derive(Deserialize)]
 struct PeekProcess<'a> {
     #[serde(borrow)]
-    capabilities: Option<HashMap<Cow<'a, str>, Option<Vec<Cow<'a, str>>>>>,
+    capabilities: Option<Sets<'a>>,
     scheduler: Option<PeekScheduler>,
     #[serde(rename = "execCPUAffinity")]
     exec_cpu_affinity: Option<PeekAffinity>,
@@ -270,6 +310,15 @@ mod tests {
                 .starts_with("linux.resources.pids.limit: ")
         );
         assert!(error("mounts", serde_json::json!([{"source": "x"}])).starts_with("mounts[0]"));
+    }
+
+    #[test]
+    fn unknown_properties_are_found() {
+        let text = with("process/colour", Value::from("red"));
+        let (spec, _) = parse(text.as_bytes()).unwrap();
+        assert_eq!(unknown_properties(text.as_bytes(), &spec).unwrap(), ["process.colour"]);
+        let (spec, _) = parse(SMALL.as_bytes()).unwrap();
+        assert!(unknown_properties(SMALL.as_bytes(), &spec).unwrap().is_empty());
     }
 
     #[test]

@@ -8,5 +8,5 @@ mod validate;
 
 pub use extras::Extras;
 pub use field::Field;
-pub use load::{load, parse, parse_process, read};
+pub use load::{load, parse, parse_process, read, unknown_properties};
 pub use validate::{OCI_VERSION, check_process};

@@ -91,10 +91,10 @@ fn namespaces(spec: &Spec) -> Result<()> {
     if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !private(LinuxNamespaceType::Uts) {
         bail!("domainname: unable to set domainname without a private UTS namespace");
     }
-    let hides = linux.masked_paths().as_ref().is_some_and(|paths| !paths.is_empty())
-        || linux.readonly_paths().as_ref().is_some_and(|paths| !paths.is_empty());
-    if hides && !has(LinuxNamespaceType::Mount) {
-        bail!("linux.maskedPaths: unable to restrict sys entries without a private MNT namespace");
+    for (key, paths) in [("linux.maskedPaths", linux.masked_paths()), ("linux.readonlyPaths", linux.readonly_paths())] {
+        if paths.as_ref().is_some_and(|paths| !paths.is_empty()) && !has(LinuxNamespaceType::Mount) {
+            bail!("{key}: unable to restrict sys entries without a private MNT namespace");
+        }
     }
     if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) && !has(LinuxNamespaceType::Network) {
         bail!("linux.netDevices: unable to move network devices without a NET namespace");
