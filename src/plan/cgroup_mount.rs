@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Context;
 use super::mounts::options_list;
@@ -12,19 +12,37 @@ use crate::init::op::{Attributes, Op, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::RDONLY;
 
+/// The mount as the config has it.
+pub struct View<'a> {
+    /// `destination`, as a text of the program.
+    pub target: Text,
+    /// `destination`, cleaned.
+    pub destination: &'a Path,
+    /// `source`
+    pub source: &'a str,
+    /// Flags.
+    pub attributes: Attributes,
+    /// Options of the file system.
+    pub options: &'a [(&'a str, Option<&'a str>)],
+    /// Its place in the config.
+    pub field: &'a Field,
+}
+
 /// On v2 one mount; on v1 a tmpfs with one mount a hierarchy.
 pub fn plan(
     program: &mut Program,
     context: &mut Context<'_>,
-    target: Text,
-    destination: &Path,
-    attributes: Attributes,
-    field: &Field,
+    view: &View<'_>,
     late: &mut Vec<(Field, Op)>,
 ) -> Result<()> {
-    let attributes = Attributes { clear: 0, ..attributes };
     if context.host.cgroups()?.mode() == Mode::Unified {
-        return unified(program, context, target, attributes, field);
+        unified(program, context, view);
+        return Ok(());
+    }
+    let View { target, destination, field, .. } = *view;
+    let attributes = Attributes { clear: 0, ..view.attributes };
+    if let Some((key, _)) = view.options.first() {
+        bail!("{field}.options: \"{key}\" means nothing to the hierarchies of cgroup v1");
     }
     let kept = Attributes { set: attributes.set & !RDONLY, ..attributes };
     let (kind, source) = (program.text("tmpfs"), program.text("tmpfs"));
@@ -62,13 +80,7 @@ pub fn plan(
     Ok(())
 }
 
-fn unified(
-    program: &mut Program,
-    context: &Context<'_>,
-    target: Text,
-    attributes: Attributes,
-    field: &Field,
-) -> Result<()> {
+fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
     // A user namespace without a cgroup namespace may not mount the hierarchy; it is shown what
     // the host shows, or its own part of it.
     let own = context.cgroup_targets().first().map(|target| target.dir());
@@ -76,10 +88,11 @@ fn unified(
         Some(own) if !context.own_cgroup() => program.text(&own.to_string_lossy()),
         _ => program.text("/sys/fs/cgroup"),
     };
-    let (kind, source) = (program.text("cgroup2"), program.text("cgroup"));
-    let options = program.texts(&[]);
-    program.push(field, Op::Mount { target, kind, source, instead, options, attributes, place: 0 });
-    Ok(())
+    let source = if view.source.is_empty() { "cgroup" } else { view.source };
+    let (kind, source) = (program.text("cgroup2"), program.text(source));
+    let options = options_list(program, view.options);
+    let attributes = Attributes { clear: 0, ..view.attributes };
+    program.push(view.field, Op::Mount { target: view.target, kind, source, instead, options, attributes, place: 0 });
 }
 
 /// A named hierarchy is shown by its name, as runc does and systemd inside expects.

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::Mount;
 
 use super::Context;
+use super::cgroup_mount::View;
 use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Program};
 use crate::init::op::{Attributes, List, Op, Text, place};
 use crate::spec::Field;
@@ -149,7 +150,16 @@ fn add(
     match kind {
         "" => bail!("{field}.type: must not be empty for a mount that is not a bind mount"),
         "cgroup" | "cgroup2" => {
-            super::cgroup_mount::plan(program, context, target, &destination, options.attributes, field, late)
+            let source = mount.source().as_deref().map(Path::to_string_lossy).unwrap_or_default();
+            let view = View {
+                target,
+                destination: &destination,
+                source: &source,
+                attributes: options.attributes,
+                options: &options.data,
+                field,
+            };
+            super::cgroup_mount::plan(program, context, &view, late)
         }
         "sysfs" if context.in_user_namespace() && !context.own_network() => {
             // Only the owner of the network namespace may have a sysfs of his own.
