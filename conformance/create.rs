@@ -7,6 +7,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 tests![
+    a_foreign_pid_file_outlives_a_failed_create,
+    forced_delete_during_create_leaves_nothing,
+    term_ends_a_created_container,
+    standard_input_is_the_containers_null,
     create_does_not_run_the_program,
     state_of_created,
     state_of_running,
@@ -543,4 +547,46 @@ fn start_race_has_one_winner() -> Result {
     ensure!(winners == 1, "{winners} starts succeeded: {outputs:#?}");
     container.wait_output("append /log: ok")?;
     equal("runs", container.read("log")?, "x")
+}
+
+/// What a failed create takes back is its own.
+fn a_foreign_pid_file_outlives_a_failed_create() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let file = container.aside("pid");
+    let name = file.display().to_string();
+    let create = || container.launch(["create", "--pid-file", &name]).output();
+    create()?.success()?;
+    create()?.failure()?;
+    ensure!(file.exists(), "the pid file of the first create is gone");
+    Ok(())
+}
+
+/// Whichever of the two is quicker, nothing stays that no command can find.
+fn forced_delete_during_create_leaves_nothing() -> Result {
+    for turn in 0..12 {
+        let container = Bundle::new(["pause"]).build()?;
+        let creating = container.launch(["create"]).spawn()?;
+        std::thread::sleep(std::time::Duration::from_millis(turn));
+        container.command(["delete", "--force"])?.code()?;
+        creating.wait()?.code().ok();
+        container.command(["delete", "--force"])?.code()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Waiting for start, a container ends by the signals that end any process.
+fn term_ends_a_created_container() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    container.kill("TERM")?.success()?;
+    container.wait_status("stopped")
+}
+
+/// The host's null device is not handed in: its mode could be changed through the descriptor.
+fn standard_input_is_the_containers_null() -> Result {
+    use std::os::unix::fs::MetadataExt;
+    let container = Bundle::new(["pause"]).start()?;
+    let (seen, host) = (fs::metadata(format!("/proc/{}/fd/0", container.pid()?))?, fs::metadata("/dev/null")?);
+    ensure!(seen.rdev() != host.rdev() || (seen.dev(), seen.ino()) != (host.dev(), host.ino()), "it is the host's");
+    Ok(())
 }

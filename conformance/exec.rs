@@ -6,6 +6,9 @@ use anyhow::ensure;
 use std::fs::{self, File};
 
 tests![
+    namespaces_are_those_of_create,
+    joins_where_init_is_when_the_cgroup_is_delegated,
+    a_huge_passwd_is_given_up,
     exit_code_is_the_programs,
     exit_code_of_a_killed_program,
     missing_program_is_255,
@@ -448,4 +451,48 @@ fn lost_bundle() -> Result {
     let file = container.aside("process.json");
     fs::write(&file, PROCESS)?;
     check_process(&container.call(["exec", "-p"]).arg(&file).arg(&container.id).output()?)
+}
+
+/// What the bundle says by now does not take a joining process out of the container's namespaces.
+fn namespaces_are_those_of_create() -> Result {
+    let container = Bundle::new(["pause"]).user_namespace(100_000, 1000).start()?;
+    container.edit_config(|config| {
+        config["linux"]["namespaces"] = serde_json::json!([]);
+        for key in ["uidMappings", "gidMappings"] {
+            config["linux"].as_object_mut().map(|linux| linux.remove(key));
+        }
+        config.as_object_mut().map(|config| config.remove("hostname"));
+    })?;
+    let output = container.exec([], ["cat", "/proc/self/uid_map"])?;
+    contains("map", &output.success()?.stdout, "100000")
+}
+
+/// A container that has delegated its cgroup has no processes in it: one that joins goes where init is.
+fn joins_where_init_is_when_the_cgroup_is_delegated() -> Result {
+    let container = Bundle::new(["pause"]).view(View::Unified).start()?;
+    let pid = container.pid()?;
+    let seen = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let path = seen.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let own = std::path::Path::new("/sys/fs/cgroup/unified").join(path);
+    if !own.is_dir() {
+        return skip("the v2 hierarchy is not at /sys/fs/cgroup/unified");
+    }
+    std::fs::create_dir(own.join("init"))?;
+    std::fs::write(own.join("init/cgroup.procs"), pid.to_string())?;
+    std::fs::write(own.join("cgroup.subtree_control"), "+hugetlb")?;
+    container.exec([], ["true"])?.success().map(drop)
+}
+
+/// The container's /etc/passwd may be of any size; looking for HOME in it ends.
+fn a_huge_passwd_is_given_up() -> Result {
+    let container = Bundle::new(["pause"]).file("/etc/passwd", "").start()?;
+    let file = std::fs::File::options().write(true).open(container.rootfs().join("etc/passwd"))?;
+    file.set_len(1 << 40)?;
+    let start = std::time::Instant::now();
+    container.edit_config(|config| {
+        config["process"].as_object_mut().map(|process| process.remove("env"));
+    })?;
+    container.exec([], ["/payload", "true"])?.code()?;
+    anyhow::ensure!(start.elapsed() < std::time::Duration::from_secs(5), "exec took {:?}", start.elapsed());
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `exec`: run another process in a container.
 
 use anyhow::{Context, Result, anyhow, bail};
-use oci_spec::runtime::{Capability, Process, Spec, User};
+use oci_spec::runtime::{Capability, Process, User};
 
 use super::pid_file::PidFile;
 use super::{Failure, Log, joining_options, root};
@@ -10,7 +10,7 @@ use crate::executor::{Joining, attaches_late, exec, forward_until_exit, prepare_
 use crate::host::Host;
 use crate::plan::Exec;
 use crate::spec::{self, Extras};
-use crate::state::Status;
+use crate::state::{Record, Status};
 use crate::tables::capability;
 
 /// Exit status of an exec that failed itself, as against the process that it ran.
@@ -37,13 +37,11 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         bail!("--tty: terminals are not supported yet");
     }
     let host = Host::read();
-    // The file in the bundle, so that changes to it take effect; without it there is what was saved,
-    // which is all that a process of its own needs.
-    let (spec, container) = match spec::load(&record.bundle) {
-        Err(_) if invocation.value("process").is_some() => directory.load_config()?,
-        other => other?,
-    };
-    let (process, extras) = process(invocation, &spec, container)?;
+    // The container is what it was made as; only the defaults of the process are read from the
+    // bundle, so that changes to them take effect.
+    let (spec, saved) = directory.load_config()?;
+    let (process, own) = process(invocation, &record)?;
+    let extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits, ..own };
     if process.terminal() == Some(true) {
         bail!("process.terminal: terminals are not supported yet");
     }
@@ -74,14 +72,12 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
 }
 
 /// The process: from `--process` alone, or from the config and the options.
-fn process(invocation: &Invocation, spec: &Spec, container: Extras) -> Result<(Process, Extras)> {
+fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)> {
     if let Some(file) = invocation.value("process") {
         let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", crate::sys::io(error)))?;
-        let (process, own) = spec::parse_process(&bytes)?;
-        // What concerns the cgroups stays that of the container.
-        let extras = Extras { pids_limit: container.pids_limit, hugepage_limits: container.hugepage_limits, ..own };
-        return Ok((process, extras));
+        return spec::parse_process(&bytes);
     }
+    let (spec, extras) = spec::load(&record.bundle)?;
     let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
     process.set_args(Some(invocation.arguments[1..].to_vec()));
     process.set_terminal(Some(false));
@@ -103,7 +99,7 @@ fn process(invocation: &Invocation, spec: &Spec, container: Extras) -> Result<(P
     add_capabilities(&mut process, &invocation.values("cap"))?;
     let user = user(process.user(), invocation)?;
     process.set_user(user);
-    Ok((process, container))
+    Ok((process, extras))
 }
 
 /// `--user UID[:GID]`: numbers only; without a group the config's stays.

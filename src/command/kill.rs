@@ -25,6 +25,9 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     }
 }
 
+/// What ends a process that does not handle it, as far as people send it to end one.
+const FATAL: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
 const NOT_RUNNING: &str = "container not running";
 
 fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
@@ -35,6 +38,11 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
         bail!(NOT_RUNNING);
     }
     signal_init(record, number)?;
+    if status == Status::Created && FATAL.contains(&number) {
+        // Waiting for start it is the first process of its namespace, and the kernel keeps such
+        // signals from it; there is nothing in it yet that could handle them.
+        signal_init(record, libc::SIGKILL)?;
+    }
     if number == libc::SIGKILL {
         // A frozen process cannot die on cgroup v1.
         let _ = record.cgroup.thaw();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,7 +15,7 @@ use super::{hooks, id_map, intel_rdt, net_device};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
-use crate::plan::{Options, Plan, has_namespace};
+use crate::plan::{Options, Plan, has_namespace, makes_namespace};
 use crate::state::{Directory, Namespaces, Record, start_time};
 use crate::sys::clone::Child;
 use crate::sys::{self, reason};
@@ -48,8 +48,9 @@ pub fn create(
     before_running: impl FnOnce(&Record) -> Result<()>,
 ) -> Result<Created> {
     check_root(&plan.rootfs)?;
-    let _creating = directory.create()?;
+    let creating = directory.create()?;
     let mut work = Work {
+        creating,
         directory,
         config,
         record: Record::new(&options.id),
@@ -117,6 +118,8 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 /// What exists so far; dropped before the end, it goes.
 struct Work<'a> {
     directory: &'a Directory,
+    /// Held until the container is there.
+    creating: nix::fcntl::Flock<File>,
     config: &'a [u8],
     record: Record,
     /// The cgroup is there.
@@ -131,15 +134,20 @@ struct Work<'a> {
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         if self.undo {
+            // Removed by somebody else, the name may be another container's by now, and so may the
+            // cgroups.
+            let still_there = self.creating.metadata().is_ok_and(|directory| directory.nlink() > 0);
             self.moved.go_back();
             if let Some(groups) = &self.record.rdt {
                 let _ = groups.remove();
             }
-            if self.made {
+            if self.made && still_there {
                 let _ = self.record.cgroup.kill_all(nix::sys::signal::Signal::SIGKILL);
                 let _ = self.record.cgroup.remove();
             }
-            let _ = self.directory.remove();
+            if still_there {
+                let _ = self.directory.remove();
+            }
             if self.hooks {
                 let _ = hooks::poststop(&self.record);
             }
@@ -165,7 +173,7 @@ fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
     record.bundle = options.bundle.clone();
     record.rootfs = plan.rootfs.clone();
     record.hooks = plan.hooks.clone();
-    record.namespaces = Namespaces { pid: has_namespace(spec, Kind::Pid), user: has_namespace(spec, Kind::User) };
+    record.namespaces = Namespaces { pid: makes_namespace(spec, Kind::Pid), user: has_namespace(spec, Kind::User) };
     let annotations = spec.annotations().iter().flatten();
     record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();
 }

@@ -1,6 +1,6 @@
 //! Joining a living container.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -28,6 +28,18 @@ pub fn attaches_late(record: &Record) -> bool {
     record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty())
 }
 
+/// The cgroup that the container's first process is in, when that is below the container's own.
+fn leaf_of_init(record: &Record) -> Option<OwnedFd> {
+    let own = record.cgroup.host_dirs().iter().find(|dir| dir.controllers.is_empty())?;
+    let text = std::fs::read_to_string(format!("/proc/{}/cgroup", record.pid)).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let path = own.mount.join(path);
+    let below =
+        path.starts_with(&own.dir) && path != own.dir && !path.components().any(|part| part.as_os_str() == "..");
+    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
+    below.then(|| nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty()).ok()).flatten()
+}
+
 /// Run an additional process. Returns it, and what could not be carried out in full.
 ///
 /// `before_running` gets the pid when everything is set up: the place for the pid file.
@@ -49,7 +61,12 @@ pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         stdin: *stdin,
         ..Surroundings::default()
     };
-    let mut init = launch(&plan.program, &around)?;
+    let mut init = match (launch(&plan.program, &around), leaf_of_init(record)) {
+        // A container that manages its cgroup itself has moved its processes below it, and the
+        // kernel lets nobody live above them: join them there, as runc does.
+        (Err(_), Some(leaf)) => launch(&plan.program, &Surroundings { cgroup: Some(leaf.as_fd()), ..around })?,
+        (other, _) => other?,
+    };
     let mut warnings = Vec::new();
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::poll::PollTimeout;
@@ -131,12 +132,13 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     // The output is read only after the end: a hook that says more than a pipe holds would block,
     // so it is read by a thread meanwhile.
     let mut errors = child.stderr.take();
-    let reader = std::thread::spawn(move || {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut text = Vec::new();
         if let Some(errors) = &mut errors {
             let _ = std::io::Read::read_to_end(errors, &mut text);
         }
-        text
+        let _ = sender.send(text);
     });
     if !wait_for_exit(pidfd.as_fd(), timeout(hook)) {
         let _ = child.kill();
@@ -147,7 +149,8 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let errors = reader.join().unwrap_or_default();
+    // Somebody that the hook left behind may hold the pipe open.
+    let errors = receiver.recv_timeout(Duration::from_millis(500)).unwrap_or_default();
     let errors = String::from_utf8_lossy(&errors).trim().replace('\n', "; ");
     bail!(
         "{}{}",
@@ -168,11 +171,15 @@ fn timeout(hook: &Hook) -> PollTimeout {
     PollTimeout::try_from(seconds.saturating_mul(1000).min(i32::MAX as u64) as i32).unwrap_or(PollTimeout::MAX)
 }
 
-/// Write the state. A hook that does not read it is within its rights.
-fn feed(stdin: Option<impl Write>, state: &[u8]) {
-    if let Some(mut stdin) = stdin {
-        let _ = stdin.write_all(state);
-    }
+/// Write the state, beside waiting for the hook: it may be more than a pipe holds. A hook that does
+/// not read it is within its rights.
+fn feed(stdin: Option<impl Write + Send + 'static>, state: &[u8]) {
+    let state = state.to_vec();
+    std::thread::spawn(move || {
+        if let Some(mut stdin) = stdin {
+            let _ = stdin.write_all(&state);
+        }
+    });
 }
 
 /// What a hook inside needs to know.

@@ -231,3 +231,26 @@ pub fn write(path: &CStr, value: &[u8]) -> Try<()> {
     }
     sys::write(file.0, value).map(|_| ())
 }
+
+/// Open the container's null device in place of each standard descriptor that is a null device.
+///
+/// Nothing is changed where the container has none, or none that it may open.
+pub fn own_null() -> Try<()> {
+    let is_null = |fd: &i32| sys::fstat(*fd).is_ok_and(|stat| stat.is_null_device());
+    let mut own = None;
+    for fd in (0..3).filter(is_null) {
+        if own.is_none() {
+            let flags = sys::O_RDWR | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK;
+            let resolve = sys::RESOLVE_NO_SYMLINKS;
+            let Ok(null) = sys::openat2(sys::AT_FDCWD, c"/dev/null", flags, 0, resolve).map(Fd) else { return Ok(()) };
+            if !is_null(&null.0) {
+                return Ok(());
+            }
+            own = Some(null);
+        }
+        if let Some(own) = &own {
+            sys::dup_over(own.0, fd)?;
+        }
+    }
+    Ok(())
+}

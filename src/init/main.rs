@@ -127,6 +127,7 @@ impl Init {
             Op::Relink { name, target } => mounts.relink(text(name), text(target)),
             Op::Write { path, value } => files::write(text(path), text(value).to_bytes()),
             Op::Pivot { shared } => mounts.pivot(shared),
+            Op::OwnNull => files::own_null(),
             Op::MoveRoot => mounts.move_root(),
             Op::Chroot => mounts.chroot(),
             Op::ReadOnly { path } => mounts.read_only(text(path)),

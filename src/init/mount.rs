@@ -70,7 +70,8 @@ impl Mounts {
 
     pub fn mount(&mut self, it: &FileSystem<'_>) -> Try<()> {
         let target = files::target(self.root, it.target, true, it.place)?;
-        if it.options.iter().any(|text| *text != Text::NONE && text.len > LONGEST_VALUE) {
+        let long = |text: &Text| *text != Text::NONE && text.len > LONGEST_VALUE;
+        if it.options.iter().any(long) || it.source.count_bytes() > LONGEST_VALUE as usize {
             return self.mount_by_name(it, &target);
         }
         match self.mount_by_descriptor(it, &target) {

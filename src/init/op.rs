@@ -177,6 +177,9 @@ pub enum Op {
     /// Exchange the root of the mount namespace. When the old one is still shared with the host,
     /// it stops being so before it goes.
     Pivot { shared: bool },
+    /// Standard descriptors that are the host's null device become the container's own: through the
+    /// host's, the container could change that one's mode.
+    OwnNull,
     /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
     MoveRoot,
     /// `chroot(2)` alone: there is no mount namespace.

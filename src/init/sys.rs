@@ -51,6 +51,7 @@ pub const AT_RECURSIVE: u32 = 0x8000;
 pub const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 pub const O_RDONLY: u64 = 0;
 pub const O_WRONLY: u64 = 1;
+pub const O_RDWR: u64 = 2;
 pub const O_CREAT: u64 = 0o100;
 pub const O_EXCL: u64 = 0o200;
 pub const O_NONBLOCK: u64 = 0o4000;
@@ -76,7 +77,7 @@ numbers! {
     SETDOMAINNAME = 171; SCHED_SETAFFINITY = 203; GETDENTS64 = 217; EXIT_GROUP = 231;
     SET_MEMPOLICY = 238; KEYCTL = 250; IOPRIO_SET = 251; OPENAT = 257; MKDIRAT = 258; MKNODAT = 259;
     FCHOWNAT = 260; NEWFSTATAT = 262; UNLINKAT = 263; SYMLINKAT = 266; READLINKAT = 267; FACCESSAT = 269; UNSHARE = 272;
-    PRLIMIT64 = 302; SETNS = 308; SCHED_SETATTR = 314; SECCOMP = 317; EXECVEAT = 322; OPEN_TREE = 428;
+    DUP3 = 292; PRLIMIT64 = 302; SETNS = 308; SCHED_SETATTR = 314; SECCOMP = 317; EXECVEAT = 322; OPEN_TREE = 428;
     MOVE_MOUNT = 429; FSOPEN = 430; FSCONFIG = 431; FSMOUNT = 432; CLONE3 = 435;
     CLOSE_RANGE = 436; OPENAT2 = 437; FACCESSAT2 = 439; MOUNT_SETATTR = 442;
 }
@@ -332,6 +333,10 @@ pub fn openat2(dir: i32, path: &CStr, flags: u64, mode: u64, resolve: u64) -> Tr
         }
     }
     Err(Fault { step: OPENAT2 as u32, errno: EAGAIN, detail: 0 })
+}
+
+pub fn dup_over(from: i32, to: i32) -> Try<()> {
+    done!(DUP3, from, to, 0)
 }
 
 pub fn mkdirat(dir: i32, name: &CStr, mode: u32) -> Try<()> {

@@ -87,6 +87,7 @@ impl Exec<'_> {
         // While /proc is still the host's: labels and priorities.
         process::privileged_part(&mut program, &mut context, process, self.extras)?;
         self.enter(&mut program);
+        program.push(&everything, Op::OwnNull);
         program.push(&everything, Op::Session);
         if !self.options.no_new_keyring {
             let name = program.text(&format!("_ses.{}", self.options.id));

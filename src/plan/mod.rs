@@ -254,6 +254,14 @@ pub fn has_namespace(spec: &Spec, kind: Kind) -> bool {
     list.into_iter().flatten().any(|namespace| namespace.typ() == kind)
 }
 
+/// Is there a new namespace of this kind?
+pub fn makes_namespace(spec: &Spec, kind: Kind) -> bool {
+    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    list.into_iter().flatten().any(|namespace| {
+        namespace.typ() == kind && namespace.path().as_ref().is_none_or(|path| path.as_os_str().is_empty())
+    })
+}
+
 /// The owner of the cgroup when the container may manage it itself: a private cgroup namespace and
 /// a writable `/sys/fs/cgroup`.
 fn delegate_to(spec: &Spec) -> Option<(u32, u32)> {

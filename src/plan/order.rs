@@ -135,6 +135,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
             (false, _) => Op::Chroot,
         },
     );
+    program.push(&Field::of("process"), Op::OwnNull);
     if let (true, Some(propagation)) = (own, propagation) {
         let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
         program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });

@@ -130,6 +130,7 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Write { path, value } => format!("write {} = {:?}", text(path), text(value)),
         Op::Pivot { shared: false } => "pivot_root".to_owned(),
         Op::Pivot { shared: true } => "pivot_root, letting the shared old root go quietly".to_owned(),
+        Op::OwnNull => "standard descriptors on the null device of the container".to_owned(),
         Op::MoveRoot => "move the root over / and chroot".to_owned(),
         Op::Chroot => "chroot".to_owned(),
         Op::ReadOnly { path } => format!("make {:?} read-only", text(path)),

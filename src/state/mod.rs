@@ -87,7 +87,7 @@ impl Directory {
         let made = match make() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let parent = self.path.parent().unwrap_or(Path::new("/"));
-                let all = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(parent);
+                let all = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
                 all.and_then(|()| make())
             }
             other => other,
@@ -99,15 +99,21 @@ impl Directory {
             }
             Err(error) => return Err(sys::io(error)).with_context(|| format!("mkdir {}", self.path.display())),
         }
-        let file = File::open(&self.path).map_err(sys::io)?;
-        nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, errno)| anyhow::anyhow!("{}: lock: {}", self.path.display(), sys::reason(errno)))
+        // Others hold the lock for moments only, to see whether it is held.
+        self.wait_for_creator()
     }
 
     /// Is somebody creating this container right now?
     pub fn being_created(&self) -> bool {
         let Ok(file) = File::open(&self.path) else { return false };
         nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockSharedNonblock).is_err()
+    }
+
+    /// Wait until nobody creates this container any more, and keep others from beginning.
+    pub fn wait_for_creator(&self) -> Result<nix::fcntl::Flock<File>> {
+        let file = File::open(&self.path).map_err(sys::io)?;
+        nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
+            .map_err(|(_, errno)| anyhow::anyhow!("{}: lock: {}", self.path.display(), sys::reason(errno)))
     }
 
     /// The directory itself.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::{Status, alive};
+use super::status::{Status, alive, start_time};
 use super::{Directory, time};
 use crate::cgroup::Cgroup;
 use crate::executor::Groups;
@@ -15,7 +15,7 @@ use crate::spec::OCI_VERSION;
 /// Which namespaces of its own a container has, as far as later commands ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {
-    /// A pid namespace: its processes die with the first one.
+    /// A pid namespace that the container made: its processes die with the first one.
     pub pid: bool,
     /// A user namespace.
     pub user: bool,
@@ -31,6 +31,9 @@ pub struct Record {
     pub pid: i32,
     /// Its start time in clock ticks after boot: pids come again, this pair does not.
     pub start_time: u64,
+    /// Who creates it, and since when that process runs.
+    #[serde(default)]
+    pub creator: (i32, u64),
     /// When it was created, RFC 3339.
     pub created: String,
     /// The bundle.
@@ -93,7 +96,9 @@ fn zero(pid: &i32) -> bool {
 impl Record {
     /// A record of a container that is about to be.
     pub fn new(id: &str) -> Record {
-        Record { id: id.to_owned(), created: time::now(), ..Record::default() }
+        let own = std::process::id() as i32;
+        let creator = (own, start_time(own).unwrap_or(0));
+        Record { id: id.to_owned(), creator, created: time::now(), ..Record::default() }
     }
 
     /// Is the first process still there, and still the same one?
@@ -103,10 +108,11 @@ impl Record {
 
     /// Derive the status from the process, the gate and the cgroup.
     pub fn status(&self, directory: &Directory) -> Status {
-        if self.pid == 0 && directory.being_created() {
+        let alive = self.alive();
+        if (alive || self.pid == 0) && directory.being_created() {
             return Status::Creating;
         }
-        if !self.alive() {
+        if !alive {
             return Status::Stopped;
         }
         // A cgroup that vanishes meanwhile is not frozen.
