@@ -159,13 +159,11 @@ fn base(name: String) -> Command {
 }
 
 fn top(name: &str) -> Command {
-    let list: String = COMMANDS.iter().map(|row| format!("   {:<12}{}\n", row.name, row.about)).collect();
     base(name.to_owned())
         .about("Open Container Initiative runtime")
         .override_usage(format!("{name} [global options] command [command options] [arguments...]"))
         .args(globals())
         .arg(Arg::new("version").long("version").short('v').action(ArgAction::SetTrue).help("print the version"))
-        .after_help(format!("\nCOMMANDS:\n{list}"))
 }
 
 fn command_of(name: &str, row: &commands::Row) -> Command {
@@ -185,13 +183,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let rest: Vec<String> = argv.map(|word| word.to_string_lossy().into_owned()).collect();
     let top = top(&name);
     let (own, rest) = words::split_globals(&rest, &top);
-    let help = |command: &Command| command.clone().render_help().to_string();
     let mut global = Global { name: name.clone(), ..Global::default() };
     let fail = |global: &Global, help: String, message: String| Parsed::Usage { global: global.clone(), help, message };
-    let matches = match top.clone().try_get_matches_from(std::iter::once(name.clone()).chain(own)) {
+    let matches = match top.try_get_matches_from(std::iter::once(name.clone()).chain(own)) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Parsed::Text(help(&top)),
-        Err(error) => return fail(&global, help(&top), usage_error(&error)),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Parsed::Text(top_help(&name)),
+        Err(error) => return fail(&global, top_help(&name), usage_error(&error)),
     };
     if let Err(error) = fill(&mut global, &matches) {
         return fail(&global, String::new(), format!("{error:#}"));
@@ -199,35 +196,46 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     if matches.get_flag("version") {
         return Parsed::Text(version(&name));
     }
-    let Some((verb, words)) = rest.split_first() else { return Parsed::Text(help(&top)) };
-    if matches!(verb.as_str(), "help" | "h") && words.is_empty() {
-        return Parsed::Text(help(&top));
-    }
-    let asked = if matches!(verb.as_str(), "help" | "h") { &words[0] } else { verb };
-    let Some(row) = COMMANDS.iter().find(|row| row.name == asked) else {
-        return fail(&global, String::new(), format!("No help topic for '{asked}'"));
+    let (verb, words) = match rest.split_first() {
+        Some((verb, words)) => (verb.as_str(), words),
+        None => ("help", &[][..]),
     };
-    let command = command_of(&name, row);
-    if asked != verb {
-        return Parsed::Text(help(&command));
+    let wants_help = matches!(verb, "help" | "h");
+    let asked = if wants_help { words.first().map(String::as_str) } else { Some(verb) };
+    let Some(asked) = asked else { return Parsed::Text(top_help(&name)) };
+    match COMMANDS.iter().find(|row| row.name == asked) {
+        None => fail(&global, String::new(), format!("No help topic for '{asked}'")),
+        Some(row) if wants_help => Parsed::Text(help(&name, row)),
+        Some(row) => parse_command(global, row, words),
     }
-    parse_command(global, row, command, words)
 }
 
-fn parse_command(global: Global, row: &commands::Row, command: Command, words: &[String]) -> Parsed {
-    let help = command.clone().render_help().to_string();
+fn top_help(name: &str) -> String {
+    let list: String = COMMANDS.iter().map(|row| format!("   {:<12}{}\n", row.name, row.about)).collect();
+    top(name).after_help(format!("\nCOMMANDS:\n{list}")).render_help().to_string()
+}
+
+fn help(name: &str, row: &commands::Row) -> String {
+    command_of(name, row).render_help().to_string()
+}
+
+fn parse_command(global: Global, row: &commands::Row, words: &[String]) -> Parsed {
+    let command = command_of(&global.name, row);
     let (options, arguments) = words::separate(words, &command, row.stops);
+    // Made only when somebody reads it: it costs as much as the rest of the command line.
+    let help = |global: &Global| help(&global.name, row);
     let called = command.get_name().to_owned();
     let matches = match command.try_get_matches_from(std::iter::once(called).chain(options)) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Parsed::Text(help),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Parsed::Text(help(&global)),
         Err(error) => {
-            let (message, help) = (usage_error(&error), format!("Incorrect Usage: {}\n\n{help}", usage_error(&error)));
+            let message = usage_error(&error);
+            let help = format!("Incorrect Usage: {message}\n\n{}", help(&global));
             return Parsed::Usage { global, help, message };
         }
     };
     if let Err(error) = count(&global.name, row, arguments.len()) {
-        let help = format!("Incorrect Usage.\n\n{help}");
+        let help = format!("Incorrect Usage.\n\n{}", help(&global));
         return Parsed::Usage { global, help, message: error.to_string() };
     }
     Parsed::Run(Box::new(Invocation { global, verb: row.verb, matches, arguments }))

@@ -6,7 +6,7 @@ use super::Log;
 use super::create::{Prepared, make, prepare};
 use crate::cli::Invocation;
 use crate::executor::{
-    Created, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container,
+    Created, Owner, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container,
 };
 
 /// The command. The result is the exit status.
@@ -18,10 +18,8 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
-    let hooks = |record: &_| {
-        let config = || prepared.directory.load_config();
-        start_container(record, &prepared.host, &prepared.options, config)
-    };
+    let Prepared { directory, host, options, .. } = &prepared;
+    let hooks = |record: &_| start_container(&Owner { record, directory, host, options });
     let created = make(&prepared, log, hooks)?;
     if let Err(error) = poststart(&created.record) {
         end(&prepared, &created, log)?;

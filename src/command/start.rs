@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{joining_options, root};
 use crate::cli::Invocation;
-use crate::executor::{destroy, kill_and_wait, poststart, start_container};
+use crate::executor::{Owner, destroy, kill_and_wait, poststart, start_container};
 use crate::host::Host;
 use crate::state::{Directory, Record, Status};
 use crate::sys::{self, Errno};
@@ -28,8 +28,8 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     if !record.hooks.start_container.is_empty() {
         let host = Host::read();
         let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
-        let config = || directory.load_config();
-        start_container(&record, &host, &options, config).inspect_err(|_| stop(&record, &directory))?;
+        let owner = Owner { record: &record, directory: &directory, host: &host, options: &options };
+        start_container(&owner).inspect_err(|_| stop(&record, &directory))?;
     }
     let mut gate = open_gate(&directory)?;
     gate.write_all(b"0").map_err(|error| anyhow!("exec.fifo: {}", sys::io(error)))?;

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
+use super::hooks::Owner;
 use super::launch::{Init, Surroundings, Visit, Waited, launch, open_namespace};
 use super::net_device::Moved;
 use super::{hooks, id_map, intel_rdt, net_device};
@@ -258,8 +259,8 @@ fn bring_up(
                     remember(work, init.child.pid)?;
                 }
                 work.hooks = true;
-                let config = || work.directory.load_config();
-                hooks::before_pivot(&work.record, host, options, config)?;
+                let owner = Owner { record: &work.record, directory: work.directory, host, options };
+                hooks::before_pivot(&owner)?;
                 init.go_on();
             }
             Waited::Ask(Ask::NetDevices) => {

@@ -16,66 +16,51 @@ use super::exec::{Joining, join};
 use crate::host::Host;
 use crate::plan::{Exec, Hook, HookEntry, Options};
 use crate::spec::{Extras, Field};
-use crate::state::{Record, Status};
+use crate::state::{Directory, Record, Status};
 use crate::sys::{self, reason};
 
+/// What hooks are run for.
+#[derive(Clone, Copy)]
+pub struct Owner<'a> {
+    /// The container.
+    pub record: &'a Record,
+    /// Where its config is kept.
+    pub directory: &'a Directory,
+    /// This host.
+    pub host: &'a Host,
+    /// The command line.
+    pub options: &'a Options,
+}
+
 /// `prestart`, `createRuntime` and `createContainer`, in this order. The first failure ends it.
-pub fn before_pivot(
-    record: &Record,
-    host: &Host,
-    options: &Options,
-    config: impl FnOnce() -> Result<(Spec, Extras)>,
-) -> Result<()> {
-    let state = record.for_hooks(Status::Creating);
+pub fn before_pivot(owner: &Owner<'_>) -> Result<()> {
+    let hooks = &owner.record.hooks;
     // The deprecated list is older than the status `creating`: its hooks are told what they always
     // were, and what the validation suite asks for.
-    for (name, list, status) in [
-        ("prestart", &record.hooks.prestart, Status::Created),
-        ("createRuntime", &record.hooks.create_runtime, Status::Creating),
-    ] {
-        let state = record.for_hooks(status);
+    for (name, list, status) in
+        [("prestart", &hooks.prestart, Status::Created), ("createRuntime", &hooks.create_runtime, Status::Creating)]
+    {
+        let state = owner.record.for_hooks(status);
         for (index, hook) in list.iter().enumerate() {
-            run(hook, record, &state).with_context(|| failed(name, index))?;
+            run(hook, owner.record, &state).with_context(|| failed(name, index))?;
         }
     }
-    let list = &record.hooks.create_container;
-    if list.is_empty() {
-        return Ok(());
-    }
-    let (spec, extras) = config()?;
-    for (index, hook) in list.iter().enumerate() {
-        run_inside(
-            "createContainer",
-            index,
-            hook,
-            &Inside { record, host, options, spec: &spec, extras: &extras },
-            &state,
-        )?;
-    }
-    Ok(())
+    all_inside("createContainer", &hooks.create_container, owner, Status::Creating)
 }
 
 /// `startContainer`: in the container, before the user's program.
-pub fn start_container(
-    record: &Record,
-    host: &Host,
-    options: &Options,
-    config: impl FnOnce() -> Result<(Spec, Extras)>,
-) -> Result<()> {
-    let list = &record.hooks.start_container;
+pub fn start_container(owner: &Owner<'_>) -> Result<()> {
+    all_inside("startContainer", &owner.record.hooks.start_container, owner, Status::Created)
+}
+
+fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> Result<()> {
     if list.is_empty() {
         return Ok(());
     }
-    let state = record.for_hooks(Status::Created);
-    let (spec, extras) = config()?;
+    let state = owner.record.for_hooks(status);
+    let (spec, extras) = owner.directory.load_config()?;
     for (index, hook) in list.iter().enumerate() {
-        run_inside(
-            "startContainer",
-            index,
-            hook,
-            &Inside { record, host, options, spec: &spec, extras: &extras },
-            &state,
-        )?;
+        run_inside(name, index, hook, &Inside { owner: *owner, spec: &spec, extras: &extras }, &state)?;
     }
     Ok(())
 }
@@ -184,9 +169,7 @@ fn feed(stdin: Option<impl Write + Send + 'static>, state: &[u8]) {
 
 /// What a hook inside needs to know.
 struct Inside<'a> {
-    record: &'a Record,
-    host: &'a Host,
-    options: &'a Options,
+    owner: Owner<'a>,
     spec: &'a Spec,
     extras: &'a Extras,
 }
@@ -203,23 +186,24 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     };
     let path = hook.path.to_string_lossy();
     // Before the root is exchanged it is a directory like any other, and where such a hook starts.
-    let rootfs = inside.record.rootfs.to_string_lossy();
+    let rootfs = inside.owner.record.rootfs.to_string_lossy();
     let cwd = if name == "createContainer" { &rootfs } else { "/" };
     let process = inside.spec.process().as_ref().filter(|_| name == "startContainer");
     let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, cwd, process };
     let exec = Exec {
         spec: inside.spec,
         extras: inside.extras,
-        host: inside.host,
-        options: inside.options,
-        pid: inside.record.pid,
-        attaches_late: super::exec::attaches_late(inside.record),
+        host: inside.owner.host,
+        options: inside.owner.options,
+        pid: inside.owner.record.pid,
+        attaches_late: super::exec::attaches_late(inside.owner.record),
     };
     let plan = exec.hook(&entry)?;
     let outcome = || -> Result<()> {
         let (reader, writer) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
-        let child = join(&Joining { record: inside.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
+        let child =
+            join(&Joining { record: inside.owner.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
         drop(reader);
         feed(Some(std::fs::File::from(writer)), state);
         let pid = nix::unistd::Pid::from_raw(child.pid);

@@ -16,6 +16,6 @@ mod wait;
 pub use create::{Created, create};
 pub use destroy::{destroy, kill_and_wait};
 pub use exec::{Joining, attaches_late, exec};
-pub use hooks::{poststart, poststop, start_container};
+pub use hooks::{Owner, poststart, poststop, start_container};
 pub use intel_rdt::Groups;
 pub use wait::{forward_until_exit, prepare_to_wait};
