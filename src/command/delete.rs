@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::{Log, root};
 use crate::cli::Invocation;
 use crate::executor::{destroy, kill_and_wait};
-use crate::state::{Directory, Record, Status, alive};
+use crate::state::{Directory, Record, Status};
 use crate::sys;
 
 /// The command.
@@ -45,9 +45,10 @@ fn end(record: &Record, directory: &Directory, force: bool, log: &Log) -> Result
 /// Whoever creates the container is ended first: it would go on making what is removed here. Then
 /// nobody else writes the record, and it says all that there is.
 fn end_creation(record: &Record, directory: &Directory, log: &Log) -> Result<()> {
-    let (pid, started) = record.creator;
-    if let Ok(creator) = sys::process::pidfd_open(pid)
-        && alive(pid, started)
+    // The lock is held as long as its holder lives: seen held behind the handle, the pid is the
+    // creator's still.
+    if let Ok(creator) = sys::process::pidfd_open(record.creator)
+        && directory.being_created()
     {
         let _ = sys::process::pidfd_send_signal(creator.as_fd(), libc::SIGKILL);
     }

@@ -117,7 +117,9 @@ fn bundle(invocation: &Invocation) -> Result<PathBuf> {
         (None, None, Verb::Plan) => Path::new(invocation.arguments.first().map_or(".", String::as_str)),
         (None, None, _) => Path::new("."),
     };
-    bundle.canonicalize().map_err(|error| anyhow!("bundle {}: {}", bundle.display(), sys::io(error)))
+    // Where one is has no links in its path already.
+    let real = if bundle == Path::new(".") { std::env::current_dir() } else { bundle.canonicalize() };
+    real.map_err(|error| anyhow!("bundle {}: {}", bundle.display(), sys::io(error)))
 }
 
 /// The options of `create` and `run` that go into the plan.

@@ -19,7 +19,7 @@ use crate::init::op::{Ask, Op};
 use crate::plan::{Options, Plan, has_namespace, makes_namespace};
 use crate::state::{Directory, Namespaces, Record, start_time};
 use crate::sys::clone::Child;
-use crate::sys::{self, reason};
+use crate::sys::{self, Errno, reason};
 
 /// What engines look for in front of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
@@ -156,17 +156,17 @@ impl Drop for Work<'_> {
     }
 }
 
+/// The root has to be a directory that no link leads to, wherever in its path: one call tells.
 fn check_root(rootfs: &Path) -> Result<()> {
-    let stat = std::fs::metadata(rootfs);
-    match stat {
-        Ok(stat) if !stat.is_dir() => bail!("root.path: invalid rootfs: {} is not a directory", rootfs.display()),
-        Ok(_) => {}
-        Err(error) => bail!("root.path: invalid rootfs: stat {}: {}", rootfs.display(), sys::io(error)),
-    }
-    match rootfs.canonicalize() {
-        Ok(real) if real == rootfs => Ok(()),
-        Ok(_) => bail!("root.path: invalid rootfs: not an absolute path, or a symlink"),
-        Err(error) => bail!("root.path: invalid rootfs: {}: {}", rootfs.display(), sys::io(error)),
+    use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let shown = rootfs.display();
+    match openat2(AT_FDCWD, rootfs, how) {
+        Ok(_) => Ok(()),
+        Err(Errno::ELOOP) => bail!("root.path: invalid rootfs: not an absolute path, or a symlink"),
+        Err(Errno::ENOTDIR) => bail!("root.path: invalid rootfs: {shown} is not a directory"),
+        Err(errno) => bail!("root.path: invalid rootfs: stat {shown}: {}", reason(errno)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::{Status, alive, start_time};
+use super::status::{Status, alive};
 use super::{Directory, time};
 use crate::cgroup::Cgroup;
 use crate::executor::Groups;
@@ -31,9 +31,9 @@ pub struct Record {
     pub pid: i32,
     /// Its start time in clock ticks after boot: pids come again, this pair does not.
     pub start_time: u64,
-    /// Who creates it, and since when that process runs.
+    /// Who creates it: this process as long as it holds the lock.
     #[serde(default)]
-    pub creator: (i32, u64),
+    pub creator: i32,
     /// When it was created, RFC 3339.
     pub created: String,
     /// The bundle.
@@ -96,8 +96,7 @@ fn zero(pid: &i32) -> bool {
 impl Record {
     /// A record of a container that is about to be.
     pub fn new(id: &str) -> Record {
-        let own = std::process::id() as i32;
-        let creator = (own, start_time(own).unwrap_or(0));
+        let creator = std::process::id() as i32;
         Record { id: id.to_owned(), creator, created: time::now(), ..Record::default() }
     }
 
