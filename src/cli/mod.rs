@@ -112,7 +112,7 @@ pub(crate) fn switch(name: &'static str, help: &'static str) -> Arg {
         .default_missing_value("true")
         .value_parser(|text: &str| go_bool(text).ok_or_else(|| format!("{text:?} is not a boolean")))
         .hide_possible_values(true)
-        .value_name("")
+        .value_name("BOOL")
         .help(help)
 }
 

@@ -80,8 +80,8 @@ impl Mounts {
                 let path = it.instead.unwrap_or_default();
                 match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
                     Ok(tree) => {
-                        set_attributes(tree.0, it.attributes, it.place)?;
-                        sys::move_mount(tree.0, target.fd.0, c"")
+                        sys::move_mount(tree.0, target.fd.0, c"")?;
+                        set_attributes(tree.0, it.attributes, it.place)
                     }
                     // Without a cgroup of its own the container must not see, let alone write,
                     // the one that it is in (CVE-2023-25809).
@@ -245,8 +245,9 @@ impl Mounts {
         let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
         let tree = Fd(sys::open_tree(place.0, c"", flags)?);
         let attributes = Attributes { set: MOUNT_ATTR_RDONLY, ..Attributes::default() };
-        set_attributes(tree.0, &attributes, 0)?;
-        sys::move_mount(tree.0, place.0, c"")
+        // Attached first: before Linux 5.12 only what is in the namespace can be changed.
+        sys::move_mount(tree.0, place.0, c"")?;
+        set_attributes(tree.0, &attributes, 0)
     }
 
     pub fn mask(&mut self, path: &CStr) -> Try<()> {
@@ -268,7 +269,10 @@ impl Mounts {
             let tree = Fd(sys::open_tree(hidden.0, c"", sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?);
             return sys::move_mount(tree.0, place.0, c"");
         }
-        let context = Fd(sys::fsopen(c"tmpfs")?);
+        let context = match sys::fsopen(c"tmpfs").map(Fd) {
+            Err(fault) if fault.errno == sys::ENOSYS => return hide_by_name(place),
+            other => other?,
+        };
         sys::fsconfig_string(context.0, c"source", c"tmpfs")?;
         sys::fsconfig_string(context.0, c"nr_blocks", c"1")?;
         sys::fsconfig_string(context.0, c"nr_inodes", c"1")?;
@@ -298,6 +302,15 @@ impl Mounts {
     pub fn root_attributes(&self, attributes: &Attributes) -> Try<()> {
         set_attributes(self.root, attributes, 0)
     }
+}
+
+/// A tmpfs of its own, where the host's seccomp filter knows no `fsopen(2)`.
+fn hide_by_name(place: &Fd) -> Try<()> {
+    let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
+    sys::fchdir(place.0)?;
+    let result = sys::mount(c"tmpfs", c".", c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1");
+    sys::fchdir(old.0)?;
+    result
 }
 
 fn octal(mode: u32) -> [u8; 5] {
