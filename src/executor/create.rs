@@ -100,9 +100,7 @@ pub fn create(
             Ok(Created { child: init.child, record, warnings })
         }
         Err(error) => {
-            let pid = nix::unistd::Pid::from_raw(init.child.pid);
-            let _ = sys::process::pidfd_send_signal(init.child.pidfd.as_fd(), libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(pid, None);
+            init.kill();
             Err(oom_or(error, &work.record.cgroup).context(CHAIN))
         }
     }
@@ -271,10 +269,7 @@ fn bring_up(
                 if work.record.pid != init.child.pid {
                     remember(work, init.child.pid)?;
                 }
-                for limit in &plan.limits {
-                    sys::process::prlimit(init.child.pid, limit.resource, limit.soft, limit.hard)
-                        .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
-                }
+                init.limit(&plan.limits)?;
                 if let Some(before_running) = before_running.take() {
                     before_running(&work.record)?;
                 }

@@ -40,15 +40,11 @@ fn leaf_of_init(record: &Record) -> Option<OwnedFd> {
     below.then(|| nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty()).ok()).flatten()
 }
 
-/// Run an additional process. Returns it, and what could not be carried out in full.
+/// Run an additional process: `exec`, or a hook inside. Returns it, and what could not be carried
+/// out in full.
 ///
 /// `before_running` gets the pid when everything is set up: the place for the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<(Child, Vec<String>)> {
-    join(joining, before_running)
-}
-
-/// See [`exec`]; hooks take the same road.
-pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<(Child, Vec<String>)> {
     let Joining { record, plan, stdin } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
     if !record.alive() {
@@ -82,10 +78,7 @@ pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
             match init.next()? {
                 Waited::Warning(text) => warnings.push(text),
                 Waited::Ask(Ask::Ready) => {
-                    for limit in &plan.limits {
-                        sys::process::prlimit(init.child.pid, limit.resource, limit.soft, limit.hard)
-                            .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
-                    }
+                    init.limit(&plan.limits)?;
                     if let Some(before_running) = before_running.take() {
                         before_running(init.child.pid)?;
                     }
@@ -100,8 +93,7 @@ pub fn join(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         }
     };
     if let Err(error) = follow() {
-        let _ = sys::process::pidfd_send_signal(init.child.pidfd.as_fd(), libc::SIGKILL);
-        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(init.child.pid), None);
+        init.kill();
         return Err(error);
     }
     Ok((init.child, warnings))

@@ -12,7 +12,7 @@ use nix::poll::PollTimeout;
 use oci_spec::runtime::Spec;
 
 use super::destroy::wait_for_exit;
-use super::exec::{Joining, join};
+use super::exec::{Joining, exec};
 use crate::host::Host;
 use crate::plan::{Exec, Hook, HookEntry, Options};
 use crate::spec::{Extras, Field};
@@ -190,7 +190,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let cwd = if name == "createContainer" { &rootfs } else { "/" };
     let process = inside.spec.process().as_ref().filter(|_| name == "startContainer");
     let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, cwd, process };
-    let exec = Exec {
+    let inner = Exec {
         spec: inside.spec,
         extras: inside.extras,
         host: inside.owner.host,
@@ -198,12 +198,12 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         pid: inside.owner.record.pid,
         attaches_late: super::exec::attaches_late(inside.owner.record),
     };
-    let plan = exec.hook(&entry)?;
+    let plan = inner.hook(&entry)?;
     let outcome = || -> Result<()> {
         let (reader, writer) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
         let child =
-            join(&Joining { record: inside.owner.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
+            exec(&Joining { record: inside.owner.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
         drop(reader);
         feed(Some(std::fs::File::from(writer)), state);
         let pid = nix::unistd::Pid::from_raw(child.pid);

@@ -13,7 +13,7 @@ use super::channel::Channel;
 use super::{id_map, report};
 use crate::init;
 use crate::init::op::{Ask, Message, kind};
-use crate::plan::{Descriptor, Program};
+use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::Field;
 use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Errno, reason};
@@ -198,6 +198,21 @@ impl Init<'_> {
                 _ => bail!("init says what nobody understands: {message:?}"),
             }
         }
+    }
+
+    /// Set the limits that it may not set itself.
+    pub fn limit(&self, limits: &[Limit]) -> Result<()> {
+        for limit in limits {
+            sys::process::prlimit(self.child.pid, limit.resource, limit.soft, limit.hard)
+                .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
+        }
+        Ok(())
+    }
+
+    /// End it and collect it.
+    pub fn kill(&self) {
+        let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(self.child.pid), None);
     }
 
     /// Follow the process that counts, and collect the one that it came from.

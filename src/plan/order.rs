@@ -88,12 +88,9 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     let path = program.text(&context.rootfs.to_string_lossy());
     if own {
         let before = propagation.unwrap_or(option::SLAVE);
-        program.push(
-            &Field::of("linux.rootfsPropagation"),
-            Op::Propagation {
-                flags: before & !option::UNBINDABLE | if before == option::UNBINDABLE { option::PRIVATE } else { 0 },
-            },
-        );
+        // An unbindable tree could not be bound from, and the root is.
+        let flags = if before == option::UNBINDABLE { option::PRIVATE } else { before };
+        program.push(&Field::of("linux.rootfsPropagation"), Op::Propagation { flags });
         if before == option::SHARED {
             program.push(&Field::of("linux.rootfsPropagation"), Op::PrivateParent { path });
         }

@@ -41,40 +41,22 @@ fn slashed(name: &str) -> bool {
     name.find(['.', '/']).is_some_and(|at| name.as_bytes()[at] == b'/')
 }
 
+/// The other way of writing a name: dots for slashes and slashes for dots.
+fn swapped(name: &str) -> String {
+    let other = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
+    };
+    name.chars().map(other).collect()
+}
+
 fn dotted(name: &str) -> String {
-    if slashed(name) {
-        name.chars()
-            .map(|c| {
-                if c == '/' {
-                    '.'
-                } else if c == '.' {
-                    '/'
-                } else {
-                    c
-                }
-            })
-            .collect()
-    } else {
-        name.to_owned()
-    }
+    if slashed(name) { swapped(name) } else { name.to_owned() }
 }
 
 fn file(name: &str) -> String {
-    if slashed(name) {
-        name.to_owned()
-    } else {
-        name.chars()
-            .map(|c| {
-                if c == '.' {
-                    '/'
-                } else if c == '/' {
-                    '.'
-                } else {
-                    c
-                }
-            })
-            .collect()
-    }
+    if slashed(name) { name.to_owned() } else { swapped(name) }
 }
 
 fn check(context: &Context<'_>, name: &str, dotted: &str, field: &Field) -> Result<()> {
