@@ -90,9 +90,6 @@ fn open_target(root: i32, path: &CStr, rules: u32) -> Try<Fd> {
         flags |= sys::O_DIRECTORY;
         resolve |= sys::RESOLVE_NO_SYMLINKS;
     }
-    if rules & place::NO_FOLLOW != 0 {
-        flags |= sys::O_NOFOLLOW;
-    }
     sys::openat2(root, path, flags, 0, resolve).map(Fd)
 }
 

@@ -83,8 +83,6 @@ pub mod place {
     pub const KEEP_MODE: u32 = 4;
     /// A tmpfs is filled with what it covers (`tmpcopyup`).
     pub const COPY_UP: u32 = 8;
-    /// The last component is not followed when it is a symbolic link.
-    pub const NO_FOLLOW: u32 = 16;
     /// A source that is not there is no error: an ordinary user may have no cgroup of his own.
     pub const OPTIONAL: u32 = 32;
     /// What is attached must be a procfs.

@@ -324,7 +324,6 @@ fn rules(bits: u32) -> String {
         (place::PLAIN, "a plain directory only"),
         (place::KEEP_MODE, "with the mode of what it covers"),
         (place::COPY_UP, "filled with what it covers"),
-        (place::NO_FOLLOW, "not following a link"),
         (place::PROC_ONLY, "a procfs only"),
         (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
