@@ -111,7 +111,8 @@ fn pid_file() -> Arg {
 fn create() -> Vec<Arg> {
     vec![
         bundle(),
-        option("console-socket", "SOCKET", "socket that receives the terminal (not supported yet)"),
+        option("console-socket", "SOCKET", "socket that receives the terminal"),
+        option("pidfd-socket", "SOCKET", "socket that receives a handle of the first process"),
         pid_file(),
         option("preserve-fds", "N", "pass N more descriptors to the container"),
         switch("no-pivot", "move the root instead of exchanging it (for an initramfs)"),
@@ -155,15 +156,16 @@ fn plan() -> Vec<Arg> {
 
 fn exec() -> Vec<Arg> {
     vec![
-        option("console-socket", "SOCKET", "socket that receives the terminal (not supported yet)"),
+        option("console-socket", "SOCKET", "socket that receives the terminal"),
         option("cwd", "DIR", "working directory"),
         list("env", "NAME=VALUE", "environment variable, may be repeated").short('e'),
-        switch("tty", "with a terminal (not supported yet)").short('t'),
+        switch("tty", "with a terminal").short('t'),
         option("user", "UID[:GID]", "identity, as numbers").short('u'),
         list("additional-gids", "GID", "one more group, may be repeated").short('g'),
         option("process", "FILE", "the whole process as JSON").short('p'),
         switch("detach", "do not wait for the process").short('d'),
         pid_file(),
+        option("pidfd-socket", "SOCKET", "socket that receives a handle of the process"),
         option("process-label", "LABEL", "SELinux label"),
         option("apparmor", "PROFILE", "AppArmor profile"),
         switch("no-new-privs", "no_new_privs for the process"),

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::front::Front;
 use super::pid_file::PidFile;
-use super::{Log, bundle, options, root};
+use super::{Log, bundle, manager, options, root};
 use crate::cli::Invocation;
-use crate::executor::{Created, create};
+use crate::executor::{Created, Order, create};
 use crate::host::Host;
 use crate::plan::{Options, Plan, compile};
 use crate::spec;
@@ -31,6 +32,13 @@ pub struct Prepared {
     pub pid_file: Option<PidFile>,
 }
 
+impl Prepared {
+    /// Connect with the caller.
+    pub fn front(&self, invocation: &Invocation, detach: bool) -> Result<Front> {
+        Front::connect(invocation, &self.spec, self.spec.process().as_ref(), detach)
+    }
+}
+
 /// Load, check and plan.
 pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepared> {
     let root = root(&invocation.global)?;
@@ -39,7 +47,8 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
     let bundle: PathBuf = bundle(invocation)?;
     let config = spec::read(&bundle)?;
     let (spec, extras) = spec::parse(&config)?;
-    let options = options(invocation, &host, bundle, gate)?;
+    let mut options = options(invocation, &host, bundle, gate)?;
+    options.notify = manager().map(|_| directory.notify());
     let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
     let plan = compile(&spec, &extras, &host, &options)?;
     for warning in &plan.warnings {
@@ -52,9 +61,15 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
 }
 
 /// Make the container of a plan.
-pub fn make(prepared: &Prepared, log: &Log, before_running: impl FnOnce(&Record) -> Result<()>) -> Result<Created> {
-    let Prepared { config, spec, host, options, plan, directory, pid_file, .. } = prepared;
-    let created = create(spec, config, plan, host, options, directory, |record| {
+pub fn make(
+    prepared: &Prepared,
+    front: &Front,
+    log: &Log,
+    before_running: impl FnOnce(&Record) -> Result<()>,
+) -> Result<Created> {
+    let Prepared { config, spec, host, options, plan, directory, pid_file } = prepared;
+    let order = Order { config, spec, host, options, plan, directory, connections: front.connections() };
+    let created = create(&order, |record| {
         if let Some(file) = pid_file {
             file.write(record.pid)?;
         }
@@ -74,6 +89,7 @@ pub fn make(prepared: &Prepared, log: &Log, before_running: impl FnOnce(&Record)
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let prepared = prepare(invocation, log, true)?;
-    make(&prepared, log, |_| Ok(()))?;
+    let front = prepared.front(invocation, true)?;
+    make(&prepared, &front, log, |_| Ok(()))?;
     Ok(())
 }

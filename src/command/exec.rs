@@ -3,10 +3,11 @@
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, Process, User};
 
+use super::front::Front;
 use super::pid_file::PidFile;
 use super::{Failure, Log, joining_options, root};
 use crate::cli::Invocation;
-use crate::executor::{Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
+use crate::executor::{Connections, Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;
 use crate::plan::Exec;
 use crate::spec::{self, Extras};
@@ -33,18 +34,12 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         }
         _ => {}
     }
-    if invocation.flag("tty") || invocation.value("console-socket").is_some() {
-        bail!("--tty: terminals are not supported yet");
-    }
     let host = Host::read();
     // The container is what it was made as; only the defaults of the process are read from the
     // bundle, so that changes to them take effect.
     let (spec, saved) = directory.load_config()?;
     let (process, own) = process(invocation, &record)?;
     let extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits, ..own };
-    if process.terminal() == Some(true) {
-        bail!("process.terminal: terminals are not supported yet");
-    }
     spec::check_process(&process)?;
     let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
     options.preserve_fds = invocation.number("preserve-fds")?.unwrap_or(0);
@@ -59,16 +54,24 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     let plan = joined.plan(&process)?;
     let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
     let detach = invocation.flag("detach");
+    let front = Front::connect(invocation, &spec, Some(&process), detach)?;
     if !detach {
         prepare_to_wait(false)?;
     }
-    let joining = Joining { record: &record, plan: &plan, stdin: None };
+    let Connections { stdio, receivers } = front.connections();
+    let joining = Joining { record: &record, plan: &plan, stdio, receivers };
     let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| file.write(pid));
-    let (child, warnings) = exec(&joining, write).context("unable to start container process")?;
-    for warning in plan.warnings.iter().chain(&warnings) {
+    let joined = exec(&joining, write).context("unable to start container process")?;
+    for warning in plan.warnings.iter().chain(&joined.warnings) {
         log.warning(warning);
     }
-    if detach { Ok(0) } else { forward_until_exit(&child) }
+    if detach {
+        return Ok(0);
+    }
+    let relay = front.attend(joined.terminal)?;
+    let status = forward_until_exit(&joined.child, &relay)?;
+    relay.finish();
+    Ok(status)
 }
 
 /// The process: from `--process` alone, or from the config and the options.
@@ -80,7 +83,7 @@ fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)
     let (spec, extras) = spec::load(&record.bundle)?;
     let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
     process.set_args(Some(invocation.arguments[1..].to_vec()));
-    process.set_terminal(Some(false));
+    process.set_terminal(Some(invocation.flag("tty")));
     if let Some(cwd) = invocation.value("cwd") {
         process.set_cwd(cwd.into());
     }

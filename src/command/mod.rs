@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod exec;
 mod features;
+mod front;
 mod kill;
 mod list;
 mod log;
@@ -22,9 +23,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cli::{Global, Invocation, Verb};
+use crate::executor::Notify;
 use crate::host::Host;
 use crate::plan::Options;
-use crate::state::Root;
+use crate::state::{Directory, Root};
 use crate::sys;
 
 pub use log::Log;
@@ -130,9 +132,6 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         nix::fcntl::fcntl(sys::process::borrow(3 + fd as i32), nix::fcntl::FcntlArg::F_GETFD)
             .map_err(|errno| anyhow!("unable to stat preserved-fd {fd} (of {preserve_fds}): {}", sys::reason(errno)))?;
     }
-    if invocation.value("console-socket").is_some() {
-        bail!("--console-socket: terminals are not supported yet");
-    }
     Ok(Options {
         id: invocation.id().to_owned(),
         bundle,
@@ -140,9 +139,21 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         no_new_keyring: invocation.flag("no-new-keyring"),
         preserve_fds,
         listen_fds,
+        notify: None,
         gate,
         rootless_cgroups: rootless_cgroups(&invocation.global, host),
     })
+}
+
+/// The service manager's socket, if there is one to tell that the container is ready.
+fn manager() -> Option<std::ffi::OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
+}
+
+/// The container's own socket in its place, for a container that was made with one.
+fn bind_notify(directory: &Directory) -> Result<Option<Notify>> {
+    let place = directory.notify();
+    manager().filter(|_| place.is_dir()).map(|manager| Notify::bind(&place, &manager)).transpose()
 }
 
 /// Sockets that a service manager passes (sd_listen_fds(3)): only when they are meant for us.
@@ -165,6 +176,7 @@ fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> O
         no_new_keyring: false,
         preserve_fds: 0,
         listen_fds: 0,
+        notify: None,
         gate: false,
         rootless_cgroups: rootless_cgroups(global, host),
     }

@@ -1,38 +1,64 @@
 //! `run`: create and start, and unless detached stay in front.
 
+use std::os::fd::AsFd;
+
 use anyhow::Result;
 
-use super::Log;
 use super::create::{Prepared, make, prepare};
+use super::{Log, bind_notify};
 use crate::cli::Invocation;
 use crate::executor::{
-    Created, Owner, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container,
+    Created, Notify, Owner, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container,
 };
+use crate::sys;
 
 /// The command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     let detach = invocation.flag("detach");
     let prepared = prepare(invocation, log, false)?;
+    let front = prepared.front(invocation, detach)?;
     if !detach {
         prepare_to_wait(!invocation.flag("no-subreaper"))?;
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
     let Prepared { directory, host, options, .. } = &prepared;
-    let hooks = |record: &_| start_container(&Owner { record, directory, host, options });
-    let created = make(&prepared, log, hooks)?;
-    if let Err(error) = poststart(&created.record) {
-        end(&prepared, &created, log)?;
-        return Err(error);
+    let mut notify = None;
+    let mut created = make(&prepared, &front, log, |record| {
+        notify = bind_notify(directory)?;
+        start_container(&Owner { record, directory, host, options })
+    })?;
+    let attended = front.attend(created.terminal.take());
+    let relay = match attended.and_then(|relay| poststart(&created.record).map(|()| relay)) {
+        Ok(relay) => relay,
+        Err(error) => {
+            end(&prepared, &created, log)?;
+            return Err(error);
+        }
+    };
+    if let Some(notify) = notify {
+        announce(notify, &created, detach)?;
     }
     if detach {
         return Ok(0);
     }
-    let status = forward_until_exit(&created.child)?;
+    let status = forward_until_exit(&created.child, &relay)?;
     if !invocation.flag("keep") {
         remove(&prepared, &created, log)?;
     }
+    relay.finish();
     Ok(status)
+}
+
+/// Tell the service manager when the container is ready, and which process to watch: the container's
+/// once this one is gone.
+fn announce(notify: Notify, created: &Created, detach: bool) -> Result<()> {
+    if detach {
+        return notify.wait(created.child.pidfd.as_fd(), created.child.pid);
+    }
+    let process = created.child.pidfd.try_clone().map_err(sys::io)?;
+    std::thread::spawn(move || notify.wait(process.as_fd(), std::process::id() as i32));
+    Ok(())
 }
 
 fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use anyhow::{Result, anyhow, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{joining_options, root};
+use super::{bind_notify, joining_options, root};
 use crate::cli::Invocation;
 use crate::executor::{Owner, destroy, kill_and_wait, poststart, start_container};
 use crate::host::Host;
@@ -31,6 +31,7 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         let owner = Owner { record: &record, directory: &directory, host: &host, options: &options };
         start_container(&owner).inspect_err(|_| stop(&record, &directory))?;
     }
+    let notify = bind_notify(&directory)?;
     let mut gate = open_gate(&directory)?;
     gate.write_all(b"0").map_err(|error| anyhow!("exec.fifo: {}", sys::io(error)))?;
     std::fs::remove_file(directory.fifo()).map_err(|error| anyhow!("exec.fifo: {}", sys::io(error)))?;
@@ -38,7 +39,10 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         wait_for_program(&gate);
         poststart(&record).inspect_err(|_| stop(&record, &directory))?;
     }
-    Ok(())
+    match (notify, sys::process::pidfd_open(record.pid)) {
+        (Some(notify), Ok(process)) => notify.wait(process.as_fd(), record.pid),
+        _ => Ok(()),
+    }
 }
 
 /// A hook failed: the container is stopped, and what follows its end follows.

@@ -1,6 +1,6 @@
 //! The socket to `init`: fixed-size messages one way, single bytes the other.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use anyhow::{Result, anyhow};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -20,14 +20,15 @@ impl Channel {
         Ok((Channel(own), theirs))
     }
 
-    /// The next message; `None` when `init` has closed its end, by `execve(2)` or by dying.
-    pub fn receive(&self) -> Result<Option<Message>> {
+    /// The next message, and the descriptor that may come along; `None` when `init` has closed its
+    /// end, by `execve(2)` or by dying.
+    pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
         let mut bytes = [0u8; size_of::<Message>()];
         loop {
-            match nix::unistd::read(&self.0, &mut bytes) {
-                Ok(0) | Err(nix::Error::ECONNRESET) => return Ok(None),
-                Ok(count) if count == bytes.len() => return Ok(Some(decode(&bytes))),
-                Ok(count) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
+            match sys::socket::receive(self.0.as_fd(), &mut bytes) {
+                Ok((0, _)) | Err(nix::Error::ECONNRESET) => return Ok(None),
+                Ok((count, descriptor)) if count == bytes.len() => return Ok(Some((decode(&bytes), descriptor))),
+                Ok((count, _)) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
                 Err(nix::Error::EINTR) => {}
                 Err(errno) => return Err(anyhow!("read from init: {}", sys::reason(errno))),
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -10,13 +10,14 @@ use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::hooks::Owner;
-use super::launch::{Init, Surroundings, Visit, Waited, launch, open_namespace};
+use super::launch::{Init, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
 use super::net_device::Moved;
+use super::receivers::Receivers;
 use super::{hooks, id_map, intel_rdt, net_device};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
-use crate::plan::{Options, Plan, has_namespace, makes_namespace};
+use crate::plan::{Options, Plan, has_namespace, makes_namespace, mapped_root};
 use crate::state::{Directory, Namespaces, Record, start_time};
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
@@ -31,23 +32,46 @@ pub struct Created {
     pub child: Child,
     /// What was saved of it.
     pub record: Record,
+    /// Its terminal, when nobody else has got it.
+    pub terminal: Option<OwnedFd>,
     /// What could not be carried out in full.
     pub warnings: Vec<String>,
+}
+
+/// How a process is connected with whoever calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections<'a> {
+    /// Standard descriptors that are not the caller's.
+    pub stdio: Stdio<'a>,
+    /// Who gets its descriptors.
+    pub receivers: &'a Receivers,
+}
+
+/// What is made, and what for.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The config.
+    pub spec: &'a Spec,
+    /// Its bytes, which are kept.
+    pub config: &'a [u8],
+    /// What it comes to.
+    pub plan: &'a Plan,
+    /// This host.
+    pub host: &'a Host,
+    /// The command line.
+    pub options: &'a Options,
+    /// The place for the state.
+    pub directory: &'a Directory,
+    /// How the container is connected with the caller.
+    pub connections: Connections<'a>,
 }
 
 /// Make a container. On failure everything that was done is undone.
 ///
 /// `before_running` is called when all is set up and, without a gate, the user's program is about
 /// to run: the pid file, the `startContainer` hooks.
-pub fn create(
-    spec: &Spec,
-    config: &[u8],
-    plan: &Plan,
-    host: &Host,
-    options: &Options,
-    directory: &Directory,
-    before_running: impl FnOnce(&Record) -> Result<()>,
-) -> Result<Created> {
+pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<()>) -> Result<Created> {
+    let Order { spec, config, plan, options, directory, connections, .. } = *order;
     check_root(&plan.rootfs)?;
     let creating = directory.create()?;
     let mut work = Work {
@@ -60,6 +84,9 @@ pub fn create(
         hooks: false,
         undo: true,
     };
+    if let Some(notify) = &options.notify {
+        std::fs::create_dir(notify).map_err(sys::io).with_context(|| format!("mkdir {}", notify.display()))?;
+    }
     fill(&mut work.record, spec, plan, options);
     // Saved before it is made: whatever a killed create leaves, delete finds it.
     work.record.cgroup = plan.cgroup.intended();
@@ -70,13 +97,13 @@ pub fn create(
         work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
         directory.save(&work.record, config)?;
     }
-    let gate = if options.gate { Some(make_gate(directory, plan)?) } else { None };
-
+    let gate = if options.gate { Some(make_gate(directory, spec)?) } else { None };
     let leaf = work.record.cgroup.open_for_clone();
     let around = Surroundings {
         namespaces: plan.birth.new,
         cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
         gate: gate.as_ref().map(|fd| fd.as_fd()),
+        stdio: connections.stdio,
         ..Surroundings::default()
     };
     let mut init = {
@@ -92,12 +119,11 @@ pub fn create(
     };
     let born_there = leaf.is_some();
     drop((leaf, gate));
-    let result = bring_up(&mut init, &mut work, born_there, &Orders { plan, host, options }, before_running);
-    match result {
-        Ok(warnings) => {
+    match bring_up(&mut init, &mut work, born_there, order, before_running) {
+        Ok((warnings, terminal)) => {
             work.undo = false;
             let record = std::mem::take(&mut work.record);
-            Ok(Created { child: init.child, record, warnings })
+            Ok(Created { child: init.child, record, terminal, warnings })
         }
         Err(error) => {
             init.kill();
@@ -179,37 +205,21 @@ fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
 
 /// The fifo that `start` writes to. Opened for both directions, so that it neither blocks here
 /// nor ever ends for `init`.
-fn make_gate(directory: &Directory, plan: &Plan) -> Result<File> {
+fn make_gate(directory: &Directory, spec: &Spec) -> Result<File> {
     use nix::sys::stat::Mode;
     let path = directory.fifo();
     let failed = |errno| anyhow!("{}: {}", path.display(), reason(errno));
     nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o622)).map_err(failed)?;
-    if let Some(owner) = plan.birth.maps.as_ref().and_then(root_of) {
+    if let Some(owner) = mapped_root(spec) {
         let _ = nix::unistd::chown(&path, Some(owner.0.into()), Some(owner.1.into()));
     }
     File::options().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&path).map_err(sys::io)
 }
 
-/// The host's ids of the container's root.
-fn root_of(maps: &crate::plan::Maps) -> Option<(u32, u32)> {
-    let first = |lines: &str| {
-        let fields: Vec<u32> = lines.lines().next()?.split(' ').filter_map(|field| field.parse().ok()).collect();
-        (fields.first() == Some(&0)).then(|| fields.get(1).copied()).flatten()
-    };
-    Some((first(&maps.uid)?, first(&maps.gid)?))
-}
-
-/// What the parent works from while `init` lives.
-struct Orders<'a> {
-    plan: &'a Plan,
-    host: &'a Host,
-    options: &'a Options,
-}
-
 /// What only the parent can do for a process that is there: cgroups that it was not born into, id
 /// maps, the OOM score, network devices. `init` waits for it where the order matters.
-fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, orders: &Orders<'_>) -> Result<()> {
-    let Orders { plan, host, .. } = orders;
+fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
+    let Order { plan, host, .. } = *order;
     let pid = init.child.pid;
     if !born_there {
         work.record.cgroup.attach(nix::unistd::Pid::from_raw(pid))?;
@@ -239,19 +249,21 @@ fn bring_up(
     init: &mut Init<'_>,
     work: &mut Work<'_>,
     born_there: bool,
-    orders: &Orders<'_>,
+    order: &Order<'_>,
     before_running: impl FnOnce(&Record) -> Result<()>,
-) -> Result<Vec<String>> {
-    let Orders { plan, host, options } = orders;
-    adopt(init, work, born_there, orders)?;
+) -> Result<(Vec<String>, Option<OwnedFd>)> {
+    let Order { plan, host, options, connections, .. } = *order;
+    let receivers = connections.receivers;
+    adopt(init, work, born_there, order)?;
     if !plan.birth.forks {
         remember(work, init.child.pid)?;
     }
-    let mut warnings = Vec::new();
+    let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
     loop {
         match init.next()? {
             Waited::Warning(text) => warnings.push(text),
+            Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
             Waited::Ask(Ask::Hooks) => {
                 if plan.birth.forks {
                     remember(work, init.child.pid)?;
@@ -270,15 +282,16 @@ fn bring_up(
                     remember(work, init.child.pid)?;
                 }
                 init.limit(&plan.limits)?;
+                receivers.process("standard", init.child.pidfd.as_fd())?;
                 if let Some(before_running) = before_running.take() {
                     before_running(&work.record)?;
                 }
                 init.go_on();
                 if options.gate {
-                    return Ok(warnings);
+                    return Ok((warnings, terminal));
                 }
             }
-            Waited::Closed if before_running.is_none() => return Ok(warnings),
+            Waited::Closed if before_running.is_none() => return Ok((warnings, terminal)),
             Waited::Closed => bail!("init died before the container was created"),
         }
     }

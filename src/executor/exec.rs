@@ -1,11 +1,12 @@
 //! Joining a living container.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::create::set_oom_score;
-use super::launch::{Surroundings, Waited, launch};
+use super::launch::{Stdio, Surroundings, Waited, launch};
+use super::receivers::Receivers;
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
 use crate::state::Record;
@@ -19,8 +20,21 @@ pub struct Joining<'a> {
     pub record: &'a Record,
     /// How.
     pub plan: &'a ProcessPlan,
-    /// Standard input, when it is not the caller's.
-    pub stdin: Option<BorrowedFd<'a>>,
+    /// Standard descriptors that are not the caller's.
+    pub stdio: Stdio<'a>,
+    /// Who gets its descriptors.
+    pub receivers: &'a Receivers,
+}
+
+/// A process that has joined.
+#[derive(Debug)]
+pub struct Joined {
+    /// The process, a child of the caller.
+    pub child: Child,
+    /// Its terminal, when nobody else has got it.
+    pub terminal: Option<OwnedFd>,
+    /// What could not be carried out in full.
+    pub warnings: Vec<String>,
 }
 
 /// Must a process be moved into the cgroups after it was born? On pure v2 it is born there.
@@ -40,12 +54,11 @@ fn leaf_of_init(record: &Record) -> Option<OwnedFd> {
     below.then(|| nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty()).ok()).flatten()
 }
 
-/// Run an additional process: `exec`, or a hook inside. Returns it, and what could not be carried
-/// out in full.
+/// Run an additional process: `exec`, or a hook inside.
 ///
 /// `before_running` gets the pid when everything is set up: the place for the pid file.
-pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<(Child, Vec<String>)> {
-    let Joining { record, plan, stdin } = joining;
+pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
+    let Joining { record, plan, stdio, receivers } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
     if !record.alive() {
         bail!("container not running");
@@ -54,7 +67,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     let around = Surroundings {
         cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
         process: Some(process.as_fd()),
-        stdin: *stdin,
+        stdio: *stdio,
         ..Surroundings::default()
     };
     let mut init = match (launch(&plan.program, &around), leaf_of_init(record)) {
@@ -63,7 +76,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         (Err(_), Some(leaf)) => launch(&plan.program, &Surroundings { cgroup: Some(leaf.as_fd()), ..around })?,
         (other, _) => other?,
     };
-    let mut warnings = Vec::new();
+    let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {
         if let Some(score) = plan.oom_score_adj {
@@ -77,8 +90,10 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         loop {
             match init.next()? {
                 Waited::Warning(text) => warnings.push(text),
+                Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
                 Waited::Ask(Ask::Ready) => {
                     init.limit(&plan.limits)?;
+                    receivers.process("setns", init.child.pidfd.as_fd())?;
                     if let Some(before_running) = before_running.take() {
                         before_running(init.child.pid)?;
                     }
@@ -96,5 +111,5 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         init.kill();
         return Err(error);
     }
-    Ok((init.child, warnings))
+    Ok(Joined { child: init.child, terminal, warnings })
 }

@@ -13,6 +13,7 @@ use oci_spec::runtime::Spec;
 
 use super::destroy::wait_for_exit;
 use super::exec::{Joining, exec};
+use super::receivers::Receivers;
 use crate::host::Host;
 use crate::plan::{Exec, Hook, HookEntry, Options};
 use crate::spec::{Extras, Field};
@@ -202,8 +203,13 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let outcome = || -> Result<()> {
         let (reader, writer) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
-        let child =
-            exec(&Joining { record: inside.owner.record, plan: &plan, stdin: Some(reader.as_fd()) }, |_| Ok(()))?.0;
+        let joining = Joining {
+            record: inside.owner.record,
+            plan: &plan,
+            stdio: [Some(reader.as_fd()), None, None],
+            receivers: &Receivers::default(),
+        };
+        let child = exec(&joining, |_| Ok(()))?.child;
         drop(reader);
         feed(Some(std::fs::File::from(writer)), state);
         let pid = nix::unistd::Pid::from_raw(child.pid);

@@ -19,6 +19,9 @@ use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Errno, reason};
 use crate::tables::namespace;
 
+/// Standard input, output and error; `None` is the caller's own.
+pub type Stdio<'a> = [Option<BorrowedFd<'a>>; 3];
+
 /// What a program needs besides its own operations.
 #[derive(Debug, Default)]
 pub struct Surroundings<'a> {
@@ -30,8 +33,8 @@ pub struct Surroundings<'a> {
     pub gate: Option<BorrowedFd<'a>>,
     /// The process whose namespaces are joined.
     pub process: Option<BorrowedFd<'a>>,
-    /// Standard input, when it is not the caller's.
-    pub stdin: Option<BorrowedFd<'a>>,
+    /// Standard descriptors that are not the caller's.
+    pub stdio: Stdio<'a>,
 }
 
 /// A living `init`.
@@ -50,6 +53,8 @@ pub enum Waited {
     Ask(Ask),
     /// Something could not be carried out in full.
     Warning(String),
+    /// It has opened a terminal; this is the end that stays outside.
+    Terminal(OwnedFd),
     /// The process has run into its program, or is gone.
     Closed,
 }
@@ -80,8 +85,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     }
     let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd())
         .map_err(|errno| anyhow!("seal init: {}", reason(errno)))?;
-    let stdin = around.stdin.map(|fd| fd.as_raw_fd());
-    let child = start(&sealed, around.namespaces, around.cgroup, stdin)
+    let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
+    let child = start(&sealed, around.namespaces, around.cgroup, stdio)
         .map_err(|errno| clone_error(errno, around.namespaces))?;
     Ok(Init { child, channel, program })
 }
@@ -187,11 +192,15 @@ impl Init<'_> {
     /// The next thing that it says. A failure is an error; a new pid is taken over silently.
     pub fn next(&mut self) -> Result<Waited> {
         loop {
-            let Some(message) = self.channel.receive()? else { return Ok(Waited::Closed) };
+            let Some((message, descriptor)) = self.channel.receive()? else { return Ok(Waited::Closed) };
             match message.kind {
                 kind::FAILED => bail!(report::failure(self.program, &message)),
                 kind::WARNING => return Ok(Waited::Warning(report::warning(self.program, &message))),
                 kind::FORKED => self.forked(&message)?,
+                kind::TERMINAL => {
+                    let terminal = descriptor.ok_or_else(|| anyhow!("process.terminal: init sent no terminal"))?;
+                    return Ok(Waited::Terminal(terminal));
+                }
                 kind::ASK if message.detail == Ask::Hooks as u64 => return Ok(Waited::Ask(Ask::Hooks)),
                 kind::ASK if message.detail == Ask::NetDevices as u64 => return Ok(Waited::Ask(Ask::NetDevices)),
                 kind::ASK if message.detail == Ask::Ready as u64 => return Ok(Waited::Ask(Ask::Ready)),

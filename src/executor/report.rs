@@ -6,7 +6,7 @@ use crate::sys::{Errno, reason};
 use crate::tables::capability;
 
 /// Names of the system calls that `init` makes, `asm/unistd_64.h`.
-const CALLS: [(u32, &str); 57] = [
+const CALLS: [(u32, &str); 60] = [
     (0, "read"),
     (1, "write"),
     (5, "fstat"),
@@ -15,6 +15,8 @@ const CALLS: [(u32, &str); 57] = [
     (16, "ioctl"),
     (40, "sendfile"),
     (41, "socket"),
+    (46, "sendmsg"),
+    (72, "fcntl"),
     (79, "getcwd"),
     (80, "chdir"),
     (81, "fchdir"),
@@ -50,6 +52,7 @@ const CALLS: [(u32, &str); 57] = [
     (267, "readlink"),
     (272, "unshare"),
     (269, "access"),
+    (292, "dup3"),
     (302, "prlimit"),
     (308, "setns"),
     (314, "sched_setattr"),
@@ -78,6 +81,7 @@ pub fn failure(program: &Program, message: &Message) -> String {
         (_, why::INSIDE_PROC) => format!("{field}: {what}: cannot be mounted because it is inside /proc"),
         (_, why::NOT_PROC) => format!("{field}: {what}: cannot be mounted because it is not of type proc"),
         (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
+        (Op::Terminal { .. }, why::NOT_TERMINAL) => format!("{field}: {what}: /dev/pts of the container is no devpts"),
         (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
         (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),
         (_, why::TOO_LONG) => format!("{field}: {what}: {errno}"),

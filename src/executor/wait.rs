@@ -3,10 +3,11 @@
 use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::relay::Relay;
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
 
@@ -20,9 +21,9 @@ pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
     Ok(())
 }
 
-/// Pass every signal on until the process ends. Returns its status as a shell has it: the exit
-/// code, or 128 and the signal.
-pub fn forward_until_exit(child: &Child) -> Result<i32> {
+/// Pass every signal on until the process ends, and changes of the window's size to its terminal.
+/// Returns its status as a shell has it: the exit code, or 128 and the signal.
+pub fn forward_until_exit(child: &Child, relay: &Relay) -> Result<i32> {
     loop {
         if let Some(status) = reap(child.pid)? {
             return Ok(status);
@@ -32,9 +33,10 @@ pub fn forward_until_exit(child: &Child) -> Result<i32> {
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(anyhow!("sigwaitinfo: {}", reason(errno))),
         };
-        let kept = [Signal::SIGCHLD as i32, Signal::SIGURG as i32, Signal::SIGWINCH as i32];
-        if !kept.contains(&signal) {
-            let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal);
+        match signal {
+            libc::SIGCHLD | libc::SIGURG => {}
+            libc::SIGWINCH => relay.resize(),
+            _ => drop(sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal)),
         }
     }
 }

@@ -229,25 +229,41 @@ pub fn write(path: &CStr, value: &[u8]) -> Try<()> {
     sys::write(file.0, value).map(|_| ())
 }
 
-/// Open the container's null device in place of each standard descriptor that is a null device.
-///
-/// Nothing is changed where the container has none, or none that it may open.
-pub fn own_null() -> Try<()> {
-    let is_null = |fd: &i32| sys::fstat(*fd).is_ok_and(|stat| stat.is_null_device());
+/// Make the standard descriptors the process's own.
+pub fn own_stdio(uid: u32) -> Try<()> {
     let mut own = None;
-    for fd in (0..3).filter(is_null) {
+    for fd in 0..3 {
+        // A closed one needs nothing.
+        let Ok(stat) = sys::fstat(fd) else { continue };
+        if !stat.is_null_device() {
+            give(fd, &stat, uid)?;
+            continue;
+        }
         if own.is_none() {
-            let flags = sys::O_RDWR | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK;
-            let resolve = sys::RESOLVE_NO_SYMLINKS;
-            let Ok(null) = sys::openat2(sys::AT_FDCWD, c"/dev/null", flags, 0, resolve).map(Fd) else { return Ok(()) };
-            if !is_null(&null.0) {
-                return Ok(());
-            }
-            own = Some(null);
+            own = null_device();
         }
         if let Some(own) = &own {
             sys::dup_over(own.0, fd)?;
         }
     }
     Ok(())
+}
+
+/// The container's null device, where it has one and may open it.
+fn null_device() -> Option<Fd> {
+    let flags = sys::O_RDWR | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK;
+    let null = Fd(sys::openat2(sys::AT_FDCWD, c"/dev/null", flags, 0, sys::RESOLVE_NO_SYMLINKS).ok()?);
+    sys::fstat(null.0).is_ok_and(|stat| stat.is_null_device()).then_some(null)
+}
+
+/// Change the owner of what the caller gave to the process. Where that is forbidden, or the owner
+/// is nobody in the user namespace, it stays usable by descriptor.
+fn give(fd: i32, stat: &sys::Stat, uid: u32) -> Try<()> {
+    if stat.uid == uid {
+        return Ok(());
+    }
+    match sys::fchown(fd, uid, u32::MAX) {
+        Err(fault) if matches!(fault.errno, sys::EPERM | sys::EINVAL | sys::EROFS) => Ok(()),
+        other => other,
+    }
 }

@@ -13,12 +13,14 @@ mod mount;
 mod op;
 mod process;
 mod sys;
+mod terminal;
 
 use core::ffi::CStr;
 
 use mount::{FileSystem, Mounts};
 use op::{Ask, Message, Op, kind, why};
 use sys::{Fault, Fork, Program, Try};
+use terminal::Terminal;
 
 /// Status of a program that could not be run, as runc gives it.
 const NOT_RUN: i32 = 255;
@@ -127,7 +129,6 @@ impl Init {
             Op::Relink { name, target } => mounts.relink(text(name), text(target)),
             Op::Write { path, value } => files::write(text(path), text(value).to_bytes()),
             Op::Pivot { shared } => mounts.pivot(shared),
-            Op::OwnNull => files::own_null(),
             Op::MoveRoot => mounts.move_root(),
             Op::Chroot => mounts.chroot(),
             Op::ReadOnly { path } => mounts.read_only(text(path)),
@@ -146,6 +147,8 @@ impl Init {
                 Err(fault) if later && fault.errno == sys::EACCES => Ok(()),
                 other => other,
             },
+            Op::OwnStdio { uid } => files::own_stdio(uid),
+            Op::Terminal { rows, columns, console } => self.terminal(index, rows, columns, console),
             Op::Umask { mask } => {
                 sys::umask(mask);
                 Ok(())
@@ -224,6 +227,16 @@ impl Init {
                 sys::exit(0)
             }
         }
+    }
+
+    fn terminal(&self, index: u32, rows: u16, columns: u16, console: bool) -> Try<()> {
+        let terminal = Terminal::open(self.mounts.root)?;
+        if console {
+            terminal.console(self.mounts.root)?;
+        }
+        terminal.take(rows, columns)?;
+        let message = Message { kind: kind::TERMINAL, index, ..Message::default() };
+        sys::send_descriptor(self.channel, &message, terminal.master.0)
     }
 
     /// A kernel without keyrings, or a full quota, is no reason not to run.

@@ -175,9 +175,14 @@ pub enum Op {
     /// Exchange the root of the mount namespace. When the old one is still shared with the host,
     /// it stops being so before it goes.
     Pivot { shared: bool },
-    /// Standard descriptors that are the host's null device become the container's own: through the
-    /// host's, the container could change that one's mode.
-    OwnNull,
+    /// The standard descriptors become the process's own. One that is the host's null device is
+    /// exchanged for the container's: through the host's, the container could change that one's
+    /// mode. The others are given to the user, who may then open them by name (`/dev/stdout`).
+    OwnStdio { uid: u32 },
+    /// Open a terminal of the container's devpts, give it this size unless that is 0, take it as
+    /// controlling terminal and standard descriptors, and send its other end to the parent. With
+    /// `console` it is also laid over `/dev/console`.
+    Terminal { rows: u16, columns: u16, console: bool },
     /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
     MoveRoot,
     /// `chroot(2)` alone: there is no mount namespace.
@@ -242,6 +247,8 @@ pub mod kind {
     pub const WARNING: u32 = 3;
     /// The process is another one now: `detail` is its pid.
     pub const FORKED: u32 = 4;
+    /// The parent gets a descriptor along with this: the terminal.
+    pub const TERMINAL: u32 = 5;
 }
 
 /// What `init` says to the parent, always of this size.
@@ -276,6 +283,8 @@ pub mod why {
     pub const NOT_PLAIN: u32 = 0x8000_0006;
     /// What is to be mounted is not a procfs.
     pub const NOT_PROC: u32 = 0x8000_0008;
+    /// `/dev/pts` has no terminals.
+    pub const NOT_TERMINAL: u32 = 0x8000_0009;
     /// A path is too long.
     pub const TOO_LONG: u32 = 0x8000_0007;
 }

@@ -41,6 +41,7 @@ pub const EEXIST: i32 = 17;
 pub const ENOTDIR: i32 = 20;
 pub const EISDIR: i32 = 21;
 pub const EINVAL: i32 = 22;
+pub const EROFS: i32 = 30;
 pub const ENOSYS: i32 = 38;
 pub const ENAMETOOLONG: i32 = 36;
 pub const ELOOP: i32 = 40;
@@ -54,11 +55,13 @@ pub const O_WRONLY: u64 = 1;
 pub const O_RDWR: u64 = 2;
 pub const O_CREAT: u64 = 0o100;
 pub const O_EXCL: u64 = 0o200;
+pub const O_NOCTTY: u64 = 0o400;
 pub const O_NONBLOCK: u64 = 0o4000;
 pub const O_DIRECTORY: u64 = 0o200000;
 pub const O_NOFOLLOW: u64 = 0o400000;
 pub const O_CLOEXEC: u64 = 0o2000000;
 pub const O_PATH: u64 = 0o10000000;
+pub const RESOLVE_NO_XDEV: u64 = 1;
 pub const RESOLVE_NO_MAGICLINKS: u64 = 2;
 pub const RESOLVE_NO_SYMLINKS: u64 = 4;
 pub const RESOLVE_IN_ROOT: u64 = 16;
@@ -70,7 +73,7 @@ macro_rules! numbers {
 
 numbers! {
     READ = 0; WRITE = 1; CLOSE = 3; FSTAT = 5; MMAP = 9; RT_SIGACTION = 13; RT_SIGPROCMASK = 14;
-    IOCTL = 16; SENDFILE = 40; SOCKET = 41; EXECVE = 59; GETCWD = 79; CHDIR = 80; FCHDIR = 81;
+    IOCTL = 16; SENDFILE = 40; SOCKET = 41; SENDMSG = 46; EXECVE = 59; FCNTL = 72; GETCWD = 79; CHDIR = 80; FCHDIR = 81;
     FCHMOD = 91; FCHOWN = 93; UMASK = 95; SETSID = 112; SETGROUPS = 116; SETRESUID = 117;
     SETRESGID = 119; CAPGET = 125; CAPSET = 126; PERSONALITY = 135; FSTATFS = 138;
     PIVOT_ROOT = 155; PRCTL = 157; CHROOT = 161; MOUNT = 165; UMOUNT2 = 166; SETHOSTNAME = 170;
@@ -316,6 +319,24 @@ pub fn send(fd: i32, message: &crate::op::Message) -> Try<()> {
     done!(WRITE, fd, message as *const crate::op::Message, size_of::<crate::op::Message>())
 }
 
+/// Send a message together with a descriptor (`SCM_RIGHTS`, unix(7)).
+pub fn send_descriptor(socket: i32, message: &crate::op::Message, fd: i32) -> Try<()> {
+    const SOL_SOCKET: i32 = 1;
+    const SCM_RIGHTS: i32 = 1;
+    #[repr(C)]
+    struct Control {
+        length: usize,
+        level: i32,
+        kind: i32,
+        fd: i32,
+    }
+    // struct msghdr: name and its size, buffers and their number, control data and its size, flags.
+    let control = Control { length: 20, level: SOL_SOCKET, kind: SCM_RIGHTS, fd };
+    let buffer = [message as *const crate::op::Message as usize, size_of::<crate::op::Message>()];
+    let header = [0, 0, buffer.as_ptr() as usize, 1, &control as *const Control as usize, size_of::<Control>(), 0];
+    done!(SENDMSG, socket, header.as_ptr(), 0)
+}
+
 #[repr(C)]
 struct OpenHow {
     flags: u64,
@@ -399,8 +420,12 @@ impl Stat {
         self.mode & 0o170000 == 0o120000
     }
 
+    pub fn is_device(&self) -> bool {
+        self.mode & 0o170000 == 0o020000
+    }
+
     pub fn is_null_device(&self) -> bool {
-        self.mode & 0o170000 == 0o020000 && self.rdev == 0x103
+        self.is_device() && self.rdev == 0x103
     }
 }
 
@@ -608,6 +633,34 @@ pub fn loopback_up() -> Try<()> {
     let result = done!(IOCTL, socket, SIOCSIFFLAGS, request.as_ptr());
     close(socket as i32);
     result
+}
+
+/// Unlock the terminal behind a ptmx and open its other end, without any name (`TIOCGPTPEER`).
+pub fn terminal_peer(master: i32) -> Try<i32> {
+    const TIOCSPTLCK: usize = 0x4004_5431;
+    const TIOCGPTPEER: usize = 0x5441;
+    let unlock = 0i32;
+    done!(IOCTL, master, TIOCSPTLCK, &unlock as *const i32)?;
+    call!(IOCTL, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC).map(|fd| fd as i32)
+}
+
+/// `TIOCSWINSZ`
+pub fn set_window_size(terminal: i32, rows: u16, columns: u16) -> Try<()> {
+    const TIOCSWINSZ: usize = 0x5414;
+    let size = [rows, columns, 0, 0];
+    done!(IOCTL, terminal, TIOCSWINSZ, size.as_ptr())
+}
+
+/// Make a terminal the one that controls this session (`TIOCSCTTY`).
+pub fn take_terminal(terminal: i32) -> Try<()> {
+    const TIOCSCTTY: usize = 0x540e;
+    done!(IOCTL, terminal, TIOCSCTTY, 0)
+}
+
+/// Take `O_NONBLOCK` from a descriptor that has no other status flags.
+pub fn set_blocking(fd: i32) -> Try<()> {
+    const F_SETFL: usize = 4;
+    done!(FCNTL, fd, F_SETFL, 0)
 }
 
 /// The default action for every signal, and none of them blocked.

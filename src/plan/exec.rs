@@ -87,8 +87,9 @@ impl Exec<'_> {
         // While /proc is still the host's: labels and priorities.
         process::privileged_part(&mut program, &mut context, process, self.extras)?;
         self.enter(&mut program);
-        program.push(&everything, Op::OwnNull);
         program.push(&everything, Op::Session);
+        process::terminal(&mut program, process, false)?;
+        program.push(&everything, Op::OwnStdio { uid: process.user().uid() });
         if !self.options.no_new_keyring {
             let name = program.text(&format!("_ses.{}", self.options.id));
             program.push(&everything, Op::Keyring { name });

@@ -64,6 +64,7 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
         no_new_keyring: false,
         preserve_fds: 0,
         listen_fds: 0,
+        notify: None,
         gate: true,
         rootless_cgroups: !host.privileged(),
     };

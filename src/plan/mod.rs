@@ -48,6 +48,8 @@ pub struct Options {
     pub preserve_fds: u32,
     /// How many of them are sockets of the service manager (`LISTEN_FDS`).
     pub listen_fds: u32,
+    /// The directory that will hold a socket for the service manager (`NOTIFY_SOCKET`).
+    pub notify: Option<PathBuf>,
     /// Wait for `start` on `exec.fifo`.
     pub gate: bool,
     /// Go without a cgroup where there is no permission and nothing was asked (`--rootless`).
@@ -111,10 +113,6 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
 
 /// Parts of the specification that this version does not carry out: refused, not ignored.
 fn refuse_what_is_not_there(context: &Context<'_>) -> Result<()> {
-    let process = context.spec.process().as_ref();
-    if process.is_some_and(|process| process.terminal() == Some(true)) {
-        bail!("process.terminal: terminals are not supported yet");
-    }
     let Some(linux) = context.linux() else { return Ok(()) };
     if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !context.host.selinux() {
         bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
@@ -276,11 +274,23 @@ fn delegate_to(spec: &Spec) -> Option<(u32, u32)> {
     }
     let user = spec.process().as_ref().map(|process| (process.user().uid(), process.user().gid()))?;
     let linux = spec.linux().as_ref()?;
-    let host = |maps: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>, id: u32| {
-        let maps = maps.as_deref().unwrap_or_default();
-        let found =
-            maps.iter().find(|map| (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id));
-        found.map_or(id, |map| map.host_id() + (id - map.container_id()))
-    };
+    let host = |maps: &Mappings, id| host_id(maps, id).unwrap_or(id);
     Some((host(linux.uid_mappings(), user.0), host(linux.gid_mappings(), user.1)))
+}
+
+type Mappings = Option<Vec<oci_spec::runtime::LinuxIdMapping>>;
+
+/// The host's name for an id of the container.
+fn host_id(maps: &Mappings, id: u32) -> Option<u32> {
+    let mut maps = maps.as_deref().unwrap_or_default().iter();
+    let within = |map: &&oci_spec::runtime::LinuxIdMapping| {
+        (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id)
+    };
+    maps.find(within).map(|map| map.host_id() + (id - map.container_id()))
+}
+
+/// The host's ids of the container's root, where `config.json` maps it to somebody.
+pub fn mapped_root(spec: &Spec) -> Option<(u32, u32)> {
+    let linux = spec.linux().as_ref()?;
+    Some((host_id(linux.uid_mappings(), 0)?, host_id(linux.gid_mappings(), 0)?))
 }

@@ -26,6 +26,9 @@ const ALLOWED_IN_PROC: [&str; 10] = [
     "sys/crypto/fips_enabled",
 ];
 
+/// Where the container finds the directory with the socket of the service manager.
+pub const NOTIFY: &str = "/run/notify";
+
 /// The options of one mount, sorted by what they do.
 #[derive(Debug, Default)]
 struct Options<'a> {
@@ -113,6 +116,14 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Fie
     for (index, mount) in context.spec.mounts().iter().flatten().enumerate() {
         let field = Field::item("mounts", index);
         add(program, context, mount, &field, &mut late)?;
+    }
+    if let Some(source) = context.options.notify.clone() {
+        let target = program.text(NOTIFY);
+        let set = option::RDONLY | option::NOSUID | option::NODEV | option::NOEXEC;
+        let attributes = Attributes { set, ..NO_ATTRIBUTES };
+        let field = Field::of("NOTIFY_SOCKET");
+        let tree = Tree { source, recursive: false, id_map: None, attributes, rules: 0 };
+        attach(program, context, &field, target, tree);
     }
     Ok(late)
 }
@@ -236,6 +247,21 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
         rules |= place::PROC_ONLY;
     }
     let id_map = id_map(context, mount, &options, field)?;
+    attach(program, context, field, target, Tree { source, recursive, id_map, attributes, rules });
+    Ok(())
+}
+
+/// A tree of the host, and how it is attached.
+struct Tree {
+    source: PathBuf,
+    recursive: bool,
+    id_map: Option<IdMap>,
+    attributes: Attributes,
+    rules: u32,
+}
+
+fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, tree: Tree) {
+    let Tree { source, recursive, id_map, attributes, rules } = tree;
     if id_map.is_some() || context.sources_by_parent() {
         let tree = program.slot(Descriptor::Tree { source, recursive, id_map, field: field.clone() });
         program.push(field, Op::Attach { target, tree, attributes, place: rules });
@@ -243,7 +269,6 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
         let source = program.text(&source.to_string_lossy());
         program.push(field, Op::Bind { target, source, recursive, attributes, place: rules });
     }
-    Ok(())
 }
 
 /// The owners of an id-mapped bind: given on the mount, or those of the container.

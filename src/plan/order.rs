@@ -40,6 +40,9 @@ pub fn container(program: &mut Program, context: &mut Context<'_>, net_devices: 
     if context.options.listen_fds > 0 {
         env.extend([format!("LISTEN_FDS={}", context.options.listen_fds), "LISTEN_PID=1".to_owned()]);
     }
+    if context.options.notify.is_some() {
+        env.push(format!("NOTIFY_SOCKET={}/notify.sock", mounts::NOTIFY));
+    }
     let args = process.args().as_deref().unwrap_or_default();
     let launch = Launch { args, env: &env, uid: process.user().uid() };
     let (argv, envp) = launch.find(program);
@@ -113,6 +116,9 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     if let Some(process) = context.spec.process() {
         process::privileged_part(program, context, process, context.extras)?;
     }
+    if let Some(process) = context.spec.process() {
+        process::terminal(program, process, own)?;
+    }
     for (field, op) in late {
         program.push(&field, op);
     }
@@ -132,7 +138,8 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
             (false, _) => Op::Chroot,
         },
     );
-    program.push(&Field::of("process"), Op::OwnNull);
+    let uid = context.spec.process().as_ref().map_or(0, |process| process.user().uid());
+    program.push(&Field::of("process"), Op::OwnStdio { uid });
     if let (true, Some(propagation)) = (own, propagation) {
         let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
         program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });

@@ -130,7 +130,8 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Write { path, value } => format!("write {} = {:?}", text(path), text(value)),
         Op::Pivot { shared: false } => "pivot_root".to_owned(),
         Op::Pivot { shared: true } => "pivot_root, letting the shared old root go quietly".to_owned(),
-        Op::OwnNull => "standard descriptors on the null device of the container".to_owned(),
+        Op::OwnStdio { uid } => format!("give the standard descriptors to uid {uid}"),
+        Op::Terminal { rows, columns, console } => terminal(rows, columns, console),
         Op::MoveRoot => "move the root over / and chroot".to_owned(),
         Op::Chroot => "chroot".to_owned(),
         Op::ReadOnly { path } => format!("make {:?} read-only", text(path)),
@@ -139,6 +140,11 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::MakeDirectory { path } => format!("mkdir -p {:?}", text(path)),
         _ => mounting(op, program).or_else(|| process(op, program)).unwrap_or_default(),
     }
+}
+
+fn terminal(rows: u16, columns: u16, console: bool) -> String {
+    let size = if (rows, columns) == (0, 0) { String::new() } else { format!(" of {columns} by {rows}") };
+    format!("open a terminal{size}{}", if console { ", also at /dev/console" } else { "" })
 }
 
 fn join(program: &Program, list: List) -> String {

@@ -1,6 +1,6 @@
 //! `process`: identity, privileges, limits, and the program to run.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use oci_spec::runtime::{
     Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, MemoryPolicyFlagType,
     MemoryPolicyModeType, PosixRlimit, Process, Scheduler,
@@ -397,6 +397,22 @@ fn last_of_each(env: &[String]) -> Vec<&str> {
     }
     kept.retain(|entry| *entry != "HOME=");
     kept
+}
+
+/// `process.terminal`; laid over `/dev/console` where there is a mount namespace to do it in.
+pub fn terminal(program: &mut Program, process: &Process, console: bool) -> Result<()> {
+    if process.terminal() != Some(true) {
+        return Ok(());
+    }
+    let cells = |name: &str, number: u64| {
+        u16::try_from(number).map_err(|_| anyhow!("process.consoleSize.{name}: {number} is more than 65535"))
+    };
+    let (rows, columns) = match process.console_size() {
+        Some(size) => (cells("height", size.height())?, cells("width", size.width())?),
+        None => (0, 0),
+    };
+    program.push(&Field::of("process.terminal"), Op::Terminal { rows, columns, console });
+    Ok(())
 }
 
 #[cfg(test)]

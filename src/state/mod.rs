@@ -126,6 +126,11 @@ impl Directory {
         self.path.join(FIFO)
     }
 
+    /// Where the container's socket for the service manager is, if it has one.
+    pub fn notify(&self) -> PathBuf {
+        self.path.join("notify")
+    }
+
     /// The config as it was at create.
     pub fn load_config(&self) -> Result<(Spec, Extras)> {
         #[derive(Deserialize)]
@@ -180,7 +185,7 @@ impl Directory {
         match std::fs::remove_dir(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Ok(()) => Ok(()),
-            // Something that this version did not put there.
+            // The socket for the service manager, or something that this version did not put there.
             Err(_) => std::fs::remove_dir_all(&self.path)
                 .map_err(sys::io)
                 .with_context(|| format!("remove {}", self.path.display())),

@@ -126,8 +126,8 @@ struct Start {
     envp: [*const libc::c_char; 1],
     /// Raise all capabilities into the ambient set first.
     ambient: bool,
-    /// What standard input shall be, or -1.
-    stdin: RawFd,
+    /// What the standard descriptors shall be, or -1.
+    stdio: [RawFd; 3],
     /// Why there is no program running.
     failed: AtomicI32,
 }
@@ -147,7 +147,7 @@ pub fn start(
     sealed: &Sealed,
     namespaces: u64,
     cgroup: Option<BorrowedFd<'_>>,
-    stdin: Option<RawFd>,
+    stdio: [Option<RawFd>; 3],
 ) -> nix::Result<Child> {
     let word = |number: usize| CString::new(number.to_string()).map_err(|_| Errno::EINVAL);
     let numbers = [word(sealed.file.as_raw_fd() as usize)?, word(sealed.offset)?, word(sealed.length)?];
@@ -157,7 +157,7 @@ pub fn start(
         argv: [std::ptr::null(); 6],
         envp: [std::ptr::null()],
         ambient: namespaces & libc::CLONE_NEWUSER as u64 != 0,
-        stdin: stdin.unwrap_or(-1),
+        stdio: stdio.map(|fd| fd.unwrap_or(-1)),
         failed: AtomicI32::new(0),
     };
     for (place, word) in start.argv.iter_mut().zip(&words) {
@@ -239,8 +239,10 @@ extern "C" fn child(start: *const Start) -> ! {
     // SAFETY: argv and envp are null-terminated arrays of C strings that the parent keeps; the
     // exit does not run any of the parent's clean-up.
     unsafe {
-        if start.stdin >= 0 {
-            libc::syscall(libc::SYS_dup2, start.stdin, 0);
+        for (place, fd) in start.stdio.iter().enumerate() {
+            if *fd >= 0 {
+                libc::syscall(libc::SYS_dup2, *fd, place);
+            }
         }
         libc::syscall(
             libc::SYS_execveat,

@@ -5,5 +5,7 @@ pub mod clone;
 mod errno;
 pub mod mount;
 pub mod process;
+pub mod socket;
+pub mod terminal;
 
 pub use errno::{Errno, io, reason};

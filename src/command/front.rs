@@ -1,0 +1,58 @@
+//! How a new process is connected with whoever calls: sockets, pipes, a terminal.
+
+use std::os::fd::OwnedFd;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{Process, Spec};
+
+use crate::cli::Invocation;
+use crate::executor::{Connections, Pipes, Receivers, Relay};
+use crate::plan::mapped_root;
+
+/// Another socket for a handle of the process, as an annotation.
+const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+
+/// The caller's side of a process.
+#[derive(Debug)]
+pub struct Front {
+    receivers: Receivers,
+    /// Only where the caller stays, and there is no terminal.
+    pipes: Option<Pipes>,
+}
+
+impl Front {
+    /// Connect what the command line asks for; `spec` is the container's.
+    ///
+    /// # Errors
+    /// A terminal that nobody would hold, a socket that waits for none, or that does not answer.
+    pub fn connect(invocation: &Invocation, spec: &Spec, process: Option<&Process>, detach: bool) -> Result<Front> {
+        let terminal = process.is_some_and(|process| process.terminal() == Some(true));
+        let (console, name) = (invocation.value("console-socket"), &invocation.global.name);
+        if terminal && detach && console.is_none() {
+            bail!("process.terminal: cannot allocate tty if {name} will detach without setting console socket");
+        }
+        if console.is_some() && !(terminal && detach) {
+            bail!("--console-socket: cannot use console socket if {name} will not detach or allocate tty");
+        }
+        let annotation = spec.annotations().as_ref().and_then(|annotations| annotations.get(PIDFD_RECEIVER));
+        let pidfd = invocation.value("pidfd-socket").into_iter().chain(annotation.map(String::as_str));
+        let receivers = Receivers::connect(console, pidfd)?;
+        let pipes = if detach || terminal { None } else { Some(Pipes::new(mapped_root(spec))?) };
+        Ok(Front { receivers, pipes })
+    }
+
+    /// What the process is started with.
+    pub fn connections(&self) -> Connections<'_> {
+        let stdio = self.pipes.as_ref().map_or([None; 3], Pipes::theirs);
+        Connections { stdio, receivers: &self.receivers }
+    }
+
+    /// Begin to copy, for a caller that stays.
+    pub fn attend(self, terminal: Option<OwnedFd>) -> Result<Relay> {
+        match (terminal, self.pipes) {
+            (Some(terminal), _) => Relay::terminal(terminal),
+            (None, Some(pipes)) => pipes.copy(),
+            (None, None) => Ok(Relay::default()),
+        }
+    }
+}

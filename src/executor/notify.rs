@@ -1,0 +1,104 @@
+//! `NOTIFY_SOCKET`: passing on to the service manager that a container is ready (sd_notify(3)).
+//!
+//! The container gets a socket of its own. Of what it says only `READY=` is passed on: the rest of
+//! the protocol can name processes, extend timeouts and store descriptors.
+
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::sys::{self, Errno, reason};
+
+/// How long the service manager may take to read, in milliseconds.
+const PATIENCE: u16 = 30_000;
+const SOCKET: &str = "notify.sock";
+
+/// Between a container and the service manager.
+#[derive(Debug)]
+pub struct Notify {
+    inside: UnixDatagram,
+    manager: UnixDatagram,
+}
+
+impl Notify {
+    /// Make the container's socket in this directory, and connect with the manager's.
+    ///
+    /// # Errors
+    /// A manager that does not listen; a directory that is not there.
+    pub fn bind(directory: &Path, manager: &OsStr) -> Result<Notify> {
+        let outside = connect(manager).map_err(sys::io).context("NOTIFY_SOCKET")?;
+        // The whole path may be longer than the address of a socket can be.
+        let place = File::open(directory).map_err(sys::io).with_context(|| format!("open {}", directory.display()))?;
+        let path = format!("/proc/self/fd/{}/{SOCKET}", place.as_raw_fd());
+        let bind = || -> std::io::Result<UnixDatagram> {
+            let socket = UnixDatagram::bind(&path)?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o777))?;
+            Ok(socket)
+        };
+        let inside = bind().map_err(sys::io).with_context(|| format!("bind {SOCKET}"))?;
+        Ok(Notify { inside, manager: outside })
+    }
+
+    /// Wait until the container is ready, and tell the manager, naming the process to watch. The
+    /// end of `process` ends the wait: what died before is never ready.
+    pub fn wait(&self, process: BorrowedFd<'_>, main: i32) -> Result<()> {
+        let mut bytes = [0u8; 4096];
+        loop {
+            let ready = PollFlags::POLLIN;
+            let mut both = [PollFd::new(self.inside.as_fd(), ready), PollFd::new(process, ready)];
+            match poll(&mut both, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(anyhow!("poll: {}", reason(errno))),
+                Ok(_) => {}
+            }
+            // What was said last is heard after death, too.
+            if both[0].revents().is_none_or(|events| events.is_empty()) {
+                return Ok(());
+            }
+            let count = self.inside.recv(&mut bytes).map_err(sys::io)?;
+            let mut lines = bytes[..count].split(|byte| *byte == b'\n');
+            if let Some(line) = lines.find(|line| line.starts_with(b"READY=")) {
+                return self.pass_on(line, main);
+            }
+        }
+    }
+
+    fn pass_on(&self, line: &[u8], main: i32) -> Result<()> {
+        let send = |text: &[u8]| self.manager.send(text).map(drop).map_err(sys::io).context("NOTIFY_SOCKET");
+        send(&[line, b"\n"].concat())?;
+        send(format!("MAINPID={main}\n").as_bytes())?;
+        barrier(self.manager.as_fd())
+    }
+}
+
+/// A path, or a name in the abstract namespace.
+fn connect(manager: &OsStr) -> std::io::Result<UnixDatagram> {
+    let address = match manager.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(manager)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    Ok(socket)
+}
+
+/// Wait until the manager has read everything: it closes the descriptor that comes with this. One
+/// that does not know how is not waited for for ever.
+fn barrier(manager: BorrowedFd<'_>) -> Result<()> {
+    let failed = |errno| anyhow!("NOTIFY_SOCKET: barrier: {}", reason(errno));
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(failed)?;
+    sys::socket::send(manager, "BARRIER=1", writer.as_fd()).map_err(failed)?;
+    drop(writer);
+    while let Err(Errno::EINTR) =
+        poll(&mut [PollFd::new(reader.as_fd(), PollFlags::empty())], PollTimeout::from(PATIENCE))
+    {}
+    Ok(())
+}

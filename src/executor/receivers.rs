@@ -1,0 +1,50 @@
+//! Who gets the descriptors of a new process: `--console-socket` and `--pidfd-socket`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::sys::{self, reason};
+
+/// The sockets, connected before anything is made: a wrong name costs nothing then.
+#[derive(Debug, Default)]
+pub struct Receivers {
+    console: Option<UnixStream>,
+    pidfd: Vec<UnixStream>,
+}
+
+impl Receivers {
+    /// Connect to the sockets at these paths.
+    pub fn connect<'a>(console: Option<&str>, pidfd: impl IntoIterator<Item = &'a str>) -> Result<Receivers> {
+        let connect = |path: &str, what: &str| {
+            UnixStream::connect(path).map_err(sys::io).with_context(|| format!("{what}: connect to {path}"))
+        };
+        let console = console.map(|path| connect(path, "--console-socket")).transpose()?;
+        let pidfd = pidfd.into_iter().map(|path| connect(path, "--pidfd-socket")).collect::<Result<_>>()?;
+        Ok(Receivers { console, pidfd })
+    }
+
+    /// Does somebody wait for the terminal?
+    pub fn wants_terminal(&self) -> bool {
+        self.console.is_some()
+    }
+
+    /// Hand the terminal out. It comes back when nobody waits for it.
+    pub fn terminal(&self, terminal: OwnedFd) -> Result<Option<OwnedFd>> {
+        let Some(socket) = &self.console else { return Ok(Some(terminal)) };
+        // runc names the file that it has opened, which in the container is always this one.
+        give(socket, "/dev/ptmx", terminal.as_fd()).context("--console-socket")?;
+        Ok(None)
+    }
+
+    /// Hand out the handle of a process, `kind` being `standard` or `setns`.
+    pub fn process(&self, kind: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
+        self.pidfd.iter().try_for_each(|socket| give(socket, kind, pidfd).context("--pidfd-socket"))
+    }
+}
+
+/// One message with exactly one descriptor, which is all that receivers accept.
+fn give(socket: &UnixStream, text: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
+    sys::socket::send(socket.as_fd(), text, descriptor).map_err(|errno| anyhow!("sendmsg: {}", reason(errno)))
+}

@@ -1,0 +1,212 @@
+//! Staying between the caller's standard descriptors and those of a process.
+//!
+//! The copying is done by threads that do nothing else, each free to block where its reader or
+//! writer does; `std::io::copy` moves the bytes inside the kernel where it can (splice(2)).
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write, copy};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::thread::{JoinHandle, spawn};
+
+use anyhow::{Context, Result, anyhow};
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::SigSet;
+use nix::sys::stat::{SFlag, fstat};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::launch::Stdio;
+use crate::sys::{self, Errno, reason};
+
+/// Pipes in place of the caller's standard descriptors: what the caller has, a terminal above all,
+/// does not get into the container.
+#[derive(Debug)]
+pub struct Pipes {
+    theirs: [Option<OwnedFd>; 3],
+    ours: [Option<File>; 3],
+}
+
+impl Pipes {
+    /// A pipe for each standard descriptor but the null device, which `init` exchanges for the
+    /// container's. `owner` is the root of the container, as the host counts users.
+    pub fn new(owner: Option<(u32, u32)>) -> Result<Pipes> {
+        let mut pipes = Pipes { theirs: [None, None, None], ours: [None, None, None] };
+        for at in 0..3 {
+            if is_null(sys::process::borrow(at as i32)) {
+                continue;
+            }
+            let (reader, writer) =
+                nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+            let (theirs, ours) = if at == 0 { (reader, writer) } else { (writer, reader) };
+            if let Some((uid, gid)) = owner {
+                // An ordinary user's own pipe is his already.
+                let _ = nix::unistd::fchown(&theirs, Some(uid.into()), Some(gid.into()));
+            }
+            (pipes.theirs[at], pipes.ours[at]) = (Some(theirs), Some(File::from(ours)));
+        }
+        Ok(pipes)
+    }
+
+    /// The ends of the process.
+    pub fn theirs(&self) -> Stdio<'_> {
+        self.theirs.each_ref().map(|fd| fd.as_ref().map(|fd| fd.as_fd()))
+    }
+
+    /// Begin to copy. The ends of the process are closed here: once it has closed its own, the
+    /// readers see the end.
+    pub fn copy(self) -> Result<Relay> {
+        let mut outputs = Vec::new();
+        for (fd, pipe) in self.ours.into_iter().enumerate() {
+            let Some(mut pipe) = pipe else { continue };
+            let mut own = standard(fd as i32)?;
+            match fd {
+                // It may wait for input for ever: nobody waits for it.
+                0 => drop(spawn(move || copy(&mut own, &mut pipe))),
+                // A reader of ours that went away: then the process loses its own, as it should.
+                _ => outputs.push(spawn(move || drop(copy(&mut pipe, &mut own)))),
+            }
+        }
+        Ok(Relay { outputs, terminal: None })
+    }
+}
+
+fn is_null(fd: BorrowedFd<'_>) -> bool {
+    const NULL: u64 = 0x103;
+    fstat(fd).is_ok_and(|stat| {
+        SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && stat.st_rdev == NULL
+    })
+}
+
+/// A standard descriptor as a file, without the buffers and locks of `std::io::stdout`.
+fn standard(fd: i32) -> Result<File> {
+    let own = sys::process::borrow(fd).try_clone_to_owned();
+    own.map(File::from).map_err(sys::io).with_context(|| format!("standard descriptor {fd}"))
+}
+
+/// What is being copied; nothing by default.
+#[derive(Debug, Default)]
+pub struct Relay {
+    outputs: Vec<JoinHandle<()>>,
+    terminal: Option<Terminal>,
+}
+
+#[derive(Debug)]
+struct Terminal {
+    master: Arc<File>,
+    host: Option<HostTerminal>,
+    /// Closed to tell the thread that nobody writes any more.
+    stop: Option<OwnedFd>,
+}
+
+impl Relay {
+    /// Copy between a terminal and the caller's standard descriptors. The caller's own terminal,
+    /// if there is one, passes everything through as it is typed, and lends its size.
+    pub fn terminal(master: OwnedFd) -> Result<Relay> {
+        let failed = |errno: Errno| anyhow!("terminal: {}", reason(errno));
+        let master = Arc::new(File::from(master));
+        keep_newlines(master.as_fd()).map_err(failed)?;
+        let host = HostTerminal::find()?.map(HostTerminal::raw).transpose().map_err(failed)?;
+        let (stopped, stop) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        let (input, output) = (Arc::clone(&master), Arc::clone(&master));
+        let (mut own, mut shown) = (standard(0)?, standard(1)?);
+        spawn(move || copy(&mut own, &mut &*input));
+        let outputs = vec![spawn(move || copy_terminal(&output, &mut shown, &stopped))];
+        let relay = Relay { outputs, terminal: Some(Terminal { master, host, stop: Some(stop) }) };
+        relay.resize();
+        Ok(relay)
+    }
+
+    /// Give the terminal the size of the caller's.
+    pub fn resize(&self) {
+        let Some(Terminal { master, host: Some(host), .. }) = &self.terminal else { return };
+        if let Ok(size) = sys::terminal::size(host.file.as_fd()) {
+            let _ = sys::terminal::resize(master.as_fd(), size);
+        }
+    }
+
+    /// Wait until everything that was written has arrived. Whoever still holds a pipe is waited
+    /// for, as with any pipeline; a terminal ends with its process. Signals are no longer anybody
+    /// else's: they end the wait.
+    pub fn finish(mut self) {
+        let _ = SigSet::empty().thread_set_mask();
+        if let Some(terminal) = &mut self.terminal {
+            terminal.stop = None;
+        }
+        for thread in self.outputs.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// From the terminal to standard output, until its last holder is gone or, once told to stop,
+/// nothing is left to read.
+fn copy_terminal(master: &File, output: &mut File, stopped: &OwnedFd) {
+    let mut bytes = [0u8; 8192];
+    loop {
+        let ready = PollFlags::POLLIN;
+        let mut both = [PollFd::new(master.as_fd(), ready), PollFd::new(stopped.as_fd(), ready)];
+        match poll(&mut both, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => return,
+            Ok(_) => {}
+        }
+        if both[0].revents().is_none_or(|events| events.is_empty()) {
+            return;
+        }
+        let mut input = master;
+        match input.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(count) if output.write_all(&bytes[..count]).is_ok() => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // EIO: nobody holds the other end.
+            _ => return,
+        }
+    }
+}
+
+/// The caller's terminal adds the carriage returns: elsewhere, in a file, there should be none.
+fn keep_newlines(terminal: BorrowedFd<'_>) -> nix::Result<()> {
+    let mut settings = tcgetattr(terminal)?;
+    settings.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(terminal, SetArg::TCSANOW, &settings)
+}
+
+/// The terminal that the caller sits at, raw until this is dropped.
+#[derive(Debug)]
+struct HostTerminal {
+    file: File,
+    before: Option<Termios>,
+}
+
+impl HostTerminal {
+    /// Any of the standard descriptors may lead to it; else it is the one that controls this
+    /// process.
+    fn find() -> Result<Option<HostTerminal>> {
+        let is_terminal = |fd: &i32| nix::unistd::isatty(sys::process::borrow(*fd)).unwrap_or(false);
+        let file = match [2, 1, 0].iter().find(|fd| is_terminal(fd)) {
+            Some(fd) => Some(standard(*fd)?),
+            None => File::options().read(true).write(true).open("/dev/tty").ok(),
+        };
+        Ok(file.map(|file| HostTerminal { file, before: None }))
+    }
+
+    /// Pass keys through as they are, but keep on printing whole lines.
+    fn raw(mut self) -> nix::Result<HostTerminal> {
+        let before = tcgetattr(&self.file)?;
+        let mut settings = before.clone();
+        cfmakeraw(&mut settings);
+        settings.output_flags.insert(OutputFlags::OPOST);
+        tcsetattr(&self.file, SetArg::TCSANOW, &settings)?;
+        self.before = Some(before);
+        Ok(self)
+    }
+}
+
+impl Drop for HostTerminal {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(&self.file, SetArg::TCSANOW, before);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A terminal from the container's own devpts.
+
+use crate::files::{self, Fd};
+use crate::op::why;
+use crate::sys::{self, Fault, Try};
+
+const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
+/// `TTYAUX_MAJOR` and the minor number of ptmx.
+const PTMX: u64 = 5 << 8 | 2;
+/// `UNIX98_PTY_SLAVE_MAJOR` and the seven that follow it.
+const PEERS: core::ops::Range<u64> = 136..144;
+
+/// Both ends. Neither is found by a name that the container could have exchanged (CVE-2025-52565).
+pub struct Terminal {
+    /// The end that is handed out.
+    pub master: Fd,
+    /// The end of the process.
+    pub peer: Fd,
+}
+
+impl Terminal {
+    pub fn open(root: i32) -> Try<Terminal> {
+        let master = match in_devpts(root) {
+            // A devpts that was mounted without ptmxmode lets root open its ptmx, and nobody else.
+            Err(fault) if matches!(fault.errno, sys::EACCES | sys::ENOENT) => by_device(root).map_err(|_| fault)?,
+            other => other?,
+        };
+        let peer = Fd(sys::terminal_peer(master.0)?);
+        let number = sys::fstat(peer.0)?;
+        if sys::fstatfs(peer.0)?.0 != DEVPTS_SUPER_MAGIC || !number.is_device() || !PEERS.contains(&(number.rdev >> 8)) {
+            return Err(Fault::because(why::NOT_TERMINAL, sys::EINVAL));
+        }
+        Ok(Terminal { master, peer })
+    }
+
+    /// Lay the terminal over `/dev/console`, which is made when it is missing.
+    pub fn console(&self, root: i32) -> Try<()> {
+        let dev = files::look(root, c"/dev", sys::O_DIRECTORY)?;
+        let create = sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_CLOEXEC;
+        match sys::openat2(dev.0, c"console", create, 0o600, 0) {
+            Ok(fd) => sys::close(fd),
+            Err(fault) if fault.errno == sys::EEXIST => {}
+            Err(fault) => return Err(fault),
+        }
+        let place = Fd(sys::openat2(dev.0, c"console", sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0)?);
+        if sys::fstat(place.0)?.is_link() {
+            return Err(Fault::because(why::NOT_PLAIN, sys::ELOOP));
+        }
+        let tree = Fd(sys::open_tree(self.peer.0, c"", sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?);
+        sys::move_mount(tree.0, place.0, c"")
+    }
+
+    /// Make it the controlling terminal and the standard descriptors.
+    pub fn take(&self, rows: u16, columns: u16) -> Try<()> {
+        if rows != 0 || columns != 0 {
+            sys::set_window_size(self.master.0, rows, columns)?;
+        }
+        sys::take_terminal(self.peer.0)?;
+        (0..3).try_for_each(|fd| sys::dup_over(self.peer.0, fd))
+    }
+}
+
+/// ptmx of whatever is mounted at `/dev/pts`. The kernel alone makes files in there, so behind the
+/// check of the file system the name cannot lead anywhere else.
+fn in_devpts(root: i32) -> Try<Fd> {
+    let pts = files::look(root, c"/dev/pts", sys::O_DIRECTORY)?;
+    if sys::fstatfs(pts.0)?.0 != DEVPTS_SUPER_MAGIC {
+        return Err(Fault::because(why::NOT_TERMINAL, sys::ENOENT));
+    }
+    let flags = sys::O_RDWR | sys::O_NOCTTY | sys::O_CLOEXEC;
+    let ptmx = Fd(sys::openat2(pts.0, c"ptmx", flags, 0, sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_XDEV)?);
+    is_ptmx(&ptmx).map(|()| ptmx)
+}
+
+/// The device at `/dev/ptmx`, looked at before it is opened and again after.
+fn by_device(root: i32) -> Try<Fd> {
+    is_ptmx(&files::look(root, c"/dev/ptmx", 0)?)?;
+    let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+    let flags = sys::O_RDWR | sys::O_NOCTTY | sys::O_CLOEXEC | sys::O_NONBLOCK;
+    let ptmx = Fd(sys::openat2(root, c"/dev/ptmx", flags, 0, resolve)?);
+    is_ptmx(&ptmx)?;
+    sys::set_blocking(ptmx.0)?;
+    Ok(ptmx)
+}
+
+fn is_ptmx(fd: &Fd) -> Try<()> {
+    let stat = sys::fstat(fd.0)?;
+    if stat.is_device() && stat.rdev == PTMX { Ok(()) } else { Err(Fault::because(why::NOT_TERMINAL, sys::EINVAL)) }
+}

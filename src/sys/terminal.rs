@@ -1,0 +1,36 @@
+//! The size of terminals (ioctl_tty(2)).
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+
+/// Rows, columns, and two numbers that nobody uses: `struct winsize`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Size {
+    /// Lines of text.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+    pixels: [u16; 2],
+}
+
+/// The size of a terminal.
+///
+/// # Errors
+/// ENOTTY when it is none.
+pub fn size(terminal: BorrowedFd<'_>) -> nix::Result<Size> {
+    let mut size = Size::default();
+    // SAFETY: the kernel writes one struct winsize there.
+    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) })?;
+    Ok(size)
+}
+
+/// Change the size of a terminal; its foreground processes get SIGWINCH.
+///
+/// # Errors
+/// ENOTTY when it is none.
+pub fn resize(terminal: BorrowedFd<'_>, size: Size) -> nix::Result<()> {
+    // SAFETY: the kernel reads one struct winsize there.
+    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(drop)
+}
