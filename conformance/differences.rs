@@ -60,6 +60,7 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "spec_features::features_mount_options_are_accepted", "lists `defaults` and refuses it"),
     differs("runc", "run::preserve_fds_needs_them_open", "leaves its state directory behind"),
     differs("runc", "cves::rootless_cgroups_are_not_writable", "1.3 leaves the tmpfs around the v1 mounts writable"),
+    differs("runc", "sockets::pidfd_socket_that_does_not_answer", "leaves its state directory behind"),
     differs("tare", "update::pids_by_option", "there is no update yet"),
     differs("tare", "update::memory_by_option_with_a_suffix", "there is no update yet"),
     differs("tare", "update::cpu_period_keeps_the_quota", "there is no update yet"),

@@ -27,7 +27,9 @@ mod rootfs;
 mod rootless;
 mod run;
 mod seccomp;
+mod sockets;
 mod spec_features;
+mod terminal;
 mod update;
 
 use harness::{Skip, Test, machine, runtime};
@@ -52,7 +54,9 @@ const THEMES: &[&[Test]] = &[
     rootless::TESTS,
     run::TESTS,
     seccomp::TESTS,
+    sockets::TESTS,
     spec_features::TESTS,
+    terminal::TESTS,
     update::TESTS,
 ];
 

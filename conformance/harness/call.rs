@@ -1,6 +1,6 @@
 //! One call of the runtime's command line, bounded in time.
 
-use super::{Result, View, check, machine, runtime};
+use super::{Receiver, Result, View, check, machine, runtime};
 use anyhow::{Context, bail, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CloneFlags, setns};
@@ -25,6 +25,7 @@ pub struct Call {
     line: String,
     stdout: Option<PathBuf>,
     stderr: Option<PathBuf>,
+    terminal: Option<OwnedFd>,
 }
 
 impl Call {
@@ -32,7 +33,7 @@ impl Call {
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(&runtime::get().path);
         command.args(args).stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
-        Self { command, line: String::new(), stdout: None, stderr: None }
+        Self { command, line: String::new(), stdout: None, stderr: None, terminal: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -72,6 +73,31 @@ impl Call {
     /// Appends standard output and error to these files, which the caller reads.
     pub fn output_to(mut self, stdout: PathBuf, stderr: PathBuf) -> Self {
         (self.stdout, self.stderr) = (Some(stdout), Some(stderr));
+        self
+    }
+
+    /// Standard input from somewhere.
+    pub fn stdin_from(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
+    /// `--console-socket` with the path of this one.
+    pub fn console(self, receiver: &Receiver) -> Self {
+        self.arg("--console-socket").arg(&receiver.path)
+    }
+
+    /// Makes the call at a terminal; what goes to files then is standard output alone, and only if
+    /// a file was named.
+    pub fn at_terminal(mut self, terminal: OwnedFd) -> Self {
+        // SAFETY: setsid(2) and ioctl(2) are async-signal-safe system calls; standard error is the terminal by then.
+        unsafe {
+            self.command.pre_exec(|| match libc::setsid() != -1 && libc::ioctl(2, libc::TIOCSCTTY, 0) != -1 {
+                true => Ok(()),
+                false => Err(std::io::Error::last_os_error()),
+            });
+        }
+        self.terminal = Some(terminal);
         self
     }
 
@@ -115,6 +141,12 @@ impl Call {
         let stdout = sink(self.stdout.as_deref())?;
         let stderr = sink(self.stderr.as_deref())?;
         self.command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+        if let Some(terminal) = &self.terminal {
+            self.command.stderr(terminal.try_clone()?);
+            if self.stdout.is_none() {
+                self.command.stdout(terminal.try_clone()?).stdin(terminal.try_clone()?);
+            }
+        }
         let child = self.command.spawn().with_context(|| format!("starting {}", self.line))?;
         Ok(Running { child, line: self.line, stdout, stderr })
     }

@@ -7,6 +7,7 @@ pub mod container;
 pub mod machine;
 pub mod payload;
 pub mod runtime;
+pub mod terminal;
 
 pub use bundle::Bundle;
 pub use call::{Call, Output, Running};
@@ -14,6 +15,7 @@ pub use check::{Skip, contains, equal, eventually, names_field, skip};
 pub use container::Container;
 pub use machine::View;
 pub use serde_json::{Value, json};
+pub use terminal::{Receiver, Terminal, at_terminal, pid_behind};
 
 /// What a test gives: nothing, a failure, or a [`Skip`] with its reason.
 pub type Result<T = ()> = anyhow::Result<T>;

@@ -254,3 +254,49 @@ pub fn fork_sleepers(wanted: i32) -> String {
     }
     wanted.to_string()
 }
+
+fn window_size() -> io::Result<libc::winsize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    raw(libc::SYS_ioctl, [0, libc::TIOCGWINSZ, address(&mut size), 0])?;
+    Ok(size)
+}
+
+fn size_text() -> String {
+    window_size().map_or_else(|error| errno_name(&error), |size| format!("{}x{}", size.ws_row, size.ws_col))
+}
+
+/// Which standard descriptors are terminals, what they are called, whether one controls this session, how big it is.
+pub fn terminals() -> String {
+    let name = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string());
+    let name = |fd: i32| name(fd).unwrap_or_else(|error| errno_name(&error));
+    let is_terminal = |fd: &i32| nix::unistd::isatty(standard(*fd)).unwrap_or(false);
+    let terminals = join([0, 1, 2].iter().filter(|fd| is_terminal(fd)));
+    let controlling = std::fs::File::open("/dev/tty").map_or_else(|error| errno_name(&error), |_| "yes".to_owned());
+    let names = join([0, 1, 2].map(name));
+    format!("terminals: {terminals}\nnames: {names}\ncontrolling: {controlling}\nsize: {}", size_text())
+}
+
+fn standard(fd: i32) -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: the standard descriptors are never closed by the payload.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
+}
+
+/// Waits until the terminal has this size, looking again at each SIGWINCH.
+pub fn wait_for_size(wanted: &str) -> Answer {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGWINCH);
+    set.thread_block()?;
+    while size_text() != wanted {
+        set.wait()?;
+    }
+    Ok(format!("size: {wanted}"))
+}
+
+/// Leaves a child behind that does this.
+pub fn in_background(work: impl FnOnce()) {
+    // SAFETY: the payload has one thread, so its child may do whatever it could do itself.
+    if let Ok(nix::unistd::ForkResult::Child) = unsafe { nix::unistd::fork() } {
+        work();
+        std::process::exit(0)
+    }
+}

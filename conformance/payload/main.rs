@@ -74,6 +74,14 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
         "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),
         "count" => count(first),
         "stdin" => tell(verb, "", read_stdin()),
+        "line" => tell(verb, "", read_line()),
+        "background" => kernel::in_background(|| {
+            std::thread::sleep(Duration::from_millis(number(first) as u64));
+            say(args.get(1).copied().unwrap_or_default());
+        }),
+        "flood" => flood(number(first)),
+        "winch" => tell(verb, first, kernel::wait_for_size(first)),
+        "notify" => report(verb, first, notify(first)),
         "hook" => record_hook(first, args),
         _ => return false,
     }
@@ -119,6 +127,7 @@ fn fact_verb(verb: &str, first: &str) -> bool {
         "affinity" => say(kernel::affinity()),
         "uptime" => say(kernel::clocks()),
         "fds" => say(kernel::open_descriptors()),
+        "tty" => say(kernel::terminals()),
         "pids" => say(kernel::process_ids()),
         "personality" => say(kernel::personality()),
         "nonewprivs" => say(kernel::no_new_privileges()),
@@ -159,6 +168,24 @@ fn read_stdin() -> Answer {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(format!("stdin: {}", text.trim_end()))
+}
+
+fn read_line() -> Answer {
+    let mut text = String::new();
+    std::io::stdin().read_line(&mut text)?;
+    Ok(format!("line: {}", text.trim_end()))
+}
+
+/// Writes so many KiB of `x`, in lines.
+fn flood(kibibytes: i32) {
+    let line = "x".repeat(1023);
+    (0..kibibytes).for_each(|_| say(&line));
+}
+
+/// Says something to the service manager, as sd_notify(3) does.
+fn notify(text: &str) -> std::io::Result<usize> {
+    let socket = std::env::var("NOTIFY_SOCKET").map_err(std::io::Error::other)?;
+    std::os::unix::net::UnixDatagram::unbound()?.send_to(text.as_bytes(), socket)
 }
 
 /// `run PROGRAM VERB`: the program's output, for what only a second execve shows.

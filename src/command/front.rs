@@ -1,12 +1,10 @@
 //! How a new process is connected with whoever calls: sockets, pipes, a terminal.
 
-use std::os::fd::OwnedFd;
-
 use anyhow::{Result, bail};
 use oci_spec::runtime::{Process, Spec};
 
 use crate::cli::Invocation;
-use crate::executor::{Connections, Pipes, Receivers, Relay};
+use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
 use crate::plan::mapped_root;
 
 /// Another socket for a handle of the process, as an annotation.
@@ -48,9 +46,9 @@ impl Front {
     }
 
     /// Begin to copy, for a caller that stays.
-    pub fn attend(self, terminal: Option<OwnedFd>) -> Result<Relay> {
+    pub fn attend(self, terminal: Option<Terminal>) -> Result<Relay> {
         match (terminal, self.pipes) {
-            (Some(terminal), _) => Relay::terminal(terminal),
+            (Some(terminal), _) => terminal.copy(),
             (None, Some(pipes)) => pipes.copy(),
             (None, None) => Ok(Relay::default()),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use super::hooks::Owner;
 use super::launch::{Init, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
 use super::net_device::Moved;
 use super::receivers::Receivers;
+use super::relay::Terminal;
 use super::{hooks, id_map, intel_rdt, net_device};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
@@ -33,7 +34,7 @@ pub struct Created {
     /// What was saved of it.
     pub record: Record,
     /// Its terminal, when nobody else has got it.
-    pub terminal: Option<OwnedFd>,
+    pub terminal: Option<Terminal>,
     /// What could not be carried out in full.
     pub warnings: Vec<String>,
 }
@@ -251,7 +252,7 @@ fn bring_up(
     born_there: bool,
     order: &Order<'_>,
     before_running: impl FnOnce(&Record) -> Result<()>,
-) -> Result<(Vec<String>, Option<OwnedFd>)> {
+) -> Result<(Vec<String>, Option<Terminal>)> {
     let Order { plan, host, options, connections, .. } = *order;
     let receivers = connections.receivers;
     adopt(init, work, born_there, order)?;

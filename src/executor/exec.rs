@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::create::set_oom_score;
 use super::launch::{Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
+use super::relay::Terminal;
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
 use crate::state::Record;
@@ -32,7 +33,7 @@ pub struct Joined {
     /// The process, a child of the caller.
     pub child: Child,
     /// Its terminal, when nobody else has got it.
-    pub terminal: Option<OwnedFd>,
+    pub terminal: Option<Terminal>,
     /// What could not be carried out in full.
     pub warnings: Vec<String>,
 }

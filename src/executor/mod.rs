@@ -24,5 +24,5 @@ pub use intel_rdt::Groups;
 pub use launch::Stdio;
 pub use notify::Notify;
 pub use receivers::Receivers;
-pub use relay::{Pipes, Relay};
+pub use relay::{Pipes, Relay, Terminal};
 pub use wait::{forward_until_exit, prepare_to_wait};

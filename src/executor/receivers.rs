@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::relay::Terminal;
 use crate::sys::{self, reason};
 
 /// The sockets, connected before anything is made: a wrong name costs nothing then.
@@ -25,14 +26,9 @@ impl Receivers {
         Ok(Receivers { console, pidfd })
     }
 
-    /// Does somebody wait for the terminal?
-    pub fn wants_terminal(&self) -> bool {
-        self.console.is_some()
-    }
-
-    /// Hand the terminal out. It comes back when nobody waits for it.
-    pub fn terminal(&self, terminal: OwnedFd) -> Result<Option<OwnedFd>> {
-        let Some(socket) = &self.console else { return Ok(Some(terminal)) };
+    /// Hand the terminal out. When nobody waits for it, it is for the caller to sit at.
+    pub fn terminal(&self, terminal: OwnedFd) -> Result<Option<Terminal>> {
+        let Some(socket) = &self.console else { return Terminal::new(terminal).map(Some) };
         // runc names the file that it has opened, which in the container is always this one.
         give(socket, "/dev/ptmx", terminal.as_fd()).context("--console-socket")?;
         Ok(None)

@@ -67,7 +67,7 @@ impl Pipes {
                 _ => outputs.push(spawn(move || drop(copy(&mut pipe, &mut own)))),
             }
         }
-        Ok(Relay { outputs, terminal: None })
+        Ok(Relay { outputs, ..Relay::default() })
     }
 }
 
@@ -84,44 +84,60 @@ fn standard(fd: i32) -> Result<File> {
     own.map(File::from).map_err(sys::io).with_context(|| format!("standard descriptor {fd}"))
 }
 
+/// A container's terminal that the caller keeps, set up for the caller's own.
+#[derive(Debug)]
+pub struct Terminal {
+    master: Arc<File>,
+    host: Option<HostTerminal>,
+}
+
+impl Terminal {
+    /// Set both up, before there is a program that could ask or write: the caller's terminal, if
+    /// there is one, passes everything through as it is typed, and lends its size.
+    pub fn new(master: OwnedFd) -> Result<Terminal> {
+        let failed = |errno: Errno| anyhow!("terminal: {}", reason(errno));
+        let master = Arc::new(File::from(master));
+        keep_newlines(master.as_fd()).map_err(failed)?;
+        let host = HostTerminal::find()?.map(HostTerminal::raw).transpose().map_err(failed)?;
+        let terminal = Terminal { master, host };
+        terminal.resize();
+        Ok(terminal)
+    }
+
+    /// Give it the size of the caller's.
+    fn resize(&self) {
+        let Some(host) = &self.host else { return };
+        if let Ok(size) = sys::terminal::size(host.file.as_fd()) {
+            let _ = sys::terminal::resize(self.master.as_fd(), size);
+        }
+    }
+
+    /// Begin to copy.
+    pub fn copy(self) -> Result<Relay> {
+        let (stopped, stop) =
+            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+        let (input, output) = (Arc::clone(&self.master), Arc::clone(&self.master));
+        let (mut own, mut shown) = (standard(0)?, standard(1)?);
+        spawn(move || copy(&mut own, &mut &*input));
+        let outputs = vec![spawn(move || copy_terminal(&output, &mut shown, &stopped))];
+        Ok(Relay { outputs, terminal: Some(self), stop: Some(stop) })
+    }
+}
+
 /// What is being copied; nothing by default.
 #[derive(Debug, Default)]
 pub struct Relay {
     outputs: Vec<JoinHandle<()>>,
     terminal: Option<Terminal>,
-}
-
-#[derive(Debug)]
-struct Terminal {
-    master: Arc<File>,
-    host: Option<HostTerminal>,
-    /// Closed to tell the thread that nobody writes any more.
+    /// Closed to tell the thread that nobody writes to the terminal any more.
     stop: Option<OwnedFd>,
 }
 
 impl Relay {
-    /// Copy between a terminal and the caller's standard descriptors. The caller's own terminal,
-    /// if there is one, passes everything through as it is typed, and lends its size.
-    pub fn terminal(master: OwnedFd) -> Result<Relay> {
-        let failed = |errno: Errno| anyhow!("terminal: {}", reason(errno));
-        let master = Arc::new(File::from(master));
-        keep_newlines(master.as_fd()).map_err(failed)?;
-        let host = HostTerminal::find()?.map(HostTerminal::raw).transpose().map_err(failed)?;
-        let (stopped, stop) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
-        let (input, output) = (Arc::clone(&master), Arc::clone(&master));
-        let (mut own, mut shown) = (standard(0)?, standard(1)?);
-        spawn(move || copy(&mut own, &mut &*input));
-        let outputs = vec![spawn(move || copy_terminal(&output, &mut shown, &stopped))];
-        let relay = Relay { outputs, terminal: Some(Terminal { master, host, stop: Some(stop) }) };
-        relay.resize();
-        Ok(relay)
-    }
-
-    /// Give the terminal the size of the caller's.
+    /// The caller's window has another size.
     pub fn resize(&self) {
-        let Some(Terminal { master, host: Some(host), .. }) = &self.terminal else { return };
-        if let Ok(size) = sys::terminal::size(host.file.as_fd()) {
-            let _ = sys::terminal::resize(master.as_fd(), size);
+        if let Some(terminal) = &self.terminal {
+            terminal.resize();
         }
     }
 
@@ -130,9 +146,7 @@ impl Relay {
     /// else's: they end the wait.
     pub fn finish(mut self) {
         let _ = SigSet::empty().thread_set_mask();
-        if let Some(terminal) = &mut self.terminal {
-            terminal.stop = None;
-        }
+        self.stop = None;
         for thread in self.outputs.drain(..) {
             let _ = thread.join();
         }

@@ -1,0 +1,289 @@
+//! What the caller hands over and gets back beside a terminal: pidfds, standard descriptors, readiness.
+
+use crate::harness::*;
+use anyhow::ensure;
+use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+tests![
+    pidfd_of_create,
+    pidfd_of_run,
+    pidfd_of_exec,
+    pidfd_socket_that_does_not_answer,
+    pidfd_receiver_of_the_annotation,
+    foreground_copies,
+    foreground_copies_everything,
+    foreground_waits_for_the_last_writer,
+    foreground_input_ends,
+    foreground_reader_that_goes_away,
+    foreground_exec_copies,
+    foreground_null_device_is_the_containers,
+    detached_passes_through,
+    streams_belong_to_the_user,
+    streams_belong_to_the_user_in_a_user_namespace,
+    no_notify_socket_no_notice,
+    notify_run,
+    notify_start_waits_until_ready,
+    notify_passes_nothing_else_on,
+    notify_of_a_program_that_ends,
+    notify_manager_that_is_not_there,
+    notify_in_a_user_namespace,
+    notify_is_not_for_exec,
+];
+
+/// One message, `standard`, with one descriptor: the container's first process.
+fn pidfd_of_create() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let receiver = Receiver::bind(container.aside("pidfd"))?;
+    container.launch(["create"]).arg("--pidfd-socket").arg(&receiver.path).output()?.success()?;
+    let received = receiver.receive()?;
+    equal("the message", received.text.as_str(), "standard")?;
+    equal("descriptors", received.descriptors.len(), 1)?;
+    equal("the process", pid_behind(&received.descriptors[0])?, container.pid()?)
+}
+
+/// The same for `run`.
+fn pidfd_of_run() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let receiver = Receiver::bind(container.aside("pidfd"))?;
+    container.launch(["run", "-d"]).arg("--pidfd-socket").arg(&receiver.path).output()?.success()?;
+    equal("the process", pid_behind(&receiver.receive()?.descriptors[0])?, container.pid()?)
+}
+
+/// `setns` for a process that joins.
+fn pidfd_of_exec() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let receiver = Receiver::bind(container.aside("pidfd"))?;
+    let call = container.call(["exec", "-d", "--pid-file"]).arg(container.aside("pid")).arg("--pidfd-socket");
+    call.arg(&receiver.path).arg(&container.id).args(["/payload", "pause"]).output()?.success()?;
+    let received = receiver.receive()?;
+    equal("the message", received.text.as_str(), "setns")?;
+    let pid = pid_behind(&received.descriptors[0])?;
+    equal("the process", pid.to_string(), fs::read_to_string(container.aside("pid"))?)
+}
+
+/// A socket that is not there is an error, which leaves nothing.
+fn pidfd_socket_that_does_not_answer() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let call = container.launch(["create"]).arg("--pidfd-socket").arg(container.aside("none"));
+    call.output()?.fails_with("no such file")?;
+    container.nothing_left()
+}
+
+/// crun's annotation `run.oci.pidfd_receiver` names a socket, too.
+fn pidfd_receiver_of_the_annotation() -> Result {
+    if runtime::is("runc") {
+        return skip("an addition of crun's, which runc does not have");
+    }
+    let container = Bundle::new(["pause"]).build()?;
+    let receiver = Receiver::bind(container.aside("pidfd"))?;
+    container.edit_config(|config| {
+        config["annotations"] = json!({ "run.oci.pidfd_receiver": receiver.path.display().to_string() });
+    })?;
+    container.create()?.success()?;
+    equal("the process", pid_behind(&receiver.receive()?.descriptors[0])?, container.pid()?)
+}
+
+const LINKS: [&str; 8] =
+    ["readlink", "/proc/self/fd/0", ",", "readlink", "/proc/self/fd/1", ",", "readlink", "/proc/self/fd/2"];
+
+/// In the foreground the program gets pipes: the caller's own files, or a terminal, do not enter the container.
+fn foreground_copies() -> Result {
+    let container = Bundle::new(LINKS).build()?;
+    let output = container.launch(["run"]).stdin("input")?.output()?;
+    let lines: Vec<&str> = output.success()?.stdout.lines().collect();
+    ensure!(lines.len() == 3 && lines.iter().all(|line| line.starts_with("pipe:[")), "{output}");
+    Ok(())
+}
+
+/// What the program wrote has all arrived when the runtime ends.
+fn foreground_copies_everything() -> Result {
+    let output = Bundle::new(["flood", "2048"]).run()?;
+    equal("bytes", output.success()?.stdout.len(), 2 << 20)
+}
+
+/// "exit waits for the copies": also of a process that the program has left behind.
+fn foreground_waits_for_the_last_writer() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec([], ["background", "300", "late"])?;
+    output.success()?.has_line("late").map(drop)
+}
+
+/// The end of the caller's input is the end of the program's.
+fn foreground_input_ends() -> Result {
+    let container = Bundle::new(["stdin"]).build()?;
+    container.launch(["run"]).stdin("typed")?.output()?.success()?.has_line("stdin: typed").map(drop)
+}
+
+/// A reader that went away is the program's to notice: it gets SIGPIPE or EPIPE, and the runtime does not hang.
+fn foreground_reader_that_goes_away() -> Result {
+    let container = Bundle::new(["flood", "100000"]).build()?;
+    let (reader, writer) = nix::unistd::pipe()?;
+    drop(reader);
+    let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    call.inherit(File::from(writer), 1)?.output()?;
+    container.nothing_left()
+}
+
+/// `exec` does the same.
+fn foreground_exec_copies() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec_call([], LINKS).stdin("input")?.output()?;
+    ensure!(output.success()?.stdout.lines().all(|line| line.starts_with("pipe:[")), "{output}");
+    Ok(())
+}
+
+/// The host's null device does not enter either: what is done to it would be done to the host's.
+fn foreground_null_device_is_the_containers() -> Result {
+    let container = Bundle::new(["chmod", "/proc/self/fd/0", ",", "stdin"]).build()?;
+    let before = fs::metadata("/dev/null")?;
+    container.run()?.success()?.has_line("stdin: ")?;
+    equal("the host's null device", fs::metadata("/dev/null")?.permissions(), before.permissions())
+}
+
+/// Detached, the caller's descriptors are the program's.
+fn detached_passes_through() -> Result {
+    let container = Bundle::new(LINKS).option("-d").build()?;
+    container.launch(["run"]).output()?.success()?;
+    container.wait_status("stopped")?;
+    let (out, err) = (container.aside("out").display().to_string(), container.aside("err").display().to_string());
+    let output = container.output()?;
+    equal("descriptors", output.lines().skip(1).collect::<Vec<_>>(), [out.as_str(), err.as_str()])
+}
+
+/// A user other than root may open the standard streams by name, as servers do with their logs.
+fn streams_belong_to_the_user() -> Result {
+    let user = json!({ "uid": 1234, "gid": 1234 });
+    let bundle = || Bundle::new(["append", "/dev/stdout", "by name\n"]).set("/process/user", user.clone());
+    bundle().run()?.success()?.has_line("by name")?;
+    let container = bundle().option("-d").build()?;
+    container.launch(["run"]).output()?.success()?;
+    container.wait_output("by name")
+}
+
+/// In a user namespace the pipes are owned by somebody who exists there.
+fn streams_belong_to_the_user_in_a_user_namespace() -> Result {
+    for uid in [0, 1234] {
+        let bundle = Bundle::new(["append", "/dev/stdout", "by name\n"]).user_namespace(100_000, 65_536);
+        bundle.set("/process/user", json!({ "uid": uid, "gid": 0 })).run()?.success()?.has_line("by name")?;
+    }
+    Ok(())
+}
+
+/// A service manager that writes down what it is told.
+struct Manager {
+    path: PathBuf,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Manager {
+    fn bind(path: PathBuf) -> Result<Self> {
+        let socket = UnixDatagram::bind(&path)?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            let mut bytes = [0u8; 4096];
+            // Descriptors that come along are closed by the kernel, which is the answer to BARRIER=1.
+            while let Ok(count) = socket.recv(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..count]).trim_end().to_owned();
+                list.lock().map(|mut list| list.push(text)).unwrap_or_default();
+            }
+        });
+        Ok(Self { path, heard })
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().map(|list| list.clone()).unwrap_or_default()
+    }
+}
+
+/// Without the variable nothing of it is in the container.
+fn no_notify_socket_no_notice() -> Result {
+    let output = Bundle::new(["env", ",", "stat", "/run/notify"]).run()?;
+    ensure!(!output.success()?.stdout.contains("NOTIFY_SOCKET"), "{output}");
+    output.has_line("stat /run/notify: ENOENT").map(drop)
+}
+
+/// READY=1, then the process to watch, which is the runtime as long as it stays, then a barrier.
+fn notify_run() -> Result {
+    let container = Bundle::new(["env", ",", "notify", "READY=1", ",", "exit", "3"]).build()?;
+    let manager = Manager::bind(container.aside("manager"))?;
+    let output = container.launch(["run"]).env("NOTIFY_SOCKET", &manager.path).output()?;
+    equal("exit code", output.code()?, 3)?;
+    output.has_line("NOTIFY_SOCKET=/run/notify/notify.sock")?;
+    eventually("a barrier", || Ok(manager.heard().len() >= 3))?;
+    let heard = manager.heard();
+    equal("first", heard[0].as_str(), "READY=1")?;
+    ensure!(heard[1].starts_with("MAINPID="), "{heard:?}");
+    equal("last", heard[2].as_str(), "BARRIER=1")?;
+    container.nothing_left()
+}
+
+/// `start` returns when the program is ready, and names the container's process.
+fn notify_start_waits_until_ready() -> Result {
+    let words = ["sleep", "300", ",", "notify", "READY=1", ",", "pause"];
+    let container = Bundle::new(words).build()?;
+    let manager = Manager::bind(container.aside("manager"))?;
+    container.launch(["create"]).env("NOTIFY_SOCKET", &manager.path).output()?.success()?;
+    let pid = container.pid()?;
+    let output = container.call(["start"]).arg(&container.id).env("NOTIFY_SOCKET", &manager.path).output()?;
+    output.success()?;
+    equal(
+        "heard when start returned",
+        manager.heard(),
+        ["READY=1".to_owned(), format!("MAINPID={pid}"), "BARRIER=1".into()],
+    )
+}
+
+/// A container may not name processes or store descriptors with the manager.
+fn notify_passes_nothing_else_on() -> Result {
+    let container = Bundle::new(["notify", "MAINPID=1\nSTATUS=x", ",", "notify", "READY=1\nFDSTORE=1"]).build()?;
+    let manager = Manager::bind(container.aside("manager"))?;
+    container.launch(["run"]).env("NOTIFY_SOCKET", &manager.path).output()?.success()?;
+    eventually("a barrier", || Ok(manager.heard().iter().any(|text| text == "BARRIER=1")))?;
+    let heard = manager.heard();
+    equal("messages", heard.len(), 3)?;
+    ensure!(heard[0] == "READY=1" && heard[1] != "MAINPID=1", "{heard:?}");
+    Ok(())
+}
+
+/// One that ends without being ready is not waited for.
+fn notify_of_a_program_that_ends() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let manager = Manager::bind(container.aside("manager"))?;
+    container.launch(["create"]).env("NOTIFY_SOCKET", &manager.path).output()?.success()?;
+    container.call(["start"]).arg(&container.id).env("NOTIFY_SOCKET", &manager.path).output()?.success()?;
+    equal("heard", manager.heard().len(), 0)
+}
+
+/// A manager that does not listen is an error before the program runs.
+fn notify_manager_that_is_not_there() -> Result {
+    if runtime::is("runc") {
+        return skip("runc starts the program, and hangs or fails after");
+    }
+    let container = Bundle::new(["echo", "ran"]).build()?;
+    let output = container.launch(["run"]).env("NOTIFY_SOCKET", container.aside("none")).output()?;
+    output.fails_with("NOTIFY_SOCKET")?;
+    ensure!(!container.output()?.contains("ran"), "the program ran");
+    container.nothing_left()
+}
+
+/// Root of a user namespace may talk to its manager, too.
+fn notify_in_a_user_namespace() -> Result {
+    let container = Bundle::new(["notify", "READY=1"]).user_namespace(100_000, 65_536).build()?;
+    let manager = Manager::bind(container.aside("manager"))?;
+    let output = container.launch(["run"]).env("NOTIFY_SOCKET", &manager.path).output()?;
+    output.success()?.has_line("notify READY=1: ok")?;
+    eventually("a barrier", || Ok(manager.heard().len() == 3))
+}
+
+/// "exec does not use NOTIFY_SOCKET".
+fn notify_is_not_for_exec() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let manager = Manager::bind(container.aside("manager"))?;
+    let output = container.exec_call([], ["env"]).env("NOTIFY_SOCKET", &manager.path).output()?;
+    ensure!(!output.success()?.stdout.contains("NOTIFY"), "{output}");
+    Ok(())
+}
