@@ -24,7 +24,7 @@ const fn may_differ(runtime: &'static str, test: &'static str, reason: &'static 
 const DIFFERENCES: &[Difference] = &[
     differs(
         "runc",
-        "create::delete_removes_a_state_directory_with_broken_state",
+        "delete::removes_a_state_directory_with_broken_state",
         "1.3 stops at a state.json that it cannot read",
     ),
     differs("runc", "exec::process_file_without_env_gets_home", "regression of 1.3.0 to 1.5.1 (runc#5265)"),
@@ -56,8 +56,8 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "process::rlimit_twice", "takes the last one, where the specification wants an error"),
     differs("runc", "process::memory_policy", "came with 1.4"),
     differs("runc", "rootfs::device_without_numbers", "makes a device 0:0"),
-    may_differ("runc", "create::start_race_has_one_winner", "a start that lost the race can wait for ever"),
-    differs("runc", "spec_features::features_mount_options_are_accepted", "lists `defaults` and refuses it"),
+    may_differ("runc", "start::race_has_one_winner", "a start that lost the race can wait for ever"),
+    differs("runc", "features::mount_options_are_accepted", "lists `defaults` and refuses it"),
     differs("runc", "run::preserve_fds_needs_them_open", "leaves its state directory behind"),
     differs("runc", "cves::rootless_cgroups_are_not_writable", "1.3 leaves the tmpfs around the v1 mounts writable"),
     differs("runc", "sockets::pidfd_socket_that_does_not_answer", "leaves its state directory behind"),

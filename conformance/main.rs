@@ -12,23 +12,30 @@ mod cgroups;
 mod cli;
 mod create;
 mod cves;
+mod delete;
 mod differences;
 mod errors;
 mod exec;
+mod features;
 mod harness;
 mod hooks;
+mod kill;
 mod leftovers;
-mod list_ps;
+mod list;
+mod log;
 mod mounts;
 mod namespaces;
 mod pause;
 mod process;
+mod ps;
 mod rootfs;
 mod rootless;
 mod run;
 mod seccomp;
 mod sockets;
-mod spec_features;
+mod spec;
+mod start;
+mod state;
 mod terminal;
 mod update;
 
@@ -41,21 +48,28 @@ const THEMES: &[&[Test]] = &[
     cli::TESTS,
     create::TESTS,
     cves::TESTS,
+    delete::TESTS,
     errors::TESTS,
     exec::TESTS,
+    features::TESTS,
     hooks::TESTS,
+    kill::TESTS,
     leftovers::TESTS,
-    list_ps::TESTS,
+    list::TESTS,
+    log::TESTS,
     mounts::TESTS,
     namespaces::TESTS,
     pause::TESTS,
     process::TESTS,
+    ps::TESTS,
     rootfs::TESTS,
     rootless::TESTS,
     run::TESTS,
     seccomp::TESTS,
     sockets::TESTS,
-    spec_features::TESTS,
+    spec::TESTS,
+    start::TESTS,
+    state::TESTS,
     terminal::TESTS,
     update::TESTS,
 ];

@@ -1,26 +1,19 @@
-//! `list` and `ps`.
+//! `list`: all containers of a state root.
 
 use crate::harness::*;
-use anyhow::{Context, ensure};
 use std::fs;
 
 tests![
-    list_json_has_the_state,
-    list_json_of_nothing,
-    list_table,
-    list_quiet,
-    list_is_sorted,
-    list_of_stopped,
-    list_unknown_format,
-    list_missing_root,
-    list_skips_what_it_cannot_read,
-    list_names_the_owner,
-    ps_json,
-    ps_table,
-    ps_table_with_options,
-    ps_of_stopped,
-    ps_unknown_format,
-    ps_unknown_container,
+    json_has_the_state,
+    json_of_nothing,
+    table,
+    quiet,
+    is_sorted,
+    of_stopped,
+    unknown_format,
+    missing_root,
+    skips_what_it_cannot_read,
+    names_the_owner,
 ];
 
 fn list(container: &Container) -> Result<Vec<Value>> {
@@ -29,7 +22,7 @@ fn list(container: &Container) -> Result<Vec<Value>> {
 }
 
 /// `list -f json` is a list of states.
-fn list_json_has_the_state() -> Result {
+fn json_has_the_state() -> Result {
     let container = Bundle::new(["pause"]).set("/annotations", json!({ "a": "b" })).start()?;
     let all = list(&container)?;
     equal("containers", all.len(), 1)?;
@@ -41,13 +34,13 @@ fn list_json_has_the_state() -> Result {
 }
 
 /// Of nothing it is `null`: Go's way, that callers decode.
-fn list_json_of_nothing() -> Result {
+fn json_of_nothing() -> Result {
     let container = Bundle::new(["true"]).build()?;
     equal("list", container.call(["list", "-f", "json"]).output()?.success()?.stdout.trim(), "null")
 }
 
 /// The table's columns.
-fn list_table() -> Result {
+fn table() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.call(["list"]).output()?;
     let rows: Vec<Vec<&str>> = output.success()?.stdout.lines().map(|l| l.split_whitespace().collect()).collect();
@@ -60,13 +53,13 @@ fn list_table() -> Result {
 }
 
 /// `-q`: ids alone, one a line.
-fn list_quiet() -> Result {
+fn quiet() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("list", &*container.call(["list", "-q"]).output()?.success()?.stdout, format!("{}\n", container.id))
 }
 
 /// Sorted by id, whatever came first.
-fn list_is_sorted() -> Result {
+fn is_sorted() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     for id in ["zz", "aa", "mm"] {
         let name = format!("{}-{id}", container.id);
@@ -87,7 +80,7 @@ fn list_is_sorted() -> Result {
 }
 
 /// Stopped containers are listed until they are deleted, with pid 0.
-fn list_of_stopped() -> Result {
+fn of_stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
     let all = list(&container)?;
@@ -96,18 +89,18 @@ fn list_of_stopped() -> Result {
 }
 
 /// Other formats are refused.
-fn list_unknown_format() -> Result {
+fn unknown_format() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.call(["list", "--format", "xml"]).output()?.fails_with("invalid format option").map(drop)
 }
 
 /// A state root that was named and is not there is an error.
-fn list_missing_root() -> Result {
+fn missing_root() -> Result {
     Call::new(["--root", "/nosuch/conformance", "list"]).output()?.failure().map(drop)
 }
 
 /// One broken container does not hide the others.
-fn list_skips_what_it_cannot_read() -> Result {
+fn skips_what_it_cannot_read() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let broken = container.state_root().join("broken");
     fs::create_dir(&broken)?;
@@ -118,66 +111,7 @@ fn list_skips_what_it_cannot_read() -> Result {
 }
 
 /// The owner is the user who made it.
-fn list_names_the_owner() -> Result {
+fn names_the_owner() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("owner", &list(&container)?[0]["owner"], "root")
-}
-
-/// `ps -f json`: the host's pids of all processes of the container.
-fn ps_json() -> Result {
-    let container = Bundle::new(["fork", "3", ",", "pause"]).start()?;
-    container.wait_output("forked: 3")?;
-    let output = container.command(["ps", "--format", "json"])?;
-    let mut pids: Vec<i32> = serde_json::from_str(&output.success()?.stdout)?;
-    pids.sort_unstable();
-    let mut wanted = container.processes();
-    wanted.sort_unstable();
-    equal("pids", pids.len(), 4)?;
-    equal("pids", pids, wanted)
-}
-
-/// The table is ps(1)'s own, with the rows of the container.
-fn ps_table() -> Result {
-    let container = Bundle::new(["fork", "1", ",", "pause"]).start()?;
-    container.wait_output("forked: 1")?;
-    let output = container.command(["ps"])?;
-    let rows: Vec<&str> = output.success()?.stdout.lines().collect();
-    equal("rows", rows.len(), 3)?;
-    ensure!(rows[0].split_whitespace().any(|word| word == "PID"), "{output}");
-    ensure!(rows[1..].iter().all(|row| row.contains("/payload")), "{output}");
-    Ok(())
-}
-
-/// Options after the id are for ps(1).
-fn ps_table_with_options() -> Result {
-    let container = Bundle::new(["pause"]).start()?;
-    let output = container.call(["ps", &container.id, "-o", "pid,args"]).output();
-    let output = output?;
-    let pid = container.pid()?.to_string();
-    // Without -e or -x ps may list only its own terminal's processes: the header is what counts.
-    let header = output.success()?.stdout.lines().next().context("a header")?;
-    equal("header", header.split_whitespace().collect::<Vec<_>>(), ["PID", "COMMAND"])?;
-    let output = container.call(["ps", &container.id, "-eo", "pid,args"]).output()?;
-    contains("rows", &output.success()?.stdout, &pid)
-}
-
-/// A stopped container has no processes, which is no error.
-fn ps_of_stopped() -> Result {
-    let container = Bundle::new(["true"]).start()?;
-    container.wait_status("stopped")?;
-    let output = container.command(["ps", "-f", "json"])?;
-    let pids: Option<Vec<i32>> = serde_json::from_str(&output.success()?.stdout)?;
-    equal("pids", pids.unwrap_or_default(), Vec::<i32>::new())
-}
-
-/// Other formats are refused.
-fn ps_unknown_format() -> Result {
-    let container = Bundle::new(["pause"]).start()?;
-    container.command(["ps", "--format", "xml"])?.failure().map(drop)
-}
-
-/// So is an unknown container.
-fn ps_unknown_container() -> Result {
-    let container = Bundle::new(["true"]).build()?;
-    container.command(["ps"])?.fails_with("does not exist").map(drop)
 }

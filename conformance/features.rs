@@ -1,0 +1,93 @@
+//! `features`: what the runtime says of itself.
+
+use crate::harness::bundle::scratch;
+use crate::harness::*;
+use anyhow::{Context, ensure};
+
+tests![
+    is_json_and_nothing_else,
+    versions,
+    hooks_and_namespaces,
+    mount_options,
+    mount_options_are_accepted,
+    of_cgroups,
+    annotations,
+];
+
+fn features() -> Result<Value> {
+    Ok(serde_json::from_str(&Call::new(["features"]).output()?.success()?.stdout)?)
+}
+
+fn words(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+}
+
+/// CRI-O parses output and error together.
+fn is_json_and_nothing_else() -> Result {
+    let output = Call::new(["features"]).output()?;
+    equal("standard error", &*output.success()?.stderr, "")?;
+    ensure!(serde_json::from_str::<Value>(&output.stdout)?.is_object(), "{output}");
+    Ok(())
+}
+
+/// The range of versions that are understood.
+fn versions() -> Result {
+    let features = features()?;
+    equal("ociVersionMin", &features["ociVersionMin"], "1.0.0")?;
+    ensure!(features["ociVersionMax"].as_str().is_some_and(|v| v.starts_with("1.")), "{features}");
+    Ok(())
+}
+
+/// All six lists of hooks and all eight namespaces.
+fn hooks_and_namespaces() -> Result {
+    let features = features()?;
+    let hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    equal("hooks", words(&features["hooks"]), hooks)?;
+    let namespaces = words(&features["linux"]["namespaces"]);
+    for kind in ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"] {
+        ensure!(namespaces.iter().any(|name| name == kind), "no {kind} in {namespaces:?}");
+    }
+    let capabilities = words(&features["linux"]["capabilities"]);
+    ensure!(capabilities.iter().any(|name| name == "CAP_CHECKPOINT_RESTORE"), "{capabilities:?}");
+    Ok(())
+}
+
+/// Kubernetes takes recursive read-only mounts from `rro`.
+fn mount_options() -> Result {
+    let options = words(&features()?["mountOptions"]);
+    for option in ["bind", "rbind", "ro", "rro", "nosuid", "noexec", "nodev", "rprivate", "rshared", "tmpcopyup"] {
+        ensure!(options.iter().any(|word| word == option), "no {option} in {options:?}");
+    }
+    Ok(())
+}
+
+/// What is listed MUST be taken: each option on a mount that it fits.
+fn mount_options_are_accepted() -> Result {
+    let source = scratch()?;
+    let options = words(&features()?["mountOptions"]);
+    // These fit no bind mount: they are for other file systems, or would change what is there already.
+    let special = ["remount", "tmpcopyup", "mand", "loud", "silent", "iversion", "lazytime"];
+    for option in options.iter().filter(|option| !special.contains(&option.as_str())) {
+        let entry =
+            json!({ "destination": "/mnt", "type": "bind", "source": source.path(), "options": ["bind", option] });
+        let output = Bundle::new(["true"]).mount(entry).run()?;
+        output.success().with_context(|| format!("option {option}"))?;
+    }
+    Ok(())
+}
+
+/// What the machine's cgroups are, the runtime can do.
+fn of_cgroups() -> Result {
+    let cgroup = &features()?["linux"]["cgroup"];
+    let key = if machine::get().layout == machine::Layout::Unified { "v2" } else { "v1" };
+    equal(key, &cgroup[key], true)
+}
+
+/// Engines read the runtime's version and whether it can checkpoint from annotations.
+fn annotations() -> Result {
+    let features = features()?;
+    ensure!(features["annotations"].is_object(), "{features}");
+    let text = features["annotations"].to_string();
+    ensure!(!text.contains("\\n"), "no newline in an annotation: {text}");
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! `ps`: the processes of a container, as the host sees them.
+
+use crate::harness::*;
+use anyhow::{Context, ensure};
+
+tests![json, table, table_with_options, of_stopped, unknown_format, unknown_container,];
+
+/// `ps -f json`: the host's pids of all processes of the container.
+fn json() -> Result {
+    let container = Bundle::new(["fork", "3", ",", "pause"]).start()?;
+    container.wait_output("forked: 3")?;
+    let output = container.command(["ps", "--format", "json"])?;
+    let mut pids: Vec<i32> = serde_json::from_str(&output.success()?.stdout)?;
+    pids.sort_unstable();
+    let mut wanted = container.processes();
+    wanted.sort_unstable();
+    equal("pids", pids.len(), 4)?;
+    equal("pids", pids, wanted)
+}
+
+/// The table is ps(1)'s own, with the rows of the container.
+fn table() -> Result {
+    let container = Bundle::new(["fork", "1", ",", "pause"]).start()?;
+    container.wait_output("forked: 1")?;
+    let output = container.command(["ps"])?;
+    let rows: Vec<&str> = output.success()?.stdout.lines().collect();
+    equal("rows", rows.len(), 3)?;
+    ensure!(rows[0].split_whitespace().any(|word| word == "PID"), "{output}");
+    ensure!(rows[1..].iter().all(|row| row.contains("/payload")), "{output}");
+    Ok(())
+}
+
+/// Options after the id are for ps(1).
+fn table_with_options() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.call(["ps", &container.id, "-o", "pid,args"]).output();
+    let output = output?;
+    let pid = container.pid()?.to_string();
+    // Without -e or -x ps may list only its own terminal's processes: the header is what counts.
+    let header = output.success()?.stdout.lines().next().context("a header")?;
+    equal("header", header.split_whitespace().collect::<Vec<_>>(), ["PID", "COMMAND"])?;
+    let output = container.call(["ps", &container.id, "-eo", "pid,args"]).output()?;
+    contains("rows", &output.success()?.stdout, &pid)
+}
+
+/// A stopped container has no processes, which is no error.
+fn of_stopped() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    let output = container.command(["ps", "-f", "json"])?;
+    let pids: Option<Vec<i32>> = serde_json::from_str(&output.success()?.stdout)?;
+    equal("pids", pids.unwrap_or_default(), Vec::<i32>::new())
+}
+
+/// Other formats are refused.
+fn unknown_format() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["ps", "--format", "xml"])?.failure().map(drop)
+}
+
+/// So is an unknown container.
+fn unknown_container() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    container.command(["ps"])?.fails_with("does not exist").map(drop)
+}

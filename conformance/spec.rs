@@ -1,0 +1,80 @@
+//! `spec`: a configuration to begin with.
+
+use crate::harness::bundle::scratch;
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use std::fs;
+
+tests![writes_the_default_configuration, in_the_current_directory, does_not_overwrite, can_be_run, rootless,];
+
+fn spec(options: &[&str]) -> Result<Value> {
+    let dir = scratch()?;
+    Call::new(["spec"]).args(options).args(["--bundle"]).arg(dir.path()).output()?.success()?;
+    Ok(serde_json::from_slice(&fs::read(dir.path().join("config.json"))?)?)
+}
+
+/// `spec` writes a configuration that people start from.
+fn writes_the_default_configuration() -> Result {
+    let config = spec(&[])?;
+    equal("args", &config["process"]["args"], &json!(["sh"]))?;
+    equal("terminal", &config["process"]["terminal"], true)?;
+    equal("noNewPrivileges", &config["process"]["noNewPrivileges"], true)?;
+    equal("cwd", &config["process"]["cwd"], "/")?;
+    equal("root", &config["root"], &json!({ "path": "rootfs", "readonly": true }))?;
+    let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
+    for set in ["bounding", "effective", "permitted"] {
+        equal(set, &config["process"]["capabilities"][set], &capabilities)?;
+    }
+    let destinations: Vec<_> =
+        config["mounts"].as_array().context("mounts")?.iter().map(|m| &m["destination"]).collect();
+    let wanted = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"];
+    equal("mounts", destinations, wanted.iter().map(|d| json!(d)).collect::<Vec<_>>().iter().collect::<Vec<_>>())?;
+    let kinds: Vec<_> =
+        config["linux"]["namespaces"].as_array().context("namespaces")?.iter().map(|n| &n["type"]).collect();
+    for kind in ["pid", "network", "ipc", "uts", "mount"] {
+        ensure!(kinds.contains(&&json!(kind)), "no {kind} in {kinds:?}");
+    }
+    contains("masked paths", &config["linux"]["maskedPaths"].to_string(), "/proc/kcore")?;
+    contains("read-only paths", &config["linux"]["readonlyPaths"].to_string(), "/proc/sys")
+}
+
+/// Without `--bundle` it is written where the caller is.
+fn in_the_current_directory() -> Result {
+    let dir = scratch()?;
+    Call::new(["spec"]).current_dir(dir.path()).output()?.success()?;
+    ensure!(dir.path().join("config.json").exists(), "config.json is there");
+    Ok(())
+}
+
+/// A file that is there may be somebody's work.
+fn does_not_overwrite() -> Result {
+    let dir = scratch()?;
+    fs::write(dir.path().join("config.json"), "mine")?;
+    Call::new(["spec", "-b"]).arg(dir.path()).output()?.fails_with("exists")?;
+    equal("file", fs::read_to_string(dir.path().join("config.json"))?, "mine")
+}
+
+/// What `spec` writes, `run` takes: with a program in place of the shell and without its terminal.
+fn can_be_run() -> Result {
+    let mut config = spec(&[])?;
+    config["process"]["args"] = json!(["/payload", "ids", ",", "caps", ",", "uts"]);
+    config["process"]["terminal"] = json!(false);
+    let container = Bundle::new([]).dir("proc").dir("dev").dir("sys").build()?;
+    config["linux"]["cgroupsPath"] = json!(format!("{}/{}", machine::cgroup_parent(), container.id));
+    container.edit_config(|old| *old = config)?;
+    let output = container.run()?;
+    output.success()?.says("uid", "0")?.says("effective", "20000420")?.says("bounding", "20000420").map(drop)
+}
+
+/// `--rootless` is for the caller: a user namespace with one mapping, no network namespace, no resources.
+fn rootless() -> Result {
+    let config = spec(&["--rootless"])?;
+    let text = config["linux"]["namespaces"].to_string();
+    ensure!(text.contains("\"user\"") && !text.contains("\"network\""), "{text}");
+    for map in ["uidMappings", "gidMappings"] {
+        equal(map, &config["linux"][map], &json!([{ "containerID": 0, "hostID": 0, "size": 1 }]))?;
+    }
+    ensure!(config["linux"].get("resources").is_none(), "{config}");
+    ensure!(!config["mounts"].to_string().contains("gid=5"), "{config}");
+    Ok(())
+}
