@@ -20,6 +20,15 @@ tests![
     booleans_take_a_value,
     works_without_any_environment,
     errnos_are_in_lower_case_without_numbers,
+    boolean_that_is_none,
+    unknown_global_option,
+    help_of_an_unknown_command,
+    help_has_a_name,
+    short_options_cannot_be_combined,
+    value_that_looks_like_an_option,
+    state_of_root_does_not_follow_xdg,
+    state_of_a_user_follows_xdg,
+    state_directory_that_cannot_be_made,
 ];
 
 /// Line 0 is `NAME version X.Y.Z`, then come `commit:` and `spec:`: go-runc and moby parse these prefixes.
@@ -163,4 +172,78 @@ fn errnos_are_in_lower_case_without_numbers() -> Result {
     contains("message", &output.stderr, "no such file or directory")?;
     ensure!(!output.stderr.contains("os error"), "{output}");
     Ok(())
+}
+
+/// A boolean that is none is an error that names the option, before and after the command.
+fn boolean_that_is_none() -> Result {
+    for words in [&["--debug=maybe", "list"][..], &["list", "--quiet=maybe"], &["delete", "-force=2", "x"]] {
+        let output = Call::new(words).output()?;
+        output.fails_with("invalid boolean value")?;
+        equal("exit code", output.code()?, 1)?;
+        contains("standard output", &output.stdout, "Incorrect Usage")?;
+    }
+    Ok(())
+}
+
+/// Unknown global options are named, and the usage goes to standard output.
+fn unknown_global_option() -> Result {
+    let output = Call::new(["--nosuch", "list"]).output()?;
+    output.fails_with("flag provided but not defined: -nosuch")?;
+    contains("standard output", &output.stdout, "Incorrect Usage")?;
+    equal("exit code", output.code()?, 1)
+}
+
+/// Help of what is no command is an error, in the words of runc.
+fn help_of_an_unknown_command() -> Result {
+    Call::new(["nosuch", "-h"]).output()?.fails_with("No help topic for 'nosuch'").map(drop)
+}
+
+/// The first two lines of help are the same for all commands.
+fn help_has_a_name() -> Result {
+    for words in [&["-h"][..], &["help"], &["state", "-h"], &["h", "state"], &[]] {
+        let output = Call::new(words).output()?;
+        let mut lines = output.success()?.stdout.lines();
+        equal("first line", lines.next(), Some("NAME:"))?;
+        ensure!(lines.next().is_some_and(|line| line.starts_with("   ") && line.contains(" - ")), "{output}");
+    }
+    Ok(())
+}
+
+/// Short options are not bundled: `-it` is an option of its own, that there is not.
+fn short_options_cannot_be_combined() -> Result {
+    Call::new(["exec", "-dt", "x", "y"]).output()?.fails_with("flag provided but not defined: -dt").map(drop)
+}
+
+/// Options that take a value take the next word, whatever it looks like.
+fn value_that_looks_like_an_option() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.exec(["--env", "-x=1"], ["env"])?;
+    output.success()?.has_line("-x=1").map(drop)
+}
+
+/// `XDG_RUNTIME_DIR` is for ordinary users: root of the host has its state where it always is.
+fn state_of_root_does_not_follow_xdg() -> Result {
+    let dir = tempfile::tempdir()?;
+    Call::new(["list"]).env("XDG_RUNTIME_DIR", dir.path()).output()?.code()?;
+    equal("entries", dir.path().read_dir()?.count(), 0)
+}
+
+/// An ordinary user's state is below `XDG_RUNTIME_DIR`, with the sticky bit that keeps clean-up tools away.
+fn state_of_a_user_follows_xdg() -> Result {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let dir = crate::harness::bundle::scratch()?;
+    chown(dir.path(), Some(1000), Some(1000))?;
+    let output = Call::new(["list", "-q"]).env("XDG_RUNTIME_DIR", dir.path()).user(1000).output()?;
+    equal("list", &*output.success()?.stdout, "")?;
+    let name = runtime::get().path.file_name().unwrap_or_default().to_owned();
+    let mode = dir.path().join(name).metadata()?.permissions().mode();
+    equal("mode", mode & 0o7777, 0o1700)
+}
+
+/// One that cannot be written to is an error.
+fn state_directory_that_cannot_be_made() -> Result {
+    let dir = crate::harness::bundle::scratch()?;
+    let output = Call::new(["list", "-q"]).env("XDG_RUNTIME_DIR", dir.path()).user(1000).output()?;
+    output.fails_with("the path in $XDG_RUNTIME_DIR must be writable by the user")?;
+    equal("exit code", output.code()?, 1)
 }

@@ -17,6 +17,16 @@ tests![
     forced_does_not_leave_the_state_root,
     id_can_be_used_again,
     forced_delete_during_create_leaves_nothing,
+    kills_survivors_where_pids_are_shared,
+    kills_survivors_in_the_unified_view,
+    forced_with_processes_in_sub_cgroups,
+    forced_created_and_paused,
+    stopped_without_its_cgroup,
+    stopped_without_its_bundle,
+    refusal_names_the_status,
+    is_silent,
+    all_goes_though_a_poststop_hook_fails,
+    poststop_failure_is_a_warning,
 ];
 
 /// Delete of what does not exist MUST be an error.
@@ -135,4 +145,115 @@ fn forced_delete_during_create_leaves_nothing() -> Result {
         container.nothing_left()?;
     }
     Ok(())
+}
+
+fn kills_survivors(view: View) -> Result {
+    let container = Bundle::new(["fork", "2", ",", "pause"]).without_namespace("pid").view(view).start()?;
+    container.wait_output("forked: 2")?;
+    let first = nix::unistd::Pid::from_raw(container.pid()?);
+    nix::sys::signal::kill(first, nix::sys::signal::Signal::SIGKILL)?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// Where the pid namespace is the host's, what outlived the first process goes with the cgroup.
+fn kills_survivors_where_pids_are_shared() -> Result {
+    kills_survivors(View::Machine)
+}
+
+/// The same on v2.
+fn kills_survivors_in_the_unified_view() -> Result {
+    kills_survivors(View::Unified)
+}
+
+/// Sub-cgroups with processes in them go, too: a container's init may have made a tree of them.
+fn forced_with_processes_in_sub_cgroups() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["fork", "1", ",", "pause"]).view(view).start()?;
+        container.wait_output("forked: 1")?;
+        let first = container.pid()?;
+        let second = container.processes().into_iter().find(|pid| *pid != first).unwrap_or_default();
+        for cgroup in container.cgroups().into_iter().filter(|path| path.is_dir()) {
+            fs::create_dir_all(cgroup.join("a/b"))?;
+            // Not every hierarchy takes a process without more ado: cpuset wants its values first.
+            let _ = fs::write(cgroup.join("a/b/cgroup.procs"), second.to_string());
+        }
+        container.command(["delete", "--force"])?.success()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Created and paused at the same time is still created to delete `--force`.
+fn forced_created_and_paused() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    container.command(["pause"])?.success()?;
+    container.command(["delete", "--force"])?.success()?;
+    container.nothing_left()
+}
+
+/// A cgroup that somebody removed already is no reason to fail.
+fn stopped_without_its_cgroup() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    container.cgroups().iter().for_each(|path| machine::remove_cgroup(path));
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// A bundle that somebody removed already neither.
+fn stopped_without_its_bundle() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    fs::remove_dir_all(container.bundle())?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// The message says what the container is doing: engines show it.
+fn refusal_names_the_status() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let wanted = format!("cannot delete container {} that is not stopped: running", container.id);
+    let output = container.command(["delete"])?;
+    output.fails_with(&wanted)?;
+    equal("exit code", output.code()?, 1)
+}
+
+/// A success says nothing.
+fn is_silent() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.command(["delete", "--force"])?;
+    equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")
+}
+
+/// All poststop hooks run though one fails, and nothing of the container stays.
+fn all_goes_though_a_poststop_hook_fails() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let mark = container.aside("mark");
+    container.edit_config(|config| {
+        config["hooks"] = json!({ "poststop": [
+            { "path": "/bin/false" },
+            { "path": "/bin/sh", "args": ["sh", "-c", format!("echo ran > {}", mark.display())] },
+        ] });
+    })?;
+    container.create()?.success()?;
+    container.start()?;
+    container.wait_status("stopped")?;
+    // Whether it is an error or a warning, the hook is named.
+    let output = container.command(["delete"])?;
+    contains("message", &output.stderr, "error running poststop hook #0")?;
+    container.nothing_left()?;
+    ensure!(mark.exists(), "the second hook ran");
+    Ok(())
+}
+
+/// The log line of a poststop hook that fails is a warning, and delete succeeds: "the runtime MUST log a warning, but
+/// the remaining hooks and lifecycle continue as if the hook had succeeded".
+fn poststop_failure_is_a_warning() -> Result {
+    let container = Bundle::new(["true"]).set("/hooks/poststop", json!([{ "path": "/bin/false" }])).start()?;
+    container.wait_status("stopped")?;
+    let log = container.aside("log");
+    container.call(["--log", &log.to_string_lossy(), "delete", &container.id]).output()?.success()?;
+    contains("log", &fs::read_to_string(log)?, "level=warning")
 }

@@ -12,6 +12,10 @@ tests![
     mount_options_are_accepted,
     of_cgroups,
     annotations,
+    has_all_members,
+    of_memory_policy,
+    mount_options_are_sorted,
+    form,
 ];
 
 fn features() -> Result<Value> {
@@ -89,5 +93,51 @@ fn annotations() -> Result {
     ensure!(features["annotations"].is_object(), "{features}");
     let text = features["annotations"].to_string();
     ensure!(!text.contains("\\n"), "no newline in an annotation: {text}");
+    Ok(())
+}
+
+/// All that is there is a member with a value of the specified type.
+fn has_all_members() -> Result {
+    let features = features()?;
+    for (place, wanted) in [
+        ("/linux/cgroup/v1", true),
+        ("/linux/cgroup/v2", true),
+        ("/linux/seccomp/enabled", true),
+        ("/linux/intelRdt/enabled", true),
+        ("/linux/mountExtensions/idmap/enabled", true),
+    ] {
+        equal(place, features.pointer(place), Some(&json!(wanted)))?;
+    }
+    for place in ["/linux/cgroup/systemd", "/linux/apparmor/enabled", "/linux/selinux/enabled"] {
+        ensure!(features.pointer(place).is_some_and(Value::is_boolean), "{place} in {features}");
+    }
+    for place in ["actions", "operators", "archs", "knownFlags", "supportedFlags"] {
+        ensure!(!words(&features["linux"]["seccomp"][place]).is_empty(), "{place} in {features}");
+    }
+    Ok(())
+}
+
+/// `linux.memoryPolicy` and `linux.netDevices` are features that came with 1.3 of the specification.
+fn of_memory_policy() -> Result {
+    let features = features()?;
+    equal("netDevices", &features["linux"]["netDevices"]["enabled"], true)?;
+    let modes = words(&features["linux"]["memoryPolicy"]["modes"]);
+    ensure!(modes.iter().any(|mode| mode == "MPOL_PREFERRED_MANY") && modes.len() == 7, "{modes:?}");
+    equal("flags", words(&features["linux"]["memoryPolicy"]["flags"]).len(), 3)
+}
+
+/// The list of mount options is sorted, and without `idmap`, which has its own member.
+fn mount_options_are_sorted() -> Result {
+    let options = words(&features()?["mountOptions"]);
+    ensure!(options.is_sorted(), "{options:?}");
+    ensure!(!options.iter().any(|option| option == "idmap" || option == "ridmap"), "{options:?}");
+    Ok(())
+}
+
+/// Four blanks of indent, one newline at the end.
+fn form() -> Result {
+    let output = Call::new(["features"]).output()?;
+    ensure!(output.success()?.stdout.starts_with("{\n    \"ociVersionMin\""), "{output}");
+    ensure!(output.stdout.ends_with("}\n"), "{output}");
     Ok(())
 }

@@ -15,6 +15,15 @@ tests![
     unknown,
     reaches_all_when_pids_are_shared,
     term_ends_a_created_container,
+    other_signals_are_for_the_first_process_alone,
+    ends_survivors_of_a_stopped_container,
+    ends_survivors_of_a_stopped_container_in_the_unified_view,
+    all_of_unknown,
+    option_after_the_signal,
+    number_that_is_no_signal,
+    real_time_signal,
+    is_silent,
+    number_of_arguments,
 ];
 
 /// Kill without a signal sends SIGTERM.
@@ -107,4 +116,77 @@ fn term_ends_a_created_container() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.kill("TERM")?.success()?;
     container.wait_status("stopped")
+}
+
+/// Without a pid namespace every signal but SIGKILL is for the first process alone.
+fn other_signals_are_for_the_first_process_alone() -> Result {
+    let container = Bundle::new(["fork", "2", ",", "trap", "USR1", ",", "pause"]).without_namespace("pid").start()?;
+    container.wait_output("ready")?;
+    container.kill("USR1")?.success()?;
+    container.wait_output("got SIGUSR1")?;
+    equal("processes", container.processes().len(), 3)
+}
+
+fn ends_survivors(view: View) -> Result {
+    let container = Bundle::new(["fork", "2", ",", "pause"]).without_namespace("pid").view(view).start()?;
+    container.wait_output("forked: 2")?;
+    let first = nix::unistd::Pid::from_raw(container.pid()?);
+    nix::sys::signal::kill(first, nix::sys::signal::Signal::SIGKILL)?;
+    container.wait_status("stopped")?;
+    equal("survivors", container.processes().len(), 2)?;
+    container.kill("KILL")?.success()?;
+    eventually("the end of both", || Ok(container.processes().is_empty()))
+}
+
+/// The first process is dead and others of the container are not: SIGKILL finds them in the cgroup.
+fn ends_survivors_of_a_stopped_container() -> Result {
+    ends_survivors(View::Machine)
+}
+
+/// The same on v2.
+fn ends_survivors_of_a_stopped_container_in_the_unified_view() -> Result {
+    ends_survivors(View::Unified)
+}
+
+/// containerd's `kill --all ID 9`: an error still where there is no such container.
+fn all_of_unknown() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    container.call(["kill", "--all", &container.id, "9"]).output()?.fails_with("does not exist").map(drop)
+}
+
+/// `kill ID KILL -a`, the older order of words.
+fn option_after_the_signal() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    container.call(["kill", &container.id, "KILL", "-a"]).output()?.success().map(drop)
+}
+
+/// A number that is no signal is the kernel's to refuse.
+fn number_that_is_no_signal() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.kill("65")?.fails_with("invalid argument")?;
+    equal("status", container.status()?, "running")
+}
+
+/// The last real-time signal is one.
+fn real_time_signal() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.kill("64")?.success().map(drop)
+}
+
+/// A success says nothing.
+fn is_silent() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.kill("KILL")?;
+    equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")
+}
+
+/// One argument at least, two at most.
+fn number_of_arguments() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.call(["kill"]).output()?.fails_with("requires a minimum of 1 argument(s)")?;
+    let output = container.call(["kill", &container.id, "9", "9"]).output()?;
+    output.fails_with("requires a maximum of 2 argument(s)")?;
+    contains("standard output", &output.stdout, "Incorrect Usage.\n\nNAME:\n")?;
+    equal("status", container.status()?, "running")
 }

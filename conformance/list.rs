@@ -1,6 +1,7 @@
 //! `list`: all containers of a state root.
 
 use crate::harness::*;
+use anyhow::ensure;
 use std::fs;
 
 tests![
@@ -14,6 +15,8 @@ tests![
     missing_root,
     skips_what_it_cannot_read,
     names_the_owner,
+    json_is_one_line,
+    broken_entries_are_told_of_on_stderr,
 ];
 
 fn list(container: &Container) -> Result<Vec<Value>> {
@@ -114,4 +117,28 @@ fn skips_what_it_cannot_read() -> Result {
 fn names_the_owner() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("owner", &list(&container)?[0]["owner"], "root")
+}
+
+/// The JSON is one line.
+fn json_is_one_line() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let output = container.call(["list", "-f", "json"]).output()?;
+    equal("lines", output.success()?.stdout.lines().count(), 1)?;
+    ensure!(output.stdout.ends_with("]\n"), "{output}");
+    Ok(())
+}
+
+/// What cannot be loaded is told of on standard error, also when there is a log, in every format of the list.
+fn broken_entries_are_told_of_on_stderr() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let log = container.aside("log");
+    fs::create_dir(container.state_root().join("half"))?;
+    fs::write(container.state_root().join("file"), "")?;
+    for format in [&["list"][..], &["list", "-q"], &["list", "-f", "json"]] {
+        let call = container.call(["--log", &log.to_string_lossy(), "--log-format", "json"]);
+        let output = call.args(format).output()?;
+        contains("list", &output.success()?.stdout, &container.id)?;
+        equal("standard error", &*output.stderr, "load container half: container does not exist\n")?;
+    }
+    equal("log", &*fs::read_to_string(log)?, "")
 }

@@ -10,6 +10,14 @@ tests![
     json_is_empty_when_all_went_well,
     format_unknown,
     debug_is_accepted,
+    is_appended_to,
+    that_cannot_be_opened_is_an_error,
+    empty_values_mean_the_defaults,
+    json_without_a_file,
+    json_in_the_file_and_words_on_stderr,
+    debug_in_json_is_pure,
+    text_is_quoted,
+    has_usage_errors,
 ];
 
 /// Errors go to the log file and, in plain words, to standard error: containerd reads the one, conmon the other.
@@ -63,4 +71,100 @@ fn debug_is_accepted() -> Result {
     let call = container.call(["--debug", "--log", &log.to_string_lossy(), "run", "--bundle"]);
     let output = call.arg(container.bundle()).arg(&container.id).output()?;
     equal("output", &*output.success()?.stdout, "out\n")
+}
+
+/// The log is appended to: each call adds to what others wrote.
+fn is_appended_to() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let log = container.aside("log");
+    fs::write(&log, "first\n")?;
+    for _ in 0..2 {
+        container.call(["--log", &log.to_string_lossy(), "state", &container.id]).output()?.failure()?;
+    }
+    let text = fs::read_to_string(log)?;
+    equal("lines", text.lines().count(), 3)?;
+    ensure!(text.starts_with("first\n"), "{text}");
+    Ok(())
+}
+
+/// A log that cannot be opened fails the command before it does anything: who asked for it would miss the error.
+fn that_cannot_be_opened_is_an_error() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let call = container.call(["--log", "/nosuch/conformance/log", "create", "--bundle"]);
+    call.arg(container.bundle()).arg(&container.id).output()?.fails_with("no such file or directory")?;
+    container.nothing_left()
+}
+
+/// An empty name means standard error, an empty format means text: engines pass what is not configured.
+fn empty_values_mean_the_defaults() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let call = container.call(["--log", "", "--log-format=", "state", &container.id]);
+    call.output()?.fails_with("does not exist").map(drop)
+}
+
+/// Without a file, JSON goes to standard error: one object a line there, too.
+fn json_without_a_file() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let output = container.call(["--log-format", "json", "state", &container.id]).output()?;
+    let entry: Value = serde_json::from_str(output.failure()?.stderr.trim())?;
+    equal("level", &entry["level"], "error")?;
+    equal("msg", &entry["msg"], "container does not exist")?;
+    let time = entry["time"].as_str().unwrap_or_default();
+    ensure!(is_rfc3339(time), "time {time}");
+    Ok(())
+}
+
+/// `2026-01-02T03:04:05Z`, or an offset in place of the `Z`; seconds are the precision.
+fn is_rfc3339(time: &str) -> bool {
+    let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    form == "0000-00-00T00:00:00Z"
+        || form.len() == 25 && form.starts_with("0000-00-00T00:00:00") && form.ends_with(":00")
+}
+
+/// What the log file has in JSON, standard error has in plain words: conmon shows it to the user.
+fn json_in_the_file_and_words_on_stderr() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let log = container.aside("log");
+    let words = ["--log", &log.to_string_lossy(), "--log-format", "json", "state", &container.id];
+    let output = container.call(words).output()?;
+    equal("standard error", &*output.failure()?.stderr, "container does not exist\n")?;
+    let entry: Value = serde_json::from_str(fs::read_to_string(log)?.trim())?;
+    ensure!(is_rfc3339(entry["time"].as_str().unwrap_or_default()), "{entry}");
+    equal("members", entry.as_object().map(|entry| entry.len()), Some(3))
+}
+
+/// With `--debug` the log is still nothing but JSON objects; containerd decodes all of them.
+fn debug_in_json_is_pure() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let log = container.aside("log");
+    let words = ["--debug", "--log", &log.to_string_lossy(), "--log-format", "json", "run", "--bundle"];
+    container.call(words).arg(container.bundle()).arg(&container.id).output()?.success()?;
+    let text = fs::read_to_string(log)?;
+    ensure!(text.lines().count() > 3, "something to debug with: {text}");
+    for line in text.lines() {
+        let entry: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        equal("level", &entry["level"], "debug")?;
+        ensure!(is_rfc3339(entry["time"].as_str().unwrap_or_default()), "{entry}");
+    }
+    Ok(())
+}
+
+/// Quotes and backslashes of a message are escaped in the text format.
+fn text_is_quoted() -> Result {
+    let container = Bundle::new([]).set("/process/args", json!(["no\"such"])).build()?;
+    let log = container.aside("log");
+    let call = container.call(["--log", &log.to_string_lossy(), "create", "--bundle"]);
+    call.arg(container.bundle()).arg(&container.id).output()?.failure()?;
+    let text = fs::read_to_string(log)?;
+    contains("log", text.lines().last().unwrap_or_default(), "level=error msg=\"")?;
+    contains("log", &text, "executable file not found in $PATH")?;
+    contains("log", &text, "\\\"")
+}
+
+/// Mistakes in the command line are logged like any other error.
+fn has_usage_errors() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let log = container.aside("log");
+    container.call(["--log", &log.to_string_lossy(), "state", "--nosuch"]).output()?.failure()?;
+    contains("log", &fs::read_to_string(log)?, "flag provided but not defined")
 }

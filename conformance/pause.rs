@@ -20,6 +20,9 @@ tests![
     exec_in_paused_is_refused,
     exec_in_paused_when_told_to,
     state_stays_readable,
+    is_silent,
+    start_paused,
+    resume_twice,
 ];
 
 fn counting(view: View) -> Result<Container> {
@@ -169,4 +172,32 @@ fn state_stays_readable() -> Result {
     equal("pid", container.pid()?, pid)?;
     contains("list", &container.call(["list"]).output()?.success()?.stdout, "paused")?;
     contains("ps", &container.command(["ps", "-f", "json"])?.success()?.stdout, &pid.to_string())
+}
+
+/// A success says nothing.
+fn is_silent() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    for verb in ["pause", "resume"] {
+        let output = container.command([verb])?;
+        equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")?;
+    }
+    Ok(())
+}
+
+/// A paused container cannot be started, and resumed it can.
+fn start_paused() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    container.command(["pause"])?.success()?;
+    container.command(["start"])?.fails_with("cannot start a container in the paused state")?;
+    container.command(["resume"])?.success()?;
+    container.start()
+}
+
+/// What is not running is not paused: the words that engines match.
+fn resume_twice() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.command(["pause"])?.success()?;
+    container.command(["pause"])?.fails_with("container not running")?;
+    container.command(["resume"])?.success()?;
+    container.command(["resume"])?.fails_with("container not paused").map(drop)
 }

@@ -3,7 +3,19 @@
 use crate::harness::*;
 use anyhow::{Context, ensure};
 
-tests![json, table, table_with_options, of_stopped, unknown_format, unknown_container,];
+tests![
+    json,
+    table,
+    table_with_options,
+    of_stopped,
+    unknown_format,
+    unknown_container,
+    is_silent_on_stderr,
+    counts_sub_cgroups,
+    options_without_a_pid_column,
+    options_that_ps_refuses,
+    options_in_one_word,
+];
 
 /// `ps -f json`: the host's pids of all processes of the container.
 fn json() -> Result {
@@ -62,4 +74,47 @@ fn unknown_format() -> Result {
 fn unknown_container() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.command(["ps"])?.fails_with("does not exist").map(drop)
+}
+
+/// go-runc reads output and error together.
+fn is_silent_on_stderr() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.command(["ps", "--format", "json"])?;
+    equal("standard error", &*output.success()?.stderr, "")?;
+    equal("output", &*output.stdout, format!("[{}]\n", container.pid()?))
+}
+
+/// Processes in sub-cgroups are the container's, too.
+fn counts_sub_cgroups() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["fork", "1", ",", "pause"]).view(view).start()?;
+        container.wait_output("forked: 1")?;
+        let cgroup = container.cgroup("devices")?.join("sub");
+        std::fs::create_dir(&cgroup)?;
+        std::fs::write(cgroup.join("cgroup.procs"), container.pid()?.to_string())?;
+        let output = container.command(["ps", "--format", "json"])?;
+        let pids: Vec<i32> = serde_json::from_str(&output.success()?.stdout)?;
+        equal("processes", pids.len(), 2)?;
+    }
+    Ok(())
+}
+
+/// Columns without a pid cannot be told apart.
+fn options_without_a_pid_column() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.call(["ps", &container.id, "-eo", "args"]).output()?;
+    output.fails_with("couldn't find PID field in ps output").map(drop)
+}
+
+/// What ps(1) does not understand is an error.
+fn options_that_ps_refuses() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.call(["ps", &container.id, "--nosuch"]).output()?.failure().map(drop)
+}
+
+/// CRI passes all options as one word.
+fn options_in_one_word() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.call(["ps", "--format", "table", &container.id, "aux"]).output()?;
+    contains("rows", &output.success()?.stdout, "/payload pause")
 }

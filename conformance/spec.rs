@@ -5,7 +5,16 @@ use crate::harness::*;
 use anyhow::{Context, ensure};
 use std::fs;
 
-tests![writes_the_default_configuration, in_the_current_directory, does_not_overwrite, can_be_run, rootless,];
+tests![
+    writes_the_default_configuration,
+    in_the_current_directory,
+    does_not_overwrite,
+    can_be_run,
+    rootless,
+    form,
+    directory_that_is_missing,
+    words_about_an_existing_file,
+];
 
 fn spec(options: &[&str]) -> Result<Value> {
     let dir = scratch()?;
@@ -77,4 +86,27 @@ fn rootless() -> Result {
     ensure!(config["linux"].get("resources").is_none(), "{config}");
     ensure!(!config["mounts"].to_string().contains("gid=5"), "{config}");
     Ok(())
+}
+
+/// What is in the file is indented by tabs, and says nothing on its way.
+fn form() -> Result {
+    let dir = scratch()?;
+    let output = Call::new(["spec"]).current_dir(dir.path()).output()?;
+    equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")?;
+    let text = fs::read_to_string(dir.path().join("config.json"))?;
+    ensure!(text.starts_with("{\n\t\"ociVersion\""), "{text}");
+    Ok(())
+}
+
+/// The directory has to be there.
+fn directory_that_is_missing() -> Result {
+    Call::new(["spec", "--bundle", "/nosuch/conformance"]).output()?.fails_with("no such file or directory").map(drop)
+}
+
+/// What is there already is told in these words.
+fn words_about_an_existing_file() -> Result {
+    let dir = scratch()?;
+    fs::write(dir.path().join("config.json"), "mine")?;
+    let output = Call::new(["spec"]).current_dir(dir.path()).output()?;
+    output.fails_with("File config.json exists. Remove it first").map(drop)
 }

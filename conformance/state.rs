@@ -17,6 +17,11 @@ tests![
     says_when_it_was_created,
     directory_and_its_modes,
     init_killed_from_outside_is_stopped,
+    is_json_and_nothing_else,
+    owner_is_empty,
+    of_a_directory_without_state,
+    of_a_malformed_id,
+    without_its_cgroup,
 ];
 
 /// The state MUST have `ociVersion`, `id`, `status`, `bundle` and, while the container is created, the `pid` of its
@@ -118,4 +123,44 @@ fn init_killed_from_outside_is_stopped() -> Result {
     container.wait_status("stopped")?;
     container.command(["delete"])?.success()?;
     container.nothing_left()
+}
+
+/// CRI-O and go-runc read output and error together: the JSON is all there is.
+fn is_json_and_nothing_else() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let output = container.command(["state"])?;
+    equal("standard error", &*output.success()?.stderr, "")?;
+    ensure!(output.stdout.starts_with("{\n  \"ociVersion\": "), "two blanks of indent: {output}");
+    ensure!(output.stdout.ends_with('}'), "no newline after it: {output}");
+    Ok(())
+}
+
+/// `owner` is there and empty.
+fn owner_is_empty() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    equal("owner", &container.state()?["owner"], "")
+}
+
+/// Half a state is none.
+fn of_a_directory_without_state() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    fs::create_dir(container.state_dir())?;
+    container.command(["state"])?.fails_with("does not exist").map(drop)
+}
+
+/// Ids are checked before they become paths.
+fn of_a_malformed_id() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    for id in ["../x", "a/b", ".", "..", "a b"] {
+        container.call(["state", id]).output()?.fails_with("invalid container ID format")?;
+    }
+    container.call(["state", ""]).output()?.fails_with("container id cannot be empty").map(drop)
+}
+
+/// A cgroup that vanishes does not make the state an error.
+fn without_its_cgroup() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    container.cgroups().iter().for_each(|path| machine::remove_cgroup(path));
+    equal("status", container.status()?, "stopped")
 }

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use tare::cli::{Parsed, parse};
-use tare::command::{self, Log};
+use anyhow::anyhow;
+use tare::cli::{Global, Parsed, parse};
+use tare::command::{self, Failure, Log};
 
 fn main() -> ExitCode {
     match parse(std::env::args_os()) {
@@ -13,18 +14,25 @@ fn main() -> ExitCode {
         }
         Parsed::Usage { global, help, message } => {
             command::print(&help);
-            Log::new(&global).error(&message);
-            ExitCode::FAILURE
+            with_log(&global, |_| Err(anyhow!(message).into()))
         }
-        Parsed::Run(invocation) => {
-            let log = Log::new(&invocation.global);
-            match command::run(&invocation, &log) {
-                Ok(status) => ExitCode::from(status as u8),
-                Err(failure) => {
-                    log.error(&failure.message);
-                    ExitCode::from(failure.status)
-                }
-            }
+        Parsed::Run(invocation) => with_log(&invocation.global, |log| command::run(&invocation, log)),
+    }
+}
+
+fn with_log(global: &Global, run: impl FnOnce(&Log) -> Result<i32, Failure>) -> ExitCode {
+    let (log, result) = match Log::open(global) {
+        Ok(log) => {
+            let result = run(&log);
+            (log, result)
+        }
+        Err(error) => (Log::standard_error(global), Err(error.into())),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status as u8),
+        Err(failure) => {
+            log.error(&failure.message);
+            ExitCode::from(failure.status)
         }
     }
 }

@@ -110,7 +110,7 @@ pub(crate) fn switch(name: &'static str, help: &'static str) -> Arg {
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
-        .value_parser(|text: &str| go_bool(text).ok_or_else(|| format!("{text:?} is not a boolean")))
+        .value_parser(|text: &str| go_bool(text).ok_or("parse error"))
         .hide_possible_values(true)
         .value_name("BOOL")
         .help(help)
@@ -188,7 +188,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let matches = match top.try_get_matches_from(std::iter::once(name.clone()).chain(own)) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => return Parsed::Text(top_help(&name)),
-        Err(error) => return fail(&global, top_help(&name), usage_error(&error)),
+        Err(error) => {
+            let message = usage_error(&error);
+            return fail(&global, format!("Incorrect Usage. {message}\n\n{}", top_help(&name)), message);
+        }
     };
     if let Err(error) = fill(&mut global, &matches) {
         return fail(&global, String::new(), format!("{error:#}"));
@@ -269,6 +272,10 @@ fn usage_error(error: &clap::Error) -> String {
         {
             format!("flag needs an argument: -{name}")
         }
+        ErrorKind::ValueValidation => match error.get(ContextKind::InvalidValue) {
+            Some(value) => format!("invalid boolean value \"{value}\" for -{name}: parse error"),
+            None => format!("invalid boolean value for -{name}: parse error"),
+        },
         _ => {
             let text = error.to_string();
             text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::print;
 use crate::cli::VERSION;
 use crate::spec::OCI_VERSION;
-use crate::tables::{capability, mount_option, namespace, seccomp};
+use crate::tables::{capability, hook, memory_policy, mount_option, namespace, seccomp};
 
 /// The command.
 pub fn run() -> Result<()> {
@@ -27,7 +27,7 @@ fn features() -> Value {
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": OCI_VERSION,
-        "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
+        "hooks": hook::HOOKS,
         "mountOptions": options,
         "linux": {
             "namespaces": namespaces,
@@ -45,9 +45,8 @@ fn features() -> Value {
             "selinux": {"enabled": true},
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "memoryPolicy": {
-                "modes": ["MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",
-                          "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"],
-                "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"],
+                "modes": memory_policy::MODES.map(|mode| mode.name),
+                "flags": memory_policy::FLAGS.map(|(_, name, _)| name),
             },
             "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": true},

@@ -5,19 +5,19 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Log, print, root};
+use super::{print, root};
 use crate::cli::Invocation;
 use crate::state::{Directory, Record, Root};
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
+pub fn run(invocation: &Invocation) -> Result<()> {
     let root = root(&invocation.global)?;
     let format = invocation.value("format").unwrap_or("table");
     if !matches!(format, "table" | "json") {
         bail!("invalid format option");
     }
-    let containers = load_all(&root, invocation.global.root.is_some(), log)?;
+    let containers = load_all(&root, invocation.global.root.is_some())?;
     if invocation.flag("quiet") {
         let ids: String = containers.iter().map(|(_, record)| format!("{}\n", record.id)).collect();
         print(&ids);
@@ -30,7 +30,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     if format == "json" {
         // What Go prints for a list that was never made.
         let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };
-        print(&text);
+        print(&(text + "\n"));
         return Ok(());
     }
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
@@ -43,7 +43,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     Ok(())
 }
 
-fn load_all(root: &Root, explicit: bool, log: &Log) -> Result<Vec<(Directory, Record)>> {
+fn load_all(root: &Root, explicit: bool) -> Result<Vec<(Directory, Record)>> {
     let ids = match root.ids() {
         Ok(ids) => ids,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Vec::new(),
@@ -51,9 +51,10 @@ fn load_all(root: &Root, explicit: bool, log: &Log) -> Result<Vec<(Directory, Re
     };
     let mut containers = Vec::new();
     for id in ids {
-        match root.container(&id).and_then(|directory| Ok((directory.load()?, directory))) {
-            Ok((record, directory)) => containers.push((directory, record)),
-            Err(error) => log.warning(&format!("load container {id}: {error:#}")),
+        match root.load(&id) {
+            Ok(found) => containers.push(found),
+            // Not in the log: what is listed is listed, and this is for who looks at the list.
+            Err(error) => eprintln!("load container {id}: {error:#}"),
         }
     }
     Ok(containers)

@@ -5,8 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::{Result, anyhow};
+
 use crate::cli::Global;
 use crate::state::rfc3339;
+use crate::sys;
 
 /// The log of one run of the program.
 #[derive(Debug)]
@@ -17,49 +20,64 @@ pub struct Log {
 }
 
 impl Log {
-    /// Open the log. One that cannot be opened is complained about, and then done without: the
-    /// command may still succeed.
-    pub fn new(global: &Global) -> Log {
-        let file = global.log.as_ref().and_then(|path| {
-            let open = File::options().append(true).create(true).mode(0o644).open(path);
-            open.map_err(|error| eprintln!("open {}: {}", path.display(), crate::sys::io(error))).ok()
-        });
-        Log { file, json: global.log_json, debug: global.debug }
+    /// The log on standard error: plain lines, or JSON objects with `--log-format json`.
+    pub fn standard_error(global: &Global) -> Log {
+        Log { file: None, json: global.log_json, debug: global.debug }
     }
 
-    /// An error: in the log, and as a plain line on standard error. Engines read either.
+    /// The log that was asked for.
+    ///
+    /// # Errors
+    /// A file that cannot be opened: who asks for a log reads it, and would miss what went wrong.
+    pub fn open(global: &Global) -> Result<Log> {
+        let mut log = Log::standard_error(global);
+        if let Some(path) = &global.log {
+            let open = File::options().append(true).create(true).mode(0o644).custom_flags(libc::O_SYNC).open(path);
+            log.file = Some(open.map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?);
+        }
+        Ok(log)
+    }
+
+    /// An error: in the log file, and as a plain line on standard error. Engines read either.
     pub fn error(&self, message: &str) {
         self.write("error", message);
-        eprintln!("{message}");
+        if self.file.is_some() {
+            eprintln!("{message}");
+        }
     }
 
     /// Something that is not as asked and is no error: in the log if there is one, else on
     /// standard error.
     pub fn warning(&self, message: &str) {
-        match self.file {
-            Some(_) => self.write("warning", message),
-            None => eprintln!("warning: {message}"),
-        }
+        self.write("warning", message);
     }
 
     /// For `--debug`.
     pub fn debug(&self, message: &str) {
-        match self.file {
-            _ if !self.debug => {}
-            Some(_) => self.write("debug", message),
-            None => eprintln!("debug: {message}"),
+        if self.debug {
+            self.write("debug", message);
         }
     }
 
     fn write(&self, level: &str, message: &str) {
-        let Some(mut file) = self.file.as_ref() else { return };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = rfc3339(since, false);
-        let line = match self.json {
-            true => serde_json::json!({"level": level, "msg": message, "time": time}).to_string(),
-            false => format!("time={time:?} level={level} msg={message:?}"),
+        let line = match (self.json, &self.file) {
+            (true, _) => serde_json::json!({"level": level, "msg": message, "time": time}).to_string(),
+            (false, Some(_)) => format!("time={time:?} level={level} msg={}", quoted(message)),
+            // A person reads this.
+            (false, None) if level == "error" => message.to_owned(),
+            (false, None) => format!("{level}: {message}"),
         };
-        // One write a line: the file may be shared.
-        let _ = file.write_all((line + "\n").as_bytes());
+        // One write a line: the file may be shared. There is nobody left to tell of a failure.
+        let _ = match &self.file {
+            Some(file) => (&*file).write_all((line + "\n").as_bytes()),
+            None => std::io::stderr().write_all((line + "\n").as_bytes()),
+        };
     }
+}
+
+/// A text as Go quotes it, which for what is in messages is as JSON does.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

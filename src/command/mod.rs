@@ -64,7 +64,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::State => done(state::run(invocation)),
         Verb::Kill => done(kill::run(invocation, log)),
         Verb::Delete => done(delete::run(invocation, log)),
-        Verb::List => done(list::run(invocation, log)),
+        Verb::List => done(list::run(invocation)),
         Verb::Ps => done(ps::run(invocation)),
         Verb::Pause => done(pause::pause(invocation, log)),
         Verb::Resume => done(pause::resume(invocation, log)),

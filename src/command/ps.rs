@@ -16,8 +16,8 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         pids.push(record.pid);
     }
     match invocation.value("format").unwrap_or("table") {
-        "json" if pids.is_empty() => print("null"),
-        "json" => print(&serde_json::to_string(&pids)?),
+        "json" if pids.is_empty() => print("null\n"),
+        "json" => print(&(serde_json::to_string(&pids)? + "\n")),
         "table" => print(&table(&invocation.arguments[1..], &pids)?),
         _ => bail!("invalid format option"),
     }
@@ -30,7 +30,8 @@ fn table(arguments: &[String], pids: &[i32]) -> Result<String> {
     let output = Command::new("ps").args(if arguments.is_empty() { &default[..] } else { arguments }).output();
     let output = output.map_err(|error| anyhow!("exec: \"ps\": {}", sys::io(error)))?;
     if !output.status.success() {
-        bail!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("ps: {}: {}", output.status, words.trim().lines().next().unwrap_or_default());
     }
     rows(&String::from_utf8_lossy(&output.stdout), pids)
 }

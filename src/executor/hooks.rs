@@ -19,6 +19,7 @@ use crate::plan::{Exec, Hook, HookEntry, Options};
 use crate::spec::{Extras, Field};
 use crate::state::{Directory, Record, Status};
 use crate::sys::{self, reason};
+use crate::tables::hook;
 
 /// What hooks are run for.
 #[derive(Clone, Copy)]
@@ -38,20 +39,21 @@ pub fn before_pivot(owner: &Owner<'_>) -> Result<()> {
     let hooks = &owner.record.hooks;
     // The deprecated list is older than the status `creating`: its hooks are told what they always
     // were, and what the validation suite asks for.
-    for (name, list, status) in
-        [("prestart", &hooks.prestart, Status::Created), ("createRuntime", &hooks.create_runtime, Status::Creating)]
-    {
+    for (name, list, status) in [
+        (hook::PRESTART, &hooks.prestart, Status::Created),
+        (hook::CREATE_RUNTIME, &hooks.create_runtime, Status::Creating),
+    ] {
         let state = owner.record.for_hooks(status);
         for (index, hook) in list.iter().enumerate() {
             run(hook, owner.record, &state).with_context(|| failed(name, index))?;
         }
     }
-    all_inside("createContainer", &hooks.create_container, owner, Status::Creating)
+    all_inside(hook::CREATE_CONTAINER, &hooks.create_container, owner, Status::Creating)
 }
 
 /// `startContainer`: in the container, before the user's program.
 pub fn start_container(owner: &Owner<'_>) -> Result<()> {
-    all_inside("startContainer", &owner.record.hooks.start_container, owner, Status::Created)
+    all_inside(hook::START_CONTAINER, &owner.record.hooks.start_container, owner, Status::Created)
 }
 
 fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> Result<()> {
@@ -70,7 +72,7 @@ fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> R
 pub fn poststart(record: &Record) -> Result<()> {
     let state = record.for_hooks(Status::Running);
     for (index, hook) in record.hooks.poststart.iter().enumerate() {
-        run(hook, record, &state).with_context(|| failed("poststart", index))?;
+        run(hook, record, &state).with_context(|| failed(hook::POSTSTART, index))?;
     }
     Ok(())
 }
@@ -82,7 +84,7 @@ pub fn poststop(record: &Record) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (index, hook) in record.hooks.poststop.iter().enumerate() {
         if let Err(error) = run(hook, record, &state) {
-            warnings.push(format!("{}: {error:#}", failed("poststop", index)));
+            warnings.push(format!("{}: {error:#}", failed(hook::POSTSTOP, index)));
         }
     }
     Ok(warnings)
@@ -182,14 +184,14 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let own = inside.spec.process().as_ref().and_then(|process| process.env().clone()).unwrap_or_default();
     let env = match &hook.env {
         Some(env) => env.clone(),
-        None if name == "startContainer" => own,
+        None if name == hook::START_CONTAINER => own,
         None => Vec::new(),
     };
     let path = hook.path.to_string_lossy();
     // Before the root is exchanged it is a directory like any other, and where such a hook starts.
     let rootfs = inside.owner.record.rootfs.to_string_lossy();
-    let cwd = if name == "createContainer" { &rootfs } else { "/" };
-    let process = inside.spec.process().as_ref().filter(|_| name == "startContainer");
+    let cwd = if name == hook::CREATE_CONTAINER { &rootfs } else { "/" };
+    let process = inside.spec.process().as_ref().filter(|_| name == hook::START_CONTAINER);
     let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, cwd, process };
     let inner = Exec {
         spec: inside.spec,

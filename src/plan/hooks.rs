@@ -7,6 +7,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Field;
+use crate::tables::hook;
 
 /// One hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +56,12 @@ impl Hooks {
         #[allow(deprecated)]
         let prestart = hooks.prestart();
         Ok(Hooks {
-            prestart: list("hooks.prestart", prestart)?,
-            create_runtime: list("hooks.createRuntime", hooks.create_runtime())?,
-            create_container: list("hooks.createContainer", hooks.create_container())?,
-            start_container: list("hooks.startContainer", hooks.start_container())?,
-            poststart: list("hooks.poststart", hooks.poststart())?,
-            poststop: list("hooks.poststop", hooks.poststop())?,
+            prestart: list(hook::PRESTART, prestart)?,
+            create_runtime: list(hook::CREATE_RUNTIME, hooks.create_runtime())?,
+            create_container: list(hook::CREATE_CONTAINER, hooks.create_container())?,
+            start_container: list(hook::START_CONTAINER, hooks.start_container())?,
+            poststart: list(hook::POSTSTART, hooks.poststart())?,
+            poststop: list(hook::POSTSTOP, hooks.poststop())?,
         })
     }
 
@@ -70,10 +71,10 @@ impl Hooks {
     }
 }
 
-fn list(key: &str, hooks: &Option<Vec<oci_spec::runtime::Hook>>) -> Result<Vec<Hook>> {
+fn list(name: &str, hooks: &Option<Vec<oci_spec::runtime::Hook>>) -> Result<Vec<Hook>> {
     let mut list = Vec::new();
     for (index, hook) in hooks.iter().flatten().enumerate() {
-        let field = Field::item(key, index);
+        let field = Field::item(&format!("hooks.{name}"), index);
         if !hook.path().is_absolute() {
             bail!("{field}.path: {:?} must be an absolute path", hook.path());
         }

@@ -2,8 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use oci_spec::runtime::{
-    Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, MemoryPolicyFlagType,
-    MemoryPolicyModeType, PosixRlimit, Process, Scheduler,
+    Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, PosixRlimit, Process, Scheduler,
 };
 
 use super::Context;
@@ -11,7 +10,7 @@ use super::program::Program;
 use crate::init::op::Op;
 use crate::seccomp;
 use crate::spec::{Extras, Field};
-use crate::tables::{capability, rlimit};
+use crate::tables::{capability, memory_policy, rlimit};
 
 /// A resource limit in the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +79,7 @@ pub fn privileged_part(
             program.push(&Field::of("linux.personality"), Op::Personality { domain });
         }
         if let Some(policy) = linux.memory_policy() {
-            memory_policy(program, policy)?;
+            set_memory_policy(program, policy)?;
         }
     }
     Ok(())
@@ -160,37 +159,21 @@ fn scheduler_flag(name: &str) -> Option<u64> {
     FLAGS.iter().find(|(known, _)| *known == name).map(|(_, bit)| *bit)
 }
 
-fn memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMemoryPolicy) -> Result<()> {
-    use MemoryPolicyModeType::*;
+fn set_memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMemoryPolicy) -> Result<()> {
     let field = Field::of("linux.memoryPolicy");
-    let mode = match policy.mode() {
-        MpolDefault => 0,
-        MpolPreferred => 1,
-        MpolBind => 2,
-        MpolInterleave => 3,
-        MpolLocal => 4,
-        MpolPreferredMany => 5,
-        MpolWeightedInterleave => 6,
-    };
-    let mut flags = 0;
-    for flag in policy.flags().iter().flatten() {
-        flags |= match flag {
-            MemoryPolicyFlagType::MpolFNumaBalancing => 1 << 13,
-            MemoryPolicyFlagType::MpolFRelativeNodes => 1 << 14,
-            MemoryPolicyFlagType::MpolFStaticNodes => 1 << 15,
-        };
-    }
+    let mode = memory_policy::mode_of(policy.mode());
+    let flags = policy.flags().iter().flatten().fold(0, |flags, flag| flags | memory_policy::flag_of(*flag));
     let text = policy.nodes().as_deref().unwrap_or_default();
     let nodes =
         bit_list(text).ok_or_else(|| anyhow::anyhow!("{field}.nodes: invalid memory policy nodes \"{text}\""))?;
     let count: u32 = nodes.iter().map(|word| word.count_ones()).sum();
-    match mode {
-        0 | 4 if count != 0 => bail!("{field}.nodes: mode requires 0 nodes but got {count}"),
-        2 | 3 | 5 | 6 if count == 0 => bail!("{field}.nodes: mode requires at least 1 node but got 0"),
+    match mode.nodes {
+        Some(false) if count != 0 => bail!("{field}.nodes: mode requires 0 nodes but got {count}"),
+        Some(true) if count == 0 => bail!("{field}.nodes: mode requires at least 1 node but got 0"),
         _ => {}
     }
     let nodes = program.words(if count == 0 { &[] } else { &nodes });
-    program.push(&field, Op::MemoryPolicy { mode: mode | flags, nodes });
+    program.push(&field, Op::MemoryPolicy { mode: mode.number | flags, nodes });
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! One table per vocabulary: what the parser, `features`, the printer and the tests all read.
 
 pub mod capability;
+pub mod hook;
+pub mod memory_policy;
 pub mod mount_option;
 pub mod namespace;
 pub mod rlimit;
