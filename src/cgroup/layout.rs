@@ -180,8 +180,8 @@ impl Mount {
     }
 }
 
-/// mountinfo writes space, tab, newline and backslash as three octal digits.
-fn unescape(text: &str) -> PathBuf {
+/// A path as mountinfo writes it: space, tab, newline and backslash as three octal digits.
+pub fn unescape(text: &str) -> PathBuf {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {

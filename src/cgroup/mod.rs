@@ -34,6 +34,6 @@ mod tests;
 
 pub use device_program::DeviceProgram;
 pub use devices::{Access, DeviceKind, DeviceRule};
-pub use layout::{Hierarchy, Layout, Mode};
+pub use layout::{Hierarchy, Layout, Mode, unescape};
 pub use living::{Cgroup, HostDir};
 pub use plan::{Fallback, Line, Plan, Request, Target, Write};

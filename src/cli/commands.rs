@@ -7,6 +7,8 @@ use super::{list, option, switch};
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
+    /// `checkpoint`
+    Checkpoint,
     /// `create`
     Create,
     /// `delete`
@@ -25,6 +27,8 @@ pub enum Verb {
     Plan,
     /// `ps`
     Ps,
+    /// `restore`
+    Restore,
     /// `resume`
     Resume,
     /// `run`
@@ -68,7 +72,8 @@ const fn row(
 }
 
 /// All commands, sorted by name.
-pub const COMMANDS: [Row; 14] = [
+pub const COMMANDS: [Row; 16] = [
+    row(Verb::Checkpoint, "checkpoint", "write a running container to files", "<container-id>", checkpoint),
     Row {
         most: Some(2),
         ..row(Verb::Create, "create", "make a container that waits for start", "<container-id> [bundle]", create)
@@ -88,6 +93,10 @@ pub const COMMANDS: [Row; 14] = [
         most: None,
         stops: true,
         ..row(Verb::Ps, "ps", "list the processes of a container", "<container-id> [ps options]", ps)
+    },
+    Row {
+        most: Some(2),
+        ..row(Verb::Restore, "restore", "bring a container back from a checkpoint", "<container-id> [bundle]", restore)
     },
     row(Verb::Resume, "resume", "let a paused container go on", "<container-id>", none),
     Row { most: Some(2), ..row(Verb::Run, "run", "create and start a container", "<container-id> [bundle]", run) },
@@ -126,6 +135,52 @@ fn run() -> Vec<Arg> {
         switch("detach", "do not wait for the container").short('d'),
         switch("keep", "do not delete the container after it exits"),
         switch("no-subreaper", "do not collect the container's orphans"),
+    ]);
+    options
+}
+
+/// What `checkpoint` and `restore` have in common.
+fn criu() -> Vec<Arg> {
+    vec![
+        option("image-path", "DIR", "directory of the images (default: ./checkpoint)"),
+        option("work-path", "DIR", "directory for logs and other files of the moment"),
+        switch("tcp-established", "with open TCP connections"),
+        switch("tcp-close", "close TCP connections instead of keeping them"),
+        switch("ext-unix-sk", "with unix sockets that lead outside"),
+        switch("shell-job", "with a session that began outside"),
+        switch("file-locks", "with file locks"),
+        option("manage-cgroups-mode", "MODE", "what is done with cgroups: soft, full, strict or ignore"),
+        list("empty-ns", "KIND", "leave what is in the namespace out: network"),
+        switch("auto-dedup", "keep each page of memory in one image only"),
+        switch("lazy-pages", "bring memory over when it is used"),
+    ]
+}
+
+fn checkpoint() -> Vec<Arg> {
+    let mut options = criu();
+    options.extend([
+        option("parent-path", "DIR", "directory of an earlier pre-dump, relative to the images"),
+        switch("leave-running", "let the container go on"),
+        switch("tcp-skip-in-flight", "leave out TCP connections that are not established yet"),
+        switch("link-remap", "with open files that are deleted, by links to them"),
+        option("status-fd", "FD", "write a NUL byte there once lazy pages can be fetched"),
+        option("page-server", "ADDRESS:PORT", "send the memory to this page server"),
+        switch("pre-dump", "write only the memory, and let the container go on"),
+    ]);
+    options
+}
+
+fn restore() -> Vec<Arg> {
+    let mut options = criu();
+    options.extend([
+        bundle(),
+        option("console-socket", "SOCKET", "socket that receives the terminal"),
+        pid_file(),
+        switch("detach", "do not wait for the container").short('d'),
+        switch("no-subreaper", "do not collect the container's orphans"),
+        switch("no-pivot", "for an initramfs, whose root cannot be exchanged"),
+        option("lsm-profile", "TYPE:NAME", "another profile of the security module"),
+        option("lsm-mount-context", "CONTEXT", "another SELinux context for mounts"),
     ]);
     options
 }

@@ -53,8 +53,8 @@ fn features() -> Value {
         },
         "annotations": {
             "org.opencontainers.runc.version": VERSION,
-            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.runc.checkpoint.enabled": if cfg!(feature = "criu") { "true" } else { "false" },
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": if cfg!(feature = "criu") { vec!["org.criu.config"] } else { Vec::new() },
     })
 }

@@ -1,5 +1,7 @@
 //! The commands, one verb a file, and what they share.
 
+#[cfg(feature = "criu")]
+mod checkpoint;
 mod create;
 mod delete;
 mod exec;
@@ -12,6 +14,8 @@ mod pause;
 mod pid_file;
 mod plan;
 mod ps;
+#[cfg(feature = "criu")]
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -48,7 +52,7 @@ impl From<anyhow::Error> for Failure {
 
 /// Carry out a command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
-    if invocation.global.systemd_cgroup && matches!(invocation.verb, Verb::Create | Verb::Run) {
+    if invocation.global.systemd_cgroup && matches!(invocation.verb, Verb::Create | Verb::Run | Verb::Restore) {
         return Err(anyhow!("--systemd-cgroup: the systemd cgroup driver is not supported yet").into());
     }
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
@@ -59,6 +63,12 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Run => run::run(invocation, log)
             .with_context(|| format!("{} run failed", invocation.global.name))
             .map_err(Failure::from),
+        #[cfg(feature = "criu")]
+        Verb::Checkpoint => done(checkpoint::run(invocation, log)),
+        #[cfg(feature = "criu")]
+        Verb::Restore => restore::run(invocation, log).map_err(Failure::from),
+        #[cfg(not(feature = "criu"))]
+        Verb::Checkpoint | Verb::Restore => done(Err(anyhow!("this program was built without checkpoint and restore"))),
         Verb::Exec => exec::run(invocation, log),
         Verb::Start => done(start::run(invocation)),
         Verb::State => done(state::run(invocation)),

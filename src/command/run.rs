@@ -61,7 +61,8 @@ fn announce(notify: Notify, created: &Created, detach: bool) -> Result<()> {
     Ok(())
 }
 
-fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
+/// What has failed late is ended.
+pub fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
     kill_and_wait(&created.record)?;
     let _ = nix::sys::wait::waitpid(
         nix::unistd::Pid::from_raw(created.child.pid),
@@ -70,7 +71,8 @@ fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
     remove(prepared, created, log)
 }
 
-fn remove(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
+/// What is left of it goes, and what failed in that is told.
+pub fn remove(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
     for warning in destroy(&created.record, &prepared.directory)? {
         log.warning(&warning);
     }

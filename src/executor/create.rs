@@ -72,7 +72,43 @@ pub struct Order<'a> {
 /// `before_running` is called when all is set up and, without a gate, the user's program is about
 /// to run: the pid file, the `startContainer` hooks.
 pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<()>) -> Result<Created> {
-    let Order { spec, config, plan, options, directory, connections, .. } = *order;
+    let Order { spec, plan, options, directory, connections, .. } = *order;
+    let mut work = begin(order)?;
+    let gate = if options.gate { Some(make_gate(directory, spec)?) } else { None };
+    let leaf = work.record.cgroup.open_for_clone();
+    let around = Surroundings {
+        namespaces: plan.birth.new,
+        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+        gate: gate.as_ref().map(|fd| fd.as_fd()),
+        stdio: connections.stdio,
+        ..Surroundings::default()
+    };
+    let mut init = {
+        let mut visit = Visit::default();
+        for joined in &plan.birth.joined {
+            let namespace = open_namespace(&joined.path, joined.flag, &joined.field)?;
+            visit.join(namespace.as_fd(), joined.flag).with_context(|| format!("{}.path", joined.field))?;
+        }
+        if let Some(offsets) = &plan.birth.time {
+            visit.new_time(offsets)?;
+        }
+        launch(&plan.program, &around).context(CHAIN)?
+    };
+    let born_there = leaf.is_some();
+    drop((leaf, gate));
+    match bring_up(&mut init, &mut work, born_there, order, before_running) {
+        Ok((warnings, terminal)) => Ok(Created { child: init.child, record: work.finish(), terminal, warnings }),
+        Err(error) => {
+            init.kill();
+            Err(oom_or(error, &work.record.cgroup).context(CHAIN))
+        }
+    }
+}
+
+/// Everything that is there before there is a process: the directory with a record, cgroups, RDT
+/// groups.
+pub(super) fn begin<'a>(order: &Order<'a>) -> Result<Work<'a>> {
+    let Order { spec, config, plan, options, directory, .. } = *order;
     check_root(&plan.rootfs)?;
     let creating = directory.create()?;
     let mut work = Work {
@@ -98,39 +134,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
         work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
         directory.save(&work.record, config)?;
     }
-    let gate = if options.gate { Some(make_gate(directory, spec)?) } else { None };
-    let leaf = work.record.cgroup.open_for_clone();
-    let around = Surroundings {
-        namespaces: plan.birth.new,
-        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
-        gate: gate.as_ref().map(|fd| fd.as_fd()),
-        stdio: connections.stdio,
-        ..Surroundings::default()
-    };
-    let mut init = {
-        let mut visit = Visit::default();
-        for joined in &plan.birth.joined {
-            let namespace = open_namespace(&joined.path, joined.flag, &joined.field)?;
-            visit.join(namespace.as_fd(), joined.flag).with_context(|| format!("{}.path", joined.field))?;
-        }
-        if let Some(offsets) = &plan.birth.time {
-            visit.new_time(offsets)?;
-        }
-        launch(&plan.program, &around).context(CHAIN)?
-    };
-    let born_there = leaf.is_some();
-    drop((leaf, gate));
-    match bring_up(&mut init, &mut work, born_there, order, before_running) {
-        Ok((warnings, terminal)) => {
-            work.undo = false;
-            let record = std::mem::take(&mut work.record);
-            Ok(Created { child: init.child, record, terminal, warnings })
-        }
-        Err(error) => {
-            init.kill();
-            Err(oom_or(error, &work.record.cgroup).context(CHAIN))
-        }
-    }
+    Ok(work)
 }
 
 /// An `init` that died without a word was most likely killed.
@@ -142,19 +146,27 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 }
 
 /// What exists so far; dropped before the end, it goes.
-struct Work<'a> {
-    directory: &'a Directory,
+pub(super) struct Work<'a> {
+    pub(super) directory: &'a Directory,
     /// Held until the container is there.
     creating: nix::fcntl::Flock<File>,
-    config: &'a [u8],
-    record: Record,
+    pub(super) config: &'a [u8],
+    pub(super) record: Record,
     /// The cgroup is there.
     made: bool,
     /// Network devices that are the host's again if this fails.
-    moved: net_device::Moved,
+    pub(super) moved: net_device::Moved,
     /// Hooks have run, so those that undo them have to.
-    hooks: bool,
+    pub(super) hooks: bool,
     undo: bool,
+}
+
+impl Work<'_> {
+    /// It is done, and stays.
+    pub(super) fn finish(mut self) -> Record {
+        self.undo = false;
+        std::mem::take(&mut self.record)
+    }
 }
 
 impl Drop for Work<'_> {
@@ -299,7 +311,7 @@ fn bring_up(
 }
 
 /// From now on other commands find the process.
-fn remember(work: &mut Work<'_>, pid: i32) -> Result<()> {
+pub(super) fn remember(work: &mut Work<'_>, pid: i32) -> Result<()> {
     work.record.pid = pid;
     work.record.start_time = start_time(pid).unwrap_or(0);
     work.directory.save(&work.record, work.config)

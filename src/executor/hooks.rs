@@ -36,19 +36,25 @@ pub struct Owner<'a> {
 
 /// `prestart`, `createRuntime` and `createContainer`, in this order. The first failure ends it.
 pub fn before_pivot(owner: &Owner<'_>) -> Result<()> {
-    let hooks = &owner.record.hooks;
+    once_there_are_namespaces(owner.record)?;
+    all_inside(hook::CREATE_CONTAINER, &owner.record.hooks.create_container, owner, Status::Creating)
+}
+
+/// `prestart` and `createRuntime`: all that a restored container needs, whose root is what it was.
+pub fn once_there_are_namespaces(record: &Record) -> Result<()> {
+    let hooks = &record.hooks;
     // The deprecated list is older than the status `creating`: its hooks are told what they always
     // were, and what the validation suite asks for.
     for (name, list, status) in [
         (hook::PRESTART, &hooks.prestart, Status::Created),
         (hook::CREATE_RUNTIME, &hooks.create_runtime, Status::Creating),
     ] {
-        let state = owner.record.for_hooks(status);
+        let state = record.for_hooks(status);
         for (index, hook) in list.iter().enumerate() {
-            run(hook, owner.record, &state).with_context(|| failed(name, index))?;
+            run(hook, record, &state).with_context(|| failed(name, index))?;
         }
     }
-    all_inside(hook::CREATE_CONTAINER, &hooks.create_container, owner, Status::Creating)
+    Ok(())
 }
 
 /// `startContainer`: in the container, before the user's program.

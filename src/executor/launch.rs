@@ -99,7 +99,7 @@ fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
 
 /// Let a descriptor live through `execveat(2)`. Only for the moment: there is one thread here, and
 /// no other program is started between this and the clone.
-fn inherit(fd: RawFd) -> Result<()> {
+pub fn inherit(fd: RawFd) -> Result<()> {
     let fd = sys::process::borrow(fd);
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(|errno| anyhow!("fcntl: {}", reason(errno)))
 }

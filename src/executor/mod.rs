@@ -2,6 +2,8 @@
 
 mod channel;
 mod create;
+#[cfg(feature = "criu")]
+pub mod criu;
 mod destroy;
 mod exec;
 mod hooks;

@@ -14,6 +14,7 @@ mod order;
 mod print;
 mod process;
 mod program;
+pub mod restore;
 mod sysctl;
 
 use std::path::{Path, PathBuf};

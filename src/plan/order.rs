@@ -83,6 +83,23 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     }
 }
 
+/// The mounts and nodes of a container, with every mount point that is missing, in the root file
+/// system of a mount namespace that goes with the process.
+pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
+    let field = Field::of("root.path");
+    program.push(&field, Op::Propagation { flags: option::SLAVE });
+    let path = program.text(&context.rootfs.to_string_lossy());
+    program.push(&field, Op::Root { path });
+    mounts::plan(program, context)?;
+    devices::plan(program, context)?;
+    if let Some(process) = context.spec.process() {
+        let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
+        program.push(&Field::of("process.cwd"), Op::MakeDirectory { path });
+    }
+    program.push(&field, Op::Ask { what: Ask::Ready });
+    Ok(())
+}
+
 /// From the host's tree to the container's.
 fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("root.path");

@@ -1,0 +1,201 @@
+//! `checkpoint`: from a running container to a directory of images.
+
+use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type};
+
+use super::mounts::{Root, options, points, to_leave_out};
+use super::worker::Worker;
+use super::{DESCRIPTORS, Settings, explained, find_criu, make_directory};
+use crate::plan::restore::Mounts;
+use crate::state::Record;
+use crate::sys::{self, reason};
+use crate::tables::namespace;
+
+/// What the command line says of a checkpoint.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// What it has in common with a restore.
+    pub settings: Settings,
+    /// `--parent-path`, relative to the images.
+    pub parent: Option<PathBuf>,
+    /// `--leave-running`
+    pub leave_running: bool,
+    /// `--pre-dump`
+    pub pre_dump: bool,
+    /// `--tcp-skip-in-flight`
+    pub tcp_skip_in_flight: bool,
+    /// `--link-remap`
+    pub link_remap: bool,
+    /// `--status-fd`
+    pub status_fd: Option<RawFd>,
+    /// `--page-server`: address and port.
+    pub page_server: Option<(String, u16)>,
+}
+
+/// Write the images. The processes are gone afterwards, unless they were to be left.
+///
+/// # Errors
+/// CRIU's, with the end of its log. The container runs on.
+pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts) -> Result<()> {
+    let criu = find_criu()?;
+    if let Some(fd) = it.status_fd {
+        check_status_fd(fd)?;
+    }
+    make_directory(&it.settings.images)?;
+    if let Some(parent) = &it.parent {
+        let path = it.settings.images.join(parent);
+        std::fs::metadata(&path)
+            .map_err(|error| anyhow!("invalid --parent-path: {}: {}", path.display(), sys::io(error)))?;
+    }
+    let (mut request, directories) = it.settings.request("dump.log", "")?;
+    it.fill(&mut request, record, mounts);
+    externals(&mut request, record, spec, mounts, it.pre_dump)?;
+    if !it.pre_dump {
+        save_descriptors(&mut request, record, &it.settings.images)?;
+    }
+    let mut worker = Worker::apart(&criu)?;
+    worker.check_version()?;
+    it.check_features(&mut worker)?;
+    let kind = if it.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
+    let done = worker.carry_out(kind, request, |notice| {
+        if let (Some(fd), "status-ready") = (it.status_fd, notice.script.as_str()) {
+            // Whoever waits for it may have gone.
+            let _ = nix::unistd::write(sys::process::borrow(fd), &[0]);
+            let _ = nix::unistd::close(fd);
+        }
+        Ok(())
+    });
+    done.map(drop).map_err(|error| explained(error, "checkpoint", &directories.log))
+}
+
+/// `--status-fd` has to be there and to be writable.
+fn check_status_fd(fd: RawFd) -> Result<()> {
+    let flags = fcntl(sys::process::borrow(fd), FcntlArg::F_GETFL)
+        .map_err(|errno| anyhow!("invalid --status-fd argument {fd}: {}", reason(errno)))?;
+    if OFlag::from_bits_retain(flags) & OFlag::O_ACCMODE == OFlag::O_RDONLY {
+        bail!("invalid --status-fd argument {fd}: not writable");
+    }
+    Ok(())
+}
+
+impl Checkpoint {
+    fn fill(&self, request: &mut Criu_opts, record: &Record, mounts: &Mounts) {
+        request.set_pid(record.pid);
+        request.set_root(mounts.rootfs.to_string_lossy().into_owned());
+        request.set_leave_running(self.leave_running);
+        request.set_tcp_skip_in_flight(self.tcp_skip_in_flight);
+        request.set_link_remap(self.link_remap);
+        if let Some(parent) = &self.parent {
+            request.set_parent_img(parent.to_string_lossy().into_owned());
+        }
+        if self.parent.is_some() || self.pre_dump {
+            request.set_track_mem(true);
+        }
+        if let Some((address, port)) = &self.page_server {
+            let mut server = Criu_page_server_info::new();
+            server.set_address(address.clone());
+            server.set_port(i32::from(*port));
+            request.ps = Some(server).into();
+        }
+        // Frozen, nobody can run away from the dump; without a cgroup CRIU stops one by one.
+        let freezer = record.cgroup.path_for_v1("freezer").or_else(|| record.cgroup.path_for_v2());
+        if let Some(freezer) = freezer {
+            request.set_freeze_cgroup(freezer.to_string_lossy().into_owned());
+        }
+    }
+
+    /// Not every kernel has what some of the options need, and CRIU's own words for it are hard to
+    /// find.
+    fn check_features(&self, worker: &mut Worker) -> Result<()> {
+        if !self.pre_dump && self.parent.is_none() && !self.settings.lazy_pages {
+            return Ok(());
+        }
+        let has = worker.features()?;
+        if (self.pre_dump || self.parent.is_some()) && !has.mem_track() {
+            bail!("--pre-dump and --parent-path: CRIU is missing features: MemTrack (CONFIG_MEM_SOFT_DIRTY)");
+        }
+        if self.settings.lazy_pages && !has.lazy_pages() {
+            bail!("--lazy-pages: CRIU is missing features: LazyPages (userfaultfd)");
+        }
+        Ok(())
+    }
+}
+
+/// What is not the container's own, and is expected to be there at the restore: namespaces that it
+/// has joined, mounts from outside.
+fn externals(request: &mut Criu_opts, record: &Record, spec: &Spec, mounts: &Mounts, pre_dump: bool) -> Result<()> {
+    let proc = PathBuf::from(format!("/proc/{}", record.pid));
+    for (kind, key) in [(Kind::Network, NETWORK_KEY), (Kind::Pid, PID_KEY)] {
+        if joined(spec, kind).is_none() {
+            continue;
+        }
+        // The namespace itself: the path that it was joined by may have gone.
+        let file = namespace::of(kind).file;
+        let path = proc.join("ns").join(file);
+        let inode = std::fs::metadata(&path).map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?.ino();
+        request.external.push(format!("{file}[{inode}]:{key}"));
+    }
+    if !pre_dump {
+        let table = std::fs::read_to_string(proc.join("mountinfo")).map_err(sys::io).context("mountinfo")?;
+        let root = Root::open(&proc.join("root"))?;
+        request.external.extend(options(&to_leave_out(mounts, &root, &table)));
+    }
+    Ok(())
+}
+
+/// The names of joined namespaces in the images: runc's.
+pub const NETWORK_KEY: &str = "extRootNetNS";
+/// The same for the pid namespace.
+pub const PID_KEY: &str = "extRootPidNS";
+
+/// The path of a namespace that the container joins.
+pub fn joined(spec: &Spec, kind: Kind) -> Option<&Path> {
+    let list = spec.linux().as_ref()?.namespaces().as_ref()?;
+    let entry = list.iter().find(|entry| entry.typ() == kind)?;
+    entry.path().as_deref().filter(|path| !path.as_os_str().is_empty())
+}
+
+/// What the standard descriptors are, so that a restore can give others in their place: pipes by
+/// the names that the images have for them, and files outside of the container, which CRIU is told
+/// of here.
+fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
+    let table = std::fs::read_to_string(format!("/proc/{}/mountinfo", record.pid)).unwrap_or_default();
+    let mut names = Vec::new();
+    for fd in 0..3 {
+        let path = PathBuf::from(format!("/proc/{}/fd/{fd}", record.pid));
+        let link = std::fs::read_link(&path).unwrap_or_default();
+        let mut name = link.to_string_lossy().into_owned();
+        if let Some(file) = file_outside(record.pid, fd, &table) {
+            if !request.external.contains(&file) {
+                request.external.push(file.clone());
+            }
+            name = file;
+        }
+        names.push(name);
+    }
+    let path = images.join(DESCRIPTORS);
+    let text = serde_json::to_vec(&names)?;
+    write_private(&path, &text).map_err(|error| anyhow!("write {}: {}", path.display(), sys::io(error)))
+}
+
+fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text)
+}
+
+/// `file[MOUNT:INODE]`, both in hexadecimal, for a regular file on a mount that the container does
+/// not have.
+fn file_outside(pid: i32, fd: i32, table: &str) -> Option<String> {
+    let file = std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).ok()?;
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let mount: u64 = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
+    let outside = points(table).all(|(id, _)| id != mount);
+    (file.is_file() && outside).then(|| format!("file[{mount:x}:{:x}]", file.ino()))
+}

@@ -1,0 +1,51 @@
+//! CRIU's own log: the only place where it says what went wrong.
+
+use std::path::Path;
+
+/// How many lines of it are shown.
+const SHOWN: usize = 3;
+
+/// The last errors of a log as one line.
+pub fn errors(log: &Path) -> Option<String> {
+    let text = std::fs::read(log).ok()?;
+    let lines = last_errors(&String::from_utf8_lossy(&text));
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// What follows `Error (file:line):`, without the lines that only say that there was one.
+fn last_errors(text: &str) -> Vec<String> {
+    let errors = text.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("Error (criu/")?;
+        let words = rest.split_once("): ").map(|(_, words)| words.trim())?;
+        (!words.is_empty() && !words.ends_with("FAILED.")).then(|| words.to_owned())
+    });
+    let mut errors: Vec<String> = errors.collect();
+    errors.dedup();
+    errors.split_off(errors.len().saturating_sub(SHOWN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_errors;
+
+    #[test]
+    fn the_last_errors_count() {
+        let log = "\
+(00.000001) Version: 4.2 (gitid 0)
+(00.033096) Error (criu/util.c:1534): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted
+(00.054000) Error (criu/files.c:1): one
+Error (criu/util.c:642): execvp(\"iptables-restore\", ...) failed: No such file or directory
+(00.054057) Error (criu/net.c:3436): net: Locking network failed
+(00.055000) Some Error (of somebody else): not this
+(00.058205) Error (criu/cr-dump.c:1975): Dumping FAILED.
+";
+        assert_eq!(
+            last_errors(log),
+            [
+                "one",
+                "execvp(\"iptables-restore\", ...) failed: No such file or directory",
+                "net: Locking network failed",
+            ]
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Checkpoint and restore through CRIU, which is called as `criu swrk` (criu.org, "RPC").
+//!
+//! The messages are those of the crate `rust-criu`. Its driver is not used: its callback is a plain
+//! function that cannot know which container it serves, it throws away the answer and with it the
+//! words of an error, it has no pre-dump, no configuration file, no cgroup roots, no LSM profile,
+//! and it starts CRIU itself, where a restore needs it in the container's cgroup and in a mount
+//! namespace of its own.
+
+mod checkpoint;
+mod log;
+mod mounts;
+mod restore;
+mod worker;
+
+use std::fs::{DirBuilder, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
+
+use crate::sys;
+
+pub use checkpoint::{Checkpoint, checkpoint};
+pub use restore::{Restore, restore};
+
+/// What the standard descriptors were, in the directory of the images: runc's name for it.
+const DESCRIPTORS: &str = "descriptors.json";
+
+/// `--manage-cgroups-mode`: what is done with the cgroups of the processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CgroupsMode {
+    /// Properties are restored for those that are made.
+    #[default]
+    Soft,
+    /// Properties are always restored.
+    Full,
+    /// None of them may be there before.
+    Strict,
+    /// Nothing.
+    Ignore,
+}
+
+/// What checkpoint and restore have in common on the command line.
+#[derive(Debug)]
+pub struct Settings {
+    /// `--image-path`
+    pub images: PathBuf,
+    /// `--work-path`; logs go there, or else beside the images.
+    pub work: Option<PathBuf>,
+    /// `--tcp-established`
+    pub tcp_established: bool,
+    /// `--tcp-close`
+    pub tcp_close: bool,
+    /// `--ext-unix-sk`
+    pub ext_unix_sk: bool,
+    /// `--shell-job`
+    pub shell_job: bool,
+    /// `--file-locks`
+    pub file_locks: bool,
+    /// `--auto-dedup`
+    pub auto_dedup: bool,
+    /// `--lazy-pages`
+    pub lazy_pages: bool,
+    /// `--manage-cgroups-mode`
+    pub cgroups: CgroupsMode,
+    /// `--empty-ns network`
+    pub empty_network: bool,
+    /// A file whose settings go over all others: the annotation `org.criu.config`, or that of the
+    /// whole host.
+    pub config: Option<String>,
+}
+
+/// Descriptors that a request names by number: they have to stay open until it is answered.
+struct Directories {
+    _images: File,
+    _work: Option<File>,
+    /// CRIU's log.
+    log: PathBuf,
+}
+
+impl Settings {
+    /// The part of a request that both kinds share. `name` is that of the log. CRIU lives in the
+    /// directories, and mounts there: they are opened through the root of its mount namespace.
+    fn request(&self, name: &str, root: &str) -> Result<(Criu_opts, Directories)> {
+        let images = open_directory(root, &self.images)?;
+        let mut it = Criu_opts::new();
+        it.set_images_dir_fd(images.as_raw_fd());
+        let work = self.work.as_deref().map(|work| make_directory(work).and_then(|()| open_directory(root, work)));
+        let work = work.transpose()?;
+        if let Some(work) = &work {
+            it.set_work_dir_fd(work.as_raw_fd());
+        }
+        // Beside the images even when a log of an earlier run is there.
+        let log = self.work.as_deref().unwrap_or(&self.images).join(name);
+        it.set_log_level(4);
+        it.set_log_file(name.to_owned());
+        it.set_notify_scripts(true);
+        it.set_orphan_pts_master(true);
+        it.set_tcp_established(self.tcp_established);
+        it.set_tcp_close(self.tcp_close);
+        it.set_ext_unix_sk(self.ext_unix_sk);
+        it.set_shell_job(self.shell_job);
+        it.set_file_locks(self.file_locks);
+        it.set_auto_dedup(self.auto_dedup);
+        it.set_lazy_pages(self.lazy_pages);
+        it.set_manage_cgroups(true);
+        it.set_manage_cgroups_mode(match self.cgroups {
+            CgroupsMode::Soft => Criu_cg_mode::SOFT,
+            CgroupsMode::Full => Criu_cg_mode::FULL,
+            CgroupsMode::Strict => Criu_cg_mode::STRICT,
+            CgroupsMode::Ignore => Criu_cg_mode::IGNORE,
+        });
+        if self.empty_network {
+            it.set_empty_ns(libc::CLONE_NEWNET as u32);
+        }
+        if let Some(config) = &self.config {
+            it.set_config_file(config.clone());
+        }
+        Ok((it, Directories { _images: images, _work: work, log }))
+    }
+}
+
+/// Make a directory, which may be there: images can be written over.
+fn make_directory(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| anyhow!("mkdir {}: {}", path.display(), sys::io(error)))
+}
+
+fn open_directory(root: &str, path: &Path) -> Result<File> {
+    let open = File::open(format!("{root}{}", path.display()))
+        .map_err(sys::io)
+        .with_context(|| format!("open {}", path.display()))?;
+    match open.metadata().map(|file| file.is_dir()) {
+        Ok(true) => Ok(open),
+        _ => Err(anyhow!("open {}: not a directory", path.display())),
+    }
+}
+
+/// Where the program is, as a shell looks for it.
+fn find_criu() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runs =
+        |file: &PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    std::env::split_paths(&path)
+        .map(|directory| directory.join("criu"))
+        .filter(|file| file.is_absolute())
+        .find(runs)
+        .ok_or_else(|| anyhow!("exec: \"criu\": executable file not found in $PATH"))
+}
+
+/// An error of CRIU with what its log says about it.
+fn explained(error: anyhow::Error, what: &str, log: &Path) -> anyhow::Error {
+    let error = error.context(what.to_owned());
+    match log::errors(log) {
+        Some(words) => anyhow!("{error:#}: {words} (more in {})", log.display()),
+        None => error,
+    }
+}

@@ -1,0 +1,143 @@
+//! Mounts from outside, by the names that CRIU and the images know them by.
+//!
+//! A mount is named by its mount point inside. What the name stands for is said anew at each
+//! restore: another host may keep it elsewhere.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+
+use crate::plan::restore::Mounts;
+use crate::sys;
+
+/// Name and source, as `--external mnt[NAME]:SOURCE` takes them.
+pub type External = BTreeMap<PathBuf, PathBuf>;
+
+/// What is to be told at a dump: the names, each standing for itself.
+///
+/// `root` is the container's root as it is now, `table` its mountinfo.
+pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &str) -> External {
+    let points: Vec<PathBuf> = points(table).map(|(_, point)| point).collect();
+    let mut names = External::new();
+    let own: Vec<PathBuf> = mounts.inside.iter().filter_map(|target| root.resolved(target)).collect();
+    for outside in &mounts.outside {
+        let Some(name) = root.resolved(&outside.target) else { continue };
+        if outside.recursive {
+            let below = |point: &&PathBuf| point.starts_with(&name) && **point != name;
+            let not_own = |point: &&PathBuf| !own.iter().any(|own| own.starts_with(&name) && point.starts_with(own));
+            names.extend(points.iter().filter(below).filter(not_own).map(|point| (point.clone(), point.clone())));
+        }
+        names.insert(name.clone(), name);
+    }
+    names
+}
+
+/// What is to be told at a restore: the names and what they stand for here.
+///
+/// `root` is the container's root with all mounts made, `table` the mountinfo of this host.
+pub fn to_put_in(mounts: &Mounts, root: &Root, table: &str) -> External {
+    // Images of runc have files that are hidden by this name.
+    let mut names = External::from([("/dev/null".into(), "/dev/null".into())]);
+    for outside in &mounts.outside {
+        let Some(name) = root.resolved(&outside.target) else { continue };
+        let source = outside.source.canonicalize().unwrap_or_else(|_| outside.source.clone());
+        if outside.recursive {
+            for (_, point) in points(table) {
+                if let Ok(rest) = point.strip_prefix(&source)
+                    && !rest.as_os_str().is_empty()
+                {
+                    names.insert(name.join(rest), point.clone());
+                }
+            }
+        }
+        names.insert(name, source);
+    }
+    names
+}
+
+/// As CRIU takes them.
+pub fn options(names: &External) -> impl Iterator<Item = String> + '_ {
+    names.iter().map(|(name, source)| format!("mnt[{}]:{}", name.display(), source.display()))
+}
+
+/// Mount ids and mount points of a mountinfo, proc_pid_mountinfo(5).
+pub fn points(table: &str) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
+    table.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let id = fields.next()?.parse().ok()?;
+        Some((id, crate::cgroup::unescape(fields.nth(3)?)))
+    })
+}
+
+/// A root to look paths up in.
+pub struct Root {
+    directory: File,
+    /// What the kernel puts in front of the paths below it.
+    prefix: PathBuf,
+}
+
+impl Root {
+    /// The root at a path, which may lead through the root of another process.
+    pub fn open(path: &Path) -> Result<Root> {
+        let directory = File::open(path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
+        let prefix = shown(&directory).ok_or_else(|| anyhow!("readlink {}", path.display()))?;
+        Ok(Root { directory, prefix })
+    }
+
+    /// Where a path of the container leads, links resolved; none when it leads nowhere.
+    pub fn resolved(&self, path: &Path) -> Option<PathBuf> {
+        let inside = path.strip_prefix("/").unwrap_or(path);
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let how =
+            OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let found = openat2(self.directory.as_fd(), inside, how).ok()?;
+        let found = shown(&found)?;
+        Some(Path::new("/").join(found.strip_prefix(&self.prefix).ok()?))
+    }
+}
+
+fn shown(file: &impl AsRawFd) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Program;
+    use crate::plan::restore::Outside;
+
+    const TABLE: &str = "\
+64 42 254:0 / / rw - ext4 /dev/vda rw
+65 64 0:40 / /usr rw - tmpfs tmpfs rw
+66 65 0:41 / /usr/with\\040blank rw - tmpfs tmpfs rw
+67 65 0:42 / /usr/bin rw - tmpfs tmpfs rw
+68 67 0:43 / /usr/bin/below rw - tmpfs tmpfs rw
+69 64 0:44 / /usrx rw - tmpfs tmpfs rw
+";
+
+    fn mounts() -> Mounts {
+        let outside = vec![Outside { target: "/usr".into(), source: "/usr".into(), recursive: true }];
+        Mounts { program: Program::new(), rootfs: "/".into(), outside, inside: vec!["/usr/bin".into()] }
+    }
+
+    fn pairs(names: &External) -> Vec<String> {
+        options(names).collect()
+    }
+
+    #[test]
+    fn what_comes_along_with_a_recursive_bind_is_from_outside_too() {
+        let names = to_leave_out(&mounts(), &Root::open(Path::new("/")).unwrap(), TABLE);
+        assert_eq!(pairs(&names), ["mnt[/usr]:/usr", "mnt[/usr/with blank]:/usr/with blank"]);
+    }
+
+    #[test]
+    fn at_a_restore_it_is_what_the_host_has_there() {
+        let names = to_put_in(&mounts(), &Root::open(Path::new("/")).unwrap(), TABLE);
+        assert!(pairs(&names).contains(&"mnt[/usr/with blank]:/usr/with blank".to_owned()));
+        assert!(!pairs(&names).iter().any(|name| name.contains("usrx")));
+    }
+}

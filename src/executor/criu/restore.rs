@@ -1,0 +1,291 @@
+//! `restore`: from a directory of images to a running container.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd, Join_namespace};
+
+use super::checkpoint::{NETWORK_KEY, PID_KEY};
+use super::mounts::{External, Root, options as mount_options, to_put_in};
+use super::worker::{Line, Notice, Worker};
+use super::{DESCRIPTORS, Settings, explained, find_criu};
+use crate::executor::Created;
+use crate::executor::create::{Order, Work, begin, remember};
+use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
+use crate::executor::{Terminal, hooks, net_device};
+use crate::init::op::Ask;
+use crate::plan::restore::{self, Mounts};
+use crate::spec::Field;
+use crate::state::{Directory, Record};
+use crate::sys::clone::Child;
+use crate::sys::{self, reason};
+use crate::tables::namespace;
+
+const NEW_MOUNTS: u64 = CloneFlags::CLONE_NEWNS.bits() as u64;
+
+/// What the command line says of a restore.
+#[derive(Debug)]
+pub struct Restore {
+    /// What it has in common with a checkpoint.
+    pub settings: Settings,
+    /// `--lsm-profile`: type and name.
+    pub lsm_profile: Option<String>,
+    /// `--lsm-mount-context`
+    pub lsm_mount_context: Option<String>,
+}
+
+/// Bring a container back. On failure everything that was done is undone.
+///
+/// `before_running` is called when the processes are there and before they go on: the pid file.
+///
+/// # Errors
+/// CRIU's, with the end of its log; a hook's.
+pub fn restore(
+    it: &Restore,
+    order: &Order<'_>,
+    mounts: &Mounts,
+    before_running: impl FnOnce(&Record) -> Result<()>,
+) -> Result<Created> {
+    let criu = find_criu()?;
+    let inherited = Inherited::of(&it.settings.images, order.spec)?;
+    let mut work = begin(order)?;
+    let (names, warnings) = make_mount_points(mounts)?;
+    let root = TemporaryRoot::make(order.directory)?;
+    let mut worker = start(&criu, &work.record, order, &root.path)?;
+    worker.check_version()?;
+    let (mut request, directories) = it.settings.request("restore.log", &format!("/proc/{}/root", worker.pid()))?;
+    request.set_rst_sibling(true);
+    request.set_evasive_devices(true);
+    request.lsm_profile = it.lsm_profile.clone();
+    request.lsm_mount_context = it.lsm_mount_context.clone();
+    request.set_root(root.path.to_string_lossy().into_owned());
+    request.cg_root = cgroup_roots(worker.pid())?;
+    request.external.extend(mount_options(&names));
+    request.inherit_fd = inherited.fds;
+    request.join_ns = inherited.namespaces;
+    let mut served = Served { work: &mut work, order, terminal: None, before_running: Some(before_running) };
+    let answer = worker.carry_out(Criu_req_type::RESTORE, request, |notice| served.serve(notice));
+    answer.map_err(|error| explained(error, "restore", &directories.log))?;
+    let terminal = served.terminal;
+    let pid = work.record.pid;
+    let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
+    remember_time_namespace(&work, order)?;
+    Ok(Created { child: Child { pid, pidfd }, record: work.finish(), terminal, warnings })
+}
+
+/// What CRIU is helped with while it works.
+struct Served<'a, 'b, F> {
+    work: &'a mut Work<'b>,
+    order: &'a Order<'b>,
+    terminal: Option<Terminal>,
+    before_running: Option<F>,
+}
+
+impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
+    fn serve(&mut self, notice: Notice) -> Result<()> {
+        match notice.script.as_str() {
+            "setup-namespaces" => {
+                self.work.record.pid = notice.pid;
+                self.work.moved = net_device::move_in(&self.order.plan.net_devices, notice.pid)?;
+                self.work.hooks = true;
+                hooks::once_there_are_namespaces(&self.work.record)
+            }
+            // The other end of the container's terminal, which nobody holds yet.
+            "orphan-pts-master" => {
+                let master = notice.fd.ok_or_else(|| anyhow!("process.terminal: criu sent no terminal"))?;
+                self.terminal = self.order.connections.receivers.terminal(master)?;
+                Ok(())
+            }
+            "post-restore" => {
+                remember(self.work, notice.pid)?;
+                self.before_running.take().map_or(Ok(()), |run| run(&self.work.record))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What comes from outside, and stays open until CRIU has it.
+#[derive(Default)]
+struct Inherited {
+    fds: Vec<Inherit_fd>,
+    namespaces: Vec<Join_namespace>,
+    opened: Vec<OwnedFd>,
+}
+
+impl Inherited {
+    fn of(images: &Path, spec: &Spec) -> Result<Inherited> {
+        let mut it = Inherited::default();
+        it.descriptors(images)?;
+        it.join(spec)?;
+        Ok(it)
+    }
+
+    fn push(&mut self, fd: RawFd, key: &str) {
+        let mut inherit = Inherit_fd::new();
+        inherit.set_fd(fd);
+        inherit.set_key(key.to_owned());
+        self.fds.push(inherit);
+    }
+
+    /// Pipes and files from outside become what the caller has in their place.
+    fn descriptors(&mut self, images: &Path) -> Result<()> {
+        let path = images.join(DESCRIPTORS);
+        let text = std::fs::read(&path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
+        let names: Vec<String> = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        for (fd, name) in names.into_iter().enumerate().take(3) {
+            let known = self.fds.iter().any(|known| known.key() == name);
+            if !known && (name.starts_with("pipe:") || name.starts_with("file[")) {
+                self.push(fd as RawFd, &name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Namespaces that the config joins: network and pid are handed over open, the others by their
+    /// paths.
+    fn join(&mut self, spec: &Spec) -> Result<()> {
+        let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+        for (index, entry) in list.into_iter().flatten().enumerate() {
+            let Some(path) = entry.path().as_deref().filter(|path| !path.as_os_str().is_empty()) else { continue };
+            let field = Field::item("linux.namespaces", index);
+            let row = namespace::of(entry.typ());
+            let file = open_namespace(path, row.flag, &field)?;
+            match entry.typ() {
+                kind @ (Kind::Network | Kind::Pid) => {
+                    inherit(file.as_raw_fd())?;
+                    self.push(file.as_raw_fd(), if kind == Kind::Network { NETWORK_KEY } else { PID_KEY });
+                    self.opened.push(file);
+                }
+                Kind::Mount | Kind::Cgroup => {
+                    bail!("{field}.path: a restored container cannot join a {} namespace", row.name)
+                }
+                _ => {
+                    let mut joined = Join_namespace::new();
+                    joined.set_ns(row.file.to_owned());
+                    joined.set_ns_file(path.to_string_lossy().into_owned());
+                    self.namespaces.push(joined);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Have all mounts made in a namespace that goes away again: what stays are the mount points, and
+/// the names by which CRIU knows the mounts that are from outside.
+fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
+    let mut init = launch(&mounts.program, &Surroundings { namespaces: NEW_MOUNTS, ..Surroundings::default() })?;
+    let named = wait_for_ready(&mut init).and_then(|warnings| {
+        let path = format!("/proc/{}/root{}", init.child.pid, mounts.rootfs.display());
+        let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
+        Ok((to_put_in(mounts, &Root::open(Path::new(&path))?, &table), warnings))
+    });
+    init.kill();
+    named
+}
+
+fn wait_for_ready(init: &mut Init<'_>) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    loop {
+        match init.next()? {
+            Waited::Warning(text) => warnings.push(text),
+            Waited::Ask(Ask::Ready) => return Ok(warnings),
+            other @ (Waited::Ask(_) | Waited::Terminal(_)) => bail!("init says {other:?} in a restore"),
+            Waited::Closed => bail!("init died before the restore"),
+        }
+    }
+}
+
+/// CRIU, in the cgroup that its children are going to be in.
+fn start(criu: &Path, record: &Record, order: &Order<'_>, root: &Path) -> Result<Worker> {
+    let line = Line::new()?;
+    let rootfs = &order.plan.rootfs;
+    let worker = restore::Worker { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
+    let program = worker.program(&environment());
+    let leaf = record.cgroup.open_for_clone();
+    let around = Surroundings {
+        namespaces: NEW_MOUNTS,
+        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+        stdio: order.connections.stdio,
+        ..Surroundings::default()
+    };
+    let mut init = launch(&program, &around)?;
+    let born_there = leaf.is_some();
+    let prepare = |init: &mut Init<'_>| -> Result<()> {
+        wait_for_ready(init)?;
+        if !born_there {
+            record.cgroup.attach(Pid::from_raw(init.child.pid))?;
+        }
+        record.rdt.as_ref().map_or(Ok(()), |groups| groups.attach(init.child.pid))
+    };
+    if let Err(error) = prepare(&mut init) {
+        init.kill();
+        return Err(error);
+    }
+    init.go_on();
+    Ok(line.held_by(init.child))
+}
+
+/// The variables of this process: CRIU has programs of its own to find.
+fn environment() -> Vec<String> {
+    let text = |text: std::ffi::OsString| text.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some(format!("{}={}", text(name)?, text(value)?))).collect()
+}
+
+/// Where the cgroups of the images are now, one entry a controller.
+fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
+    let path = format!("/proc/{pid}/cgroup");
+    let text = std::fs::read_to_string(&path).map_err(sys::io).context(path)?;
+    let mut roots = Vec::new();
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        for controller in controllers.split(',') {
+            let mut root = Cgroup_root::new();
+            root.set_ctrl(controller.to_owned());
+            root.set_path(path.to_owned());
+            roots.push(root);
+        }
+    }
+    Ok(roots)
+}
+
+/// CRIU puts the processes into a time namespace so that their clocks do not jump; whoever joins
+/// the container has to join that, too.
+fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
+    let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/time")).ok();
+    let own = of(&work.record.pid.to_string()) != of("self");
+    if !own || crate::plan::has_namespace(order.spec, Kind::Time) {
+        return Ok(());
+    }
+    let mut config: serde_json::Value = serde_json::from_slice(work.config)?;
+    let list = config.pointer_mut("/linux/namespaces").and_then(serde_json::Value::as_array_mut);
+    if let Some(list) = list {
+        list.push(serde_json::json!({"type": "time"}));
+    }
+    work.directory.save(&work.record, &serde_json::to_vec(&config)?)
+}
+
+/// A directory for the root file system to be mounted at, in a mount namespace that is not ours.
+struct TemporaryRoot {
+    path: PathBuf,
+}
+
+impl TemporaryRoot {
+    fn make(directory: &Directory) -> Result<TemporaryRoot> {
+        let path = directory.path().join("criu-root");
+        let made = std::fs::create_dir(&path).and_then(|()| path.canonicalize());
+        Ok(TemporaryRoot { path: made.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))? })
+    }
+}
+
+impl Drop for TemporaryRoot {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.path);
+    }
+}

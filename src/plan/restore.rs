@@ -1,0 +1,175 @@
+//! What a checkpoint and a restore need to know of a container's mounts, and the two programs that
+//! prepare a restore.
+//!
+//! CRIU makes the mounts of the container again, but for those that show something from outside:
+//! these it is told of by name. And it mounts on what is there: like `create`, a restore has to
+//! make the mount points in the root first.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+
+use super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::{Context, Options, order};
+use crate::host::Host;
+use crate::init::op::{Ask, Op};
+use crate::spec::{Extras, Field};
+use crate::tables::mount_option as option;
+
+/// A mount that shows something from outside the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Where, in the container's root.
+    pub target: PathBuf,
+    /// What, on the host.
+    pub source: PathBuf,
+    /// With all mounts below it.
+    pub recursive: bool,
+}
+
+/// The mounts of a container.
+#[derive(Debug)]
+pub struct Mounts {
+    /// Makes them all, with the mount points that are missing, in a namespace of its own; then asks
+    /// whether it may go.
+    pub program: Program,
+    /// The root file system, absolute.
+    pub rootfs: PathBuf,
+    /// Those from outside, in their order.
+    pub outside: Vec<Outside>,
+    /// The others.
+    pub inside: Vec<PathBuf>,
+}
+
+impl Mounts {
+    /// The mounts of a config.
+    ///
+    /// # Errors
+    /// What is wrong with `mounts` or `linux.devices`; a container in the mount namespace of the
+    /// runtime, whose mounts are not its own.
+    pub fn of(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> Result<Mounts> {
+        let mut context = Context::new(spec, extras, host, options)?;
+        if !context.own(Kind::Mount) {
+            bail!("linux.namespaces: without a mount namespace there is no checkpoint and no restore");
+        }
+        let mut program = Program::new();
+        order::mount_points(&mut program, &mut context)?;
+        let (outside, inside) = sorted(&program);
+        Ok(Mounts { program, rootfs: context.rootfs, outside, inside })
+    }
+}
+
+/// The targets of a program, by where what is mounted there comes from.
+fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
+    let (mut outside, mut inside) = (Vec::new(), Vec::new());
+    let mut directory = Path::new("/");
+    let path = |text| Path::new(program.show(text));
+    for op in program.ops() {
+        let (target, source, recursive) = match *op {
+            Op::Directory { path: text } => {
+                directory = path(text);
+                continue;
+            }
+            Op::Bind { target, source, recursive, .. } => (path(target).to_owned(), path(source).to_owned(), recursive),
+            Op::BindNode { name, source } => (directory.join(program.show(name)), path(source).to_owned(), false),
+            Op::Attach { target, tree, .. } => match program.slots().get(tree.0 as usize) {
+                Some(Descriptor::Tree { source, recursive, .. }) => {
+                    (path(target).to_owned(), source.clone(), *recursive)
+                }
+                _ => continue,
+            },
+            Op::Mount { target, .. } => {
+                inside.push(path(target).to_owned());
+                continue;
+            }
+            _ => continue,
+        };
+        outside.push(Outside { target, source, recursive });
+    }
+    (outside, inside)
+}
+
+/// What the program that becomes CRIU needs to know.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    /// The executable.
+    pub criu: &'a Path,
+    /// The descriptor that it gets its orders through.
+    pub line: i32,
+    /// The root file system.
+    pub rootfs: &'a Path,
+    /// A directory to mount it at.
+    pub root: &'a Path,
+    /// CRIU exchanges the root, which an initramfs does not allow: it is given another one.
+    pub no_pivot: bool,
+}
+
+impl Worker<'_> {
+    /// The program that becomes CRIU, for a mount namespace of its own in which the root file system
+    /// is mounted where nothing else is: CRIU takes no root that lies on another mount. When the
+    /// restore is over, or is cut off, nothing of it is left on the host.
+    pub fn program(&self, environment: &[String]) -> Program {
+        let mut program = Program::new();
+        let field = Field::of("root.path");
+        program.push(&field, Op::Signals);
+        program.push(&field, Op::Propagation { flags: option::SLAVE });
+        let host = program.text("/");
+        if self.no_pivot {
+            program.push(&field, Op::Root { path: host });
+            program.push(&field, Op::Chroot);
+        } else {
+            program.push(&field, Op::RootDirectory { path: host });
+        }
+        let target = program.text(&self.root.to_string_lossy());
+        let source = program.text(&self.rootfs.to_string_lossy());
+        program.push(&field, Op::Bind { target, source, recursive: true, attributes: NO_ATTRIBUTES, place: 0 });
+        let criu = program.text(&self.criu.to_string_lossy());
+        let candidates = program.texts(&[criu]);
+        program.push(&field, Op::Find { candidates });
+        program.push(&field, Op::Ask { what: Ask::Ready });
+        let argv = [criu, program.text("swrk"), program.text(&self.line.to_string())];
+        let argv = program.addresses(&argv, 0);
+        let envp: Vec<_> = environment.iter().map(|text| program.text(text)).collect();
+        let envp = program.addresses(&envp, 0);
+        program.push(&field, Op::Exec { argv, envp });
+        program
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::Layout;
+
+    #[test]
+    fn binds_are_from_outside_and_file_systems_are_not() {
+        let config = serde_json::json!({
+            "ociVersion": "1.3.0", "root": {"path": "rootfs"},
+            "process": {"args": ["x"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+            "mounts": [
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+                {"destination": "/data/../logs", "type": "bind", "source": "/srv", "options": ["rbind"]}
+            ],
+            "linux": {"namespaces": [{"type": "mount"}]}
+        });
+        let (spec, extras) = crate::spec::parse(config.to_string().as_bytes()).unwrap();
+        let host = Host::reference(Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"));
+        let options = Options {
+            id: "x".to_owned(),
+            bundle: "/b".into(),
+            no_pivot: false,
+            no_new_keyring: false,
+            preserve_fds: 0,
+            listen_fds: 0,
+            notify: None,
+            gate: false,
+            rootless_cgroups: false,
+        };
+        let mounts = Mounts::of(&spec, &extras, &host, &options).unwrap();
+        assert_eq!(mounts.rootfs, Path::new("/b/rootfs"));
+        assert_eq!(mounts.inside, [Path::new("/dev")]);
+        let wanted = Outside { target: "/logs".into(), source: "/srv".into(), recursive: true };
+        assert_eq!(mounts.outside, [wanted]);
+    }
+}
