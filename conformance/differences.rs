@@ -80,7 +80,6 @@ const DIFFERENCES: &[Difference] = &[
     differs("tare", "update::exec_and_delete_still_work", "there is no update yet"),
     differs("tare", "cgroups::exec_in_a_sub_cgroup", "there is no exec --cgroup yet"),
     differs("tare", "cli::every_command_has_help", "there is no checkpoint, restore, events, update yet"),
-    differs("tare", "cli::option_without_its_value", "there is no restore yet"),
 ];
 
 /// What is known of this runtime and this test.
