@@ -8,6 +8,7 @@
 //! Each test's comment states the rule it checks: "MUST" rules are the runtime specification's, the others are what
 //! runc's callers rely on.
 
+mod callers;
 mod cgroups;
 mod cli;
 mod create;
@@ -44,6 +45,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::process::ExitCode;
 
 const THEMES: &[&[Test]] = &[
+    callers::TESTS,
     cgroups::TESTS,
     cli::TESTS,
     create::TESTS,
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    harness::callers::leave();
     machine::leave();
     conclusion.exit_code()
 }

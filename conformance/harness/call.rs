@@ -31,7 +31,12 @@ pub struct Call {
 impl Call {
     /// The runtime with these arguments.
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
-        let mut command = Command::new(&runtime::get().path);
+        Self::of(&runtime::get().path, args)
+    }
+
+    /// Another program with these arguments.
+    pub fn of<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
         Self { command, line: String::new(), stdout: None, stderr: None, terminal: None }
     }

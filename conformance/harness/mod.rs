@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod call;
+pub mod callers;
 pub mod check;
 pub mod container;
 pub mod machine;
@@ -11,6 +12,7 @@ pub mod terminal;
 
 pub use bundle::Bundle;
 pub use call::{Call, Output, Running};
+pub use callers::{Conmon, Ctr};
 pub use check::{Skip, contains, equal, eventually, names_field, skip};
 pub use container::Container;
 pub use machine::View;
