@@ -1,6 +1,6 @@
 //! Carrying out a plan's writes.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,28 +10,9 @@ use nix::fcntl::AT_FDCWD;
 use super::create::missing;
 use super::dir::{self, read_at, read_file, write_at};
 use super::install::in_user_namespace;
-use super::living::Cgroup;
 use super::plan::{Fallback, Plan, Target, UsageCheck, Write};
+use super::update;
 use crate::sys::reason;
-
-impl Cgroup {
-    /// Writes the limits of `plan` to this cgroup, wherever it is; device rules are left as they are.
-    ///
-    /// Fails at the first that is refused; those before it are in force then.
-    pub fn update(&self, plan: &Plan) -> Result<()> {
-        let place = |target: &Target| {
-            let mut dirs = self.dirs.iter();
-            Some(dirs.find(|dir| dir.controllers == target.controllers)?.dir.as_path())
-        };
-        let dirs: Vec<Option<&Path>> = plan.targets.iter().map(place).collect();
-        let lost = |write: &&Write| dirs[write.target].is_none() && !write.is_device_rule();
-        if let Some(Write { field, file, .. }) = plan.writes.iter().find(lost) {
-            bail!("{field}: {file}: the container has no cgroup for it");
-        }
-        let leaf = self.path_for_v2().and_then(|dir| dir::open_dir(dir).ok());
-        plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd))
-    }
-}
 
 impl Plan {
     /// Carries out those of the writes that are `wanted`, in directories that exist; those of a
@@ -88,6 +69,10 @@ impl Plan {
                 );
             }
             return anyhow!("{field}: unable to set unified resource {file:?}: {}", reason(errno));
+        }
+        let busy = writer.dirs[write.target].and_then(|dir| update::busy(dir, file, value, errno));
+        if let Some(words) = busy {
+            return anyhow!("{field}: {words}");
         }
         match errno {
             Errno::ENOENT | Errno::EACCES => anyhow!("{field}: {file}: {}", reason(errno)),

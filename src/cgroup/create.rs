@@ -81,7 +81,7 @@ impl Plan {
         let v2 = self.v2_target().and_then(|target| made[target].as_ref());
         let leaf = v2.map(|made| self.open_leaf(made)).transpose()?.flatten();
         if let Some(leaf) = &leaf {
-            self.hand_down_controllers(undo, leaf.as_fd());
+            self.hand_down_controllers(&undo.made, leaf.as_fd());
         }
         let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
         self.apply(|_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
@@ -181,7 +181,7 @@ impl Plan {
     /// One write a level, top down, and only where something is missing: a write that changes
     /// nothing still takes the kernel's cgroup lock. What cannot be enabled (processes in a level
     /// above, no permission) shows when its limit is written, so errors are left to that.
-    fn hand_down_controllers(&self, undo: &Undo, leaf: BorrowedFd) {
+    pub(super) fn hand_down_controllers(&self, made: &[PathBuf], leaf: BorrowedFd) {
         let Some(target) = self.v2_target() else {
             return;
         };
@@ -205,7 +205,7 @@ impl Plan {
         for name in &target.path {
             // A level that we have just made hands nothing down yet; no need to ask it.
             let control = level.join("cgroup.subtree_control");
-            let new = undo.made.contains(&level);
+            let new = made.contains(&level);
             let has = if new { String::new() } else { read_file(&control).unwrap_or_default() };
             enable(&control, missing(&available, &has));
             level.push(name);

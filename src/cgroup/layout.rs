@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
+use super::living::HostDir;
 use super::path::below_mount;
 
 /// Where distributions, engines and the spec expect the hierarchies.
@@ -100,6 +101,18 @@ impl Layout {
             (false, Some(_)) => Mode::Hybrid,
         };
         Layout { mode, v1, v2 }
+    }
+
+    /// What a container that exists has of it: only the hierarchies in which it has a directory.
+    pub(super) fn of(mode: Mode, dirs: &[HostDir]) -> Layout {
+        let (v2, v1): (Vec<_>, Vec<_>) = dirs.iter().partition(|dir| dir.controllers.is_empty());
+        let hierarchy = |dir: &HostDir| Hierarchy {
+            controllers: dir.controllers.clone(),
+            mount: dir.mount.clone(),
+            own: PathBuf::new(),
+        };
+        let v2 = v2.first().map(|dir| (dir.mount.clone(), OnceCell::from(PathBuf::new())));
+        Layout { mode, v1: v1.into_iter().map(hierarchy).collect(), v2 }
     }
 
     /// The kind of host.

@@ -181,7 +181,7 @@ fn v1_limits_and_devices() {
     for (limit, swap) in [(134217728, 268435456_u64), (16777216, 33554432)] {
         let json = format!(r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#);
         let plan = plan(&layout, Some("elsewhere"), &json, &Extras::default()).unwrap();
-        cgroup.update(&plan).unwrap();
+        drop(cgroup.update(&plan).unwrap());
         let file = cgroup.path_for_v1("memory").unwrap().join("memory.memsw.limit_in_bytes");
         assert_eq!(std::fs::read_to_string(file).unwrap().trim(), swap.to_string());
     }

@@ -39,6 +39,8 @@ pub enum Verb {
     Start,
     /// `state`
     State,
+    /// `update`
+    Update,
 }
 
 /// A row of the table.
@@ -72,7 +74,7 @@ const fn row(
 }
 
 /// All commands, sorted by name.
-pub const COMMANDS: [Row; 16] = [
+pub const COMMANDS: &[Row] = &[
     row(Verb::Checkpoint, "checkpoint", "write a running container to files", "<container-id>", checkpoint),
     Row {
         most: Some(2),
@@ -103,6 +105,7 @@ pub const COMMANDS: [Row; 16] = [
     Row { least: 0, most: Some(0), ..row(Verb::Spec, "spec", "write a config.json to begin with", "", spec) },
     row(Verb::Start, "start", "run the program of a created container", "<container-id>", none),
     row(Verb::State, "state", "show the state of a container", "<container-id>", none),
+    row(Verb::Update, "update", "change the limits of a container", "<container-id>", update),
 ];
 
 fn none() -> Vec<Arg> {
@@ -227,5 +230,34 @@ fn exec() -> Vec<Arg> {
         list("cap", "CAP", "one more capability, may be repeated").short('c'),
         option("preserve-fds", "N", "pass N more descriptors to the process"),
         switch("ignore-paused", "also into a paused container"),
+    ]
+}
+
+fn update() -> Vec<Arg> {
+    vec![
+        option(
+            "resources",
+            "FILE",
+            "read linux.resources from FILE, or from standard input for -; nothing else counts then",
+        )
+        .short('r'),
+        option("blkio-weight", "N", "weight of block I/O, 10 to 1000"),
+        option("cpu-period", "USEC", "length of a CPU period"),
+        option("cpu-quota", "USEC", "CPU time in a period, -1 for no limit"),
+        option("cpu-burst", "USEC", "CPU time that may be saved for a period"),
+        option("cpu-share", "N", "weight of CPU time, 2 to 262144"),
+        option("cpu-rt-period", "USEC", "length of a realtime period (cgroup v1)"),
+        option("cpu-rt-runtime", "USEC", "realtime CPU time in a period (cgroup v1)"),
+        option("cpuset-cpus", "LIST", "CPUs to use"),
+        option("cpuset-mems", "LIST", "memory nodes to use"),
+        option("cpu-idle", "0|1", "1: run when nothing else does"),
+        option("memory", "SIZE", "memory, such as 50M; -1 for no limit"),
+        option("memory-reservation", "SIZE", "memory to be kept under pressure"),
+        option("memory-swap", "SIZE", "memory and swap together; -1 for no limit"),
+        option("kernel-memory", "SIZE", "has no effect").hide(true),
+        option("kernel-memory-tcp", "SIZE", "has no effect").hide(true),
+        option("pids-limit", "N", "processes; -1 for no limit"),
+        option("l3-cache-schema", "SCHEMA", "share of the L3 cache (Intel RDT)"),
+        option("mem-bw-schema", "SCHEMA", "share of the memory bandwidth (Intel RDT)"),
     ]
 }

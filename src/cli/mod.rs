@@ -5,6 +5,7 @@
 //! words are brought into one form first ([`words`]), and then parsed by clap.
 
 mod commands;
+mod quantity;
 mod words;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 pub use commands::{COMMANDS, Verb};
+pub use quantity::{bytes, duration};
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

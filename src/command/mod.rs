@@ -20,6 +20,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Resume => done(pause::resume(invocation, log)),
         Verb::Spec => done(spec::run(invocation)),
         Verb::Features => done(features::run()),
+        Verb::Update => done(update::run(invocation, log)),
         Verb::Plan => done(plan::run(invocation)),
     }
 }

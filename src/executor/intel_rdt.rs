@@ -67,9 +67,23 @@ impl Groups {
         Ok(())
     }
 
-    /// Set new limits (`update --l3-cache-schema`, `--mem-bw-schema`).
-    pub fn update(&self, l3: Option<&str>, bandwidth: Option<&str>) -> Result<()> {
-        self.write_schemata(&separate(l3, bandwidth)?).context("linux.intelRdt")
+    /// Set new limits (`update --l3-cache-schema`, `--mem-bw-schema`). The result is what was there
+    /// before, for [`Groups::restore`]; on failure, when some may have been replaced, it is there
+    /// again.
+    pub fn update(&self, l3: Option<&str>, bandwidth: Option<&str>) -> Result<String> {
+        let lines = separate(l3, bandwidth)?;
+        let before = std::fs::read_to_string(self.class.join("schemata")).unwrap_or_default();
+        if let Err(error) = self.write_schemata(&lines) {
+            self.restore(&before);
+            return Err(error.context("linux.intelRdt"));
+        }
+        Ok(before)
+    }
+
+    /// Set the limits that there were before an update, as far as the kernel takes them.
+    pub fn restore(&self, before: &str) {
+        let lines: Vec<String> = before.lines().map(|line| line.trim().to_owned()).collect();
+        let _ = self.write_schemata(&lines);
     }
 
     /// Remove what was made. The kernel puts the processes that are left into the root class.
@@ -192,8 +206,10 @@ mod tests {
         assert_eq!(resctrl.read("box/schemata"), "L3:0=f\nMB:0=20\n");
         groups.attach(4711).unwrap();
         assert_eq!(resctrl.read("box/tasks"), "4711");
-        groups.update(Some("L3:0=1"), None).unwrap();
+        let before = groups.update(Some("L3:0=1"), None).unwrap();
         assert_eq!(resctrl.read("box/schemata"), "L3:0=1\n");
+        groups.restore(&before);
+        assert_eq!(resctrl.read("box/schemata"), "L3:0=f\nMB:0=20\n");
         let groups: Groups = serde_json::from_str(&serde_json::to_string(&groups).unwrap()).unwrap();
         // In resctrl the files are no obstacle to rmdir(2).
         fs::remove_file(resctrl.0.join("box/schemata")).unwrap();

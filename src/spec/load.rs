@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxResources, Spec};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Extras;
 use crate::tables::capability;
@@ -56,6 +56,32 @@ pub fn parse_process(bytes: &[u8]) -> Result<(oci_spec::runtime::Process, Extras
         typed(text)?
     };
     Ok((process, extras))
+}
+
+/// Parse a `linux.resources` section on its own: what `update --resources` is given. The result is
+/// the document, to be merged into a config, once every field in it is known to have the right type.
+pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
+    #[derive(Deserialize)]
+    struct Whole {
+        #[expect(dead_code, reason = "parsed to be checked")]
+        linux: Part,
+    }
+    #[derive(Deserialize)]
+    struct Part {
+        #[expect(dead_code, reason = "parsed to be checked")]
+        resources: LinuxResources,
+    }
+    let text = std::str::from_utf8(bytes).context("resources: not valid UTF-8")?;
+    let own: Value = serde_json::from_str(text).map_err(|error| anyhow!("resources: {error}"))?;
+    let Value::Object(asked) = own.clone() else { bail!("resources: not an object") };
+    // As a part of a config it is complained about as one.
+    let text = serde_json::json!({ "linux": { "resources": own } }).to_string();
+    super::shape::check(&text)?;
+    typed::<Peek<'_>>(&text)?;
+    let mut whole: Value = typed(&text)?;
+    reduce_resources(&mut whole["linux"]["resources"]);
+    from_tree::<Whole>(whole)?;
+    Ok(asked)
 }
 
 /// The properties of a config that nothing in this program reads: the specification has them
@@ -134,18 +160,23 @@ fn reduced(text: &str) -> Result<Spec> {
     if let Some(process) = tree.get_mut("process") {
         reduce_process(process);
     }
-    if let Some(Value::Object(resources)) = tree.get_mut("linux").and_then(|linux| linux.get_mut("resources")) {
-        resources.remove("pids");
-        resources.remove("hugepageLimits");
-        for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
-            if rule.get("type") == Some(&Value::String(String::new()))
-                && let Some(rule) = rule.as_object_mut()
-            {
-                rule.remove("type");
-            }
-        }
+    if let Some(resources) = tree.get_mut("linux").and_then(|linux| linux.get_mut("resources")) {
+        reduce_resources(resources);
     }
     from_tree(tree)
+}
+
+fn reduce_resources(resources: &mut Value) {
+    let Value::Object(resources) = resources else { return };
+    resources.remove("pids");
+    resources.remove("hugepageLimits");
+    for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
+        if rule.get("type") == Some(&Value::String(String::new()))
+            && let Some(rule) = rule.as_object_mut()
+        {
+            rule.remove("type");
+        }
+    }
 }
 
 fn reduce_process(process: &mut Value) {
@@ -310,6 +341,25 @@ mod tests {
                 .starts_with("linux.resources.pids.limit: ")
         );
         assert!(error("mounts", serde_json::json!([{"source": "x"}])).starts_with("mounts[0]"));
+    }
+
+    #[test]
+    fn resources_on_their_own() {
+        let asked = parse_resources(br#"{"pids": {"limit": 0}, "hugepageLimits": [], "cpu": null}"#).unwrap();
+        assert_eq!(asked["pids"]["limit"], 0);
+        for (text, wanted) in [
+            ("", "resources: EOF while parsing"),
+            (r#"{"cpu": 3"#, "resources: EOF while parsing"),
+            ("{} {}", "resources: trailing characters"),
+            ("null", "resources: not an object"),
+            ("[]", "resources: not an object"),
+            (r#"{"cpu": 3}"#, "linux.resources.cpu: invalid type"),
+            (r#"{"pids": {"limit": "x"}}"#, "linux.resources.pids.limit: invalid type"),
+            (r#"{"memory": []}"#, "linux.resources.memory: "),
+        ] {
+            let error = parse_resources(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(wanted), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -8,5 +8,5 @@ mod validate;
 
 pub use extras::Extras;
 pub use field::Field;
-pub use load::{load, parse, parse_process, read, unknown_properties};
+pub use load::{load, parse, parse_process, parse_resources, read, unknown_properties};
 pub use validate::{OCI_VERSION, check_process};

@@ -131,8 +131,13 @@ impl Directory {
         self.path.join("notify")
     }
 
-    /// The config as it was at create.
+    /// The config as it was at create, with the limits of later updates.
     pub fn load_config(&self) -> Result<(Spec, Extras)> {
+        crate::spec::parse(self.config()?.get().as_bytes())
+    }
+
+    /// The same, as it is kept.
+    pub fn config(&self) -> Result<Box<RawValue>> {
         #[derive(Deserialize)]
         struct Kept<'a> {
             #[serde(borrow)]
@@ -140,7 +145,26 @@ impl Directory {
         }
         let bytes = std::fs::read(self.path.join(RECORD)).map_err(sys::io)?;
         let kept: Kept<'_> = serde_json::from_slice(&bytes)?;
-        crate::spec::parse(kept.config.get().as_bytes())
+        Ok(kept.config.to_owned())
+    }
+
+    /// Keep others from changing the record. It is replaced as a whole, so one that was waited for
+    /// may have become an old one.
+    ///
+    /// # Errors
+    /// `container does not exist`, when it is gone.
+    pub fn lock_record(&self) -> Result<nix::fcntl::Flock<File>> {
+        use std::os::unix::fs::MetadataExt;
+        let path = self.path.join(RECORD);
+        loop {
+            let file = File::open(&path).map_err(|_| anyhow::anyhow!("container does not exist"))?;
+            let locked = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
+                .map_err(|(_, errno)| anyhow::anyhow!("{}: lock: {}", path.display(), sys::reason(errno)))?;
+            let (Ok(held), Ok(named)) = (locked.metadata(), std::fs::metadata(&path)) else { continue };
+            if (held.dev(), held.ino()) == (named.dev(), named.ino()) {
+                return Ok(locked);
+            }
+        }
     }
 
     /// Read the record.

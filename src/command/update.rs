@@ -1,0 +1,164 @@
+//! `update`: change the limits of a container.
+
+use std::io::Read;
+
+use anyhow::{Result, anyhow, bail};
+use serde_json::{Map, Value};
+
+use super::{Log, root};
+use crate::cgroup;
+use crate::cli::{Invocation, bytes};
+use crate::spec;
+use crate::state::{Record, Status};
+use crate::sys;
+
+/// A JSON object.
+type Object = Map<String, Value>;
+
+/// How the text of an option becomes a value.
+#[derive(Clone, Copy)]
+enum Kind {
+    Unsigned,
+    Signed,
+    Size,
+    Text,
+}
+
+/// Options, and the field of `linux.resources` that each stands for.
+const OPTIONS: [(&str, Kind, [&str; 2]); 14] = [
+    ("blkio-weight", Kind::Unsigned, ["blockIO", "weight"]),
+    ("cpu-period", Kind::Unsigned, ["cpu", "period"]),
+    ("cpu-quota", Kind::Signed, ["cpu", "quota"]),
+    ("cpu-burst", Kind::Unsigned, ["cpu", "burst"]),
+    ("cpu-share", Kind::Unsigned, ["cpu", "shares"]),
+    ("cpu-rt-period", Kind::Unsigned, ["cpu", "realtimePeriod"]),
+    ("cpu-rt-runtime", Kind::Signed, ["cpu", "realtimeRuntime"]),
+    ("cpuset-cpus", Kind::Text, ["cpu", "cpus"]),
+    ("cpuset-mems", Kind::Text, ["cpu", "mems"]),
+    ("cpu-idle", Kind::Signed, ["cpu", "idle"]),
+    ("memory", Kind::Size, ["memory", "limit"]),
+    ("memory-reservation", Kind::Size, ["memory", "reservation"]),
+    ("memory-swap", Kind::Size, ["memory", "swap"]),
+    ("pids-limit", Kind::Signed, ["pids", "limit"]),
+];
+
+/// The command.
+pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
+    let directory = root(&invocation.global)?.container(invocation.id())?;
+    let _changing = directory.lock_record()?;
+    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    let asked = asked(invocation, log)?;
+    if matches!(record.status(&directory), Status::Stopped | Status::Creating) {
+        bail!("container not running");
+    }
+    let mut config: Value = serde_json::from_str(directory.config()?.get())?;
+    within(&mut config, "/linux/resources", |stored| cgroup::merge(stored, &asked))?;
+    let rdt = Rdt::of(invocation, &record)?;
+    if rdt.asked() {
+        within(&mut config, "/linux/intelRdt", |stored| rdt.keep(stored))?;
+    }
+    let config = config.to_string();
+    let (merged, extras) = spec::parse(config.as_bytes())?;
+    let resources = merged.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    let plan = cgroup::Plan::update(&record.cgroup, &resources, &extras, &asked)?;
+    for note in plan.notes() {
+        log.warning(note);
+    }
+    let before = record.cgroup.update(&plan)?;
+    let kept = rdt.write(&record, || directory.save(&record, config.as_bytes()));
+    kept.inspect_err(|_| before.restore())
+}
+
+/// What is to be changed, in the form of `linux.resources`. With `--resources` nothing else counts.
+fn asked(invocation: &Invocation, log: &Log) -> Result<Object> {
+    if let Some(file) = invocation.value("resources") {
+        return spec::parse_resources(&read(file)?);
+    }
+    if invocation.value("kernel-memory").is_some() || invocation.value("kernel-memory-tcp").is_some() {
+        log.warning("Kernel memory settings are ignored and will be removed");
+    }
+    let mut asked = Object::new();
+    for (option, kind, [section, name]) in OPTIONS {
+        let Some(text) = invocation.value(option) else { continue };
+        let value = kind.value(text).map_err(|error| anyhow!("invalid value for {option}: {error}"))?;
+        let section = asked.entry(section).or_insert_with(|| Value::Object(Object::new()));
+        section[name] = value;
+    }
+    // What does not fit the field's type is said here, of the field.
+    spec::parse_resources(Value::from(asked).to_string().as_bytes())
+}
+
+fn read(file: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = match file {
+        "-" => std::io::stdin().read_to_end(&mut bytes).map(drop),
+        file => std::fs::read(file).map(|read| bytes = read),
+    };
+    let name = if file == "-" { "standard input" } else { file };
+    read.map_err(|error| anyhow!("--resources: open {name}: {}", sys::io(error)))?;
+    Ok(bytes)
+}
+
+impl Kind {
+    fn value(self, text: &str) -> Result<Value> {
+        let invalid = |_| anyhow!("{text:?} is not a number");
+        Ok(match self {
+            Kind::Unsigned => Value::from(text.parse::<u64>().map_err(invalid)?),
+            Kind::Signed => Value::from(text.parse::<i64>().map_err(invalid)?),
+            Kind::Size if text == "-1" => Value::from(-1),
+            Kind::Size => Value::from(bytes(text)?),
+            Kind::Text => Value::from(text),
+        })
+    }
+}
+
+/// Change an object in the config, which may have to be made first.
+fn within(config: &mut Value, place: &str, change: impl FnOnce(&mut Object)) -> Result<()> {
+    let mut value = config;
+    for name in place.split('/').skip(1) {
+        let object = value.as_object_mut().ok_or_else(|| anyhow!("{place}: not an object"))?;
+        value = object.entry(name).or_insert(Value::Null);
+        if value.is_null() {
+            *value = Value::Object(Object::new());
+        }
+    }
+    change(value.as_object_mut().ok_or_else(|| anyhow!("{place}: not an object"))?);
+    Ok(())
+}
+
+/// The schemata of Intel RDT that are to be changed.
+struct Rdt<'a> {
+    l3: Option<&'a str>,
+    bandwidth: Option<&'a str>,
+}
+
+impl<'a> Rdt<'a> {
+    fn of(invocation: &'a Invocation, record: &Record) -> Result<Rdt<'a>> {
+        let value = |name| invocation.value(name).filter(|_| invocation.value("resources").is_none());
+        let rdt = Rdt { l3: value("l3-cache-schema"), bandwidth: value("mem-bw-schema") };
+        if rdt.asked() && record.rdt.is_none() {
+            let option = if rdt.l3.is_some() { "l3-cache-schema" } else { "mem-bw-schema" };
+            bail!("--{option}: updating a non-existent Intel RDT configuration is not supported");
+        }
+        Ok(rdt)
+    }
+
+    fn asked(&self) -> bool {
+        self.l3.is_some() || self.bandwidth.is_some()
+    }
+
+    fn keep(&self, stored: &mut Object) {
+        for (name, schema) in [("l3CacheSchema", self.l3), ("memBwSchema", self.bandwidth)] {
+            if let Some(schema) = schema {
+                stored.insert(name.to_owned(), Value::from(schema));
+            }
+        }
+    }
+
+    /// Write them and go on; if that fails, they are what they were.
+    fn write(&self, record: &Record, go_on: impl FnOnce() -> Result<()>) -> Result<()> {
+        let Some(groups) = record.rdt.as_ref().filter(|_| self.asked()) else { return go_on() };
+        let before = groups.update(self.l3, self.bandwidth)?;
+        go_on().inspect_err(|_| groups.restore(&before))
+    }
+}
