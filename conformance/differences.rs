@@ -68,7 +68,8 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "update::huge_pages", "leaves hugepageLimits out"),
     differs("runc", "update::huge_pages_in_the_unified_view", "leaves hugepageLimits out"),
     differs("runc", "update::idle_and_shares", "does not give the shares back"),
-    differs("tare", "cli::every_command_has_help", "there is no checkpoint, restore, events yet"),
+    differs("runc", "events::ends_with_the_container_in_the_unified_view", "wants a memory controller"),
+    differs("runc", "events::ends_with_its_reader_while_it_waits", "looks for its reader only when it writes"),
 ];
 
 /// What is known of this runtime and this test.

@@ -16,6 +16,7 @@ mod cves;
 mod delete;
 mod differences;
 mod errors;
+mod events;
 mod exec;
 mod features;
 mod harness;
@@ -52,6 +53,7 @@ const THEMES: &[&[Test]] = &[
     cves::TESTS,
     delete::TESTS,
     errors::TESTS,
+    events::TESTS,
     exec::TESTS,
     features::TESTS,
     hooks::TESTS,

@@ -13,6 +13,8 @@ pub enum Verb {
     Create,
     /// `delete`
     Delete,
+    /// `events`
+    Events,
     /// `exec`
     Exec,
     /// `features`
@@ -81,6 +83,7 @@ pub const COMMANDS: &[Row] = &[
         ..row(Verb::Create, "create", "make a container that waits for start", "<container-id> [bundle]", create)
     },
     row(Verb::Delete, "delete", "remove a container", "<container-id>", delete),
+    row(Verb::Events, "events", "show a container's statistics and its want of memory", "<container-id>", events),
     Row {
         most: None,
         stops: true,
@@ -230,6 +233,13 @@ fn exec() -> Vec<Arg> {
         list("cap", "CAP", "one more capability, may be repeated").short('c'),
         option("preserve-fds", "N", "pass N more descriptors to the process"),
         switch("ignore-paused", "also into a paused container"),
+    ]
+}
+
+fn events() -> Vec<Arg> {
+    vec![
+        option("interval", "DURATION", "time between two statistics, such as 5s (the default) or 1m30s"),
+        switch("stats", "show the statistics once"),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod checkpoint;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod front;
@@ -82,6 +83,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Spec => done(spec::run(invocation)),
         Verb::Features => done(features::run()),
         Verb::Update => done(update::run(invocation, log)),
+        Verb::Events => done(events::run(invocation, log)),
         Verb::Plan => done(plan::run(invocation)),
     }
 }

@@ -1,0 +1,164 @@
+//! Statistics of cgroup v2, in the terms of v1 where runc's structure has those.
+//!
+//! Own reading: for v2 `cgroups-rs` has neither `io.stat`, pressure nor the peaks.
+
+use std::path::Path;
+
+use super::{BlockIo, BlockIoEntry, Cpu, HugePages, Memory, MemoryEntry, Pressure, Stall, Stats};
+use super::{number, number_of, numbers, read_file};
+
+/// Nanoseconds of a microsecond, in which v2 counts time.
+const MICROSECOND: u64 = 1000;
+
+pub(super) fn stats(dir: &Path) -> Stats {
+    Stats {
+        cpu: cpu(dir),
+        memory: memory(dir),
+        pids: super::pids(number(dir, "pids.current"), number(dir, "pids.max")),
+        blkio: block_io(dir),
+        ..Stats::default()
+    }
+}
+
+fn cpu(dir: &Path) -> Cpu {
+    let text = read_file(&dir.join("cpu.stat")).unwrap_or_default();
+    let number = |key| number_of(&text, key).unwrap_or(0);
+    let mut cpu = Cpu { psi: pressure(dir, "cpu.pressure"), ..Cpu::default() };
+    cpu.usage.total = number("usage_usec") * MICROSECOND;
+    cpu.usage.user = number("user_usec") * MICROSECOND;
+    cpu.usage.kernel = number("system_usec") * MICROSECOND;
+    cpu.throttling.periods = number("nr_periods");
+    cpu.throttling.throttled_periods = number("nr_throttled");
+    cpu.throttling.throttled_time = number("throttled_usec") * MICROSECOND;
+    cpu
+}
+
+fn memory(dir: &Path) -> Memory {
+    let raw = numbers(&read_file(&dir.join("memory.stat")).unwrap_or_default());
+    let entry = |kind: &str| {
+        let number = |name: &str| number(dir, &format!("memory.{kind}{name}")).unwrap_or(0);
+        // Peaks are known since 5.19, those of swap since 6.5.
+        MemoryEntry { limit: number("max"), usage: number("current"), max: number("peak"), failcnt: 0 }
+    };
+    let (usage, alone) = (entry(""), entry("swap."));
+    // Each may have had its peak at another time, so of both together there is none.
+    let swap = MemoryEntry {
+        limit: alone.limit.saturating_add(usage.limit),
+        usage: alone.usage.saturating_add(usage.usage),
+        max: 0,
+        failcnt: 0,
+    };
+    Memory {
+        cache: raw.get("file").copied().unwrap_or(0),
+        usage,
+        swap,
+        psi: pressure(dir, "memory.pressure"),
+        raw,
+        ..Memory::default()
+    }
+}
+
+/// `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`
+fn block_io(dir: &Path) -> BlockIo {
+    let text = read_file(&dir.join("io.stat")).unwrap_or_default();
+    let mut found = BlockIo { psi: pressure(dir, "io.pressure"), ..BlockIo::default() };
+    for line in text.lines() {
+        let mut fields = line.split(' ');
+        let device = fields.next().and_then(|device| device.split_once(':'));
+        let Some((Ok(major), Ok(minor))) = device.map(|(major, minor)| (major.parse(), minor.parse())) else {
+            continue;
+        };
+        for (key, value) in fields.filter_map(|field| field.split_once('=')) {
+            let (op, bytes) = match key {
+                "rbytes" => ("Read", true),
+                "wbytes" => ("Write", true),
+                "dbytes" => ("Discard", true),
+                "rios" => ("Read", false),
+                "wios" => ("Write", false),
+                "dios" => ("Discard", false),
+                // Costs and latencies have no place in the structure.
+                _ => continue,
+            };
+            let list = if bytes { &mut found.io_service_bytes_recursive } else { &mut found.io_serviced_recursive };
+            list.push(BlockIoEntry { major, minor, op: op.to_owned(), value: value.parse().unwrap_or(0) });
+        }
+    }
+    found
+}
+
+pub(super) fn huge_pages(dir: &Path, size: &str) -> Option<HugePages> {
+    // Reservations are what is limited where both are (5.7).
+    let current = |kind: &str| number(dir, &format!("hugetlb.{size}.{kind}current"));
+    let usage = current("rsvd.").or_else(|| current(""))?;
+    let events = read_file(&dir.join(format!("hugetlb.{size}.events"))).unwrap_or_default();
+    Some(HugePages { usage, max: 0, failcnt: number_of(&events, "max").unwrap_or(0) })
+}
+
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same for `full`, which `cpu` has
+/// since 5.13. Absent where the kernel does not measure it.
+fn pressure(dir: &Path, file: &str) -> Option<Pressure> {
+    let text = read_file(&dir.join(file)).ok()?;
+    let mut pressure = Pressure::default();
+    for line in text.lines() {
+        let (kind, fields) = line.split_once(' ')?;
+        let value = |key: &str| fields.split(' ').find_map(|field| field.strip_prefix(key)?.strip_prefix('='));
+        let share = |key| value(key).and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        let total = value("total").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let stall = Stall { avg10: share("avg10"), avg60: share("avg60"), avg300: share("avg300"), total };
+        match kind {
+            "some" => pressure.some = stall,
+            "full" => pressure.full = stall,
+            _ => {}
+        }
+    }
+    Some(pressure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Fake;
+    use super::*;
+
+    #[test]
+    fn a_whole_cgroup() {
+        let fake = Fake::new(
+            "v2",
+            &[
+                (
+                    "cpu.stat",
+                    "usage_usec 90\nuser_usec 30\nsystem_usec 60\nnr_periods 4\nnr_throttled 3\nthrottled_usec 7\n",
+                ),
+                (
+                    "cpu.pressure",
+                    "some avg10=1.50 avg60=0.00 avg300=0.25 total=99\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n",
+                ),
+                ("memory.stat", "anon 5\nfile 6\n"),
+                ("memory.current", "100\n"),
+                ("memory.max", "1000\n"),
+                ("memory.peak", "500\n"),
+                ("memory.swap.current", "10\n"),
+                ("memory.swap.max", "max\n"),
+                ("pids.current", "2\n"),
+                ("pids.max", "50\n"),
+                ("io.stat", "8:0 rbytes=4096 wbytes=1 rios=2 wios=3 dbytes=4 dios=5 cost.usage=6\n8:16\n"),
+                ("hugetlb.2MB.current", "9\n"),
+                ("hugetlb.2MB.rsvd.current", "11\n"),
+                ("hugetlb.2MB.events", "max 12\n"),
+            ],
+        );
+        let found = stats(&fake.0);
+        assert_eq!((found.cpu.usage.total, found.cpu.usage.user, found.cpu.usage.kernel), (90_000, 30_000, 60_000));
+        assert_eq!(found.cpu.throttling.throttled_time, 7000);
+        let psi = found.cpu.psi.unwrap();
+        assert_eq!((psi.some.avg10, psi.some.avg300, psi.some.total, psi.full.total), (1.5, 0.25, 99, 7));
+        assert_eq!((found.memory.cache, found.memory.raw.len(), found.memory.psi), (6, 2, None));
+        assert_eq!(found.memory.usage, MemoryEntry { limit: 1000, usage: 100, max: 500, failcnt: 0 });
+        assert_eq!(found.memory.swap, MemoryEntry { limit: u64::MAX, usage: 110, max: 0, failcnt: 0 });
+        assert_eq!((found.pids.current, found.pids.limit), (2, 50));
+        let values = |list: &[BlockIoEntry]| list.iter().map(|it| (it.op.clone(), it.value)).collect::<Vec<_>>();
+        let wanted = |r, w, d| [("Read".to_owned(), r), ("Write".to_owned(), w), ("Discard".to_owned(), d)];
+        assert_eq!(values(&found.blkio.io_service_bytes_recursive), wanted(4096, 1, 4));
+        assert_eq!(values(&found.blkio.io_serviced_recursive), wanted(2, 3, 5));
+        assert_eq!(huge_pages(&fake.0, "2MB"), Some(HugePages { usage: 11, max: 0, failcnt: 12 }));
+    }
+}
