@@ -63,6 +63,7 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "features::mount_options_are_accepted", "lists `defaults` and refuses it"),
     differs("runc", "run::preserve_fds_needs_them_open", "leaves its state directory behind"),
     differs("runc", "cves::rootless_cgroups_are_not_writable", "1.3 leaves the tmpfs around the v1 mounts writable"),
+    differs("runc", "run::every_catchable_signal_is_forwarded", "Go keeps SIGPROF for its profiler"),
     differs("runc", "sockets::pidfd_socket_that_does_not_answer", "leaves its state directory behind"),
     differs("tare", "cgroups::exec_in_a_sub_cgroup", "there is no exec --cgroup yet"),
     differs("runc", "update::huge_pages", "leaves hugepageLimits out"),

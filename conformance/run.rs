@@ -17,6 +17,9 @@ tests![
     standard_streams_are_the_callers,
     stdin_is_passed_through,
     signals_are_forwarded,
+    every_catchable_signal_is_forwarded,
+    orphans_become_the_runtimes,
+    orphans_are_not_the_runtimes_without_a_subreaper,
     processes_left_by_the_program_end_with_it,
     missing_program_fails,
     late_exec_failure_is_the_containers_word,
@@ -118,6 +121,42 @@ fn signals_are_forwarded() -> Result {
         output.has_line(&format!("got SIG{name}"))?;
         equal("exit code", output.code()?, 9)?;
     }
+    Ok(())
+}
+
+/// "forwards every catchable signal to init except SIGCHLD, SIGWINCH, SIGURG": real-time signals, too.
+fn every_catchable_signal_is_forwarded() -> Result {
+    // KILL and STOP cannot be caught; 32 and 33 belong to the C library.
+    let own = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD, libc::SIGWINCH, libc::SIGURG, 32, 33];
+    let numbers: Vec<i32> = (1..=64).filter(|number| !own.contains(number)).collect();
+    let container = Bundle::new(["signals", &numbers.len().to_string()]).build()?;
+    let running = container.spawn_run()?;
+    container.wait_output("ready")?;
+    for number in &numbers {
+        running.signal_number(*number)?;
+        container.wait_output(&format!("got {number}"))?;
+    }
+    running.wait()?.success().map(drop)
+}
+
+fn orphan(options: &[&str]) -> Result<(i32, String)> {
+    let container = Bundle::new(["orphan"]).without_namespace("pid").build()?;
+    let running = container.launch(["run"]).args(options).spawn()?;
+    let pid = running.pid();
+    let output = running.wait()?;
+    Ok((pid, output.success()?.value("parent")?.to_owned()))
+}
+
+/// In the foreground the runtime is the reaper of what the container's processes leave.
+fn orphans_become_the_runtimes() -> Result {
+    let (pid, parent) = orphan(&[])?;
+    equal("parent of the orphan", parent, pid.to_string())
+}
+
+/// `--no-subreaper`: somebody else is.
+fn orphans_are_not_the_runtimes_without_a_subreaper() -> Result {
+    let (pid, parent) = orphan(&["--no-subreaper"])?;
+    ensure!(parent != pid.to_string(), "the runtime has taken the orphan");
     Ok(())
 }
 

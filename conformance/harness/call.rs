@@ -183,6 +183,18 @@ impl Running {
         Ok(kill(Pid::from_raw(self.child.id() as i32), signal)?)
     }
 
+    /// Sends a signal that need not have a name.
+    pub fn signal_number(&self, number: i32) -> Result {
+        // SAFETY: kill(2) takes integers only.
+        ensure!(unsafe { libc::kill(self.pid(), number) } == 0, "kill: {}", std::io::Error::last_os_error());
+        Ok(())
+    }
+
+    /// The pid of the runtime.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
     /// What standard output holds so far.
     pub fn stdout(&mut self) -> Result<String> {
         read_all(&mut self.stdout)

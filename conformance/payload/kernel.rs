@@ -300,3 +300,35 @@ pub fn in_background(work: impl FnOnce()) {
         std::process::exit(0)
     }
 }
+
+/// Says the numbers of so many signals, whichever they are.
+pub fn signals(wanted: i32, say: impl Fn(String)) {
+    // SAFETY: the set is filled before it is read, and no siginfo is asked for.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        say("ready".into());
+        for _ in 0..wanted {
+            say(format!("got {}", libc::sigwaitinfo(&set, std::ptr::null_mut())));
+        }
+    }
+}
+
+/// Says who becomes the parent of a process whose own parent is gone, and waits for it to say so.
+pub fn orphan() {
+    let Ok((mut said, mut say)) = std::io::pipe() else { return };
+    in_background(|| {
+        let middle = nix::unistd::getpid();
+        in_background(|| {
+            while nix::unistd::getppid() == middle {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            let _ = io::Write::write_all(&mut say, format!("parent: {}", nix::unistd::getppid()).as_bytes());
+        });
+    });
+    drop(say);
+    let mut text = String::new();
+    let _ = io::Read::read_to_string(&mut said, &mut text);
+    println!("{text}");
+}

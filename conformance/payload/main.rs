@@ -69,6 +69,8 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
         },
         "sleep" => std::thread::sleep(Duration::from_millis(number(first) as u64)),
         "trap" => kernel::trap(first, say),
+        "signals" => kernel::signals(number(first), say),
+        "orphan" => kernel::orphan(),
         "die" => kernel::die(first),
         "fork" => say(format!("forked: {}", kernel::fork_sleepers(number(first)))),
         "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),

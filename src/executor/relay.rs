@@ -12,7 +12,6 @@ use std::thread::{JoinHandle, spawn};
 use anyhow::{Context, Result, anyhow};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::SigSet;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
@@ -142,10 +141,10 @@ impl Relay {
     }
 
     /// Wait until everything that was written has arrived. Whoever still holds a pipe is waited
-    /// for, as with any pipeline; a terminal ends with its process. Signals are no longer anybody
-    /// else's: they end the wait.
+    /// for, as with any pipeline; a terminal ends with its process. Signals that come now are for
+    /// nobody else: they end the wait.
     pub fn finish(mut self) {
-        let _ = SigSet::empty().thread_set_mask();
+        let _ = sys::process::admit_signals();
         self.stop = None;
         for thread in self.outputs.drain(..) {
             let _ = thread.join();

@@ -92,6 +92,21 @@ pub fn next_signal() -> nix::Result<i32> {
     }
 }
 
+/// Let blocked signals come again, and drop those that wait already.
+///
+/// # Errors
+/// What `sigprocmask(2)` answers.
+pub fn admit_signals() -> nix::Result<()> {
+    // SAFETY: the set is filled before it is read, no siginfo is asked for, and the time lives here.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        while libc::sigtimedwait(&set, std::ptr::null_mut(), &at_once) > 0 {}
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask()
+}
+
 /// Have all descriptors from a number on closed by the next `execve(2)`; Linux 5.11.
 ///
 /// # Errors
