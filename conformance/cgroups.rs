@@ -46,6 +46,13 @@ tests![
     exec_in_the_unified_view,
     exec_in_a_sub_cgroup,
     exec_in_a_sub_cgroup_that_escapes,
+    exec_in_a_neighbours_cgroup,
+    exec_in_a_sub_cgroup_in_the_unified_view,
+    exec_in_sub_cgroups_by_controller,
+    exec_in_a_cgroup_said_wrongly,
+    exec_in_a_cgroup_that_is_not_there,
+    exec_joins_the_first_process_where_there_is_no_room,
+    exec_joins_the_first_process_where_the_cgroup_is_gone,
 ];
 
 /// Where a limit is read back on v1 and on v2.
@@ -465,4 +472,124 @@ fn exec_in_a_sub_cgroup_that_escapes() -> Result {
         output.failure().with_context(|| path)?;
     }
     Ok(())
+}
+
+/// A cgroup whose name only begins like the container's is not below it (runc#5351).
+fn exec_in_a_neighbours_cgroup() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let neighbour = format!("{}-neighbour", container.id);
+    let cgroups: Vec<_> = container.cgroups().into_iter().filter(|path| path.exists()).collect();
+    let neighbours = cgroups.iter().filter_map(|path| Some(path.parent()?.join(&neighbour)));
+    let neighbours: Vec<_> = neighbours.collect();
+    neighbours.iter().try_for_each(fs::create_dir)?;
+    let prefix = if container.is_v2() { "" } else { "pids:" };
+    let output = container.exec(["--cgroup", &format!("{prefix}../{neighbour}")], ["true"]);
+    neighbours.iter().for_each(|path| machine::remove_cgroup(path));
+    let output = output?;
+    equal("exit code", output.code()?, 255)?;
+    output.fails_with("sub cgroup path").map(drop)
+}
+
+/// On v2 there is one path, with or without a slash before it; `/` is the container's own.
+fn exec_in_a_sub_cgroup_in_the_unified_view() -> Result {
+    let container = Bundle::new(["pause"]).view(View::Unified).start()?;
+    fs::create_dir_all(container.cgroup("")?.join("below/deeper"))?;
+    for (argument, wanted) in [("below", "/below"), ("/below/deeper", "/below/deeper"), ("below/..", ""), ("/", "")] {
+        let output = container.exec(["--cgroup", argument], ["cat", "/proc/self/cgroup"])?;
+        let line = output.success()?.stdout.lines().find(|line| line.contains("0::")).context("a v2 membership")?;
+        ensure!(line.ends_with(&format!("{}{wanted}", container.id)), "{argument}: {line}");
+    }
+    container.exec(["--cgroup", "hugetlb:below"], ["true"])?.fails_with("unknown controller hugetlb").map(drop)
+}
+
+/// On v1 each controller may have its own; the others are where the container is.
+fn exec_in_sub_cgroups_by_controller() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    if container.is_v2() {
+        return skip("the machine has v2");
+    }
+    for (controller, name) in [("pids", "a"), ("memory", "a"), ("freezer", "b")] {
+        fs::create_dir(container.cgroup(controller)?.join(name))?;
+    }
+    let options = ["--cgroup", "pids,memory:a", "--cgroup", "freezer:b"];
+    let output = container.exec(options, ["cat", "/proc/self/cgroup"])?;
+    let memberships = &output.success()?.stdout;
+    for (controller, wanted) in [("pids", "/a"), ("memory", "/a"), ("freezer", "/b"), ("devices", "")] {
+        let line = memberships.lines().find(|line| line.contains(&format!(":{controller}:"))).context(controller)?;
+        ensure!(line.ends_with(&format!("{}{wanted}", container.id)), "{controller}: {line}");
+    }
+    Ok(())
+}
+
+/// What is no path of the container's is refused in these words, before anything is started.
+fn exec_in_a_cgroup_said_wrongly() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    for (options, wanted) in [
+        (&[":x"][..], "invalid --cgroup argument: :x (empty <controller> prefix)"),
+        (&["a", "b"], "invalid --cgroup argument: a (missing <controller>: prefix)"),
+        (&["pids,pids:a"], "invalid --cgroup argument(s): controller pids specified multiple times"),
+        (&["pids:a", "pids:b"], "invalid --cgroup argument(s): controller pids specified multiple times"),
+        (&["nosuch:a"], "unknown controller nosuch in SubCgroupPaths"),
+    ] {
+        let options = options.iter().flat_map(|word| ["--cgroup", word]);
+        let call = container.call(["exec"]).args(options).args([&container.id, "/payload", "true"]);
+        let output = call.output()?;
+        equal("exit code", output.code()?, 255)?;
+        output.fails_with(wanted)?;
+    }
+    Ok(())
+}
+
+/// A cgroup below has to be made by whoever wants it.
+fn exec_in_a_cgroup_that_is_not_there() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["pause"]).view(view).start()?;
+        let output = container.exec(["--cgroup", "nosuch"], ["true"])?;
+        equal("exit code", output.code()?, 255)?;
+        output.fails_with("to cgroups: ")?;
+        output.fails_with("nosuch/cgroup.procs: no such file or directory").or_else(|error| {
+            if container.is_v2() { output.fails_with("nosuch: no such file or directory") } else { Err(error) }
+        })?;
+    }
+    Ok(())
+}
+
+/// A v2 cgroup that hands controllers down takes no processes: exec goes where the first process is, unless it is told
+/// where to go.
+fn exec_joins_the_first_process_where_there_is_no_room() -> Result {
+    let container = Bundle::new(["pause"]).view(View::Unified).start()?;
+    let cgroup = container.cgroup("")?;
+    let controllers = fs::read_to_string(cgroup.join("cgroup.controllers"))?;
+    let Some(controller) =
+        controllers.split_whitespace().find(|name| !["cpu", "cpuset", "perf_event", "pids"].contains(name))
+    else {
+        return skip("the v2 hierarchy has no controller for processes only");
+    };
+    fs::create_dir(cgroup.join("inner"))?;
+    fs::write(cgroup.join("inner/cgroup.procs"), container.pid()?.to_string())?;
+    fs::write(cgroup.join("cgroup.subtree_control"), format!("+{controller}"))?;
+    let wanted = format!("{}/inner", container.id);
+    for options in [&[][..], &["--cgroup", "inner"]] {
+        let call = container.call(["exec"]).args(options).args([&container.id, "/payload", "cat", "/proc/self/cgroup"]);
+        contains("membership", &call.output()?.success()?.stdout, &wanted)?;
+    }
+    let output = container.exec(["--cgroup", "/"], ["true"])?;
+    equal("exit code", output.code()?, 255)?;
+    output.fails_with("device or resource busy").map(drop)
+}
+
+/// So it does when somebody has moved the first process and removed the container's cgroup.
+fn exec_joins_the_first_process_where_the_cgroup_is_gone() -> Result {
+    let container = Bundle::new(["pause"]).view(View::Unified).start()?;
+    let cgroup = container.cgroup("")?;
+    let other = cgroup.with_file_name(format!("{}-other", container.id));
+    fs::create_dir(&other)?;
+    fs::write(other.join("cgroup.procs"), container.pid()?.to_string())?;
+    fs::remove_dir(&cgroup)?;
+    let outside = container.exec(["--cgroup", "/"], ["true"]);
+    let output = container.exec([], ["cat", "/proc/self/cgroup"]);
+    container.stop()?;
+    eventually("an empty cgroup", || Ok(fs::remove_dir(&other).is_ok()))?;
+    outside?.failure()?;
+    contains("membership", &output?.success()?.stdout, &format!("{}-other", container.id))
 }

@@ -232,6 +232,7 @@ fn exec() -> Vec<Arg> {
         switch("no-new-privs", "no_new_privs for the process"),
         list("cap", "CAP", "one more capability, may be repeated").short('c'),
         option("preserve-fds", "N", "pass N more descriptors to the process"),
+        list("cgroup", "[CTRL,...:]PATH", "cgroup below the container's; with controllers it may be repeated (v1)"),
         switch("ignore-paused", "also into a paused container"),
     ]
 }

@@ -34,6 +34,7 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         }
         _ => {}
     }
+    let place = record.cgroup.place(&invocation.values("cgroup"), record.pid)?;
     let host = Host::read();
     // The container is what it was made as; only the defaults of the process are read from the
     // bundle, so that changes to them take effect.
@@ -59,7 +60,7 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         prepare_to_wait(false)?;
     }
     let Connections { stdio, receivers } = front.connections();
-    let joining = Joining { record: &record, plan: &plan, stdio, receivers };
+    let joining = Joining { record: &record, plan: &plan, place: &place, stdio, receivers };
     let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| file.write(pid));
     let joined = exec(&joining, write).context("unable to start container process")?;
     for warning in plan.warnings.iter().chain(&joined.warnings) {

@@ -1,13 +1,14 @@
 //! Joining a living container.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::create::set_oom_score;
-use super::launch::{Stdio, Surroundings, Waited, launch};
+use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
+use crate::cgroup::Place;
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
 use crate::state::Record;
@@ -21,6 +22,8 @@ pub struct Joining<'a> {
     pub record: &'a Record,
     /// How.
     pub plan: &'a ProcessPlan,
+    /// Where in the container's cgroup.
+    pub place: &'a Place,
     /// Standard descriptors that are not the caller's.
     pub stdio: Stdio<'a>,
     /// Who gets its descriptors.
@@ -43,40 +46,34 @@ pub fn attaches_late(record: &Record) -> bool {
     record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty())
 }
 
-/// The cgroup that the container's first process is in, when that is below the container's own.
-fn leaf_of_init(record: &Record) -> Option<OwnedFd> {
-    let own = record.cgroup.host_dirs().iter().find(|dir| dir.controllers.is_empty())?;
-    let text = std::fs::read_to_string(format!("/proc/{}/cgroup", record.pid)).ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let path = own.mount.join(path);
-    let below =
-        path.starts_with(&own.dir) && path != own.dir && !path.components().any(|part| part.as_os_str() == "..");
-    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
-    below.then(|| nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty()).ok()).flatten()
+/// Make the process. Where on v2 the place takes none, it goes to that of the container's first one:
+/// a container that manages its cgroup itself has moved its processes below it, and the kernel lets
+/// nobody live above them.
+fn start<'a>(joining: &Joining<'a>, around: Surroundings<'_>) -> Result<Init<'a>> {
+    let Joining { plan, place, .. } = joining;
+    let leaf = place.open()?;
+    let around = Surroundings { cgroup: leaf.as_ref().map(|fd| fd.as_fd()), ..around };
+    let error = match launch(&plan.program, &around) {
+        Err(error) if leaf.is_some() => error,
+        other => return other,
+    };
+    match error.downcast_ref::<NotBorn>().and_then(|not_born| place.instead(not_born.errno)) {
+        Some(leaf) => launch(&plan.program, &Surroundings { cgroup: Some(leaf.as_fd()), ..around }),
+        None => Err(error),
+    }
 }
 
 /// Run an additional process: `exec`, or a hook inside.
 ///
 /// `before_running` gets the pid when everything is set up: the place for the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
-    let Joining { record, plan, stdio, receivers } = joining;
+    let Joining { record, plan, place, stdio, receivers } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
     if !record.alive() {
         bail!("container not running");
     }
-    let leaf = record.cgroup.open_for_clone();
-    let around = Surroundings {
-        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
-        process: Some(process.as_fd()),
-        stdio: *stdio,
-        ..Surroundings::default()
-    };
-    let mut init = match (launch(&plan.program, &around), leaf_of_init(record)) {
-        // A container that manages its cgroup itself has moved its processes below it, and the
-        // kernel lets nobody live above them: join them there, as runc does.
-        (Err(_), Some(leaf)) => launch(&plan.program, &Surroundings { cgroup: Some(leaf.as_fd()), ..around })?,
-        (other, _) => other?,
-    };
+    let around = Surroundings { process: Some(process.as_fd()), stdio: *stdio, ..Surroundings::default() };
+    let mut init = start(joining, around)?;
     let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {
@@ -85,7 +82,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         }
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
-            record.cgroup.attach(pid).with_context(|| format!("error adding pid {pid} to cgroups"))?;
+            place.attach(pid)?;
             init.go_on();
         }
         loop {

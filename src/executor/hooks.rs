@@ -208,12 +208,14 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         attaches_late: super::exec::attaches_late(inside.owner.record),
     };
     let plan = inner.hook(&entry)?;
+    let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
     let outcome = || -> Result<()> {
         let (reader, writer) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
         let joining = Joining {
             record: inside.owner.record,
             plan: &plan,
+            place: &place,
             stdio: [Some(reader.as_fd()), None, None],
             receivers: &Receivers::default(),
         };

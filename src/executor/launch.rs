@@ -86,8 +86,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd())
         .map_err(|errno| anyhow!("seal init: {}", reason(errno)))?;
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
-    let child = start(&sealed, around.namespaces, around.cgroup, stdio)
-        .map_err(|errno| clone_error(errno, around.namespaces))?;
+    let child =
+        start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;
     Ok(Init { child, channel, program })
 }
 
@@ -104,18 +104,35 @@ pub fn inherit(fd: RawFd) -> Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(|errno| anyhow!("fcntl: {}", reason(errno)))
 }
 
-fn clone_error(errno: Errno, namespaces: u64) -> anyhow::Error {
-    let names = namespace::names(namespaces).join(" ");
-    match errno {
-        Errno::EBUSY => anyhow!(
-            "linux.cgroupsPath: the cgroup has controllers enabled below it and takes no processes: {}",
-            reason(errno)
-        ),
-        Errno::ENOSPC | Errno::EUSERS => {
-            anyhow!("linux.namespaces: clone3({names}): limit of namespaces reached: {}", reason(errno))
-        }
-        _ => anyhow!("linux.namespaces: clone3({names}): {}", reason(errno)),
+/// The kernel did not make the process.
+#[derive(Debug)]
+pub struct NotBorn {
+    /// Why.
+    pub errno: Errno,
+    message: String,
+}
+
+impl std::fmt::Display for NotBorn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
+}
+
+impl std::error::Error for NotBorn {}
+
+fn not_born(errno: Errno, namespaces: u64) -> NotBorn {
+    let names = namespace::names(namespaces).join(" ");
+    let reason = reason(errno);
+    let message = match errno {
+        Errno::EBUSY => {
+            format!("linux.cgroupsPath: the cgroup has controllers enabled below it and takes no processes: {reason}")
+        }
+        Errno::ENOSPC | Errno::EUSERS => {
+            format!("linux.namespaces: clone3({names}): limit of namespaces reached: {reason}")
+        }
+        _ => format!("linux.namespaces: clone3({names}): {reason}"),
+    };
+    NotBorn { errno, message }
 }
 
 /// Open a namespace to join and make sure that it is one of the right kind.
