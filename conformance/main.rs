@@ -10,6 +10,7 @@
 
 mod callers;
 mod cgroups;
+mod checkpoint;
 mod cli;
 mod create;
 mod cves;
@@ -48,6 +49,7 @@ use std::process::ExitCode;
 const THEMES: &[&[Test]] = &[
     callers::TESTS,
     cgroups::TESTS,
+    checkpoint::TESTS,
     cli::TESTS,
     create::TESTS,
     cves::TESTS,

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 /// A program that `hack/peers` has fetched, or that is installed.
-fn find(name: &str) -> Result<PathBuf> {
+pub fn find(name: &str) -> Result<PathBuf> {
     let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin").join(name);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::iter::once(peers).chain(std::env::split_paths(&path).map(|dir| dir.join(name)));

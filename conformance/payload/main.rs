@@ -4,6 +4,7 @@
 //! verb that fails prints `VERB SUBJECT: ERRNO` and the next one follows: what must not work is as much of a test
 //! as what must. It is static and needs neither `/proc` nor any file of the container.
 
+mod held;
 mod kernel;
 
 use kernel::{Answer, errno_name};
@@ -75,6 +76,9 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
         "fork" => say(format!("forked: {}", kernel::fork_sleepers(number(first)))),
         "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),
         "count" => count(first),
+        "tcp" => held::connection(first),
+        "lock" => held::lock(first),
+        "lines" => held::lines(first),
         "stdin" => tell(verb, "", read_stdin()),
         "line" => tell(verb, "", read_line()),
         "background" => kernel::in_background(|| {

@@ -4,6 +4,8 @@ use std::path::Path;
 
 /// How many lines of it are shown.
 const SHOWN: usize = 3;
+/// Lines that only say that there was an error, and what follows from every one.
+const CONSEQUENCES: [&str; 3] = ["FAILED.", "cgroupd: recv req error", "Killing processes because of failure"];
 
 /// The last errors of a log as one line.
 pub fn errors(log: &Path) -> Option<String> {
@@ -12,12 +14,12 @@ pub fn errors(log: &Path) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// What follows `Error (file:line):`, without the lines that only say that there was one.
+/// What follows `Error (file:line):`.
 fn last_errors(text: &str) -> Vec<String> {
     let errors = text.lines().filter_map(|line| {
         let (_, rest) = line.split_once("Error (criu/")?;
         let words = rest.split_once("): ").map(|(_, words)| words.trim())?;
-        (!words.is_empty() && !words.ends_with("FAILED.")).then(|| words.to_owned())
+        (!words.is_empty() && !CONSEQUENCES.iter().any(|text| words.contains(text))).then(|| words.to_owned())
     });
     let mut errors: Vec<String> = errors.collect();
     errors.dedup();

@@ -1,6 +1,8 @@
 //! `restore`: from a directory of images to a running container.
 
+use std::fs::{File, Permissions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,6 +20,7 @@ use crate::executor::create::{Order, Work, begin, remember};
 use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
 use crate::executor::{Terminal, hooks, net_device};
 use crate::init::op::Ask;
+use crate::plan::mapped_root;
 use crate::plan::restore::{self, Mounts};
 use crate::spec::Field;
 use crate::state::{Directory, Record};
@@ -55,6 +58,7 @@ pub fn restore(
     let mut work = begin(order)?;
     let (names, warnings) = make_mount_points(mounts)?;
     let root = TemporaryRoot::make(order.directory)?;
+    let _searchable = Searchable::make(&it.settings.images, order.spec)?;
     let mut worker = start(&criu, &work.record, order, &root.path)?;
     worker.check_version()?;
     let (mut request, directories) = it.settings.request("restore.log", &format!("/proc/{}/root", worker.pid()))?;
@@ -287,5 +291,39 @@ impl TemporaryRoot {
 impl Drop for TemporaryRoot {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir(&self.path);
+    }
+}
+
+/// CRIU reads the images also from within the container's user namespace, whose root is somebody
+/// else to the host. For the time of the restore its group may search the directory.
+struct Searchable {
+    directory: File,
+    mode: u32,
+    group: u32,
+}
+
+impl Searchable {
+    fn make(images: &Path, spec: &Spec) -> Result<Option<Searchable>> {
+        let Some((_, group)) = mapped_root(spec) else { return Ok(None) };
+        let directory = File::open(images).map_err(sys::io).with_context(|| format!("open {}", images.display()))?;
+        let before = directory.metadata().map_err(sys::io)?;
+        if before.mode() & 0o001 != 0 {
+            return Ok(None);
+        }
+        let it = Searchable { directory, mode: before.mode() & 0o7777, group: before.gid() };
+        it.set(group, it.mode & !0o070 | 0o010);
+        Ok(Some(it))
+    }
+
+    /// Who may not do it gets CRIU's word for it.
+    fn set(&self, group: u32, mode: u32) {
+        let _ = std::os::unix::fs::fchown(&self.directory, None, Some(group));
+        let _ = self.directory.set_permissions(Permissions::from_mode(mode));
+    }
+}
+
+impl Drop for Searchable {
+    fn drop(&mut self) {
+        self.set(self.group, self.mode);
     }
 }
