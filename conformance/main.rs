@@ -19,6 +19,7 @@ mod differences;
 mod errors;
 mod events;
 mod exec;
+mod extensions;
 mod features;
 mod harness;
 mod hooks;
@@ -57,6 +58,7 @@ const THEMES: &[&[Test]] = &[
     errors::TESTS,
     events::TESTS,
     exec::TESTS,
+    extensions::TESTS,
     features::TESTS,
     hooks::TESTS,
     kill::TESTS,

@@ -17,6 +17,8 @@ tests![
     join_time,
     join_user,
     join_user_and_all_that_it_owns,
+    join_user_with_its_own_mappings,
+    join_user_with_other_mappings,
     join_the_namespaces_of_a_container,
     join_path_that_is_missing,
     join_path_of_another_kind,
@@ -176,6 +178,27 @@ fn join_user() -> Result {
     let sleeper = Sleeper::new(&["--user", "--map-root-user"])?;
     let output = Bundle::new(["ns", ",", "ids"]).join("user", sleeper.path("user")).run()?;
     output.success()?.has_line(&sleeper.namespace("user")?)?.says("uid", "0").map(drop)
+}
+
+fn joins_user_with(host: u32) -> Result<(Sleeper, Bundle)> {
+    let sleeper = Sleeper::new(&["--user", "--map-root-user"])?;
+    let map = json!([{ "containerID": 0, "hostID": host, "size": 1 }]);
+    let bundle = Bundle::new(["ns"]).join("user", sleeper.path("user"));
+    let bundle = bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    Ok((sleeper, bundle))
+}
+
+/// containerd and CRI-O give the mappings of a joined namespace, too: the same ones are taken.
+fn join_user_with_its_own_mappings() -> Result {
+    let (sleeper, bundle) = joins_user_with(0)?;
+    bundle.run()?.success()?.has_line(&sleeper.namespace("user")?).map(drop)
+}
+
+/// Others are an error.
+fn join_user_with_other_mappings() -> Result {
+    let (_sleeper, bundle) = joins_user_with(1)?;
+    let output = bundle.refused("linux.uidMappings")?;
+    contains("message", &output.stderr, "both namespace path and non-matching mapping specified")
 }
 
 /// A user namespace and those that it owns: an order has to be found that may enter them all.

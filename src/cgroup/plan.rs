@@ -25,6 +25,8 @@ pub struct Request<'a> {
     pub resources: Option<&'a LinuxResources>,
     /// What the types of `oci-spec` cannot hold of it.
     pub extras: &'a Extras,
+    /// No cgroup at all: limits are refused.
+    pub disabled: bool,
     /// Whether missing permission for cgroups is tolerated when nothing was asked for.
     pub rootless: bool,
     /// The user and group that the cgroup is handed over to (v2 only).
@@ -152,7 +154,34 @@ impl Plan {
             plan.add_resources(layout, resources, request.extras)?;
         }
         plan.add_devices(request.resources)?;
-        Ok(plan)
+        if request.disabled { plan.without_cgroup(request) } else { Ok(plan) }
+    }
+
+    /// What is left of a plan when there must be no cgroup. Limits that nobody would hold are an
+    /// error. A path and device rules, which every config has, are told of: such a container may use
+    /// whatever devices it can open.
+    fn without_cgroup(self, request: &Request) -> Result<Plan> {
+        if let Some(write) = self.writes.iter().find(|write| !write.is_device_rule()) {
+            bail!("{}: cannot be set without a cgroup (--cgroup-manager=disabled)", write.field);
+        }
+        let mut notes = Vec::new();
+        let devices = request.resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
+        if !devices.is_empty() {
+            notes.push("linux.resources.devices: not in force without a cgroup".to_owned());
+        }
+        if self.has_path {
+            notes.push("linux.cgroupsPath: there is no cgroup (--cgroup-manager=disabled)".to_owned());
+        }
+        Ok(Plan {
+            mode: Mode::None,
+            targets: Vec::new(),
+            writes: Vec::new(),
+            rules: Vec::new(),
+            program: None,
+            usage: None,
+            notes,
+            ..self
+        })
     }
 
     /// The directories of the container's cgroup.

@@ -23,6 +23,8 @@ pub enum Verb {
     Kill,
     /// `list`
     List,
+    /// `mounts`
+    Mounts,
     /// `pause`
     Pause,
     /// `plan`
@@ -92,6 +94,17 @@ pub const COMMANDS: &[Row] = &[
     Row { least: 0, most: Some(0), ..row(Verb::Features, "features", "show what this runtime supports", "", none) },
     Row { most: Some(2), ..row(Verb::Kill, "kill", "send a signal to a container", "<container-id> [signal]", kill) },
     Row { least: 0, most: Some(0), ..row(Verb::List, "list", "list containers", "", list_options) },
+    Row {
+        least: 3,
+        most: Some(3),
+        ..row(
+            Verb::Mounts,
+            "mounts",
+            "add mounts to a container or remove them",
+            "add|remove <container-id> <file>",
+            none,
+        )
+    },
     row(Verb::Pause, "pause", "suspend all processes of a container", "<container-id>", none),
     Row { least: 0, ..row(Verb::Plan, "plan", "show what a bundle would do, without doing it", "[bundle]", plan) },
     Row {
@@ -119,6 +132,10 @@ fn bundle() -> Arg {
     option("bundle", "DIR", "directory of the bundle (default: where you are)").short('b')
 }
 
+fn config() -> Arg {
+    option("config", "FILE", "the config (default: config.json of the bundle)").short('f')
+}
+
 fn pid_file() -> Arg {
     option("pid-file", "FILE", "write the pid of the process to this file")
 }
@@ -126,6 +143,7 @@ fn pid_file() -> Arg {
 fn create() -> Vec<Arg> {
     vec![
         bundle(),
+        config(),
         option("console-socket", "SOCKET", "socket that receives the terminal"),
         option("pidfd-socket", "SOCKET", "socket that receives a handle of the first process"),
         pid_file(),
@@ -191,12 +209,16 @@ fn restore() -> Vec<Arg> {
     options
 }
 
+fn regex() -> Arg {
+    switch("regex", "the id is a regular expression: all containers that it matches").short('r')
+}
+
 fn delete() -> Vec<Arg> {
-    vec![switch("force", "kill it first if need be").short('f')]
+    vec![switch("force", "kill it first if need be").short('f'), regex()]
 }
 
 fn kill() -> Vec<Arg> {
-    vec![switch("all", "a container that does not run is no error").short('a')]
+    vec![switch("all", "a container that does not run is no error").short('a'), regex()]
 }
 
 fn list_options() -> Vec<Arg> {
@@ -212,7 +234,7 @@ fn spec() -> Vec<Arg> {
 }
 
 fn plan() -> Vec<Arg> {
-    vec![bundle(), option("id", "ID", "the container's id (default: the bundle's name)")]
+    vec![bundle(), config(), option("id", "ID", "the container's id (default: the bundle's name)")]
 }
 
 fn exec() -> Vec<Arg> {

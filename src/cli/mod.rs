@@ -34,8 +34,10 @@ pub struct Global {
     pub log_json: bool,
     /// `--debug`.
     pub debug: bool,
-    /// `--systemd-cgroup`.
+    /// `--systemd-cgroup`, or `--cgroup-manager=systemd`.
     pub systemd_cgroup: bool,
+    /// `--cgroup-manager=disabled`.
+    pub no_cgroup: bool,
     /// `--rootless`; `None` for `auto`.
     pub rootless: Option<bool>,
 }
@@ -137,12 +139,13 @@ fn go_bool(text: &str) -> Option<bool> {
     }
 }
 
-fn globals() -> [Arg; 6] {
+fn globals() -> [Arg; 7] {
     [
         switch("debug", "log more"),
         option("log", "FILE", "write the log to this file instead of standard error"),
         option("log-format", "FORMAT", "format of the log: text or json"),
         option("root", "DIR", "directory for the state of containers"),
+        option("cgroup-manager", "MANAGER", "cgroupfs, disabled (no cgroup at all) or systemd (not supported yet)"),
         switch("systemd-cgroup", "manage cgroups through systemd (not supported yet)"),
         option("rootless", "WHEN", "tolerate missing permission for cgroups: true, false or auto"),
     ]
@@ -289,6 +292,13 @@ fn fill(global: &mut Global, matches: &ArgMatches) -> Result<()> {
     let text = |name: &str| matches.get_one::<String>(name).filter(|text| !text.is_empty());
     global.debug = matches.get_one("debug").copied().unwrap_or(false);
     global.systemd_cgroup = matches.get_one("systemd-cgroup").copied().unwrap_or(false);
+    match text("cgroup-manager").map(String::as_str) {
+        None | Some("cgroupfs") => {}
+        Some("systemd") => global.systemd_cgroup = true,
+        Some("disabled") if global.systemd_cgroup => bail!("--cgroup-manager=disabled contradicts --systemd-cgroup"),
+        Some("disabled") => global.no_cgroup = true,
+        Some(other) => bail!("invalid cgroup-manager: {other}"),
+    }
     global.log = text("log").map(PathBuf::from);
     global.log_json = match text("log-format").map(String::as_str) {
         None | Some("text") => false,

@@ -9,13 +9,12 @@ use crate::cli::Invocation;
 use crate::executor::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
 use crate::executor::{destroy, kill_and_wait};
 use crate::host::Host;
+use crate::plan::annotation;
 use crate::plan::restore::Mounts;
 use crate::state::Status;
 
 /// Where the images are by default.
 const IMAGES: &str = "checkpoint";
-/// The annotation that names a configuration file for CRIU, or with no name says that there is none.
-pub const CONFIG: &str = "org.criu.config";
 
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
@@ -28,7 +27,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     }
     let (spec, extras) = directory.load_config()?;
     let orders = Checkpoint {
-        settings: settings(invocation, record.annotations.get(CONFIG))?,
+        settings: settings(invocation, record.annotations.get(annotation::CRIU_CONFIG))?,
         parent: parent(invocation)?,
         leave_running: invocation.flag("leave-running"),
         pre_dump: invocation.flag("pre-dump"),

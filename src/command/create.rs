@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::front::Front;
 use super::pid_file::PidFile;
-use super::{Log, bundle, manager, options, root};
+use super::{Log, bundle, config, manager, options, root};
 use crate::cli::Invocation;
 use crate::executor::{Created, Order, create};
 use crate::host::Host;
@@ -45,7 +45,8 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
     let directory = root.container(invocation.id())?;
     let host = Host::read();
     let bundle: PathBuf = bundle(invocation)?;
-    let config = spec::read(&bundle)?;
+    let config_file = config(invocation, &bundle)?;
+    let config = spec::read(&config_file)?;
     let (spec, extras) = spec::parse(&config)?;
     let mut options = options(invocation, &host, bundle, gate)?;
     options.notify = manager().map(|_| directory.notify());

@@ -4,17 +4,20 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, bail};
 
-use super::{Log, root};
+use super::{Log, each};
 use crate::cli::Invocation;
 use crate::executor::{destroy, kill_and_wait};
-use crate::state::{Directory, Record, Status};
+use crate::state::{Directory, Record, Root, Status};
 use crate::sys;
 
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let force = invocation.flag("force");
-    let root = root(&invocation.global)?;
-    let directory = root.container(invocation.id())?;
+    each(invocation, log, |root, id| delete(root, id, force, log))
+}
+
+fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
+    let directory = root.container(id)?;
     if let Ok(record) = directory.load() {
         return end(&record, &directory, force, log);
     }

@@ -81,7 +81,7 @@ fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)
         let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", crate::sys::io(error)))?;
         return spec::parse_process(&bytes);
     }
-    let (spec, extras) = spec::load(&record.bundle)?;
+    let (spec, extras) = spec::load(&record.config_file())?;
     let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
     process.set_args(Some(invocation.arguments[1..].to_vec()));
     process.set_terminal(Some(invocation.flag("tty")));

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::print;
 use crate::cli::VERSION;
+use crate::plan::annotation;
 use crate::spec::OCI_VERSION;
 use crate::tables::{capability, hook, memory_policy, mount_option, namespace, seccomp};
 
@@ -55,6 +56,6 @@ fn features() -> Value {
             "org.opencontainers.runc.version": VERSION,
             "org.opencontainers.runc.checkpoint.enabled": if cfg!(feature = "criu") { "true" } else { "false" },
         },
-        "potentiallyUnsafeConfigAnnotations": if cfg!(feature = "criu") { vec!["org.criu.config"] } else { Vec::new() },
+        "potentiallyUnsafeConfigAnnotations": annotation::UNSAFE,
     })
 }

@@ -5,10 +5,7 @@ use oci_spec::runtime::{Process, Spec};
 
 use crate::cli::Invocation;
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
-use crate::plan::mapped_root;
-
-/// Another socket for a handle of the process, as an annotation.
-const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+use crate::plan::{annotation, mapped_root};
 
 /// The caller's side of a process.
 #[derive(Debug)]
@@ -32,7 +29,8 @@ impl Front {
         if console.is_some() && !(terminal && detach) {
             bail!("--console-socket: cannot use console socket if {name} will not detach or allocate tty");
         }
-        let annotation = spec.annotations().as_ref().and_then(|annotations| annotations.get(PIDFD_RECEIVER));
+        let annotation =
+            spec.annotations().as_ref().and_then(|annotations| annotations.get(annotation::PIDFD_RECEIVER));
         let pidfd = invocation.value("pidfd-socket").into_iter().chain(annotation.map(String::as_str));
         let receivers = Receivers::connect(console, pidfd)?;
         let pipes = if detach || terminal { None } else { Some(Pipes::new(mapped_root(spec))?) };

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::Signal;
 
-use super::{Log, root};
+use super::{Log, each};
 use crate::cli::Invocation;
 use crate::state::{Record, Status};
 use crate::sys::{self, Errno, reason};
@@ -15,14 +15,17 @@ use crate::tables::signal;
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let text = invocation.arguments.get(1).map_or("SIGTERM", String::as_str);
     let number = signal::number(text).ok_or_else(|| anyhow!("unknown signal {text:?}"))?;
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
-    let result = send(&record, record.status(&directory), number, log);
-    match result {
-        // All that is left of --all: whoever asks for all to be killed is content when there is
-        // nobody.
-        Err(error) if invocation.flag("all") && error.to_string() == NOT_RUNNING => Ok(()),
-        other => other,
-    }
+    each(invocation, log, |root, id| {
+        let (directory, record) = root.load(id)?;
+        match send(&record, record.status(&directory), number, log) {
+            // All that is left of --all: whoever asks for all to be killed is content when there is
+            // nobody. So is who means all that match.
+            Err(error) if (invocation.flag("all") || invocation.flag("regex")) && error.to_string() == NOT_RUNNING => {
+                Ok(())
+            }
+            other => other,
+        }
+    })
 }
 
 /// What ends a process that does not handle it, as far as people send it to end one.

@@ -11,6 +11,7 @@ mod front;
 mod kill;
 mod list;
 mod log;
+mod mounts;
 mod pause;
 mod pid_file;
 mod plan;
@@ -77,6 +78,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Kill => done(kill::run(invocation, log)),
         Verb::Delete => done(delete::run(invocation, log)),
         Verb::List => done(list::run(invocation)),
+        Verb::Mounts => done(mounts::run(invocation, log)),
         Verb::Ps => done(ps::run(invocation)),
         Verb::Pause => done(pause::pause(invocation, log)),
         Verb::Resume => done(pause::resume(invocation, log)),
@@ -91,6 +93,32 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
 /// Write to standard output. A reader that went away is not an error of ours.
 pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Do something to a container, or, with `--regex`, to all whose ids match: then what fails does not
+/// keep the others from their turn.
+///
+/// # Errors
+/// Of one container its own; of many how many failed, when the log has told of each.
+fn each(invocation: &Invocation, log: &Log, act: impl Fn(&Root, &str) -> Result<()>) -> Result<()> {
+    let root = root(&invocation.global)?;
+    if !invocation.flag("regex") {
+        return act(&root, invocation.id());
+    }
+    let pattern = sys::regex::Regex::new(invocation.id())?;
+    // Where nothing was ever kept there is nothing to match.
+    let ids = root.ids().unwrap_or_default();
+    let mut failed = 0;
+    for id in ids.iter().filter(|id| pattern.matches(id)) {
+        if let Err(error) = act(&root, id) {
+            log.error(&format!("{id}: {error:#}"));
+            failed += 1;
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of the containers that match {:?} could not be dealt with", invocation.id());
+    }
+    Ok(())
 }
 
 /// Where the state of containers is kept.
@@ -138,6 +166,14 @@ fn bundle(invocation: &Invocation) -> Result<PathBuf> {
     real.map_err(|error| anyhow!("bundle {}: {}", bundle.display(), sys::io(error)))
 }
 
+/// The config: of the bundle, or where `--config` says.
+fn config(invocation: &Invocation, bundle: &Path) -> Result<PathBuf> {
+    match invocation.value("config") {
+        None => Ok(bundle.join("config.json")),
+        Some(path) => std::path::absolute(path).map_err(|error| anyhow!("--config {path}: {}", sys::io(error))),
+    }
+}
+
 /// The options of `create` and `run` that go into the plan.
 fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
     let listen_fds = listen_fds();
@@ -155,6 +191,8 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         listen_fds,
         notify: None,
         gate,
+        config_file: invocation.value("config").map(|_| config(invocation, Path::new(""))).transpose()?,
+        no_cgroup: invocation.global.no_cgroup,
         rootless_cgroups: rootless_cgroups(&invocation.global, host),
     })
 }
@@ -192,6 +230,8 @@ fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> O
         listen_fds: 0,
         notify: None,
         gate: false,
+        config_file: None,
+        no_cgroup: false,
         rootless_cgroups: rootless_cgroups(global, host),
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{bundle, options, print};
+use super::{bundle, config, options, print};
 use crate::cli::Invocation;
 use crate::host::Host;
 use crate::plan::{self, compile};
@@ -12,7 +12,7 @@ use crate::spec;
 pub fn run(invocation: &Invocation) -> Result<()> {
     let host = Host::read();
     let bundle = bundle(invocation)?;
-    let config = spec::read(&bundle)?;
+    let config = spec::read(&config(invocation, &bundle)?)?;
     let (spec, extras) = spec::parse(&config)?;
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut options = options(invocation, &host, bundle, true)?;

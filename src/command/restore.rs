@@ -3,13 +3,14 @@
 use anyhow::Result;
 
 use super::Log;
-use super::checkpoint::{CONFIG, settings, warn_rootless};
+use super::checkpoint::{settings, warn_rootless};
 use super::create::{Prepared, prepare};
 use super::front::Front;
 use super::run::{end, remove};
 use crate::cli::Invocation;
 use crate::executor::criu::{Restore, restore};
 use crate::executor::{Created, Order, forward_until_exit, prepare_to_wait};
+use crate::plan::annotation;
 use crate::plan::restore::Mounts;
 use crate::spec;
 use crate::state::Record;
@@ -24,7 +25,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     let text = |name| invocation.value(name).map(str::to_owned);
     let annotations = prepared.spec.annotations().as_ref();
     let it = Restore {
-        settings: settings(invocation, annotations.and_then(|map| map.get(CONFIG)))?,
+        settings: settings(invocation, annotations.and_then(|map| map.get(annotation::CRIU_CONFIG)))?,
         lsm_profile: text("lsm-profile"),
         lsm_mount_context: text("lsm-mount-context"),
     };

@@ -209,6 +209,7 @@ fn check_root(rootfs: &Path) -> Result<()> {
 
 fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
     record.bundle = options.bundle.clone();
+    record.config_file = options.config_file.clone();
     record.rootfs = plan.rootfs.clone();
     record.hooks = plan.hooks.clone();
     record.namespaces = Namespaces { pid: makes_namespace(spec, Kind::Pid), user: has_namespace(spec, Kind::User) };
@@ -273,8 +274,13 @@ fn bring_up(
     }
     let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
+    let mut expected = plan.birth.expected.as_ref();
     loop {
-        match init.next()? {
+        let waited = init.next()?;
+        if let (Waited::Ask(_), Some(maps)) = (&waited, expected.take()) {
+            id_map::check(init.child.pid, maps)?;
+        }
+        match waited {
             Waited::Warning(text) => warnings.push(text),
             Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
             Waited::Ask(Ask::Hooks) => {

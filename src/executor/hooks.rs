@@ -1,8 +1,10 @@
 //! Running hooks: in the runtime's namespaces as ordinary children, in the container's by way of
 //! `init`.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use super::destroy::wait_for_exit;
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use crate::host::Host;
-use crate::plan::{Exec, Hook, HookEntry, Options};
+use crate::plan::{Exec, Hook, HookEntry, Options, annotation};
 use crate::spec::{Extras, Field};
 use crate::state::{Directory, Record, Status};
 use crate::sys::{self, reason};
@@ -100,6 +102,13 @@ fn failed(name: &str, index: usize) -> String {
     format!("hooks.{name}[{index}]: error running {name} hook #{index}")
 }
 
+/// The file that an annotation names for what hooks write, if it does.
+fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
+    let Some(path) = record.annotations.get(annotation) else { return Ok(None) };
+    let open = File::options().append(true).create(true).mode(0o600).open(path);
+    open.map(Some).map_err(|error| anyhow!("annotations.{annotation}: open {path}: {}", sys::io(error)))
+}
+
 /// A hook as a child of this process.
 fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     // What the caller gave to the container is not the hook's.
@@ -110,8 +119,8 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
         .args(&hook.args[1..])
         .env_clear()
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+        .stdout(output(record, annotation::HOOKS_STDOUT)?.map_or_else(Stdio::null, Stdio::from))
+        .stderr(output(record, annotation::HOOKS_STDERR)?.map_or_else(Stdio::piped, Stdio::from));
     for entry in hook.env.iter().flatten() {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         command.env(name, value);
@@ -212,11 +221,13 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let outcome = || -> Result<()> {
         let (reader, writer) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+        let record = inside.owner.record;
+        let (out, err) = (output(record, annotation::HOOKS_STDOUT)?, output(record, annotation::HOOKS_STDERR)?);
         let joining = Joining {
-            record: inside.owner.record,
+            record,
             plan: &plan,
             place: &place,
-            stdio: [Some(reader.as_fd()), None, None],
+            stdio: [Some(reader.as_fd()), out.as_ref().map(File::as_fd), err.as_ref().map(File::as_fd)],
             receivers: &Receivers::default(),
         };
         let child = exec(&joining, |_| Ok(()))?.child;

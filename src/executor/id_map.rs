@@ -28,6 +28,35 @@ pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
     one("linux.uidMappings", "uid_map", "newuidmap", &maps.uid, host.euid)
 }
 
+/// Compare what config.json says of a user namespace with what it has, once a process has joined it.
+/// Engines give both, and mean the same.
+///
+/// # Errors
+/// Maps that differ; an absent list is no statement.
+pub fn check(pid: i32, expected: &Maps) -> Result<()> {
+    for (key, file, lines) in
+        [("linux.uidMappings", "uid_map", &expected.uid), ("linux.gidMappings", "gid_map", &expected.gid)]
+    {
+        let path = format!("/proc/{pid}/{file}");
+        let own = std::fs::read_to_string(&path).map_err(sys::io).context(path)?;
+        if !lines.is_empty() && ranges(&own) != ranges(lines) {
+            bail!(
+                "{key}: user namespaces enabled, but both namespace path and non-matching mapping specified -- \
+                 you may only provide one"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The ranges of a map in their order: the kernel pads and sorts them as it likes.
+fn ranges(lines: &str) -> Vec<Vec<u64>> {
+    let numbers = |line: &str| line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let mut ranges: Vec<Vec<u64>> = lines.lines().map(numbers).collect();
+    ranges.sort();
+    ranges
+}
+
 fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/{file}"), lines).map_err(|error| anyhow!("write {file}: {}", sys::io(error)))
 }

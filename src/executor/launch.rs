@@ -68,8 +68,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
-            Descriptor::Tree { source, recursive, id_map, field } => {
-                let tree = sys::mount::open_tree(source, *recursive)
+            Descriptor::Tree { source, recursive, follow, id_map, field } => {
+                let tree = sys::mount::open_tree(source, *recursive, *follow)
                     .map_err(|errno| anyhow!("{field}: open {source:?}: {}", reason(errno)))?;
                 if let Some(map) = id_map {
                     id_map::map_tree(&tree, map).with_context(|| format!("{field}: map the owners of {source:?}"))?;

@@ -86,6 +86,9 @@ pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target
 fn open_target(root: i32, path: &CStr, rules: u32) -> Try<Fd> {
     let mut flags = sys::O_PATH | sys::O_CLOEXEC;
     let mut resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+    if rules & place::NO_FOLLOW != 0 {
+        flags |= sys::O_NOFOLLOW;
+    }
     if rules & place::PLAIN != 0 {
         flags |= sys::O_DIRECTORY;
         resolve |= sys::RESOLVE_NO_SYMLINKS;
@@ -165,6 +168,30 @@ fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
     sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0).map(Fd)
 }
 
+/// Make a symbolic link of the same text as the one that `link` is. One that is there already is as
+/// good, when it says the same.
+pub fn copy_link(root: i32, path: &CStr, link: i32) -> Try<()> {
+    let mut directory = PathBuffer::new(path.to_bytes())?;
+    directory.pop();
+    ensure_directory(root, directory.as_cstr())?;
+    let parent = look(root, directory.as_cstr(), sys::O_DIRECTORY)?;
+    let name = PathBuffer::new(last_part(path).unwrap_or_default())?;
+    let text = read_link(link, c"")?;
+    match sys::symlinkat(text.as_cstr(), parent.0, name.as_cstr()) {
+        Err(fault) if fault.errno == sys::EEXIST => match read_link(parent.0, name.as_cstr()) {
+            Ok(there) if there.as_cstr().to_bytes().iter().eq(text.as_cstr().to_bytes()) => Ok(()),
+            _ => Err(fault),
+        },
+        other => other,
+    }
+}
+
+fn read_link(directory: i32, name: &CStr) -> Try<PathBuffer> {
+    let mut text = PathBuffer::new(b"")?;
+    text.len = sys::readlinkat(directory, name, &mut text.bytes[..4095])?;
+    Ok(text)
+}
+
 /// Copy what is in one directory into another, with owners, modes and links: `tmpcopyup`.
 ///
 /// Only plain files, directories and symbolic links are copied; there is nothing else that a
@@ -203,10 +230,7 @@ fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<()> {
         sys::fchown(new.0, stat.uid, stat.gid)?;
         sys::fchmod(new.0, stat.mode & 0o7777)
     } else if stat.is_link() {
-        let mut target = PathBuffer::new(b"")?;
-        let length = sys::readlinkat(from, name, &mut target.bytes[..4095])?;
-        target.len = length;
-        sys::symlinkat(target.as_cstr(), to, name)?;
+        sys::symlinkat(read_link(from, name)?.as_cstr(), to, name)?;
         sys::fchownat(to, name, stat.uid, stat.gid)
     } else if stat.is_file() {
         let old = Fd(sys::openat2(from, name, open, 0, 0)?);

@@ -90,7 +90,7 @@ impl Init {
             Op::Fork { flags } => self.fork(index, flags),
             Op::Unshare { flags } => sys::unshare(flags),
             Op::TimeOffsets { lines } => files::write(c"/proc/self/timens_offsets", text(lines).to_bytes()),
-            Op::BecomeRoot => process::become_root(),
+            Op::BecomeRoot { keep_groups } => process::become_root(keep_groups),
             Op::Session => sys::setsid(),
             Op::Keyring { name } => self.keyring(index, text(name)),
             Op::Affinity { mask } => sys::sched_setaffinity(self.program.words(mask)),
@@ -117,6 +117,7 @@ impl Init {
                 let tree = files::Fd(self.program.slot(tree.0));
                 mounts.attach(text(target), tree.0, attributes, place)
             }
+            Op::Unmount { target, follow } => sys::unmount(text(target), follow),
             Op::Reattribute { target, ref attributes } => mounts.reattribute(text(target), attributes),
             Op::Directory { path } => mounts.directory(text(path)),
             Op::Node { name, mode, device, uid, gid } => mounts.node(text(name), mode, device, uid, gid),

@@ -144,7 +144,10 @@ impl Mounts {
     }
 
     pub fn bind(&self, target: &CStr, source: &CStr, recursive: bool, attributes: &Attributes, rules: u32) -> Try<()> {
-        let tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
+        let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
+        if rules & place::SOURCE_NO_FOLLOW != 0 {
+            tree |= sys::AT_SYMLINK_NOFOLLOW;
+        }
         match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
             Ok(tree) => self.attach(target, tree.0, attributes, rules),
             Err(fault) if rules & place::OPTIONAL != 0 && fault.errno == sys::ENOENT => Ok(()),
@@ -153,7 +156,11 @@ impl Mounts {
     }
 
     pub fn attach(&self, target: &CStr, tree: i32, attributes: &Attributes, rules: u32) -> Try<()> {
-        let directory = sys::fstat(tree)?.is_directory();
+        let stat = sys::fstat(tree)?;
+        if rules & place::COPY_LINK != 0 && stat.is_link() {
+            return files::copy_link(self.root, target, tree);
+        }
+        let directory = stat.is_directory();
         if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree)?.0 != files::PROC_SUPER_MAGIC {
             return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
         }

@@ -89,6 +89,12 @@ pub mod place {
     pub const PROC_ONLY: u32 = 128;
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
     pub const EXACT: u32 = 64;
+    /// A symbolic link at the target is covered itself.
+    pub const NO_FOLLOW: u32 = 256;
+    /// A symbolic link at the source is bound itself.
+    pub const SOURCE_NO_FOLLOW: u32 = 512;
+    /// A source that is a symbolic link becomes another one of the same text at the target.
+    pub const COPY_LINK: u32 = 1024;
 }
 
 /// What the parent is asked to do while `init` waits.
@@ -126,8 +132,8 @@ pub enum Op {
     Unshare { flags: u64 },
     /// A line for `/proc/self/timens_offsets`.
     TimeOffsets { lines: Text },
-    /// Take this identity with no other groups: root of a user namespace.
-    BecomeRoot,
+    /// Take this identity with no other groups, unless they are kept: root of a user namespace.
+    BecomeRoot { keep_groups: bool },
     /// `setsid(2)`.
     Session,
     /// Join a new session keyring of this name.
@@ -156,6 +162,8 @@ pub enum Op {
     Bind { target: Text, source: Text, recursive: bool, attributes: Attributes, place: u32 },
     /// Attach a tree that the parent opened.
     Attach { target: Text, tree: Slot, attributes: Attributes, place: u32 },
+    /// Let go of what is mounted at a path; the root is the container's already.
+    Unmount { target: Text, follow: bool },
     /// Set attributes of what is mounted at a target: read-only at the end.
     Reattribute { target: Text, attributes: Attributes },
     /// Take a directory, made when it is missing, as the place of the following nodes and links.

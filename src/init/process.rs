@@ -38,9 +38,12 @@ pub fn join(program: Program, list: List) -> Try<()> {
 }
 
 /// Root of the user namespace. Groups go too, where the namespace lets them be set at all.
-pub fn become_root() -> Try<()> {
+pub fn become_root(keep_groups: bool) -> Try<()> {
     sys::setresgid(0)?;
     sys::setresuid(0)?;
+    if keep_groups {
+        return Ok(());
+    }
     match sys::setgroups(&[]) {
         // An unprivileged user's namespace has setgroups denied: the groups stay as they are.
         Err(fault) if fault.errno == sys::EPERM => Ok(()),

@@ -511,6 +511,13 @@ pub fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64, data: &CStr)
     done!(MOUNT, source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr())
 }
 
+/// Detach what is mounted at a path, with all below it.
+pub fn unmount(path: &CStr, follow: bool) -> Try<()> {
+    const MNT_DETACH: usize = 2;
+    const UMOUNT_NOFOLLOW: usize = 8;
+    done!(UMOUNT2, path.as_ptr(), MNT_DETACH | if follow { 0 } else { UMOUNT_NOFOLLOW })
+}
+
 pub fn detach(path: &CStr) -> Try<()> {
     const MNT_DETACH: usize = 2;
     done!(UMOUNT2, path.as_ptr(), MNT_DETACH)

@@ -1,14 +1,16 @@
 //! Processes that join a container: `exec`, and hooks that run inside.
 
-use anyhow::Result;
+use std::ops::Range;
+
+use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
 
 use super::order::{lower_limits, raise_limits};
 use super::process::{self, Filtered, Launch, Limit};
 use super::program::{Descriptor, Program};
-use super::{Context, Options, has_namespace};
+use super::{Context, Options, annotation, has_namespace, mounts};
 use crate::host::Host;
-use crate::init::op::{Ask, Op, Slot};
+use crate::init::op::{Ask, Op, Slot, Text};
 use crate::spec::{Extras, Field};
 use crate::tables::namespace;
 
@@ -72,7 +74,7 @@ impl Exec<'_> {
             program.push(&field, Op::Fork { flags: 0 });
         }
         if has_namespace(self.spec, Kind::User) {
-            program.push(&field, Op::BecomeRoot);
+            program.push(&field, Op::BecomeRoot { keep_groups: annotation::keeps_groups(self.spec) });
         }
     }
 
@@ -123,6 +125,32 @@ impl Exec<'_> {
         Ok(ProcessPlan { program, limits, oom_score_adj, warnings: context.warnings })
     }
 
+    /// The program that changes what is mounted in the container, by some `mounts` of the config.
+    pub fn mounts(&self, change: MountChange, some: Range<usize>) -> Result<ProcessPlan> {
+        if !has_namespace(self.spec, Kind::Mount) {
+            bail!("linux.namespaces: the container has no mount namespace of its own");
+        }
+        let mut program = Program::new();
+        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        context.joining = true;
+        let everything = Field::of("mounts");
+        program.push(&everything, Op::Signals);
+        self.enter(&mut program);
+        let path = program.text("/");
+        program.push(&everything, Op::RootDirectory { path });
+        match change {
+            MountChange::Remove => mounts::undo(&mut program, &context, some)?,
+            MountChange::Add => {
+                for (field, op) in mounts::plan_some(&mut program, &mut context, some)? {
+                    program.push(&field, op);
+                }
+                refuse_what_is_the_host_s(&program)?;
+            }
+        }
+        program.push(&everything, Op::Ask { what: Ask::Ready });
+        Ok(ProcessPlan { program, limits: Vec::new(), oom_score_adj: None, warnings: context.warnings })
+    }
+
     /// The program of a hook that runs inside the container's namespaces: as root there with all the
     /// rights that namespaces give, or with no more than the container's process has.
     pub fn hook(&self, hook: &HookEntry<'_>) -> Result<ProcessPlan> {
@@ -155,6 +183,26 @@ impl Exec<'_> {
         program.push(field, Op::Exec { argv, envp });
         Ok(ProcessPlan { program, limits: Vec::new(), oom_score_adj: None, warnings: Vec::new() })
     }
+}
+
+/// What is done about mounts of a living container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountChange {
+    /// They are made.
+    Add,
+    /// They are taken away.
+    Remove,
+}
+
+/// Views of cgroups, and a sysfs that is bound, are made of paths of the host, which only a container
+/// in the making sees.
+fn refuse_what_is_the_host_s(program: &Program) -> Result<()> {
+    for (op, field) in program.iter() {
+        if matches!(op, Op::Bind { .. }) || matches!(op, Op::Mount { instead, .. } if *instead != Text::NONE) {
+            bail!("{field}: cannot be mounted in a living container");
+        }
+    }
+    Ok(())
 }
 
 /// A hook to run inside.

@@ -66,6 +66,8 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
         listen_fds: 0,
         notify: None,
         gate: true,
+        config_file: None,
+        no_cgroup: name.split('-').any(|word| word == "disabled"),
         rootless_cgroups: !host.privileged(),
     };
     let plan = spec::parse(config).and_then(|(spec, extras)| compile(&spec, &extras, &host, &options));

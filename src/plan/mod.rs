@@ -1,6 +1,7 @@
 //! From a [`Spec`] and the facts about the host to a [`Plan`]. Pure: no descriptors, no pids, no
 //! privileges, nothing touched.
 
+pub mod annotation;
 mod cgroup_mount;
 mod devices;
 mod exec;
@@ -27,7 +28,7 @@ use crate::host::Host;
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
-pub use exec::{Exec, HookEntry, ProcessPlan};
+pub use exec::{Exec, HookEntry, MountChange, ProcessPlan};
 pub use hooks::{Hook, Hooks};
 pub use namespaces::{Birth, Joined, Maps};
 pub use print::{describe, print};
@@ -41,6 +42,10 @@ pub struct Options {
     pub id: String,
     /// The bundle, absolute and without links.
     pub bundle: PathBuf,
+    /// The config, where it is not `config.json` of the bundle (`--config`).
+    pub config_file: Option<PathBuf>,
+    /// Make no cgroup at all (`--cgroup-manager=disabled`).
+    pub no_cgroup: bool,
     /// Move the root instead of pivoting (`--no-pivot`).
     pub no_pivot: bool,
     /// Keep the caller's session keyring (`--no-new-keyring`).
@@ -87,6 +92,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     let mut context = Context::new(spec, extras, host, options)?;
     let mut program = Program::new();
     refuse_what_is_not_there(&context)?;
+    annotation::check(spec)?;
     let net_devices = net_devices(spec, host)?;
     let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
     let birth = order::container(&mut program, &mut context, &net_devices)?;
@@ -157,6 +163,8 @@ pub struct Context<'a> {
     bundle: &'a Path,
     rootfs: PathBuf,
     cgroup: cgroup::Plan,
+    /// The program joins a container, and the host's paths mean nothing in there.
+    joining: bool,
     warnings: Vec<String>,
 }
 
@@ -170,6 +178,7 @@ impl<'a> Context<'a> {
             cgroups_path: linux.and_then(|linux| linux.cgroups_path().as_deref()),
             resources: linux.and_then(|linux| linux.resources().as_ref()),
             extras,
+            disabled: options.no_cgroup,
             rootless: options.rootless_cgroups,
             delegate_to: delegate_to(spec),
         };
@@ -179,7 +188,7 @@ impl<'a> Context<'a> {
             let names = extras.unknown_capabilities.join(" ");
             warnings.push(format!("process.capabilities: ignoring unknown or unavailable capabilities: [{names}]"));
         }
-        Ok(Context { spec, extras, host, options, bundle: &options.bundle, rootfs, cgroup, warnings })
+        Ok(Context { spec, extras, host, options, bundle: &options.bundle, rootfs, cgroup, joining: false, warnings })
     }
 
     fn warn(&mut self, text: String) {
@@ -214,7 +223,7 @@ impl<'a> Context<'a> {
 
     /// Bind sources may be unreadable once inside the user namespace: the parent opens them.
     fn sources_by_parent(&self) -> bool {
-        self.in_user_namespace() && self.host.privileged() && self.own(Kind::Mount)
+        self.joining || self.in_user_namespace() && self.host.privileged() && self.own(Kind::Mount)
     }
 
     /// The process cannot be born into its cgroups, so it waits until it was moved there.

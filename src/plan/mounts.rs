@@ -1,9 +1,10 @@
 //! `mounts`: what is mounted where, with which flags, in which order.
 
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Result, bail};
-use oci_spec::runtime::Mount;
+use anyhow::{Context as _, Result, bail};
+use oci_spec::runtime::{LinuxIdMapping, Mount};
 
 use super::Context;
 use super::cgroup_mount::View;
@@ -39,6 +40,10 @@ struct Options<'a> {
     copy_up: bool,
     /// `Some(true)` for `ridmap`.
     id_map: Option<bool>,
+    /// Mappings behind `idmap=`.
+    id_map_text: Option<&'a str>,
+    /// Bits of [`place`] for symbolic links.
+    links: u32,
     /// The file system's own: key and value.
     data: Vec<(&'a str, Option<&'a str>)>,
 }
@@ -48,6 +53,10 @@ impl<'a> Options<'a> {
     fn parse(mount: &'a Mount) -> Self {
         let mut it = Options::default();
         for text in mount.options().iter().flatten() {
+            if let Some((name @ ("idmap" | "ridmap"), maps)) = text.split_once('=') {
+                (it.id_map, it.id_map_text) = (Some(name == "ridmap"), Some(maps));
+                continue;
+            }
             match option::effect(text) {
                 Some(effect) => it.apply(effect),
                 None => it.data.push(match text.split_once('=') {
@@ -79,6 +88,9 @@ impl<'a> Options<'a> {
             Effect::Superblock(name) => self.data.push((name, None)),
             Effect::Bind(recursive) => self.bind = Some(recursive),
             Effect::CopyUp => self.copy_up = true,
+            Effect::CopyLink => self.links |= place::COPY_LINK | place::SOURCE_NO_FOLLOW,
+            Effect::SourceNoFollow => self.links |= place::SOURCE_NO_FOLLOW,
+            Effect::TargetNoFollow => self.links |= place::NO_FOLLOW,
             Effect::IdMap(recursive) => self.id_map = Some(recursive),
             Effect::Remount => self.remount = true,
             Effect::Nothing => {}
@@ -110,10 +122,32 @@ pub fn clean(path: &Path) -> PathBuf {
     clean
 }
 
+/// Add the operations that take mounts away again, the last one first.
+pub fn undo(program: &mut Program, context: &Context<'_>, some: Range<usize>) -> Result<()> {
+    let mounts = context.spec.mounts().as_deref().unwrap_or_default();
+    for (index, mount) in mounts.iter().enumerate().filter(|(index, _)| some.contains(index)).rev() {
+        let field = Field::item("mounts", index);
+        let destination = clean(mount.destination());
+        if destination == Path::new("/") {
+            bail!("{field}.destination: the root cannot be taken away");
+        }
+        let follow = Options::parse(mount).links & place::NO_FOLLOW == 0;
+        let target = program.text(&destination.to_string_lossy());
+        program.push(&field, Op::Unmount { target, follow });
+    }
+    Ok(())
+}
+
 /// Add the operations of all mounts; what has to wait until everything stands comes back.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Field, Op)>> {
+    plan_some(program, context, 0..usize::MAX)
+}
+
+/// The same for some of them.
+pub fn plan_some(program: &mut Program, context: &mut Context<'_>, some: Range<usize>) -> Result<Vec<(Field, Op)>> {
     let mut late = Vec::new();
-    for (index, mount) in context.spec.mounts().iter().flatten().enumerate() {
+    let mounts = context.spec.mounts().iter().flatten().enumerate();
+    for (index, mount) in mounts.filter(|(index, _)| some.contains(index)) {
         let field = Field::item("mounts", index);
         add(program, context, mount, &field, &mut late)?;
     }
@@ -154,6 +188,9 @@ fn add(
     }
     if let Some(recursive) = options.bind {
         return bind(program, context, Bind { mount, field, target, options, recursive });
+    }
+    if options.links != 0 {
+        bail!("{field}.options: copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
     }
     if options.id_map.is_some() || has_mappings(mount) {
         bail!("{field}: id-mapped mounts are only supported for bind-mounts");
@@ -238,7 +275,7 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
     // A relative source is relative to the bundle, as config.md has it.
     let source = if source.is_absolute() { source.to_path_buf() } else { context.bundle.join(source) };
     let attributes = options.attributes;
-    let mut rules = if attributes.set | attributes.clear != 0 { place::EXACT } else { 0 };
+    let mut rules = options.links | if attributes.set | attributes.clear != 0 { place::EXACT } else { 0 };
     let destination = clean(mount.destination());
     if destination.starts_with("/proc") {
         rules |= place::IN_PROC;
@@ -261,9 +298,11 @@ struct Tree {
 }
 
 fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, tree: Tree) {
-    let Tree { source, recursive, id_map, attributes, rules } = tree;
+    let Tree { source, recursive, id_map, attributes, mut rules } = tree;
     if id_map.is_some() || context.sources_by_parent() {
-        let tree = program.slot(Descriptor::Tree { source, recursive, id_map, field: field.clone() });
+        let follow = rules & place::SOURCE_NO_FOLLOW == 0;
+        rules &= !place::SOURCE_NO_FOLLOW;
+        let tree = program.slot(Descriptor::Tree { source, recursive, follow, id_map, field: field.clone() });
         program.push(field, Op::Attach { target, tree, attributes, place: rules });
     } else {
         let source = program.text(&source.to_string_lossy());
@@ -286,6 +325,13 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
     }
     let recursive = options.id_map.unwrap_or(false);
     let own = |maps: &[_]| super::namespaces::map_lines(maps);
+    if let Some(text) = options.id_map_text {
+        if !uid.is_empty() {
+            bail!("{field}.options: idmap has mappings, and so has the mount");
+        }
+        let (uid, gid) = inline_maps(context, text).with_context(|| format!("{field}.options: idmap={text}"))?;
+        return Ok(Some(IdMap { uid, gid, recursive }));
+    }
     if !uid.is_empty() {
         return Ok(Some(IdMap { uid: own(uid), gid: own(gid), recursive }));
     }
@@ -295,6 +341,46 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
         Some((uid, gid)) => Ok(Some(IdMap { uid: own(uid), gid: own(gid), recursive })),
         None => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
     }
+}
+
+/// The mappings behind crun's `idmap=uids=0-1000-1#1-2000-10;gids=@0-0-100`: first id of the file
+/// system, first id of the host, count. With `@` the second one is an id of the container.
+fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String)> {
+    let linux = context.linux();
+    let (mut uid, mut gid) = (None, None);
+    for part in text.split(';').filter(|part| !part.is_empty()) {
+        let (lines, maps, list) = match part.split_once('=') {
+            Some(("uids", list)) => (&mut uid, linux.and_then(|linux| linux.uid_mappings().as_deref()), list),
+            Some(("gids", list)) => (&mut gid, linux.and_then(|linux| linux.gid_mappings().as_deref()), list),
+            _ => bail!("{part:?} is neither uids= nor gids="),
+        };
+        let triplets = list.split('#').map(|triplet| inline_map(triplet, maps.unwrap_or_default()));
+        *lines = Some(triplets.collect::<Result<String>>()?);
+    }
+    match (uid, gid) {
+        (Some(uid), Some(gid)) => Ok((uid, gid)),
+        _ => bail!("id-mapped mounts must have both uid and gid mappings specified"),
+    }
+}
+
+/// One range as a line for `/proc/PID/uid_map`.
+fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String> {
+    let (relative, numbers) = triplet.strip_prefix('@').map_or((false, triplet), |numbers| (true, numbers));
+    let numbers: Option<Vec<u32>> = numbers.split('-').map(|number| number.parse().ok()).collect();
+    let Some([inside, mut outside, size]) = numbers.and_then(|numbers| <[u32; 3]>::try_from(numbers).ok()) else {
+        bail!("invalid mapping specified \"{triplet}\"");
+    };
+    if relative {
+        let holds = |map: &&LinuxIdMapping| {
+            outside >= map.container_id()
+                && u64::from(outside) + u64::from(size) <= u64::from(map.container_id()) + u64::from(map.size())
+        };
+        let Some(map) = container.iter().find(holds) else {
+            bail!("\"{triplet}\": the container's user namespace has no such range");
+        };
+        outside = map.host_id() + (outside - map.container_id());
+    }
+    Ok(format!("{inside} {outside} {size}\n"))
 }
 
 struct FileSystem<'a> {

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind};
 
-use super::Context;
 use super::program::{Descriptor, Program};
+use super::{Context, annotation};
 use crate::init::op::{Op, Slot};
 use crate::spec::Field;
 use crate::tables::namespace;
@@ -40,6 +40,8 @@ pub struct Birth {
     pub forks: bool,
     /// Id maps for a new user namespace.
     pub maps: Option<Maps>,
+    /// The maps that a joined user namespace has to have.
+    pub expected: Option<Maps>,
 }
 
 /// The id maps of a new user namespace, as `/proc/PID/uid_map` takes them.
@@ -158,9 +160,11 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
         program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
     }
     if joined_user || new_user && maps_id(&uid, 0) && maps_id(&gid, 0) {
-        program.push(&field, Op::BecomeRoot);
+        program.push(&field, Op::BecomeRoot { keep_groups: annotation::keeps_groups(context.spec) });
     }
-    birth.maps = new_user.then(|| Maps { uid: map_lines(&uid), gid: map_lines(&gid) });
+    let maps = || Maps { uid: map_lines(&uid), gid: map_lines(&gid) };
+    birth.maps = new_user.then(maps);
+    birth.expected = (joined_user && !(uid.is_empty() && gid.is_empty())).then(maps);
     Ok(birth)
 }
 
@@ -222,8 +226,8 @@ fn check_user(
         );
     }
     if joined && !(uid.is_empty() && gid.is_empty()) {
-        context
-            .warn("linux.uidMappings: the user namespace is joined by path: its own mappings are in force".to_owned());
+        let text = "linux.uidMappings: mappings for a user namespace that is joined by path: they have to be its own";
+        context.warn(text.to_owned());
     }
     if context.host.euid != 0 && !new && !joined {
         bail!("linux.namespaces: rootless container requires user namespaces");

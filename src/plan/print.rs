@@ -35,10 +35,14 @@ pub fn print(plan: &Plan) -> String {
     }
     for slot in plan.program.slots() {
         match slot {
-            Descriptor::Tree { source, recursive, id_map, field } => {
-                let id_map = if id_map.is_some() { ", owners mapped" } else { "" };
+            Descriptor::Tree { source, recursive, follow, id_map, field } => {
+                let lines = |lines: &str| lines.trim_end().replace('\n', ", ");
+                let id_map = id_map.as_ref().map_or(String::new(), |map| {
+                    format!(", owners mapped: uid {}; gid {}", lines(&map.uid), lines(&map.gid))
+                });
                 let tree = if *recursive { ", with all below" } else { "" };
-                line(field.as_str(), &format!("open tree {source:?}{tree}{id_map}"));
+                let link = if *follow { "" } else { ", not following a link" };
+                line(field.as_str(), &format!("open tree {source:?}{tree}{link}{id_map}"));
             }
             Descriptor::Namespace { path, field, .. } => line(field.as_str(), &format!("open {path:?}")),
             Descriptor::Gate | Descriptor::Process => {}
@@ -49,6 +53,10 @@ pub fn print(plan: &Plan) -> String {
     if let Some(maps) = &plan.birth.maps {
         line("linux.uidMappings", &format!("write uid_map {}", maps.uid.trim_end().replace('\n', ", ")));
         line("linux.gidMappings", &format!("write gid_map {}", maps.gid.trim_end().replace('\n', ", ")));
+    }
+    if let Some(maps) = &plan.birth.expected {
+        line("linux.uidMappings", &format!("check uid_map {}", maps.uid.trim_end().replace('\n', ", ")));
+        line("linux.gidMappings", &format!("check gid_map {}", maps.gid.trim_end().replace('\n', ", ")));
     }
     if let Some(score) = plan.oom_score_adj {
         line("process.oomScoreAdj", &format!("write oom_score_adj {score}"));
@@ -116,7 +124,8 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Fork { flags } => format!("fork {}", namespace::names(flags).join(" ")).trim_end().to_owned(),
         Op::Unshare { flags } => format!("unshare {}", namespace::names(flags).join(" ")),
         Op::TimeOffsets { lines } => format!("write timens_offsets {}", text(lines).trim_end().replace('\n', ", ")),
-        Op::BecomeRoot => "become root of the user namespace".to_owned(),
+        Op::BecomeRoot { keep_groups: false } => "become root of the user namespace".to_owned(),
+        Op::BecomeRoot { keep_groups: true } => "become root of the user namespace, in the caller's groups".to_owned(),
         Op::Session => "setsid".to_owned(),
         Op::Keyring { name } => format!("join session keyring {}", text(name)),
         Op::Affinity { mask } => affinity(program, mask),
@@ -192,6 +201,9 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
         Op::Bind { target, source, recursive, attributes, place } => {
             let call = if recursive { "rbind" } else { "bind" };
             format!("{call} {:?} on {:?}{}{}", text(source), text(target), attributes_text(&attributes), rules(place))
+        }
+        Op::Unmount { target, follow } => {
+            format!("unmount {:?}{}", text(target), if follow { "" } else { " itself" })
         }
         Op::Attach { target, tree: Slot(slot), attributes, place } => {
             let source = match program.slots().get(slot as usize) {
@@ -333,6 +345,9 @@ fn rules(bits: u32) -> String {
         (place::PROC_ONLY, "a procfs only"),
         (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
+        (place::NO_FOLLOW, "over a link itself"),
+        (place::SOURCE_NO_FOLLOW, "not following a link"),
+        (place::COPY_LINK, "or as a link of the same text"),
     ] {
         if bits & bit != 0 {
             text += &format!(", {what}");

@@ -5,8 +5,8 @@ use oci_spec::runtime::{
     Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, PosixRlimit, Process, Scheduler,
 };
 
-use super::Context;
 use super::program::Program;
+use super::{Context, annotation};
 use crate::init::op::Op;
 use crate::seccomp;
 use crate::spec::{Extras, Field};
@@ -315,7 +315,11 @@ fn user(program: &mut Program, context: &Context<'_>, process: &Process, keep: b
         }
     }
     let additional = user.additional_gids().as_deref().unwrap_or_default();
-    let set_groups = context.may_set_groups();
+    let kept = annotation::keeps_groups(context.spec);
+    if kept && !additional.is_empty() {
+        bail!("{field}.additionalGids: contradicts the annotation {}", annotation::KEEP_GROUPS);
+    }
+    let set_groups = context.may_set_groups() && !kept;
     if !set_groups && !additional.is_empty() {
         bail!("{field}.additionalGids: cannot set any additional groups in a rootless container");
     }

@@ -24,6 +24,8 @@ pub enum Descriptor {
         source: PathBuf,
         /// With all mounts below it.
         recursive: bool,
+        /// Of what a symbolic link leads to, not of the link.
+        follow: bool,
         /// Map the owners of the files.
         id_map: Option<IdMap>,
         /// Who asks for it.

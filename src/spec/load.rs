@@ -12,15 +12,14 @@ use serde_json::{Map, Value};
 use super::Extras;
 use crate::tables::capability;
 
-/// Read and check `config.json` of a bundle.
-pub fn load(bundle: &Path) -> Result<(Spec, Extras)> {
-    parse(&read(bundle)?)
+/// Read and check a config.
+pub fn load(path: &Path) -> Result<(Spec, Extras)> {
+    parse(&read(path)?)
 }
 
-/// The bytes of `config.json` of a bundle.
-pub fn read(bundle: &Path) -> Result<Vec<u8>> {
-    let path = bundle.join("config.json");
-    match std::fs::read(&path) {
+/// The bytes of a config.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("JSON specification file {} not found", path.display())
         }

@@ -38,6 +38,9 @@ pub struct Record {
     pub created: String,
     /// The bundle.
     pub bundle: PathBuf,
+    /// The config, where it is not `config.json` of the bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<PathBuf>,
     /// The root file system.
     pub rootfs: PathBuf,
     /// `annotations` of the config.
@@ -98,6 +101,11 @@ impl Record {
     pub fn new(id: &str) -> Record {
         let creator = std::process::id() as i32;
         Record { id: id.to_owned(), creator, created: time::now(), ..Record::default() }
+    }
+
+    /// Where the config is read from again.
+    pub fn config_file(&self) -> PathBuf {
+        self.config_file.clone().unwrap_or_else(|| self.bundle.join("config.json"))
     }
 
     /// Is the first process still there, and still the same one?

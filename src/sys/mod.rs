@@ -5,6 +5,7 @@ pub mod clone;
 mod errno;
 pub mod mount;
 pub mod process;
+pub mod regex;
 pub mod socket;
 pub mod terminal;
 

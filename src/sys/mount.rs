@@ -10,14 +10,21 @@ use nix::errno::Errno;
 const AT_RECURSIVE: u32 = 0x8000;
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 
-/// A detached copy of the mount at a path, with all mounts below it when `recursive`.
+/// A detached copy of the mount at a path, with all mounts below it when `recursive`; of a symbolic
+/// link itself unless `follow`.
 ///
 /// # Errors
 /// What `open_tree(2)` answers.
-pub fn open_tree(path: &Path, recursive: bool) -> nix::Result<OwnedFd> {
+pub fn open_tree(path: &Path, recursive: bool, follow: bool) -> nix::Result<OwnedFd> {
     const OPEN_TREE_CLONE: u32 = 1;
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | if recursive { AT_RECURSIVE } else { 0 };
+    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
+    if recursive {
+        flags |= AT_RECURSIVE;
+    }
+    if !follow {
+        flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
+    }
     // SAFETY: the path is a C string; a result is a new descriptor of our own.
     unsafe {
         let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags);

@@ -25,6 +25,12 @@ pub enum Effect {
     Bind(bool),
     /// Fill a tmpfs with what it covers.
     CopyUp,
+    /// A source that is a symbolic link becomes another one of the same text (crun's).
+    CopyLink,
+    /// A symbolic link is what is bound, not what it leads to (crun's).
+    SourceNoFollow,
+    /// A symbolic link at the destination is what is covered, not what it leads to (crun's).
+    TargetNoFollow,
     /// Map the owners of files.
     IdMap(bool),
     /// Change what is mounted there already.
@@ -70,7 +76,9 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("async", Superblock("async"), true),
     ("atime", Clear(NOATIME), true),
     ("bind", Bind(false), true),
+    ("copy-symlink", CopyLink, true),
     ("defaults", Nothing, true),
+    ("dest-nofollow", TargetNoFollow, true),
     ("dev", Clear(NODEV), true),
     ("diratime", Clear(NODIRATIME), true),
     ("dirsync", Superblock("dirsync"), true),
@@ -124,6 +132,7 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("shared", Propagation(SHARED), true),
     ("silent", Nothing, true),
     ("slave", Propagation(SLAVE), true),
+    ("src-nofollow", SourceNoFollow, true),
     ("strictatime", Atime(STRICTATIME), true),
     ("suid", Clear(NOSUID), true),
     ("symfollow", Clear(NOSYMFOLLOW), true),

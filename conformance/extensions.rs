@@ -1,0 +1,525 @@
+//! What crun has beyond runc, and tare with it: skipped where a runtime has none of it.
+
+use crate::harness::bundle::scratch;
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+tests![
+    config_outside_the_bundle,
+    config_outside_the_bundle_is_read_again,
+    config_that_is_missing,
+    cgroup_manager_unknown,
+    cgroup_manager_cgroupfs,
+    cgroup_manager_disabled_makes_no_cgroup,
+    cgroup_manager_disabled_refuses_limits,
+    kill_regex,
+    kill_regex_of_nobody,
+    kill_regex_malformed,
+    delete_regex,
+    delete_regex_goes_on_after_a_failure,
+    copy_symlink,
+    copy_symlink_of_a_file_binds_it,
+    copy_symlink_over_the_same_link,
+    copy_symlink_over_something_else,
+    copy_symlink_in_a_user_namespace,
+    source_is_not_followed,
+    source_is_not_followed_in_a_user_namespace,
+    destination_is_not_followed,
+    link_options_are_for_bind_mounts,
+    idmap_with_mappings,
+    idmap_with_mappings_of_the_container,
+    idmap_with_malformed_mappings,
+    groups_are_kept,
+    groups_are_kept_in_exec,
+    hooks_output_goes_to_files,
+    hooks_output_to_a_relative_path,
+    hooks_output_that_cannot_be_opened,
+    mounts_are_added_and_removed,
+    mounts_are_added_in_a_user_namespace,
+    mounts_added_in_part_are_undone,
+    mounts_of_the_wrong_form,
+    mounts_of_a_stopped_container,
+    mounts_stay_inside_the_root,
+    features_tell_what_is_unsafe,
+];
+
+/// A bundle for what only some runtimes have.
+fn bundle<const N: usize>(words: [&str; N]) -> Result<Bundle> {
+    if runtime::is("runc") {
+        return skip("runc has no such thing");
+    }
+    Ok(Bundle::new(words))
+}
+
+/// `--config` names a config outside the bundle; the bundle is still where relative paths begin.
+fn config_outside_the_bundle() -> Result {
+    let container = bundle(["echo", "elsewhere"])?.build()?;
+    let config = container.aside("other.json");
+    fs::rename(container.bundle().join("config.json"), &config)?;
+    for option in ["--config", "-f"] {
+        let call = container.launch(["run", option, &config.to_string_lossy()]);
+        call.output()?.success()?.has_line("elsewhere")?;
+    }
+    Ok(())
+}
+
+/// exec reads the process from the same file, wherever it is called.
+fn config_outside_the_bundle_is_read_again() -> Result {
+    let container = bundle(["pause"])?.set("/process/env", json!(["FROM=other"])).build()?;
+    let config = container.aside("other.json");
+    fs::rename(container.bundle().join("config.json"), &config)?;
+    container.launch(["run", "-d", "-f", "other.json"]).current_dir(&container.aside("")).output()?.success()?;
+    container.exec([], ["env"])?.success()?.has_line("FROM=other").map(drop)
+}
+
+/// One that is not there is named.
+fn config_that_is_missing() -> Result {
+    let container = bundle(["true"])?.build()?;
+    let output = container.launch(["create", "--config", "/nosuch/config.json"]).output()?;
+    output.fails_with("/nosuch/config.json")?;
+    container.nothing_left()
+}
+
+/// `--cgroup-manager` is cgroupfs, systemd or disabled.
+fn cgroup_manager_unknown() -> Result {
+    let container = bundle(["true"])?.build()?;
+    container.call(["--cgroup-manager", "nosuch", "list"]).output()?.fails_with("cgroup-manager").map(drop)
+}
+
+/// cgroupfs is what there is without it.
+fn cgroup_manager_cgroupfs() -> Result {
+    let container = bundle(["pause"])?.build()?;
+    let call = container.call(["--cgroup-manager=cgroupfs", "create", "--bundle"]).arg(container.bundle());
+    call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()?.success()?;
+    ensure!(container.cgroups().iter().any(|path| path.is_dir()), "a cgroup");
+    Ok(())
+}
+
+/// Started with `--cgroup-manager=disabled` and this view of the cgroups.
+fn without_cgroup(bundle: Bundle) -> Result<(Container, Output)> {
+    let container = bundle.build()?;
+    let call = container.call(["--cgroup-manager", "disabled", "run", "-d", "--bundle"]).arg(container.bundle());
+    let output = call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()?;
+    Ok((container, output))
+}
+
+/// `disabled`: the container stays in the caller's cgroup, and the other commands know that.
+fn cgroup_manager_disabled_makes_no_cgroup() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let (container, output) = without_cgroup(bundle(["pause"])?.view(view))?;
+        output.success()?;
+        ensure!(container.cgroups().iter().all(|path| !path.exists()), "a cgroup was made");
+        let own = fs::read_to_string("/proc/self/cgroup")?;
+        equal("cgroup", fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?, own)?;
+        container.exec([], ["true"])?.success()?;
+        let listed = container.command(["ps", "-f", "json"])?;
+        equal("processes", listed.success()?.stdout.trim(), format!("[{}]", container.pid()?))?;
+        container.command(["pause"])?.fails_with("no cgroup")?;
+        container.kill("KILL")?.success()?;
+        container.wait_status("stopped")?;
+        container.command(["delete"])?.success()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// A limit that nobody would hold is refused by name.
+fn cgroup_manager_disabled_refuses_limits() -> Result {
+    let bundle = bundle(["pause"])?.set("/linux/resources/pids/limit", 10);
+    let (container, output) = without_cgroup(bundle)?;
+    names_field(&output, "linux.resources.pids.limit")?;
+    container.nothing_left()
+}
+
+/// Three containers that run, with names that begin alike, and the calls about all of them.
+struct Three(Vec<Container>);
+
+impl Three {
+    fn new() -> Result<Self> {
+        let first = bundle(["pause"])?.build()?;
+        for name in ["web-1", "web-2", "db"] {
+            let own = format!("{}/{}-{name}", machine::cgroup_parent(), first.id);
+            first.edit_config(|config| config["linux"]["cgroupsPath"] = json!(own))?;
+            let call = first.call(["run", "-d", "--bundle"]).arg(first.bundle()).arg(name);
+            call.output_to(first.aside("out"), first.aside("err")).output()?.success()?;
+        }
+        Ok(Self(vec![first]))
+    }
+
+    fn call<const N: usize>(&self, words: [&str; N]) -> Result<Output> {
+        self.0[0].call(words).output()
+    }
+
+    /// Name and status of each, in the order of the names.
+    fn all(&self) -> Result<Vec<(String, String)>> {
+        let output = self.call(["list", "-f", "json"])?;
+        let list: Option<Vec<Value>> = serde_json::from_str(&output.success()?.stdout)?;
+        let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        Ok(list.unwrap_or_default().iter().map(|entry| (text(entry, "id"), text(entry, "status"))).collect())
+    }
+
+    fn status(&self, wanted: [&str; 3]) -> Result {
+        let names = ["db", "web-1", "web-2"];
+        let wanted: Vec<_> = names.iter().zip(wanted).map(|(name, status)| ((*name).into(), status.into())).collect();
+        eventually(&format!("{wanted:?}"), || Ok(self.all()? == wanted))
+    }
+}
+
+impl Drop for Three {
+    fn drop(&mut self) {
+        for name in ["web-1", "web-2", "db"] {
+            let _ = self.call(["delete", "--force", name]);
+        }
+    }
+}
+
+/// `kill --regex`: the signal is for all that match.
+fn kill_regex() -> Result {
+    let three = Three::new()?;
+    three.call(["kill", "--regex", "^web-", "KILL"])?.success()?;
+    three.status(["running", "stopped", "stopped"])?;
+    // Those that do not run any more are no error.
+    three.call(["kill", "-r", "^web-[12]$", "KILL"])?.success().map(drop)
+}
+
+/// None that matches is none to signal.
+fn kill_regex_of_nobody() -> Result {
+    let three = Three::new()?;
+    three.call(["kill", "--regex", "nosuch", "KILL"])?.success()?;
+    three.status(["running", "running", "running"])
+}
+
+/// What is no regular expression is an error.
+fn kill_regex_malformed() -> Result {
+    let three = Three::new()?;
+    three.call(["kill", "--regex", "web-(", "KILL"])?.failure()?;
+    three.status(["running", "running", "running"])
+}
+
+/// `delete --regex` likewise.
+fn delete_regex() -> Result {
+    let three = Three::new()?;
+    three.call(["delete", "--force", "--regex", "web-."])?.success()?;
+    equal("containers", three.all()?, [("db".to_owned(), "running".to_owned())])
+}
+
+/// One that cannot be deleted is named, and the others go.
+fn delete_regex_goes_on_after_a_failure() -> Result {
+    let three = Three::new()?;
+    three.call(["kill", "web-2", "KILL"])?.success()?;
+    three.status(["running", "running", "stopped"])?;
+    let output = three.call(["delete", "-r", "web-"])?;
+    contains("message", &output.stderr, "web-1")?;
+    let names: Vec<String> = three.all()?.into_iter().map(|(name, _)| name).collect();
+    equal("containers", names, ["db", "web-1"])
+}
+
+fn mount(source: &std::path::Path, options: &[&str]) -> Value {
+    json!({ "destination": "/mnt", "type": "bind", "source": source, "options": options })
+}
+
+/// `copy-symlink`: a link stays a link, with its text.
+fn copy_symlink() -> Result {
+    let dir = scratch()?;
+    symlink("../some/where", dir.path().join("link"))?;
+    let mut entry = mount(&dir.path().join("link"), &["bind", "copy-symlink"]);
+    entry["destination"] = json!("/a/b/link");
+    let output = bundle(["readlink", "/a/b/link"])?.mount(entry).run()?;
+    output.success()?.has_line("../some/where").map(drop)
+}
+
+/// What is no link is bound.
+fn copy_symlink_of_a_file_binds_it() -> Result {
+    let dir = scratch()?;
+    fs::write(dir.path().join("file"), "text")?;
+    let entry = mount(&dir.path().join("file"), &["bind", "copy-symlink"]);
+    let output = bundle(["cat", "/mnt", ",", "mountinfo"])?.mount(entry).run()?;
+    output.success()?.has_line("text")?;
+    contains("mountinfo", &output.stdout, " /mnt ")
+}
+
+/// A second create finds the link of the first one.
+fn copy_symlink_over_the_same_link() -> Result {
+    let dir = scratch()?;
+    symlink("text", dir.path().join("link"))?;
+    let entry = mount(&dir.path().join("link"), &["bind", "copy-symlink"]);
+    let output = bundle(["readlink", "/mnt"])?.symlink("/mnt", "text").mount(entry).run()?;
+    output.success()?.has_line("text").map(drop)
+}
+
+/// Something else in its place is not replaced.
+fn copy_symlink_over_something_else() -> Result {
+    let dir = scratch()?;
+    symlink("text", dir.path().join("link"))?;
+    let entry = mount(&dir.path().join("link"), &["bind", "copy-symlink"]);
+    let output = bundle(["true"])?.file("/mnt", "precious").mount(entry).refused("mounts[2]")?;
+    contains("message", &output.stderr, "file exists")
+}
+
+/// The link may lie where the container's root could not read it.
+fn copy_symlink_in_a_user_namespace() -> Result {
+    let dir = scratch()?;
+    symlink("text", dir.path().join("link"))?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700))?;
+    let entry = mount(&dir.path().join("link"), &["bind", "copy-symlink"]);
+    let output = bundle(["readlink", "/mnt"])?.user_namespace(100_000, 1000).mount(entry).run()?;
+    output.success()?.has_line("text").map(drop)
+}
+
+/// A link to a file `target` beside it, both on the host.
+fn link_to(text: &str) -> Result<tempfile::TempDir> {
+    let dir = scratch()?;
+    fs::write(dir.path().join("target"), text)?;
+    symlink("target", dir.path().join("link"))?;
+    Ok(dir)
+}
+
+/// `src-nofollow`: the link itself is bound, so it leads where it leads inside.
+fn source_is_not_followed() -> Result {
+    let dir = link_to("outside")?;
+    let entry = mount(&dir.path().join("link"), &["bind", "src-nofollow"]);
+    let output = bundle(["cat", "/mnt"])?.file("/target", "inside").mount(entry).run()?;
+    output.success()?.has_line("inside").map(drop)
+}
+
+/// The same where the runtime opens the source.
+fn source_is_not_followed_in_a_user_namespace() -> Result {
+    let dir = link_to("outside")?;
+    let entry = mount(&dir.path().join("link"), &["bind", "src-nofollow"]);
+    let bundle = bundle(["cat", "/mnt"])?.file("/target", "inside").user_namespace(100_000, 1000);
+    bundle.mount(entry).run()?.success()?.has_line("inside").map(drop)
+}
+
+/// `dest-nofollow`: a link at the destination is covered, and what it leads to is not.
+fn destination_is_not_followed() -> Result {
+    let dir = scratch()?;
+    fs::write(dir.path().join("file"), "bound")?;
+    let entry = mount(&dir.path().join("file"), &["bind", "dest-nofollow"]);
+    let bundle = bundle(["cat", "/mnt", ",", "cat", "/target"])?.file("/target", "kept").symlink("/mnt", "target");
+    bundle.mount(entry).run()?.success()?.has_line("bound")?.has_line("kept").map(drop)
+}
+
+/// On other mounts they would mean nothing, so they are refused.
+fn link_options_are_for_bind_mounts() -> Result {
+    for option in ["copy-symlink", "src-nofollow", "dest-nofollow"] {
+        let entry = json!({ "destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": [option] });
+        bundle(["true"])?.mount(entry).refused_by_tare("mounts[2].options")?;
+    }
+    Ok(())
+}
+
+/// A directory with a file of this owner in it.
+fn owned(uid: u32, gid: u32) -> Result<tempfile::TempDir> {
+    let dir = scratch()?;
+    fs::write(dir.path().join("file"), "x")?;
+    chown(dir.path().join("file"), Some(uid), Some(gid))?;
+    Ok(dir)
+}
+
+/// `idmap=uids=A-B-N;gids=…`: ids of the file system, ids of the host, how many.
+fn idmap_with_mappings() -> Result {
+    let dir = owned(1001, 1002)?;
+    let entry = mount(dir.path(), &["bind", "idmap=uids=0-0-1#1000-5000-10;gids=1000-6000-10"]);
+    let output = bundle(["stat", "/mnt/file"])?.mount(entry).run()?;
+    contains("stat", &output.success()?.stdout, "uid=5001 gid=6002")
+}
+
+/// With `@` the second number is an id of the container's user namespace.
+fn idmap_with_mappings_of_the_container() -> Result {
+    let dir = owned(1001, 1001)?;
+    let entry = mount(dir.path(), &["bind", "idmap=uids=@1001-7-1;gids=@1001-8-1"]);
+    let output = bundle(["stat", "/mnt/file"])?.user_namespace(100_000, 1000).mount(entry).run()?;
+    contains("stat", &output.success()?.stdout, "uid=7 gid=8")
+}
+
+/// What cannot be read as mappings is named.
+fn idmap_with_malformed_mappings() -> Result {
+    let dir = owned(1001, 1001)?;
+    for text in
+        ["idmap=uids=0-1;gids=0-0-1", "idmap=x=1", "idmap=uids=a-b-c;gids=0-0-1", "idmap=uids=-1-0-1;gids=0-0-1"]
+    {
+        let entry = mount(dir.path(), &["bind", text]);
+        bundle(["true"])?.mount(entry).refused("mounts[2].options").with_context(|| text.to_owned())?;
+    }
+    Ok(())
+}
+
+const KEEP: &str = "run.oci.keep_original_groups";
+
+/// The runtime called with these supplementary groups.
+fn with_groups(container: &Container, words: &[&str]) -> Result<Output> {
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--groups", "1234,2345"]).arg(&runtime::get().path).arg("--root").arg(container.state_root());
+    let output = command.args(words).stdin(std::process::Stdio::null()).output()?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    Ok(Output { line: format!("{command:?}"), status: output.status, stdout, stderr })
+}
+
+/// The caller's supplementary groups stay the container's, as `podman run --group-add keep-groups` asks for.
+fn groups_are_kept() -> Result {
+    for (annotation, wanted) in [("1", "1234 2345"), ("0", "")] {
+        let container =
+            bundle(["cat", "/proc/self/status"])?.set("/annotations", json!({ KEEP: annotation })).build()?;
+        let bundle = container.bundle().display().to_string();
+        let output = with_groups(&container, &["run", "--bundle", &bundle, &container.id])?;
+        let groups =
+            output.success()?.stdout.lines().find_map(|line| line.strip_prefix("Groups:")).context("groups")?;
+        equal("groups", groups.trim(), wanted)?;
+    }
+    Ok(())
+}
+
+/// In a user namespace of its own, too, and for exec.
+fn groups_are_kept_in_exec() -> Result {
+    let bundle = bundle(["pause"])?.set("/annotations", json!({ KEEP: "1" })).user_namespace(100_000, 1000);
+    let container = bundle.start()?;
+    let output = with_groups(&container, &["exec", &container.id, "/payload", "cat", "/proc/self/status"])?;
+    let groups = output.success()?.stdout.lines().find_map(|line| line.strip_prefix("Groups:")).context("groups")?;
+    // They have no number in there.
+    equal("groups", groups.trim(), "65534 65534")
+}
+
+/// What hooks say is appended to the files that the annotations name, wherever they run.
+fn hooks_output_goes_to_files() -> Result {
+    let dir = scratch()?;
+    let (out, err) = (dir.path().join("out"), dir.path().join("err"));
+    fs::write(&out, "before\n")?;
+    let say = |program: &std::path::Path, name: &str| json!({ "path": program, "args": ["hook", "echo", format!("{name} out"), ",", "stderr", format!("{name} err")] });
+    let outside = payload::path();
+    let container = bundle(["true"])?
+        .set("/annotations", json!({ "run.oci.hooks.stdout": &out, "run.oci.hooks.stderr": &err }))
+        .push("/hooks/createRuntime", say(outside, "createRuntime"))
+        .push("/hooks/startContainer", say(std::path::Path::new("/payload"), "startContainer"))
+        .push("/hooks/poststop", say(outside, "poststop"))
+        .start()?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    let wanted = |stream: &str| format!("createRuntime {stream}\nstartContainer {stream}\npoststop {stream}\n");
+    equal("out", fs::read_to_string(out)?, format!("before\n{}", wanted("out")))?;
+    equal("err", fs::read_to_string(err)?, wanted("err"))
+}
+
+/// Later commands run elsewhere: a relative path is refused.
+fn hooks_output_to_a_relative_path() -> Result {
+    let bundle = bundle(["true"])?.set("/annotations", json!({ "run.oci.hooks.stdout": "here" }));
+    bundle.refused_by_tare("annotations.run.oci.hooks.stdout")
+}
+
+/// A file that cannot be opened is named.
+fn hooks_output_that_cannot_be_opened() -> Result {
+    let bundle = bundle(["true"])?
+        .set("/annotations", json!({ "run.oci.hooks.stdout": "/nosuch/conformance" }))
+        .push("/hooks/createRuntime", json!({ "path": "/bin/true" }));
+    let output = bundle.refused("run.oci.hooks.stdout")?;
+    contains("message", &output.stderr, "/nosuch/conformance")
+}
+
+/// `mounts add|remove ID FILE` with this list.
+fn change(container: &Container, verb: &str, list: &Value) -> Result<Output> {
+    let file = container.aside("mounts.json");
+    fs::write(&file, serde_json::to_vec(list)?)?;
+    container.call(["mounts", verb, &container.id]).arg(file).output()
+}
+
+fn mountinfo(container: &Container) -> Result<String> {
+    Ok(fs::read_to_string(format!("/proc/{}/mountinfo", container.pid()?))?)
+}
+
+fn adds_and_removes(bundle: Bundle) -> Result {
+    let dir = scratch()?;
+    fs::write(dir.path().join("file"), "from outside")?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
+    let container = bundle.start()?;
+    let before = mountinfo(&container)?;
+    let list = json!([
+        { "destination": "/bound", "type": "bind", "source": dir.path(), "options": ["bind", "ro"] },
+        { "destination": "/filled", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m", "nosuid"] },
+    ]);
+    change(&container, "add", &list)?.success()?;
+    let output = container.exec([], ["cat", "/bound/file", ",", "mountinfo"])?;
+    output.success()?.has_line("from outside")?;
+    ensure!(output.stdout.lines().any(|line| line.contains(" /bound ro,")), "{output}");
+    ensure!(output.stdout.lines().any(|line| line.contains(" /filled ") && line.contains("nosuid")), "{output}");
+    change(&container, "remove", &list)?.success()?;
+    equal("mounts", mountinfo(&container)?, before)?;
+    // There is nothing to remove any more.
+    change(&container, "remove", &list)?.failure().map(drop)
+}
+
+/// Mounts can be given to a living container, and taken away.
+fn mounts_are_added_and_removed() -> Result {
+    adds_and_removes(bundle(["pause"])?)
+}
+
+/// Also where the container is in a user namespace.
+fn mounts_are_added_in_a_user_namespace() -> Result {
+    adds_and_removes(bundle(["pause"])?.user_namespace(100_000, 1000))
+}
+
+/// All or nothing.
+fn mounts_added_in_part_are_undone() -> Result {
+    let container = bundle(["pause"])?.start()?;
+    let before = mountinfo(&container)?;
+    let list = json!([
+        { "destination": "/one", "type": "tmpfs", "source": "tmpfs" },
+        { "destination": "/two", "type": "nosuchfs", "source": "none" },
+    ]);
+    names_field(&change(&container, "add", &list)?, "mounts[1]")?;
+    if runtime::is("tare") {
+        equal("mounts", mountinfo(&container)?, before)?;
+    }
+    Ok(())
+}
+
+/// What is no list of mounts is an error, and changes nothing.
+fn mounts_of_the_wrong_form() -> Result {
+    let container = bundle(["pause"])?.start()?;
+    let before = mountinfo(&container)?;
+    for list in [
+        json!({}),
+        json!([1]),
+        json!("x"),
+        json!([{ "source": "x" }]),
+        json!([{ "destination": "/", "type": "tmpfs" }]),
+    ] {
+        change(&container, "add", &list)?.failure().with_context(|| list.to_string())?;
+    }
+    let nosuch = container.call(["mounts", "add", &container.id, "/nosuch"]).output()?;
+    nosuch.fails_with("no such file or directory")?;
+    container.call(["mounts", "move", &container.id, "/nosuch"]).output()?.failure()?;
+    equal("mounts", mountinfo(&container)?, before)
+}
+
+/// There is nowhere to mount in a container that has stopped.
+fn mounts_of_a_stopped_container() -> Result {
+    let container = bundle(["true"])?.start()?;
+    container.wait_status("stopped")?;
+    change(&container, "add", &json!([]))?.failure().map(drop)
+}
+
+/// A link in the container's root leads to a place inside it.
+fn mounts_stay_inside_the_root() -> Result {
+    let container = bundle(["pause"])?.symlink("/way", "/../../..").start()?;
+    let here = fs::read_to_string("/proc/thread-self/mountinfo")?;
+    let list = json!([{ "destination": "/way/deep", "type": "tmpfs", "source": "tmpfs" }]);
+    change(&container, "add", &list)?.success()?;
+    contains("mounts", &mountinfo(&container)?, " /deep ")?;
+    equal("mounts outside", fs::read_to_string("/proc/thread-self/mountinfo")?, here)?;
+    change(&container, "remove", &list)?.success().map(drop)
+}
+
+/// Engines keep images from setting what is listed as unsafe.
+fn features_tell_what_is_unsafe() -> Result {
+    if runtime::is("runc") {
+        return skip("runc has no such thing");
+    }
+    let features: Value = serde_json::from_str(&Call::new(["features"]).output()?.success()?.stdout)?;
+    let unsafe_ones = features["potentiallyUnsafeConfigAnnotations"].to_string();
+    for name in [KEEP, "run.oci.hooks.stdout", "run.oci.hooks.stderr"] {
+        ensure!(unsafe_ones.contains(name) || unsafe_ones.contains("\"run.oci.\""), "{name} in {unsafe_ones}");
+    }
+    Ok(())
+}

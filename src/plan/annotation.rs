@@ -1,0 +1,45 @@
+//! `annotations` that mean something to the runtime; all others are somebody else's.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::Spec;
+
+/// Keep the caller's supplementary groups; crun's, and what `podman run --group-add keep-groups`
+/// asks for. `0` asks for nothing.
+pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+/// Append what hooks write to standard output to this file; crun's.
+pub const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
+/// The same for standard error.
+pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
+
+/// A socket that gets a handle of the container's first process; crun's.
+pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+/// A file of settings for CRIU, or with no name that there is none; runc's.
+pub const CRIU_CONFIG: &str = "org.criu.config";
+
+/// What an image must not be allowed to set: features.md, "Unsafe annotations in config.json".
+#[cfg(feature = "criu")]
+pub const UNSAFE: &[&str] = &[CRIU_CONFIG, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER];
+#[cfg(not(feature = "criu"))]
+pub const UNSAFE: &[&str] = &[HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER];
+
+/// Are the caller's groups kept?
+pub fn keeps_groups(spec: &Spec) -> bool {
+    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(KEEP_GROUPS));
+    value.is_some_and(|value| value != "0")
+}
+
+/// Check the values of those that have to be something.
+///
+/// # Errors
+/// A file for the output of hooks that is not named by an absolute path: later commands run
+/// elsewhere.
+pub fn check(spec: &Spec) -> Result<()> {
+    for (name, value) in spec.annotations().iter().flatten() {
+        if matches!(name.as_str(), HOOKS_STDOUT | HOOKS_STDERR) && !Path::new(value).is_absolute() {
+            bail!("annotations.{name}: {value:?} must be an absolute path");
+        }
+    }
+    Ok(())
+}
