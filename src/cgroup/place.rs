@@ -1,5 +1,6 @@
 //! Where in a container's cgroup one more process goes: `exec --cgroup`.
 
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,9 @@ use crate::sys::reason;
 
 /// A directory for a process in each of the container's hierarchies.
 #[derive(Debug)]
-pub struct Place {
+pub struct Place<'a> {
     mode: Mode,
-    dirs: Vec<HostDir>,
+    dirs: Cow<'a, [HostDir]>,
     /// The first process: where it is, there is room, unless the caller says where to go.
     beside: Option<i32>,
 }
@@ -35,14 +36,14 @@ impl Cgroup {
     ///
     /// Fails for words of another form, unknown controllers, and paths that lead out of the
     /// container's cgroup. Whether the directories are there shows when they are used.
-    pub fn place(&self, words: &[&str], init: i32) -> Result<Place> {
-        let mut dirs = self.dirs.clone();
+    pub fn place(&self, words: &[&str], init: i32) -> Result<Place<'_>> {
+        let mut dirs = Cow::Borrowed(&self.dirs[..]);
         for (controllers, path) in split(words)? {
             if dirs.is_empty() {
                 bail!("--cgroup {path}: the container has no cgroup");
             }
             if controllers.is_empty() {
-                dirs = self.dirs.iter().map(|dir| below(dir, path)).collect::<Result<_>>()?;
+                dirs = self.dirs.iter().map(|dir| below(dir, path)).collect::<Result<Vec<_>>>()?.into();
             }
             for controller in controllers {
                 let has = |dir: &HostDir| dir.controllers.split(',').any(|name| name == controller);
@@ -53,7 +54,7 @@ impl Cgroup {
                 if dirs[index] != *own && dirs[index] != wanted {
                     bail!("invalid --cgroup argument(s): controllers {} cannot be in two cgroups", own.controllers);
                 }
-                dirs[index] = wanted;
+                dirs.to_mut()[index] = wanted;
             }
         }
         Ok(Place { mode: self.mode, dirs, beside: words.is_empty().then_some(init) })
@@ -96,7 +97,7 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
     Ok(HostDir { dir, ..own.clone() })
 }
 
-impl Place {
+impl Place<'_> {
     /// The v2 directory to be born into. `None` on v1 and hybrid hosts, and without a cgroup.
     ///
     /// Fails when it is gone, and so is the one that would do instead.
@@ -129,7 +130,7 @@ impl Place {
     ///
     /// Fails with the directory that refused it.
     pub fn attach(&self, pid: Pid) -> Result<()> {
-        for place in &self.dirs {
+        for place in &*self.dirs {
             let file = place.dir.join("cgroup.procs");
             let put = |file: &Path| write_file(file, &pid.to_string());
             let put_instead = |errno| match self.of_init().filter(|_| place.controllers.is_empty() && elsewhere(errno))

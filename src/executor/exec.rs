@@ -23,7 +23,7 @@ pub struct Joining<'a> {
     /// How.
     pub plan: &'a ProcessPlan,
     /// Where in the container's cgroup.
-    pub place: &'a Place,
+    pub place: &'a Place<'a>,
     /// Standard descriptors that are not the caller's.
     pub stdio: Stdio<'a>,
     /// Who gets its descriptors.
