@@ -439,6 +439,9 @@ fn affinity_is_the_configured_one() -> Result {
     let container = Bundle::new(["affinity", ",", "pause"]).set("/process/execCPUAffinity", affinity).start()?;
     container.exec([], ["affinity"])?.success()?.says("affinity", "0")?;
     let all = container.exec([], ["cat", "/proc/1/status"])?;
+    if std::thread::available_parallelism()?.get() == 1 {
+        return skip("this machine has one CPU");
+    }
     ensure!(!all.success()?.stdout.contains("Cpus_allowed_list:\t0\n"), "the first process keeps its CPUs: {all}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `run`: create and start, and unless detached stay in front.
 
 use std::os::fd::AsFd;
+use std::thread::JoinHandle;
 
 use anyhow::Result;
 
@@ -36,29 +37,30 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
             return Err(error);
         }
     };
-    if let Some(notify) = notify {
-        announce(notify, &created, detach)?;
-    }
     if detach {
+        if let Some(notify) = notify {
+            let told = notify.wait(created.child.pidfd.as_fd(), created.child.pid);
+            told.unwrap_or_else(|error| log.warning(&format!("{error:#}")));
+        }
         return Ok(0);
     }
+    let announcing = notify.map(|notify| announce(notify, &created)).transpose()?;
     let status = forward_until_exit(&created.child, &relay)?;
     if !invocation.flag("keep") {
         remove(&prepared, &created, log)?;
     }
     relay.finish();
+    if let Some(Ok(Err(error))) = announcing.map(JoinHandle::join) {
+        log.warning(&format!("{error:#}"));
+    }
     Ok(status)
 }
 
-/// Tell the service manager when the container is ready, and which process to watch: the container's
-/// once this one is gone.
-fn announce(notify: Notify, created: &Created, detach: bool) -> Result<()> {
-    if detach {
-        return notify.wait(created.child.pidfd.as_fd(), created.child.pid);
-    }
+/// Tell the service manager when the container is ready, beside waiting for its end. The process to
+/// watch is this one, which stays.
+fn announce(notify: Notify, created: &Created) -> Result<JoinHandle<Result<()>>> {
     let process = created.child.pidfd.try_clone().map_err(sys::io)?;
-    std::thread::spawn(move || notify.wait(process.as_fd(), std::process::id() as i32));
-    Ok(())
+    Ok(std::thread::spawn(move || notify.wait(process.as_fd(), std::process::id() as i32)))
 }
 
 /// What has failed late is ended.

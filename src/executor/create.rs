@@ -254,7 +254,7 @@ fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, order: &Order<'_>) 
 }
 
 /// Write `process.oomScoreAdj` of a process.
-pub fn set_oom_score(pid: i32, score: i32) -> Result<()> {
+fn set_oom_score(pid: i32, score: i32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
         .map_err(|error| anyhow!("process.oomScoreAdj: write oom_score_adj {score}: {}", sys::io(error)))
 }

@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::create::set_oom_score;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
@@ -77,9 +76,6 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {
-        if let Some(score) = plan.oom_score_adj {
-            set_oom_score(init.child.pid, score)?;
-        }
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
             place.attach(pid)?;

@@ -38,8 +38,6 @@ pub struct ProcessPlan {
     pub program: Program,
     /// Limits that the parent sets.
     pub limits: Vec<Limit>,
-    /// `process.oomScoreAdj`.
-    pub oom_score_adj: Option<i32>,
     /// What is not as asked.
     pub warnings: Vec<String>,
 }
@@ -88,6 +86,9 @@ impl Exec<'_> {
         affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
         // While /proc is still the host's: labels and priorities.
         process::privileged_part(&mut program, &mut context, process, self.extras)?;
+        if let Some(score) = process::oom_score(Some(process)) {
+            process::write_oom_score(&mut program, score);
+        }
         self.enter(&mut program);
         program.push(&everything, Op::Session);
         process::terminal(&mut program, process, false)?;
@@ -121,8 +122,7 @@ impl Exec<'_> {
         program.push(&everything, Op::Ask { what: Ask::Ready });
         program.push(&everything, Op::Close { from });
         program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-        let oom_score_adj = process.oom_score_adj();
-        Ok(ProcessPlan { program, limits, oom_score_adj, warnings: context.warnings })
+        Ok(ProcessPlan { program, limits, warnings: context.warnings })
     }
 
     /// The program that changes what is mounted in the container, by some `mounts` of the config.
@@ -148,7 +148,7 @@ impl Exec<'_> {
             }
         }
         program.push(&everything, Op::Ask { what: Ask::Ready });
-        Ok(ProcessPlan { program, limits: Vec::new(), oom_score_adj: None, warnings: context.warnings })
+        Ok(ProcessPlan { program, limits: Vec::new(), warnings: context.warnings })
     }
 
     /// The program of a hook that runs inside the container's namespaces: as root there with all the
@@ -181,7 +181,7 @@ impl Exec<'_> {
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, limits: Vec::new(), oom_score_adj: None, warnings: Vec::new() })
+        Ok(ProcessPlan { program, limits: Vec::new(), warnings: Vec::new() })
     }
 }
 

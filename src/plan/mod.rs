@@ -25,6 +25,7 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind, Spec};
 
 use crate::cgroup;
 use crate::host::Host;
+use crate::init::op::Op;
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
@@ -71,7 +72,7 @@ pub struct Plan {
     pub birth: Birth,
     /// Control groups.
     pub cgroup: cgroup::Plan,
-    /// `process.oomScoreAdj`.
+    /// `process.oomScoreAdj`, where `init` may not set it itself.
     pub oom_score_adj: Option<i32>,
     /// Limits that the parent sets from outside, where `init` may not.
     pub limits: Vec<Limit>,
@@ -102,13 +103,14 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
         Some(process) if birth.maps.is_some() && host.privileged() => process::limits(process)?,
         _ => Vec::new(),
     };
+    let oom_score_adj = process::oom_score(process).filter(|_| program.ops().contains(&Op::Wait));
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());
     Ok(Plan {
         program,
         birth,
         cgroup,
-        oom_score_adj: process.and_then(|process| process.oom_score_adj()),
+        oom_score_adj,
         limits,
         hooks: Hooks::of(spec)?,
         net_devices,

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind};
 
 use super::program::{Descriptor, Program};
-use super::{Context, annotation};
+use super::{Context, annotation, process};
 use crate::init::op::{Op, Slot};
 use crate::spec::Field;
 use crate::tables::namespace;
@@ -124,9 +124,13 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
 
     let cgroup = sorted.take(Kind::Cgroup);
     let mut birth = Birth::default();
-    let held = new_user || context.attaches_late();
-    if held {
-        program.push(&field, Op::Wait);
+    let score = process::oom_score(context.spec.process().as_ref());
+    // In a user namespace it may not lower its score: the parent does, before it can fork.
+    let held = new_user || context.attaches_late() || joined_user && score.is_some();
+    match score {
+        _ if held => program.push(&field, Op::Wait),
+        Some(score) => process::write_oom_score(program, score),
+        None => {}
     }
     program.push(&field, Op::Undumpable);
     let mut time = sorted.take(Kind::Time);

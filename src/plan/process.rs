@@ -386,6 +386,17 @@ fn last_of_each(env: &[String]) -> Vec<&str> {
     kept
 }
 
+/// `process.oomScoreAdj`.
+pub fn oom_score(process: Option<&Process>) -> Option<i32> {
+    process.and_then(|process| process.oom_score_adj())
+}
+
+/// Set it before anything is joined or forked: while /proc is the host's and the process its own.
+pub fn write_oom_score(program: &mut Program, score: i32) {
+    let (path, value) = (program.text("/proc/self/oom_score_adj"), program.text(&score.to_string()));
+    program.push(&Field::of("process.oomScoreAdj"), Op::Write { path, value });
+}
+
 /// `process.terminal`; laid over `/dev/console` where there is a mount namespace to do it in.
 pub fn terminal(program: &mut Program, process: &Process, console: bool) -> Result<()> {
     if process.terminal() != Some(true) {

@@ -163,6 +163,8 @@ mod tests {
             preserve_fds: 0,
             listen_fds: 0,
             notify: None,
+            config_file: None,
+            no_cgroup: false,
             gate: false,
             rootless_cgroups: false,
         };
