@@ -82,7 +82,7 @@ fn limits(values: &[(&str, Value)], place: &Place) -> Result {
 }
 
 /// Skips unless the kernel has this file in a cgroup of the controller.
-fn controller_is_there(container: &Container, controller: &str, file: &str) -> Result {
+pub fn controller_is_there(container: &Container, controller: &str, file: &str) -> Result {
     let cgroup = container.cgroup(controller)?;
     let parent = cgroup.parent().and_then(Path::parent).context("a hierarchy")?;
     if container.is_v2() {

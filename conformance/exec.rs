@@ -278,8 +278,11 @@ fn rlimits_are_the_configured_ones() -> Result {
 
 /// So is the OOM score.
 fn oom_score_is_the_configured_one() -> Result {
-    let container = Bundle::new(["pause"]).set("/process/oomScoreAdj", 321).start()?;
-    container.exec([], ["cat", "/proc/self/oom_score_adj"])?.success()?.has_line("321").map(drop)
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["pause"]).set("/process/oomScoreAdj", 321).view(view).start()?;
+        container.exec([], ["cat", "/proc/self/oom_score_adj"])?.success()?.has_line("321")?;
+    }
+    Ok(())
 }
 
 /// The bundle's config.json is read at the time of exec: edited files take effect.

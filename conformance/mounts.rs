@@ -463,7 +463,10 @@ fn cgroup_mount(options: &[&str]) -> Value {
 /// A mount of type cgroup shows the container's cgroups: on v1 a directory for each controller.
 fn cgroup() -> Result {
     let bundle = Bundle::new(["cat", "/sys/fs/cgroup/pids/cgroup.procs", ",", "cat", "/sys/fs/cgroup/cgroup.procs"]);
-    let output = bundle.mount(cgroup_mount(&["nosuid", "noexec", "nodev", "relatime", "ro"])).run()?;
+    let bundle = bundle.mount(cgroup_mount(&["nosuid", "noexec", "nodev", "relatime", "ro"]));
+    // v2 shows the whole hierarchy, unless there is a namespace for it.
+    let unified = machine::get().layout == machine::Layout::Unified;
+    let output = if unified { bundle.namespace("cgroup") } else { bundle }.run()?;
     // Of the two layouts one has the file, and in it is pid 1.
     output.success()?.has_line("1").map(drop)
 }

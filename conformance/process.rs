@@ -357,6 +357,9 @@ fn personality_of_32_bits() -> Result {
     let output =
         Bundle::new(["personality", ",", "uts"]).set("/linux/personality", json!({ "domain": "LINUX32" })).run()?;
     output.success()?.says("personality", "8")?;
+    if std::fs::read_to_string("/proc/cpuinfo")?.contains("User Mode Linux") {
+        return skip("user-mode Linux has no 32-bit personality");
+    }
     if cfg!(target_arch = "x86_64") {
         output.says("machine", "i686")?;
     }
@@ -449,9 +452,9 @@ fn selinux_where_there_is_none() -> Result {
 /// `linux.memoryPolicy` is carried out (specification 1.3).
 fn memory_policy() -> Result {
     let policy = json!({ "mode": "MPOL_BIND", "nodes": "0" });
-    let output = Bundle::new(["cat", "/proc/self/numa_maps"]).set("/linux/memoryPolicy", policy).run()?;
-    if output.success()?.stdout.contains("ENOENT") {
+    if !std::path::Path::new("/proc/self/numa_maps").exists() {
         return skip("the kernel has no NUMA");
     }
-    contains("policy of the memory", &output.stdout, "bind")
+    let output = Bundle::new(["cat", "/proc/self/numa_maps"]).set("/linux/memoryPolicy", policy).run()?;
+    contains("policy of the memory", &output.success()?.stdout, "bind")
 }

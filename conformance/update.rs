@@ -101,6 +101,7 @@ fn cpu_shares() -> Result {
 /// `--cpuset-cpus`.
 fn cpuset() -> Result {
     let container = running()?;
+    crate::cgroups::controller_is_there(&container, "cpuset", "cpuset.cpus")?;
     update(&container, ["--cpuset-cpus", "0"])?.success()?;
     check(&container, "cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0"))
 }

@@ -19,10 +19,14 @@ pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 pub const CRIU_CONFIG: &str = "org.criu.config";
 
 /// What an image must not be allowed to set: features.md, "Unsafe annotations in config.json".
-#[cfg(feature = "criu")]
-pub const UNSAFE: &[&str] = &[CRIU_CONFIG, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER];
-#[cfg(not(feature = "criu"))]
-pub const UNSAFE: &[&str] = &[HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER];
+pub const UNSAFE: &[&str] = &[
+    #[cfg(feature = "criu")]
+    CRIU_CONFIG,
+    HOOKS_STDERR,
+    HOOKS_STDOUT,
+    KEEP_GROUPS,
+    PIDFD_RECEIVER,
+];
 
 /// Are the caller's groups kept?
 pub fn keeps_groups(spec: &Spec) -> bool {
