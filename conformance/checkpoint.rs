@@ -4,7 +4,6 @@ use crate::harness::bundle::scratch;
 use crate::harness::*;
 use anyhow::{Context, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -57,6 +56,8 @@ tests![
     restore_from_an_empty_directory,
     restore_of_an_existing_container,
     restore_with_a_failing_hook,
+    restore_that_is_killed,
+    restore_by_conmon,
 ];
 
 /// How far a container has counted before anything is done to it.
@@ -67,33 +68,27 @@ struct Subject {
     container: Container,
     /// The images, and the configuration of CRIU.
     aside: TempDir,
-    /// CRIU is found there.
-    path: OsString,
 }
 
 /// CRIU locks the network with iptables(8) unless it is told to use nftables by itself: a machine may have no iptables.
 fn configured(bundle: Bundle) -> Result<Configured> {
-    let criu = callers::find("criu")?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(criu.parent().map(Path::to_owned));
-    let path = std::env::join_paths(places)?;
+    callers::find("criu")?;
     let aside = scratch()?;
     let config = aside.path().join("criu.conf");
     fs::write(&config, "network-lock nftables\n")?;
-    Ok(Configured { bundle: bundle.set("/annotations", json!({ "org.criu.config": config })), aside, path })
+    Ok(Configured { bundle: bundle.set("/annotations", json!({ "org.criu.config": config })), aside })
 }
 
 /// What is needed for a [`Subject`].
 struct Configured {
     bundle: Bundle,
     aside: TempDir,
-    path: OsString,
 }
 
 impl Configured {
     /// The container is not there yet.
     fn build(self) -> Result<Subject> {
-        Ok(Subject { container: self.bundle.build()?, aside: self.aside, path: self.path })
+        Ok(Subject { container: self.bundle.build()?, aside: self.aside })
     }
 }
 
@@ -112,8 +107,8 @@ impl Subject {
     }
 
     /// A call of the runtime that finds CRIU.
-    fn call<const N: usize>(&self, words: [&str; N]) -> Call {
-        self.container.call(words).env("PATH", &self.path)
+    fn call<const N: usize>(&self, words: [&str; N]) -> Result<Call> {
+        Ok(self.container.call(words).env("PATH", callers::path()?))
     }
 
     fn images(&self) -> PathBuf {
@@ -124,7 +119,7 @@ impl Subject {
     fn detached(&self, verb: &str, options: &[&str]) -> Result {
         let log = self.aside.path().join("log").display().to_string();
         let null = || PathBuf::from("/dev/null");
-        let call = self.call(["--log", &log, verb, "--detach"]).args(options);
+        let call = self.call(["--log", &log, verb, "--detach"])?.args(options);
         let call = call.arg("--bundle").arg(self.container.bundle()).arg(&self.container.id);
         let output = call.output_to(null(), null()).output()?;
         ensure!(output.status.success(), "{output}; log {:?}", fs::read_to_string(&log).unwrap_or_default());
@@ -133,7 +128,7 @@ impl Subject {
 
     /// `checkpoint OPTIONS ID`
     fn checkpoint(&self, options: &[&str]) -> Result<Output> {
-        let call = self.call(["checkpoint", "--image-path"]).arg(self.images()).args(options);
+        let call = self.call(["checkpoint", "--image-path"])?.arg(self.images()).args(options);
         call.arg(&self.container.id).output()
     }
 
@@ -149,9 +144,9 @@ impl Subject {
     }
 
     /// `restore`, of which the words count.
-    fn restore_call(&self, options: &[&str]) -> Call {
-        let call = self.call(["restore", "--image-path"]).arg(self.images()).args(options);
-        call.arg("--bundle").arg(self.container.bundle()).arg(&self.container.id)
+    fn restore_call(&self, options: &[&str]) -> Result<Call> {
+        let call = self.call(["restore", "--image-path"])?.arg(self.images()).args(options);
+        Ok(call.arg("--bundle").arg(self.container.bundle()).arg(&self.container.id))
     }
 
     /// The number goes on from where it was: it is written anew, and has not begun again.
@@ -460,7 +455,7 @@ fn written(words: &[&str], subject: &Subject, output: Stdio) -> Result {
     let container = &subject.container;
     let log = subject.aside.path().join("log");
     let mut command = Command::new(&runtime::get().path);
-    command.env("PATH", &subject.path).arg("--root").arg(container.state_root()).arg("--log").arg(&log).args(words);
+    command.env("PATH", callers::path()?).arg("--root").arg(container.state_root()).arg("--log").arg(&log).args(words);
     command.arg("--bundle").arg(container.bundle()).arg(&container.id);
     let status = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).status()?;
     ensure!(status.success(), "{words:?}: {status}; log {:?}", fs::read_to_string(&log).unwrap_or_default());
@@ -496,7 +491,7 @@ fn standard_output_goes_to_the_new_file() -> Result {
 fn restore_in_front_returns_the_status() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
-    let running = subject.restore_call(&[]).spawn()?;
+    let running = subject.restore_call(&[])?.spawn()?;
     let restored = || Ok(subject.container.command(["state"])?.stdout.contains("\"running\""));
     eventually("a restored container", restored)?;
     subject.container.kill("KILL")?.success()?;
@@ -722,7 +717,7 @@ fn pre_dump_and_dump() -> Result {
     let subject = Subject::counting(counter())?;
     let first = subject.aside.path().join("first");
     let container = &subject.container;
-    let output = subject.call(["checkpoint", "--pre-dump", "--image-path"]).arg(&first).arg(&container.id).output()?;
+    let output = subject.call(["checkpoint", "--pre-dump", "--image-path"])?.arg(&first).arg(&container.id).output()?;
     if output.stderr.contains("missing features") {
         output.failure()?;
         equal("status", container.status()?, "running")?;
@@ -774,7 +769,7 @@ fn lazy_pages() -> Result {
     let writer = File::from(std::os::fd::OwnedFd::from(writer));
     let server = format!("{address}:{port}");
     let options = ["checkpoint", "--lazy-pages", "--page-server", &server, "--status-fd", "3", "--image-path", &images];
-    let serving = subject.call(options).arg(&subject.container.id).inherit(writer, 3)?.spawn()?;
+    let serving = subject.call(options)?.arg(&subject.container.id).inherit(writer, 3)?.spawn()?;
     let mut byte = [1];
     reader.read_exact(&mut byte).context("the byte that says that the pages can be fetched")?;
     equal("byte", byte[0], 0)?;
@@ -849,11 +844,11 @@ fn without_criu() -> Result {
     let subject = Subject::counting(counter())?;
     let words = "executable file not found in $PATH";
     let nowhere = subject.aside.path().join("nowhere");
-    let call = subject.call(["checkpoint", "--image-path"]).arg(subject.images());
+    let call = subject.call(["checkpoint", "--image-path"])?.arg(subject.images());
     call.env("PATH", &nowhere).arg(&subject.container.id).output()?.fails_with(words)?;
     equal("status", subject.container.status()?, "running")?;
     subject.checkpoint(&[])?.success()?;
-    subject.restore_call(&["--detach"]).env("PATH", &nowhere).output()?.fails_with(words)?;
+    subject.restore_call(&["--detach"])?.env("PATH", &nowhere).output()?.fails_with(words)?;
     subject.container.nothing_left()
 }
 
@@ -864,18 +859,18 @@ fn criu_that_dies() -> Result {
     fs::create_dir(&bin)?;
     fs::write(bin.join("criu"), "#!/bin/sh\nexit 3\n")?;
     fs::set_permissions(bin.join("criu"), fs::Permissions::from_mode(0o755))?;
-    let call = subject.call(["checkpoint", "--image-path"]).arg(subject.images());
+    let call = subject.call(["checkpoint", "--image-path"])?.arg(subject.images());
     call.env("PATH", &bin).arg(&subject.container.id).output()?.failure()?;
     equal("status", subject.container.status()?, "running")?;
     subject.checkpoint(&[])?.success()?;
-    subject.restore_call(&["--detach"]).env("PATH", &bin).output()?.failure()?;
+    subject.restore_call(&["--detach"])?.env("PATH", &bin).output()?.failure()?;
     subject.container.nothing_left()
 }
 
 /// A directory that is not there is named.
 fn restore_from_nowhere() -> Result {
     let subject = configured(counter())?.build()?;
-    subject.restore_call(&["--detach"]).output()?.fails_with("no such file or directory")?;
+    subject.restore_call(&["--detach"])?.output()?.fails_with("no such file or directory")?;
     subject.container.nothing_left()
 }
 
@@ -883,10 +878,10 @@ fn restore_from_nowhere() -> Result {
 fn restore_from_an_empty_directory() -> Result {
     let subject = configured(counter())?.build()?;
     fs::create_dir(subject.images())?;
-    subject.restore_call(&["--detach"]).output()?.failure()?;
+    subject.restore_call(&["--detach"])?.output()?.failure()?;
     subject.container.nothing_left()?;
     fs::write(subject.images().join("descriptors.json"), r#"["/dev/null","/dev/null","/dev/null"]"#)?;
-    let output = subject.restore_call(&["--detach"]).output()?;
+    let output = subject.restore_call(&["--detach"])?.output()?;
     output.failure()?;
     if runtime::is("tare") {
         equal("lines", output.stderr.trim().lines().count(), 1)?;
@@ -899,7 +894,7 @@ fn restore_from_an_empty_directory() -> Result {
 fn restore_of_an_existing_container() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&["--leave-running"])?.success()?;
-    subject.restore_call(&["--detach"]).output()?.fails_with("already exists")?;
+    subject.restore_call(&["--detach"])?.output()?.fails_with("already exists")?;
     equal("status", subject.container.status()?, "running")
 }
 
@@ -909,7 +904,42 @@ fn restore_with_a_failing_hook() -> Result {
     subject.checkpoint(&[])?.success()?;
     let hook = json!([{ "path": payload::path(), "args": ["hook", "exit", "7"] }]);
     subject.container.edit_config(|config| config["hooks"] = json!({ "createRuntime": hook }))?;
-    let output = subject.restore_call(&["--detach"]).output()?;
+    let output = subject.restore_call(&["--detach"])?.output()?;
     names_field(&output, "hooks.createRuntime[0]")?;
     subject.container.nothing_left()
+}
+
+/// A runtime that is killed in the middle takes CRIU and the processes with it; what it has left can be deleted.
+fn restore_that_is_killed() -> Result {
+    let subject = Subject::counting(counter())?;
+    subject.checkpoint(&[])?.success()?;
+    let log = subject.aside.path().join("hook");
+    let hook = json!([{ "path": payload::path(), "args": ["hook", "append", &log, "here", ",", "sleep", "3000"] }]);
+    subject.container.edit_config(|config| config["hooks"] = json!({ "createRuntime": hook }))?;
+    let running = subject.restore_call(&["--detach"])?.spawn()?;
+    eventually("the hook", || Ok(log.exists()))?;
+    running.signal(nix::sys::signal::Signal::SIGKILL)?;
+    let _ = running.wait()?;
+    subject.container.command(["delete", "--force"])?.success()?;
+    subject.container.nothing_left()
+}
+
+/// conmon restores with its own arguments, and holds the container afterwards as one that it has created.
+fn restore_by_conmon() -> Result {
+    let subject = configured(Bundle::new(["trap", "USR1", ",", "exit", "5"]))?.build()?;
+    let container = &subject.container;
+    let first = Conmon::create(container, &[])?;
+    container.start()?;
+    first.wait_log("ready")?;
+    subject.checkpoint(&[])?.success()?;
+    equal("exit code", first.exit_code()?, "137")?;
+    fs::remove_dir_all(first.place.join("exits"))?;
+    let images = subject.images().display().to_string();
+    let second = Conmon::create(container, &["--restore", &images])?;
+    equal("pid file", fs::read_to_string(second.pid_file())?, container.pid()?.to_string())?;
+    container.kill("USR1")?.success()?;
+    second.wait_log("got SIGUSR1")?;
+    equal("exit code", second.exit_code()?, "5")?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
 }

@@ -2,6 +2,7 @@
 
 use super::{Call, Container, Result, check, machine, runtime, skip};
 use anyhow::{Context, ensure};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,6 +21,13 @@ pub fn find(name: &str) -> Result<PathBuf> {
         Some(found) => Ok(found),
         None => skip(format!("there is no {name}: hack/peers fetches it")),
     }
+}
+
+/// `$PATH`, and behind it where `hack/peers` puts programs: what a runtime needs to find CRIU.
+pub fn path() -> Result<OsString> {
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin");
+    Ok(std::env::join_paths(std::env::split_paths(&own).chain([peers]))?)
 }
 
 /// One conmon, which holds one container or one of its processes.
@@ -49,7 +57,7 @@ impl Conmon {
 
     fn launch(container: &Container, place: &Path, options: &[&str]) -> Result<Self> {
         let exits = place.join("exits");
-        fs::create_dir(&exits)?;
+        fs::create_dir_all(&exits)?;
         let id = container.id.clone();
         let mut command = Command::new(find("conmon")?);
         command.args(["--api-version", "1", "--full-attach", "-c", &id, "-u", &id, "-n", &id]);
@@ -65,7 +73,12 @@ impl Conmon {
                 _ => Ok(()),
             });
         }
-        command.env("_OCI_SYNCPIPE", "3").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .env("PATH", path()?)
+            .env("_OCI_SYNCPIPE", "3")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let status = command.status()?;
         ensure!(status.success(), "conmon: {status}");
         drop(pipe);

@@ -47,7 +47,7 @@ impl Mounts {
     ///
     /// # Errors
     /// What is wrong with `mounts` or `linux.devices`; a container in the mount namespace of the
-    /// runtime, whose mounts are not its own.
+    /// runtime, whose mounts are not its own; an id-mapped mount.
     pub fn of(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> Result<Mounts> {
         let mut context = Context::new(spec, extras, host, options)?;
         if !context.own(Kind::Mount) {
@@ -55,6 +55,12 @@ impl Mounts {
         }
         let mut program = Program::new();
         order::mount_points(&mut program, &mut context)?;
+        // CRIU would bind them again without the mapping.
+        for slot in program.slots() {
+            if let Descriptor::Tree { id_map: Some(_), field, .. } = slot {
+                bail!("{field}: with an id-mapped mount there is no checkpoint and no restore");
+            }
+        }
         let (outside, inside) = sorted(&program);
         Ok(Mounts { program, rootfs: context.rootfs, outside, inside })
     }
@@ -142,18 +148,13 @@ mod tests {
     use super::*;
     use crate::cgroup::Layout;
 
-    #[test]
-    fn binds_are_from_outside_and_file_systems_are_not() {
+    fn mounts(list: serde_json::Value) -> Result<Mounts> {
         let config = serde_json::json!({
-            "ociVersion": "1.3.0", "root": {"path": "rootfs"},
+            "ociVersion": "1.3.0", "root": {"path": "rootfs"}, "mounts": list,
             "process": {"args": ["x"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
-            "mounts": [
-                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
-                {"destination": "/data/../logs", "type": "bind", "source": "/srv", "options": ["rbind"]}
-            ],
             "linux": {"namespaces": [{"type": "mount"}]}
         });
-        let (spec, extras) = crate::spec::parse(config.to_string().as_bytes()).unwrap();
+        let (spec, extras) = crate::spec::parse(config.to_string().as_bytes())?;
         let host = Host::reference(Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"));
         let options = Options {
             id: "x".to_owned(),
@@ -168,10 +169,28 @@ mod tests {
             gate: false,
             rootless_cgroups: false,
         };
-        let mounts = Mounts::of(&spec, &extras, &host, &options).unwrap();
+        Mounts::of(&spec, &extras, &host, &options)
+    }
+
+    #[test]
+    fn binds_are_from_outside_and_file_systems_are_not() {
+        let mounts = mounts(serde_json::json!([
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+            {"destination": "/data/../logs", "type": "bind", "source": "/srv", "options": ["rbind"]}
+        ]));
+        let mounts = mounts.unwrap();
         assert_eq!(mounts.rootfs, Path::new("/b/rootfs"));
         assert_eq!(mounts.inside, [Path::new("/dev")]);
         let wanted = Outside { target: "/logs".into(), source: "/srv".into(), recursive: true };
         assert_eq!(mounts.outside, [wanted]);
+    }
+
+    #[test]
+    fn id_mapped_mounts_are_refused() {
+        let maps = serde_json::json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+        let list = serde_json::json!([{
+            "destination": "/x", "source": "/srv", "options": ["bind"], "uidMappings": maps, "gidMappings": maps
+        }]);
+        assert!(mounts(list).unwrap_err().to_string().starts_with("mounts[0]: "));
     }
 }

@@ -76,9 +76,13 @@ pub fn restore(
     answer.map_err(|error| explained(error, "restore", &directories.log))?;
     let terminal = served.terminal;
     let pid = work.record.pid;
-    let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
+    let pidfd = pidfd_of(pid)?;
     remember_time_namespace(&work, order)?;
     Ok(Created { child: Child { pid, pidfd }, record: work.finish(), terminal, warnings })
+}
+
+fn pidfd_of(pid: i32) -> Result<OwnedFd> {
+    sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))
 }
 
 /// What CRIU is helped with while it works.
@@ -106,6 +110,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
             }
             "post-restore" => {
                 remember(self.work, notice.pid)?;
+                self.order.connections.receivers.process("standard", pidfd_of(notice.pid)?.as_fd())?;
                 self.before_running.take().map_or(Ok(()), |run| run(&self.work.record))
             }
             _ => Ok(()),
@@ -142,6 +147,11 @@ impl Inherited {
         let text = std::fs::read(&path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
         let names: Vec<String> = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         for (fd, name) in names.into_iter().enumerate().take(3) {
+            // CRIU looks whether it is as it was.
+            let file = std::fs::metadata(format!("/proc/self/fd/{fd}")).is_ok_and(|file| file.is_file());
+            if name.starts_with("file[") && !file {
+                bail!("standard descriptor {fd} was a file outside of the container and has to be one again");
+            }
             let known = self.fds.iter().any(|known| known.key() == name);
             if !known && (name.starts_with("pipe:") || name.starts_with("file[")) {
                 self.push(fd as RawFd, &name);
