@@ -37,7 +37,7 @@ pub use process::{Limit, bit_list};
 pub use program::{Descriptor, IdMap, Program};
 
 /// What the command line adds to `config.json`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The container's id.
     pub id: String,

@@ -156,19 +156,7 @@ mod tests {
         });
         let (spec, extras) = crate::spec::parse(config.to_string().as_bytes())?;
         let host = Host::reference(Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"));
-        let options = Options {
-            id: "x".to_owned(),
-            bundle: "/b".into(),
-            no_pivot: false,
-            no_new_keyring: false,
-            preserve_fds: 0,
-            listen_fds: 0,
-            notify: None,
-            config_file: None,
-            no_cgroup: false,
-            gate: false,
-            rootless_cgroups: false,
-        };
+        let options = Options { id: "x".to_owned(), bundle: "/b".into(), ..Options::default() };
         Mounts::of(&spec, &extras, &host, &options)
     }
 
