@@ -30,6 +30,7 @@ tests![
     limits_are_those_of_the_config,
     cgroups_can_be_left_alone,
     the_cgroup_of_the_new_config_is_used,
+    a_container_without_cgroups,
     standard_output_goes_to_the_new_pipe,
     standard_output_goes_to_the_new_file,
     restore_in_front_returns_the_status,
@@ -428,6 +429,30 @@ fn the_cgroup_of_the_new_config_is_used() -> Result {
     ensure!(table.lines().any(|line| line.ends_with(&path)), "in other cgroups: {table}");
     subject.container.command(["delete", "--force"])?.success()?;
     Ok(())
+}
+
+/// `--cgroup-manager disabled`, which crun has: there are no cgroups to write and none to make.
+fn a_container_without_cgroups() -> Result {
+    if runtime::is("runc") {
+        return skip("runc has no --cgroup-manager");
+    }
+    let subject = configured(counter())?.build()?;
+    let log = subject.aside.path().join("log").display().to_string();
+    let container = &subject.container;
+    let null = || PathBuf::from("/dev/null");
+    let detached = |words: &[&str]| -> Result {
+        let call = subject.call(["--cgroup-manager", "disabled", "--log", &log])?.args(words).arg("--detach");
+        let call = call.arg("--bundle").arg(container.bundle()).arg(&container.id).output_to(null(), null());
+        call.output()?.success().with_context(|| fs::read_to_string(&log).unwrap_or_default()).map(drop)
+    };
+    detached(&["run"])?;
+    eventually("counting", || Ok(number(container, "number") > FAR))?;
+    subject.checkpoint(&[])?.success()?;
+    detached(&["restore", "--image-path", &subject.images().display().to_string()])?;
+    subject.goes_on()?;
+    ensure!(!fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?.contains(&container.id), "a cgroup");
+    container.command(["delete", "--force"])?.success()?;
+    container.nothing_left()
 }
 
 /// A pipe in the place of standard output is exchanged for the caller's of the restore.

@@ -11,7 +11,7 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_
 
 use super::mounts::{Root, options, points, to_leave_out};
 use super::worker::Worker;
-use super::{DESCRIPTORS, Settings, explained, find_criu, make_directory};
+use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups, make_directory};
 use crate::plan::restore::Mounts;
 use crate::state::Record;
 use crate::sys::{self, reason};
@@ -55,6 +55,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     }
     let (mut request, directories) = it.settings.request("dump.log", "")?;
     it.fill(&mut request, record, mounts);
+    leave_cgroups(&mut request, record);
     externals(&mut request, record, spec, mounts, it.pre_dump)?;
     if !it.pre_dump {
         save_descriptors(&mut request, record, &it.settings.images)?;

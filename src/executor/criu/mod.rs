@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
 
+use crate::state::Record;
 use crate::sys;
 
 pub use checkpoint::{Checkpoint, checkpoint};
@@ -119,6 +120,14 @@ impl Settings {
             it.set_config_file(config.clone());
         }
         Ok((it, Directories { _images: images, _work: work, log }))
+    }
+}
+
+/// Without a cgroup of its own there is nothing to be done about a container's: its processes are in
+/// those of the caller, and so is CRIU.
+fn leave_cgroups(request: &mut Criu_opts, record: &Record) {
+    if record.cgroup.host_dirs().is_empty() {
+        request.set_manage_cgroups_mode(Criu_cg_mode::IGNORE);
     }
 }
 

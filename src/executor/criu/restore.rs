@@ -14,7 +14,7 @@ use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd,
 use super::checkpoint::{NETWORK_KEY, PID_KEY};
 use super::mounts::{External, Root, options as mount_options, to_put_in};
 use super::worker::{Line, Notice, Worker};
-use super::{DESCRIPTORS, Settings, explained, find_criu};
+use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups};
 use crate::executor::Created;
 use crate::executor::create::{Order, Work, begin, remember};
 use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
@@ -68,6 +68,7 @@ pub fn restore(
     request.lsm_mount_context = it.lsm_mount_context.clone();
     request.set_root(root.path.to_string_lossy().into_owned());
     request.cg_root = cgroup_roots(worker.pid())?;
+    leave_cgroups(&mut request, &work.record);
     request.external.extend(mount_options(&names));
     request.inherit_fd = inherited.fds;
     request.join_ns = inherited.namespaces;
