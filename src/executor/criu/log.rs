@@ -4,8 +4,15 @@ use std::path::Path;
 
 /// How many lines of it are shown.
 const SHOWN: usize = 3;
-/// Lines that only say that there was an error, and what follows from every one.
-const CONSEQUENCES: [&str; 3] = ["FAILED.", "cgroupd: recv req error", "Killing processes because of failure"];
+/// Lines that say only that there was an error, follow from every one, or are of no consequence.
+const NOISE: [&str; 6] = [
+    "FAILED.",
+    "cgroupd: recv req error",
+    "Killing processes because of failure",
+    "Can't remove the directory",
+    "Can't setup RLIMIT_NOFILE for self",
+    "-V failed",
+];
 
 /// The last errors of a log as one line.
 pub fn errors(log: &Path) -> Option<String> {
@@ -19,7 +26,7 @@ fn last_errors(text: &str) -> Vec<String> {
     let errors = text.lines().filter_map(|line| {
         let (_, rest) = line.split_once("Error (criu/")?;
         let words = rest.split_once("): ").map(|(_, words)| words.trim())?;
-        (!words.is_empty() && !CONSEQUENCES.iter().any(|text| words.contains(text))).then(|| words.to_owned())
+        (!words.is_empty() && !NOISE.iter().any(|text| words.contains(text))).then(|| words.to_owned())
     });
     let mut errors: Vec<String> = errors.collect();
     errors.dedup();

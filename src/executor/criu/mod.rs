@@ -164,6 +164,7 @@ fn explained(error: anyhow::Error, what: &str, log: &Path) -> anyhow::Error {
     let error = error.context(what.to_owned());
     match log::errors(log) {
         Some(words) => anyhow!("{error:#}: {words} (more in {})", log.display()),
+        None if log.exists() => anyhow!("{error:#} (more in {})", log.display()),
         None => error,
     }
 }
