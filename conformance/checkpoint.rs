@@ -154,8 +154,11 @@ impl Subject {
     fn goes_on(&self) -> Result {
         let file = self.container.rootfs().join("number");
         let _ = fs::remove_file(&file);
-        eventually("counting on", || Ok(number(&self.container, "number") > 0))?;
-        let after = number(&self.container, "number");
+        let mut after = 0;
+        eventually("counting on", || {
+            after = number(&self.container, "number");
+            Ok(after > 0)
+        })?;
         ensure!(after > FAR, "counted from the start again: {after}");
         Ok(())
     }
