@@ -34,6 +34,16 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// One below `/c`, which is not there: for tests of what would be done.
+    #[cfg(test)]
+    pub(super) fn example(mode: Mode, controllers: &[&str]) -> Cgroup {
+        let dir = |controllers: &&str| {
+            let mount = Path::new("/c").join(controllers);
+            HostDir { controllers: (*controllers).to_owned(), dir: mount.join("box"), mount }
+        };
+        Cgroup { mode, dirs: controllers.iter().map(dir).collect(), ..Cgroup::default() }
+    }
+
     /// The kind of host it was made on; [`Mode::None`] when the container has no cgroup.
     pub fn mode(&self) -> Mode {
         self.mode

@@ -150,15 +150,6 @@ impl Place<'_> {
 mod tests {
     use super::*;
 
-    fn cgroup(mode: Mode, controllers: &[&str]) -> Cgroup {
-        let dir = |controllers: &&str| HostDir {
-            controllers: (*controllers).to_owned(),
-            mount: Path::new("/c").join(controllers),
-            dir: Path::new("/c").join(controllers).join("box"),
-        };
-        Cgroup { mode, dirs: controllers.iter().map(dir).collect(), ..Cgroup::default() }
-    }
-
     fn dirs(cgroup: &Cgroup, words: &[&str]) -> Result<Vec<String>, String> {
         let place = cgroup.place(words, 1).map_err(|error| error.to_string())?;
         Ok(place.dirs.iter().map(|dir| dir.dir.display().to_string()).collect())
@@ -166,7 +157,8 @@ mod tests {
 
     #[test]
     fn one_path_is_for_all() {
-        let (v2, v1) = (cgroup(Mode::Unified, &[""]), cgroup(Mode::Hybrid, &["pids", "cpu,cpuacct", ""]));
+        let (v2, v1) =
+            (Cgroup::example(Mode::Unified, &[""]), Cgroup::example(Mode::Hybrid, &["pids", "cpu,cpuacct", ""]));
         for (word, wanted) in [
             ("a/b", "/a/b"),
             ("/a", "/a"),
@@ -186,7 +178,7 @@ mod tests {
 
     #[test]
     fn controllers_have_paths_of_their_own_on_v1() {
-        let v1 = cgroup(Mode::Legacy, &["pids", "cpu,cpuacct", "name=systemd"]);
+        let v1 = Cgroup::example(Mode::Legacy, &["pids", "cpu,cpuacct", "name=systemd"]);
         for (words, wanted) in [
             (&["pids:a"][..], ["/c/pids/box/a", "/c/cpu,cpuacct/box", "/c/name=systemd/box"]),
             (&["pids,cpu:a"], ["/c/pids/box/a", "/c/cpu,cpuacct/box/a", "/c/name=systemd/box"]),
@@ -199,7 +191,7 @@ mod tests {
 
     #[test]
     fn other_words_are_refused() {
-        let v1 = cgroup(Mode::Legacy, &["pids", "cpu,cpuacct"]);
+        let v1 = Cgroup::example(Mode::Legacy, &["pids", "cpu,cpuacct"]);
         for (words, wanted) in [
             (&[":a"][..], "invalid --cgroup argument: :a (empty <controller> prefix)"),
             (&["pids,:a"], "invalid --cgroup argument: pids,:a (empty <controller> prefix)"),
@@ -215,14 +207,14 @@ mod tests {
         ] {
             assert_eq!(dirs(&v1, words).unwrap_err(), wanted, "{words:?}");
         }
-        let v2 = cgroup(Mode::Unified, &[""]);
+        let v2 = Cgroup::example(Mode::Unified, &[""]);
         assert_eq!(dirs(&v2, &["pids:a"]).unwrap_err(), "unknown controller pids in SubCgroupPaths");
         assert_eq!(dirs(&Cgroup::default(), &["a"]).unwrap_err(), "--cgroup a: the container has no cgroup");
     }
 
     #[test]
     fn whoever_names_a_place_is_not_led_elsewhere() {
-        let v2 = cgroup(Mode::Unified, &[""]);
+        let v2 = Cgroup::example(Mode::Unified, &[""]);
         let own = std::process::id() as i32;
         assert_eq!(v2.place(&["/"], own).unwrap().of_init(), None);
         let error = v2.place(&["nosuch"], own).unwrap().open().unwrap_err().to_string();

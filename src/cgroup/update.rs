@@ -246,17 +246,8 @@ pub(super) fn busy(dir: &Path, file: &str, value: &str, errno: Errno) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HostDir, merge};
+    use super::super::merge;
     use super::*;
-
-    fn cgroup(mode: Mode, controllers: &[&str]) -> Cgroup {
-        let dir = |controllers: &&str| HostDir {
-            controllers: (*controllers).to_owned(),
-            mount: Path::new("/c").join(controllers),
-            dir: Path::new("/c").join(controllers).join("box"),
-        };
-        Cgroup { mode, dirs: controllers.iter().map(dir).collect(), ..Cgroup::default() }
-    }
 
     /// What is written when `asked` comes on top of `stored`.
     fn writes(cgroup: &Cgroup, stored: &str, asked: &str) -> Vec<String> {
@@ -275,7 +266,7 @@ mod tests {
 
     #[test]
     fn only_sections_that_are_spoken_of_are_written() {
-        let v2 = cgroup(Mode::Unified, &[""]);
+        let v2 = Cgroup::example(Mode::Unified, &[""]);
         let stored = r#"{"memory": {"limit": 60, "swap": 80}, "pids": {"limit": 3}, "blockIO": {"weight": 200},
             "cpu": {"quota": 5000, "period": 20000, "shares": 1024}, "devices": [{"allow": false, "access": "rwm"}]}"#;
         let cases: [(&str, &[&str]); 10] = [
@@ -300,7 +291,7 @@ mod tests {
 
     #[test]
     fn on_v1_what_is_off_is_switched_off() {
-        let v1 = cgroup(Mode::Legacy, &["memory", "cpu"]);
+        let v1 = Cgroup::example(Mode::Legacy, &["memory", "cpu"]);
         let stored = r#"{"memory": {"limit": 60, "disableOOMKiller": true}, "cpu": {"shares": 9, "idle": 1}}"#;
         let off = r#"{"memory": {"disableOOMKiller": false}}"#;
         assert_eq!(writes(&v1, stored, off), ["memory.limit_in_bytes = 60", "memory.oom_control = 0"]);
