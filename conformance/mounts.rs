@@ -13,6 +13,8 @@ tests![
     destination_is_made,
     destination_file_is_made_for_a_file,
     destination_is_reached_through_symlinks_inside_the_root,
+    destination_past_dangling_symlinks,
+    destination_past_symlinks_in_a_circle,
     destination_does_not_leave_through_symlinks,
     destination_does_not_leave_through_dots,
     tmpfs_size_and_mode,
@@ -127,6 +129,30 @@ fn destination_is_reached_through_symlinks_inside_the_root() -> Result {
         .mount(tmpfs("/link/x", &["size=1m"]))
         .run()?;
     contains("statfs", &output.success()?.stdout, "type=1021994 size=1048576")
+}
+
+/// A link to what is not there yet: images have such below /var/run and the like. What it leads to is made.
+fn destination_past_dangling_symlinks() -> Result {
+    for (link, text, destination, made) in [
+        ("/link", "/data", "/link/deep", "/data/deep"),
+        ("/a/link", "../b/c", "/a/link/deep", "/b/c/deep"),
+        ("/link", "/../../data", "/link", "/data"),
+    ] {
+        let output = Bundle::new(["mountinfo"]).symlink(link, text).mount(tmpfs(destination, &[])).run()?;
+        line_of(output.success()?, made).with_context(|| format!("{link} -> {text}"))?;
+    }
+    let dir = scratch()?;
+    fs::write(dir.path().join("file"), "bound")?;
+    let mut entry = bind(&dir.path().join("file"), &["bind"]);
+    entry["destination"] = json!("/link");
+    let output = Bundle::new(["cat", "/data/file"]).symlink("/link", "data/file").mount(entry).run()?;
+    output.success()?.has_line("bound").map(drop)
+}
+
+/// Links that lead to each other end somewhere.
+fn destination_past_symlinks_in_a_circle() -> Result {
+    let bundle = Bundle::new(["true"]).symlink("/a", "b").symlink("/b", "a");
+    bundle.mount(tmpfs("/a/deep", &[])).refused("mounts[2]").map(drop)
 }
 
 /// Made below the container's own root, or refused: both are safe.

@@ -71,7 +71,7 @@ pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
 pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target> {
     let target = match open_target(root, path, rules) {
         Ok(fd) => Target { fd, made: false },
-        Err(fault) if fault.errno == sys::ENOENT => Target { fd: make(root, path, directory)?, made: true },
+        Err(fault) if fault.errno == sys::ENOENT => Target { fd: make_past_links(root, path, directory)?, made: true },
         Err(fault) if rules & place::PLAIN != 0 && matches!(fault.errno, sys::ELOOP | sys::ENOTDIR) => {
             return Err(Fault::because(why::NOT_PLAIN, fault.errno));
         }
@@ -132,6 +132,49 @@ pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     Ok(parent)
 }
 
+/// The same where links lead to what is missing: what they lead to is made.
+fn make_past_links(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+    const MOST: usize = 16;
+    let mut path = PathBuffer::new(path.to_bytes())?;
+    for _ in 0..MOST {
+        match make(root, path.as_cstr(), directory) {
+            Err(fault) if fault.errno == sys::EEXIST => path = past_link(root, path.as_cstr(), fault)?,
+            other => return other,
+        }
+    }
+    Err(Fault::because(why::TOO_LONG, sys::ELOOP))
+}
+
+/// A path whose first component that is a dangling link is replaced by what the link says. It is
+/// looked up from the root again, so it leads nowhere else. Without such a link the fault stands.
+fn past_link(root: i32, path: &CStr, fault: Fault) -> Try<PathBuffer> {
+    let mut done = PathBuffer::new(b"")?;
+    let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    for part in &mut parts {
+        done.append(b"/")?;
+        done.append(part)?;
+        let missing = matches!(look(root, done.as_cstr(), 0), Err(fault) if fault.errno == sys::ENOENT);
+        if !missing {
+            continue;
+        }
+        let link = look(root, done.as_cstr(), sys::O_NOFOLLOW)?;
+        let text = read_link(link.0, c"").map_err(|_| fault)?;
+        if text.as_cstr().to_bytes().first() == Some(&b'/') {
+            done = text;
+        } else {
+            done.pop();
+            done.append(b"/")?;
+            done.append(text.as_cstr().to_bytes())?;
+        }
+        for part in parts {
+            done.append(b"/")?;
+            done.append(part)?;
+        }
+        return Ok(done);
+    }
+    Err(fault)
+}
+
 /// The last component of a path, which ends in no slash.
 fn last_part(path: &CStr) -> Option<&[u8]> {
     path.to_bytes().rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
@@ -162,7 +205,10 @@ fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
     let create = sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_CLOEXEC;
     match sys::openat2(parent, name, create, 0o755, 0) {
         Ok(fd) => sys::close(fd),
-        Err(fault) if fault.errno == sys::EEXIST => {}
+        Err(fault) if fault.errno == sys::EEXIST => {
+            let there = Fd(sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0)?);
+            return if sys::fstat(there.0)?.is_link() { Err(fault) } else { Ok(there) };
+        }
         Err(fault) => return Err(fault),
     }
     sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0).map(Fd)
