@@ -93,6 +93,15 @@ impl Configured {
     }
 }
 
+impl Drop for Subject {
+    fn drop(&mut self) {
+        // runc lets CRIU mount in the namespace of its caller, and one that dies leaves it at that.
+        for mount in container::mounts_below(self.aside.path()) {
+            let _ = umount2(&mount, MntFlags::MNT_DETACH);
+        }
+    }
+}
+
 impl Subject {
     fn run(bundle: Bundle) -> Result<Subject> {
         let subject = configured(bundle)?.build()?;

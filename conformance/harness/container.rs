@@ -248,7 +248,7 @@ fn kill_members(cgroup: &Path) {
 }
 
 /// Mount points below a directory, in our own mount namespace, the deepest first.
-fn mounts_below(dir: &Path) -> Vec<PathBuf> {
+pub fn mounts_below(dir: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
     let mut points: Vec<_> = points.filter(|point| point.starts_with(dir)).collect();
