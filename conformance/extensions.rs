@@ -4,7 +4,7 @@ use crate::harness::bundle::scratch;
 use crate::harness::*;
 use anyhow::{Context, ensure};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 tests![
     config_outside_the_bundle,
@@ -42,6 +42,10 @@ tests![
     mounts_of_the_wrong_form,
     mounts_of_a_stopped_container,
     mounts_stay_inside_the_root,
+    delegated_cgroup_is_the_containers,
+    delegated_cgroup_in_a_user_namespace,
+    delegated_cgroup_of_a_wrong_name,
+    delegated_cgroup_needs_v2,
     features_tell_what_is_unsafe,
 ];
 
@@ -522,4 +526,61 @@ fn features_tell_what_is_unsafe() -> Result {
         ensure!(unsafe_ones.contains(name) || unsafe_ones.contains("\"run.oci.\""), "{name} in {unsafe_ones}");
     }
     Ok(())
+}
+
+const SUB: &str = "/sys/fs/cgroup/sub";
+
+/// A container that manages a cgroup of its own below the one with its limits.
+fn delegated<const N: usize>(words: [&str; N]) -> Result<Bundle> {
+    let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"] });
+    let bundle = bundle(words)?.view(View::Unified).namespace("cgroup").mount(mount);
+    Ok(bundle.set("/annotations", json!({ "run.oci.delegate-cgroup": "own/inner" })))
+}
+
+/// `run.oci.delegate-cgroup`: a cgroup below the container's, which is the root of its cgroup namespace.
+fn delegated_cgroup_is_the_containers() -> Result {
+    let words = ["cat", "/proc/self/cgroup", ",", "mkdir", SUB, ",", "pause"];
+    let container = delegated(words)?.option("-d").build()?;
+    container.launch(["run"]).output()?.success()?;
+    container.wait_output(&format!("mkdir {SUB}: ok"))?;
+    container.wait_output("0::/")?;
+    let group = container.cgroup("")?.join("own/inner");
+    let pid = container.pid()?.to_string();
+    equal("processes", fs::read_to_string(group.join("cgroup.procs"))?.trim(), pid.as_str())?;
+    container.exec([], ["cat", "/proc/self/cgroup"])?.success()?.has_line("0::/")?;
+    container.command(["pause"])?.success()?;
+    equal("status", container.status()?, "paused")?;
+    container.command(["delete", "--force"])?.success()?;
+    container.nothing_left()
+}
+
+/// It belongs to the container's user, the one with the limits does not.
+fn delegated_cgroup_in_a_user_namespace() -> Result {
+    let words = ["mkdir", SUB, ",", "pause"];
+    let container = delegated(words)?.user_namespace(100_000, 65_536).option("-d").build()?;
+    container.launch(["run"]).output()?.success()?;
+    container.wait_output(&format!("mkdir {SUB}: ok"))?;
+    let owner = |path: &str| -> Result<u32> { Ok(fs::metadata(container.cgroup("")?.join(path))?.uid()) };
+    equal("owner of the inner cgroup", owner("own/inner/cgroup.procs")?, 100_000)?;
+    equal("owner of the outer cgroup", owner("cgroup.procs")?, 0)
+}
+
+/// It cannot lead out of the container's.
+fn delegated_cgroup_of_a_wrong_name() -> Result {
+    for name in ["..", "a/../../b", "/a", "a//b", "."] {
+        let bundle = delegated(["true"])?.set("/annotations", json!({ "run.oci.delegate-cgroup": name }));
+        let container = bundle.build()?;
+        container.create()?.failure()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// v1 hierarchies cannot be handed over safely.
+fn delegated_cgroup_needs_v2() -> Result {
+    if machine::get().layout == machine::Layout::Unified || runtime::is("crun") {
+        return skip("there is no v1 here");
+    }
+    let bundle = bundle(["true"])?.set("/annotations", json!({ "run.oci.delegate-cgroup": "own" }));
+    names_field(&bundle.build()?.create()?, "run.oci.delegate-cgroup")
 }

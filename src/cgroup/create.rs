@@ -12,7 +12,7 @@ use nix::unistd::mkdir;
 use super::dir::{self, open_dir, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
-use super::plan::{Plan, Target, Write};
+use super::plan::{DELEGATE_CGROUP, Plan, Target, Write};
 use crate::sys::reason;
 
 /// The directories made so far; removes them again unless the cgroup is kept.
@@ -87,10 +87,30 @@ impl Plan {
         self.apply(|_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
         if let (Some(leaf), Some(made)) = (&leaf, v2) {
             self.install_program(leaf.as_fd(), made.new)?;
+            if let Some(inside) = &self.inside {
+                cgroup.leaf.replace(Some(self.make_inside(undo, &made.dir, inside)?));
+                return Ok(cgroup);
+            }
             self.delegate(leaf.as_fd())?;
         }
         cgroup.leaf.replace(leaf);
         Ok(cgroup)
+    }
+
+    /// Makes the cgroup that is handed over, with every controller that the container's own has.
+    fn make_inside(&self, undo: &mut Undo, own: &Path, inside: &Path) -> Result<OwnedFd> {
+        let failed =
+            |what: &str, dir: &Path, errno| anyhow!("{DELEGATE_CGROUP}: {what} {}: {}", dir.display(), reason(errno));
+        let mut dir = own.to_owned();
+        for name in inside {
+            let has = read_file(&dir.join("cgroup.controllers")).unwrap_or_default();
+            enable(&dir.join("cgroup.subtree_control"), has.split_whitespace());
+            dir.push(name);
+            undo.make(&dir).map_err(|errno| failed("mkdir", &dir, errno))?;
+        }
+        let leaf = open_dir(&dir).map_err(|errno| failed("open", &dir, errno))?;
+        self.delegate(leaf.as_fd())?;
+        Ok(leaf)
     }
 
     /// Makes the directory of one target; `None` where a rootless caller may not and need not.
@@ -141,7 +161,7 @@ impl Plan {
             })
             .collect();
         let mode = if dirs.is_empty() { Mode::None } else { self.mode };
-        Cgroup { mode, dirs, leaf: RefCell::new(None) }
+        Cgroup { mode, dirs, inside: self.inside.clone(), leaf: RefCell::new(None) }
     }
 
     /// A cgroup that was there before may be taken over if nobody lives in it.

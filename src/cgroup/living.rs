@@ -28,6 +28,9 @@ pub struct HostDir {
 pub struct Cgroup {
     pub(super) mode: Mode,
     pub(super) dirs: Vec<HostDir>,
+    /// Where its processes are, below the v2 directory, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) inside: Option<PathBuf>,
     /// The v2 directory, still open from its creation.
     #[serde(skip)]
     pub(super) leaf: RefCell<Option<OwnedFd>>,
@@ -73,6 +76,7 @@ impl Cgroup {
         if self.mode != Mode::Unified {
             return None;
         }
-        self.leaf.take().or_else(|| open_dir(self.path_for_v2()?).ok())
+        let place = |own: &Path| self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
+        self.leaf.take().or_else(|| open_dir(&place(self.path_for_v2()?)).ok())
     }
 }

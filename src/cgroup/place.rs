@@ -38,6 +38,10 @@ impl Cgroup {
     /// container's cgroup. Whether the directories are there shows when they are used.
     pub fn place(&self, words: &[&str], init: i32) -> Result<Place<'_>> {
         let mut dirs = Cow::Borrowed(&self.dirs[..]);
+        if let (Some(inside), true) = (&self.inside, words.is_empty()) {
+            let place = |dir: &HostDir| HostDir { dir: dir.dir.join(inside), ..dir.clone() };
+            dirs = self.dirs.iter().map(place).collect();
+        }
         for (controllers, path) in split(words)? {
             if dirs.is_empty() {
                 bail!("--cgroup {path}: the container has no cgroup");

@@ -31,7 +31,13 @@ pub struct Request<'a> {
     pub rootless: bool,
     /// The user and group that the cgroup is handed over to (v2 only).
     pub delegate_to: Option<(u32, u32)>,
+    /// The cgroup below the container's own that is handed over in its place, and that its processes
+    /// are in: they can have sub-cgroups, and the limits stay out of their reach.
+    pub inside: Option<&'a str>,
 }
+
+/// Who asks for a cgroup inside the container's own.
+pub(super) const DELEGATE_CGROUP: &str = "annotations.run.oci.delegate-cgroup";
 
 /// A directory to be made, the container's own in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +120,7 @@ pub struct Plan {
     /// Whether config.json names a path.
     pub(super) has_path: bool,
     pub(super) delegate_to: Option<(u32, u32)>,
+    pub(super) inside: Option<PathBuf>,
     pub(super) notes: Vec<String>,
 }
 
@@ -148,8 +155,12 @@ impl Plan {
             rootless: request.rootless,
             has_path: request.cgroups_path.is_some_and(|path| !path.as_os_str().is_empty()),
             delegate_to: request.delegate_to,
+            inside: request.inside.map(PathBuf::from),
             notes: Vec::new(),
         };
+        if plan.inside.is_some() && plan.mode != Mode::Unified {
+            bail!("{DELEGATE_CGROUP}: only a cgroup v2 can be handed over");
+        }
         if let Some(resources) = request.resources {
             plan.add_resources(layout, resources, request.extras)?;
         }
@@ -220,7 +231,14 @@ impl Plan {
                 operation: format!("attach device program of {} instructions", program.len()),
             }))
         });
-        made.chain(written).chain(ruled)
+        let handed_over = self.delegate_to.filter(|_| self.v2_target().is_some()).map(|(uid, gid)| Line {
+            field: Field::of(if self.inside.is_some() { DELEGATE_CGROUP } else { "linux.cgroupsPath" }),
+            operation: match &self.inside {
+                Some(inside) => format!("mkdir {} inside, for {uid}:{gid}", inside.display()),
+                None => format!("hand it over to {uid}:{gid}"),
+            },
+        });
+        made.chain(written).chain(ruled).chain(handed_over)
     }
 
     fn add_resources(&mut self, layout: &Layout, resources: &LinuxResources, extras: &Extras) -> Result<()> {

@@ -42,6 +42,7 @@ pub(super) fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Ext
             disabled: false,
             rootless: false,
             delegate_to: None,
+            inside: None,
         },
     )
 }

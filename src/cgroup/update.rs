@@ -45,6 +45,7 @@ impl Plan {
             rootless: false,
             has_path: true,
             delegate_to: None,
+            inside: None,
             notes: Vec::new(),
         };
         let layout = Layout::of(cgroup.mode, &cgroup.dirs);

@@ -15,6 +15,8 @@ pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// A socket that gets a handle of the container's first process; crun's.
 pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+/// The name of a cgroup below the container's own, which the container is in and manages; crun's.
+pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
 /// A file of settings for CRIU, or with no name that there is none; runc's.
 pub const CRIU_CONFIG: &str = "org.criu.config";
 
@@ -22,11 +24,22 @@ pub const CRIU_CONFIG: &str = "org.criu.config";
 pub const UNSAFE: &[&str] = &[
     #[cfg(feature = "criu")]
     CRIU_CONFIG,
+    DELEGATE_CGROUP,
     HOOKS_STDERR,
     HOOKS_STDOUT,
     KEEP_GROUPS,
     PIDFD_RECEIVER,
 ];
+
+/// The cgroup that is handed over to the container, relative to its own.
+pub fn delegated_cgroup(spec: &Spec) -> Result<Option<&str>> {
+    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(DELEGATE_CGROUP));
+    let Some(path) = value.filter(|path| !path.is_empty()) else { return Ok(None) };
+    if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
+        bail!("annotations.{DELEGATE_CGROUP}: \"{path}\" is not a path below the container's cgroup");
+    }
+    Ok(Some(path))
+}
 
 /// Are the caller's groups kept?
 pub fn keeps_groups(spec: &Spec) -> bool {

@@ -183,6 +183,7 @@ impl<'a> Context<'a> {
             disabled: options.no_cgroup,
             rootless: options.rootless_cgroups,
             delegate_to: delegate_to(spec),
+            inside: annotation::delegated_cgroup(spec)?,
         };
         let cgroup = cgroup::Plan::new(host.cgroups()?, &request)?;
         let mut warnings = Vec::new();
@@ -273,7 +274,7 @@ pub fn makes_namespace(spec: &Spec, kind: Kind) -> bool {
 }
 
 /// The owner of the cgroup when the container may manage it itself: a private cgroup namespace and
-/// a writable `/sys/fs/cgroup`.
+/// a writable `/sys/fs/cgroup`, or one of its own inside.
 fn delegate_to(spec: &Spec) -> Option<(u32, u32)> {
     let list = spec.linux().as_ref()?.namespaces().as_ref()?;
     let private = list.iter().any(|it| it.typ() == Kind::Cgroup && it.path().is_none());
@@ -281,7 +282,8 @@ fn delegate_to(spec: &Spec) -> Option<(u32, u32)> {
         mounts::clean(mount.destination()) == Path::new("/sys/fs/cgroup")
             && !mount.options().iter().flatten().any(|option| option == "ro")
     });
-    if !private || !writable {
+    let asked = annotation::delegated_cgroup(spec).ok().flatten().is_some();
+    if !asked && (!private || !writable) {
         return None;
     }
     let user = spec.process().as_ref().map(|process| (process.user().uid(), process.user().gid()))?;
