@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use anyhow::ensure;
+use nix::sys::signal::Signal;
 use nix::unistd::{read, write};
 use std::fs;
 
@@ -122,7 +123,11 @@ fn containerd_terminal() -> Result {
     let running = terminal.start(ctr.run(&container, ["--rm", "--tty"], words)?)?;
     terminal.read_until("size: 31x97")?;
     terminal.resize(40, 120)?;
-    terminal.read_until("size: 40x120")?;
+    // ctr listens for the signal only after it has looked at the size for the first time.
+    eventually("the new size", || {
+        running.signal(Signal::SIGWINCH)?;
+        terminal.shows("size: 40x120")
+    })?;
     terminal.write("typed\r")?;
     terminal.read_until("line: typed")?;
     equal("exit code", running.wait()?.code()?, 5)

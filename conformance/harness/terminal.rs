@@ -76,6 +76,18 @@ impl Terminal {
         }
     }
 
+    /// Whether this text has come by now, or comes at once.
+    pub fn shows(&mut self, wanted: &str) -> Result<bool> {
+        const MOMENT: u16 = 50;
+        while poll(&mut [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)], PollTimeout::from(MOMENT))? > 0 {
+            match self.read_some()? {
+                Some(text) => self.seen += &text,
+                None => break,
+            }
+        }
+        Ok(self.seen.contains(wanted))
+    }
+
     /// Reads until nobody holds the other end.
     pub fn read_to_end(&mut self) -> Result<String> {
         while let Some(text) = self.read_some()? {
