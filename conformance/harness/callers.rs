@@ -173,6 +173,15 @@ impl Ctr {
         Ok(Call::of(&find("ctr")?, ["-a"]).arg(dir.join("c.sock")).args(words))
     }
 
+    fn remove_all(&self) -> Result {
+        let list = self.call(["container", "ls", "--quiet"])?.output()?;
+        for id in list.stdout.lines() {
+            self.call(["task", "rm", "--force", id])?.output()?;
+            self.call(["container", "rm", id])?.output()?;
+        }
+        Ok(())
+    }
+
     /// `ctr run` of this container's root file system, with the runtime under test.
     pub fn run<const N: usize, const M: usize>(
         &self,
@@ -210,8 +219,9 @@ impl Daemon {
     }
 }
 
-/// Ends the daemon, if there is one.
+/// Ends what failed tests have left, and the daemon, if there is one.
 pub fn leave() {
+    let _ = Ctr.remove_all();
     if let Ok(mut daemon) = DAEMON.lock()
         && let Some(mut daemon) = daemon.take()
     {
