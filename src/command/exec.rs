@@ -69,8 +69,8 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     if detach {
         return Ok(0);
     }
-    let relay = front.attend(joined.terminal)?;
-    let status = forward_until_exit(&joined.child, &relay)?;
+    let mut relay = front.attend(joined.terminal)?;
+    let status = forward_until_exit(&joined.child, &mut relay)?;
     relay.finish();
     Ok(status)
 }

@@ -37,7 +37,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     for warning in &created.warnings {
         log.warning(warning);
     }
-    let relay = match front.attend(created.terminal.take()) {
+    let mut relay = match front.attend(created.terminal.take()) {
         Ok(relay) => relay,
         Err(error) => {
             end(&prepared, &created, log)?;
@@ -47,7 +47,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     if detach {
         return Ok(0);
     }
-    let status = forward_until_exit(&created.child, &relay)?;
+    let status = forward_until_exit(&created.child, &mut relay)?;
     remove(&prepared, &created, log)?;
     relay.finish();
     Ok(status)

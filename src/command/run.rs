@@ -30,7 +30,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         start_container(&Owner { record, directory, host, options })
     })?;
     let attended = front.attend(created.terminal.take());
-    let relay = match attended.and_then(|relay| poststart(&created.record).map(|()| relay)) {
+    let mut relay = match attended.and_then(|relay| poststart(&created.record).map(|()| relay)) {
         Ok(relay) => relay,
         Err(error) => {
             end(&prepared, &created, log)?;
@@ -45,7 +45,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         return Ok(0);
     }
     let announcing = notify.map(|notify| announce(notify, &created)).transpose()?;
-    let status = forward_until_exit(&created.child, &relay)?;
+    let status = forward_until_exit(&created.child, &mut relay)?;
     if !invocation.flag("keep") {
         remove(&prepared, &created, log)?;
     }

@@ -1,7 +1,9 @@
 //! Staying between the caller's standard descriptors and those of a process.
 //!
 //! The copying is done by threads that do nothing else, each free to block where its reader or
-//! writer does; `std::io::copy` moves the bytes inside the kernel where it can (splice(2)).
+//! writer does; `std::io::copy` moves the bytes inside the kernel where it can (splice(2)). A thread
+//! is started when there is something to copy: most programs that are run only to end say nothing,
+//! and two threads are a tenth of what such a container costs.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write, copy};
@@ -52,21 +54,19 @@ impl Pipes {
         self.theirs.each_ref().map(|fd| fd.as_ref().map(|fd| fd.as_fd()))
     }
 
-    /// Begin to copy. The ends of the process are closed here: once it has closed its own, the
+    /// Be ready to copy. The ends of the process are closed here: once it has closed its own, the
     /// readers see the end.
     pub fn copy(self) -> Result<Relay> {
-        let mut outputs = Vec::new();
+        let mut silent = Vec::new();
         for (fd, pipe) in self.ours.into_iter().enumerate() {
-            let Some(mut pipe) = pipe else { continue };
-            let mut own = standard(fd as i32)?;
-            match fd {
-                // It may wait for input for ever: nobody waits for it.
-                0 => drop(spawn(move || copy(&mut own, &mut pipe))),
-                // A reader of ours that went away: then the process loses its own, as it should.
-                _ => outputs.push(spawn(move || drop(copy(&mut pipe, &mut own)))),
-            }
+            let Some(pipe) = pipe else { continue };
+            let own = standard(fd as i32)?;
+            silent.push(match fd {
+                0 => Direction { from: own, to: pipe, output: false },
+                _ => Direction { from: pipe, to: own, output: true },
+            });
         }
-        Ok(Relay { outputs, ..Relay::default() })
+        Ok(Relay { silent, ..Relay::default() })
     }
 }
 
@@ -119,13 +119,23 @@ impl Terminal {
         let (mut own, mut shown) = (standard(0)?, standard(1)?);
         spawn(move || copy(&mut own, &mut &*input));
         let outputs = vec![spawn(move || copy_terminal(&output, &mut shown, &stopped))];
-        Ok(Relay { outputs, terminal: Some(self), stop: Some(stop) })
+        Ok(Relay { silent: Vec::new(), outputs, terminal: Some(self), stop: Some(stop) })
     }
+}
+
+/// From whom to whom.
+#[derive(Debug)]
+struct Direction {
+    from: File,
+    to: File,
+    output: bool,
 }
 
 /// What is being copied; nothing by default.
 #[derive(Debug, Default)]
 pub struct Relay {
+    /// Nothing has come from there yet.
+    silent: Vec<Direction>,
     outputs: Vec<JoinHandle<()>>,
     terminal: Option<Terminal>,
     /// Closed to tell the thread that nobody writes to the terminal any more.
@@ -140,15 +150,51 @@ impl Relay {
         }
     }
 
+    /// Wait until something comes, or `other` is readable; begin to copy what comes. Returns whether
+    /// `other` is.
+    pub fn wait(&mut self, other: Option<BorrowedFd<'_>>) -> Result<bool> {
+        let ready = PollFlags::POLLIN;
+        let mut all: Vec<PollFd<'_>> = self.silent.iter().map(|it| PollFd::new(it.from.as_fd(), ready)).collect();
+        all.extend(other.map(|other| PollFd::new(other, ready)));
+        match poll(&mut all, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(anyhow!("poll: {}", reason(errno))),
+        }
+        let events: Vec<PollFlags> = all.iter().map(|it| it.revents().unwrap_or(PollFlags::empty())).collect();
+        let mut still = Vec::new();
+        for (it, events) in self.silent.drain(..).zip(&events) {
+            match events {
+                events if events.contains(ready) => self.outputs.extend(it.copy()),
+                events if events.is_empty() => still.push(it),
+                // Nobody is there any more, and nothing was said: closed, the other side sees it.
+                _ => {}
+            }
+        }
+        self.silent = still;
+        Ok(other.is_some() && events.last().is_some_and(|events| !events.is_empty()))
+    }
+
     /// Wait until everything that was written has arrived. Whoever still holds a pipe is waited
     /// for, as with any pipeline; a terminal ends with its process. Signals that come now are for
     /// nobody else: they end the wait.
     pub fn finish(mut self) {
         let _ = sys::process::admit_signals();
         self.stop = None;
+        self.silent.retain(|it| it.output);
+        while !self.silent.is_empty() && self.wait(None).is_ok() {}
         for thread in self.outputs.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Direction {
+    /// Copy beside everything else. Nobody waits for input, which may not come for ever.
+    fn copy(mut self) -> Option<JoinHandle<()>> {
+        let output = self.output;
+        // A reader of ours that went away: then the process loses its own, as it should.
+        let thread = spawn(move || drop(copy(&mut self.from, &mut self.to)));
+        output.then_some(thread)
     }
 }
 

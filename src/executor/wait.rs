@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -23,20 +24,21 @@ pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
 
 /// Pass every signal on until the process ends, and changes of the window's size to its terminal.
 /// Returns its status as a shell has it: the exit code, or 128 and the signal.
-pub fn forward_until_exit(child: &Child, relay: &Relay) -> Result<i32> {
+pub fn forward_until_exit(child: &Child, relay: &mut Relay) -> Result<i32> {
+    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC)
+        .map_err(|errno| anyhow!("signalfd: {}", reason(errno)))?;
     loop {
         if let Some(status) = reap(child.pid)? {
             return Ok(status);
         }
-        let signal = match sys::process::next_signal() {
-            Ok(signal) => signal,
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(anyhow!("sigwaitinfo: {}", reason(errno))),
-        };
-        match signal {
+        if !relay.wait(Some(signals.as_fd()))? {
+            continue;
+        }
+        let signal = signals.read_signal().map_err(|errno| anyhow!("signalfd: {}", reason(errno)))?;
+        match signal.map_or(0, |signal| signal.ssi_signo as i32) {
             libc::SIGCHLD | libc::SIGURG => {}
             libc::SIGWINCH => relay.resize(),
-            _ => drop(sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal)),
+            signal => drop(sys::process::pidfd_send_signal(child.pidfd.as_fd(), signal)),
         }
     }
 }

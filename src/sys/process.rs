@@ -78,20 +78,6 @@ pub fn hold_user_namespace() -> nix::Result<super::clone::Child> {
     }
 }
 
-/// Wait for any signal; all have to be blocked. Real-time signals come too, which
-/// `nix::sys::signal::Signal` has no names for.
-///
-/// # Errors
-/// EINTR after a stop.
-pub fn next_signal() -> nix::Result<i32> {
-    // SAFETY: the set is filled before it is read, and no siginfo is asked for.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigfillset(&mut set);
-        Errno::result(libc::sigwaitinfo(&set, std::ptr::null_mut()))
-    }
-}
-
 /// Let blocked signals come again, and drop those that wait already.
 ///
 /// # Errors
