@@ -71,7 +71,7 @@ pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
 pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target> {
     let target = match open_target(root, path, rules) {
         Ok(fd) => Target { fd, made: false },
-        Err(fault) if fault.errno == sys::ENOENT => Target { fd: make_past_links(root, path, directory)?, made: true },
+        Err(fault) if fault.errno == sys::ENOENT => Target { fd: make_target(root, path, directory)?, made: true },
         Err(fault) if rules & place::PLAIN != 0 && matches!(fault.errno, sys::ELOOP | sys::ENOTDIR) => {
             return Err(Fault::because(why::NOT_PLAIN, fault.errno));
         }
@@ -115,6 +115,11 @@ pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     if let (Ok(parent), Some(name)) = (look(root, done.as_cstr(), sys::O_DIRECTORY), last_part(path)) {
         return make_last(root, path, &parent, name, directory);
     }
+    make_from_root(root, path, directory)
+}
+
+#[inline(never)]
+fn make_from_root(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     let mut done = PathBuffer::new(b"")?;
     let mut parent = look(root, c"/", sys::O_DIRECTORY)?;
     let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
@@ -132,13 +137,24 @@ pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     Ok(parent)
 }
 
-/// The same where links lead to what is missing: what they lead to is made.
-fn make_past_links(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+/// The same where links may lead to what is missing: what they lead to is made.
+fn make_target(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+    match make(root, path, directory) {
+        Err(fault) if fault.errno == sys::EEXIST => make_past_links(root, path, directory, fault),
+        other => other,
+    }
+}
+
+// Rare, and with a path or two on the stack: apart, so that the others' stack stays small. Every
+// page of it that was ever touched is one that a waiting container keeps.
+#[inline(never)]
+fn make_past_links(root: i32, path: &CStr, directory: bool, mut fault: Fault) -> Try<Fd> {
     const MOST: usize = 16;
     let mut path = PathBuffer::new(path.to_bytes())?;
     for _ in 0..MOST {
+        path = past_link(root, path.as_cstr(), fault)?;
         match make(root, path.as_cstr(), directory) {
-            Err(fault) if fault.errno == sys::EEXIST => path = past_link(root, path.as_cstr(), fault)?,
+            Err(again) if again.errno == sys::EEXIST => fault = again,
             other => return other,
         }
     }
@@ -147,6 +163,7 @@ fn make_past_links(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
 
 /// A path whose first component that is a dangling link is replaced by what the link says. It is
 /// looked up from the root again, so it leads nowhere else. Without such a link the fault stands.
+#[inline(never)]
 fn past_link(root: i32, path: &CStr, fault: Fault) -> Try<PathBuffer> {
     let mut done = PathBuffer::new(b"")?;
     let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty());
@@ -216,6 +233,7 @@ fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
 
 /// Make a symbolic link of the same text as the one that `link` is. One that is there already is as
 /// good, when it says the same.
+#[inline(never)]
 pub fn copy_link(root: i32, path: &CStr, link: i32) -> Try<()> {
     let mut directory = PathBuffer::new(path.to_bytes())?;
     directory.pop();
@@ -232,6 +250,7 @@ pub fn copy_link(root: i32, path: &CStr, link: i32) -> Try<()> {
     }
 }
 
+#[inline(never)]
 fn read_link(directory: i32, name: &CStr) -> Try<PathBuffer> {
     let mut text = PathBuffer::new(b"")?;
     text.len = sys::readlinkat(directory, name, &mut text.bytes[..4095])?;
@@ -242,6 +261,7 @@ fn read_link(directory: i32, name: &CStr) -> Try<PathBuffer> {
 ///
 /// Only plain files, directories and symbolic links are copied; there is nothing else that a
 /// directory of an image should hold, and devices come from the runtime.
+#[inline(never)]
 pub fn copy_tree(from: i32, to: i32) -> Try<()> {
     const LIST: u64 = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW;
     let list = Fd(sys::openat2(from, c".", LIST | sys::O_DIRECTORY, 0, 0)?);

@@ -46,6 +46,7 @@ impl Mounts {
 
     /// Walk up to the mount that holds the path; it must not be shared when something is mounted
     /// on it, or the host would see it too.
+    #[inline(never)]
     pub fn private_parent(&self, path: &CStr) -> Try<()> {
         let mut path = PathBuffer::new(path.to_bytes())?;
         loop {
@@ -121,6 +122,7 @@ impl Mounts {
 
     /// The old way, for option values that `fsconfig(2)` does not take (an overlay of many layers)
     /// and for hosts whose seccomp filter does not know the new one.
+    #[inline(never)]
     fn mount_by_name(&self, it: &FileSystem<'_>, target: &Target) -> Try<()> {
         let mut data = PathBuffer::new(b"")?;
         for option in it.options.as_chunks::<2>().0 {
@@ -312,6 +314,7 @@ impl Mounts {
 }
 
 /// A tmpfs of its own, where the host's seccomp filter knows no `fsopen(2)`.
+#[inline(never)]
 fn hide_by_name(place: &Fd) -> Try<()> {
     let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
     sys::fchdir(place.0)?;
@@ -373,6 +376,7 @@ fn set_flags(fd: i32, it: &Attributes, exact: bool) -> Try<()> {
 }
 
 /// Linux before 5.12: a remount replaces all flags, so those that are there go along.
+#[inline(never)]
 fn set_flags_by_name(fd: i32, it: &Attributes) -> Try<()> {
     const MS_REMOUNT_BIND: u64 = 32 | 4096;
     const KEPT: u64 = 1 | 2 | 4 | 8 | 1024 | 2048 | 8192;
