@@ -2,8 +2,11 @@
 
 use crate::harness::*;
 use anyhow::ensure;
+use nix::fcntl::OFlag;
 use std::fs::{self, File};
-use std::os::unix::net::UnixDatagram;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +21,10 @@ tests![
     foreground_waits_for_the_last_writer,
     foreground_input_ends,
     foreground_reader_that_goes_away,
+    foreground_reader_that_stands_still,
+    foreground_input_that_does_not_block,
+    foreground_output_that_does_not_block,
+    foreground_input_from_a_silent_socket,
     foreground_exec_copies,
     foreground_null_device_is_the_containers,
     detached_passes_through,
@@ -125,6 +132,52 @@ fn foreground_reader_that_goes_away() -> Result {
     let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
     call.inherit(File::from(writer), 1)?.output()?;
     container.nothing_left()
+}
+
+/// A reader that does not read, such as a terminal that was stopped by ^S, keeps the program waiting, not alive: what
+/// waits in a write can be killed.
+fn foreground_reader_that_stands_still() -> Result {
+    let container = Bundle::new(["flood", "100000"]).build()?;
+    let terminal = Terminal::open(25, 80)?;
+    let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    let _running = terminal.start(call)?;
+    let pid = container.wait_for_a_full_pipe()?;
+    container.kill("KILL")?.success()?;
+    let dead = |stat: String| stat.contains(") Z ");
+    eventually("its death", || Ok(fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, dead)))
+}
+
+/// Whoever shares the caller's input may have made it non-blocking: then it is not there yet, and has not ended.
+fn foreground_input_that_does_not_block() -> Result {
+    let container = Bundle::new(["echo", "up", ",", "stdin"]).build()?;
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    let running = container.launch(["run"]).stdin_from(reader).spawn()?;
+    container.wait_output("up")?;
+    File::from(writer).write_all(b"typed late")?;
+    running.wait()?.success()?.has_line("stdin: typed late").map(drop)
+}
+
+/// The same for a slow reader: everything arrives.
+fn foreground_output_that_does_not_block() -> Result {
+    let container = Bundle::new(["flood", "512"]).build()?;
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    let running = call.inherit(File::from(writer), 1)?.spawn()?;
+    container.wait_for_a_full_pipe()?;
+    let mut bytes = Vec::new();
+    File::from(reader).read_to_end(&mut bytes)?;
+    running.wait()?.success()?;
+    equal("bytes", bytes.len(), 512 << 10)
+}
+
+/// Input that does not come keeps nobody: neither a program that ends without having read, nor the runtime.
+fn foreground_input_from_a_silent_socket() -> Result {
+    let container = Bundle::new(["sleep", "200", ",", "exit", "7"]).build()?;
+    let (silent, theirs) = UnixStream::pair()?;
+    let output = container.launch(["run"]).stdin_from(OwnedFd::from(theirs)).output()?;
+    drop(silent);
+    equal("exit code", output.code()?, 7)
 }
 
 /// `exec` does the same.

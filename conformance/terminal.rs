@@ -2,8 +2,12 @@
 
 use crate::harness::*;
 use anyhow::ensure;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, OutputFlags};
 use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 
 tests![
     socket_receives_one_terminal,
@@ -31,6 +35,9 @@ tests![
     run_with_stdin_from_a_file,
     run_with_stdout_to_a_file_adds_no_carriage_returns,
     run_without_any_terminal,
+    run_whose_reader_goes_away,
+    run_whose_reader_does_not_block,
+    run_sets_the_terminal_back_before_the_last_word,
     exec_at_a_terminal,
     exec_detached_with_a_socket,
     exec_by_process_file,
@@ -310,6 +317,54 @@ fn run_without_any_terminal() -> Result {
     }
     let output = bundle(["tty"]).run()?;
     output.success()?.says("terminals", "0,1,2").map(drop)
+}
+
+/// `run` at a terminal with standard output in a pipe.
+fn into_a_pipe(container: &Container, writer: OwnedFd) -> Result<(Terminal, Running)> {
+    let terminal = Terminal::open(25, 80)?;
+    let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    let running = terminal.start(call.inherit(File::from(writer), 1)?)?;
+    Ok((terminal, running))
+}
+
+/// When nobody reads any more, the terminal is hung up: the program ends, or writes on for nobody, but does not wait.
+fn run_whose_reader_goes_away() -> Result {
+    let container = bundle(["flood", "1000", ",", "exit", "5"]).build()?;
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    drop(reader);
+    let (_terminal, running) = into_a_pipe(&container, writer)?;
+    ensure!(running.wait()?.status.code().is_some(), "the runtime was killed");
+    container.nothing_left()
+}
+
+/// A reader that is slow loses nothing, also when standard output is non-blocking.
+fn run_whose_reader_does_not_block() -> Result {
+    let container = bundle(["flood", "512"]).build()?;
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let (_terminal, running) = into_a_pipe(&container, writer)?;
+    container.wait_for_a_full_pipe()?;
+    let mut bytes = Vec::new();
+    File::from(reader).read_to_end(&mut bytes)?;
+    running.wait()?.success()?;
+    equal("bytes", bytes.len(), 512 << 10)
+}
+
+/// Once the program has ended, the caller's keys are his own again, whoever still has to read: ^C works.
+fn run_sets_the_terminal_back_before_the_last_word() -> Result {
+    if runtime::is("runc") {
+        return skip("runc stays raw until the last byte has gone");
+    }
+    let container = bundle(["flood", "100000"]).build()?;
+    let (_reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let (terminal, running) = into_a_pipe(&container, writer)?;
+    eventually("a raw terminal", || Ok(!terminal.settings()?.local_flags.contains(LocalFlags::ICANON)))?;
+    container.wait_for_a_full_pipe()?;
+    container.kill("KILL")?.success()?;
+    eventually("the terminal as it was", || Ok(terminal.settings()?.local_flags.contains(LocalFlags::ICANON)))?;
+    running.signal(Signal::SIGTERM)?;
+    ensure!(!running.wait()?.status.success(), "it had not said everything");
+    container.nothing_left()
 }
 
 /// `exec --tty` at a terminal: its own terminal, size, status.

@@ -133,6 +133,16 @@ impl Container {
         check::eventually(&format!("status {wanted}"), || Ok(self.status()? == wanted))
     }
 
+    /// Waits for a program that a command under way starts, until it waits in a write(2) for its reader. Returns its pid.
+    pub fn wait_for_a_full_pipe(&self) -> Result<i32> {
+        check::eventually("status running", || Ok(self.status().is_ok_and(|status| status == "running")))?;
+        let pid = self.pid()?;
+        let file = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let writes = || file("syscall").starts_with("1 0x1 ") && !file("stat").contains(") R ");
+        check::eventually("a program that waits", || Ok(writes()))?;
+        Ok(pid)
+    }
+
     /// The host's pid of the container's first process.
     pub fn pid(&self) -> Result<i32> {
         let pid = self.state()?["pid"].as_i64().context("a pid")?;

@@ -1,15 +1,18 @@
 //! Staying between the caller's standard descriptors and those of a process.
 //!
 //! The copying is done by threads that do nothing else, each free to block where its reader or
-//! writer does; `std::io::copy` moves the bytes inside the kernel where it can (splice(2)). A thread
-//! is started when there is something to copy: most programs that are run only to end say nothing,
-//! and two threads are a tenth of what such a container costs.
+//! writer does. A thread is started when there is something to copy: most programs that are run only
+//! to end say nothing, and two threads are a tenth of what such a container costs.
+//!
+//! They read and write: splice(2), which `std::io::copy` takes where it can, holds the lock of the
+//! process's pipe for as long as the caller's reader stands still, and a process that waits for that
+//! lock cannot even be killed.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write, copy};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::thread::{JoinHandle, spawn};
+use std::sync::{Arc, Weak};
+use std::thread::{Builder, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
 use nix::fcntl::OFlag;
@@ -19,6 +22,9 @@ use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcse
 
 use super::launch::Stdio;
 use crate::sys::{self, Errno, reason};
+
+/// Bytes that are copied at once.
+const CHUNK: usize = 8 << 10;
 
 /// Pipes in place of the caller's standard descriptors: what the caller has, a terminal above all,
 /// does not get into the container.
@@ -70,6 +76,11 @@ impl Pipes {
     }
 }
 
+/// A thread that copies. That there is none to be had is an error like any other.
+fn thread(copies: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    Builder::new().spawn(copies).map_err(sys::io).context("thread")
+}
+
 fn is_null(fd: BorrowedFd<'_>) -> bool {
     const NULL: u64 = 0x103;
     fstat(fd).is_ok_and(|stat| {
@@ -83,10 +94,57 @@ fn standard(fd: i32) -> Result<File> {
     own.map(File::from).map_err(sys::io).with_context(|| format!("standard descriptor {fd}"))
 }
 
+/// From one to the other until the first has nothing more to give, or the second takes nothing more.
+fn copy(from: &File, to: &File) {
+    let mut bytes = [0u8; CHUNK];
+    while let Some(count) = take(from, &mut bytes) {
+        if !give(to, &bytes[..count]) {
+            return;
+        }
+    }
+}
+
+/// Wait for some bytes; `None` is the end.
+fn take(mut from: &File, bytes: &mut [u8]) -> Option<usize> {
+    loop {
+        match from.read(bytes) {
+            Ok(0) => return None,
+            Ok(count) => return Some(count),
+            Err(error) if !passes(&error, from, PollFlags::POLLIN) => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Write all of it; false when nobody takes it any more.
+fn give(mut to: &File, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return false,
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if !passes(&error, to, PollFlags::POLLOUT) => return false,
+            Err(_) => {}
+        }
+    }
+    true
+}
+
+/// Is it no failure? Whoever shares the caller's descriptors may have made them non-blocking: then
+/// this waits until it is worth another try.
+fn passes(error: &Error, file: &File, ready: PollFlags) -> bool {
+    match error.kind() {
+        ErrorKind::Interrupted => true,
+        ErrorKind::WouldBlock => {
+            matches!(poll(&mut [PollFd::new(file.as_fd(), ready)], PollTimeout::NONE), Ok(_) | Err(Errno::EINTR))
+        }
+        _ => false,
+    }
+}
+
 /// A container's terminal that the caller keeps, set up for the caller's own.
 #[derive(Debug)]
 pub struct Terminal {
-    master: Arc<File>,
+    master: File,
     host: Option<HostTerminal>,
 }
 
@@ -95,31 +153,27 @@ impl Terminal {
     /// there is one, passes everything through as it is typed, and lends its size.
     pub fn new(master: OwnedFd) -> Result<Terminal> {
         let failed = |errno: Errno| anyhow!("terminal: {}", reason(errno));
-        let master = Arc::new(File::from(master));
+        let master = File::from(master);
         keep_newlines(master.as_fd()).map_err(failed)?;
         let host = HostTerminal::find()?.map(HostTerminal::raw).transpose().map_err(failed)?;
-        let terminal = Terminal { master, host };
-        terminal.resize();
-        Ok(terminal)
-    }
-
-    /// Give it the size of the caller's.
-    fn resize(&self) {
-        let Some(host) = &self.host else { return };
-        if let Ok(size) = sys::terminal::size(host.file.as_fd()) {
-            let _ = sys::terminal::resize(self.master.as_fd(), size);
+        if let Some(host) = &host {
+            host.lend_size(&master);
         }
+        Ok(Terminal { master, host })
     }
 
     /// Begin to copy.
     pub fn copy(self) -> Result<Relay> {
         let (stopped, stop) =
             nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
-        let (input, output) = (Arc::clone(&self.master), Arc::clone(&self.master));
-        let (mut own, mut shown) = (standard(0)?, standard(1)?);
-        spawn(move || copy(&mut own, &mut &*input));
-        let outputs = vec![spawn(move || copy_terminal(&output, &mut shown, &stopped))];
-        Ok(Relay { silent: Vec::new(), outputs, terminal: Some(self), stop: Some(stop) })
+        let (own, shown) = (standard(0)?, standard(1)?);
+        // Held by the output alone: with that the terminal ends, and hangs up on whoever is left.
+        let master = Arc::new(self.master);
+        let (input, window) = (Arc::downgrade(&master), Arc::downgrade(&master));
+        thread(move || copy_keys(&own, &input))?;
+        let outputs = vec![thread(move || copy_terminal(&master, &shown, &stopped))?];
+        let window = self.host.map(|host| (host, window));
+        Ok(Relay { silent: Vec::new(), outputs, window, stop: Some(stop) })
     }
 }
 
@@ -137,7 +191,8 @@ pub struct Relay {
     /// Nothing has come from there yet.
     silent: Vec<Direction>,
     outputs: Vec<JoinHandle<()>>,
-    terminal: Option<Terminal>,
+    /// The caller's terminal, and the container's as long as there is one.
+    window: Option<(HostTerminal, Weak<File>)>,
     /// Closed to tell the thread that nobody writes to the terminal any more.
     stop: Option<OwnedFd>,
 }
@@ -145,8 +200,10 @@ pub struct Relay {
 impl Relay {
     /// The caller's window has another size.
     pub fn resize(&self) {
-        if let Some(terminal) = &self.terminal {
-            terminal.resize();
+        if let Some((host, terminal)) = &self.window
+            && let Some(terminal) = terminal.upgrade()
+        {
+            host.lend_size(&terminal);
         }
     }
 
@@ -164,7 +221,7 @@ impl Relay {
         let mut still = Vec::new();
         for (it, events) in self.silent.drain(..).zip(&events) {
             match events {
-                events if events.contains(ready) => self.outputs.extend(it.copy()),
+                events if events.contains(ready) => self.outputs.extend(it.copy()?),
                 events if events.is_empty() => still.push(it),
                 // Nobody is there any more, and nothing was said: closed, the other side sees it.
                 _ => {}
@@ -176,8 +233,9 @@ impl Relay {
 
     /// Wait until everything that was written has arrived. Whoever still holds a pipe is waited
     /// for, as with any pipeline; a terminal ends with its process. Signals that come now are for
-    /// nobody else: they end the wait.
+    /// nobody else: they end the wait, and so do keys, for the caller's terminal is as it was.
     pub fn finish(mut self) {
+        self.window = None;
         let _ = sys::process::admit_signals();
         self.stop = None;
         self.silent.retain(|it| it.output);
@@ -190,18 +248,28 @@ impl Relay {
 
 impl Direction {
     /// Copy beside everything else. Nobody waits for input, which may not come for ever.
-    fn copy(mut self) -> Option<JoinHandle<()>> {
+    fn copy(self) -> Result<Option<JoinHandle<()>>> {
         let output = self.output;
         // A reader of ours that went away: then the process loses its own, as it should.
-        let thread = spawn(move || drop(copy(&mut self.from, &mut self.to)));
-        output.then_some(thread)
+        let thread = thread(move || copy(&self.from, &self.to))?;
+        Ok(output.then_some(thread))
+    }
+}
+
+/// From the caller to the terminal, as long as there is one.
+fn copy_keys(own: &File, terminal: &Weak<File>) {
+    let mut bytes = [0u8; CHUNK];
+    while let Some(count) = take(own, &mut bytes) {
+        if !terminal.upgrade().is_some_and(|terminal| give(&terminal, &bytes[..count])) {
+            return;
+        }
     }
 }
 
 /// From the terminal to standard output, until its last holder is gone or, once told to stop,
 /// nothing is left to read.
-fn copy_terminal(master: &File, output: &mut File, stopped: &OwnedFd) {
-    let mut bytes = [0u8; 8192];
+fn copy_terminal(master: &File, output: &File, stopped: &OwnedFd) {
+    let mut bytes = [0u8; CHUNK];
     loop {
         let ready = PollFlags::POLLIN;
         let mut both = [PollFd::new(master.as_fd(), ready), PollFd::new(stopped.as_fd(), ready)];
@@ -213,13 +281,10 @@ fn copy_terminal(master: &File, output: &mut File, stopped: &OwnedFd) {
         if both[0].revents().is_none_or(|events| events.is_empty()) {
             return;
         }
-        let mut input = master;
-        match input.read(&mut bytes) {
-            Ok(0) => return,
-            Ok(count) if output.write_all(&bytes[..count]).is_ok() => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // EIO: nobody holds the other end.
-            _ => return,
+        // EIO: nobody holds the other end.
+        let Some(count) = take(master, &mut bytes) else { return };
+        if !give(output, &bytes[..count]) {
+            return;
         }
     }
 }
@@ -248,6 +313,13 @@ impl HostTerminal {
             None => File::options().read(true).write(true).open("/dev/tty").ok(),
         };
         Ok(file.map(|file| HostTerminal { file, before: None }))
+    }
+
+    /// Give the container's terminal the size of this one.
+    fn lend_size(&self, terminal: &File) {
+        if let Ok(size) = sys::terminal::size(self.file.as_fd()) {
+            let _ = sys::terminal::resize(terminal.as_fd(), size);
+        }
     }
 
     /// Pass keys through as they are, but keep on printing whole lines.
