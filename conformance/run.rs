@@ -5,6 +5,7 @@ use anyhow::ensure;
 use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
+use std::path::Path;
 
 tests![
     exit_code_is_the_programs,
@@ -18,6 +19,7 @@ tests![
     stdin_is_passed_through,
     signals_are_forwarded,
     every_catchable_signal_is_forwarded,
+    output_arrives_though_the_end_fails,
     orphans_become_the_runtimes,
     orphans_are_not_the_runtimes_without_a_subreaper,
     processes_left_by_the_program_end_with_it,
@@ -137,6 +139,30 @@ fn every_catchable_signal_is_forwarded() -> Result {
         container.wait_output(&format!("got {number}"))?;
     }
     running.wait()?.success().map(drop)
+}
+
+/// What the program said is not lost when something is wrong later; here its state cannot be removed.
+fn output_arrives_though_the_end_fails() -> Result {
+    if runtime::is("runc") {
+        return skip("runc leaves what it cannot remove without a word");
+    }
+    let container = Bundle::new(["flood", "192"]).build()?;
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    let running = call.inherit(File::from(writer), 1)?.spawn()?;
+    let pid = container.wait_for_a_full_pipe()?;
+    let held = container.state_dir().join("held");
+    fs::create_dir(&held)?;
+    nix::mount::mount(Some("tmpfs"), &held, Some("tmpfs"), nix::mount::MsFlags::empty(), None::<&str>)?;
+    let (mut reader, mut bytes) = (File::from(reader), vec![0; 100 << 10]);
+    reader.read_exact(&mut bytes)?;
+    let ended = eventually("its end", || Ok(!Path::new(&format!("/proc/{pid}")).exists()));
+    let rest = reader.read_to_end(&mut bytes);
+    let output = running.wait();
+    nix::mount::umount(&held)?;
+    ended.and(Ok(rest?))?;
+    output?.failure()?;
+    equal("bytes", bytes.len(), 192 << 10)
 }
 
 fn orphan(options: &[&str]) -> Result<(i32, String)> {

@@ -48,9 +48,9 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         return Ok(0);
     }
     let status = forward_until_exit(&created.child, &mut relay)?;
-    remove(&prepared, &created, log)?;
+    let removed = remove(&prepared, &created, log);
     relay.finish();
-    Ok(status)
+    removed.map(|()| status)
 }
 
 fn bring_back(it: &Restore, prepared: &Prepared, front: &Front, mounts: &Mounts) -> Result<Created> {

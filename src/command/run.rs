@@ -46,10 +46,9 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     }
     let announcing = notify.map(|notify| announce(notify, &created)).transpose()?;
     let status = forward_until_exit(&created.child, &mut relay)?;
-    if !invocation.flag("keep") {
-        remove(&prepared, &created, log)?;
-    }
+    let removed = if invocation.flag("keep") { Ok(()) } else { remove(&prepared, &created, log) };
     relay.finish();
+    removed?;
     if let Some(Ok(Err(error))) = announcing.map(JoinHandle::join) {
         log.warning(&format!("{error:#}"));
     }
