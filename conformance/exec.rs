@@ -46,6 +46,7 @@ tests![
     pid_file_that_cannot_be_written_is_255,
     descriptors_of_the_caller_are_closed,
     preserve_fds_passes_them,
+    preserve_fds_needs_them_open,
     many_at_once,
     is_seen_in_the_containers_proc,
     ends_with_the_container,
@@ -378,6 +379,18 @@ fn descriptors_of_the_caller_are_closed() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec_call([], ["fds"]).inherit(File::open("/")?, 7)?.output()?;
     output.success()?.says("fds", "0,1,2").map(drop)
+}
+
+/// One that is not open is an error; what the runtime opens in its place is not for the container.
+fn preserve_fds_needs_them_open() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    container.exec(["--preserve-fds", "40"], ["fds"])?.fails_with("unable to stat preserved-fd")?;
+    if runtime::is("runc") {
+        return skip("runc passes its own log on");
+    }
+    let log = container.aside("log").display().to_string();
+    let call = container.call(["--log", &log, "exec", "--preserve-fds", "1"]).arg(&container.id);
+    call.args(["/payload", "fds"]).output()?.failure().map(drop)
 }
 
 /// `--preserve-fds N` passes the N descriptors from 3 on.

@@ -5,7 +5,7 @@ use oci_spec::runtime::{Capability, Process, User};
 
 use super::front::Front;
 use super::pid_file::PidFile;
-use super::{Failure, Log, joining_options, root};
+use super::{Failure, Log, joining_options, preserve_fds, root};
 use crate::cli::Invocation;
 use crate::executor::{Connections, Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;
@@ -43,7 +43,7 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     let extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits, ..own };
     spec::check_process(&process)?;
     let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
-    options.preserve_fds = invocation.number("preserve-fds")?.unwrap_or(0);
+    options.preserve_fds = preserve_fds(invocation, 0)?;
     let joined = Exec {
         spec: &spec,
         extras: &extras,

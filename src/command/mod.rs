@@ -177,11 +177,7 @@ fn config(invocation: &Invocation, bundle: &Path) -> Result<PathBuf> {
 /// The options of `create` and `run` that go into the plan.
 fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
     let listen_fds = listen_fds();
-    let preserve_fds = listen_fds + invocation.number("preserve-fds")?.unwrap_or(0);
-    for fd in 0..preserve_fds {
-        nix::fcntl::fcntl(sys::process::borrow(3 + fd as i32), nix::fcntl::FcntlArg::F_GETFD)
-            .map_err(|errno| anyhow!("unable to stat preserved-fd {fd} (of {preserve_fds}): {}", sys::reason(errno)))?;
-    }
+    let preserve_fds = preserve_fds(invocation, listen_fds)?;
     Ok(Options {
         id: invocation.id().to_owned(),
         bundle,
@@ -195,6 +191,26 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         no_cgroup: invocation.global.no_cgroup,
         rootless_cgroups: rootless_cgroups(&invocation.global, host),
     })
+}
+
+/// How many descriptors from 3 on are passed on: those of `--preserve-fds`, and `more`.
+///
+/// # Errors
+/// One that is not open, or that is ours, having got a number that the caller left free.
+fn preserve_fds(invocation: &Invocation, more: u32) -> Result<u32> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let count = invocation.number("preserve-fds")?.unwrap_or(0).saturating_add(more);
+    for fd in 0..count {
+        match fcntl(sys::process::borrow(3 + fd as i32), FcntlArg::F_GETFD) {
+            // What the caller gave has come through an execve(2).
+            Ok(flags) if flags & FdFlag::FD_CLOEXEC.bits() == 0 => {}
+            other => {
+                let errno = other.err().unwrap_or(sys::Errno::EBADF);
+                bail!("unable to stat preserved-fd {fd} (of {count}): {}", sys::reason(errno))
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// The service manager's socket, if there is one to tell that the container is ready.
