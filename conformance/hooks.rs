@@ -4,6 +4,7 @@ use crate::harness::bundle::scratch;
 use crate::harness::container::namespace_of;
 use crate::harness::*;
 use anyhow::{Context, ensure};
+use nix::sys::signal::Signal;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ tests![
     environment_absent_is_empty,
     start_container_without_env_has_the_containers,
     arguments_are_kept,
+    signals_are_not_held_back,
+    hooks_of_a_caller_without_sigchld,
     descriptors_are_closed,
     descriptors_are_closed_for_create_container,
     runtime_hooks_run_in_the_runtimes_namespaces,
@@ -221,6 +224,30 @@ fn descriptors_are_closed() -> Result {
     for list in LISTS.into_iter().filter(|list| *list != "createContainer") {
         equal(list, recorder.record(list)?.get("fds"), "fds: 0,1,2")?;
     }
+    Ok(())
+}
+
+/// The runtime that stays holds signals back, to pass them on; a hook gets its own, such as the ^C of the person who
+/// waits for it.
+fn signals_are_not_held_back() -> Result {
+    let recorder = Recorder::new()?;
+    recorder.bundle(["true"], &LISTS).run()?.success()?;
+    for list in LISTS {
+        equal(list, recorder.record(list)?.get("blocked"), "")?;
+    }
+    Ok(())
+}
+
+/// A hook's end is noticed also when the caller ignores that of his children.
+fn hooks_of_a_caller_without_sigchld() -> Result {
+    let recorder = Recorder::new()?;
+    let container = recorder.bundle(["true"], &LISTS).build()?;
+    container.launch(["create"]).ignoring(Signal::SIGCHLD).output()?.success()?;
+    container.call(["start"]).arg(&container.id).ignoring(Signal::SIGCHLD).output()?.success()?;
+    container.wait_status("stopped")?;
+    container.call(["delete"]).arg(&container.id).ignoring(Signal::SIGCHLD).output()?.success()?;
+    let names = recorder.names();
+    ensure!(LISTS.iter().all(|list| names.iter().any(|name| name == list)), "{names:?}");
     Ok(())
 }
 

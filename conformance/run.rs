@@ -19,6 +19,7 @@ tests![
     stdin_is_passed_through,
     signals_are_forwarded,
     every_catchable_signal_is_forwarded,
+    end_is_noticed_by_a_caller_without_sigchld,
     output_arrives_though_the_end_fails,
     orphans_become_the_runtimes,
     orphans_are_not_the_runtimes_without_a_subreaper,
@@ -139,6 +140,14 @@ fn every_catchable_signal_is_forwarded() -> Result {
         container.wait_output(&format!("got {number}"))?;
     }
     running.wait()?.success().map(drop)
+}
+
+/// Ignored signals are inherited, this one by the children of daemons that do not care for theirs.
+fn end_is_noticed_by_a_caller_without_sigchld() -> Result {
+    let container = Bundle::new(["exit", "6"]).build()?;
+    let running = container.launch(["run"]).ignoring(Signal::SIGCHLD).spawn()?;
+    equal("exit code", running.wait()?.code()?, 6)?;
+    container.nothing_left()
 }
 
 /// What the program said is not lost when something is wrong later; here its state cannot be removed.

@@ -112,6 +112,18 @@ impl Call {
         self
     }
 
+    /// Makes the call as a caller does that ignores a signal.
+    pub fn ignoring(mut self, signal: Signal) -> Self {
+        // SAFETY: signal(2) is one async-signal-safe system call.
+        unsafe {
+            self.command.pre_exec(move || match libc::signal(signal as i32, libc::SIG_IGN) {
+                libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            });
+        }
+        self
+    }
+
     /// Makes the call with this view of the cgroups.
     pub fn view(mut self, view: View) -> Self {
         if let (View::Unified, Some(namespace)) = (view, &machine::get().unified) {

@@ -332,3 +332,17 @@ pub fn orphan() {
     let _ = io::Read::read_to_string(&mut said, &mut text);
     println!("{text}");
 }
+
+/// The numbers of the signals that are held back.
+pub fn blocked_signals() -> String {
+    // SAFETY: the set is filled by the call before it is looked into.
+    let blocked: Vec<String> = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut set);
+        (1..=64)
+            .filter(|number| libc::sigismember(&raw const set, *number) == 1)
+            .map(|number| number.to_string())
+            .collect()
+    };
+    blocked.join(",")
+}

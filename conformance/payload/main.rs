@@ -260,6 +260,7 @@ fn record_hook(path: &str, args: &[&str]) {
         ("mnt", link("mnt").unwrap_or_default()),
         ("net", link("net").unwrap_or_default()),
         ("fds", kernel::open_descriptors()),
+        ("blocked", kernel::blocked_signals()),
         ("state", state.split_whitespace().collect::<Vec<_>>().join(" ")),
     ];
     let line: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={value}")).collect();

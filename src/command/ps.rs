@@ -27,6 +27,7 @@ pub fn run(invocation: &Invocation) -> Result<()> {
 /// The rows of the host's `ps` that belong to the container.
 fn table(arguments: &[String], pids: &[i32]) -> Result<String> {
     let default = ["-ef".to_owned()];
+    sys::process::expect_children();
     let output = Command::new("ps").args(if arguments.is_empty() { &default[..] } else { arguments }).output();
     let output = output.map_err(|error| anyhow!("exec: \"ps\": {}", sys::io(error)))?;
     if !output.status.success() {

@@ -113,7 +113,9 @@ fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
 fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     // What the caller gave to the container is not the hook's.
     sys::process::close_on_exec_from(3).map_err(|errno| anyhow!("close_range: {}", reason(errno)))?;
+    sys::process::expect_children();
     let mut command = Command::new(&hook.path);
+    sys::process::unblock_signals_of(&mut command);
     command
         .arg0(&hook.args[0])
         .args(&hook.args[1..])
@@ -230,6 +232,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
             stdio: [Some(reader.as_fd()), out.as_ref().map(File::as_fd), err.as_ref().map(File::as_fd)],
             receivers: &Receivers::default(),
         };
+        sys::process::expect_children();
         let child = exec(&joining, |_| Ok(()))?.child;
         drop(reader);
         feed(Some(std::fs::File::from(writer)), state);

@@ -62,6 +62,7 @@ fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
 }
 
 fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
+    sys::process::expect_children();
     let output = Command::new(helper).arg(pid.to_string()).args(lines.split_whitespace()).output();
     let output = output.map_err(|error| anyhow!("{helper}: {}", sys::io(error)))?;
     if !output.status.success() {

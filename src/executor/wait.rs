@@ -14,6 +14,7 @@ use crate::sys::{self, Errno, reason};
 
 /// Hold back all signals, so that none is lost between the clone and the wait.
 pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
+    sys::process::expect_children();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)
         .map_err(|errno| anyhow!("sigprocmask: {}", reason(errno)))?;
     if subreaper {

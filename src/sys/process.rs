@@ -93,6 +93,25 @@ pub fn admit_signals() -> nix::Result<()> {
     nix::sys::signal::SigSet::empty().thread_set_mask()
 }
 
+/// Have children that die wait until they are collected. A caller may have started this program with
+/// SIGCHLD ignored, which is inherited: then nobody tells of their death, and there is nothing to
+/// wait for.
+pub fn expect_children() {
+    // SAFETY: the default action runs no code of ours. The call cannot fail for this signal.
+    let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) };
+}
+
+/// Let a command have all signals again when they are held back here.
+pub fn unblock_signals_of(command: &mut std::process::Command) {
+    use nix::sys::signal::SigSet;
+    use std::os::unix::process::CommandExt;
+    if SigSet::thread_get_mask().is_ok_and(|mask| mask == SigSet::empty()) {
+        return;
+    }
+    // SAFETY: between fork and execve one system call is made, which needs no lock and no memory.
+    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
+}
+
 /// Have all descriptors from a number on closed by the next `execve(2)`; Linux 5.11.
 ///
 /// # Errors

@@ -70,6 +70,7 @@ impl Worker {
         let mut command = Command::new(criu);
         command.arg("swrk").arg(line.number().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        sys::process::expect_children();
         let child = command.spawn().map_err(|error| anyhow!("{}: {}", criu.display(), sys::io(error)))?;
         let pid = child.id() as i32;
         let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
