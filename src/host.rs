@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::cgroup::Layout;
+use crate::cgroup::systemd::Manager;
 
 /// What a plan depends on besides `config.json`.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Host {
     pub in_user_namespace: bool,
     features: OnceCell<Features>,
     cgroups: OnceCell<Layout>,
+    manager: OnceCell<Manager>,
 }
 
 /// What few configs ask for: looked at when one does.
@@ -37,18 +39,20 @@ impl Host {
             in_user_namespace: in_user_namespace(),
             features: OnceCell::new(),
             cgroups: OnceCell::new(),
+            manager: OnceCell::new(),
         }
     }
 
     /// A host that exists nowhere: root, cgroup v2, no LSM. Plans made for it are the same
     /// everywhere, so they can be compared.
-    pub fn reference(cgroups: Layout) -> Host {
+    pub fn reference(cgroups: Layout, manager: Manager) -> Host {
         Host {
             euid: 0,
             egid: 0,
             in_user_namespace: false,
             features: OnceCell::from(Features { selinux: false, apparmor: false, resctrl: false }),
             cgroups: OnceCell::from(cgroups),
+            manager: OnceCell::from(manager),
         }
     }
 
@@ -81,6 +85,17 @@ impl Host {
             let _ = self.cgroups.set(Layout::read()?);
         }
         self.cgroups.get().ok_or_else(|| anyhow::anyhow!("cgroups: cannot be read"))
+    }
+
+    /// The service manager that makes units for the caller.
+    ///
+    /// # Errors
+    /// Where systemd does not run or cannot be asked.
+    pub fn service_manager(&self) -> Result<&Manager> {
+        if self.manager.get().is_none() {
+            let _ = self.manager.set(Manager::find(!self.privileged())?);
+        }
+        self.manager.get().ok_or_else(|| anyhow::anyhow!("systemd: cannot be asked"))
     }
 
     /// May mount, join and map as it likes: root of the first user namespace.

@@ -23,11 +23,6 @@ impl Plan {
         dirs: &[Option<&Path>],
         leaf: Option<BorrowedFd>,
     ) -> Result<()> {
-        if let Some(check) = &self.usage
-            && let Some(dir) = dirs[check.target]
-        {
-            check_usage(check, dir, self.targets[check.target].is_v2())?;
-        }
         let (targets, open) = (&self.targets[..], None);
         let mut writer = Writer { dirs, targets, leaf, open };
         let mut later = Vec::new();
@@ -47,6 +42,16 @@ impl Plan {
             result.map_err(|errno| self.refused(write, errno, &writer))?;
         }
         Ok(())
+    }
+
+    /// Refuses limits below what is used already, where that is asked for.
+    pub(super) fn check_usage(&self, dirs: &[Option<&Path>]) -> Result<()> {
+        match &self.usage {
+            Some(check) => {
+                dirs[check.target].map_or(Ok(()), |dir| check_usage(check, dir, self.targets[check.target].is_v2()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether device rules are beyond the caller: nobody gets to set them in a user namespace, and

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::sys::stat::Mode as Permissions;
-use nix::unistd::mkdir;
+use nix::unistd::{Pid, mkdir};
 
 use super::dir::{self, open_dir, read_at, read_file, write_file};
 use super::layout::Mode;
@@ -59,7 +59,12 @@ impl Plan {
     /// An empty cgroup that is there already is taken over. Fails, leaving nothing behind, when it
     /// has processes or is frozen, and when the kernel refuses anything; the error names the field.
     /// Rootless and without permission the result has no directories if nothing was asked for.
+    ///
+    /// One that systemd makes is not there yet: it comes with the first process ([`Plan::admit`]).
     pub fn create(&self) -> Result<Cgroup> {
+        if self.scope.is_some() {
+            return Ok(self.intended());
+        }
         let mut undo = Undo { made: Vec::new() };
         let cgroup = self.build(&mut undo)?;
         undo.made.clear();
@@ -84,6 +89,7 @@ impl Plan {
             self.hand_down_controllers(&undo.made, leaf.as_fd());
         }
         let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
+        self.check_usage(&dirs)?;
         self.apply(|_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
         if let (Some(leaf), Some(made)) = (&leaf, v2) {
             self.install_program(leaf.as_fd(), made.new)?;
@@ -111,6 +117,52 @@ impl Plan {
         let leaf = open_dir(&dir).map_err(|errno| failed("open", &dir, errno))?;
         self.delegate(leaf.as_fd())?;
         Ok(leaf)
+    }
+
+    /// Whether the cgroup is systemd's to make, together with its first process.
+    pub fn is_scope(&self) -> bool {
+        self.scope.is_some()
+    }
+
+    /// Puts the first process, which was not born there, into the cgroup.
+    ///
+    /// Fails when the kernel or systemd refuse; then a unit was not started, or is gone again.
+    pub fn admit(&self, cgroup: &Cgroup, pid: Pid) -> Result<()> {
+        match &self.scope {
+            Some(scope) => scope.start(pid),
+            None => cgroup.attach(pid),
+        }
+    }
+
+    /// Gives a cgroup that systemd has made what systemd does not give, and the exact values: the kernel's files, the
+    /// device program, the owner.
+    pub fn settle(&self, pid: Pid) -> Result<()> {
+        let Some(target) = self.targets.first().filter(|_| self.scope.is_some()) else { return Ok(()) };
+        let dir = target.dir();
+        let leaf = open_dir(&dir).map_err(|errno| anyhow!("open {}: {}", dir.display(), reason(errno)))?;
+        self.hand_down_controllers(&[], leaf.as_fd());
+        self.apply(|_| true, &[Some(&*dir)], Some(leaf.as_fd()))?;
+        // systemd's own program stays beside it: both have to agree to an access.
+        self.install_program(leaf.as_fd(), true)?;
+        match &self.inside {
+            None => self.delegate(leaf.as_fd()),
+            Some(inside) => self.move_inside(&dir, inside, pid),
+        }
+    }
+
+    /// The same as [`Plan::make_inside`] where there is a process already: it has to be out of the way before
+    /// controllers can be handed down.
+    fn move_inside(&self, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
+        let leaf = own.join(inside);
+        let failed = |what: &str, errno| anyhow!("{DELEGATE_CGROUP}: {what} {}: {}", leaf.display(), reason(errno));
+        // The unit takes it along when this fails.
+        let mut undo = Undo { made: Vec::new() };
+        undo.make(&leaf).map_err(|errno| failed("mkdir", errno))?;
+        let moved = write_file(&leaf.join("cgroup.procs"), &pid.to_string());
+        moved.map_err(|errno| failed("move init to", errno))?;
+        self.make_inside(&mut undo, own, inside)?;
+        undo.made.clear();
+        Ok(())
     }
 
     /// Makes the directory of one target; `None` where a rootless caller may not and need not.
@@ -161,7 +213,8 @@ impl Plan {
             })
             .collect();
         let mode = if dirs.is_empty() { Mode::None } else { self.mode };
-        Cgroup { mode, dirs, inside: self.inside.clone(), leaf: RefCell::new(None) }
+        let unit = self.scope.as_ref().map(|scope| scope.unit.clone());
+        Cgroup { mode, dirs, inside: self.inside.clone(), unit, leaf: RefCell::new(None) }
     }
 
     /// A cgroup that was there before may be taken over if nobody lives in it.

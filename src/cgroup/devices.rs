@@ -34,6 +34,11 @@ impl Access {
         text.chars().try_fold(0, |bits, letter| Some(bits | bit(letter)?)).map(Access)
     }
 
+    /// The accesses of both.
+    pub(super) fn and(self, other: Access) -> Access {
+        Access(self.0 | other.0)
+    }
+
     pub(super) fn has(self, other: Access) -> bool {
         other.0 & !self.0 == 0
     }

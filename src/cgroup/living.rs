@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dir::open_dir;
 use super::layout::Mode;
+use super::systemd::Unit;
 
 /// The container's directory in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Cgroup {
     /// Where its processes are, below the v2 directory, when that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) inside: Option<PathBuf>,
+    /// The unit that it belongs to, where systemd has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unit: Option<Unit>,
     /// The v2 directory, still open from its creation.
     #[serde(skip)]
     pub(super) leaf: RefCell<Option<OwnedFd>>,
@@ -45,6 +49,11 @@ impl Cgroup {
             HostDir { controllers: (*controllers).to_owned(), dir: mount.join("box"), mount }
         };
         Cgroup { mode, dirs: controllers.iter().map(dir).collect(), ..Cgroup::default() }
+    }
+
+    /// The unit that it belongs to, where systemd has made it.
+    pub fn unit(&self) -> Option<&Unit> {
+        self.unit.as_ref()
     }
 
     /// The kind of host it was made on; [`Mode::None`] when the container has no cgroup.
@@ -71,9 +80,10 @@ impl Cgroup {
     /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts,
     /// without a cgroup, and when the directory is gone.
     ///
-    /// After [`Plan::create`](super::Plan::create) it is the one that is open already.
+    /// After [`Plan::create`](super::Plan::create) it is the one that is open already. One that systemd makes is not
+    /// there to be born into.
     pub fn open_for_clone(&self) -> Option<OwnedFd> {
-        if self.mode != Mode::Unified {
+        if self.mode != Mode::Unified || self.unit.is_some() {
             return None;
         }
         let place = |own: &Path| self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));

@@ -27,6 +27,7 @@ mod place;
 mod plan;
 mod remove;
 mod stats;
+pub mod systemd;
 mod unified;
 mod update;
 mod v1;

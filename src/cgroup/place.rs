@@ -12,6 +12,7 @@ use super::dir::{open_dir, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::path::clean;
+use super::systemd::Unit;
 use crate::sys::reason;
 
 /// A directory for a process in each of the container's hierarchies.
@@ -19,6 +20,9 @@ use crate::sys::reason;
 pub struct Place<'a> {
     mode: Mode,
     dirs: Cow<'a, [HostDir]>,
+    /// The unit that moves a process there, and the unit's own cgroup: where the kernel lets nobody but the service
+    /// manager do it.
+    unit: Option<(&'a Unit, &'a Path)>,
     /// The first process: where it is, there is room, unless the caller says where to go.
     beside: Option<i32>,
 }
@@ -61,7 +65,8 @@ impl Cgroup {
                 dirs.to_mut()[index] = wanted;
             }
         }
-        Ok(Place { mode: self.mode, dirs, beside: words.is_empty().then_some(init) })
+        let unit = self.unit.as_ref().filter(|unit| unit.user).zip(self.path_for_v2());
+        Ok(Place { mode: self.mode, dirs, unit, beside: words.is_empty().then_some(init) })
     }
 }
 
@@ -102,11 +107,12 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
 }
 
 impl Place<'_> {
-    /// The v2 directory to be born into. `None` on v1 and hybrid hosts, and without a cgroup.
+    /// The v2 directory to be born into. `None` on v1 and hybrid hosts, without a cgroup, and where the service manager
+    /// has to be asked.
     ///
     /// Fails when it is gone, and so is the one that would do instead.
     pub fn open(&self) -> Result<Option<OwnedFd>> {
-        let (Mode::Unified, Some(place)) = (self.mode, self.dirs.first()) else { return Ok(None) };
+        let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
         match open_dir(&place.dir) {
             Ok(dir) => Ok(Some(dir)),
             Err(errno) => match self.instead(errno) {
@@ -130,10 +136,13 @@ impl Place<'_> {
         (!path.starts_with("..")).then(|| own.mount.join(path))
     }
 
-    /// Moves the process `pid` there in every hierarchy: v1 and hybrid hosts.
+    /// Moves the process `pid` there in every hierarchy: v1 and hybrid hosts, and units of the user.
     ///
     /// Fails with the directory that refused it.
     pub fn attach(&self, pid: Pid) -> Result<()> {
+        if let Some((unit, own)) = self.unit {
+            return self.attach_to(unit, own, pid);
+        }
         for place in &*self.dirs {
             let file = place.dir.join("cgroup.procs");
             let put = |file: &Path| write_file(file, &pid.to_string());
@@ -147,6 +156,19 @@ impl Place<'_> {
                 .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))?;
         }
         Ok(())
+    }
+
+    /// An ordinary user may move nobody from outside the service manager's cgroups into them, but the manager may.
+    fn attach_to(&self, unit: &Unit, own: &Path, pid: Pid) -> Result<()> {
+        let attach = |dir: &Path| {
+            let below = dir.strip_prefix(own).unwrap_or(Path::new(""));
+            unit.attach(&format!("/{}", below.display()), pid)
+        };
+        let place = self.dirs.first().map_or(own, |place| place.dir.as_path());
+        attach(place).or_else(|error| match self.of_init().filter(|dir| dir.starts_with(own) && dir != place) {
+            Some(dir) => attach(&dir),
+            None => Err(error),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use super::device_program::DeviceProgram;
 use super::devices::DeviceRule;
 use super::layout::{Layout, Mode};
 use super::path::clean;
+use super::systemd::{self, Scope};
 use super::{check, devices, unified, v1, v2};
 use crate::spec::{Extras, Field};
 
@@ -25,6 +26,8 @@ pub struct Request<'a> {
     pub resources: Option<&'a LinuxResources>,
     /// What the types of `oci-spec` cannot hold of it.
     pub extras: &'a Extras,
+    /// What is asked of systemd, which makes the cgroup then.
+    pub systemd: Option<systemd::Asked<'a>>,
     /// No cgroup at all: limits are refused.
     pub disabled: bool,
     /// Whether missing permission for cgroups is tolerated when nothing was asked for.
@@ -121,6 +124,8 @@ pub struct Plan {
     pub(super) has_path: bool,
     pub(super) delegate_to: Option<(u32, u32)>,
     pub(super) inside: Option<PathBuf>,
+    /// The unit that the cgroup belongs to.
+    pub(super) scope: Option<Scope>,
     pub(super) notes: Vec<String>,
 }
 
@@ -145,9 +150,13 @@ impl Plan {
     /// Fails, naming the field, for values out of range, that contradict each other, or that no
     /// hierarchy of this host can carry out. Pure, but for [`Layout::v2_own`].
     pub fn new(layout: &Layout, request: &Request) -> Result<Plan> {
+        let scope = request.systemd.map(|asked| scope(layout, request, &asked)).transpose()?;
         let mut plan = Plan {
             mode: layout.mode(),
-            targets: targets(layout, request)?,
+            targets: match &scope {
+                Some((_, target)) => vec![target.clone()],
+                None => targets(layout, request)?,
+            },
             writes: Vec::new(),
             rules: Vec::new(),
             program: None,
@@ -156,6 +165,7 @@ impl Plan {
             has_path: request.cgroups_path.is_some_and(|path| !path.as_os_str().is_empty()),
             delegate_to: request.delegate_to,
             inside: request.inside.map(PathBuf::from),
+            scope: scope.map(|(scope, _)| scope),
             notes: Vec::new(),
         };
         if plan.inside.is_some() && plan.mode != Mode::Unified {
@@ -165,7 +175,16 @@ impl Plan {
             plan.add_resources(layout, resources, request.extras)?;
         }
         plan.add_devices(request.resources)?;
+        plan.tell_systemd();
         if request.disabled { plan.without_cgroup(request) } else { Ok(plan) }
+    }
+
+    /// What systemd is to know of limits and devices.
+    fn tell_systemd(&mut self) {
+        if let Some(scope) = &mut self.scope {
+            scope.properties.extend(systemd::devices(&self.rules));
+            scope.properties.extend(systemd::limits(&self.writes));
+        }
     }
 
     /// What is left of a plan when there must be no cgroup. Limits that nobody would hold are an
@@ -213,10 +232,12 @@ impl Plan {
 
     /// The operations in the order in which [`Plan::create`] carries them out.
     pub fn lines(&self) -> impl Iterator<Item = Line> + '_ {
-        let made = self.targets.iter().map(|target| Line {
+        let targets = if self.scope.is_some() { &[] } else { &self.targets[..] };
+        let made = targets.iter().map(|target| Line {
             field: Field::of("linux.cgroupsPath"),
             operation: format!("mkdir {}", target.dir().display()),
         });
+        let started = self.scope.iter().flat_map(Scope::lines);
         let written = self.writes.iter().map(|write| Line {
             field: write.field.clone(),
             operation: format!("write {} = {}", write.file, write.value),
@@ -238,7 +259,7 @@ impl Plan {
                 None => format!("hand it over to {uid}:{gid}"),
             },
         });
-        made.chain(written).chain(ruled).chain(handed_over)
+        started.chain(made).chain(written).chain(ruled).chain(handed_over)
     }
 
     fn add_resources(&mut self, layout: &Layout, resources: &LinuxResources, extras: &Extras) -> Result<()> {
@@ -302,6 +323,16 @@ impl Plan {
         let (file, value) = (file.into(), value.to_string());
         self.writes.push(Write { target, file, value, field, fallback });
     }
+}
+
+/// The unit, and where systemd will put it.
+fn scope(layout: &Layout, request: &Request, asked: &systemd::Asked) -> Result<(Scope, Target)> {
+    let Some(mount) = layout.v2_mount().filter(|_| layout.mode() == Mode::Unified) else {
+        bail!("linux.cgroupsPath: the systemd cgroup driver needs a host with cgroup v2 alone");
+    };
+    let scope = asked.scope(request.id, request.cgroups_path)?;
+    let target = Target { controllers: String::new(), mount: mount.to_owned(), path: scope.path.clone() };
+    Ok((scope, target))
 }
 
 /// The container's directory in each hierarchy.

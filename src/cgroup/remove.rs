@@ -23,6 +23,9 @@ impl Cgroup {
     /// Waits up to ten seconds for processes that are about to end. Fails when some are still there
     /// then, or without permission.
     pub fn remove(&self) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            unit.stop()?;
+        }
         let end = Instant::now() + PATIENCE;
         let mut delay = FIRST_DELAY;
         let mut left: Vec<&HostDir> = self.dirs.iter().collect();

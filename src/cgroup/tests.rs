@@ -39,6 +39,7 @@ pub(super) fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Ext
             cgroups_path: path.map(Path::new),
             resources: Some(&resources(json)),
             extras,
+            systemd: None,
             disabled: false,
             rootless: false,
             delegate_to: None,

@@ -1,5 +1,6 @@
 //! New limits for a cgroup that exists, all of them or none.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use super::dir::{self, number_of, read_file, write_file};
 use super::layout::{Layout, Mode};
 use super::living::Cgroup;
 use super::plan::{Fallback, Plan, Target, Write};
+use super::systemd::Unit;
 use super::{check, unified, v1, v2};
 use crate::spec::{Extras, Field};
 
@@ -46,6 +48,7 @@ impl Plan {
             has_path: true,
             delegate_to: None,
             inside: None,
+            scope: None,
             notes: Vec::new(),
         };
         let layout = Layout::of(cgroup.mode, &cgroup.dirs);
@@ -124,8 +127,14 @@ impl Cgroup {
             // On a hybrid host nothing was handed down that nobody asked for.
             plan.hand_down_controllers(&[], leaf.as_fd());
         }
-        let before = Before::of(plan, &dirs);
-        let applied = plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd));
+        plan.check_usage(&dirs)?;
+        let before = Before::of(self.unit.clone(), plan, &dirs);
+        let apply = || plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd));
+        let applied = match &self.unit {
+            // What the kernel refuses systemd need not know; and where systemd rounds, the last word is ours.
+            Some(unit) => apply().and_then(|()| unit.set(&plan.writes)).and_then(|()| apply()),
+            None => apply(),
+        };
         match applied {
             Ok(()) => Ok(before),
             Err(error) => {
@@ -141,6 +150,8 @@ impl Cgroup {
 #[must_use = "what was there before can only be had from here"]
 pub struct Before {
     files: Vec<Old>,
+    /// Who has been told of the new values, too.
+    unit: Option<Unit>,
 }
 
 #[derive(Debug)]
@@ -152,8 +163,8 @@ struct Old {
 }
 
 impl Before {
-    fn of(plan: &Plan, dirs: &[Option<&Path>]) -> Before {
-        let mut before = Before { files: Vec::new() };
+    fn of(unit: Option<Unit>, plan: &Plan, dirs: &[Option<&Path>]) -> Before {
+        let mut before = Before { files: Vec::new(), unit };
         for write in plan.writes.iter().filter(|write| !write.is_device_rule()) {
             let Some(dir) = dirs[write.target] else { continue };
             if write.file == "cpu.idle" {
@@ -185,6 +196,9 @@ impl Before {
     /// Writes the old values. The kernel checks some against others, so what is refused is tried
     /// again as long as something else has changed meanwhile; best effort in the end.
     pub fn restore(&self) {
+        if let Some(unit) = &self.unit {
+            let _ = unit.set(&self.files.iter().flat_map(Old::writes).collect::<Vec<_>>());
+        }
         let changed = |old: &Old| read_file(&old.path).is_ok_and(|text| text != old.text);
         let mut open: Vec<&Old> = self.files.iter().rev().filter(|old| changed(old)).collect();
         loop {
@@ -198,6 +212,19 @@ impl Before {
 }
 
 impl Old {
+    /// The old values as writes.
+    fn writes(&self) -> Vec<Write> {
+        let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let write = |value| Write {
+            target: 0,
+            file: Cow::Owned(file.to_owned()),
+            value,
+            field: Field::of("linux.resources"),
+            fallback: Fallback::Fail,
+        };
+        self.lines().into_iter().map(write).collect()
+    }
+
     /// The lines to be written, one at a time.
     fn lines(&self) -> Vec<String> {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -145,8 +145,8 @@ fn globals() -> [Arg; 7] {
         option("log", "FILE", "write the log to this file instead of standard error"),
         option("log-format", "FORMAT", "format of the log: text or json"),
         option("root", "DIR", "directory for the state of containers"),
-        option("cgroup-manager", "MANAGER", "cgroupfs, disabled (no cgroup at all) or systemd (not supported yet)"),
-        switch("systemd-cgroup", "manage cgroups through systemd (not supported yet)"),
+        option("cgroup-manager", "MANAGER", "cgroupfs, systemd or disabled (no cgroup at all)"),
+        switch("systemd-cgroup", "have cgroups made by systemd; cgroupsPath is SLICE:PREFIX:NAME"),
         option("rootless", "WHEN", "tolerate missing permission for cgroups: true, false or auto"),
     ]
 }

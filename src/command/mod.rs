@@ -55,8 +55,8 @@ impl From<anyhow::Error> for Failure {
 
 /// Carry out a command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
-    if invocation.global.systemd_cgroup && matches!(invocation.verb, Verb::Create | Verb::Run | Verb::Restore) {
-        return Err(anyhow!("--systemd-cgroup: the systemd cgroup driver is not supported yet").into());
+    if invocation.global.systemd_cgroup && invocation.verb == Verb::Restore {
+        return Err(anyhow!("--systemd-cgroup: restore with the systemd cgroup driver is not supported yet").into());
     }
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     match invocation.verb {
@@ -188,6 +188,8 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         notify: None,
         gate,
         config_file: invocation.value("config").map(|_| config(invocation, Path::new(""))).transpose()?,
+        program: invocation.global.name.clone(),
+        systemd_cgroup: invocation.global.systemd_cgroup,
         no_cgroup: invocation.global.no_cgroup,
         rootless_cgroups: rootless_cgroups(&invocation.global, host),
     })
@@ -247,6 +249,8 @@ fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> O
         notify: None,
         gate: false,
         config_file: None,
+        program: global.name.clone(),
+        systemd_cgroup: false,
         no_cgroup: false,
         rootless_cgroups: rootless_cgroups(global, host),
     }

@@ -129,7 +129,7 @@ pub(super) fn begin<'a>(order: &Order<'a>) -> Result<Work<'a>> {
     work.record.cgroup = plan.cgroup.intended();
     directory.save_first(&work.record, config)?;
     work.record.cgroup = plan.cgroup.create()?;
-    work.made = true;
+    work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
         work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
         directory.save(&work.record, config)?;
@@ -162,6 +162,14 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Put a process that was born elsewhere into the cgroup, which may come to be with it.
+    pub(super) fn admit(&mut self, plan: &crate::cgroup::Plan, pid: i32) -> Result<()> {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        plan.admit(&self.record.cgroup, pid)?;
+        self.made = true;
+        plan.settle(pid)
+    }
+
     /// It is done, and stays.
     pub(super) fn finish(mut self) -> Record {
         self.undo = false;
@@ -232,11 +240,11 @@ fn make_gate(directory: &Directory, spec: &Spec) -> Result<File> {
 
 /// What only the parent can do for a process that is there: cgroups that it was not born into, id
 /// maps, the OOM score, network devices. `init` waits for it where the order matters.
-fn adopt(init: &Init<'_>, work: &Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
+fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
     let Order { plan, host, .. } = *order;
     let pid = init.child.pid;
     if !born_there {
-        work.record.cgroup.attach(nix::unistd::Pid::from_raw(pid))?;
+        work.admit(&plan.cgroup, pid)?;
     }
     if let Some(maps) = &plan.birth.maps {
         id_map::write(host, pid, maps)?;

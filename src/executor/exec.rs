@@ -40,8 +40,12 @@ pub struct Joined {
     pub warnings: Vec<String>,
 }
 
-/// Must a process be moved into the cgroups after it was born? On pure v2 it is born there.
+/// Must a process be moved into the cgroups after it was born? On pure v2 it is born there, unless only the user's
+/// service manager may put it there.
 pub fn attaches_late(record: &Record) -> bool {
+    if record.cgroup.unit().is_some_and(|unit| unit.user) {
+        return true;
+    }
     record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty())
 }
 

@@ -20,10 +20,15 @@ pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
 /// A file of settings for CRIU, or with no name that there is none; runc's.
 pub const CRIU_CONFIG: &str = "org.criu.config";
 
+/// What the names of those begin with that set a property of the container's unit; runc's.
+pub const SYSTEMD_PROPERTY: &str = "org.systemd.property.";
+
 /// What an image must not be allowed to set: features.md, "Unsafe annotations in config.json".
 pub const UNSAFE: &[&str] = &[
     #[cfg(feature = "criu")]
     CRIU_CONFIG,
+    #[cfg(feature = "systemd")]
+    SYSTEMD_PROPERTY,
     DELEGATE_CGROUP,
     HOOKS_STDERR,
     HOOKS_STDOUT,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Options, compile, print};
 use crate::cgroup::Layout;
+use crate::cgroup::systemd::Manager;
 use crate::host::Host;
 use crate::spec;
 
@@ -47,7 +48,11 @@ const HYBRID: (&str, &str) = (
 fn host(name: &str) -> Host {
     let has = |word| name.split('-').any(|part| part == word);
     let (mountinfo, cgroup) = if has("v1") { HYBRID } else { UNIFIED };
-    let mut host = Host::reference(Layout::parse(mountinfo, cgroup));
+    let manager = match has("rootless") {
+        true => Manager { user: true, root: PathBuf::from("user.slice/user-1000.slice/user@1000.service") },
+        false => Manager::default(),
+    };
+    let mut host = Host::reference(Layout::parse(mountinfo, cgroup), manager);
     if has("rootless") {
         (host.euid, host.egid) = (1000, 1000);
     }
@@ -67,6 +72,8 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
         notify: None,
         gate: true,
         config_file: None,
+        program: "tare".to_owned(),
+        systemd_cgroup: name.split('-').any(|word| word == "systemd"),
         no_cgroup: name.split('-').any(|word| word == "disabled"),
         rootless_cgroups: !host.privileged(),
     };

@@ -45,6 +45,10 @@ pub struct Options {
     pub bundle: PathBuf,
     /// The config, where it is not `config.json` of the bundle (`--config`).
     pub config_file: Option<PathBuf>,
+    /// The name that the program was called by.
+    pub program: String,
+    /// Have the cgroup made by systemd (`--systemd-cgroup`).
+    pub systemd_cgroup: bool,
     /// Make no cgroup at all (`--cgroup-manager=disabled`).
     pub no_cgroup: bool,
     /// Move the root instead of pivoting (`--no-pivot`).
@@ -175,11 +179,20 @@ impl<'a> Context<'a> {
         let root = spec.root().as_ref().map_or(Path::new(""), |root| root.path());
         let rootfs = mounts::clean(&options.bundle.join(root));
         let linux = spec.linux().as_ref();
+        let systemd = match options.systemd_cgroup {
+            true => Some(cgroup::systemd::Asked {
+                manager: host.service_manager()?,
+                program: &options.program,
+                annotations: spec.annotations().as_ref(),
+            }),
+            false => None,
+        };
         let request = cgroup::Request {
             id: &options.id,
             cgroups_path: linux.and_then(|linux| linux.cgroups_path().as_deref()),
             resources: linux.and_then(|linux| linux.resources().as_ref()),
             extras,
+            systemd,
             disabled: options.no_cgroup,
             rootless: options.rootless_cgroups,
             delegate_to: delegate_to(spec),
@@ -231,7 +244,7 @@ impl<'a> Context<'a> {
 
     /// The process cannot be born into its cgroups, so it waits until it was moved there.
     fn attaches_late(&self) -> bool {
-        self.cgroup.targets().iter().any(|target| !target.is_v2())
+        self.cgroup.is_scope() || self.cgroup.targets().iter().any(|target| !target.is_v2())
     }
 
     fn cgroup_targets(&self) -> Vec<cgroup::Target> {

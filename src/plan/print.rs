@@ -14,7 +14,9 @@ pub fn print(plan: &Plan) -> String {
         let _ = writeln!(text, "{field:<34} {what}");
     };
     line("# runtime", "");
-    for it in plan.cgroup.lines() {
+    // A scope comes with its first process.
+    let late = plan.cgroup.is_scope();
+    for it in plan.cgroup.lines().filter(|_| !late) {
         line(it.field.as_str(), &it.operation);
     }
     if let Some(rdt) = &plan.rdt {
@@ -50,6 +52,9 @@ pub fn print(plan: &Plan) -> String {
     }
     let new = namespace::names(plan.birth.new).join(" ");
     line("linux.namespaces", format!("clone init into new namespaces: {new}").trim_end_matches([':', ' ']));
+    for it in plan.cgroup.lines().filter(|_| late) {
+        line(it.field.as_str(), &it.operation);
+    }
     if let Some(maps) = &plan.birth.maps {
         line("linux.uidMappings", &format!("write uid_map {}", maps.uid.trim_end().replace('\n', ", ")));
         line("linux.gidMappings", &format!("write gid_map {}", maps.gid.trim_end().replace('\n', ", ")));

@@ -147,6 +147,7 @@ impl Worker<'_> {
 mod tests {
     use super::*;
     use crate::cgroup::Layout;
+    use crate::cgroup::systemd::Manager;
 
     fn mounts(list: serde_json::Value) -> Result<Mounts> {
         let config = serde_json::json!({
@@ -155,7 +156,8 @@ mod tests {
             "linux": {"namespaces": [{"type": "mount"}]}
         });
         let (spec, extras) = crate::spec::parse(config.to_string().as_bytes())?;
-        let host = Host::reference(Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"));
+        let cgroups = Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n");
+        let host = Host::reference(cgroups, Manager::default());
         let options = Options { id: "x".to_owned(), bundle: "/b".into(), ..Options::default() };
         Mounts::of(&spec, &extras, &host, &options)
     }

@@ -1,0 +1,285 @@
+//! Talking to the service manager over D-Bus: org.freedesktop.systemd1(5).
+//!
+//! One connection for each thing that is done, driven by the calling thread: there is no other thread before or after.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_core::Stream;
+use nix::unistd::Pid;
+use zbus::connection::Builder;
+use zbus::message::Type;
+use zbus::{
+    Array, Connection, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Signature, Str,
+    Structure, Variant,
+};
+
+use super::gvariant::Value;
+use super::{Property, Scope, Unit};
+
+/// How long systemd may take for a job, or to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+const PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+
+/// Properties as methods take them.
+type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
+
+/// Starts the scope with the process in it.
+pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
+    let name = &scope.unit.name;
+    let mut properties = variants(&scope.properties)?;
+    properties.push(("PIDs", Variant::from(vec![pid.as_raw().cast_unsigned()])));
+    let started = zbus::block_on(async {
+        let bus = Bus::connect(scope.unit.user).await?;
+        let done = bus.start(name, &properties).await;
+        bus.leave(done).await
+    });
+    started.with_context(|| format!("linux.cgroupsPath: unable to start unit {name:?}"))
+}
+
+/// Stops the unit and makes systemd forget it.
+pub(super) fn stop(unit: &Unit) -> Result<()> {
+    let name = unit.name.as_str();
+    let stopped = zbus::block_on(async {
+        let bus = Bus::connect(unit.user).await?;
+        let done = bus.stop(name).await;
+        bus.leave(done).await
+    });
+    stopped.with_context(|| format!("unable to stop unit {name:?}"))
+}
+
+/// Sets properties of a unit that is there.
+pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
+    let name = unit.name.as_str();
+    let fields: Vec<&str> = properties.iter().map(|property| property.field.as_str()).collect();
+    let properties = variants(properties)?;
+    let set = zbus::block_on(async {
+        let bus = Bus::connect(unit.user).await?;
+        let done = bus.call("SetUnitProperties", &(name, true, &properties)).await.map(drop);
+        bus.leave(done.map_err(plain)).await
+    });
+    set.with_context(|| format!("{}: unable to set properties of unit {name:?}", fields.join(", ")))
+}
+
+/// Moves a process into the unit's cgroup, or one below it.
+pub(super) fn attach(unit: &Unit, below: &str, pid: Pid) -> Result<()> {
+    let name = unit.name.as_str();
+    let pids = vec![pid.as_raw().cast_unsigned()];
+    let attached = zbus::block_on(async {
+        let bus = Bus::connect(unit.user).await?;
+        let done = bus.call("AttachProcessesToUnit", &(name, below, &pids)).await.map(drop);
+        bus.leave(done.map_err(plain)).await
+    });
+    attached.with_context(|| format!("error adding pid {pid} to unit {name:?}"))
+}
+
+/// The cgroup of the user's manager, relative to the root of the hierarchy.
+pub(super) fn control_group() -> Result<std::path::PathBuf> {
+    let path = zbus::block_on(async {
+        let bus = Bus::connect(true).await?;
+        let done = bus.control_group().await;
+        bus.leave(done).await
+    });
+    let path = path.context("unable to ask the user's service manager for its cgroup")?;
+    Ok(path.trim_start_matches('/').into())
+}
+
+struct Bus {
+    connection: Connection,
+}
+
+impl Bus {
+    async fn connect(user: bool) -> Result<Bus> {
+        let builder = if user { own_bus()? } else { Builder::system() };
+        let which = if user { "the user's" } else { "the system" };
+        let connection = builder.method_timeout(PATIENCE).build().await;
+        let connection = connection.map_err(plain).with_context(|| format!("unable to connect to {which} bus"))?;
+        Ok(Bus { connection })
+    }
+
+    /// Nothing of the connection may outlive the call that drives it.
+    async fn leave<T>(self, done: Result<T>) -> Result<T> {
+        // What was to be said has been said.
+        let _ = self.connection.close().await;
+        done
+    }
+
+    async fn call<B>(&self, method: &str, body: &B) -> zbus::Result<Message>
+    where
+        B: serde::Serialize + zbus::DynamicType,
+    {
+        self.connection.call_method(Some(SERVICE), PATH, Some(MANAGER), method, body).await
+    }
+
+    /// The jobs that end from now on.
+    async fn jobs(&self) -> Result<MessageStream> {
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .path(PATH)
+            .interface(MANAGER)
+            .member("JobRemoved")
+            .build()
+            .map_err(plain)?;
+        MessageStream::for_match_rule(rule, &self.connection, None).await.map_err(plain)
+    }
+
+    async fn start(&self, name: &str, properties: &Properties<'_>) -> Result<()> {
+        let mut jobs = self.jobs().await?;
+        let none: Vec<(&str, Properties<'_>)> = Vec::new();
+        let body = (name, "replace", properties, none);
+        let answer = match self.call("StartTransientUnit", &body).await {
+            // What is left of a failed one of this name makes room.
+            Err(error) if is(&error, EXISTS) => {
+                let _ = self.call("ResetFailedUnit", &name).await;
+                self.call("StartTransientUnit", &body).await
+            }
+            other => other,
+        };
+        let job = job_of(&answer.map_err(plain)?)?;
+        let result = wait(&mut jobs, &job).await;
+        match result.as_deref() {
+            Ok("done") => Ok(()),
+            _ => {
+                let _ = self.call("StopUnit", &(name, "replace")).await;
+                let _ = self.call("ResetFailedUnit", &name).await;
+                bail!("got {:?}", result?)
+            }
+        }
+    }
+
+    async fn stop(&self, name: &str) -> Result<()> {
+        let mut jobs = self.jobs().await?;
+        match self.call("StopUnit", &(name, "replace")).await {
+            Ok(answer) => drop(wait(&mut jobs, &job_of(&answer)?).await?),
+            // It ends by itself once it is empty.
+            Err(error) if is(&error, NO_SUCH_UNIT) => {}
+            Err(error) => return Err(plain(error)),
+        }
+        match self.call("ResetFailedUnit", &name).await {
+            Err(error) if !is(&error, NO_SUCH_UNIT) => Err(plain(error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn control_group(&self) -> Result<String> {
+        let properties = Some("org.freedesktop.DBus.Properties");
+        let asked = self.connection.call_method(Some(SERVICE), PATH, properties, "Get", &(MANAGER, "ControlGroup"));
+        let answer = asked.await.map_err(plain)?;
+        let body = answer.body();
+        let value: OwnedVariant = body.deserialize().map_err(plain)?;
+        String::try_from(value).map_err(plain)
+    }
+}
+
+/// The bus of the caller's own session. The user who logs in there is the one outside a user namespace.
+fn own_bus() -> Result<Builder<'static>> {
+    let given = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
+    let address = match given {
+        Some(address) => address,
+        None => {
+            let runtime = std::env::var("XDG_RUNTIME_DIR").ok().filter(|dir| !dir.is_empty());
+            let dir = runtime.ok_or_else(|| {
+                anyhow!("neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR says where the user's bus is")
+            })?;
+            format!("unix:path={dir}/bus")
+        }
+    };
+    let builder = Builder::address(address.as_str());
+    Ok(match outside(nix::unistd::geteuid().as_raw()) {
+        Some(uid) => builder.user_id(uid),
+        None => builder,
+    })
+}
+
+/// What the user is called outside the caller's user namespace.
+fn outside(uid: u32) -> Option<u32> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
+    map.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().map_while(|field| field.parse::<u32>().ok());
+        let (inside, outside, count) = (fields.next()?, fields.next()?, fields.next()?);
+        uid.checked_sub(inside).filter(|offset| *offset < count).and_then(|offset| outside.checked_add(offset))
+    })
+}
+
+fn job_of(answer: &Message) -> Result<OwnedObjectPath> {
+    answer.body().deserialize().map_err(plain)
+}
+
+/// Waits until a job has ended. The result is what has become of it: `done`, `failed`, `timeout`, …
+async fn wait(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Result<String> {
+    let ended = async {
+        while let Some(message) = poll_fn(|context| Pin::new(&mut *jobs).poll_next(context)).await {
+            let body = message.map_err(plain)?.body();
+            let (_, path, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize().map_err(plain)?;
+            if path == **job {
+                return Ok(result.to_owned());
+            }
+        }
+        bail!("the bus went away")
+    };
+    let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
+    runtime.timeout(PATIENCE, ended).await.map_err(|_| anyhow!("timed out while waiting for systemd"))?
+}
+
+fn is(error: &zbus::Error, name: &str) -> bool {
+    matches!(error, zbus::Error::MethodError(given, ..) if given.as_str() == name)
+}
+
+/// What systemd said, without the name of the error.
+fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
+    match error.into() {
+        zbus::Error::MethodError(_, Some(words), _) => anyhow!(words.trim_end_matches('.').to_owned()),
+        other => anyhow!(other),
+    }
+}
+
+fn variants(properties: &[Property]) -> Result<Properties<'_>> {
+    properties
+        .iter()
+        .map(|property| {
+            let value = variant(&property.value).map_err(plain);
+            Ok((property.name.as_str(), value.with_context(|| property.field.to_string())?))
+        })
+        .collect()
+}
+
+fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
+    Ok(match value {
+        Value::Bool(value) => Variant::Bool(*value),
+        Value::Double(value) => Variant::F64(*value),
+        // Whoever made the value has seen to it that the number is in the range.
+        Value::Integer(code, number) => match code {
+            'y' => Variant::U8(*number as u8),
+            'n' => Variant::I16(*number as i16),
+            'q' => Variant::U16(*number as u16),
+            'u' => Variant::U32(*number as u32),
+            'x' => Variant::I64(*number as i64),
+            't' => Variant::U64(*number as u64),
+            _ => Variant::I32(*number as i32),
+        },
+        Value::Text('o', text) => Variant::ObjectPath(ObjectPath::try_from(text.clone())?),
+        Value::Text('g', text) => Variant::Signature(Signature::try_from(text.as_str())?),
+        Value::Text(_, text) => Variant::Str(Str::from(text.clone())),
+        Value::Array(element, values) => {
+            let mut array = Array::new(&Signature::try_from(element.as_str())?);
+            for value in values {
+                array.append(variant(value)?)?;
+            }
+            Variant::Array(array)
+        }
+        Value::Tuple(fields) => {
+            let mut structure = Structure::builder();
+            for field in fields {
+                structure = structure.append_field(variant(field)?);
+            }
+            Variant::Structure(structure.build()?)
+        }
+    })
+}

@@ -1,0 +1,276 @@
+//! Limits and device rules as properties of a unit: what systemd knows of them stays in force when it writes the
+//! cgroup anew, as for `daemon-reload`. Pure.
+
+use super::Property;
+use super::gvariant::Value;
+use crate::cgroup::devices::{Access, DeviceKind, DeviceRule};
+use crate::cgroup::plan::{Fallback, Write};
+use crate::spec::Field;
+
+/// Files with a number or `max`, and their properties.
+const NUMBERS: [(&str, &str); 8] = [
+    ("memory.max", "MemoryMax"),
+    ("memory.high", "MemoryHigh"),
+    ("memory.low", "MemoryLow"),
+    ("memory.min", "MemoryMin"),
+    ("memory.swap.max", "MemorySwapMax"),
+    ("pids.max", "TasksMax"),
+    ("cpu.weight", "CPUWeight"),
+    ("io.weight", "IOWeight"),
+];
+
+/// Keys of `io.max`.
+const RATES: [(&str, &str); 4] = [
+    ("rbps", "IOReadBandwidthMax"),
+    ("wbps", "IOWriteBandwidthMax"),
+    ("riops", "IOReadIOPSMax"),
+    ("wiops", "IOWriteIOPSMax"),
+];
+
+/// The period of a `cpu.max` without one, in microseconds.
+const DEFAULT_PERIOD: u64 = 100_000;
+
+/// The properties that say what `writes` to the files of cgroup v2 say. What is not a value, the kernel refuses; what
+/// has no property is left to the files.
+pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
+    let mut found = Vec::new();
+    for write in writes {
+        let (file, text, field) = (&*write.file, write.value.trim(), &write.field);
+        if let Some((_, name)) = NUMBERS.iter().find(|(known, _)| *known == file) {
+            let value = number(text.strip_prefix("default ").unwrap_or(text));
+            set(&mut found, name, value.map(Value::u64), field);
+            continue;
+        }
+        match file {
+            "cpu.max" => quota(&mut found, text, field),
+            "cpuset.cpus" => set(&mut found, "AllowedCPUs", bits(text), field),
+            "cpuset.mems" => set(&mut found, "AllowedMemoryNodes", bits(text), field),
+            "io.bfq.weight" => weight(&mut found, write),
+            "io.max" => rates(&mut found, text, field),
+            _ => {}
+        }
+    }
+    idle(&mut found, writes);
+    found
+}
+
+/// The last one counts, as in the kernel's files.
+fn set(found: &mut Vec<Property>, name: &str, value: Option<Value>, field: &Field) {
+    let Some(value) = value else { return };
+    found.retain(|property| property.name != name);
+    found.push(Property::new(name, value, field));
+}
+
+/// One more element of a list.
+fn add(found: &mut Vec<Property>, name: &str, element: Value, field: &Field) {
+    match found.iter_mut().find(|property| property.name == name) {
+        Some(Property { value: Value::Array(_, elements), .. }) => elements.push(element),
+        _ => found.push(Property::new(name, Value::Array(element.signature(), vec![element]), field)),
+    }
+}
+
+/// systemd's infinity is the largest number.
+fn number(text: &str) -> Option<u64> {
+    if text == "max" { Some(u64::MAX) } else { text.parse().ok() }
+}
+
+/// An idle group has the weight 0 (systemd 252); one that is not idle any more has the default again.
+fn idle(found: &mut Vec<Property>, writes: &[Write]) {
+    let Some(write) = writes.iter().rfind(|write| write.file == "cpu.idle") else { return };
+    let weighs = found.iter().any(|property| property.name == "CPUWeight");
+    match write.value.trim() {
+        "1" => set(found, "CPUWeight", Some(Value::u64(0)), &write.field),
+        "0" if !weighs => set(found, "CPUWeight", Some(Value::u64(u64::MAX)), &write.field),
+        _ => {}
+    }
+}
+
+/// systemd counts in microseconds a second, and only in whole percents of a processor: rounded up, so that what is
+/// below may have all that was asked for.
+fn quota(found: &mut Vec<Property>, text: &str, field: &Field) {
+    let mut words = text.split_whitespace();
+    let Some(quota) = words.next().and_then(number) else { return };
+    let Some(period) = words.next().map_or(Some(DEFAULT_PERIOD), |text| text.parse().ok()) else { return };
+    if period == 0 {
+        return;
+    }
+    let per_second = match quota {
+        u64::MAX => u64::MAX,
+        quota => {
+            let exact = u128::from(quota) * 1_000_000 / u128::from(period);
+            u64::try_from(exact.div_ceil(10_000) * 10_000).unwrap_or(u64::MAX)
+        }
+    };
+    set(found, "CPUQuotaPeriodUSec", Some(Value::u64(period)), field);
+    set(found, "CPUQuotaPerSecUSec", Some(Value::u64(per_second)), field);
+}
+
+/// `0-3,8` as bytes of bits, the lowest first.
+fn bits(text: &str) -> Option<Value> {
+    let mut bytes = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last >= 1 << 16 {
+            return None;
+        }
+        for bit in first..=last {
+            if bytes.len() <= bit / 8 {
+                bytes.resize(bit / 8 + 1, 0u8);
+            }
+            bytes[bit / 8] |= 1 << (bit % 8);
+        }
+    }
+    (!bytes.is_empty()).then(|| Value::bytes(&bytes))
+}
+
+/// BFQ's weights, 10 to 1000, in systemd's range up to 10000.
+fn weight(found: &mut Vec<Property>, write: &Write) {
+    let linear = |weight: u64| 1 + weight.saturating_sub(10) * 9999 / 990;
+    match (&write.fallback, write.value.split_once(' ')) {
+        (Fallback::Instead("io.weight", value), _) => {
+            set(found, "IOWeight", number(value).map(Value::u64), &write.field);
+        }
+        (_, Some((device, weight))) => {
+            if let (Some(path), Ok(weight)) = (block_device(device), weight.parse()) {
+                let element = Value::Tuple(vec![path, Value::u64(linear(weight))]);
+                add(found, "IODeviceWeight", element, &write.field);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn rates(found: &mut Vec<Property>, text: &str, field: &Field) {
+    let Some((device, rates)) = text.split_once(' ') else { return };
+    for rate in rates.split_whitespace().filter_map(|rate| rate.split_once('=')) {
+        let name = RATES.iter().find(|(key, _)| *key == rate.0).map(|(_, name)| name);
+        if let (Some(name), Some(path), Some(value)) = (name, block_device(device), number(rate.1)) {
+            add(found, name, Value::Tuple(vec![path, Value::u64(value)]), field);
+        }
+    }
+}
+
+/// `8:0` as a path.
+fn block_device(numbers: &str) -> Option<Value> {
+    let (major, minor) = numbers.split_once(':')?;
+    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+    Some(Value::text(format!("/dev/block/{major}:{minor}")))
+}
+
+/// What systemd lets through: all that `rules` allow, and where it has no words for a rule, more. The exact rules are
+/// the device program's, and both have to agree to an access.
+pub(in crate::cgroup) fn devices(rules: &[(DeviceRule, Field)]) -> Vec<Property> {
+    let field = Field::of("linux.resources.devices");
+    let all = rules.iter().any(|(rule, _)| rule.allow && rule.is_total());
+    let none = || Property::new("DeviceAllow", Value::Array("(ss)".to_owned(), Vec::new()), &field);
+    let policy = |name: &str| Property::new("DevicePolicy", Value::text(name), &field);
+    if all {
+        return vec![policy("auto"), none()];
+    }
+    let mut entries: Vec<(String, Access)> = Vec::new();
+    for (rule, _) in rules.iter().filter(|(rule, _)| rule.allow) {
+        for (kind, name) in [(DeviceKind::Block, "block"), (DeviceKind::Char, "char")] {
+            if !rule.kind.covers(kind) {
+                continue;
+            }
+            let path = match (rule.major, rule.minor) {
+                (Some(major), Some(minor)) => format!("/dev/{name}/{major}:{minor}"),
+                (Some(major), None) => format!("{name}-{major}"),
+                (None, _) => format!("{name}-*"),
+            };
+            match entries.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, access)) => *access = access.and(rule.access),
+                None => entries.push((path, rule.access)),
+            }
+        }
+    }
+    let tuple =
+        |(path, access): (String, Access)| Value::Tuple(vec![Value::text(path), Value::text(access.to_string())]);
+    let entries = entries.into_iter().map(tuple).collect();
+    vec![policy("strict"), none(), Property::new("DeviceAllow", Value::Array("(ss)".to_owned(), entries), &field)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(writes: &[(&'static str, &str)]) -> Vec<String> {
+        let write = |(file, value): &(&'static str, &str)| Write {
+            target: 0,
+            file: (*file).into(),
+            value: (*value).to_owned(),
+            field: Field::of("x"),
+            fallback: Fallback::Fail,
+        };
+        let writes: Vec<Write> = writes.iter().map(write).collect();
+        limits(&writes).iter().map(|it| it.to_string().replace("property ", "")).collect()
+    }
+
+    #[test]
+    fn files_and_properties() {
+        for (file, value, wanted) in [
+            ("memory.max", "5000", "MemoryMax = uint64 5000"),
+            ("memory.max", "max", "MemoryMax = uint64 18446744073709551615"),
+            ("memory.swap.max", "0", "MemorySwapMax = uint64 0"),
+            ("pids.max", "7", "TasksMax = uint64 7"),
+            ("cpuset.cpus", "0-1,9", "AllowedCPUs = [byte 3, 2]"),
+            ("cpuset.mems", "0", "AllowedMemoryNodes = [byte 1]"),
+            ("io.weight", "default 50", "IOWeight = uint64 50"),
+            ("io.bfq.weight", "8:0 10", "IODeviceWeight = [('/dev/block/8:0', uint64 1)]"),
+            ("cpu.idle", "1", "CPUWeight = uint64 0"),
+        ] {
+            assert_eq!(said(&[(file, value)]), [wanted], "{file} {value}");
+        }
+        for (file, value) in [("memory.max", "x"), ("cpuset.cpus", "0-"), ("cpu.max", "5 0"), ("hugetlb.2MB.max", "0")]
+        {
+            assert!(said(&[(file, value)]).is_empty(), "{file} {value}");
+        }
+        assert_eq!(said(&[("memory.high", "1"), ("memory.high", "2")]), ["MemoryHigh = uint64 2"]);
+        assert_eq!(said(&[("cpu.weight", "9"), ("cpu.idle", "0")]), ["CPUWeight = uint64 9"]);
+    }
+
+    #[test]
+    fn quotas_are_whole_percents() {
+        for (text, period, per_second) in [
+            ("50000 100000", 100_000, 500_000),
+            ("12345 100000", 100_000, 130_000),
+            ("max 50000", 50_000, u64::MAX),
+            ("1000", 100_000, 10_000),
+        ] {
+            let wanted =
+                [format!("CPUQuotaPeriodUSec = uint64 {period}"), format!("CPUQuotaPerSecUSec = uint64 {per_second}")];
+            assert_eq!(said(&[("cpu.max", text)]), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_lists() {
+        assert_eq!(
+            said(&[("io.max", "8:0 rbps=5"), ("io.max", "8:16 rbps=6 wiops=max")]),
+            [
+                "IOReadBandwidthMax = [('/dev/block/8:0', uint64 5), ('/dev/block/8:16', uint64 6)]",
+                "IOWriteIOPSMax = [('/dev/block/8:16', uint64 18446744073709551615)]",
+            ]
+        );
+    }
+
+    #[test]
+    fn device_rules_allow_no_less() {
+        let rules = |json: &str| {
+            let configured: Vec<oci_spec::runtime::LinuxDeviceCgroup> = serde_json::from_str(json).unwrap();
+            let rules = crate::cgroup::devices::rules(&configured).unwrap();
+            devices(&rules).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let none = "property DeviceAllow = @a(ss) []".to_owned();
+        let everything = rules(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "access": "w"}]"#);
+        assert_eq!(everything, ["property DevicePolicy = 'auto'".to_owned(), none.clone()]);
+        let some = rules(
+            r#"[{"allow": true, "type": "c", "major": 4, "access": "rw"},
+                {"allow": false, "type": "c", "major": 4, "minor": 1, "access": "w"},
+                {"allow": true, "type": "b", "minor": 3, "access": "r"}]"#,
+        );
+        assert_eq!(some[..2], ["property DevicePolicy = 'strict'".to_owned(), none]);
+        assert!(some[2].starts_with("property DeviceAllow = [('char-4', 'rw'), ('block-*', 'rm'), ('char-*', 'm'), "));
+    }
+}
