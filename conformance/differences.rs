@@ -39,6 +39,14 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "hooks::poststart_failure", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::environment_absent_is_empty", "a hook without env has that of runc"),
     differs("runc", "hooks::descriptors_are_closed_for_create_container", "passes its own descriptors on"),
+    differs("runc", "systemd::limits_are_in_both_places", "leaves the quota rounded up to whole percents"),
+    differs("runc", "systemd::update_tells_systemd", "leaves the quota rounded up to whole percents"),
+    differs("runc", "systemd::update_that_fails_is_undone", "leaves what was set before the failure"),
+    differs(
+        "runc",
+        "systemd::user_has_a_manager_of_his_own",
+        "up to 1.4 exec stays outside (asks systemd from 1.5 on)",
+    ),
     may_differ("runc", "process::ignored_signals_of_the_caller_are_reset", "SIGHUP stays ignored where init is early"),
     may_differ(
         "runc",

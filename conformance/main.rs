@@ -40,6 +40,7 @@ mod sockets;
 mod spec;
 mod start;
 mod state;
+mod systemd;
 mod terminal;
 mod update;
 
@@ -78,6 +79,7 @@ const THEMES: &[&[Test]] = &[
     spec::TESTS,
     start::TESTS,
     state::TESTS,
+    systemd::TESTS,
     terminal::TESTS,
     update::TESTS,
 ];

@@ -1,0 +1,551 @@
+//! `--systemd-cgroup`: the container's cgroup is a scope that systemd makes, knows and takes away.
+
+use crate::harness::machine::Layout;
+use crate::harness::*;
+use anyhow::{Context, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+tests![
+    without_systemd,
+    life_cycle,
+    scope_is_in_its_slice,
+    path_absent,
+    path_without_slice,
+    slices_are_nested,
+    slice_of_the_root,
+    path_of_cgroupfs_is_refused,
+    slice_as_unit_is_refused,
+    limits_are_in_both_places,
+    limits_survive_a_reload,
+    failure_leaves_nothing,
+    unit_that_is_there_is_left_alone,
+    update_tells_systemd,
+    update_that_fails_is_undone,
+    devices_survive_a_reload,
+    devices_denied_after_all_are_allowed,
+    exec_joins,
+    exec_in_a_sub_cgroup,
+    pause_and_resume,
+    kill_of_all_in_the_hosts_pid_namespace,
+    delete_ends_who_is_left,
+    killed_by_the_kernel_is_forgotten,
+    run_cleans_up,
+    properties_by_annotation,
+    property_in_seconds,
+    property_that_is_none,
+    annotations_are_for_systemd_only,
+    cgroup_namespace_begins_at_the_scope,
+    fifty_cycles_leave_nothing,
+    features_say_so,
+    user_has_a_manager_of_his_own,
+];
+
+/// Skips where there is no systemd to ask.
+fn systemd_runs() -> Result {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return skip("no systemd runs here");
+    }
+    if machine::get().layout != Layout::Unified {
+        return skip("systemd does not have cgroup v2 for itself");
+    }
+    Ok(())
+}
+
+fn systemctl<const N: usize>(words: [&str; N]) -> Result<String> {
+    let output = Command::new("systemctl").args(words).output().context("systemctl")?;
+    ensure!(output.status.success(), "systemctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// A container with `cgroupsPath` as a pattern in which `ID` is the container's id.
+fn build(bundle: Bundle, path: &str) -> Result<Container> {
+    systemd_runs()?;
+    let container = bundle.build()?;
+    let path = path.replace("ID", &container.id);
+    container.edit_config(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+    Ok(container)
+}
+
+fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
+    let call = container.call(["--systemd-cgroup"]).args(verb).arg("--bundle").arg(container.bundle());
+    call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
+}
+
+/// A created container in `system.slice`.
+fn created(bundle: Bundle) -> Result<Container> {
+    let container = build(bundle, "system.slice:tare:ID")?;
+    launch(&container, &["create"])?.success()?;
+    Ok(container)
+}
+
+fn started(bundle: Bundle) -> Result<Container> {
+    let container = created(bundle)?;
+    container.start()?;
+    Ok(container)
+}
+
+fn unit(container: &Container) -> String {
+    format!("tare-{}.scope", container.id)
+}
+
+fn property(container: &Container, name: &str) -> Result<String> {
+    systemctl(["show", "--value", "--property", name, &unit(container)])
+}
+
+fn directory(container: &Container) -> PathBuf {
+    Path::new("/sys/fs/cgroup/system.slice").join(unit(container))
+}
+
+fn file(container: &Container, name: &str) -> Result<String> {
+    let path = directory(container).join(name);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// The cgroup of the container's first process.
+fn cgroup(container: &Container) -> Result<String> {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?;
+    Ok(text.trim_end().trim_start_matches("0::").to_owned())
+}
+
+/// Neither a unit nor a cgroup of this name, nor anything of the container.
+fn nothing_left(container: &Container) -> Result {
+    let name = unit(container);
+    let known = systemctl(["list-units", "--all", "--plain", "--no-legend", &name])?;
+    ensure!(known.is_empty(), "left behind: {known}");
+    ensure!(!directory(container).exists(), "left behind: {}", directory(container).display());
+    let jobs = systemctl(["list-jobs", "--plain", "--no-legend"])?;
+    ensure!(!jobs.contains(&name), "left behind: {jobs}");
+    container.nothing_left()
+}
+
+/// Where systemd does not run there is nobody to ask: runc's words.
+fn without_systemd() -> Result {
+    if Path::new("/run/systemd/system").is_dir() {
+        return skip("systemd runs here");
+    }
+    let container = Bundle::new(["true"]).build()?;
+    launch(&container, &["create"])?
+        .fails_with("systemd not running on this host, cannot use systemd cgroups manager")?;
+    container.nothing_left()
+}
+
+/// The flag is given to create alone; all later commands know from the state.
+fn life_cycle() -> Result {
+    let container = created(Bundle::new(["echo", "up", ",", "pause"]))?;
+    equal("status", container.status()?, "created")?;
+    equal("ActiveState", property(&container, "ActiveState")?, "active")?;
+    container.start()?;
+    container.wait_output("up")?;
+    let processes = container.command(["ps", "-f", "json"])?;
+    equal("ps", processes.success()?.stdout.trim(), format!("[{}]", container.pid()?))?;
+    contains("events", &container.command(["events", "--stats"])?.success()?.stdout, "\"pids\":{\"current\":1")?;
+    container.stop()?;
+    container.command(["delete"])?.success()?;
+    nothing_left(&container)
+}
+
+/// A scope is delegated, and neither ordered nor stopped with the system's services.
+fn scope_is_in_its_slice() -> Result {
+    let container = created(Bundle::new(["pause"]))?;
+    equal("cgroup", cgroup(&container)?, format!("/system.slice/{}", unit(&container)))?;
+    for (name, wanted) in [
+        ("Slice", "system.slice"),
+        ("Delegate", "yes"),
+        ("DefaultDependencies", "no"),
+        ("MemoryAccounting", "yes"),
+        ("IOAccounting", "yes"),
+        ("TasksAccounting", "yes"),
+    ] {
+        equal(name, property(&container, name)?.as_str(), wanted)?;
+    }
+    Ok(())
+}
+
+/// Without a path: `system.slice`, the name of the runtime, the id.
+fn path_absent() -> Result {
+    let container = build(Bundle::new(["pause"]), "")?;
+    launch(&container, &["create"])?.success()?;
+    let path = cgroup(&container)?;
+    let end = format!("-{}.scope", container.id);
+    ensure!(path.starts_with("/system.slice/") && path.ends_with(&end), "{path}");
+    container.command(["delete", "--force"])?.success()?;
+    ensure!(!Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).exists(), "left behind: {path}");
+    container.nothing_left()
+}
+
+/// podman leaves the slice to the runtime: `:libpod:ID`.
+fn path_without_slice() -> Result {
+    let container = build(Bundle::new(["pause"]), ":tare:ID")?;
+    launch(&container, &["create"])?.success()?;
+    equal("cgroup", cgroup(&container)?, format!("/system.slice/{}", unit(&container)))
+}
+
+/// `a-b.slice` is below `a.slice`: the kubelet's `kubepods-burstable-pod….slice`.
+fn slices_are_nested() -> Result {
+    let container = build(Bundle::new(["pause"]), "tareconf-burst-pod1.slice:tare:ID")?;
+    launch(&container, &["create"])?.success()?;
+    let above = "/tareconf.slice/tareconf-burst.slice/tareconf-burst-pod1.slice";
+    equal("cgroup", cgroup(&container)?, format!("{above}/{}", unit(&container)))?;
+    container.command(["delete", "--force"])?.success()?;
+    systemctl(["stop", "tareconf.slice"])?;
+    nothing_left(&container)
+}
+
+/// `-.slice` is the root slice.
+fn slice_of_the_root() -> Result {
+    let container = build(Bundle::new(["pause"]), "-.slice:tare:ID")?;
+    launch(&container, &["create"])?.success()?;
+    equal("cgroup", cgroup(&container)?, format!("/{}", unit(&container)))
+}
+
+/// With this driver the path has another form; the words are runc's.
+fn path_of_cgroupfs_is_refused() -> Result {
+    for path in ["/a/b", "a:b", "a:b:c:d", "x"] {
+        let container = build(Bundle::new(["pause"]), path)?;
+        let words = format!(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {path:?} instead"
+        );
+        let output = launch(&container, &["create"])?;
+        ensure!(output.stderr.replace("\\\"", "\"").contains(&words), "{output}");
+        output.failure()?;
+        nothing_left(&container)?;
+    }
+    Ok(())
+}
+
+/// A slice takes no processes.
+fn slice_as_unit_is_refused() -> Result {
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID.slice")?;
+    launch(&container, &["create"])?.failure()?;
+    nothing_left(&container)
+}
+
+fn limited() -> Bundle {
+    let resources = json!({
+        "memory": { "limit": 67_108_864, "reservation": 33_554_432 },
+        "cpu": { "quota": 12_345, "period": 100_000, "shares": 2048 },
+        "pids": { "limit": 50 },
+        "unified": { "memory.high": "62914560" },
+    });
+    Bundle::new(["pause"]).set("/linux/resources", resources)
+}
+
+/// What limits have become in the kernel's files and in systemd's properties. systemd counts processors in whole
+/// percents; the kernel has the exact value.
+fn limits_are_in_both_places() -> Result {
+    let container = created(limited())?;
+    for (name, wanted) in [
+        ("memory.max", "67108864"),
+        ("memory.low", "33554432"),
+        ("memory.high", "62914560"),
+        ("cpu.max", "12345 100000"),
+        ("cpu.weight", "174"),
+        ("pids.max", "50"),
+    ] {
+        equal(name, file(&container, name)?.as_str(), wanted)?;
+    }
+    for (name, wanted) in [
+        ("MemoryMax", "67108864"),
+        ("MemoryLow", "33554432"),
+        ("MemoryHigh", "62914560"),
+        ("CPUQuotaPerSecUSec", "130ms"),
+        ("CPUWeight", "174"),
+        ("TasksMax", "50"),
+    ] {
+        equal(name, property(&container, name)?.as_str(), wanted)?;
+    }
+    Ok(())
+}
+
+/// After a reload systemd writes what it knows.
+fn limits_survive_a_reload() -> Result {
+    let container = created(limited())?;
+    systemctl(["daemon-reload"])?;
+    for (name, wanted) in [("memory.max", "67108864"), ("memory.high", "62914560"), ("pids.max", "50")] {
+        equal(name, file(&container, name)?.as_str(), wanted)?;
+    }
+    Ok(())
+}
+
+/// A create that fails after the unit was started takes it along.
+fn failure_leaves_nothing() -> Result {
+    for bundle in [
+        Bundle::new(["pause"]).set("/linux/resources/unified", json!({ "memory.nosuch": "1" })),
+        Bundle::new(["pause"]).set("/process/args", json!(["/nosuch"])),
+    ] {
+        let container = build(bundle, "system.slice:tare:ID")?;
+        launch(&container, &["create"])?.failure()?;
+        nothing_left(&container)?;
+    }
+    Ok(())
+}
+
+/// Two containers cannot have one unit, and the first does not suffer from the second.
+fn unit_that_is_there_is_left_alone() -> Result {
+    let first = started(Bundle::new(["pause"]))?;
+    let path = format!("system.slice:tare:{}", first.id);
+    let second = build(Bundle::new(["pause"]), &path)?;
+    launch(&second, &["create"])?.failure()?;
+    equal("status", first.status()?, "running")?;
+    equal("ActiveState", property(&first, "ActiveState")?, "active")?;
+    second.nothing_left()
+}
+
+/// `update` changes the unit, too: a reload brings no old limit back.
+fn update_tells_systemd() -> Result {
+    let container = started(limited())?;
+    let options = ["update", "--memory", "80M", "--cpu-quota", "23456", "--pids-limit", "60"];
+    container.command(options)?.success()?;
+    for (name, wanted) in [("memory.max", "83886080"), ("cpu.max", "23456 100000"), ("pids.max", "60")] {
+        equal(name, file(&container, name)?.as_str(), wanted)?;
+    }
+    for (name, wanted) in [("MemoryMax", "83886080"), ("CPUQuotaPerSecUSec", "240ms"), ("TasksMax", "60")] {
+        equal(name, property(&container, name)?.as_str(), wanted)?;
+    }
+    systemctl(["daemon-reload"])?;
+    equal("memory.max", file(&container, "memory.max")?.as_str(), "83886080")?;
+    container.command(["delete", "--force"])?.success()?;
+    nothing_left(&container)
+}
+
+/// What the kernel refuses is neither in its files nor with systemd.
+fn update_that_fails_is_undone() -> Result {
+    let container = started(limited())?;
+    let call = container.call(["update", "--resources", "-", &container.id]);
+    let document = r#"{ "pids": { "limit": 44 }, "unified": { "memory.nosuch": "1" } }"#;
+    call.stdin(document)?.output()?.failure()?;
+    equal("pids.max", file(&container, "pids.max")?.as_str(), "50")?;
+    equal("TasksMax", property(&container, "TasksMax")?.as_str(), "50")
+}
+
+/// systemd puts its own device rules into force again at a reload; with the container's they are the same
+/// (runc#3551: /dev/null and terminals were lost).
+fn devices_survive_a_reload() -> Result {
+    let words = ["mknod", "/dev/kmsg2", "c:1:11", ",", "open", "/dev/kmsg2", ",", "pause"];
+    let container = started(
+        Bundle::new(words)
+            .capabilities(&["CAP_MKNOD", "CAP_SYSLOG", "CAP_DAC_OVERRIDE"])
+            .set("/linux/resources/devices", json!([{ "allow": false, "access": "rwm" }])),
+    )?;
+    container.wait_output("open /dev/kmsg2: EPERM")?;
+    let devices = || -> Result {
+        let output = container.exec([], ["open", "/dev/null", ",", "openw", "/dev/null", ",", "open", "/dev/kmsg2"])?;
+        output.has_line("open /dev/null: ok")?.has_line("openw /dev/null: ok")?.has_line("open /dev/kmsg2: EPERM")?;
+        Ok(())
+    };
+    devices()?;
+    systemctl(["daemon-reload"])?;
+    devices()?;
+    systemctl(["set-property", "--runtime", &unit(&container), "CPUWeight=50"])?;
+    devices()
+}
+
+/// systemd has no words for "all but this one".
+fn devices_denied_after_all_are_allowed() -> Result {
+    let rules = json!([
+        { "allow": true, "access": "rwm" },
+        { "allow": false, "type": "c", "major": 1, "minor": 11, "access": "rw" },
+    ]);
+    let words = [
+        "mknod",
+        "/dev/kmsg2",
+        "c:1:11",
+        ",",
+        "open",
+        "/dev/kmsg2",
+        ",",
+        "mknod",
+        "/dev/mem2",
+        "c:1:1",
+        ",",
+        "open",
+        "/dev/mem2",
+        ",",
+        "open",
+        "/dev/null",
+        ",",
+        "pause",
+    ];
+    let container = started(
+        Bundle::new(words)
+            .capabilities(&["CAP_MKNOD", "CAP_SYSLOG", "CAP_DAC_OVERRIDE", "CAP_SYS_RAWIO"])
+            .set("/linux/resources/devices", rules),
+    )?;
+    container.wait_output("open /dev/kmsg2: EPERM")?;
+    container.wait_output("open /dev/null: ok")?;
+    systemctl(["daemon-reload"])?;
+    container.exec([], ["open", "/dev/null", ",", "open", "/dev/kmsg2"])?.has_line("open /dev/kmsg2: EPERM").map(drop)
+}
+
+/// A further process is in the scope as well.
+fn exec_joins() -> Result {
+    let container = started(Bundle::new(["pause"]))?;
+    let output = container.exec([], ["cat", "/proc/self/cgroup"])?;
+    output.success()?.has_line(&format!("0::/system.slice/{}", unit(&container))).map(drop)
+}
+
+/// The cgroup is the container's to divide.
+fn exec_in_a_sub_cgroup() -> Result {
+    let container = started(Bundle::new(["pause"]))?;
+    fs::create_dir(directory(&container).join("below"))?;
+    let output = container.exec(["--cgroup", "below"], ["cat", "/proc/self/cgroup"])?;
+    output.success()?.has_line(&format!("0::/system.slice/{}/below", unit(&container)))?;
+    container.command(["delete", "--force"])?.success()?;
+    nothing_left(&container)
+}
+
+/// Paused and resumed.
+fn pause_and_resume() -> Result {
+    let container = started(Bundle::new(["pause"]))?;
+    container.command(["pause"])?.success()?;
+    equal("status", container.status()?, "paused")?;
+    container.command(["resume"])?.success()?;
+    equal("status", container.status()?, "running")?;
+    container.command(["pause"])?.success()?;
+    container.command(["delete", "--force"])?.success()?;
+    nothing_left(&container)
+}
+
+/// Without a pid namespace SIGKILL is for all in the cgroup.
+fn kill_of_all_in_the_hosts_pid_namespace() -> Result {
+    let container = started(Bundle::new(["fork", "3", ",", "pause"]).without_namespace("pid"))?;
+    container.wait_output("forked: 3")?;
+    container.kill("KILL")?.success()?;
+    eventually("the end of all", || Ok(container.processes().is_empty()))?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    nothing_left(&container)
+}
+
+/// Who has outlived the first process does not outlive the container, and does not keep delete waiting for systemd's
+/// patience with those that ignore SIGTERM.
+fn delete_ends_who_is_left() -> Result {
+    let container = started(Bundle::new(["fork", "3", ",", "pause"]).without_namespace("pid"))?;
+    container.wait_output("forked: 3")?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(container.pid()?), nix::sys::signal::Signal::SIGKILL)?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    nothing_left(&container)
+}
+
+/// A scope in which the kernel has killed for want of memory has failed for systemd; delete makes it forget that.
+fn killed_by_the_kernel_is_forgotten() -> Result {
+    let container =
+        started(Bundle::new(["alloc", "64"]).set("/linux/resources/memory", json!({ "limit": 16_777_216 })))?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    nothing_left(&container)
+}
+
+/// `run` in the foreground takes the unit along.
+fn run_cleans_up() -> Result {
+    let container = build(Bundle::new(["exit", "7"]), "system.slice:tare:ID")?;
+    equal("status", launch(&container, &["run"])?.code()?, 7)?;
+    nothing_left(&container)
+}
+
+/// `org.systemd.property.NAME` is a property as a GVariant text; podman sets TimeoutStopUSec so.
+fn properties_by_annotation() -> Result {
+    let container = created(Bundle::new(["pause"]).set(
+        "/annotations",
+        json!({
+            "org.systemd.property.TimeoutStopUSec": "uint64 12000000",
+            "org.systemd.property.KillSignal": "10",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "org.systemd.property.After": "['basic.target']",
+        }),
+    ))?;
+    for (name, wanted) in [("TimeoutStopUSec", "12s"), ("KillSignal", "10"), ("CollectMode", "inactive-or-failed")] {
+        equal(name, property(&container, name)?.as_str(), wanted)?;
+    }
+    contains("After", &property(&container, "After")?, "basic.target")
+}
+
+/// A name in seconds stands for the one in microseconds.
+fn property_in_seconds() -> Result {
+    let annotation = json!({ "org.systemd.property.TimeoutStopSec": "7" });
+    let container = created(Bundle::new(["pause"]).set("/annotations", annotation))?;
+    equal("TimeoutStopUSec", property(&container, "TimeoutStopUSec")?.as_str(), "7s")
+}
+
+/// What is no name, no value or no property is refused.
+fn property_that_is_none() -> Result {
+    for (name, value) in [("Kill.Signal", "10"), ("KillSignal", "x"), ("NoSuchProperty", "10"), ("KillSignal", "'a'")] {
+        let annotation = json!({ format!("org.systemd.property.{name}"): value });
+        let container = build(Bundle::new(["pause"]).set("/annotations", annotation), "system.slice:tare:ID")?;
+        launch(&container, &["create"])?.failure()?;
+        nothing_left(&container)?;
+    }
+    Ok(())
+}
+
+/// With cgroupfs the annotations are nobody's.
+fn annotations_are_for_systemd_only() -> Result {
+    Bundle::new(["true"]).set("/annotations", json!({ "org.systemd.property.x": "?" })).run()?.success().map(drop)
+}
+
+/// The process waits until it is in the scope before it makes its cgroup namespace.
+fn cgroup_namespace_begins_at_the_scope() -> Result {
+    let container = started(Bundle::new(["cat", "/proc/self/cgroup", ",", "pause"]).namespace("cgroup"))?;
+    container.wait_output("0::/")
+}
+
+/// Nothing piles up.
+fn fifty_cycles_leave_nothing() -> Result {
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
+    for _ in 0..50 {
+        launch(&container, &["create"])?.success()?;
+        container.command(["delete", "--force"])?.success()?;
+    }
+    nothing_left(&container)?;
+    let transient = Path::new("/run/systemd/transient").join(unit(&container));
+    ensure!(!transient.exists(), "left behind: {}", transient.display());
+    Ok(())
+}
+
+/// `features` lists the driver, and the annotations as unsafe.
+fn features_say_so() -> Result {
+    let features: Value = serde_json::from_str(&Call::new(["features"]).output()?.success()?.stdout)?;
+    for place in ["/linux/cgroup/systemd", "/linux/cgroup/systemdUser"] {
+        equal(place, features.pointer(place), Some(&json!(true)))?;
+    }
+    let unsafe_ones = features["potentiallyUnsafeConfigAnnotations"].to_string();
+    contains("potentiallyUnsafeConfigAnnotations", &unsafe_ones, "\"org.systemd.property.\"")
+}
+
+/// An ordinary user asks the service manager that runs for him.
+fn user_has_a_manager_of_his_own() -> Result {
+    const USER: u32 = 1000;
+    systemd_runs()?;
+    let runtime = format!("/run/user/{USER}");
+    if !Path::new(&runtime).join("bus").exists() {
+        return skip(format!("user {USER} has no service manager here"));
+    }
+    let limit = json!({ "limit": 30 });
+    let bundle = Bundle::new(["pause"]).user(USER).user_namespace(USER, 1).set("/linux/resources/pids", limit);
+    let container = build(bundle, ":tare:ID")?;
+    let call = |words: &[&str]| {
+        let call = Call::new(["--root"]).arg(container.state_root()).args(words).user(USER).no_env();
+        call.env("XDG_RUNTIME_DIR", &runtime)
+    };
+    let create = call(&["--systemd-cgroup", "create", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    create.output_to(container.aside("out"), container.aside("err")).output()?.success()?;
+    let path = cgroup(&container)?;
+    let wanted = format!("/user.slice/user-{USER}.slice/user@{USER}.service/user.slice/{}", unit(&container));
+    equal("cgroup", path.as_str(), wanted.as_str())?;
+    let dir = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
+    equal("pids.max", fs::read_to_string(dir.join("pids.max"))?.trim(), "30")?;
+    call(&["start", &container.id]).output()?.success()?;
+    let output = call(&["exec", &container.id, "/payload", "cat", "/proc/self/cgroup"]).output()?;
+    output.success()?.has_line(&format!("0::{wanted}"))?;
+    call(&["update", "--pids-limit", "40", &container.id]).output()?.success()?;
+    equal("pids.max", fs::read_to_string(dir.join("pids.max"))?.trim(), "40")?;
+    call(&["delete", "--force", &container.id]).output()?.success()?;
+    if dir.exists() {
+        bail!("left behind: {path}");
+    }
+    container.nothing_left()
+}
