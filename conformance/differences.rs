@@ -41,6 +41,7 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "hooks::descriptors_are_closed_for_create_container", "passes its own descriptors on"),
     differs("runc", "systemd::limits_are_in_both_places", "leaves the quota rounded up to whole percents"),
     differs("runc", "systemd::update_tells_systemd", "leaves the quota rounded up to whole percents"),
+    differs("runc", "systemd::delete_ends_who_has_moved_in", "asks systemd to stop it, and waits longer than that"),
     differs("runc", "systemd::update_that_fails_is_undone", "leaves what was set before the failure"),
     differs(
         "runc",

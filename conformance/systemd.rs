@@ -30,6 +30,7 @@ tests![
     pause_and_resume,
     kill_of_all_in_the_hosts_pid_namespace,
     delete_ends_who_is_left,
+    delete_ends_who_has_moved_in,
     killed_by_the_kernel_is_forgotten,
     run_cleans_up,
     properties_by_annotation,
@@ -37,6 +38,7 @@ tests![
     property_that_is_none,
     annotations_are_for_systemd_only,
     cgroup_namespace_begins_at_the_scope,
+    delegated_cgroup_is_below_the_scope,
     fifty_cycles_leave_nothing,
     features_say_so,
     user_has_a_manager_of_his_own,
@@ -431,6 +433,24 @@ fn delete_ends_who_is_left() -> Result {
     nothing_left(&container)
 }
 
+/// Neither does it wait for one who was put there from outside and does not listen to SIGTERM.
+fn delete_ends_who_has_moved_in() -> Result {
+    let container = started(Bundle::new(["pause"]))?;
+    let mut guest = Command::new("sh").args(["-c", "trap '' TERM; exec sleep 100"]).spawn()?;
+    let moved = fs::write(directory(&container).join("cgroup.procs"), guest.id().to_string());
+    let comm = || Ok(fs::read_to_string(format!("/proc/{}/comm", guest.id()))?.trim() == "sleep");
+    eventually("the guest", comm)?;
+    let begin = std::time::Instant::now();
+    let deleted = container.command(["delete", "--force"]);
+    let took = begin.elapsed();
+    let _ = guest.kill();
+    guest.wait()?;
+    moved?;
+    deleted?.success()?;
+    ensure!(took < std::time::Duration::from_secs(20), "delete took {took:?}");
+    nothing_left(&container)
+}
+
 /// A scope in which the kernel has killed for want of memory has failed for systemd; delete makes it forget that.
 fn killed_by_the_kernel_is_forgotten() -> Result {
     let container =
@@ -491,6 +511,21 @@ fn annotations_are_for_systemd_only() -> Result {
 fn cgroup_namespace_begins_at_the_scope() -> Result {
     let container = started(Bundle::new(["cat", "/proc/self/cgroup", ",", "pause"]).namespace("cgroup"))?;
     container.wait_output("0::/")
+}
+
+/// `run.oci.delegate-cgroup`: the container is in a cgroup below the scope, with the controllers handed down.
+fn delegated_cgroup_is_below_the_scope() -> Result {
+    if !runtime::is("tare") {
+        return skip("an extension of crun's, which calls the scope's own sub-cgroup something else");
+    }
+    let annotation = json!({ "run.oci.delegate-cgroup": "own/inner" });
+    let container = started(limited().namespace("cgroup").set("/annotations", annotation))?;
+    equal("cgroup", cgroup(&container)?, format!("/system.slice/{}/own/inner", unit(&container)))?;
+    contains("controllers", &file(&container, "own/inner/cgroup.controllers")?, "pids")?;
+    equal("pids.max", file(&container, "pids.max")?.as_str(), "50")?;
+    container.exec([], ["cat", "/proc/self/cgroup"])?.success()?.has_line("0::/")?;
+    container.command(["delete", "--force"])?.success()?;
+    nothing_left(&container)
 }
 
 /// Nothing piles up.

@@ -93,7 +93,8 @@ impl Host {
     /// Where systemd does not run or cannot be asked.
     pub fn service_manager(&self) -> Result<&Manager> {
         if self.manager.get().is_none() {
-            let _ = self.manager.set(Manager::find(!self.privileged())?);
+            let user = self.euid != 0 || self.in_user_namespace && !first_process_is_here();
+            let _ = self.manager.set(Manager::find(user)?);
         }
         self.manager.get().ok_or_else(|| anyhow::anyhow!("systemd: cannot be asked"))
     }
@@ -102,6 +103,14 @@ impl Host {
     pub fn privileged(&self) -> bool {
         self.euid == 0 && !self.in_user_namespace
     }
+}
+
+/// The first process lives in the caller's user namespace: a whole system in a container, with services of its own, not
+/// a user's corner of one.
+pub fn first_process_is_here() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |pid: &str| std::fs::metadata(format!("/proc/{pid}/ns/user")).map(|file| file.ino()).ok();
+    inode("1").is_some_and(|first| Some(first) == inode("self"))
 }
 
 /// The first user namespace has a fixed inode; an identity map of all ids proves nothing.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 use super::dir::{self, rmdir};
 use super::freeze::wait_for_event;
@@ -24,6 +25,10 @@ impl Cgroup {
     /// then, or without permission.
     pub fn remove(&self) -> Result<()> {
         if let Some(unit) = &self.unit {
+            // systemd would ask who is left to end, and wait for him.
+            if !self.is_empty().unwrap_or(true) {
+                self.kill_all(Signal::SIGKILL)?;
+            }
             unit.stop()?;
         }
         let end = Instant::now() + PATIENCE;

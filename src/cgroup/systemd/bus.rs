@@ -178,7 +178,7 @@ impl Bus {
     }
 }
 
-/// The bus of the caller's own session. The user who logs in there is the one outside a user namespace.
+/// The bus of the caller's own session. To it, root of a user namespace is the user who has made that.
 fn own_bus() -> Result<Builder<'static>> {
     let given = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
     let address = match given {
@@ -192,7 +192,8 @@ fn own_bus() -> Result<Builder<'static>> {
         }
     };
     let builder = Builder::address(address.as_str());
-    Ok(match outside(nix::unistd::geteuid().as_raw()) {
+    let uid = nix::unistd::geteuid().as_raw();
+    Ok(match outside(uid).filter(|_| uid == 0 && !crate::host::first_process_is_here()) {
         Some(uid) => builder.user_id(uid),
         None => builder,
     })
@@ -236,7 +237,8 @@ fn is(error: &zbus::Error, name: &str) -> bool {
 fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     match error.into() {
         zbus::Error::MethodError(_, Some(words), _) => anyhow!(words.trim_end_matches('.').to_owned()),
-        other => anyhow!(other),
+        // Its words have those of its causes in them.
+        other => anyhow!("{other}"),
     }
 }
 
