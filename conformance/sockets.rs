@@ -283,11 +283,12 @@ fn notify_start_waits_until_ready() -> Result {
     let pid = container.pid()?;
     let output = container.call(["start"]).arg(&container.id).env("NOTIFY_SOCKET", &manager.path).output()?;
     output.success()?;
-    equal(
-        "heard when start returned",
-        manager.heard(),
-        ["READY=1".to_owned(), format!("MAINPID={pid}"), "BARRIER=1".into()],
-    )
+    let heard = manager.heard();
+    ensure!(heard.len() >= 2, "start returned before it had told all: {heard:?}");
+    // The manager lets start go when it has read the last message, and writes it down after that.
+    eventually("a barrier", || Ok(manager.heard().len() == 3))?;
+    let wanted = ["READY=1".to_owned(), format!("MAINPID={pid}"), "BARRIER=1".into()];
+    equal("heard", manager.heard(), wanted)
 }
 
 /// A container may not name processes or store descriptors with the manager.
