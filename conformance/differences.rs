@@ -36,6 +36,11 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "hooks::poststart_runs_after_start_container", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::create_runs_its_hooks_and_no_others", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::status_at_poststart", "up to 1.5 poststart hooks run at create"),
+    differs(
+        "runc",
+        "hooks::poststart_may_wait_for_a_program_that_writes_much",
+        "up to 1.5 poststart hooks run at create",
+    ),
     differs("runc", "hooks::poststart_failure", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::environment_absent_is_empty", "a hook without env has that of runc"),
     differs("runc", "hooks::descriptors_are_closed_for_create_container", "passes its own descriptors on"),

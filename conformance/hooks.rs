@@ -36,6 +36,7 @@ tests![
     create_container_failure,
     start_container_failure,
     poststart_failure,
+    poststart_may_wait_for_a_program_that_writes_much,
     poststop_failure,
     poststop_runs_after_a_failed_create,
     missing_program,
@@ -420,4 +421,15 @@ fn hook_without_reading_its_input() -> Result {
     let many: serde_json::Map<_, _> = (0..2000).map(annotation).collect();
     Bundle::new(["true"]).push("/hooks/createRuntime", hook).set("/annotations", many).run()?.success()?;
     equal("the hook", fs::read_to_string(log)?.as_str(), "ran")
+}
+
+/// What the program writes is taken from it while hooks run: one that waits for the program must not wait for ever.
+fn poststart_may_wait_for_a_program_that_writes_much() -> Result {
+    let container = Bundle::new(["flood", "256", ",", "write", "/done", "yes"]).build()?;
+    let wait = format!("until [ -e {}/done ]; do sleep 0.01; done", container.rootfs().display());
+    container.edit_config(|config| {
+        config["hooks"] = json!({ "poststart": [{ "path": "/bin/sh", "args": ["sh", "-c", wait],
+            "env": ["PATH=/usr/bin:/bin"], "timeout": 8 }] });
+    })?;
+    equal("bytes", container.run()?.success()?.stdout.len() >= 256 << 10, true)
 }

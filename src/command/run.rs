@@ -29,8 +29,15 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         notify = bind_notify(directory)?;
         start_container(&Owner { record, directory, host, options })
     })?;
-    let attended = front.attend(created.terminal.take());
-    let mut relay = match attended.and_then(|relay| poststart(&created.record).map(|()| relay)) {
+    let attended = front.attend(created.terminal.take()).and_then(|mut relay| {
+        if !created.record.hooks.poststart.is_empty() {
+            // They may wait for the program, and it for somebody to take what it says.
+            relay.begin()?;
+            poststart(&created.record)?;
+        }
+        Ok(relay)
+    });
+    let mut relay = match attended {
         Ok(relay) => relay,
         Err(error) => {
             end(&prepared, &created, log)?;

@@ -207,6 +207,14 @@ impl Relay {
         }
     }
 
+    /// Copy from now on, whether something comes or not: something else is waited for first.
+    pub fn begin(&mut self) -> Result<()> {
+        for it in self.silent.drain(..) {
+            self.outputs.extend(it.copy()?);
+        }
+        Ok(())
+    }
+
     /// Wait until something comes, or `other` is readable; begin to copy what comes. Returns whether
     /// `other` is.
     pub fn wait(&mut self, other: Option<BorrowedFd<'_>>) -> Result<bool> {
