@@ -11,7 +11,7 @@ use crate::cli::Invocation;
 use crate::executor::{Created, Order, create};
 use crate::host::Host;
 use crate::plan::{Options, Plan, compile};
-use crate::spec;
+use crate::spec::{self, Extras};
 use crate::state::{Directory, Record};
 
 /// Everything that is decided before anything is touched.
@@ -20,6 +20,9 @@ pub struct Prepared {
     pub config: Vec<u8>,
     /// The config.
     pub spec: oci_spec::runtime::Spec,
+    /// What its types cannot hold.
+    #[cfg_attr(not(feature = "criu"), allow(dead_code, reason = "only restore plans once more"))]
+    pub extras: Extras,
     /// The host.
     pub host: Host,
     /// The command line.
@@ -58,25 +61,21 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
     for (op, field) in plan.program.iter() {
         log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
     }
-    Ok(Prepared { config, spec, host, options, plan, directory, pid_file })
+    Ok(Prepared { config, spec, extras, host, options, plan, directory, pid_file })
 }
 
-/// Make the container of a plan.
+/// Make the container of a plan. `maker` does it, and is handed what writes the pid file before
+/// anything runs.
 pub fn make(
     prepared: &Prepared,
     front: &Front,
     log: &Log,
-    before_running: impl FnOnce(&Record) -> Result<()>,
+    maker: impl FnOnce(&Order<'_>, &dyn Fn(&Record) -> Result<()>) -> Result<Created>,
 ) -> Result<Created> {
-    let Prepared { config, spec, host, options, plan, directory, pid_file } = prepared;
+    let Prepared { config, spec, host, options, plan, directory, pid_file, .. } = prepared;
     let order = Order { config, spec, host, options, plan, directory, connections: front.connections() };
-    let created = create(&order, |record| {
-        if let Some(file) = pid_file {
-            file.write(record.pid)?;
-        }
-        before_running(record)
-    });
-    let created = created.inspect_err(|_| {
+    let write = |record: &Record| pid_file.as_ref().map_or(Ok(()), |file| file.write(record.pid));
+    let created = maker(&order, &write).inspect_err(|_| {
         if let Some(file) = pid_file {
             file.remove();
         }
@@ -91,6 +90,6 @@ pub fn make(
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let prepared = prepare(invocation, log, true)?;
     let front = prepared.front(invocation, true)?;
-    make(&prepared, &front, log, |_| Ok(()))?;
+    make(&prepared, &front, log, |order, pid_file| create(order, pid_file))?;
     Ok(())
 }

@@ -242,16 +242,8 @@ fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> O
     Options {
         id: id.to_owned(),
         bundle,
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
-        listen_fds: 0,
-        notify: None,
-        gate: false,
-        config_file: None,
         program: global.name.clone(),
-        systemd_cgroup: false,
-        no_cgroup: false,
         rootless_cgroups: rootless_cgroups(global, host),
+        ..Options::default()
     }
 }

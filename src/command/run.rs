@@ -9,7 +9,8 @@ use super::create::{Prepared, make, prepare};
 use super::{Log, bind_notify};
 use crate::cli::Invocation;
 use crate::executor::{
-    Created, Notify, Owner, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait, start_container,
+    Created, Notify, Owner, Relay, create, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait,
+    start_container,
 };
 use crate::sys;
 
@@ -25,9 +26,12 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     // as soon as the state is saved.
     let Prepared { directory, host, options, .. } = &prepared;
     let mut notify = None;
-    let mut created = make(&prepared, &front, log, |record| {
-        notify = bind_notify(directory)?;
-        start_container(&Owner { record, directory, host, options })
+    let mut created = make(&prepared, &front, log, |order, pid_file| {
+        create(order, |record| {
+            pid_file(record)?;
+            notify = bind_notify(directory)?;
+            start_container(&Owner { record, directory, host, options })
+        })
     })?;
     let attended = front.attend(created.terminal.take()).and_then(|mut relay| {
         if !created.record.hooks.poststart.is_empty() {
@@ -37,7 +41,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         }
         Ok(relay)
     });
-    let mut relay = match attended {
+    let relay = match attended {
         Ok(relay) => relay,
         Err(error) => {
             end(&prepared, &created, log)?;
@@ -52,14 +56,20 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         return Ok(0);
     }
     let announcing = notify.map(|notify| announce(notify, &created)).transpose()?;
-    let status = forward_until_exit(&created.child, &mut relay)?;
-    let removed = if invocation.flag("keep") { Ok(()) } else { remove(&prepared, &created, log) };
-    relay.finish();
-    removed?;
+    let status = stay(&prepared, &created, relay, invocation.flag("keep"), log)?;
     if let Some(Ok(Err(error))) = announcing.map(JoinHandle::join) {
         log.warning(&format!("{error:#}"));
     }
     Ok(status)
+}
+
+/// Stay in front until the container ends, and remove it unless it is to be kept. The result is its
+/// exit status. The last it said arrives also when it cannot be removed.
+pub fn stay(prepared: &Prepared, created: &Created, mut relay: Relay, keep: bool, log: &Log) -> Result<i32> {
+    let status = forward_until_exit(&created.child, &mut relay)?;
+    let removed = if keep { Ok(()) } else { remove(prepared, created, log) };
+    relay.finish();
+    removed.map(|()| status)
 }
 
 /// Tell the service manager when the container is ready, beside waiting for its end. The process to
@@ -80,7 +90,7 @@ pub fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
 }
 
 /// What is left of it goes, and what failed in that is told.
-pub fn remove(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
+fn remove(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
     for warning in destroy(&created.record, &prepared.directory)? {
         log.warning(&warning);
     }

@@ -65,17 +65,12 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
     let options = Options {
         id: name.to_owned(),
         bundle: PathBuf::from("/bundle"),
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
-        listen_fds: 0,
-        notify: None,
         gate: true,
-        config_file: None,
         program: "tare".to_owned(),
         systemd_cgroup: name.split('-').any(|word| word == "systemd"),
         no_cgroup: name.split('-').any(|word| word == "disabled"),
         rootless_cgroups: !host.privileged(),
+        ..Options::default()
     };
     let plan = spec::parse(config).and_then(|(spec, extras)| compile(&spec, &extras, &host, &options));
     match plan {
