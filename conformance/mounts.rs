@@ -56,6 +56,7 @@ tests![
     over_the_root_is_refused,
     without_mounts,
     data_of_the_file_system,
+    empty_options_say_nothing,
     set_user_id_ignored_on_nosuid,
     no_exec_keeps_programs_from_running,
     no_dev_keeps_devices_from_opening,
@@ -451,6 +452,15 @@ fn mqueue() -> Result {
     let entry = json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid"] });
     let output = Bundle::new(["mountinfo"]).mount(entry).run()?;
     contains("type", line_of(&output, "/dev/mqueue")?, "- mqueue")
+}
+
+/// podman puts empty words between its options.
+fn empty_options_say_nothing() -> Result {
+    let options = json!(["", "nosuid", "", "size=64k", ""]);
+    let entry = json!({ "destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": options });
+    let output = Bundle::new(["mountinfo"]).mount(entry).run()?;
+    equal("stderr", output.stderr.as_str(), "")?;
+    has_options(&output, "/mnt", &["nosuid", "size=64k"])
 }
 
 /// devpts with the options that engines pass, and /dev/ptmx leading to it.

@@ -29,6 +29,7 @@ tests![
     default_devices_can_be_used,
     default_links,
     device_of_the_configuration,
+    ptmx_among_the_devices,
     device_in_a_new_directory,
     fifo_of_the_configuration,
     device_without_numbers,
@@ -253,6 +254,17 @@ fn device_of_the_configuration() -> Result {
     contains("stat", &output.success()?.stdout, "/dev/mine: char mode=0640 uid=7 gid=8 rdev=1:5")?;
     contains("stat", &output.stdout, "/dev/block: block mode=0600 uid=0 gid=0 rdev=7:77")?;
     output.has_line("open /dev/mine: ok").map(drop)
+}
+
+/// Engines list /dev/ptmx with all others of the host for a privileged container: it stays that of the container.
+fn ptmx_among_the_devices() -> Result {
+    let device = json!({ "path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2, "fileMode": 0o666 });
+    Bundle::new(["readlink", "/dev/ptmx"])
+        .set("/linux/devices", json!([device]))
+        .run()?
+        .success()?
+        .has_line("pts/ptmx")
+        .map(drop)
 }
 
 /// Also outside /dev, in a directory that is made for it.

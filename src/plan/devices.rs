@@ -87,7 +87,11 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, field
         bail!("{field}.path: {:?} is not the path of a device", device.path());
     };
     if path == Path::new("/dev/ptmx") {
-        bail!("{field}.path: /dev/ptmx always leads to the container's own devpts");
+        if (device.typ(), device.major(), device.minor()) != (LinuxDeviceType::C, 5, 2) {
+            bail!("{field}.path: /dev/ptmx always leads to the container's own devpts");
+        }
+        // A privileged container is given all devices of the host, this one too; it has its own already.
+        return Ok(());
     }
     let kind = match device.typ() {
         LinuxDeviceType::C | LinuxDeviceType::U => 0o020000,

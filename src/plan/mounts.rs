@@ -49,10 +49,10 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// The last word on a flag wins, as with mount(8).
+    /// The last word on a flag wins, as with mount(8); podman has empty words in between.
     fn parse(mount: &'a Mount) -> Self {
         let mut it = Options::default();
-        for text in mount.options().iter().flatten() {
+        for text in mount.options().iter().flatten().filter(|text| !text.is_empty()) {
             if let Some((name @ ("idmap" | "ridmap"), maps)) = text.split_once('=') {
                 (it.id_map, it.id_map_text) = (Some(name == "ridmap"), Some(maps));
                 continue;

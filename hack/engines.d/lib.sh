@@ -1,0 +1,46 @@
+# What the cases of hack/engines are written with; sourced by `case` and by each engine's file.
+#
+# A case is a function `case_NAME`. It runs in a shell of its own with `set -euo pipefail`, under a time limit; what it
+# prints is shown when it fails. `skip REASON` leaves it out, and is counted.
+# RUNTIME is the program that is asked, KIND its name (tare, crun or runc), N a name that no other case has.
+
+IMAGE=localhost/box
+SKIPPED=77
+
+skip() { echo "$*" >&3; exit $SKIPPED; }
+
+# Prints what a command says and answers, for a case that compares.
+want() { # WANTED COMMAND...: its output is this
+  local wanted=$1 got
+  shift
+  got=$("$@" 2>&1) || { echo "$*: status $?: $got"; return 1; }
+  [ "${got//$'\r'/}" = "$wanted" ] || { printf '%s\nwanted: %s\ngot:    %s\n' "$*" "$wanted" "$got"; return 1; }
+}
+
+has() { # PART COMMAND...: its output has this
+  local part=$1 got
+  shift
+  got=$("$@" 2>&1) || { echo "$*: status $?: $got"; return 1; }
+  case $got in *"$part"*) ;; *) printf '%s\nwanted in it: %s\ngot: %s\n' "$*" "$part" "$got"; return 1 ;; esac
+}
+
+fails() { # STATUS PART COMMAND...: it ends with this status, and one line says this
+  local wanted=$1 part=$2 got status=0
+  shift 2
+  got=$("$@" 2>&1) || status=$?
+  [ "$status" = "$wanted" ] || { printf '%s\nwanted status %s, got %s: %s\n' "$*" "$wanted" "$status" "$got"; return 1; }
+  grep -qiE -- "$part" <<<"$got" || { printf '%s\nwanted a line with: %s\ngot: %s\n' "$*" "$part" "$got"; return 1; }
+}
+
+# Until a command succeeds, for what engines do in their own time.
+soon() { # COMMAND...
+  local tries
+  for tries in {1..100}; do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
+  echo "never came true: $*"
+  return 1
+}
+
+# With a terminal as standard input and output.
+terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null; }
+
+cases() { declare -F | sed -n 's/^declare -f case_//p'; }

@@ -1,0 +1,222 @@
+# podman as root, with its default cgroup manager (systemd).
+
+ENGINE=(podman --runtime "${RUNTIME:-/usr/sbin/runc}")
+podman() { command "${ENGINE[@]}" "$@"; }
+run() { podman run --rm --network=none "$@"; }
+prepare() {
+  podman import /img.tar $IMAGE
+  grep -q containers: /etc/subuid || echo containers:1000000:1000000 | tee -a /etc/subuid >>/etc/subgid
+  mkdir -p /etc/containers/systemd
+}
+cleanup() { podman rm --force --time 0 --all >/dev/null; podman pod rm --force --all >/dev/null; }
+
+case_run() { want hello run $IMAGE echo hello; }
+case_status() { fails 42 '' run $IMAGE sh -c 'exit 42'; }
+case_stdin() { want hello run -i $IMAGE cat <<<hello; }
+case_tty() { has /dev/pts/0 terminal "${ENGINE[@]}" run --rm -it --network=none $IMAGE tty; }
+case_identity() { want '1234:5678 /tmp v box' run --user 1234:5678 --workdir /tmp --env K=v --hostname box $IMAGE sh -c 'echo $(id -u):$(id -g) $PWD $K $(hostname)'; }
+case_detach_logs() {
+  podman run -d --name $N --network=none $IMAGE sh -c 'echo out; echo err >&2; exit 3' >/dev/null
+  want 3 podman wait $N
+  has out podman logs $N
+  has err podman logs $N
+}
+case_exec() {
+  podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
+  want 7:8 podman exec --user 7:8 $N sh -c 'echo $(id -u):$(id -g)'
+  want hi podman exec -i $N cat <<<hi
+  fails 5 '' podman exec $N sh -c 'exit 5'
+  has /dev/pts/ terminal "${ENGINE[@]}" exec -it $N tty
+  podman exec -d $N touch /made
+  soon podman exec $N test -e /made
+  has 'sleep 1000' podman exec $N ps
+}
+case_read_only() { has 'Read-only' run --read-only $IMAGE sh -c 'touch /x; touch /tmp/x && echo'; }
+case_volumes() {
+  local dir
+  dir=$(mktemp -d) && echo host >"$dir/f"
+  podman volume create $N >/dev/null
+  run -v $N:/v $IMAGE sh -c 'echo kept >/v/f'
+  want kept run -v $N:/v:ro $IMAGE cat /v/f
+  want 'host ro' run -v "$dir":/d:ro $IMAGE sh -c 'echo $(cat /d/f) $(touch /d/x 2>/dev/null || echo ro)'
+  want host run -v "$dir":/d:O $IMAGE sh -c 'cat /d/f; echo changed >/d/f'
+  want host cat "$dir/f"
+  run -v "$dir":/d:U,exec,rshared --user 55 $IMAGE sh -c 'echo mine >/d/f'
+  want 55 stat -c %u "$dir/f"
+  want tmpfs run --tmpfs /t:size=1m,mode=1770 $IMAGE sh -c 'stat -f -c %T /t'
+  want data run --mount type=bind,src="$dir",dst=/d,ro=true --mount type=tmpfs,dst=/t,tmpfs-size=1m $IMAGE sh -c 'echo data >/t/f; cat /t/f'
+  podman volume rm $N >/dev/null
+}
+case_limits() {
+  podman run -d --name $N --network=none --memory 64m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 --pids-limit 50 $IMAGE sleep 1000 >/dev/null
+  limits() { podman exec $N sh -c 'cd /sys/fs/cgroup; echo $(cat memory.max memory.low cpu.max pids.max)'; }
+  want '67108864 33554432 50000 100000 50' limits
+  podman update --memory 32m --pids-limit 20 $N >/dev/null
+  want '33554432 33554432 50000 100000 20' limits
+}
+case_out_of_memory() {
+  fails 137 '' podman run --name $N --network=none --memory 16m --memory-swap 16m $IMAGE sh -c 'x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'
+  want true podman inspect -f '{{.State.OOMKilled}}' $N
+}
+case_pause() {
+  podman run -d --name $N --network=none $IMAGE sh -c 'while :; do echo x; sleep 0.1; done' >/dev/null
+  podman pause $N >/dev/null
+  want paused podman inspect -f '{{.State.Status}}' $N
+  fails 255 'improper|paused' podman exec $N true
+  podman unpause $N >/dev/null
+  want running podman inspect -f '{{.State.Status}}' $N
+}
+case_stats_top() {
+  podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
+  want 1 podman stats --no-stream --format '{{.PIDs}}' $N
+  has 'sleep 1000' podman top $N
+  has filter podman top $N capeff seccomp hpid
+}
+case_stop_kill_restart() {
+  podman run -d --name $N --network=none $IMAGE sh -c 'trap "exit 9" TERM; trap "echo usr1" USR1; while :; do sleep 0.1; done' >/dev/null
+  podman kill --signal USR1 $N >/dev/null
+  soon sh -c "command podman logs $N | grep usr1"
+  podman stop --time 5 $N >/dev/null
+  want 9 podman inspect -f '{{.State.ExitCode}}' $N
+  podman restart $N >/dev/null
+  want running podman inspect -f '{{.State.Status}}' $N
+  podman kill $N >/dev/null
+  want 137 podman wait $N
+}
+case_health() {
+  podman run -d --name $N --network=none --health-cmd 'test -e /ok' --health-interval disable --health-retries 1 $IMAGE sleep 1000 >/dev/null
+  fails 1 '' podman healthcheck run $N
+  podman exec $N touch /ok
+  podman healthcheck run $N
+  want healthy podman inspect -f '{{.State.Health.Status}}' $N
+}
+case_init() { has podman-init run --init $IMAGE sh -c 'tr "\0" " " </proc/1/cmdline'; }
+case_pods() {
+  podman pod create --name $N --network=none --share net,ipc,uts,pid >/dev/null
+  podman run -d --pod $N --name $N-a $IMAGE sleep 1000 >/dev/null
+  has 'sleep 1000' podman run --rm --pod $N $IMAGE ps
+  want 'same' podman run --rm --pod $N $IMAGE sh -c 'test $(readlink /proc/self/ns/net) = $(readlink /proc/1/ns/net) && echo same'
+  podman pod pause $N >/dev/null && podman pod unpause $N >/dev/null
+  podman pod stop -t 0 $N >/dev/null
+}
+case_namespaces() {
+  podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
+  has 'sleep 1000' run --pid container:$N $IMAGE ps
+  want "$(readlink /proc/self/ns/uts)" run --uts host $IMAGE readlink /proc/self/ns/uts
+  want "$(readlink /proc/self/ns/net)" podman run --rm --network host $IMAGE readlink /proc/self/ns/net
+  want "$(readlink /proc/self/ns/ipc)" run --ipc host $IMAGE readlink /proc/self/ns/ipc
+  has "$(cat /proc/sys/kernel/random/boot_id)" run --pid host $IMAGE cat /proc/sys/kernel/random/boot_id
+}
+case_userns_auto() { want '0 65536' run --userns auto:size=65536 $IMAGE sh -c 'awk "{print \$1, \$3}" /proc/self/uid_map'; }
+case_userns_map() { want '0 100000 1000' run --uidmap 0:100000:1000 --gidmap 0:100000:1000 $IMAGE sh -c 'set -- $(cat /proc/self/uid_map); echo $*'; }
+case_build() {
+  local dir
+  dir=$(mktemp -d)
+  printf 'FROM %s\nRUN id -u >/built && mkdir /d && chown 7:7 /d\nUSER 7\nRUN touch /d/mine\nCMD cat /built\n' $IMAGE >"$dir/Containerfile"
+  podman build --network=none -q -t localhost/$N "$dir" >/dev/null
+  want 0 run localhost/$N
+  podman rmi -f localhost/$N >/dev/null
+}
+case_buildah() {
+  command -v buildah >/dev/null || skip "no buildah"
+  local id
+  id=$(buildah from $IMAGE)
+  want done buildah run --runtime "$RUNTIME" --network=none "$id" -- echo done
+  buildah rm "$id" >/dev/null
+}
+case_rootfs_overlay() {
+  want over run --rootfs /img:O sh -c 'echo over >/f; cat /f'
+  test ! -e /img/f
+}
+case_security() {
+  want 1 run --security-opt no-new-privileges $IMAGE sh -c 'grep NoNewPrivs /proc/self/status | cut -f2'
+  want 0 run --security-opt seccomp=unconfined $IMAGE sh -c 'grep Seccomp: /proc/self/status | cut -f2'
+  want 2 run $IMAGE sh -c 'grep Seccomp: /proc/self/status | cut -f2'
+  printf '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}' >/tmp/$N.json
+  has 'not permitted' run --security-opt seccomp=/tmp/$N.json $IMAGE sh -c 'mkdir /x || true'
+  want 0 run --security-opt mask=/etc $IMAGE sh -c 'ls /etc | wc -l'
+  want open run --security-opt unmask=ALL $IMAGE sh -c 'head -c1 /proc/kcore >/dev/null 2>&1; test -d /proc/acpi; echo open'
+  want fine run --security-opt label=disable --security-opt apparmor=unconfined $IMAGE echo fine
+  want fine run --security-opt proc-opts=hidepid=2 $IMAGE echo fine
+}
+case_capabilities() {
+  want 0000000000000000 run --cap-drop ALL $IMAGE sh -c 'grep CapEff /proc/self/status | cut -f2'
+  want 0000000000002000 run --cap-drop ALL --cap-add NET_RAW $IMAGE sh -c 'grep CapEff /proc/self/status | cut -f2'
+  want "$(sed -n 's/^CapBnd:\t//p' /proc/self/status)" run --privileged $IMAGE sh -c 'grep CapEff /proc/self/status | cut -f2'
+}
+case_privileged() { want fine run --privileged $IMAGE sh -c 'mount -t tmpfs none /mnt && test -b /dev/ubda -o -b /dev/vda && echo fine'; }
+case_secrets() {
+  printf s3cret | podman secret create $N - >/dev/null
+  want 's3cret s3cret' run --secret $N --secret $N,type=env,target=S $IMAGE sh -c 'echo $(cat /run/secrets/'$N') $S'
+  podman secret rm $N >/dev/null
+}
+case_ulimits() { want '123 456' run --ulimit nofile=123:456 $IMAGE sh -c 'echo $(ulimit -Sn) $(ulimit -Hn)'; }
+case_devices() {
+  want '5 1 0' run --device /dev/console:/dev/f:rw $IMAGE sh -c 'stat -c "%t %T %u" /dev/f'
+  want fine run --device-cgroup-rule 'c 1:11 rw' --cap-add MKNOD $IMAGE sh -c 'mknod /dev/k c 1 11 && : <>/dev/k && echo fine'
+  has 'not permitted' run --cap-add MKNOD $IMAGE sh -c 'mknod /dev/k c 1 11; : <>/dev/k || true'
+}
+case_sysctl_shm() { want '3 2048' run --sysctl net.core.somaxconn=3 --shm-size 2m $IMAGE sh -c 'echo $(cat /proc/sys/net/core/somaxconn) $(df -k /dev/shm | awk "END{print \$2}")'; }
+case_oom_score() { want 77 run --oom-score-adj 77 $IMAGE cat /proc/self/oom_score_adj; }
+case_cgroups_disabled() { want fine podman run --rm --network=none --cgroups=disabled $IMAGE echo fine; }
+case_cgroupns_host() { has libpod run --cgroupns host $IMAGE cat /proc/self/cgroup; }
+case_cgroupfs() { want '0::/ 50' podman --cgroup-manager cgroupfs run --rm --network=none --pids-limit 50 $IMAGE sh -c 'echo $(cat /proc/self/cgroup) $(cat /sys/fs/cgroup/pids.max)'; }
+case_systemd_inside() {
+  podman run -d --name $N --network=none --systemd=always --rootfs /:O /sbin/init --unit=basic.target >/dev/null
+  soon podman exec $N systemctl is-active basic.target
+  want running:0 podman exec $N sh -c 'systemd-run --quiet --wait --pipe --unit=x true; echo running:$?'
+  podman stop -t 20 $N >/dev/null
+  want 0 sh -c "command podman inspect -f '{{.State.ExitCode}}' $N | sed s/130/0/"
+}
+case_quadlet() {
+  local unit=/etc/containers/systemd/$N.container
+  cat >"$unit" <<END
+[Container]
+Image=$IMAGE
+ContainerName=$N
+Network=none
+GlobalArgs=--runtime $RUNTIME
+Exec=sleep 1000
+END
+  systemctl daemon-reload
+  systemctl start $N
+  want running podman inspect -f '{{.State.Status}}' $N
+  systemctl stop $N
+  rm "$unit"
+  systemctl daemon-reload
+  ! podman container exists $N
+}
+case_timeout() { fails 255 '' podman run --rm --network=none --timeout 1 $IMAGE sleep 100; }
+case_attach() {
+  podman run -d -i --name $N --network=none $IMAGE cat >/dev/null
+  (echo through; sleep 0.5) | timeout 5 "${ENGINE[@]}" attach $N >/tmp/$N.out || true
+  soon grep -q through /tmp/$N.out
+}
+case_cp_commit_diff() {
+  podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
+  echo x >/tmp/$N && podman cp /tmp/$N $N:/f && want x podman exec $N cat /f
+  has 'A /f' podman diff $N
+}
+case_checkpoint() {
+  command -v criu >/dev/null && criu check >/dev/null 2>&1 || skip "no CRIU that works on this kernel"
+  podman run -d --name $N --network=none $IMAGE sh -c 'i=0; while :; do i=$((i+1)); echo $i >/n; sleep 0.1; done' >/dev/null
+  podman container checkpoint $N >/dev/null
+  podman container restore $N >/dev/null
+  soon podman exec $N sh -c 'test $(cat /n) -gt 3'
+}
+case_inspect_runtime() {
+  podman create --name $N --network=none $IMAGE true >/dev/null
+  want "$RUNTIME" podman inspect -f '{{.OCIRuntime}}' $N
+}
+case_info() { has "$(basename "$RUNTIME")" podman info -f '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'; }
+case_binary_missing() { fails 127 'not found|no such file' run $IMAGE /nowhere; }
+case_binary_not_executable() { fails 126 'permission denied' run $IMAGE /etc/passwd; }
+case_bad_workdir() { fails 126 'nowhere' run --workdir /nowhere $IMAGE true || fails 127 nowhere run --workdir /nowhere $IMAGE true; }
+case_bad_mount() { fails 126 '/etc/passwd|not a directory' run -v /img:/etc/passwd $IMAGE true; }
+case_bad_device() { fails 125 'nowhere' run --device /dev/nowhere $IMAGE true; }
+case_bad_user() { fails 126 'no matching|unable to find user' run --user nobody-here $IMAGE true || fails 125 'unable to find user' run --user nobody-here $IMAGE true; }
+case_exec_missing() {
+  podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
+  fails 127 'not found|no such file' podman exec $N /nowhere
+  fails 126 'permission denied' podman exec $N /etc/passwd
+}
