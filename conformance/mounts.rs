@@ -26,6 +26,7 @@ tests![
     options_that_undo_each_other,
     bind_directory,
     bind_file,
+    bind_of_one_kind_on_another,
     bind_writes_reach_the_source,
     bind_read_only,
     bind_options_are_flags,
@@ -452,6 +453,19 @@ fn mqueue() -> Result {
     let entry = json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid"] });
     let output = Bundle::new(["mountinfo"]).mount(entry).run()?;
     contains("type", line_of(&output, "/dev/mqueue")?, "- mqueue")
+}
+
+/// A directory on a file and a file on a directory: docker looks for these words.
+fn bind_of_one_kind_on_another() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "")?;
+    for (from, to) in [("", "/etc/conf"), ("file", "/etc")] {
+        let entry = json!({ "destination": to, "source": source.path().join(from), "options": ["bind"] });
+        let container = Bundle::new(["true"]).file("etc/conf", "").mount(entry).build()?;
+        container.run()?.fails_with("not a directory")?;
+        container.nothing_left()?;
+    }
+    Ok(())
 }
 
 /// podman puts empty words between its options.

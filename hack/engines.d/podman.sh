@@ -6,7 +6,8 @@ run() { podman run --rm --network=none "$@"; }
 prepare() {
   podman import /img.tar $IMAGE
   grep -q containers: /etc/subuid || echo containers:1000000:1000000 | tee -a /etc/subuid >>/etc/subgid
-  mkdir -p /etc/containers/systemd
+  mkdir -p /etc/containers/systemd /etc/containers/containers.conf.d
+  /usr/local/bin/tare setup podman >/etc/containers/containers.conf.d/tare.conf
 }
 cleanup() { podman rm --force --time 0 --all >/dev/null; podman pod rm --force --all >/dev/null; }
 
@@ -154,7 +155,7 @@ case_ulimits() { want '123 456' run --ulimit nofile=123:456 $IMAGE sh -c 'echo $
 case_devices() {
   want '5 1 0' run --device /dev/console:/dev/f:rw $IMAGE sh -c 'stat -c "%t %T %u" /dev/f'
   want fine run --device-cgroup-rule 'c 1:11 rw' --cap-add MKNOD $IMAGE sh -c 'mknod /dev/k c 1 11 && : <>/dev/k && echo fine'
-  has 'not permitted' run --cap-add MKNOD $IMAGE sh -c 'mknod /dev/k c 1 11; : <>/dev/k || true'
+  has 'not permitted' run --cap-add MKNOD $IMAGE sh -c 'mknod /dev/k c 1 11; (: <>/dev/k) 2>&1 || true'
 }
 case_sysctl_shm() { want '3 2048' run --sysctl net.core.somaxconn=3 --shm-size 2m $IMAGE sh -c 'echo $(cat /proc/sys/net/core/somaxconn) $(df -k /dev/shm | awk "END{print \$2}")'; }
 case_oom_score() { want 77 run --oom-score-adj 77 $IMAGE cat /proc/self/oom_score_adj; }
@@ -207,6 +208,10 @@ case_checkpoint() {
 case_inspect_runtime() {
   podman create --name $N --network=none $IMAGE true >/dev/null
   want "$RUNTIME" podman inspect -f '{{.OCIRuntime}}' $N
+}
+case_default_runtime() {
+  [ $KIND = tare ] || skip "tare setup podman makes tare the default"
+  want tare "${ENGINE[@]:0:${#ENGINE[@]}-2}" info -f '{{.Host.OCIRuntime.Name}}'
 }
 case_info() { has "$(basename "$RUNTIME")" podman info -f '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'; }
 case_binary_missing() { fails 127 'not found|no such file' run $IMAGE /nowhere; }

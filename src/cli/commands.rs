@@ -37,6 +37,8 @@ pub enum Verb {
     Resume,
     /// `run`
     Run,
+    /// `setup`
+    Setup,
     /// `spec`
     Spec,
     /// `start`
@@ -118,6 +120,13 @@ pub const COMMANDS: &[Row] = &[
     },
     row(Verb::Resume, "resume", "let a paused container go on", "<container-id>", none),
     Row { most: Some(2), ..row(Verb::Run, "run", "create and start a container", "<container-id> [bundle]", run) },
+    row(
+        Verb::Setup,
+        "setup",
+        "print what makes an engine use this runtime",
+        "containerd|docker|kubernetes|podman",
+        none,
+    ),
     Row { least: 0, most: Some(0), ..row(Verb::Spec, "spec", "write a config.json to begin with", "", spec) },
     row(Verb::Start, "start", "run the program of a created container", "<container-id>", none),
     row(Verb::State, "state", "show the state of a container", "<container-id>", none),

@@ -19,6 +19,7 @@ mod ps;
 #[cfg(feature = "criu")]
 mod restore;
 mod run;
+mod setup;
 mod spec;
 mod start;
 mod state;
@@ -82,6 +83,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Ps => done(ps::run(invocation)),
         Verb::Pause => done(pause::pause(invocation, log)),
         Verb::Resume => done(pause::resume(invocation, log)),
+        Verb::Setup => done(setup::run(invocation)),
         Verb::Spec => done(spec::run(invocation)),
         Verb::Features => done(features::run()),
         Verb::Update => done(update::run(invocation, log)),

@@ -167,7 +167,13 @@ impl Mounts {
             return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
         }
         let target = files::target(self.root, target, directory, rules)?;
-        sys::move_mount(tree, target.fd.0, c"")?;
+        match sys::move_mount(tree, target.fd.0, c"") {
+            // mount(2) has this answer for it, which engines look for.
+            Err(fault) if fault.errno == sys::EINVAL && sys::fstat(target.fd.0)?.is_directory() != directory => {
+                return Err(Fault { errno: sys::ENOTDIR, ..fault });
+            }
+            result => result?,
+        }
         set_attributes(tree, attributes, rules)
     }
 

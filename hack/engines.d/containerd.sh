@@ -1,0 +1,100 @@
+# containerd through ctr and its shim, with cgroupfs unless a case says otherwise.
+
+BOX=$IMAGE:latest
+run() { ctr run --runc-binary "$RUNTIME" --rm "$@"; }
+start() { ctr run --runc-binary "$RUNTIME" -d "$@" >/dev/null; }
+prepare() {
+  systemctl start containerd
+  podman import /img.tar $BOX
+  podman save --format oci-archive -o /box.tar $BOX
+  ctr image import /box.tar
+}
+cleanup() {
+  local id
+  for id in $(ctr container ls -q); do
+    ctr task rm -f "$id" >/dev/null 2>&1 || true
+    ctr container rm "$id" >/dev/null
+  done
+}
+
+case_run() { want hello run $BOX $N echo hello; }
+case_status() { fails 42 '' run $BOX $N sh -c 'exit 42'; }
+case_stdin() { want hello run $BOX $N cat <<<hello; }
+case_tty() { has /dev/pts/0 terminal ctr run --runc-binary "$RUNTIME" --rm -t $BOX $N tty; }
+case_identity() { want '1234:5678 /tmp v' run --user 1234:5678 --cwd /tmp --env K=v $BOX $N sh -c 'echo $(id -u):$(id -g) $PWD $K'; }
+case_detach() {
+  start $BOX $N sleep 1000
+  has RUNNING ctr task ls
+  has 'sleep 1000' ctr task exec --exec-id e $N ps
+  ctr task kill -s KILL $N
+  soon sh -c "ctr task ls | grep STOPPED"
+}
+case_exec() {
+  start $BOX $N sleep 1000
+  want hi ctr task exec --exec-id a $N echo hi
+  fails 5 '' ctr task exec --exec-id b $N sh -c 'exit 5'
+  want '7 /tmp' ctr task exec --exec-id c --user 7 --cwd /tmp $N sh -c 'echo $(id -u) $PWD'
+  has /dev/pts/ terminal ctr task exec --exec-id d -t $N tty
+}
+case_pause() {
+  start $BOX $N sleep 1000
+  ctr task pause $N
+  has PAUSED ctr task ls
+  ctr task resume $N
+  has RUNNING ctr task ls
+}
+case_metrics() {
+  start --memory-limit 67108864 $BOX $N sleep 1000
+  has 'memory.usage' ctr task metrics $N
+  has 67108864 ctr task metrics $N
+  has 'pids.current' ctr task metrics $N
+}
+case_limits() {
+  start --memory-limit 67108864 --cpus 0.5 --cpu-shares 512 $BOX $N sleep 1000
+  local dir=/sys/fs/cgroup/default/$N
+  want 67108864 cat $dir/memory.max
+  want '50000 100000' cat $dir/cpu.max
+}
+case_processes() {
+  start $BOX $N sleep 1000
+  want 1 sh -c "ctr task ps $N | tail -n +2 | wc -l"
+}
+case_mounts_and_devices() {
+  echo host >/tmp/$N
+  want host run --mount type=bind,src=/tmp/$N,dst=/f,options=rbind:ro $BOX $N cat /f
+  want 'c' run --device /dev/console $BOX $N sh -c 'test -c /dev/console && echo c'
+}
+case_read_only() { fails 1 'Read-only' run --read-only $BOX $N touch /x; }
+case_privileged() { want fine run --privileged $BOX $N sh -c 'mount -t tmpfs none /mnt && echo fine'; }
+case_seccomp() { want 2 run --seccomp $BOX $N sh -c 'grep Seccomp: /proc/self/status | cut -f2'; }
+case_host_namespaces() { want "$(readlink /proc/self/ns/net)" run --net-host $BOX $N readlink /proc/self/ns/net; }
+case_rootfs_by_path() { want hello run --rootfs /img $N echo hello; }
+case_user_namespace() { want '0 100000 1000' run --uidmap 0:100000:1000 --gidmap 0:100000:1000 $BOX $N sh -c 'set -- $(cat /proc/self/uid_map); echo $*'; }
+case_systemd_cgroup() {
+  start --runc-systemd-cgroup --cgroup system.slice:ctr:$N --memory-limit 67108864 $BOX $N sleep 1000
+  want active systemctl is-active ctr-$N.scope
+  want 67108864 systemctl show -P MemoryMax ctr-$N.scope
+}
+case_checkpoint() {
+  command -v criu >/dev/null && criu check >/dev/null 2>&1 || skip "no CRIU that works on this kernel"
+  start $BOX $N sleep 1000
+  ctr container checkpoint --task $N check-$N
+}
+case_out_of_memory() { fails 137 '' run --memory-limit 16777216 $BOX $N sh -c 'x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'; }
+case_many() {
+  local i
+  for i in 1 2 3 4 5; do start $BOX $N-$i sleep 1000; done
+  want 5 sh -c 'ctr task ls | grep -c RUNNING'
+}
+case_binary_missing() { fails 1 'executable file not found|no such file' run $BOX $N /nowhere; }
+case_binary_not_executable() { fails 1 'permission denied' run $BOX $N /etc/passwd; }
+case_bad_mount() { fails 1 'nowhere|no such file' run --mount type=bind,src=/nowhere,dst=/d,options=rbind $BOX $N true; }
+case_bad_cwd() { want /nowhere run --cwd /nowhere $BOX $N pwd; }
+case_exec_missing() {
+  start $BOX $N sleep 1000
+  fails 1 'executable file not found|no such file' ctr task exec --exec-id x $N /nowhere
+}
+case_task_with_the_id_of_another() {
+  start $BOX $N sleep 1000
+  fails 1 'already exists' run $BOX $N true
+}

@@ -1,0 +1,38 @@
+# containerd's CRI plugin, as the kubelet calls it: cri.py is the client, and has the cases. The runtime is chosen by
+# the handler of a RuntimeClass; the configuration is what `tare setup containerd` prints.
+
+HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+STUBS=/var/lib/cri
+
+prepare() {
+  local name api=/usr/share/gocode/src
+  mkdir -p /etc/containerd/conf.d $STUBS /etc/cni/net.d
+  /usr/local/bin/tare setup containerd >/etc/containerd/conf.d/tare.toml
+  for name in crun runc; do
+    sed "s|/usr/local/bin/tare|$(command -v $name)|; s/runtimes.\"tare\"/runtimes.\"$name\"/" /etc/containerd/conf.d/tare.toml \
+      >/etc/containerd/conf.d/$name.toml
+  done
+  cat >/etc/containerd/config.toml <<END
+version = 3
+imports = ["/etc/containerd/conf.d/*.toml"]
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = 'localhost/pause:latest'
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ['/usr/lib/cni']
+END
+  echo '{"cniVersion": "1.0.0", "name": "lo", "plugins": [{"type": "loopback"}]}' >/etc/cni/net.d/1.conflist
+  systemctl restart containerd
+  podman import /img.tar $IMAGE
+  podman import -c 'CMD ["sleep", "1000000"]' /img.tar localhost/pause
+  podman save --multi-image-archive -o /cri.tar $IMAGE localhost/pause
+  ctr -n k8s.io image import /cri.tar
+  # An option of the protocol's file that Debian's compiler does not know yet.
+  sed 's/\[debug_redact = true\]//' $api/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto >$STUBS/api.proto
+  python3 -m grpc_tools.protoc -I $STUBS -I $api --python_out=$STUBS --grpc_python_out=$STUBS \
+    $STUBS/api.proto $(cd $api && find github.com/gogo -name gogo.proto)
+}
+cleanup() { PYTHONPATH=$STUBS python3 "$HERE/cri.py" cleanup; }
+
+for name in $(sed -n 's/^def case_\([a-z_]*\).*/\1/p' "$HERE/cri.py"); do
+  eval "case_$name() { PYTHONPATH=$STUBS python3 $HERE/cri.py $name ${KIND:-}; }"
+done

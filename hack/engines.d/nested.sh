@@ -1,0 +1,26 @@
+# Containers in containers: each by the same runtime, with and without an engine inside.
+HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+. "$HERE/podman-rootless.sh"
+ENGINE=(podman --runtime "${RUNTIME:-/usr/sbin/runc}")
+for name in $(cases); do unset -f "case_$name"; done
+
+OUTER=(--rm --network=none --rootfs /:O)
+# podman inside keeps its images in memory; its storage cannot be an overlay on the overlay.
+ENGINE_INSIDE=(
+  --tmpfs /var/lib/containers:exec,dev,suid,mode=755 --tmpfs /run:exec,mode=755 --env RUNTIME="$RUNTIME" --env IMAGE=$IMAGE
+)
+START='set -e; podman import /img.tar $IMAGE >/dev/null 2>&1; podman --cgroup-manager cgroupfs --runtime $RUNTIME run --rm --network=none'
+
+case_in_privileged() { want 'inner 0' podman run --privileged "${OUTER[@]}" "$HERE/inner" "$RUNTIME"; }
+case_in_user_namespace() {
+  want 'inner 0' podman run --privileged --userns auto:size=65536 "${OUTER[@]}" "$HERE/inner" "$RUNTIME" --rootless
+}
+case_in_rootless() {
+  ENGINE=("${AS_USER[@]}" podman --runtime "$RUNTIME")
+  want 'inner 0' podman run --privileged "${OUTER[@]}" "$HERE/inner" "$RUNTIME" --rootless
+}
+case_podman_inside() { want deep podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O sh -c "$START \$IMAGE echo deep"; }
+case_limits_inside() {
+  want 77 podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O \
+    sh -c "mkdir /sys/fs/cgroup/self; echo 0 >/sys/fs/cgroup/self/cgroup.procs; $START --pids-limit 77 \$IMAGE cat /sys/fs/cgroup/pids.max"
+}
