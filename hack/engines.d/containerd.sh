@@ -5,7 +5,7 @@ run() { ctr run --runc-binary "$RUNTIME" --rm "$@"; }
 start() { ctr run --runc-binary "$RUNTIME" -d "$@" >/dev/null; }
 prepare() {
   systemctl start containerd
-  podman import /img.tar $BOX
+  podman import -c 'ENV PATH=/bin' /img.tar $BOX
   podman save --format oci-archive -o /box.tar $BOX
   ctr image import /box.tar
 }
@@ -80,7 +80,7 @@ case_checkpoint() {
   start $BOX $N sleep 1000
   ctr container checkpoint --task $N check-$N
 }
-case_out_of_memory() { fails 137 '' run --memory-limit 16777216 $BOX $N sh -c 'x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'; }
+case_out_of_memory() { fails 137 '' run --memory-limit 16777216 $BOX $N sh -c "$HOG"; }
 case_many() {
   local i
   for i in 1 2 3 4 5; do start $BOX $N-$i sleep 1000; done

@@ -20,10 +20,11 @@ imports = ["/etc/containerd/conf.d/*.toml"]
 [plugins.'io.containerd.cri.v1.runtime'.cni]
   bin_dirs = ['/usr/lib/cni']
 END
-  echo '{"cniVersion": "1.0.0", "name": "lo", "plugins": [{"type": "loopback"}]}' >/etc/cni/net.d/1.conflist
+  echo '{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.9.0.0/24"}}]}' \
+    >/etc/cni/net.d/1.conflist
   systemctl restart containerd
-  podman import /img.tar $IMAGE
-  podman import -c 'CMD ["sleep", "1000000"]' /img.tar localhost/pause
+  podman import -c 'ENV PATH=/bin' /img.tar $IMAGE
+  podman import -c 'CMD ["/bin/sleep", "1000000"]' /img.tar localhost/pause
   podman save --multi-image-archive -o /cri.tar $IMAGE localhost/pause
   ctr -n k8s.io image import /cri.tar
   # An option of the protocol's file that Debian's compiler does not know yet.

@@ -63,9 +63,15 @@ case_limits() {
   want 33554432 limit memory.max
   want 20 limit pids.max
 }
+# Whether the engine sees the event before systemd has removed the cgroup is a matter of luck.
 case_out_of_memory() {
-  fails 137 '' docker run --runtime $CHOSEN --name $N --network none --memory 16m --memory-swap 16m $IMAGE sh -c 'x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'
-  want true docker inspect -f '{{.State.OOMKilled}}' $N
+  local try
+  for try in 1 2 3 4 5 6; do
+    fails 137 '' docker run --runtime $CHOSEN --name $N-$try --network=none --memory 16m --memory-swap 16m $IMAGE sh -c "$HOG"
+    [ "$(docker inspect -f '{{.State.OOMKilled}}' $N-$try)" != true ] || return 0
+  done
+  echo "OOMKilled was never told"
+  return 1
 }
 case_pause() {
   start $IMAGE sleep 1000

@@ -6,6 +6,8 @@
 
 IMAGE=localhost/box
 SKIPPED=77
+# A program for sh that takes 64 MiB.
+HOG='x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'
 
 skip() { echo "$*" >&3; exit $SKIPPED; }
 
