@@ -4,7 +4,7 @@ BOX=$IMAGE:latest
 run() { ctr run --runc-binary "$RUNTIME" --rm "$@"; }
 start() { ctr run --runc-binary "$RUNTIME" -d "$@" >/dev/null; }
 prepare() {
-  systemctl start containerd
+  systemctl restart containerd
   podman import -c 'ENV PATH=/bin' /img.tar $BOX
   podman save --format oci-archive -o /box.tar $BOX
   ctr image import /box.tar

@@ -179,6 +179,17 @@ fn command_of(name: &str, row: &commands::Row) -> Command {
         .args((row.options)())
 }
 
+/// The whole command line as clap has it, for man pages and completions.
+pub fn tree(name: &str) -> Command {
+    top(name).subcommands(COMMANDS.iter().map(|row| {
+        Command::new(row.name)
+            .about(row.about)
+            .override_usage(format!("{name} {} [options] {}", row.name, row.arguments))
+            .args((row.options)())
+            .disable_version_flag(true)
+    }))
+}
+
 /// Understand a command line.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let mut argv = argv.into_iter();
