@@ -1,9 +1,8 @@
-//! `linux.cgroupsPath` and `linux.resources`, read back from the kernel.
+//! `linux.cgroupsPath`, the devices of `linux.resources`, and `exec --cgroup`.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
 use std::fs;
-use std::path::Path;
 
 tests![
     path_is_the_configured_one,
@@ -15,33 +14,12 @@ tests![
     directories_are_removed_with_what_is_below,
     occupied_cgroup_is_refused,
     program_starts_inside,
-    memory_limit,
-    memory_limit_unlimited,
-    memory_reservation,
-    memory_swap,
-    memory_swappiness,
-    memory_oom_killer_disabled,
-    memory_limit_ends_who_exceeds_it,
-    cpu_shares,
-    cpu_quota_and_period,
-    cpu_quota_alone,
-    cpu_burst,
-    cpu_idle,
-    cpuset,
     cpuset_that_does_not_exist,
-    pids_limit,
-    pids_limit_holds,
-    pids_limit_of_zero_means_one,
-    pids_limit_unlimited,
     devices_none_by_default_but_the_standard_ones,
     devices_allowed_one,
     devices_allowed_to_read_only,
     devices_denied_in_the_unified_view,
     devices_allowed_in_the_unified_view,
-    blkio_throttle,
-    hugetlb_limit_in_the_unified_view,
-    unified_in_the_unified_view,
-    unified_on_v1_is_refused,
     unknown_controller_value,
     exec_in_the_unified_view,
     exec_in_a_sub_cgroup,
@@ -54,53 +32,6 @@ tests![
     exec_joins_the_first_process_where_there_is_no_room,
     exec_joins_the_first_process_where_the_cgroup_is_gone,
 ];
-
-/// Where a limit is read back on v1 and on v2.
-struct Place {
-    controller: &'static str,
-    v1: (&'static str, &'static str),
-    v2: (&'static str, &'static str),
-}
-
-/// The value at `pointer` MUST be in the kernel's file once the container is created.
-fn limit(pointer: &str, value: impl Into<Value>, place: &Place) -> Result {
-    limits(&[(pointer, value.into())], place)
-}
-
-fn limits(values: &[(&str, Value)], place: &Place) -> Result {
-    let bundle = values.iter().fold(Bundle::new(["pause"]), |bundle, (at, value)| {
-        bundle.set(&format!("/linux/resources/{at}"), value.clone())
-    });
-    let container = bundle.build()?;
-    let (file, wanted) = if container.is_v2() { place.v2 } else { place.v1 };
-    if file.is_empty() {
-        return skip(format!("no such limit with these cgroups ({})", machine::get().layout));
-    }
-    controller_is_there(&container, place.controller, file)?;
-    container.create()?.success()?;
-    equal(file, container.cgroup_file(place.controller, file)?.as_str(), wanted)
-}
-
-/// Skips unless the kernel has this file in a cgroup of the controller.
-pub fn controller_is_there(container: &Container, controller: &str, file: &str) -> Result {
-    let cgroup = container.cgroup(controller)?;
-    let parent = cgroup.parent().and_then(Path::parent).context("a hierarchy")?;
-    if container.is_v2() {
-        let controllers = fs::read_to_string(parent.join("cgroup.controllers"))?;
-        if !controllers.split_whitespace().any(|name| name == controller) {
-            return skip(format!("the v2 hierarchy has no {controller} controller"));
-        }
-    } else {
-        let probe = parent.join(format!("tare-conformance-probe-{}", container.id));
-        fs::create_dir(&probe)?;
-        let there = probe.join(file).exists();
-        fs::remove_dir(&probe)?;
-        if !there {
-            return skip(format!("this kernel has no {file}"));
-        }
-    }
-    Ok(())
-}
 
 /// `cgroupsPath` MUST be taken when it is given, and the state's pid be in it.
 fn path_is_the_configured_one() -> Result {
@@ -213,125 +144,9 @@ fn program_starts_inside() -> Result {
     contains("memberships", &output.success()?.stdout, &container.id)
 }
 
-/// `memory.limit`.
-fn memory_limit() -> Result {
-    let v1 = ("memory.limit_in_bytes", "52428800");
-    limit("memory/limit", 52_428_800, &Place { controller: "memory", v1, v2: ("memory.max", "52428800") })
-}
-
-/// -1 is no limit.
-fn memory_limit_unlimited() -> Result {
-    let v1 = ("memory.limit_in_bytes", "9223372036854771712");
-    limit("memory/limit", -1, &Place { controller: "memory", v1, v2: ("memory.max", "max") })
-}
-
-/// `memory.reservation`.
-fn memory_reservation() -> Result {
-    let v1 = ("memory.soft_limit_in_bytes", "20971520");
-    limit("memory/reservation", 20_971_520, &Place { controller: "memory", v1, v2: ("memory.low", "20971520") })
-}
-
-/// `memory.swap` is memory and swap together; v2 counts swap alone.
-fn memory_swap() -> Result {
-    let v1 = ("memory.memsw.limit_in_bytes", "83886080");
-    let place = Place { controller: "memory", v1, v2: ("memory.swap.max", "31457280") };
-    limits(&[("memory/limit", json!(52_428_800)), ("memory/swap", json!(83_886_080))], &place)
-}
-
-/// `memory.swappiness` is v1's alone.
-fn memory_swappiness() -> Result {
-    limit("memory/swappiness", 33, &Place { controller: "memory", v1: ("memory.swappiness", "33"), v2: ("", "") })
-}
-
-/// `memory.disableOOMKiller` is v1's alone.
-fn memory_oom_killer_disabled() -> Result {
-    let bundle = Bundle::new(["pause"]).set("/linux/resources/memory/disableOOMKiller", true);
-    if machine::get().layout == machine::Layout::Unified {
-        return skip("no such switch on v2");
-    }
-    let container = bundle.create()?;
-    contains("memory.oom_control", &container.cgroup_file("memory", "memory.oom_control")?, "oom_kill_disable 1")
-}
-
-/// The limit works: a program that needs more is killed.
-fn memory_limit_ends_who_exceeds_it() -> Result {
-    let bundle = Bundle::new(["echo", "up", ",", "alloc", "200"]);
-    let container =
-        bundle.set("/linux/resources/memory", json!({ "limit": 33_554_432, "swap": 33_554_432 })).build()?;
-    let file = if container.is_v2() { "memory.max" } else { "memory.limit_in_bytes" };
-    controller_is_there(&container, "memory", file)?;
-    let output = container.run()?;
-    equal("exit code", output.code()?, 137)?;
-    equal("output", &*output.stdout, "up\n")
-}
-
-/// `cpu.shares`; v2 has weights.
-fn cpu_shares() -> Result {
-    limit("cpu/shares", 1024, &Place { controller: "cpu", v1: ("cpu.shares", "1024"), v2: ("cpu.weight", "100") })?;
-    limit("cpu/shares", 2, &Place { controller: "cpu", v1: ("cpu.shares", "2"), v2: ("cpu.weight", "1") })
-}
-
-/// `cpu.quota` and `cpu.period`.
-fn cpu_quota_and_period() -> Result {
-    let values = [("cpu/quota", json!(40_000)), ("cpu/period", json!(80_000))];
-    let v2 = ("cpu.max", "40000 80000");
-    limits(&values, &Place { controller: "cpu", v1: ("cpu.cfs_quota_us", "40000"), v2 })?;
-    limits(&values, &Place { controller: "cpu", v1: ("cpu.cfs_period_us", "80000"), v2 })
-}
-
-/// A quota alone keeps the default period.
-fn cpu_quota_alone() -> Result {
-    let v1 = ("cpu.cfs_quota_us", "25000");
-    limit("cpu/quota", 25_000, &Place { controller: "cpu", v1, v2: ("cpu.max", "25000 100000") })
-}
-
-/// `cpu.burst` needs the quota set first.
-fn cpu_burst() -> Result {
-    let values = [("cpu/quota", json!(50_000)), ("cpu/burst", json!(10_000))];
-    let place = Place { controller: "cpu", v1: ("cpu.cfs_burst_us", "10000"), v2: ("cpu.max.burst", "10000") };
-    limits(&values, &place)
-}
-
-/// `cpu.idle`.
-fn cpu_idle() -> Result {
-    limit("cpu/idle", 1, &Place { controller: "cpu", v1: ("cpu.idle", "1"), v2: ("cpu.idle", "1") })
-}
-
-/// `cpu.cpus` and `cpu.mems`.
-fn cpuset() -> Result {
-    let values = [("cpu/cpus", json!("0")), ("cpu/mems", json!("0"))];
-    limits(&values, &Place { controller: "cpuset", v1: ("cpuset.cpus", "0"), v2: ("cpuset.cpus", "0") })?;
-    limits(&values, &Place { controller: "cpuset", v1: ("cpuset.mems", "0"), v2: ("cpuset.mems", "0") })
-}
-
 /// A CPU that is not there cannot be given.
 fn cpuset_that_does_not_exist() -> Result {
     Bundle::new(["true"]).set("/linux/resources/cpu/cpus", "4000").refused("linux.resources.cpu").map(drop)
-}
-
-/// `pids.limit`.
-fn pids_limit() -> Result {
-    limit("pids/limit", 77, &Place { controller: "pids", v1: ("pids.max", "77"), v2: ("pids.max", "77") })
-}
-
-/// It holds: the fourth process cannot be made.
-fn pids_limit_holds() -> Result {
-    let bundle = Bundle::new(["fork", "8", ",", "pause"]).set("/linux/resources/pids/limit", 4);
-    let container = bundle.build()?;
-    controller_is_there(&container, "pids", "pids.max")?;
-    container.create()?.success()?;
-    container.start()?;
-    container.wait_output("forked: 3 then EAGAIN")
-}
-
-/// 0 is no number of processes that could run anything: it means 1 (runc 1.4).
-fn pids_limit_of_zero_means_one() -> Result {
-    limit("pids/limit", 0, &Place { controller: "pids", v1: ("pids.max", "1"), v2: ("pids.max", "1") })
-}
-
-/// -1 is no limit.
-fn pids_limit_unlimited() -> Result {
-    limit("pids/limit", -1, &Place { controller: "pids", v1: ("pids.max", "max"), v2: ("pids.max", "max") })
 }
 
 fn devices(rules: Value, view: View) -> Bundle {
@@ -383,61 +198,6 @@ fn devices_allowed_in_the_unified_view() -> Result {
         { "allow": true, "type": "c", "major": 1, "minor": 11, "access": "r" }]);
     open_kmsg(rules.clone(), View::Unified, "open")?.success()?.has_line("open /dev/kmsg2: ok")?;
     open_kmsg(rules, View::Unified, "openw")?.success()?.has_line("openw /dev/kmsg2: EPERM").map(drop)
-}
-
-/// `blockIO.throttleReadBpsDevice` of the disk below this very directory.
-fn blkio_throttle() -> Result {
-    let device = std::os::unix::fs::MetadataExt::dev(&fs::metadata("/")?);
-    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    if major == 0 {
-        return skip("the root file system is on no disk");
-    }
-    let rate = json!([{ "major": major, "minor": minor, "rate": 10_485_760 }]);
-    let container = Bundle::new(["pause"]).set("/linux/resources/blockIO/throttleReadBpsDevice", rate).build()?;
-    let (controller, file, wanted) = match container.is_v2() {
-        true => ("io", "io.max", format!("{major}:{minor} rbps=10485760 wbps=max riops=max wiops=max")),
-        false => ("blkio", "blkio.throttle.read_bps_device", format!("{major}:{minor} 10485760")),
-    };
-    controller_is_there(&container, controller, file)?;
-    container.create()?.success()?;
-    equal(file, container.cgroup_file(controller, file)?, wanted)
-}
-
-fn huge_page_limit() -> Result<Container> {
-    let container = Bundle::new(["pause"])
-        .view(View::Unified)
-        .set("/linux/resources/hugepageLimits", json!([{ "pageSize": "2MB", "limit": 4_194_304 }]))
-        .build()?;
-    controller_is_there(&container, "hugetlb", "hugetlb.2MB.max")?;
-    container.create()?.success()?;
-    Ok(container)
-}
-
-/// `hugepageLimits`: the controller is enabled on the way down and the limit set, the reserved one too.
-fn hugetlb_limit_in_the_unified_view() -> Result {
-    let container = huge_page_limit()?;
-    equal("hugetlb.2MB.max", container.cgroup_file("hugetlb", "hugetlb.2MB.max")?, "4194304")?;
-    equal("hugetlb.2MB.rsvd.max", container.cgroup_file("hugetlb", "hugetlb.2MB.rsvd.max")?, "4194304")
-}
-
-/// `unified` writes files of v2 by their names.
-fn unified_in_the_unified_view() -> Result {
-    let container = Bundle::new(["pause"])
-        .view(View::Unified)
-        .set("/linux/resources/unified", json!({ "hugetlb.2MB.max": "6291456" }))
-        .build()?;
-    controller_is_there(&container, "hugetlb", "hugetlb.2MB.max")?;
-    container.create()?.success()?;
-    equal("hugetlb.2MB.max", container.cgroup_file("hugetlb", "hugetlb.2MB.max")?, "6291456")
-}
-
-/// On v1 there are no such files: an error.
-fn unified_on_v1_is_refused() -> Result {
-    if machine::get().layout == machine::Layout::Unified {
-        return skip("the machine has v2");
-    }
-    let bundle = Bundle::new(["true"]).set("/linux/resources/unified", json!({ "pids.max": "10" }));
-    bundle.refused("linux.resources.unified").map(drop)
 }
 
 /// A value that the kernel refuses is an error that names the field, and everything is undone.

@@ -25,6 +25,7 @@ mod harness;
 mod hooks;
 mod kill;
 mod leftovers;
+mod limits;
 mod list;
 mod log;
 mod mounts;
@@ -32,6 +33,7 @@ mod namespaces;
 mod pause;
 mod process;
 mod ps;
+mod resources;
 mod rootfs;
 mod rootless;
 mod run;
@@ -64,6 +66,7 @@ const THEMES: &[&[Test]] = &[
     hooks::TESTS,
     kill::TESTS,
     leftovers::TESTS,
+    limits::TESTS,
     list::TESTS,
     log::TESTS,
     mounts::TESTS,
@@ -71,6 +74,7 @@ const THEMES: &[&[Test]] = &[
     pause::TESTS,
     process::TESTS,
     ps::TESTS,
+    resources::TESTS,
     rootfs::TESTS,
     rootless::TESTS,
     run::TESTS,

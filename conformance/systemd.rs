@@ -45,7 +45,7 @@ tests![
 ];
 
 /// Skips where there is no systemd to ask.
-fn systemd_runs() -> Result {
+pub fn systemd_runs() -> Result {
     if !Path::new("/run/systemd/system").is_dir() {
         return skip("no systemd runs here");
     }
@@ -62,7 +62,7 @@ fn systemctl<const N: usize>(words: [&str; N]) -> Result<String> {
 }
 
 /// A container with `cgroupsPath` as a pattern in which `ID` is the container's id.
-fn build(bundle: Bundle, path: &str) -> Result<Container> {
+pub fn build(bundle: Bundle, path: &str) -> Result<Container> {
     systemd_runs()?;
     build_anywhere(bundle, path)
 }
@@ -74,14 +74,17 @@ fn build_anywhere(bundle: Bundle, path: &str) -> Result<Container> {
     Ok(container)
 }
 
-fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
+pub fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
     let call = container.call(["--systemd-cgroup"]).args(verb).arg("--bundle").arg(container.bundle());
     call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
 }
 
+/// The `cgroupsPath` of most containers here.
+pub const PATH: &str = "system.slice:tare:ID";
+
 /// A created container in `system.slice`.
-fn created(bundle: Bundle) -> Result<Container> {
-    let container = build(bundle, "system.slice:tare:ID")?;
+pub fn created(bundle: Bundle) -> Result<Container> {
+    let container = build(bundle, PATH)?;
     launch(&container, &["create"])?.success()?;
     Ok(container)
 }
@@ -96,11 +99,11 @@ fn unit(container: &Container) -> String {
     format!("tare-{}.scope", container.id)
 }
 
-fn property(container: &Container, name: &str) -> Result<String> {
+pub fn property(container: &Container, name: &str) -> Result<String> {
     systemctl(["show", "--value", "--property", name, &unit(container)])
 }
 
-fn directory(container: &Container) -> PathBuf {
+pub fn directory(container: &Container) -> PathBuf {
     Path::new("/sys/fs/cgroup/system.slice").join(unit(container))
 }
 

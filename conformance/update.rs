@@ -1,4 +1,4 @@
-//! `update`: limits of a container that runs.
+//! `update`: limits of a container that runs. Each field by itself is a row of `resources`.
 
 use crate::harness::runtime;
 use crate::harness::*;
@@ -7,19 +7,11 @@ use std::fs;
 use std::path::Path;
 
 tests![
-    memory_limits_are_in_force,
     memory_unlimited_lifts_swap_too,
     memory_below_the_usage_is_refused,
-    cpu_limits_are_in_force,
     cpu_realtime,
-    cpuset_limits_are_in_force,
-    pids_limits_are_in_force,
-    block_io_weight,
     block_io_throttles_are_merged_by_device,
-    huge_pages,
-    huge_pages_in_the_unified_view,
     unified_in_the_unified_view,
-    unified_on_v1_is_refused,
     updates_add_up,
     idle_and_shares,
     failure_restores_what_was_set_before_it,
@@ -27,11 +19,8 @@ tests![
     rdt_without_a_configuration,
     bad_values_name_the_option,
     bad_documents_are_refused,
-    pids_by_option,
     memory_by_option_with_a_suffix,
     cpu_period_keeps_the_quota,
-    cpu_shares,
-    cpuset,
     resources_from_standard_input,
     resources_from_a_file_leave_the_rest,
     options_are_ignored_beside_resources,
@@ -67,20 +56,14 @@ fn pids(container: &Container, wanted: &str) -> Result {
     check(container, "pids", ("pids.max", wanted), ("pids.max", wanted))
 }
 
-/// `--pids-limit`.
-fn pids_by_option() -> Result {
-    let container = running()?;
-    update(&container, ["--pids-limit", "33"])?.success()?;
-    pids(&container, "33")?;
-    update(&container, ["--pids-limit", "-1"])?.success()?;
-    pids(&container, "max")
-}
-
 /// `--memory` takes sizes with a suffix.
 fn memory_by_option_with_a_suffix() -> Result {
     let container = running()?;
-    update(&container, ["--memory", "50M"])?.success()?;
-    check(&container, "memory", ("memory.limit_in_bytes", "52428800"), ("memory.max", "52428800"))
+    for (size, wanted) in [("50M", "52428800"), ("20mb", "20971520"), ("30MiB", "31457280"), ("0.05G", "53686272")] {
+        update(&container, ["--memory", size])?.success()?;
+        check(&container, "memory", ("memory.limit_in_bytes", wanted), ("memory.max", wanted))?;
+    }
+    Ok(())
 }
 
 /// A period alone keeps the quota.
@@ -89,21 +72,6 @@ fn cpu_period_keeps_the_quota() -> Result {
     update(&container, ["--cpu-period", "200000"])?.success()?;
     check(&container, "cpu", ("cpu.cfs_period_us", "200000"), ("cpu.max", "50000 200000"))?;
     check(&container, "cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 200000"))
-}
-
-/// `--cpu-share`.
-fn cpu_shares() -> Result {
-    let container = running()?;
-    update(&container, ["--cpu-share", "2048"])?.success()?;
-    check(&container, "cpu", ("cpu.shares", "2048"), ("cpu.weight", "174"))
-}
-
-/// `--cpuset-cpus`.
-fn cpuset() -> Result {
-    let container = running()?;
-    crate::cgroups::controller_is_there(&container, "cpuset", "cpuset.cpus")?;
-    update(&container, ["--cpuset-cpus", "0"])?.success()?;
-    check(&container, "cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0"))
 }
 
 /// CRI-O sends the specification's resources through `--resources -`.
@@ -199,86 +167,6 @@ fn exec_and_delete_still_work() -> Result {
     container.nothing_left()
 }
 
-/// One more limit: what is asked for, and what the kernel's file says then, on v1 and on v2. An empty file name stands
-/// for a limit that these cgroups do not have.
-struct Case {
-    options: &'static [&'static str],
-    json: &'static str,
-    v1: (&'static str, &'static str),
-    v2: (&'static str, &'static str),
-}
-
-/// Each of the limits, given by option and in JSON, MUST be what the kernel says afterwards.
-fn in_force(controller: &str, cases: &[Case]) -> Result {
-    let mut missing = Vec::new();
-    for case in cases {
-        for by_option in [true, false] {
-            let container = running()?;
-            let (file, wanted) = if container.is_v2() { case.v2 } else { case.v1 };
-            if file.is_empty() || by_option && case.options.is_empty() {
-                continue;
-            }
-            if !container.cgroup(controller)?.join(file).exists() {
-                missing.push(file);
-                continue;
-            }
-            let call = container.call(["update"]);
-            match by_option {
-                true => call.args(case.options).arg(&container.id).output()?.success()?,
-                false => call.args(["-r", "-", &container.id]).stdin(case.json)?.output()?.success()?,
-            };
-            equal(file, container.cgroup_file(controller, file)?.as_str(), wanted)?;
-        }
-    }
-    if missing.is_empty() { Ok(()) } else { skip(format!("this kernel has no {}", missing.join(", "))) }
-}
-
-/// `memory`: limit, reservation, swap; sizes have units of 1024.
-fn memory_limits_are_in_force() -> Result {
-    in_force(
-        "memory",
-        &[
-            Case {
-                options: &["--memory", "0.05G"],
-                json: r#"{ "memory": { "limit": 53686272 } }"#,
-                v1: ("memory.limit_in_bytes", "53686272"),
-                v2: ("memory.max", "53686272"),
-            },
-            Case {
-                options: &["--memory-reservation", "20mb"],
-                json: r#"{ "memory": { "reservation": 20971520 } }"#,
-                v1: ("memory.soft_limit_in_bytes", "20971520"),
-                v2: ("memory.low", "20971520"),
-            },
-            // The limit is 64 MiB.
-            Case {
-                options: &["--memory-swap", "100MiB"],
-                json: r#"{ "memory": { "swap": 104857600 } }"#,
-                v1: ("memory.memsw.limit_in_bytes", "104857600"),
-                v2: ("memory.swap.max", "37748736"),
-            },
-            Case {
-                options: &["--memory", "100M", "--memory-swap", "200M"],
-                json: r#"{ "memory": { "limit": 104857600, "swap": 209715200 } }"#,
-                v1: ("memory.memsw.limit_in_bytes", "209715200"),
-                v2: ("memory.swap.max", "104857600"),
-            },
-            Case {
-                options: &["--memory-swap", "-1"],
-                json: r#"{ "memory": { "swap": -1 } }"#,
-                v1: ("memory.memsw.limit_in_bytes", "9223372036854771712"),
-                v2: ("memory.swap.max", "max"),
-            },
-            Case {
-                options: &["--memory", "-1"],
-                json: r#"{ "memory": { "limit": -1 } }"#,
-                v1: ("memory.limit_in_bytes", "9223372036854771712"),
-                v2: ("memory.max", "max"),
-            },
-        ],
-    )
-}
-
 /// Skips unless the kernel counts swap.
 fn counts_swap(container: &Container) -> Result {
     let file = if container.is_v2() { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" };
@@ -319,123 +207,18 @@ fn memory_below_the_usage_is_refused() -> Result {
     Ok(())
 }
 
-/// `cpu`: shares, quota, period, burst, idle.
-fn cpu_limits_are_in_force() -> Result {
-    in_force(
-        "cpu",
-        &[
-            Case {
-                options: &["--cpu-share", "512"],
-                json: r#"{ "cpu": { "shares": 512 } }"#,
-                v1: ("cpu.shares", "512"),
-                v2: ("cpu.weight", "59"),
-            },
-            Case {
-                options: &["--cpu-quota", "30000"],
-                json: r#"{ "cpu": { "quota": 30000 } }"#,
-                v1: ("cpu.cfs_quota_us", "30000"),
-                v2: ("cpu.max", "30000 100000"),
-            },
-            Case {
-                options: &["--cpu-quota", "-1"],
-                json: r#"{ "cpu": { "quota": -1 } }"#,
-                v1: ("cpu.cfs_quota_us", "-1"),
-                v2: ("cpu.max", "max 100000"),
-            },
-            Case {
-                options: &["--cpu-period", "200000"],
-                json: r#"{ "cpu": { "period": 200000 } }"#,
-                v1: ("cpu.cfs_period_us", "200000"),
-                v2: ("cpu.max", "50000 200000"),
-            },
-            Case {
-                options: &["--cpu-burst", "40000"],
-                json: r#"{ "cpu": { "burst": 40000 } }"#,
-                v1: ("cpu.cfs_burst_us", "40000"),
-                v2: ("cpu.max.burst", "40000"),
-            },
-            // The burst must not pass the quota at any moment.
-            Case {
-                options: &["--cpu-burst", "80000", "--cpu-quota", "90000"],
-                json: r#"{ "cpu": { "burst": 80000, "quota": 90000 } }"#,
-                v1: ("cpu.cfs_burst_us", "80000"),
-                v2: ("cpu.max.burst", "80000"),
-            },
-            Case {
-                options: &["--cpu-idle", "1"],
-                json: r#"{ "cpu": { "idle": 1 } }"#,
-                v1: ("cpu.idle", "1"),
-                v2: ("cpu.idle", "1"),
-            },
-        ],
-    )
-}
-
-/// `--cpu-rt-period` and `--cpu-rt-runtime` are v1's alone.
+/// `--cpu-rt-runtime` is v1's alone, and not for those whose parent has none.
 fn cpu_realtime() -> Result {
     let container = running()?;
     if container.is_v2() || !container.cgroup("cpu")?.join("cpu.rt_period_us").exists() {
         return skip("no realtime limits here");
     }
-    update(&container, ["--cpu-rt-period", "500000"])?.success()?;
-    equal("cpu.rt_period_us", container.cgroup_file("cpu", "cpu.rt_period_us")?, "500000")?;
     // Those above have none to give, unless somebody gave them some.
     let above = container.cgroup("cpu")?.parent().unwrap_or(Path::new("/")).join("cpu.rt_runtime_us");
     if fs::read_to_string(above)?.trim() == "0" {
         names_field(&update(&container, ["--cpu-rt-runtime", "1000"])?, "linux.resources.cpu.realtimeRuntime")?;
     }
     Ok(())
-}
-
-/// `cpu.cpus` and `cpu.mems`.
-fn cpuset_limits_are_in_force() -> Result {
-    in_force(
-        "cpuset",
-        &[
-            Case {
-                options: &["--cpuset-cpus", "0"],
-                json: r#"{ "cpu": { "cpus": "0" } }"#,
-                v1: ("cpuset.cpus", "0"),
-                v2: ("cpuset.cpus", "0"),
-            },
-            Case {
-                options: &["--cpuset-mems", "0"],
-                json: r#"{ "cpu": { "mems": "0" } }"#,
-                v1: ("cpuset.mems", "0"),
-                v2: ("cpuset.mems", "0"),
-            },
-        ],
-    )
-}
-
-/// `pids.limit`.
-fn pids_limits_are_in_force() -> Result {
-    let case = |options, json, wanted| Case { options, json, v1: ("pids.max", wanted), v2: ("pids.max", wanted) };
-    in_force(
-        "pids",
-        &[
-            case(&["--pids-limit", "9"], r#"{ "pids": { "limit": 9 } }"#, "9"),
-            case(&["--pids-limit", "-1"], r#"{ "pids": { "limit": -1 } }"#, "max"),
-        ],
-    )
-}
-
-/// `--blkio-weight`, where a scheduler with weights is in the kernel.
-fn block_io_weight() -> Result {
-    let container = running()?;
-    let controller = if container.is_v2() { "io" } else { "blkio" };
-    let cgroup = container.cgroup(controller)?;
-    let files = [
-        ("io.bfq.weight", "default 300"),
-        ("io.weight", "default 2930"),
-        ("blkio.weight", "300"),
-        ("blkio.bfq.weight", "300"),
-    ];
-    let Some((file, wanted)) = files.into_iter().find(|(file, _)| cgroup.join(file).exists()) else {
-        return skip("this kernel has no weights for block I/O");
-    };
-    update(&container, ["--blkio-weight", "300"])?.success()?;
-    equal(file, container.cgroup_file(controller, file)?.lines().next().unwrap_or_default(), wanted)
 }
 
 /// Rates of block devices: one that is given again is replaced, the others stay, 0 takes one away.
@@ -479,42 +262,6 @@ fn block_io_throttles_are_merged_by_device() -> Result {
     check(&container, controller, ("blkio.throttle.write_iops_device", &format!("{major}:{minor} 77")), ("io.max", &v2))
 }
 
-fn set_huge_pages(view: View) -> Result {
-    let container = Bundle::new(["pause"]).view(view).start()?;
-    let there = Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists();
-    let in_v1 = machine::get().v1.iter().any(|h| h.controllers.iter().any(|name| name == "hugetlb"));
-    let (files, dir) = match in_v1 && !container.is_v2() {
-        true => (["hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.rsvd.limit_in_bytes"], container.cgroup("hugetlb")?),
-        false => {
-            let Some(mount) = &machine::get().v2 else { return skip("there is no hugetlb controller") };
-            if !fs::read_to_string(mount.join("cgroup.controllers"))?.contains("hugetlb") {
-                return skip("there is no hugetlb controller");
-            }
-            let below = format!("{}/{}", machine::cgroup_parent(), container.id);
-            (["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"], mount.join(below.trim_start_matches('/')))
-        }
-    };
-    if !there {
-        return skip("there are no huge pages of 2MB");
-    }
-    let limits = r#"{ "hugepageLimits": [{ "pageSize": "2MB", "limit": 8388608 }] }"#;
-    container.call(["update", "-r", "-", &container.id]).stdin(limits)?.output()?.success()?;
-    for file in files {
-        equal(file, fs::read_to_string(dir.join(file))?.trim(), "8388608")?;
-    }
-    Ok(())
-}
-
-/// `hugepageLimits`, which live in the v2 hierarchy of some hybrid machines.
-fn huge_pages() -> Result {
-    set_huge_pages(View::Machine)
-}
-
-/// The same on v2 alone.
-fn huge_pages_in_the_unified_view() -> Result {
-    set_huge_pages(View::Unified)
-}
-
 /// `unified` in JSON, line by line; what was set before by another update stays.
 fn unified_in_the_unified_view() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
@@ -532,18 +279,6 @@ fn unified_in_the_unified_view() -> Result {
     let json = r#"{ "unified": { "nosuch.max": "1" } }"#;
     let output = container.call(["update", "-r", "-", &container.id]).stdin(json)?.output()?;
     output.fails_with("nosuch").map(drop)
-}
-
-/// On v1 there are no such files.
-fn unified_on_v1_is_refused() -> Result {
-    let container = running()?;
-    if container.is_v2() {
-        return skip("the machine has v2");
-    }
-    let json = r#"{ "unified": { "pids.max": "10" } }"#;
-    let output = container.call(["update", "-r", "-", &container.id]).stdin(json)?.output()?;
-    names_field(&output, "linux.resources.unified")?;
-    pids(&container, "50")
 }
 
 /// An update is the base of the next one: each is kept.

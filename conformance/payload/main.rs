@@ -4,6 +4,7 @@
 //! verb that fails prints `VERB SUBJECT: ERRNO` and the next one follows: what must not work is as much of a test
 //! as what must. It is static and needs neither `/proc` nor any file of the container.
 
+mod greed;
 mod held;
 mod kernel;
 
@@ -76,6 +77,12 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
         "fork" => say(format!("forked: {}", kernel::fork_sleepers(number(first)))),
         "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),
         "count" => count(first),
+        "work" => greed::work(first),
+        "bomb" => greed::bomb(number(first)),
+        "read" | "overwrite" => {
+            let number = |index: usize| number(args.get(index).copied().unwrap_or_default());
+            say(greed::transfer(first, verb == "overwrite", number(1) as u64, number(2) as usize));
+        }
         "tcp" => held::connection(first),
         "lock" => held::lock(first),
         "lines" => held::lines(first),

@@ -1,0 +1,385 @@
+//! Limits act: whoever wants more than he may have does not get it.
+
+use crate::harness::machine::Layout;
+use crate::harness::*;
+use crate::systemd;
+use anyhow::{Context, ensure};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+tests![
+    memory_ends_who_exceeds_it,
+    memory_ends_all_when_told_to,
+    memory_too_little_to_begin,
+    pids_stop_a_bomb,
+    pids_count_what_exec_adds,
+    cpu_quota_holds,
+    cpu_quota_holds_after_an_update,
+    cpu_shares_are_shares,
+    cpu_set_is_where_it_runs,
+    paused_uses_no_cpu,
+    read_bytes_hold,
+    write_bytes_hold,
+    read_operations_hold,
+    write_operations_hold,
+];
+
+/// Who makes the cgroup.
+#[derive(Clone, Copy, PartialEq)]
+enum Driver {
+    Cgroupfs,
+    Systemd,
+}
+
+fn drivers() -> Vec<Driver> {
+    if systemd::systemd_runs().is_ok() { vec![Driver::Cgroupfs, Driver::Systemd] } else { vec![Driver::Cgroupfs] }
+}
+
+/// A container and who made its cgroup.
+struct Limited {
+    container: Container,
+    driver: Driver,
+}
+
+/// The places of one figure on v1 and on v2: a controller with a file.
+type Figure = ((&'static str, &'static str), (&'static str, &'static str));
+
+const PIDS: Figure = (("pids", "pids.current"), ("pids", "pids.current"));
+const PIDS_REFUSED: Figure = (("pids", "pids.events"), ("pids", "pids.events"));
+const MEMORY_PEAK: Figure = (("memory", "memory.max_usage_in_bytes"), ("memory", "memory.peak"));
+const MEMORY_KILLS: Figure = (("memory", "memory.oom_control"), ("memory", "memory.events"));
+const CPU_TIME: Figure = (("cpuacct", "cpuacct.usage"), ("cpu", "cpu.stat"));
+const CPU_WEIGHT: Figure = (("cpu", "cpu.shares"), ("cpu", "cpu.weight"));
+
+impl Limited {
+    fn build(bundle: Bundle, resources: Value, driver: Driver) -> Result<Self> {
+        let bundle = bundle.set("/linux/resources", resources);
+        let container = match driver {
+            Driver::Cgroupfs => bundle.build()?,
+            Driver::Systemd => systemd::build(bundle, systemd::PATH)?,
+        };
+        Ok(Self { container, driver })
+    }
+
+    fn create(&self) -> Result<Output> {
+        match self.driver {
+            Driver::Cgroupfs => self.container.create(),
+            Driver::Systemd => systemd::launch(&self.container, &["create"]),
+        }
+    }
+
+    /// Started, or skipped where no such limit can be had.
+    fn start(bundle: Bundle, resources: Value, driver: Driver, figure: Figure) -> Result<Self> {
+        let limited = Self::build(bundle, resources, driver)?;
+        limited.needs(figure)?;
+        limited.create()?.success()?;
+        limited.container.start()?;
+        Ok(limited)
+    }
+
+    fn place(&self, figure: Figure) -> (&'static str, &'static str) {
+        if self.container.is_v2() { figure.1 } else { figure.0 }
+    }
+
+    /// Skips unless there is such a controller with such a file.
+    fn needs(&self, figure: Figure) -> Result {
+        let (controller, file) = self.place(figure);
+        controller_is_there(&self.container, controller, file)
+    }
+
+    fn file(&self, figure: Figure) -> Result<String> {
+        let (controller, file) = self.place(figure);
+        let dir = match self.driver {
+            Driver::Cgroupfs => self.container.cgroup(controller)?,
+            Driver::Systemd => systemd::directory(&self.container),
+        };
+        fs::read_to_string(dir.join(file)).with_context(|| format!("reading {file}"))
+    }
+
+    /// The one number of a file, or the one behind a key.
+    fn number(&self, figure: Figure, key: &str) -> Result<u64> {
+        let text = self.file(figure)?;
+        let keyed = || text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        let number = text.trim().parse().or_else(|_| keyed().context(text.clone())?.trim().parse().map_err(Into::into));
+        number.map_err(|error: anyhow::Error| error.context(format!("{key} in {figure:?}")))
+    }
+
+    /// The processor time that was used so far, in seconds.
+    fn cpu_time(&self) -> Result<f64> {
+        let nanoseconds = match self.container.is_v2() {
+            true => self.number(CPU_TIME, "usage_usec")? * 1000,
+            false => self.number(CPU_TIME, "")?,
+        };
+        Ok(nanoseconds as f64 / 1e9)
+    }
+
+    /// How many processors were used over a while.
+    fn cpu_use(&self, while_: Duration) -> Result<f64> {
+        let (begin, used) = (Instant::now(), self.cpu_time()?);
+        std::thread::sleep(while_);
+        Ok((self.cpu_time()? - used) / begin.elapsed().as_secs_f64())
+    }
+
+    /// Never more than this many processors, and once not less: the machine may have other things to do, even with ours
+    /// before all others.
+    fn uses(&self, wanted: f64) -> Result {
+        const WINDOW: Duration = Duration::from_millis(1500);
+        if self.driver == Driver::Cgroupfs {
+            let above = self.container.cgroup("cpu")?;
+            let above = above.parent().context("a parent")?;
+            let (file, most) = if self.container.is_v2() { ("cpu.weight", "10000") } else { ("cpu.shares", "262144") };
+            fs::write(above.join(file), most)?;
+        }
+        let mut seen = Vec::new();
+        for _ in 0..8 {
+            let used = self.cpu_use(WINDOW)?;
+            seen.push(used);
+            ensure!(used < wanted * 1.1, "wanted {wanted} processors, used {seen:?}");
+            if used > wanted * 0.9 {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("wanted {wanted} processors, used {seen:?}")
+    }
+}
+
+/// Skips unless the kernel has this file in a cgroup of the controller.
+fn controller_is_there(container: &Container, controller: &str, file: &str) -> Result {
+    let cgroup = container.cgroup(controller)?;
+    let parent = cgroup.parent().and_then(Path::parent).context("a hierarchy")?;
+    if container.is_v2() {
+        let controllers = fs::read_to_string(parent.join("cgroup.controllers"))?;
+        if !controllers.split_whitespace().any(|name| name == controller) {
+            return skip(format!("the v2 hierarchy has no {controller} controller"));
+        }
+    } else {
+        let probe = parent.join(format!("tare-conformance-probe-{}", container.id));
+        fs::create_dir(&probe)?;
+        let there = probe.join(file).exists();
+        fs::remove_dir(&probe)?;
+        if !there {
+            return skip(format!("this kernel has no {file}"));
+        }
+    }
+    Ok(())
+}
+
+const LITTLE: u64 = 32 << 20;
+
+/// A program that needs more memory than it may have is killed, and never had it; the exit status and the cgroup say
+/// so (events: `events::want_of_memory`).
+fn memory_ends_who_exceeds_it() -> Result {
+    let little = || json!({ "memory": { "limit": LITTLE, "swap": LITTLE } });
+    for driver in drivers() {
+        let words = ["echo", "up", ",", "alloc", "200"];
+        let limited = Limited::start(Bundle::new(words), little(), driver, MEMORY_PEAK)?;
+        limited.container.wait_status("stopped")?;
+        equal("output", limited.container.output()?.as_str(), "up\n")?;
+        // A scope goes with its last process.
+        if driver == Driver::Cgroupfs {
+            let peak = limited.number(MEMORY_PEAK, "")?;
+            ensure!((LITTLE / 2..=LITTLE).contains(&peak), "{peak} bytes were used");
+            equal("kills", limited.number(MEMORY_KILLS, "oom_kill")?, 1)?;
+        }
+        limited.container.command(["delete"])?.success()?;
+        limited.container.nothing_left()?;
+    }
+    let container = Bundle::new(["echo", "up", ",", "alloc", "200"]).set("/linux/resources", little()).build()?;
+    let output = container.run()?;
+    equal("exit code", output.code()?, 137)?;
+    equal("output", &*output.stdout, "up\n")
+}
+
+/// With `memory.oom.group` all processes go when one has to.
+fn memory_ends_all_when_told_to() -> Result {
+    if machine::get().layout != Layout::Unified {
+        return skip("v1 has no memory.oom.group");
+    }
+    let resources = json!({ "memory": { "limit": LITTLE, "swap": LITTLE }, "unified": { "memory.oom.group": "1" } });
+    for driver in drivers() {
+        // The one that asks for more is not the first.
+        let limited = Limited::start(Bundle::new(["fork", "3", ",", "pause"]), resources.clone(), driver, MEMORY_PEAK)?;
+        limited.container.wait_output("forked: 3")?;
+        equal("exit code", limited.container.exec([], ["alloc", "200"])?.code()?, 137)?;
+        limited.container.wait_status("stopped")?;
+        eventually("the end of all", || Ok(limited.container.processes().is_empty()))?;
+    }
+    Ok(())
+}
+
+/// Where not even the runtime's own process has room, the message says what is wrong.
+fn memory_too_little_to_begin() -> Result {
+    for driver in drivers() {
+        let limited = Limited::build(Bundle::new(["true"]), json!({ "memory": { "limit": 4096 } }), driver)?;
+        limited.needs(MEMORY_PEAK)?;
+        let output = limited.create()?;
+        output.fails_with("memory limit too low?")?;
+        limited.container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Processes that become two, and two again, stop at the limit; those that are there go with the container.
+fn pids_stop_a_bomb() -> Result {
+    const LIMIT: u64 = 40;
+    for driver in drivers() {
+        let resources = json!({ "pids": { "limit": LIMIT } });
+        let limited = Limited::start(Bundle::new(["bomb", "9"]), resources, driver, PIDS)?;
+        eventually("refusals", || Ok(limited.number(PIDS_REFUSED, "max")? > 0))?;
+        eventually("the limit", || Ok(limited.number(PIDS, "")? == LIMIT))?;
+        equal("status", limited.container.status()?, "running")?;
+        limited.container.stop()?;
+        limited.container.command(["delete"])?.success()?;
+        limited.container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// So does what comes by exec.
+fn pids_count_what_exec_adds() -> Result {
+    for driver in drivers() {
+        let resources = json!({ "pids": { "limit": 4 } });
+        let limited = Limited::start(Bundle::new(["fork", "8", ",", "pause"]), resources, driver, PIDS)?;
+        limited.container.wait_output("forked: 3 then EAGAIN")?;
+        limited.container.exec([], ["true"])?.fails_with("resource temporarily unavailable")?;
+        equal("processes", limited.number(PIDS, "")?, 4)?;
+    }
+    Ok(())
+}
+
+/// A quota is kept within a tenth.
+fn cpu_quota_holds() -> Result {
+    for driver in drivers() {
+        let resources = json!({ "cpu": { "quota": 20_000, "period": 100_000 } });
+        let limited = Limited::start(Bundle::new(["work"]), resources, driver, CPU_TIME)?;
+        limited.container.wait_output("works")?;
+        limited.uses(0.2)?;
+    }
+    Ok(())
+}
+
+/// At once when it changes.
+fn cpu_quota_holds_after_an_update() -> Result {
+    for driver in drivers() {
+        let resources = json!({ "cpu": { "quota": 10_000, "period": 100_000 } });
+        let limited = Limited::start(Bundle::new(["work"]), resources, driver, CPU_TIME)?;
+        limited.container.wait_output("works")?;
+        limited.container.command(["update", "--cpu-quota", "30000"])?.success()?;
+        limited.uses(0.3)?;
+    }
+    Ok(())
+}
+
+/// Two that want the same processor have it as their weights are to each other.
+fn cpu_shares_are_shares() -> Result {
+    for driver in drivers() {
+        let start = |shares: u64| {
+            let resources = json!({ "cpu": { "shares": shares } });
+            let limited = Limited::start(Bundle::new(["work", "first"]), resources, driver, CPU_TIME)?;
+            limited.container.wait_output("works")?;
+            anyhow::Ok(limited)
+        };
+        let (more, less) = (start(4096)?, start(1024)?);
+        let wanted = more.number(CPU_WEIGHT, "")? as f64 / less.number(CPU_WEIGHT, "")? as f64;
+        let mut seen = Vec::new();
+        let done = (0..5).any(|_| {
+            let before = (more.cpu_time(), less.cpu_time());
+            std::thread::sleep(Duration::from_millis(1500));
+            let used = |limited: &Limited, before: Result<f64>| Some(limited.cpu_time().ok()? - before.ok()?);
+            let ratio = used(&more, before.0).zip(used(&less, before.1)).map_or(0.0, |(more, less)| more / less);
+            seen.push(ratio);
+            (wanted * 0.8..wanted * 1.25).contains(&ratio)
+        });
+        ensure!(done, "wanted one to {wanted}, saw {seen:?}");
+    }
+    Ok(())
+}
+
+/// `cpus` are the processors that it may run on, and so they are after an update.
+fn cpu_set_is_where_it_runs() -> Result {
+    const CPUSET: Figure = (("cpuset", "cpuset.cpus"), ("cpuset", "cpuset.cpus"));
+    if std::thread::available_parallelism()?.get() < 2 {
+        return skip("there is one processor");
+    }
+    for driver in drivers() {
+        let limited =
+            Limited::start(Bundle::new(["affinity", ",", "pause"]), json!({ "cpu": { "cpus": "1" } }), driver, CPUSET)?;
+        limited.container.wait_output("affinity: 1")?;
+        limited.container.exec([], ["affinity"])?.says("affinity", "1")?;
+        limited.container.command(["update", "--cpuset-cpus", "0"])?.success()?;
+        let status = fs::read_to_string(format!("/proc/{}/status", limited.container.pid()?))?;
+        ensure!(status.lines().any(|line| line == "Cpus_allowed_list:\t0"), "{status}");
+        limited.container.exec([], ["affinity"])?.says("affinity", "0")?;
+    }
+    Ok(())
+}
+
+/// A paused container does not run at all.
+fn paused_uses_no_cpu() -> Result {
+    for driver in drivers() {
+        let limited = Limited::start(Bundle::new(["work"]), json!({}), driver, CPU_TIME)?;
+        limited.container.wait_output("works")?;
+        limited.container.command(["pause"])?.success()?;
+        let used = limited.cpu_use(Duration::from_millis(500))?;
+        ensure!(used < 0.001, "a paused container used {used} processors");
+        limited.container.command(["resume"])?.success()?;
+        let used = limited.cpu_time()?;
+        eventually("work", || Ok(limited.cpu_time()? > used))?;
+    }
+    Ok(())
+}
+
+/// The time that `count` transfers of `size` bytes take is that of the rate; without a rate it is much less.
+fn io_holds(field: &str, rate: u64, verb: &str, count: u64, size: u64) -> Result {
+    const IO: Figure = (("blkio", "blkio.throttle.read_bps_device"), ("io", "io.stat"));
+    const MILLISECONDS: u64 = 2000;
+    let disk = Disk::new()?;
+    let numbers = json!({ "type": "b", "major": disk.major, "minor": disk.minor });
+    let with = |list: &[(&str, Value)]| {
+        let mut object = numbers.clone();
+        list.iter().for_each(|(key, value)| object[*key] = value.clone());
+        object
+    };
+    for driver in drivers() {
+        let throttle = json!([{ "major": disk.major, "minor": disk.minor, "rate": rate }]);
+        let devices =
+            json!([{ "allow": false, "access": "rwm" }, with(&[("allow", json!(true)), ("access", json!("rw"))])]);
+        let mut times = Vec::new();
+        for resources in [json!({ "devices": devices }), json!({ "devices": devices, "blockIO": { field: throttle } })]
+        {
+            let (count, size) = (count.to_string(), size.to_string());
+            let bundle = Bundle::new([verb, "/dev/disk", &count, &size])
+                .push("/linux/devices", with(&[("path", json!("/dev/disk")), ("fileMode", json!(0o600))]));
+            let limited = Limited::start(bundle, resources, driver, IO)?;
+            let time = || Ok(limited.container.output()?.lines().any(|line| line.contains(": ")));
+            eventually("a time", time)?;
+            let output = limited.container.output()?;
+            let time = output.trim().strip_prefix("milliseconds: ").with_context(|| output.clone())?;
+            times.push(time.parse::<u64>()?);
+        }
+        ensure!(times[0] < MILLISECONDS / 2, "without a limit: {times:?} ms");
+        ensure!(times[1] > MILLISECONDS * 9 / 10, "with a limit: {times:?} ms");
+    }
+    Ok(())
+}
+
+/// `throttleReadBpsDevice`.
+fn read_bytes_hold() -> Result {
+    io_holds("throttleReadBpsDevice", 4 << 20, "read", 128, 64 << 10)
+}
+
+/// `throttleWriteBpsDevice`.
+fn write_bytes_hold() -> Result {
+    io_holds("throttleWriteBpsDevice", 4 << 20, "overwrite", 128, 64 << 10)
+}
+
+/// `throttleReadIOPSDevice`.
+fn read_operations_hold() -> Result {
+    io_holds("throttleReadIOPSDevice", 100, "read", 200, 4096)
+}
+
+/// `throttleWriteIOPSDevice`.
+fn write_operations_hold() -> Result {
+    io_holds("throttleWriteIOPSDevice", 100, "overwrite", 200, 4096)
+}

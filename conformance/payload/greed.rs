@@ -1,0 +1,62 @@
+//! What a process does that wants more than it is to have.
+
+use super::say;
+use crate::kernel::errno_name;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::{Pid, fork};
+use std::alloc::{Layout, alloc_zeroed};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::time::Instant;
+
+/// Works for ever, on the first processor that there is if it is told to.
+pub fn work(place: &str) -> ! {
+    if place == "first" {
+        let mut first = CpuSet::new();
+        // Where that one is not to be had, whoever waits for the work to be shared sees it.
+        let _ = first.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &first));
+    }
+    say("works");
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Becomes two processes, each of which becomes two and so on, this many times; all of them stay. Nobody retries: there
+/// are never more than 2 to the power of `times`.
+pub fn bomb(times: i32) -> ! {
+    for _ in 0..times.min(9) {
+        // SAFETY: this process has one thread, and so has the child, which goes on in this very loop.
+        let _ = unsafe { fork() };
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+/// `count` blocks of so many bytes to or from a disk, past the page cache; tells the time that it took.
+pub fn transfer(path: &str, write: bool, count: u64, size: usize) -> String {
+    let begin = Instant::now();
+    match blocks(path, write, count, size) {
+        Ok(()) => format!("milliseconds: {}", begin.elapsed().as_millis()),
+        Err(error) => format!("transfer {path}: {}", errno_name(&error)),
+    }
+}
+
+fn blocks(path: &str, write: bool, count: u64, size: usize) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(write).custom_flags(libc::O_DIRECT).open(path)?;
+    let layout = Layout::from_size_align(size, 4096).map_err(io::Error::other)?;
+    // SAFETY: the tests' blocks have a size that is not zero.
+    let memory = unsafe { alloc_zeroed(layout) };
+    if memory.is_null() {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    // SAFETY: this many bytes were allocated and zeroed just now, for nobody else, and are never freed.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(memory, size) };
+    for block in 0..count {
+        let offset = block * size as u64;
+        if write { file.write_all_at(buffer, offset)? } else { file.read_exact_at(buffer, offset)? }
+    }
+    Ok(())
+}
