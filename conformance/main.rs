@@ -22,6 +22,7 @@ mod exec;
 mod extensions;
 mod features;
 mod harness;
+mod hierarchies;
 mod hooks;
 mod kill;
 mod leftovers;
@@ -63,6 +64,7 @@ const THEMES: &[&[Test]] = &[
     exec::TESTS,
     extensions::TESTS,
     features::TESTS,
+    hierarchies::TESTS,
     hooks::TESTS,
     kill::TESTS,
     leftovers::TESTS,

@@ -11,7 +11,7 @@ use super::create::missing;
 use super::dir::{self, read_at, read_file, write_at};
 use super::install::in_user_namespace;
 use super::plan::{Fallback, Plan, Target, UsageCheck, Write};
-use super::update;
+use super::{threaded, update};
 use crate::sys::reason;
 
 impl Plan {
@@ -65,6 +65,11 @@ impl Plan {
         let controller = file.split('.').next().unwrap_or_default();
         let unified = field.as_str().strip_prefix("linux.resources.unified");
         let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
+        let of_v2 = || writer.leaf.filter(|_| absent && self.targets[write.target].is_v2());
+        if let Some(kind) = of_v2().and_then(threaded::kind) {
+            let dir = self.targets[write.target].dir();
+            return anyhow!("{field}: cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind}");
+        }
         if let (Some(_), true, Some(leaf)) = (unified, absent, writer.leaf) {
             let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
             if controller != "cgroup" && missing(controller, &available).next().is_some() {

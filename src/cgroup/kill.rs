@@ -100,6 +100,12 @@ impl Cgroup {
         read_file(&file).ok().and_then(|text| number_of(&text, "oom_kill")).unwrap_or(0)
     }
 
+    /// Whether the kernel has refused memory to somebody in the v2 cgroup because of its limit.
+    pub fn refused_memory(&self) -> bool {
+        let events = self.path_for_v2().and_then(|dir| read_file(&dir.join("memory.events")).ok());
+        events.and_then(|text| number_of(&text, "max")).unwrap_or(0) > 0
+    }
+
     /// The directory in which processes are counted: on v1 that of the controller which every
     /// container has, as in runc.
     fn census(&self) -> Option<&Path> {

@@ -29,6 +29,7 @@ mod plan;
 mod remove;
 mod stats;
 pub mod systemd;
+mod threaded;
 mod unified;
 mod update;
 mod v1;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::hooks::Owner;
-use super::launch::{Init, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
+use super::launch::{Init, NotBorn, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
 use super::net_device::Moved;
 use super::receivers::Receivers;
 use super::relay::Terminal;
@@ -18,7 +18,7 @@ use super::{hooks, id_map, intel_rdt, net_device};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
-use crate::plan::{Options, Plan, has_namespace, makes_namespace, mapped_root};
+use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace, mapped_root};
 use crate::state::{Directory, Namespaces, Record, start_time};
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
@@ -92,7 +92,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
         if let Some(offsets) = &plan.birth.time {
             visit.new_time(offsets)?;
         }
-        launch(&plan.program, &around).context(CHAIN)?
+        launch_there(&plan.program, &around, &work.record.cgroup).context(CHAIN)?
     };
     let born_there = leaf.is_some();
     drop((leaf, gate));
@@ -102,6 +102,21 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
             init.kill();
             Err(oom_or(error, &work.record.cgroup).context(CHAIN))
         }
+    }
+}
+
+/// Start a program in its cgroup, once more where that has to become a threaded one first.
+fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cgroup) -> Result<Init<'a>> {
+    let error = match launch(program, around) {
+        Err(error) => error,
+        init => return init,
+    };
+    match error.downcast_ref::<NotBorn>().filter(|_| around.cgroup.is_some()).map(|not_born| not_born.errno) {
+        Some(Errno::EOPNOTSUPP) if cgroup.become_threaded() => launch(program, around),
+        Some(Errno::ENOMEM) if cgroup.refused_memory() => {
+            Err(error.context("there is no memory for container init (memory limit too low?)"))
+        }
+        _ => Err(error),
     }
 }
 

@@ -127,6 +127,9 @@ fn not_born(errno: Errno, namespaces: u64) -> NotBorn {
         Errno::EBUSY => {
             format!("linux.cgroupsPath: the cgroup has controllers enabled below it and takes no processes: {reason}")
         }
+        Errno::EOPNOTSUPP => {
+            format!("linux.cgroupsPath: the cgroup is neither a domain nor threaded and takes no processes: {reason}")
+        }
         Errno::ENOSPC | Errno::EUSERS => {
             format!("linux.namespaces: clone3({names}): limit of namespaces reached: {reason}")
         }
