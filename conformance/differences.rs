@@ -104,6 +104,8 @@ const DIFFERENCES: &[Difference] = &[
     may_differ("runc", "limits::memory_too_little_to_begin", "is in the cgroup before it sets the limit (v1)"),
     may_differ("runc", "limits::pids_count_what_exec_adds", "moves a process there, which is refused to nobody (v1)"),
     may_differ("runc", "limits::paused_uses_no_cpu", "gives up freezing on a busy machine (v1)"),
+    differs("runc", "hierarchies::no_device_program_when_all_is_allowed", "loads one that allows everything"),
+    differs("runc", "hierarchies::owner_is_the_containers_root", "hands over what systemd has made, nothing else"),
     differs("runc", "update::idle_and_shares", "does not give the shares back"),
     differs("runc", "events::ends_with_the_container_in_the_unified_view", "wants a memory controller"),
     differs("runc", "events::ends_with_its_reader_while_it_waits", "looks for its reader only when it writes"),

@@ -142,7 +142,8 @@ fn cpuset(plan: &mut Plan, cpu: &LinuxCpu) -> Result<()> {
         if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
             let field = Field::of("linux.resources.cpu").member(name);
             let target = controller(plan, "cpuset", &field)?;
-            plan.write(target, file, list, field);
+            // A hierarchy mounted with `noprefix` has the field's own name.
+            plan.write_or(target, file, list, field, Fallback::Instead(name, list.to_owned()));
         }
     }
     Ok(())
