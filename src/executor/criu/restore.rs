@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::CloneFlags;
-use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd, Join_namespace};
 
@@ -59,7 +58,7 @@ pub fn restore(
     let (names, warnings) = make_mount_points(mounts)?;
     let root = TemporaryRoot::make(order.directory)?;
     let _searchable = Searchable::make(&it.settings.images, order.spec)?;
-    let mut worker = start(&criu, &work.record, order, &root.path)?;
+    let mut worker = start(&criu, &mut work, order, &root.path)?;
     worker.check_version()?;
     let (mut request, directories) = it.settings.request("restore.log", &format!("/proc/{}/root", worker.pid()))?;
     request.set_rst_sibling(true);
@@ -216,13 +215,13 @@ fn wait_for_ready(init: &mut Init<'_>) -> Result<Vec<String>> {
     }
 }
 
-/// CRIU, in the cgroup that its children are going to be in.
-fn start(criu: &Path, record: &Record, order: &Order<'_>, root: &Path) -> Result<Worker> {
+/// CRIU, in the cgroup that its children are going to be in. A scope comes to be with it, and stays for them.
+fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Result<Worker> {
     let line = Line::new()?;
     let rootfs = &order.plan.rootfs;
     let worker = restore::Worker { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
     let program = worker.program(&environment());
-    let leaf = record.cgroup.open_for_clone();
+    let leaf = work.record.cgroup.open_for_clone();
     let around = Surroundings {
         namespaces: NEW_MOUNTS,
         cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
@@ -231,14 +230,14 @@ fn start(criu: &Path, record: &Record, order: &Order<'_>, root: &Path) -> Result
     };
     let mut init = launch(&program, &around)?;
     let born_there = leaf.is_some();
-    let prepare = |init: &mut Init<'_>| -> Result<()> {
+    let prepare = |init: &mut Init<'_>, work: &mut Work<'_>| -> Result<()> {
         wait_for_ready(init)?;
         if !born_there {
-            record.cgroup.attach(Pid::from_raw(init.child.pid))?;
+            work.admit(&order.plan.cgroup, init.child.pid)?;
         }
-        record.rdt.as_ref().map_or(Ok(()), |groups| groups.attach(init.child.pid))
+        work.record.rdt.as_ref().map_or(Ok(()), |groups| groups.attach(init.child.pid))
     };
-    if let Err(error) = prepare(&mut init) {
+    if let Err(error) = prepare(&mut init, work) {
         init.kill();
         return Err(error);
     }
