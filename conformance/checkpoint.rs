@@ -1,7 +1,7 @@
 //! `checkpoint` and `restore`, which need CRIU.
 
 use crate::harness::bundle::scratch;
-use crate::harness::*;
+use crate::harness::{scope, *};
 use anyhow::{Context, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs::{self, File, TryLockError};
@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use tempfile::TempDir;
 
 tests![
@@ -59,6 +60,8 @@ tests![
     restore_with_a_failing_hook,
     restore_that_is_killed,
     restore_by_conmon,
+    a_restored_container_gets_a_scope,
+    a_restore_that_fails_leaves_no_scope,
 ];
 
 /// How far a container has counted before anything is done to it.
@@ -73,11 +76,23 @@ struct Subject {
 
 /// CRIU locks the network with iptables(8) unless it is told to use nftables by itself: a machine may have no iptables.
 fn configured(bundle: Bundle) -> Result<Configured> {
-    callers::find("criu")?;
+    works()?;
     let aside = scratch()?;
     let config = aside.path().join("criu.conf");
     fs::write(&config, "network-lock nftables\n")?;
     Ok(Configured { bundle: bundle.set("/annotations", json!({ "org.criu.config": config })), aside })
+}
+
+/// Skips without CRIU, and where the kernel has not what it needs.
+fn works() -> Result {
+    static CHECKED: OnceLock<String> = OnceLock::new();
+    let criu = callers::find("criu")?;
+    let refusal = CHECKED.get_or_init(|| match Command::new(criu).arg("check").output() {
+        Ok(output) if output.status.success() => String::new(),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("criu check fails").to_owned(),
+        Err(error) => error.to_string(),
+    });
+    if refusal.is_empty() { Ok(()) } else { skip(format!("CRIU does not work here: {refusal}")) }
 }
 
 /// What is needed for a [`Subject`].
@@ -127,13 +142,18 @@ impl Subject {
 
     /// `run` or `restore`: the container keeps the null device. What the runtime says is in its log.
     fn detached(&self, verb: &str, options: &[&str]) -> Result {
+        let output = self.launched(&[verb], options)?;
+        let log = fs::read_to_string(self.aside.path().join("log")).unwrap_or_default();
+        ensure!(output.status.success(), "{output}; log {log:?}");
+        Ok(())
+    }
+
+    fn launched(&self, words: &[&str], options: &[&str]) -> Result<Output> {
         let log = self.aside.path().join("log").display().to_string();
         let null = || PathBuf::from("/dev/null");
-        let call = self.call(["--log", &log, verb, "--detach"])?.args(options);
+        let call = self.call(["--log", &log])?.args(words).arg("--detach").args(options);
         let call = call.arg("--bundle").arg(self.container.bundle()).arg(&self.container.id);
-        let output = call.output_to(null(), null()).output()?;
-        ensure!(output.status.success(), "{output}; log {:?}", fs::read_to_string(&log).unwrap_or_default());
-        Ok(())
+        call.output_to(null(), null()).output()
     }
 
     /// `checkpoint OPTIONS ID`
@@ -979,4 +999,45 @@ fn restore_by_conmon() -> Result {
     equal("exit code", second.exit_code()?, "5")?;
     container.command(["delete"])?.success()?;
     container.nothing_left()
+}
+
+/// A container that counts in a scope of systemd's, with its images.
+fn in_a_scope() -> Result<Subject> {
+    scope::systemd_runs()?;
+    let subject = configured(counter().set("/linux/resources/pids", json!({ "limit": 50 })))?.build()?;
+    let path = format!("system.slice:tare:{}", subject.container.id);
+    subject.container.edit_config(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+    subject.launched(&["--systemd-cgroup", "run"], &[])?.success()?;
+    eventually("counting", || Ok(number(&subject.container, "number") > FAR))?;
+    subject.checkpoint(&[])?.success()?;
+    scope::nothing_left(&subject.container)?;
+    Ok(subject)
+}
+
+/// With `--systemd-cgroup` a restored container is in a unit of its own, which has its limits and goes with it.
+fn a_restored_container_gets_a_scope() -> Result {
+    let subject = in_a_scope()?;
+    let images = subject.images().display().to_string();
+    let restored = subject.launched(&["--systemd-cgroup", "restore"], &["--image-path", &images])?;
+    let log = fs::read_to_string(subject.aside.path().join("log")).unwrap_or_default();
+    ensure!(restored.status.success(), "{restored}; log {log:?}");
+    let container = &subject.container;
+    equal("cgroup", scope::cgroup(container)?, format!("/system.slice/{}", scope::unit(container)))?;
+    equal("pids.max", scope::file(container, "pids.max")?.as_str(), "50")?;
+    equal("TasksMax", scope::property(container, "TasksMax")?.as_str(), "50")?;
+    subject.goes_on()?;
+    container.command(["pause"])?.success()?;
+    container.command(["resume"])?.success()?;
+    container.command(["delete", "--force"])?.success()?;
+    scope::nothing_left(container)
+}
+
+/// The unit was there for CRIU, and goes with it.
+fn a_restore_that_fails_leaves_no_scope() -> Result {
+    let subject = in_a_scope()?;
+    fs::remove_file(subject.images().join("core-1.img"))?;
+    let images = subject.images().display().to_string();
+    subject.launched(&["--systemd-cgroup", "restore"], &["--image-path", &images])?;
+    subject.container.command(["state"])?.fails_with("does not exist")?;
+    scope::nothing_left(&subject.container)
 }

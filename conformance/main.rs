@@ -44,6 +44,7 @@ mod spec;
 mod start;
 mod state;
 mod systemd;
+mod systemd_faults;
 mod terminal;
 mod update;
 
@@ -86,6 +87,7 @@ const THEMES: &[&[Test]] = &[
     start::TESTS,
     state::TESTS,
     systemd::TESTS,
+    systemd_faults::TESTS,
     terminal::TESTS,
     update::TESTS,
 ];

@@ -1,10 +1,10 @@
 //! `--systemd-cgroup`: the container's cgroup is a scope that systemd makes, knows and takes away.
 
-use crate::harness::machine::Layout;
+use crate::harness::scope::*;
 use crate::harness::*;
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 tests![
@@ -39,96 +39,9 @@ tests![
     annotations_are_for_systemd_only,
     cgroup_namespace_begins_at_the_scope,
     delegated_cgroup_is_below_the_scope,
-    fifty_cycles_leave_nothing,
     features_say_so,
     user_has_a_manager_of_his_own,
 ];
-
-/// Skips where there is no systemd to ask.
-pub fn systemd_runs() -> Result {
-    if !Path::new("/run/systemd/system").is_dir() {
-        return skip("no systemd runs here");
-    }
-    if machine::get().layout != Layout::Unified {
-        return skip("systemd does not have cgroup v2 for itself");
-    }
-    Ok(())
-}
-
-fn systemctl<const N: usize>(words: [&str; N]) -> Result<String> {
-    let output = Command::new("systemctl").args(words).output().context("systemctl")?;
-    ensure!(output.status.success(), "systemctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
-}
-
-/// A container with `cgroupsPath` as a pattern in which `ID` is the container's id.
-pub fn build(bundle: Bundle, path: &str) -> Result<Container> {
-    systemd_runs()?;
-    build_anywhere(bundle, path)
-}
-
-fn build_anywhere(bundle: Bundle, path: &str) -> Result<Container> {
-    let container = bundle.build()?;
-    let path = path.replace("ID", &container.id);
-    container.edit_config(|config| config["linux"]["cgroupsPath"] = json!(path))?;
-    Ok(container)
-}
-
-pub fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
-    let call = container.call(["--systemd-cgroup"]).args(verb).arg("--bundle").arg(container.bundle());
-    call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
-}
-
-/// The `cgroupsPath` of most containers here.
-pub const PATH: &str = "system.slice:tare:ID";
-
-/// A created container in `system.slice`.
-pub fn created(bundle: Bundle) -> Result<Container> {
-    let container = build(bundle, PATH)?;
-    launch(&container, &["create"])?.success()?;
-    Ok(container)
-}
-
-fn started(bundle: Bundle) -> Result<Container> {
-    let container = created(bundle)?;
-    container.start()?;
-    Ok(container)
-}
-
-fn unit(container: &Container) -> String {
-    format!("tare-{}.scope", container.id)
-}
-
-pub fn property(container: &Container, name: &str) -> Result<String> {
-    systemctl(["show", "--value", "--property", name, &unit(container)])
-}
-
-pub fn directory(container: &Container) -> PathBuf {
-    Path::new("/sys/fs/cgroup/system.slice").join(unit(container))
-}
-
-fn file(container: &Container, name: &str) -> Result<String> {
-    let path = directory(container).join(name);
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(text.trim_end().to_owned())
-}
-
-/// The cgroup of the container's first process.
-fn cgroup(container: &Container) -> Result<String> {
-    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?;
-    Ok(text.trim_end().trim_start_matches("0::").to_owned())
-}
-
-/// Neither a unit nor a cgroup of this name, nor anything of the container.
-fn nothing_left(container: &Container) -> Result {
-    let name = unit(container);
-    let known = systemctl(["list-units", "--all", "--plain", "--no-legend", &name])?;
-    ensure!(known.is_empty(), "left behind: {known}");
-    ensure!(!directory(container).exists(), "left behind: {}", directory(container).display());
-    let jobs = systemctl(["list-jobs", "--plain", "--no-legend"])?;
-    ensure!(!jobs.contains(&name), "left behind: {jobs}");
-    container.nothing_left()
-}
 
 /// Where systemd does not run there is nobody to ask: runc's words.
 fn without_systemd() -> Result {
@@ -533,19 +446,6 @@ fn delegated_cgroup_is_below_the_scope() -> Result {
     container.exec([], ["cat", "/proc/self/cgroup"])?.success()?.has_line("0::/")?;
     container.command(["delete", "--force"])?.success()?;
     nothing_left(&container)
-}
-
-/// Nothing piles up.
-fn fifty_cycles_leave_nothing() -> Result {
-    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
-    for _ in 0..50 {
-        launch(&container, &["create"])?.success()?;
-        container.command(["delete", "--force"])?.success()?;
-    }
-    nothing_left(&container)?;
-    let transient = Path::new("/run/systemd/transient").join(unit(&container));
-    ensure!(!transient.exists(), "left behind: {}", transient.display());
-    Ok(())
 }
 
 /// `features` lists the driver, and the annotations as unsafe.

@@ -2,8 +2,9 @@
 
 use super::{Receiver, Result, View, check, machine, runtime};
 use anyhow::{Context, bail, ensure};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -26,6 +27,7 @@ pub struct Call {
     stdout: Option<PathBuf>,
     stderr: Option<PathBuf>,
     terminal: Option<OwnedFd>,
+    patience: Duration,
 }
 
 impl Call {
@@ -38,7 +40,7 @@ impl Call {
     pub fn of<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
-        Self { command, line: String::new(), stdout: None, stderr: None, terminal: None }
+        Self { command, line: String::new(), stdout: None, stderr: None, terminal: None, patience: PATIENCE }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -153,6 +155,28 @@ impl Call {
         self
     }
 
+    /// Makes the call where this file of the machine, if it is there, is an empty one.
+    pub fn hiding(mut self, file: &'static std::ffi::CStr) -> Self {
+        // SAFETY: unshare(2) and mount(2) are system calls on texts that are there for good; the child has one thread.
+        unsafe {
+            self.command.pre_exec(move || {
+                unshare(CloneFlags::CLONE_NEWNS)?;
+                let null = Some(c"/dev/null");
+                match nix::mount::mount(null, file, None::<&str>, nix::mount::MsFlags::MS_BIND, None::<&str>) {
+                    Err(Errno::ENOENT) | Ok(()) => Ok(()),
+                    Err(errno) => Err(errno.into()),
+                }
+            });
+        }
+        self
+    }
+
+    /// Gives it longer than other calls to end.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Passes an open file on to the runtime under another, low number.
     pub fn inherit(mut self, file: File, number: i32) -> Result<Self> {
         // Out of the way of the numbers that other calls of this function fill.
@@ -182,7 +206,7 @@ impl Call {
             }
         }
         let child = self.command.spawn().with_context(|| format!("starting {}", self.line))?;
-        Ok(Running { child, line: self.line, stdout, stderr })
+        Ok(Running { child, line: self.line, stdout, stderr, patience: self.patience })
     }
 
     /// Makes the call and waits for its end.
@@ -204,6 +228,7 @@ pub struct Running {
     line: String,
     stdout: File,
     stderr: File,
+    patience: Duration,
 }
 
 impl Running {
@@ -231,11 +256,11 @@ impl Running {
 
     /// Waits for the end; a runtime that hangs is killed and an error.
     pub fn wait(mut self) -> Result<Output> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let status = loop {
             match self.child.try_wait()? {
                 Some(status) => break status,
-                None if Instant::now() > deadline => bail!("{} did not end within {PATIENCE:?}", self.line),
+                None if Instant::now() > deadline => bail!("{} did not end within {:?}", self.line, self.patience),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         };

@@ -1,6 +1,7 @@
 //! What the tests are written with: bundles, containers, calls of the runtime, checks.
 
 pub mod bundle;
+pub mod bus;
 pub mod call;
 pub mod callers;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod disk;
 pub mod machine;
 pub mod payload;
 pub mod runtime;
+pub mod scope;
 pub mod terminal;
 
 pub use bundle::Bundle;

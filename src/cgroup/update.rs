@@ -20,6 +20,26 @@ use crate::spec::{Extras, Field};
 /// Switches that are off unless asked for, so that a new cgroup needs no write for `false`.
 const OOM_CONTROL: &str = "memory.oom_control";
 
+/// The files that systemd has properties for, those about single devices aside.
+const SYSTEMD_WRITES: [&str; 16] = [
+    "cpu.idle",
+    "cpu.weight",
+    "cpu.max",
+    "cpuset.cpus",
+    "cpuset.mems",
+    "io.weight",
+    "io.bfq.weight",
+    "memory.min",
+    "memory.low",
+    "memory.high",
+    "memory.max",
+    "memory.swap.max",
+    "memory.zswap.max",
+    "memory.zswap.writeback",
+    "memory.oom.group",
+    "pids.max",
+];
+
 impl Plan {
     /// Decides what has to be written to give `cgroup` the limits `resources`: what it has, with
     /// what was `asked` for merged into it ([`merge`](super::merge())). Device rules are left alone.
@@ -131,8 +151,13 @@ impl Cgroup {
         let before = Before::of(self.unit.clone(), plan, &dirs);
         let apply = || plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd));
         let applied = match &self.unit {
-            // What the kernel refuses systemd need not know; and where systemd rounds, the last word is ours.
-            Some(unit) => apply().and_then(|()| unit.set(&plan.writes)).and_then(|()| apply()),
+            // What the kernel refuses systemd need not know.
+            Some(unit) => apply().and_then(|()| {
+                let exact = Before::of_systemd(plan, &dirs);
+                unit.set(&plan.writes)?;
+                exact.restore();
+                Ok(())
+            }),
             None => apply(),
         };
         match applied {
@@ -178,6 +203,15 @@ impl Before {
             }
         }
         before
+    }
+
+    /// What systemd writes anew when it is told of a property: it rounds, and what it was not told of gets its default.
+    fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Before {
+        let mut exact = Before::of(None, plan, dirs);
+        for dir in dirs.iter().flatten() {
+            SYSTEMD_WRITES.iter().for_each(|file| exact.keep(dir.join(file), None));
+        }
+        exact
     }
 
     /// Files that are not there or cannot be read have nothing to go back to.

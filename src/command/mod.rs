@@ -56,9 +56,6 @@ impl From<anyhow::Error> for Failure {
 
 /// Carry out a command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
-    if invocation.global.systemd_cgroup && invocation.verb == Verb::Restore {
-        return Err(anyhow!("--systemd-cgroup: restore with the systemd cgroup driver is not supported yet").into());
-    }
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     match invocation.verb {
         Verb::Create => {

@@ -2,7 +2,9 @@
 //!
 //! One connection for each thing that is done, driven by the calling thread: there is no other thread before or after.
 
+use std::fmt;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use zbus::{
 };
 
 use super::gvariant::Value;
+use super::private::Private;
 use super::{Property, Scope, Unit};
 
 /// How long systemd may take for a job, or to answer.
@@ -28,17 +31,21 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
+/// What reading from and writing to a connection come to that is not there any more.
+const CLOSED: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+
 /// Properties as methods take them.
 type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
 
 /// Starts the scope with the process in it.
+///
+/// Where the bus goes away in the middle the unit may be there all the same: it goes when the process does.
 pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
     let name = &scope.unit.name;
-    let mut properties = variants(&scope.properties)?;
-    properties.push(("PIDs", Variant::from(vec![pid.as_raw().cast_unsigned()])));
+    let pids = Variant::from(vec![pid.as_raw().cast_unsigned()]);
     let started = zbus::block_on(async {
         let bus = Bus::connect(scope.unit.user).await?;
-        let done = bus.start(name, &properties).await;
+        let done = bus.start(name, &scope.properties, pids).await;
         bus.leave(done).await
     });
     started.with_context(|| format!("linux.cgroupsPath: unable to start unit {name:?}"))
@@ -47,61 +54,83 @@ pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
 /// Stops the unit and makes systemd forget it.
 pub(super) fn stop(unit: &Unit) -> Result<()> {
     let name = unit.name.as_str();
-    let stopped = zbus::block_on(async {
-        let bus = Bus::connect(unit.user).await?;
-        let done = bus.stop(name).await;
-        bus.leave(done).await
-    });
+    let stopped = ask(unit.user, async |bus| bus.stop(name).await);
     stopped.with_context(|| format!("unable to stop unit {name:?}"))
 }
 
 /// Sets properties of a unit that is there.
 pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
     let name = unit.name.as_str();
-    let fields: Vec<&str> = properties.iter().map(|property| property.field.as_str()).collect();
-    let properties = variants(properties)?;
-    let set = zbus::block_on(async {
-        let bus = Bus::connect(unit.user).await?;
-        let done = bus.call("SetUnitProperties", &(name, true, &properties)).await.map(drop);
-        bus.leave(done.map_err(plain)).await
+    let set = ask(unit.user, async |bus| {
+        let set = async |given: &[(&str, Variant<'_>)]| bus.call("SetUnitProperties", &(name, true, given)).await;
+        bus.with_properties(properties, None, set).await.map(drop)
     });
-    set.with_context(|| format!("{}: unable to set properties of unit {name:?}", fields.join(", ")))
+    set.with_context(|| {
+        let fields: Vec<&str> = properties.iter().map(|property| property.field.as_str()).collect();
+        format!("{}: unable to set properties of unit {name:?}", fields.join(", "))
+    })
 }
 
 /// Moves a process into the unit's cgroup, or one below it.
 pub(super) fn attach(unit: &Unit, below: &str, pid: Pid) -> Result<()> {
     let name = unit.name.as_str();
     let pids = vec![pid.as_raw().cast_unsigned()];
-    let attached = zbus::block_on(async {
-        let bus = Bus::connect(unit.user).await?;
-        let done = bus.call("AttachProcessesToUnit", &(name, below, &pids)).await.map(drop);
-        bus.leave(done.map_err(plain)).await
+    let attached = ask(unit.user, async |bus| {
+        bus.call("AttachProcessesToUnit", &(name, below, &pids)).await.map(drop).map_err(plain)
     });
     attached.with_context(|| format!("error adding pid {pid} to unit {name:?}"))
 }
 
 /// The cgroup of the user's manager, relative to the root of the hierarchy.
 pub(super) fn control_group() -> Result<std::path::PathBuf> {
-    let path = zbus::block_on(async {
-        let bus = Bus::connect(true).await?;
-        let done = bus.control_group().await;
-        bus.leave(done).await
-    });
+    let path = ask(true, async |bus| bus.property("ControlGroup").await);
     let path = path.context("unable to ask the user's service manager for its cgroup")?;
     Ok(path.trim_start_matches('/').into())
 }
+
+/// Does what can be done twice over a connection of its own: once more when the bus goes away in the middle.
+fn ask<T>(user: bool, what: impl AsyncFn(&Bus) -> Result<T>) -> Result<T> {
+    let once = || {
+        zbus::block_on(async {
+            let bus = Bus::connect(user).await?;
+            let done = what(&bus).await;
+            bus.leave(done).await
+        })
+    };
+    match once() {
+        Err(error) if error.is::<Gone>() => once(),
+        done => done,
+    }
+}
+
+/// The other end of a connection that worked has closed it.
+#[derive(Debug)]
+struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bus went away")
+    }
+}
+
+impl std::error::Error for Gone {}
 
 struct Bus {
     connection: Connection,
 }
 
 impl Bus {
+    /// To the host's manager root also gets past the bus, which need not be there.
     async fn connect(user: bool) -> Result<Bus> {
-        let builder = if user { own_bus()? } else { Builder::system() };
-        let which = if user { "the user's" } else { "the system" };
-        let connection = builder.method_timeout(PATIENCE).build().await;
-        let connection = connection.map_err(plain).with_context(|| format!("unable to connect to {which} bus"))?;
-        Ok(Bus { connection })
+        if user {
+            let connection = open(own_bus()?).await.context("unable to connect to the user's bus")?;
+            return Ok(Bus { connection });
+        }
+        let mut connection = open(Builder::system()).await;
+        if connection.is_err() && nix::unistd::geteuid().is_root() {
+            connection = directly().await.or(connection);
+        }
+        Ok(Bus { connection: connection.context("unable to connect to the system bus")? })
     }
 
     /// Nothing of the connection may outlive the call that drives it.
@@ -130,20 +159,22 @@ impl Bus {
         MessageStream::for_match_rule(rule, &self.connection, None).await.map_err(plain)
     }
 
-    async fn start(&self, name: &str, properties: &Properties<'_>) -> Result<()> {
+    async fn start(&self, name: &str, properties: &[Property], pids: Variant<'static>) -> Result<()> {
         let mut jobs = self.jobs().await?;
         let none: Vec<(&str, Properties<'_>)> = Vec::new();
-        let body = (name, "replace", properties, none);
-        let answer = match self.call("StartTransientUnit", &body).await {
-            // What is left of a failed one of this name makes room.
-            Err(error) if is(&error, EXISTS) => {
-                let _ = self.call("ResetFailedUnit", &name).await;
-                self.call("StartTransientUnit", &body).await
+        let start = async |given: &[(&str, Variant<'_>)]| {
+            let body = (name, "replace", given, &none);
+            match self.call("StartTransientUnit", &body).await {
+                // What is left of a failed one of this name makes room.
+                Err(error) if is(&error, EXISTS) => {
+                    let _ = self.call("ResetFailedUnit", &name).await;
+                    self.call("StartTransientUnit", &body).await
+                }
+                other => other,
             }
-            other => other,
         };
-        let job = job_of(&answer.map_err(plain)?)?;
-        let result = wait(&mut jobs, &job).await;
+        let answer = self.with_properties(properties, Some(("PIDs", pids)), start).await?;
+        let result = wait(&mut jobs, &job_of(&answer)?).await;
         match result.as_deref() {
             Ok("done") => Ok(()),
             _ => {
@@ -152,6 +183,30 @@ impl Bus {
                 bail!("got {:?}", result?)
             }
         }
+    }
+
+    /// Makes a call with properties. Where it is refused, and this systemd is too old for one of them, once more
+    /// without: the kernel's files have the value anyway.
+    async fn with_properties(
+        &self,
+        properties: &[Property],
+        more: Option<(&'static str, Variant<'static>)>,
+        call: impl AsyncFn(&[(&str, Variant<'_>)]) -> zbus::Result<Message>,
+    ) -> Result<Message> {
+        let mut given = variants(properties)?;
+        given.extend(more);
+        let error = match call(&given).await {
+            Err(error @ zbus::Error::MethodError(..)) if properties.iter().any(|it| it.since.is_some()) => error,
+            done => return done.map_err(plain),
+        };
+        let version = self.property("Version").await.ok().as_deref().and_then(version).unwrap_or(0);
+        let young = |name: &str| properties.iter().any(|it| it.name == name && it.since > Some(version));
+        let count = given.len();
+        given.retain(|(name, _)| !young(name));
+        if given.len() == count {
+            return Err(plain(error));
+        }
+        call(&given).await.map_err(plain)
     }
 
     async fn stop(&self, name: &str) -> Result<()> {
@@ -168,14 +223,37 @@ impl Bus {
         }
     }
 
-    async fn control_group(&self) -> Result<String> {
-        let properties = Some("org.freedesktop.DBus.Properties");
-        let asked = self.connection.call_method(Some(SERVICE), PATH, properties, "Get", &(MANAGER, "ControlGroup"));
+    /// A property of the manager.
+    async fn property(&self, name: &str) -> Result<String> {
+        let (properties, wanted) = (Some("org.freedesktop.DBus.Properties"), (MANAGER, name));
+        let asked = self.connection.call_method(Some(SERVICE), PATH, properties, "Get", &wanted);
         let answer = asked.await.map_err(plain)?;
         let body = answer.body();
         let value: OwnedVariant = body.deserialize().map_err(plain)?;
         String::try_from(value).map_err(plain)
     }
+}
+
+/// Connects, and waits no longer for that than for an answer.
+async fn open(builder: Builder<'_>) -> Result<Connection> {
+    let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
+    match runtime.timeout(PATIENCE, builder.method_timeout(PATIENCE).build()).await {
+        Ok(connection) => connection.map_err(plain),
+        Err(_) => Err(late()),
+    }
+}
+
+/// Connects with the host's manager itself.
+async fn directly() -> Result<Connection> {
+    let private = Private::open(PATIENCE).map_err(crate::sys::io)?;
+    let guid = private.guid.clone();
+    open(Builder::authenticated_socket(private, guid).p2p()).await
+}
+
+/// The number of `252.39-1~deb12u2`, `v262` or `systemd 245 (245.4)`.
+fn version(text: &str) -> Option<u32> {
+    let digits = text.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The bus of the caller's own session. To it, root of a user namespace is the user who has made that.
@@ -223,10 +301,14 @@ async fn wait(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Result<String>
                 return Ok(result.to_owned());
             }
         }
-        bail!("the bus went away")
+        Err(Gone.into())
     };
     let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
-    runtime.timeout(PATIENCE, ended).await.map_err(|_| anyhow!("timed out while waiting for systemd"))?
+    runtime.timeout(PATIENCE, ended).await.map_err(|_| late())?
+}
+
+fn late() -> anyhow::Error {
+    anyhow!("timed out after {} s", PATIENCE.as_secs())
 }
 
 fn is(error: &zbus::Error, name: &str) -> bool {
@@ -237,6 +319,8 @@ fn is(error: &zbus::Error, name: &str) -> bool {
 fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     match error.into() {
         zbus::Error::MethodError(_, Some(words), _) => anyhow!(words.trim_end_matches('.').to_owned()),
+        zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
+        zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
         // Its words have those of its causes in them.
         other => anyhow!("{other}"),
     }
@@ -284,4 +368,22 @@ fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
             Variant::Structure(structure.build()?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (text, wanted) in [
+            ("252.39-1~deb12u2", Some(252)),
+            ("v262~rc1-1", Some(262)),
+            ("systemd 245 (245.4-4ubuntu3)", Some(245)),
+            ("239", Some(239)),
+            ("", None),
+        ] {
+            assert_eq!(version(text), wanted, "{text}");
+        }
+    }
 }

@@ -8,6 +8,8 @@
 #[cfg(feature = "systemd")]
 mod bus;
 mod gvariant;
+#[cfg(feature = "systemd")]
+mod private;
 mod properties;
 mod unit;
 
@@ -44,11 +46,13 @@ pub struct Property {
     pub value: Value,
     /// The place in config.json that asked for it.
     pub field: Field,
+    /// The first systemd to know it, where not every one does and the kernel can be told without.
+    pub since: Option<u32>,
 }
 
 impl Property {
     fn new(name: impl Into<String>, value: Value, field: &Field) -> Property {
-        Property { name: name.into(), value, field: field.clone() }
+        Property { name: name.into(), value, field: field.clone(), since: None }
     }
 }
 
@@ -106,7 +110,9 @@ impl Unit {
 
     /// Sets properties until the next boot.
     pub fn set(&self, writes: &[Write]) -> Result<()> {
-        let properties = limits(writes);
+        let mut properties = limits(writes);
+        // What happens when the kernel kills is said at the start or never.
+        properties.retain(|property| property.name != "OOMPolicy");
         if properties.is_empty() {
             return Ok(());
         }

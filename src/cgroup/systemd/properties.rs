@@ -8,12 +8,13 @@ use crate::cgroup::plan::{Fallback, Write};
 use crate::spec::Field;
 
 /// Files with a number or `max`, and their properties.
-const NUMBERS: [(&str, &str); 8] = [
+const NUMBERS: [(&str, &str); 9] = [
     ("memory.max", "MemoryMax"),
     ("memory.high", "MemoryHigh"),
     ("memory.low", "MemoryLow"),
     ("memory.min", "MemoryMin"),
     ("memory.swap.max", "MemorySwapMax"),
+    ("memory.zswap.max", "MemoryZSwapMax"),
     ("pids.max", "TasksMax"),
     ("cpu.weight", "CPUWeight"),
     ("io.weight", "IOWeight"),
@@ -27,6 +28,13 @@ const RATES: [(&str, &str); 4] = [
     ("wiops", "IOWriteIOPSMax"),
 ];
 
+/// What came with which systemd, after the one (247) that was there when the oldest kernel came that is supported.
+const YOUNG: [(&str, u32); 4] =
+    [("CPUWeight", IDLE_SINCE), ("OOMPolicy", 253), ("MemoryZSwapMax", 253), ("MemoryZSwapWriteback", 256)];
+
+/// Since when the weight 0 means idle.
+const IDLE_SINCE: u32 = 252;
+
 /// The period of a `cpu.max` without one, in microseconds.
 const DEFAULT_PERIOD: u64 = 100_000;
 
@@ -39,9 +47,14 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
         if let Some((_, name)) = NUMBERS.iter().find(|(known, _)| *known == file) {
             let value = number(text.strip_prefix("default ").unwrap_or(text));
             set(&mut found, name, value.map(Value::u64), field);
-            continue;
         }
         match file {
+            "io.weight" => device_weight(&mut found, text, field, |weight| weight),
+            "io.latency" => latency(&mut found, text, field),
+            "memory.oom.group" => set(&mut found, "OOMPolicy", policy(text), field),
+            "memory.zswap.writeback" => {
+                set(&mut found, "MemoryZSwapWriteback", switch(text).map(Value::Bool), field);
+            }
             "cpu.max" => quota(&mut found, text, field),
             "cpuset.cpus" => set(&mut found, "AllowedCPUs", bits(text), field),
             "cpuset.mems" => set(&mut found, "AllowedMemoryNodes", bits(text), field),
@@ -51,6 +64,11 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
         }
     }
     idle(&mut found, writes);
+    for property in &mut found {
+        let young = YOUNG.iter().find(|(name, _)| *name == property.name);
+        let since = young.filter(|(_, since)| *since != IDLE_SINCE || property.value == Value::u64(0));
+        property.since = since.map(|(_, since)| *since);
+    }
     found
 }
 
@@ -74,7 +92,20 @@ fn number(text: &str) -> Option<u64> {
     if text == "max" { Some(u64::MAX) } else { text.parse().ok() }
 }
 
-/// An idle group has the weight 0 (systemd 252); one that is not idle any more has the default again.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// When the kernel kills, all of the container or one process.
+fn policy(text: &str) -> Option<Value> {
+    switch(text).map(|group| Value::text(if group { "kill" } else { "continue" }))
+}
+
+/// An idle group has the weight 0; one that is not idle any more has the default again.
 fn idle(found: &mut Vec<Property>, writes: &[Write]) {
     let Some(write) = writes.iter().rfind(|write| write.file == "cpu.idle") else { return };
     let weighs = found.iter().any(|property| property.name == "CPUWeight");
@@ -127,17 +158,27 @@ fn bits(text: &str) -> Option<Value> {
 /// BFQ's weights, 10 to 1000, in systemd's range up to 10000.
 fn weight(found: &mut Vec<Property>, write: &Write) {
     let linear = |weight: u64| 1 + weight.saturating_sub(10) * 9999 / 990;
-    match (&write.fallback, write.value.split_once(' ')) {
-        (Fallback::Instead("io.weight", value), _) => {
+    match &write.fallback {
+        Fallback::Instead("io.weight", value) => {
             set(found, "IOWeight", number(value).map(Value::u64), &write.field);
         }
-        (_, Some((device, weight))) => {
-            if let (Some(path), Ok(weight)) = (block_device(device), weight.parse()) {
-                let element = Value::Tuple(vec![path, Value::u64(linear(weight))]);
-                add(found, "IODeviceWeight", element, &write.field);
-            }
-        }
-        _ => {}
+        _ => device_weight(found, write.value.trim(), &write.field, linear),
+    }
+}
+
+/// `8:0 100`: the weight of one device.
+fn device_weight(found: &mut Vec<Property>, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
+    let Some((device, weight)) = text.split_once(' ') else { return };
+    if let (Some(path), Ok(weight)) = (block_device(device), weight.parse()) {
+        add(found, "IODeviceWeight", Value::Tuple(vec![path, Value::u64(scale(weight))]), field);
+    }
+}
+
+/// `8:0 target=5000`: microseconds.
+fn latency(found: &mut Vec<Property>, text: &str, field: &Field) {
+    let Some((device, target)) = text.split_once(" target=") else { return };
+    if let (Some(path), Ok(target)) = (block_device(device), target.parse()) {
+        add(found, "IODeviceLatencyTargetUSec", Value::Tuple(vec![path, Value::u64(target)]), field);
     }
 }
 
@@ -195,15 +236,13 @@ pub(in crate::cgroup) fn devices(rules: &[(DeviceRule, Field)]) -> Vec<Property>
 mod tests {
     use super::*;
 
+    fn write(file: &'static str, value: &str) -> Write {
+        let (file, value) = (file.into(), value.to_owned());
+        Write { target: 0, file, value, field: Field::of("x"), fallback: Fallback::Fail }
+    }
+
     fn said(writes: &[(&'static str, &str)]) -> Vec<String> {
-        let write = |(file, value): &(&'static str, &str)| Write {
-            target: 0,
-            file: (*file).into(),
-            value: (*value).to_owned(),
-            field: Field::of("x"),
-            fallback: Fallback::Fail,
-        };
-        let writes: Vec<Write> = writes.iter().map(write).collect();
+        let writes: Vec<Write> = writes.iter().map(|(file, value)| write(file, value)).collect();
         limits(&writes).iter().map(|it| it.to_string().replace("property ", "")).collect()
     }
 
@@ -219,6 +258,12 @@ mod tests {
             ("io.weight", "default 50", "IOWeight = uint64 50"),
             ("io.bfq.weight", "8:0 10", "IODeviceWeight = [('/dev/block/8:0', uint64 1)]"),
             ("cpu.idle", "1", "CPUWeight = uint64 0"),
+            ("io.weight", "8:0 70", "IODeviceWeight = [('/dev/block/8:0', uint64 70)]"),
+            ("io.latency", "8:0 target=5000", "IODeviceLatencyTargetUSec = [('/dev/block/8:0', uint64 5000)]"),
+            ("memory.oom.group", "1", "OOMPolicy = 'kill'"),
+            ("memory.oom.group", "0", "OOMPolicy = 'continue'"),
+            ("memory.zswap.max", "0", "MemoryZSwapMax = uint64 0"),
+            ("memory.zswap.writeback", "0", "MemoryZSwapWriteback = false"),
         ] {
             assert_eq!(said(&[(file, value)]), [wanted], "{file} {value}");
         }
@@ -228,6 +273,19 @@ mod tests {
         }
         assert_eq!(said(&[("memory.high", "1"), ("memory.high", "2")]), ["MemoryHigh = uint64 2"]);
         assert_eq!(said(&[("cpu.weight", "9"), ("cpu.idle", "0")]), ["CPUWeight = uint64 9"]);
+    }
+
+    #[test]
+    fn what_is_not_known_to_every_systemd() {
+        for (file, value, wanted) in [
+            ("cpu.idle", "1", Some(252)),
+            ("cpu.weight", "100", None),
+            ("memory.max", "1", None),
+            ("memory.oom.group", "1", Some(253)),
+            ("memory.zswap.writeback", "1", Some(256)),
+        ] {
+            assert_eq!(limits(&[write(file, value)])[0].since, wanted, "{file} {value}");
+        }
     }
 
     #[test]

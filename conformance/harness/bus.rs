@@ -1,0 +1,94 @@
+//! A bus between the runtime and the system's that fails when the test says so.
+
+use super::Result;
+use anyhow::Context;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const SYSTEM: &str = "/run/dbus/system_bus_socket";
+
+/// How a connection fails after the messages that still get through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is closed.
+    Closes,
+    /// It stays open, and nothing more is passed on or answered.
+    IsSilent,
+}
+
+/// A socket that behaves as the system bus until a connection has sent a number of messages.
+pub struct FaultyBus {
+    path: PathBuf,
+}
+
+impl FaultyBus {
+    /// The first `connections` fail after `messages` of the runtime have been passed on; later ones do not.
+    pub fn new(path: PathBuf, fault: Fault, messages: usize, connections: usize) -> Result<Self> {
+        let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
+        let left = AtomicUsize::new(connections);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(|client| client.ok()) {
+                let faulty = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+                let limit = if faulty { messages } else { usize::MAX };
+                std::thread::spawn(move || serve(client, fault, limit));
+            }
+        });
+        Ok(Self { path })
+    }
+
+    /// The value of `DBUS_SYSTEM_BUS_ADDRESS`.
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.path.display())
+    }
+}
+
+/// Carries one connection. Errors are its end.
+fn serve(mut client: UnixStream, fault: Fault, messages: usize) {
+    let Ok(mut bus) = UnixStream::connect(SYSTEM) else { return };
+    let (Ok(mut from), Ok(mut to)) = (bus.try_clone(), client.try_clone()) else { return };
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    let passed = handshake(&mut client, &mut bus, messages).and_then(|()| pass(&mut client, &mut bus, messages));
+    if passed.is_ok() && fault == Fault::IsSilent {
+        // What the bus still answers to what it has got would be an answer.
+        let mut rest = [0; 1 << 10];
+        while client.read(&mut rest).is_ok_and(|count| count > 0) {}
+    }
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = bus.shutdown(Shutdown::Both);
+}
+
+/// Lines up to `BEGIN`, without messages none of them.
+fn handshake(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> std::io::Result<()> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while messages > 0 && !line.ends_with(b"BEGIN\r\n") {
+        client.read_exact(&mut byte)?;
+        bus.write_all(&byte)?;
+        line.push(byte[0]);
+    }
+    Ok(())
+}
+
+/// Messages, as the D-Bus specification lays them out: the length of the body is behind the fourth byte, that of the
+/// header's fields behind the twelfth.
+fn pass(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> std::io::Result<()> {
+    for _ in 0..messages {
+        let mut head = [0; 16];
+        client.read_exact(&mut head)?;
+        let little = head[0] == b'l';
+        let number = |at: usize| {
+            let bytes = [head[at], head[at + 1], head[at + 2], head[at + 3]];
+            let number = if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+            usize::try_from(number).map_err(|_| std::io::Error::from(ErrorKind::InvalidData))
+        };
+        let mut rest = vec![0; number(12)?.next_multiple_of(8) + number(4)?];
+        client.read_exact(&mut rest)?;
+        bus.write_all(&[&head[..], &rest].concat())?;
+    }
+    Ok(())
+}

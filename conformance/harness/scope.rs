@@ -1,0 +1,121 @@
+//! Containers whose cgroup is a scope of the machine's service manager.
+
+use super::machine::{self, Layout};
+use super::{Bundle, Container, Output, Result, json, skip};
+use anyhow::{Context, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Skips where there is no systemd to ask.
+pub fn systemd_runs() -> Result {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return skip("no systemd runs here");
+    }
+    Ok(())
+}
+
+/// Skips where systemd has cgroup v1.
+pub fn on_v2() -> Result {
+    systemd_runs()?;
+    if machine::get().layout != Layout::Unified {
+        return skip("systemd does not have cgroup v2 for itself");
+    }
+    Ok(())
+}
+
+pub fn systemctl<const N: usize>(words: [&str; N]) -> Result<String> {
+    let output = Command::new("systemctl").args(words).output().context("systemctl")?;
+    ensure!(output.status.success(), "systemctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// A container with `cgroupsPath` as a pattern in which `ID` is the container's id.
+pub fn build(bundle: Bundle, path: &str) -> Result<Container> {
+    systemd_runs()?;
+    build_anywhere(bundle, path)
+}
+
+pub fn build_anywhere(bundle: Bundle, path: &str) -> Result<Container> {
+    let container = bundle.build()?;
+    let path = path.replace("ID", &container.id);
+    container.edit_config(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+    Ok(container)
+}
+
+pub fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
+    let call = container.call(["--systemd-cgroup"]).args(verb).arg("--bundle").arg(container.bundle());
+    call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
+}
+
+/// A created container in `system.slice`.
+pub fn created(bundle: Bundle) -> Result<Container> {
+    let container = build(bundle, "system.slice:tare:ID")?;
+    launch(&container, &["create"])?.success()?;
+    Ok(container)
+}
+
+pub fn started(bundle: Bundle) -> Result<Container> {
+    let container = created(bundle)?;
+    container.start()?;
+    Ok(container)
+}
+
+pub fn unit(container: &Container) -> String {
+    format!("tare-{}.scope", container.id)
+}
+
+pub fn property(container: &Container, name: &str) -> Result<String> {
+    systemctl(["show", "--value", "--property", name, &unit(container)])
+}
+
+/// The unit's directory in the hierarchy of a controller, or where that has none, in systemd's own.
+pub fn directory_of(container: &Container, controller: &str) -> PathBuf {
+    let machine = machine::get();
+    let v1 = |name: &str| machine.v1.iter().find(|h| h.controllers.iter().any(|c| c == name)).map(|h| &h.mount);
+    let mount = match machine.layout {
+        Layout::Unified => machine.v2.as_ref(),
+        _ => v1(controller).or_else(|| v1("name=systemd")),
+    };
+    mount.map_or(Path::new("/sys/fs/cgroup"), PathBuf::as_path).join("system.slice").join(unit(container))
+}
+
+/// The unit's directory as systemd knows it.
+pub fn directory(container: &Container) -> PathBuf {
+    directory_of(container, "")
+}
+
+/// A file of it; its name begins with the controller's.
+pub fn file(container: &Container, name: &str) -> Result<String> {
+    let controller = name.split('.').next().unwrap_or_default();
+    let path = directory_of(container, controller).join(name);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// The cgroup of the container's first process.
+pub fn cgroup(container: &Container) -> Result<String> {
+    cgroup_in(&fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?)
+}
+
+/// What /proc/PID/cgroup says of systemd's hierarchy.
+pub fn cgroup_in(text: &str) -> Result<String> {
+    let marks = if machine::get().layout == Layout::Unified { "0::" } else { ":name=systemd:" };
+    let line = text.lines().find_map(|line| line.split_once(marks));
+    Ok(line.with_context(|| format!("no {marks} in {text:?}"))?.1.to_owned())
+}
+
+/// Neither a unit nor a cgroup of this name, nor anything of the container.
+pub fn nothing_left(container: &Container) -> Result {
+    let name = unit(container);
+    let known = systemctl(["list-units", "--all", "--plain", "--no-legend", &name])?;
+    ensure!(known.is_empty(), "left behind: {known}");
+    let machine = machine::get();
+    for mount in machine.v1.iter().map(|h| &h.mount).chain(&machine.v2) {
+        let dir = mount.join("system.slice").join(&name);
+        ensure!(!dir.exists(), "left behind: {}", dir.display());
+    }
+    let jobs = systemctl(["list-jobs", "--plain", "--no-legend"])?;
+    ensure!(!jobs.contains(&name), "left behind: {jobs}");
+    container.nothing_left()
+}

@@ -1,0 +1,322 @@
+//! `--systemd-cgroup` when something goes wrong on systemd's side: units that vanish, a bus that breaks, a manager that
+//! starts anew.
+
+use crate::harness::bus::{Fault, FaultyBus};
+use crate::harness::scope::*;
+use crate::harness::*;
+use anyhow::ensure;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+tests![
+    two_hundred_cycles_leave_nothing,
+    unit_killed_while_created,
+    unit_stopped_while_running,
+    unit_that_lost_its_process,
+    bus_that_closes_during_create,
+    bus_that_closes_during_update,
+    bus_that_closes_during_delete,
+    bus_that_is_back,
+    bus_that_is_silent,
+    without_a_bus_root_asks_directly,
+    without_any_way_to_systemd,
+    reload_loses_nothing,
+    new_manager_loses_nothing,
+    reload_of_a_frozen_container,
+    update_leaves_the_rest_alone,
+];
+
+/// Where systemd listens for root when there is no bus.
+const PRIVATE: &std::ffi::CStr = c"/run/systemd/private";
+/// In a call there are: Hello, AddMatch, the method.
+const MESSAGES: usize = 3;
+
+/// Nothing piles up: no unit, no cgroup, no job.
+fn two_hundred_cycles_leave_nothing() -> Result {
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
+    let before = systemctl(["list-units", "--all", "--plain", "--no-legend", "*.scope"])?;
+    for _ in 0..200 {
+        launch(&container, &["create"])?.success()?;
+        container.command(["start"])?.success()?;
+        container.command(["delete", "--force"])?.success()?;
+    }
+    nothing_left(&container)?;
+    let transient = Path::new("/run/systemd/transient").join(unit(&container));
+    ensure!(!transient.exists(), "left behind: {}", transient.display());
+    equal("scopes", systemctl(["list-units", "--all", "--plain", "--no-legend", "*.scope"])?, before)
+}
+
+/// systemd removes a unit a moment after its last process has gone.
+fn gone(container: &Container) -> Result {
+    eventually("the end of the unit", || {
+        Ok(systemctl(["list-units", "--all", "--plain", "--no-legend", &unit(container)])?.is_empty())
+    })?;
+    nothing_left(container)
+}
+
+/// The next container of this name is as good as the first.
+fn next_one_works(container: &Container) -> Result {
+    launch(container, &["create"])?.success()?;
+    equal("cgroup", cgroup(container)?, format!("/system.slice/{}", unit(container)))?;
+    container.command(["delete", "--force"])?.success()?;
+    gone(container)
+}
+
+/// `systemctl kill` before `start`: the container is stopped, and deleted as any other.
+fn unit_killed_while_created() -> Result {
+    let container = created(Bundle::new(["pause"]))?;
+    systemctl(["kill", "--signal=KILL", &unit(&container)])?;
+    container.wait_status("stopped")?;
+    container.command(["start"])?.failure()?;
+    container.exec([], ["true"])?.failure()?;
+    container.command(["delete"])?.success()?;
+    gone(&container)?;
+    next_one_works(&container)
+}
+
+/// `systemctl stop` of a running container's unit is the end of the container; what still comes fails or is done.
+fn unit_stopped_while_running() -> Result {
+    let annotation = json!({ "org.systemd.property.TimeoutStopUSec": "uint64 1000000" });
+    let container = started(Bundle::new(["pause"]).set("/annotations", annotation))?;
+    systemctl(["stop", &unit(&container)])?;
+    container.wait_status("stopped")?;
+    ensure!(!directory(&container).exists(), "systemd left {}", directory(&container).display());
+    container.exec([], ["true"])?.failure()?;
+    container.command(["pause"])?.failure()?;
+    container.command(["kill"])?.failure()?;
+    container.command(["delete"])?.success()?;
+    gone(&container)?;
+    next_one_works(&container)
+}
+
+/// A container that somebody has moved elsewhere lives on without its unit, which systemd takes away.
+fn unit_that_lost_its_process() -> Result {
+    on_v2()?;
+    let container = started(Bundle::new(["pause"]))?;
+    let elsewhere = Path::new("/sys/fs/cgroup").join(format!("tare-conformance-{}", container.id));
+    fs::create_dir(&elsewhere)?;
+    fs::write(elsewhere.join("cgroup.procs"), container.pid()?.to_string())?;
+    let checked = eventually("the end of the unit", || Ok(!directory(&container).exists())).and_then(|()| {
+        equal("status", container.status()?, "running")?;
+        container.call(["update", "--pids-limit", "20", &container.id]).output()?.failure()?;
+        container.command(["pause"])?.failure()?;
+        container.kill("KILL")?.success()?;
+        container.wait_status("stopped")?;
+        container.command(["delete"])?.success()?;
+        gone(&container)
+    });
+    let _ = fs::write(elsewhere.join("cgroup.kill"), "1");
+    eventually("an empty cgroup", || Ok(fs::remove_dir(&elsewhere).is_ok()))?;
+    checked?;
+    next_one_works(&container)
+}
+
+/// The runtime over a bus that fails, where there is no other way to systemd.
+fn over(bus: &FaultyBus, call: Call) -> Call {
+    call.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address()).hiding(PRIVATE)
+}
+
+/// One line that says what could not be done.
+fn one_line(output: &Output) -> Result {
+    output.failure()?;
+    if runtime::is("tare") {
+        equal("lines of the message", output.stderr.trim_end().lines().count(), 1)?;
+    }
+    Ok(())
+}
+
+fn faulty(container: &Container, fault: Fault, messages: usize, connections: usize) -> Result<FaultyBus> {
+    FaultyBus::new(container.aside(&format!("bus{messages}")), fault, messages, connections)
+}
+
+fn create_call(container: &Container) -> Call {
+    let call = container.call(["--systemd-cgroup", "create", "--bundle"]).arg(container.bundle());
+    call.arg(&container.id)
+}
+
+/// Wherever the bus breaks during a create: an error, and nothing stays.
+fn bus_that_closes_during_create() -> Result {
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
+    for messages in 0..=MESSAGES {
+        let bus = faulty(&container, Fault::Closes, messages, usize::MAX)?;
+        let output = over(&bus, create_call(&container)).output()?;
+        one_line(&output).map_err(|error| error.context(format!("after {messages} messages")))?;
+        gone(&container)?;
+    }
+    next_one_works(&container)
+}
+
+/// An update that systemd does not hear of changes nothing.
+fn bus_that_closes_during_update() -> Result {
+    let container = started(Bundle::new(["pause"]).set("/linux/resources/pids", json!({ "limit": 50 })))?;
+    for messages in 0..MESSAGES {
+        let bus = faulty(&container, Fault::Closes, messages, usize::MAX)?;
+        let call = container.call(["update", "--pids-limit", "60", &container.id]);
+        // With one message less than in a create the last one gets through, and its answer does not.
+        one_line(&over(&bus, call).output()?)?;
+        equal("pids.max", file(&container, "pids.max")?.as_str(), "50")?;
+    }
+    container.command(["update", "--pids-limit", "70"])?.success()?;
+    equal("pids.max", file(&container, "pids.max")?.as_str(), "70")?;
+    equal("TasksMax", property(&container, "TasksMax")?.as_str(), "70")?;
+    container.command(["delete", "--force"])?.success()?;
+    gone(&container)
+}
+
+/// A delete that could not reach systemd can be said again.
+fn bus_that_closes_during_delete() -> Result {
+    for messages in 0..=MESSAGES {
+        let container = started(Bundle::new(["pause"]))?;
+        let bus = faulty(&container, Fault::Closes, messages, usize::MAX)?;
+        let output = over(&bus, container.call(["delete", "--force", &container.id])).output()?;
+        one_line(&output).map_err(|error| error.context(format!("after {messages} messages")))?;
+        container.command(["delete", "--force"])?.success()?;
+        gone(&container)?;
+    }
+    Ok(())
+}
+
+/// What can be said twice is: a bus that is there again a moment later is not noticed.
+fn bus_that_is_back() -> Result {
+    let container = started(Bundle::new(["pause"]))?;
+    let bus = faulty(&container, Fault::Closes, 2, 1)?;
+    over(&bus, container.call(["update", "--pids-limit", "60", &container.id])).output()?.success()?;
+    equal("TasksMax", property(&container, "TasksMax")?.as_str(), "60")?;
+    let bus = faulty(&container, Fault::Closes, 3, 1)?;
+    over(&bus, container.call(["delete", "--force", &container.id])).output()?.success()?;
+    gone(&container)
+}
+
+/// Nobody waits for ever for a bus that does not answer.
+fn bus_that_is_silent() -> Result {
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
+    for messages in [0, MESSAGES - 1] {
+        let bus = faulty(&container, Fault::IsSilent, messages, usize::MAX)?;
+        let output = over(&bus, create_call(&container)).patience(Duration::from_secs(50)).output()?;
+        one_line(&output)?;
+        output.fails_with("timed out")?;
+        gone(&container)?;
+    }
+    next_one_works(&container)
+}
+
+/// Without a D-Bus daemon root talks to systemd's own socket.
+fn without_a_bus_root_asks_directly() -> Result {
+    systemd_runs()?;
+    if !Path::new("/run/systemd/private").exists() {
+        return skip("systemd has no socket of its own here");
+    }
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
+    let call = |call: Call| call.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nosuch/bus").output();
+    let (out, err) = (container.aside("out"), container.aside("err"));
+    call(create_call(&container).output_to(out, err))?.success()?;
+    equal("cgroup", cgroup(&container)?, format!("/system.slice/{}", unit(&container)))?;
+    call(container.call(["start", &container.id]))?.success()?;
+    call(container.call(["update", "--pids-limit", "60", &container.id]))?.success()?;
+    equal("TasksMax", property(&container, "TasksMax")?.as_str(), "60")?;
+    call(container.call(["delete", "--force", &container.id]))?.success()?;
+    gone(&container)
+}
+
+/// Nobody to talk to: an error, and nothing stays.
+fn without_any_way_to_systemd() -> Result {
+    let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
+    let call = create_call(&container).env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nosuch/bus").hiding(PRIVATE);
+    one_line(&call.output()?)?;
+    gone(&container)
+}
+
+/// Limits and devices of a container whose systemd forgets all and reads it anew.
+fn all_is_there(container: &Container) -> Result {
+    for (name, wanted) in KEPT {
+        equal(name, file(container, name)?.as_str(), wanted)?;
+    }
+    let output = container.exec([], ["open", "/dev/null", ",", "open", "/dev/kmsg2"])?;
+    output.has_line("open /dev/null: ok")?.has_line("open /dev/kmsg2: EPERM")?;
+    equal("cgroup", cgroup(container)?, format!("/system.slice/{}", unit(container)))
+}
+
+const KEPT: [(&str, &str); 7] = [
+    ("memory.max", "67108864"),
+    ("memory.low", "33554432"),
+    ("memory.high", "62914560"),
+    ("memory.swap.max", "0"),
+    ("cpu.weight", "174"),
+    ("cpu.max", "20000 100000"),
+    ("pids.max", "50"),
+];
+
+fn kept() -> Bundle {
+    let resources = json!({
+        "memory": { "limit": 67_108_864, "swap": 67_108_864, "reservation": 33_554_432 },
+        "cpu": { "quota": 20_000, "period": 100_000, "shares": 2048 },
+        "pids": { "limit": 50 },
+        "unified": { "memory.high": "62914560" },
+        "devices": [{ "allow": false, "access": "rwm" }],
+    });
+    Bundle::new(["mknod", "/dev/kmsg2", "c:1:11", ",", "count", "/number"])
+        .capabilities(&["CAP_MKNOD", "CAP_SYSLOG", "CAP_DAC_OVERRIDE"])
+        .set("/linux/resources", resources)
+}
+
+/// `systemctl daemon-reload`
+fn reload_loses_nothing() -> Result {
+    on_v2()?;
+    let container = started(kept())?;
+    eventually("counting", || Ok(container.read("number").is_ok()))?;
+    all_is_there(&container)?;
+    systemctl(["daemon-reload"])?;
+    all_is_there(&container)?;
+    container.command(["delete", "--force"])?.success()?;
+    gone(&container)
+}
+
+/// `systemctl daemon-reexec`
+fn new_manager_loses_nothing() -> Result {
+    on_v2()?;
+    let container = started(kept())?;
+    eventually("counting", || Ok(container.read("number").is_ok()))?;
+    systemctl(["daemon-reexec"])?;
+    all_is_there(&container)?;
+    container.command(["update", "--pids-limit", "60"])?.success()?;
+    equal("pids.max", file(&container, "pids.max")?.as_str(), "60")?;
+    container.command(["delete", "--force"])?.success()?;
+    gone(&container)
+}
+
+/// Frozen is frozen, also for a manager that has just started.
+fn reload_of_a_frozen_container() -> Result {
+    let container = started(Bundle::new(["count", "/number"]))?;
+    let number = || container.read("number").unwrap_or_default();
+    eventually("counting", || Ok(!number().is_empty()))?;
+    container.command(["pause"])?.success()?;
+    let before = number();
+    for words in ["daemon-reload", "daemon-reexec"] {
+        systemctl([words])?;
+        equal("status", container.status()?, "paused")?;
+        equal("number", number(), before.clone())?;
+    }
+    container.command(["resume"])?.success()?;
+    eventually("counting on", || Ok(!number().is_empty() && number() != before))?;
+    container.command(["delete", "--force"])?.success()?;
+    gone(&container)
+}
+
+/// systemd writes a controller's files anew when it is told of one of them; what it was not told of, or only roughly,
+/// stays as it was.
+fn update_leaves_the_rest_alone() -> Result {
+    on_v2()?;
+    let resources = json!({
+        "cpu": { "quota": 12_345, "period": 100_000 },
+        "unified": { "memory.oom.group": "1", "memory.high": "62914560" },
+    });
+    let container = started(Bundle::new(["pause"]).set("/linux/resources", resources))?;
+    for options in [["--memory", "64M"], ["--cpu-share", "512"], ["--pids-limit", "40"]] {
+        container.command(["update", options[0], options[1]])?.success()?;
+        for (name, wanted) in [("memory.oom.group", "1"), ("memory.high", "62914560"), ("cpu.max", "12345 100000")] {
+            equal(name, file(&container, name)?.as_str(), wanted)?;
+        }
+    }
+    Ok(())
+}
