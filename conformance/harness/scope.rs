@@ -18,12 +18,25 @@ pub fn systemd_runs() -> Result {
 /// Skips where systemd has cgroup v1.
 pub fn on_v2() -> Result {
     systemd_runs()?;
-    if machine::get().layout != Layout::Unified {
+    if v1() {
         return skip("systemd does not have cgroup v2 for itself");
     }
     Ok(())
 }
 
+/// The number of systemd's version.
+pub fn version() -> Result<u32> {
+    let text = systemctl(["--version"])?;
+    let number = text.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    number.with_context(|| format!("no version in {text:?}"))
+}
+
+/// Whether systemd has cgroup v1, with a v2 hierarchy beside or not.
+pub fn v1() -> bool {
+    machine::get().layout != Layout::Unified
+}
+
+/// What systemctl says to these words.
 pub fn systemctl<const N: usize>(words: [&str; N]) -> Result<String> {
     let output = Command::new("systemctl").args(words).output().context("systemctl")?;
     ensure!(output.status.success(), "systemctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -100,7 +113,7 @@ pub fn cgroup(container: &Container) -> Result<String> {
 
 /// What /proc/PID/cgroup says of systemd's hierarchy.
 pub fn cgroup_in(text: &str) -> Result<String> {
-    let marks = if machine::get().layout == Layout::Unified { "0::" } else { ":name=systemd:" };
+    let marks = if v1() { ":name=systemd:" } else { "0::" };
     let line = text.lines().find_map(|line| line.split_once(marks));
     Ok(line.with_context(|| format!("no {marks} in {text:?}"))?.1.to_owned())
 }

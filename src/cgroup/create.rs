@@ -15,6 +15,9 @@ use super::living::{Cgroup, HostDir};
 use super::plan::{DELEGATE_CGROUP, Plan, Target, Write};
 use crate::sys::reason;
 
+/// The hierarchy of v1 in which systemd keeps its units.
+const SYSTEMD: &str = "name=systemd";
+
 /// The directories made so far; removes them again unless the cgroup is kept.
 struct Undo {
     made: Vec<PathBuf>,
@@ -134,20 +137,47 @@ impl Plan {
         }
     }
 
-    /// Gives a cgroup that systemd has made what systemd does not give, and the exact values: the kernel's files, the
-    /// device program, the owner.
+    /// Gives a cgroup that systemd has made what systemd does not give, and the exact values: the hierarchies that it has
+    /// nothing in, the kernel's files, the device program, the owner.
     pub fn settle(&self, pid: Pid) -> Result<()> {
-        let Some(target) = self.targets.first().filter(|_| self.scope.is_some()) else { return Ok(()) };
-        let dir = target.dir();
-        let leaf = open_dir(&dir).map_err(|errno| anyhow!("open {}: {}", dir.display(), reason(errno)))?;
-        self.hand_down_controllers(&[], leaf.as_fd());
-        self.apply(|_| true, &[Some(&*dir)], Some(leaf.as_fd()))?;
+        if self.scope.is_none() {
+            return Ok(());
+        }
+        if self.mode != Mode::Unified {
+            self.join_v1(pid)?;
+        }
+        let dirs: Vec<PathBuf> = self.targets.iter().map(Target::dir).collect();
+        let own = self.v2_target().map(|target| &dirs[target]);
+        let open = |dir: &PathBuf| open_dir(dir).map_err(|errno| anyhow!("open {}: {}", dir.display(), reason(errno)));
+        let leaf = own.map(open).transpose()?;
+        if let Some(leaf) = &leaf {
+            self.hand_down_controllers(&[], leaf.as_fd());
+        }
+        let places: Vec<Option<&Path>> = dirs.iter().map(|dir| Some(&**dir)).collect();
+        self.apply(|_| true, &places, leaf.as_ref().map(OwnedFd::as_fd))?;
+        let (Some(own), Some(leaf)) = (own, leaf) else { return Ok(()) };
         // systemd's own program stays beside it: both have to agree to an access.
         self.install_program(leaf.as_fd(), true)?;
         match &self.inside {
             None => self.delegate(leaf.as_fd()),
-            Some(inside) => self.move_inside(&dir, inside, pid),
+            Some(inside) => self.move_inside(own, inside, pid),
         }
+    }
+
+    /// Puts the first process of a scope into the same place in every hierarchy but systemd's own, which has it already:
+    /// of the controllers of v1 systemd knows not even half.
+    fn join_v1(&self, pid: Pid) -> Result<()> {
+        let mut undo = Undo { made: Vec::new() };
+        let cpuset = self.target_of("cpuset");
+        for (index, target) in self.targets.iter().enumerate().filter(|(_, target)| target.controllers != SYSTEMD) {
+            let Some(made) = self.make(&mut undo, index, target)? else { continue };
+            if Some(index) == cpuset {
+                inherit_cpuset(&made, &target.mount)?;
+            }
+            super::kill::put(&made.dir, pid)?;
+        }
+        undo.made.clear();
+        Ok(())
     }
 
     /// The same as [`Plan::make_inside`] where there is a process already: it has to be out of the way before

@@ -18,13 +18,7 @@ impl Cgroup {
     ///
     /// Fails with the directory that refused it.
     pub fn attach(&self, pid: Pid) -> Result<()> {
-        let pid = pid.to_string();
-        for place in &self.dirs {
-            let file = place.dir.join("cgroup.procs");
-            write_file(&file, &pid)
-                .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))?;
-        }
-        Ok(())
+        self.dirs.iter().try_for_each(|place| put(&place.dir, pid))
     }
 
     /// The processes in the cgroup and those below it, in the caller's pid namespace.
@@ -113,6 +107,13 @@ impl Cgroup {
             .or_else(|| self.path_for_v2())
             .or_else(|| self.dirs.first().map(|place| place.dir.as_path()))
     }
+}
+
+/// Moves the process `pid` into `dir`.
+pub(super) fn put(dir: &Path, pid: Pid) -> Result<()> {
+    let file = dir.join("cgroup.procs");
+    write_file(&file, &pid.to_string())
+        .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))
 }
 
 /// The processes in `dir` and below; none if it is gone.

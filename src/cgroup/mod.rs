@@ -1,5 +1,5 @@
-//! Control groups, carried out through the file system: v1, hybrid and v2; and on v2 through systemd, which makes
-//! the directory then ([`systemd`]).
+//! Control groups, carried out through the file system: v1, hybrid and v2; or through systemd, which makes the
+//! directory then ([`systemd`]).
 //!
 //! The module has two halves. The pure one turns `linux.cgroupsPath` and `linux.resources` into a
 //! [`Plan`]: directories, writes in the order the kernel accepts, device rules. It needs only the

@@ -154,7 +154,7 @@ impl Plan {
         let mut plan = Plan {
             mode: layout.mode(),
             targets: match &scope {
-                Some((_, target)) => vec![target.clone()],
+                Some(scope) => targets_at(layout, &scope.path),
                 None => targets(layout, request)?,
             },
             writes: Vec::new(),
@@ -165,7 +165,7 @@ impl Plan {
             has_path: request.cgroups_path.is_some_and(|path| !path.as_os_str().is_empty()),
             delegate_to: request.delegate_to,
             inside: request.inside.map(PathBuf::from),
-            scope: scope.map(|(scope, _)| scope),
+            scope,
             notes: Vec::new(),
         };
         if plan.inside.is_some() && plan.mode != Mode::Unified {
@@ -273,7 +273,7 @@ impl Plan {
     }
 
     /// Rules go to the v1 controller where there is one, else into a program on the v2 cgroup.
-    fn add_devices(&mut self, resources: Option<&LinuxResources>) -> Result<()> {
+    pub(super) fn add_devices(&mut self, resources: Option<&LinuxResources>) -> Result<()> {
         let configured = resources.and_then(|resources| resources.devices().as_deref());
         self.rules = devices::rules(configured.unwrap_or_default())?;
         if let Some(target) = self.target_of("devices") {
@@ -325,14 +325,26 @@ impl Plan {
     }
 }
 
-/// The unit, and where systemd will put it.
-fn scope(layout: &Layout, request: &Request, asked: &systemd::Asked) -> Result<(Scope, Target)> {
-    let Some(mount) = layout.v2_mount().filter(|_| layout.mode() == Mode::Unified) else {
-        bail!("linux.cgroupsPath: the systemd cgroup driver needs a host with cgroup v2 alone");
+/// The unit. On v1 it is in systemd's own hierarchy and in those that it has controllers in.
+fn scope(layout: &Layout, request: &Request, asked: &systemd::Asked) -> Result<Scope> {
+    if layout.mode() == Mode::None {
+        bail!("linux.cgroupsPath: the systemd cgroup driver needs cgroups, and no hierarchy is mounted");
+    }
+    if asked.manager.user && layout.mode() != Mode::Unified {
+        bail!("linux.cgroupsPath: a user's service manager has no cgroups to give on cgroup v1");
+    }
+    asked.scope(request.id, request.cgroups_path, layout.mode() == Mode::Unified)
+}
+
+/// The same directory in each hierarchy.
+fn targets_at(layout: &Layout, path: &Path) -> Vec<Target> {
+    let target = |controllers: &str, mount: &Path| Target {
+        controllers: controllers.to_owned(),
+        mount: mount.to_owned(),
+        path: path.to_owned(),
     };
-    let scope = asked.scope(request.id, request.cgroups_path)?;
-    let target = Target { controllers: String::new(), mount: mount.to_owned(), path: scope.path.clone() };
-    Ok((scope, target))
+    let v1 = layout.v1().iter().map(|hierarchy| target(&hierarchy.controllers, &hierarchy.mount));
+    v1.chain(layout.v2_mount().map(|mount| target("", mount))).collect()
 }
 
 /// The container's directory in each hierarchy.

@@ -21,7 +21,7 @@ use crate::spec::{Extras, Field};
 const OOM_CONTROL: &str = "memory.oom_control";
 
 /// The files that systemd has properties for, those about single devices aside.
-const SYSTEMD_WRITES: [&str; 16] = [
+const SYSTEMD_WRITES: [&str; 22] = [
     "cpu.idle",
     "cpu.weight",
     "cpu.max",
@@ -38,6 +38,12 @@ const SYSTEMD_WRITES: [&str; 16] = [
     "memory.zswap.writeback",
     "memory.oom.group",
     "pids.max",
+    "memory.limit_in_bytes",
+    "cpu.shares",
+    "cpu.cfs_period_us",
+    "cpu.cfs_quota_us",
+    "blkio.weight",
+    "blkio.bfq.weight",
 ];
 
 impl Plan {
@@ -88,6 +94,10 @@ impl Plan {
         }
         unified::plan(&mut plan, &layout, &wanted)?;
         plan.complete(&wanted, asked);
+        // systemd has its own idea of them.
+        if cgroup.unit.is_some() && plan.target_of("devices").is_some() {
+            plan.add_devices(Some(resources))?;
+        }
         Ok(plan)
     }
 
@@ -152,12 +162,7 @@ impl Cgroup {
         let apply = || plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd));
         let applied = match &self.unit {
             // What the kernel refuses systemd need not know.
-            Some(unit) => apply().and_then(|()| {
-                let exact = Before::of_systemd(plan, &dirs);
-                unit.set(&plan.writes)?;
-                exact.restore();
-                Ok(())
-            }),
+            Some(unit) => apply().and_then(|()| self.tell(unit, plan, &dirs)),
             None => apply(),
         };
         match applied {
@@ -167,6 +172,23 @@ impl Cgroup {
                 Err(error)
             }
         }
+    }
+}
+
+impl Cgroup {
+    /// Tells systemd of limits that are in the kernel's files, and puts these right again where systemd changes them.
+    ///
+    /// On v1 it denies every device before it allows some again, so nobody may run meanwhile.
+    fn tell(&self, unit: &Unit, plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
+        let exact = Before::of_systemd(plan, dirs);
+        // Whoever cannot be frozen has to live with it.
+        let frozen = self.path_for_v1("devices").is_some() && !self.is_frozen()? && self.freeze().is_ok();
+        let told = unit.set(&plan.writes);
+        exact.restore();
+        // With a cgroup below, neither systemd can take anything back nor we.
+        let _ = plan.apply(Write::is_device_rule, dirs, None);
+        let thawed = if frozen { self.thaw() } else { Ok(()) };
+        told.and(thawed)
     }
 }
 

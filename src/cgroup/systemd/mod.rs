@@ -3,7 +3,8 @@
 //!
 //! A scope comes into being with its first process, so that one is born outside and waits until it has been moved.
 //! What systemd has no property for is written to the kernel's files afterwards, with everything else: where it
-//! rounds, the exact value counts.
+//! rounds, the exact value counts. On v1 it has no words for exceptions from device rules either, so a reload of its
+//! configuration forgets them; on v2 the container's own device program stays.
 
 #[cfg(feature = "systemd")]
 mod bus;

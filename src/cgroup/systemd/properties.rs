@@ -7,8 +7,8 @@ use crate::cgroup::devices::{Access, DeviceKind, DeviceRule};
 use crate::cgroup::plan::{Fallback, Write};
 use crate::spec::Field;
 
-/// Files with a number or `max`, and their properties.
-const NUMBERS: [(&str, &str); 9] = [
+/// Files with a number, or `max` on v2 and -1 on v1, and their properties.
+const NUMBERS: [(&str, &str); 12] = [
     ("memory.max", "MemoryMax"),
     ("memory.high", "MemoryHigh"),
     ("memory.low", "MemoryLow"),
@@ -18,6 +18,9 @@ const NUMBERS: [(&str, &str); 9] = [
     ("pids.max", "TasksMax"),
     ("cpu.weight", "CPUWeight"),
     ("io.weight", "IOWeight"),
+    ("memory.limit_in_bytes", "MemoryLimit"),
+    ("cpu.shares", "CPUShares"),
+    ("blkio.weight", "BlockIOWeight"),
 ];
 
 /// Keys of `io.max`.
@@ -26,6 +29,14 @@ const RATES: [(&str, &str); 4] = [
     ("wbps", "IOWriteBandwidthMax"),
     ("riops", "IOReadIOPSMax"),
     ("wiops", "IOWriteIOPSMax"),
+];
+
+/// Files of v1 with a number for each device. There are no properties for operations.
+const V1_DEVICES: [(&str, &str); 4] = [
+    ("blkio.weight_device", "BlockIODeviceWeight"),
+    ("blkio.bfq.weight_device", "BlockIODeviceWeight"),
+    ("blkio.throttle.read_bps_device", "BlockIOReadBandwidth"),
+    ("blkio.throttle.write_bps_device", "BlockIOWriteBandwidth"),
 ];
 
 /// What came with which systemd, after the one (247) that was there when the oldest kernel came that is supported.
@@ -38,7 +49,7 @@ const IDLE_SINCE: u32 = 252;
 /// The period of a `cpu.max` without one, in microseconds.
 const DEFAULT_PERIOD: u64 = 100_000;
 
-/// The properties that say what `writes` to the files of cgroup v2 say. What is not a value, the kernel refuses; what
+/// The properties that say what `writes` to the files of a cgroup, v1 or v2, say. What is not a value, the kernel refuses; what
 /// has no property is left to the files.
 pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
     let mut found = Vec::new();
@@ -49,7 +60,7 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
             set(&mut found, name, value.map(Value::u64), field);
         }
         match file {
-            "io.weight" => device_weight(&mut found, text, field, |weight| weight),
+            "io.weight" => device_number(&mut found, "IODeviceWeight", text, field, |weight| weight),
             "io.latency" => latency(&mut found, text, field),
             "memory.oom.group" => set(&mut found, "OOMPolicy", policy(text), field),
             "memory.zswap.writeback" => {
@@ -60,9 +71,14 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
             "cpuset.mems" => set(&mut found, "AllowedMemoryNodes", bits(text), field),
             "io.bfq.weight" => weight(&mut found, write),
             "io.max" => rates(&mut found, text, field),
-            _ => {}
+            _ => {
+                if let Some((_, name)) = V1_DEVICES.iter().find(|(known, _)| *known == file) {
+                    device_number(&mut found, name, text, field, |number| number);
+                }
+            }
         }
     }
+    v1_quota(&mut found, writes);
     idle(&mut found, writes);
     for property in &mut found {
         let young = YOUNG.iter().find(|(name, _)| *name == property.name);
@@ -89,7 +105,7 @@ fn add(found: &mut Vec<Property>, name: &str, element: Value, field: &Field) {
 
 /// systemd's infinity is the largest number.
 fn number(text: &str) -> Option<u64> {
-    if text == "max" { Some(u64::MAX) } else { text.parse().ok() }
+    if matches!(text, "max" | "-1") { Some(u64::MAX) } else { text.parse().ok() }
 }
 
 fn switch(text: &str) -> Option<bool> {
@@ -116,12 +132,31 @@ fn idle(found: &mut Vec<Property>, writes: &[Write]) {
     }
 }
 
-/// systemd counts in microseconds a second, and only in whole percents of a processor: rounded up, so that what is
-/// below may have all that was asked for.
 fn quota(found: &mut Vec<Property>, text: &str, field: &Field) {
     let mut words = text.split_whitespace();
     let Some(quota) = words.next().and_then(number) else { return };
     let Some(period) = words.next().map_or(Some(DEFAULT_PERIOD), |text| text.parse().ok()) else { return };
+    set_quota(found, quota, period, field);
+}
+
+/// v1 has a file for each of the two.
+fn v1_quota(found: &mut Vec<Property>, writes: &[Write]) {
+    let of = |file| writes.iter().rfind(|write| write.file == file);
+    let value = |write: &Write| number(write.value.trim());
+    let (quota, period) = (of("cpu.cfs_quota_us"), of("cpu.cfs_period_us"));
+    let microseconds = period.and_then(value);
+    match (quota.and_then(value), quota, period) {
+        (Some(number), Some(write), _) => {
+            set_quota(found, number, microseconds.unwrap_or(DEFAULT_PERIOD), &write.field);
+        }
+        (_, _, Some(write)) => set(found, "CPUQuotaPeriodUSec", microseconds.map(Value::u64), &write.field),
+        _ => {}
+    }
+}
+
+/// systemd counts in microseconds a second, and only in whole percents of a processor: rounded up, so that what is
+/// below may have all that was asked for.
+fn set_quota(found: &mut Vec<Property>, quota: u64, period: u64, field: &Field) {
     if period == 0 {
         return;
     }
@@ -162,15 +197,16 @@ fn weight(found: &mut Vec<Property>, write: &Write) {
         Fallback::Instead("io.weight", value) => {
             set(found, "IOWeight", number(value).map(Value::u64), &write.field);
         }
-        _ => device_weight(found, write.value.trim(), &write.field, linear),
+        _ => device_number(found, "IODeviceWeight", write.value.trim(), &write.field, linear),
     }
 }
 
-/// `8:0 100`: the weight of one device.
-fn device_weight(found: &mut Vec<Property>, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
-    let Some((device, weight)) = text.split_once(' ') else { return };
-    if let (Some(path), Ok(weight)) = (block_device(device), weight.parse()) {
-        add(found, "IODeviceWeight", Value::Tuple(vec![path, Value::u64(scale(weight))]), field);
+/// `8:0 100`: what is set for one device. On v1 nothing is no limit.
+fn device_number(found: &mut Vec<Property>, name: &str, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
+    let Some((device, number)) = text.split_once(' ') else { return };
+    if let (Some(path), Ok(number)) = (block_device(device), number.parse()) {
+        let number = if number == 0 { u64::MAX } else { scale(number) };
+        add(found, name, Value::Tuple(vec![path, Value::u64(number)]), field);
     }
 }
 
@@ -267,6 +303,21 @@ mod tests {
         ] {
             assert_eq!(said(&[(file, value)]), [wanted], "{file} {value}");
         }
+        for (file, value, wanted) in [
+            ("memory.limit_in_bytes", "5000", "MemoryLimit = uint64 5000"),
+            ("memory.limit_in_bytes", "-1", "MemoryLimit = uint64 18446744073709551615"),
+            ("cpu.shares", "1024", "CPUShares = uint64 1024"),
+            ("cpu.cfs_period_us", "50000", "CPUQuotaPeriodUSec = uint64 50000"),
+            ("blkio.weight", "500", "BlockIOWeight = uint64 500"),
+            ("blkio.weight_device", "8:0 70", "BlockIODeviceWeight = [('/dev/block/8:0', uint64 70)]"),
+            (
+                "blkio.throttle.read_bps_device",
+                "8:0 0",
+                "BlockIOReadBandwidth = [('/dev/block/8:0', uint64 18446744073709551615)]",
+            ),
+        ] {
+            assert_eq!(said(&[(file, value)]), [wanted], "{file} {value}");
+        }
         for (file, value) in [("memory.max", "x"), ("cpuset.cpus", "0-"), ("cpu.max", "5 0"), ("hugetlb.2MB.max", "0")]
         {
             assert!(said(&[(file, value)]).is_empty(), "{file} {value}");
@@ -300,6 +351,10 @@ mod tests {
                 [format!("CPUQuotaPeriodUSec = uint64 {period}"), format!("CPUQuotaPerSecUSec = uint64 {per_second}")];
             assert_eq!(said(&[("cpu.max", text)]), wanted, "{text}");
         }
+        assert_eq!(
+            said(&[("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "12345")]),
+            ["CPUQuotaPeriodUSec = uint64 50000", "CPUQuotaPerSecUSec = uint64 250000"]
+        );
     }
 
     #[test]

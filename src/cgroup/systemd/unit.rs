@@ -53,10 +53,11 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The scope for `linux.cgroupsPath`, here `SLICE:PREFIX:NAME`. It has no limits yet.
+    /// The scope for `linux.cgroupsPath`, here `SLICE:PREFIX:NAME`, on a host with cgroup v2 alone or not. It has no
+    /// limits yet.
     ///
     /// Fails for a path of another form, names that systemd would not take, annotations that are no values.
-    pub fn scope(&self, id: &str, path: Option<&Path>) -> Result<Scope> {
+    pub fn scope(&self, id: &str, path: Option<&Path>, v2: bool) -> Result<Scope> {
         let path = path.filter(|path| !path.as_os_str().is_empty());
         let text = match path {
             Some(path) => path.to_str().ok_or_else(|| anyhow!("linux.cgroupsPath: {path:?} is not UTF-8"))?,
@@ -78,12 +79,12 @@ impl Asked<'_> {
         let above = self.manager.root.join(expand(slice)?);
         let unit = Unit { name: unit_name(prefix, name)?, user: self.manager.user };
         let path = above.join(&unit.name);
-        let properties = self.properties(name, slice)?;
+        let properties = self.properties(name, slice, v2)?;
         Ok(Scope { slice: slice.to_owned(), unit, properties, path })
     }
 
     /// Everything is counted, so that statistics are there without limits, too.
-    fn properties(&self, name: &str, slice: &str) -> Result<Vec<Property>> {
+    fn properties(&self, name: &str, slice: &str, v2: bool) -> Result<Vec<Property>> {
         let field = Field::of("linux.cgroupsPath");
         let on = Value::Bool(true);
         let mut all = vec![
@@ -92,7 +93,7 @@ impl Asked<'_> {
             Property::new("Delegate", on.clone(), &field),
             Property::new("DefaultDependencies", Value::Bool(false), &field),
         ];
-        for controller in ["Memory", "CPU", "IO", "Tasks"] {
+        for controller in ["Memory", "CPU", if v2 { "IO" } else { "BlockIO" }, "Tasks"] {
             all.push(Property::new(format!("{controller}Accounting"), on.clone(), &field));
         }
         let mut given: Vec<_> = self.annotations.into_iter().flatten().collect();
@@ -173,7 +174,7 @@ mod tests {
         let root = if user { "user.slice/user-1.slice/user@1.service" } else { "" };
         let manager = Manager { user, root: root.into() };
         let asked = Asked { manager: &manager, program: "runc", annotations: None };
-        asked.scope("web", Some(Path::new(path))).map_err(|error| error.to_string())
+        asked.scope("web", Some(Path::new(path)), true).map_err(|error| error.to_string())
     }
 
     #[test]
