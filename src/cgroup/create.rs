@@ -12,11 +12,8 @@ use nix::unistd::{Pid, mkdir};
 use super::dir::{self, open_dir, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
-use super::plan::{DELEGATE_CGROUP, Plan, Target, Write};
+use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
 use crate::sys::reason;
-
-/// The hierarchy of v1 in which systemd keeps its units.
-const SYSTEMD: &str = "name=systemd";
 
 /// The directories made so far; removes them again unless the cgroup is kept.
 struct Undo {

@@ -42,6 +42,9 @@ pub struct Request<'a> {
 /// Who asks for a cgroup inside the container's own.
 pub(super) const DELEGATE_CGROUP: &str = "annotations.run.oci.delegate-cgroup";
 
+/// The hierarchy of v1 in which systemd keeps its units.
+pub(super) const SYSTEMD: &str = "name=systemd";
+
 /// A directory to be made, the container's own in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -232,8 +235,8 @@ impl Plan {
 
     /// The operations in the order in which [`Plan::create`] carries them out.
     pub fn lines(&self) -> impl Iterator<Item = Line> + '_ {
-        let targets = if self.scope.is_some() { &[] } else { &self.targets[..] };
-        let made = targets.iter().map(|target| Line {
+        let by_systemd = |target: &&Target| self.scope.is_some() && (target.is_v2() || target.controllers == SYSTEMD);
+        let made = self.targets.iter().filter(move |target| !by_systemd(target)).map(|target| Line {
             field: Field::of("linux.cgroupsPath"),
             operation: format!("mkdir {}", target.dir().display()),
         });

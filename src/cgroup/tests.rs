@@ -219,3 +219,42 @@ fn lines_for_people() {
     assert_eq!(lines[2], "linux.resources.devices  device deny a *:* rwm");
     assert!(lines.last().unwrap().contains("attach device program of "));
 }
+
+/// A scope is asked for with the names that systemd has on this kind of host, and only by root on v1.
+#[test]
+fn scopes() {
+    let (extras, json) = (Extras::default(), r#"{"memory": {"limit": 5}, "cpu": {"quota": 5000, "period": 10000}}"#);
+    let scope = |layout: &Layout, user| {
+        let manager = systemd::Manager { user, root: Default::default() };
+        let asked = systemd::Asked { manager: &manager, program: "tare", annotations: None };
+        let resources = resources(json);
+        let request = Request {
+            id: "box",
+            cgroups_path: None,
+            resources: Some(&resources),
+            extras: &extras,
+            systemd: Some(asked),
+            disabled: false,
+            rootless: user,
+            delegate_to: None,
+            inside: None,
+        };
+        Plan::new(layout, &request)
+    };
+    let lines =
+        |layout: &Layout| -> Vec<String> { scope(layout, false).unwrap().lines().map(|line| line.operation).collect() };
+    for (layout, limit, accounting) in [
+        (unified(), "MemoryMax", "IO"),
+        (hybrid(), "MemoryLimit", "BlockIO"),
+        (hybrid(), "CPUQuotaPeriodUSec", "BlockIO"),
+    ] {
+        let lines = lines(&layout);
+        assert!(lines.iter().any(|line| line.starts_with(&format!("property {limit} = uint64 "))), "{lines:?}");
+        assert!(lines.contains(&format!("property {accounting}Accounting = true")), "{lines:?}");
+    }
+    assert!(!lines(&unified()).iter().any(|line| line.starts_with("mkdir")));
+    let freezer = "mkdir /sys/fs/cgroup/freezer/system.slice/tare-box.scope";
+    assert!(lines(&hybrid()).iter().any(|line| line == freezer));
+    let error = scope(&legacy(), true).unwrap_err().to_string();
+    assert_eq!(error, "linux.cgroupsPath: a user's service manager has no cgroups to give on cgroup v1");
+}
