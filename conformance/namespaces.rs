@@ -42,6 +42,7 @@ tests![
     user_namespace_keeps_capabilities_inside,
     user_namespace_for_another_user,
     time_offsets,
+    time_where_there_is_none,
     time_offsets_without_namespace,
     time_offsets_when_joining,
     sysctl_of_the_network_namespace,
@@ -70,9 +71,12 @@ fn own(kind: &str) -> Result<String> {
 
 /// A namespace of each listed type without a path MUST be new.
 fn new_ones_are_new() -> Result {
-    let bundle = Bundle::new(["ns"]).namespace("network").namespace("cgroup").namespace("time");
+    let mut bundle = Bundle::new(["ns"]).namespace("network").namespace("cgroup");
+    if has_namespace("time") {
+        bundle = bundle.namespace("time");
+    }
     let output = bundle.user_namespace(100_000, 1000).run()?;
-    for (_, kind) in KINDS {
+    for (_, kind) in KINDS.iter().filter(|(_, kind)| has_namespace(kind)) {
         ensure!(!output.success()?.stdout.contains(&own(kind)?), "{kind} is the caller's: {output}");
         contains("namespaces", &output.stdout, &format!("{kind}:["))?;
     }
@@ -82,7 +86,7 @@ fn new_ones_are_new() -> Result {
 /// A type that is not listed MUST be inherited from the runtime.
 fn absent_ones_are_the_callers() -> Result {
     let output = Bundle::new(["ns"]).without_namespace("ipc").without_namespace("uts").run()?;
-    for kind in ["cgroup", "ipc", "net", "time", "user", "uts"] {
+    for kind in ["cgroup", "ipc", "net", "time", "user", "uts"].into_iter().filter(|kind| has_namespace(kind)) {
         output.success()?.has_line(&own(kind)?)?;
     }
     Ok(())
@@ -166,6 +170,7 @@ fn join_pid() -> Result {
 
 /// time.
 fn join_time() -> Result {
+    needs_time()?;
     let sleeper = Sleeper::new(&["--time", "--fork", "--boottime", "100000"])?;
     let output = Bundle::new(["ns", ",", "uptime"]).join("time", sleeper.path("time")).run()?;
     output.success()?.has_line(&sleeper.namespace("time")?)?;
@@ -402,6 +407,7 @@ fn clock(output: &Output, name: &str) -> Result<i64> {
 
 /// `linux.timeOffsets` shift the clocks of the container.
 fn time_offsets() -> Result {
+    needs_time()?;
     let offsets = json!({ "monotonic": { "secs": 1_000_000, "nanosecs": 5 }, "boottime": { "secs": 2_000_000 } });
     let host = Bundle::new(["uptime"]).run()?;
     let inside = Bundle::new(["uptime"]).namespace("time").set("/linux/timeOffsets", offsets).run()?;
@@ -409,6 +415,18 @@ fn time_offsets() -> Result {
     ensure!((1_000_000..1_000_030).contains(&shift("monotonic")?), "{host} {inside}");
     ensure!((2_000_000..2_000_030).contains(&shift("boottime")?), "{host} {inside}");
     Ok(())
+}
+
+fn needs_time() -> Result {
+    if has_namespace("time") { Ok(()) } else { skip("the kernel has no time namespaces") }
+}
+
+/// A namespace that the kernel does not have MUST be an error.
+fn time_where_there_is_none() -> Result {
+    if has_namespace("time") {
+        return skip("the kernel has time namespaces");
+    }
+    Bundle::new(["true"]).namespace("time").refused("linux.namespaces").map(drop)
 }
 
 /// They need a time namespace.

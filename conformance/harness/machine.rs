@@ -67,6 +67,11 @@ pub fn get() -> &'static Machine {
     MACHINE.get().expect("main enters its mount namespace before any test")
 }
 
+/// Whether the kernel has namespaces of this kind, as /proc names it.
+pub fn has_namespace(kind: &str) -> bool {
+    Path::new("/proc/self/ns").join(kind).exists()
+}
+
 /// The parent of every cgroup that the suite makes.
 pub fn cgroup_parent() -> String {
     format!("/tare-conformance-{}", std::process::id())

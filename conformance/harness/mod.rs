@@ -19,7 +19,7 @@ pub use callers::{Conmon, Ctr};
 pub use check::{Skip, contains, equal, eventually, names_field, skip};
 pub use container::Container;
 pub use disk::Disk;
-pub use machine::View;
+pub use machine::{View, has_namespace};
 pub use serde_json::{Value, json};
 pub use terminal::{Receiver, Terminal, at_terminal, pid_behind};
 

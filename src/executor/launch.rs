@@ -175,7 +175,7 @@ impl Visit {
     /// Make a time namespace for the children and give it its offsets.
     pub fn new_time(&mut self, offsets: &str) -> Result<()> {
         const CLONE_NEWTIME: u32 = 0x80;
-        self.remember(CLONE_NEWTIME)?;
+        self.remember(CLONE_NEWTIME).context("linux.namespaces: time namespaces aren't enabled in the kernel")?;
         nix::sched::unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME as i32))
             .map_err(|errno| anyhow!("linux.namespaces: unshare time: {}", reason(errno)))?;
         if offsets.is_empty() {
