@@ -32,6 +32,12 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "errors::oci_version_missing", "does not look at ociVersion"),
     differs("runc", "errors::oci_version_unknown", "does not look at ociVersion"),
     differs("runc", "errors::oci_version_is_no_version", "does not look at ociVersion"),
+    differs(
+        "runc",
+        "seccomp::errno_for_an_action_without",
+        "leaves the errno out, where the specification has it fail",
+    ),
+    differs("runc", "seccomp::listener_metadata_without_a_listener", "leaves it out"),
     differs("runc", "hooks::poststart_runs_after_start_container", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::create_runs_its_hooks_and_no_others", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::status_at_poststart", "up to 1.5 poststart hooks run at create"),

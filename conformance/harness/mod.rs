@@ -1,5 +1,6 @@
 //! What the tests are written with: bundles, containers, calls of the runtime, checks.
 
+pub mod agent;
 pub mod bundle;
 pub mod bus;
 pub mod call;
@@ -13,6 +14,7 @@ pub mod runtime;
 pub mod scope;
 pub mod terminal;
 
+pub use agent::{Agent, Verdict};
 pub use bundle::Bundle;
 pub use call::{Call, Output, Running};
 pub use callers::{Conmon, Ctr};

@@ -153,7 +153,7 @@ impl Receiver {
     }
 }
 
-fn message(socket: RawFd) -> Result<Received> {
+pub fn message(socket: RawFd) -> Result<Received> {
     let mut bytes = [0u8; 8192];
     let mut control = nix::cmsg_space!([RawFd; 8]);
     let mut buffers = [IoSliceMut::new(&mut bytes)];

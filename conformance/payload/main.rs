@@ -4,6 +4,7 @@
 //! verb that fails prints `VERB SUBJECT: ERRNO` and the next one follows: what must not work is as much of a test
 //! as what must. It is static and needs neither `/proc` nor any file of the container.
 
+mod calls;
 mod greed;
 mod held;
 mod kernel;
@@ -74,6 +75,11 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
         "signals" => kernel::signals(number(first), say),
         "orphan" => kernel::orphan(),
         "die" => kernel::die(first),
+        "call" => tell(verb, first, calls::by_number(args).map(|value| format!("call {first}: {value}"))),
+        "int80" => tell(verb, first, calls::by_interrupt(args).map(|value| format!("int80 {first}: {value}"))),
+        "sigsys" => say(calls::with_handler(args)),
+        "thread" => say(calls::in_a_thread(args)),
+        "traced" => say(calls::traced(args)),
         "fork" => say(format!("forked: {}", kernel::fork_sleepers(number(first)))),
         "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),
         "count" => count(first),

@@ -27,7 +27,8 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
 
 fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
-    match record.status(&directory) {
+    let status = record.status(&directory);
+    match status {
         Status::Stopped | Status::Creating => bail!("cannot exec in a stopped container"),
         Status::Paused if !invocation.flag("ignore-paused") => {
             bail!("cannot exec in a paused container (use --ignore-paused to override)")
@@ -60,7 +61,7 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         prepare_to_wait(false)?;
     }
     let Connections { stdio, receivers } = front.connections();
-    let joining = Joining { record: &record, plan: &plan, place: &place, stdio, receivers };
+    let joining = Joining { record: &record, status, plan: &plan, place: &place, stdio, receivers };
     let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| file.write(pid));
     let joined = exec(&joining, write).context("unable to start container process")?;
     for warning in plan.warnings.iter().chain(&joined.warnings) {

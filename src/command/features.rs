@@ -7,6 +7,7 @@ use super::print;
 use crate::cli::VERSION;
 use crate::plan::annotation;
 use crate::spec::OCI_VERSION;
+use crate::sys;
 use crate::tables::{capability, hook, memory_policy, mount_option, namespace, seccomp};
 
 /// The command.
@@ -39,8 +40,8 @@ fn features() -> Value {
                 "actions": seccomp::ACTIONS,
                 "operators": seccomp::OPERATORS,
                 "archs": seccomp::ARCHITECTURES,
-                "knownFlags": seccomp::FLAGS,
-                "supportedFlags": seccomp::FLAGS,
+                "knownFlags": seccomp::FLAGS.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+                "supportedFlags": supported_flags(),
             },
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
@@ -58,4 +59,10 @@ fn features() -> Value {
         },
         "potentiallyUnsafeConfigAnnotations": annotation::UNSAFE,
     })
+}
+
+/// The flags that this kernel knows, too.
+fn supported_flags() -> Vec<&'static str> {
+    let known = seccomp::FLAGS.iter().filter(|(_, bits)| sys::process::knows_seccomp_flags(*bits));
+    known.map(|(name, _)| *name).collect()
 }

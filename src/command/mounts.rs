@@ -71,7 +71,8 @@ fn apply(
 fn carry_out(record: &Record, plan: &ProcessPlan, log: &Log) -> Result<()> {
     let receivers = Receivers::default();
     let place = record.cgroup.place(&[], record.pid)?;
-    let joining = Joining { record, plan, place: &place, stdio: [None; 3], receivers: &receivers };
+    let joining =
+        Joining { record, status: Status::Running, plan, place: &place, stdio: [None; 3], receivers: &receivers };
     let done = exec(&joining, |_| Ok(()))?;
     for warning in plan.warnings.iter().chain(&done.warnings) {
         log.warning(warning);

@@ -14,12 +14,12 @@ use super::launch::{Init, NotBorn, Stdio, Surroundings, Visit, Waited, launch, o
 use super::net_device::Moved;
 use super::receivers::Receivers;
 use super::relay::Terminal;
-use super::{hooks, id_map, intel_rdt, net_device};
+use super::{agent, hooks, id_map, intel_rdt, net_device};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
 use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace, mapped_root};
-use crate::state::{Directory, Namespaces, Record, start_time};
+use crate::state::{Directory, Namespaces, Record, Status, start_time};
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
 
@@ -306,6 +306,14 @@ fn bring_up(
         match waited {
             Waited::Warning(text) => warnings.push(text),
             Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
+            Waited::Listener(listener) => {
+                if work.record.pid != init.child.pid {
+                    remember(work, init.child.pid)?;
+                }
+                let state = work.record.for_agent(plan.agent.as_ref(), Status::Creating, init.child.pid);
+                agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
+                init.go_on();
+            }
             Waited::Ask(Ask::Hooks) => {
                 if plan.birth.forks {
                     remember(work, init.child.pid)?;

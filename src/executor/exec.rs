@@ -4,13 +4,14 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow, bail};
 
+use super::agent;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use crate::cgroup::Place;
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
-use crate::state::Record;
+use crate::state::{Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, reason};
 
@@ -19,6 +20,8 @@ use crate::sys::{self, reason};
 pub struct Joining<'a> {
     /// The container.
     pub record: &'a Record,
+    /// What it is doing.
+    pub status: Status,
     /// How.
     pub plan: &'a ProcessPlan,
     /// Where in the container's cgroup.
@@ -70,7 +73,7 @@ fn start<'a>(joining: &Joining<'a>, around: Surroundings<'_>) -> Result<Init<'a>
 ///
 /// `before_running` gets the pid when everything is set up: the place for the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
-    let Joining { record, plan, place, stdio, receivers } = joining;
+    let Joining { record, status, plan, place, stdio, receivers } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
     if !record.alive() {
         bail!("container not running");
@@ -89,6 +92,11 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
             match init.next()? {
                 Waited::Warning(text) => warnings.push(text),
                 Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
+                Waited::Listener(listener) => {
+                    let state = record.for_agent(plan.agent.as_ref(), *status, init.child.pid);
+                    agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
+                    init.go_on();
+                }
                 Waited::Ask(Ask::Ready) => {
                     init.limit(&plan.limits)?;
                     receivers.process("setns", init.child.pidfd.as_fd())?;

@@ -71,7 +71,7 @@ fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> R
     let state = owner.record.for_hooks(status);
     let (spec, extras) = owner.directory.load_config()?;
     for (index, hook) in list.iter().enumerate() {
-        run_inside(name, index, hook, &Inside { owner: *owner, spec: &spec, extras: &extras }, &state)?;
+        run_inside(name, index, hook, &Inside { owner: *owner, status, spec: &spec, extras: &extras }, &state)?;
     }
     Ok(())
 }
@@ -190,6 +190,7 @@ fn feed(stdin: Option<impl Write + Send + 'static>, state: &[u8]) {
 /// What a hook inside needs to know.
 struct Inside<'a> {
     owner: Owner<'a>,
+    status: Status,
     spec: &'a Spec,
     extras: &'a Extras,
 }
@@ -227,6 +228,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         let (out, err) = (output(record, annotation::HOOKS_STDOUT)?, output(record, annotation::HOOKS_STDERR)?);
         let joining = Joining {
             record,
+            status: inside.status,
             plan: &plan,
             place: &place,
             stdio: [Some(reader.as_fd()), out.as_ref().map(File::as_fd), err.as_ref().map(File::as_fd)],

@@ -55,6 +55,8 @@ pub enum Waited {
     Warning(String),
     /// It has opened a terminal; this is the end that stays outside.
     Terminal(OwnedFd),
+    /// Its seccomp filter is in force; it waits until an agent has got this.
+    Listener(OwnedFd),
     /// The process has run into its program, or is gone.
     Closed,
 }
@@ -221,12 +223,20 @@ impl Init<'_> {
                     let terminal = descriptor.ok_or_else(|| anyhow!("process.terminal: init sent no terminal"))?;
                     return Ok(Waited::Terminal(terminal));
                 }
+                kind::LISTENER => return self.fetch_listener(&message),
                 kind::ASK if message.detail == Ask::Hooks as u64 => return Ok(Waited::Ask(Ask::Hooks)),
                 kind::ASK if message.detail == Ask::NetDevices as u64 => return Ok(Waited::Ask(Ask::NetDevices)),
                 kind::ASK if message.detail == Ask::Ready as u64 => return Ok(Waited::Ask(Ask::Ready)),
                 _ => bail!("init says what nobody understands: {message:?}"),
             }
         }
+    }
+
+    fn fetch_listener(&self, message: &Message) -> Result<Waited> {
+        let listener = sys::process::pidfd_getfd(self.child.pidfd.as_fd(), message.detail as i32);
+        listener
+            .map(Waited::Listener)
+            .map_err(|errno| anyhow!("linux.seccomp: fetch the listener from init: pidfd_getfd: {}", reason(errno)))
     }
 
     /// Set the limits that it may not set itself.

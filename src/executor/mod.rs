@@ -1,5 +1,6 @@
 //! The host's side: what the parent does before, beside and after `init`, and how it is undone.
 
+mod agent;
 mod channel;
 mod create;
 #[cfg(feature = "criu")]

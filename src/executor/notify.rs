@@ -95,7 +95,7 @@ fn connect(manager: &OsStr) -> std::io::Result<UnixDatagram> {
 fn barrier(manager: BorrowedFd<'_>) -> Result<()> {
     let failed = |errno| anyhow!("NOTIFY_SOCKET: barrier: {}", reason(errno));
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(failed)?;
-    sys::socket::send(manager, "BARRIER=1", writer.as_fd()).map_err(failed)?;
+    sys::socket::send(manager, b"BARRIER=1", writer.as_fd()).map_err(failed)?;
     drop(writer);
     while let Err(Errno::EINTR) =
         poll(&mut [PollFd::new(reader.as_fd(), PollFlags::empty())], PollTimeout::from(PATIENCE))

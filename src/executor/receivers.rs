@@ -42,5 +42,6 @@ impl Receivers {
 
 /// One message with exactly one descriptor, which is all that receivers accept.
 fn give(socket: &UnixStream, text: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
-    sys::socket::send(socket.as_fd(), text, descriptor).map_err(|errno| anyhow!("sendmsg: {}", reason(errno)))
+    let sent = sys::socket::send(socket.as_fd(), text.as_bytes(), descriptor);
+    sent.map(drop).map_err(|errno| anyhow!("sendmsg: {}", reason(errno)))
 }

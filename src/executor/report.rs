@@ -2,6 +2,7 @@
 
 use crate::init::op::{Message, Op, why};
 use crate::plan::{Program, describe};
+use crate::seccomp::FLAG_WAIT_KILLABLE_RECV;
 use crate::sys::{Errno, reason};
 use crate::tables::capability;
 
@@ -78,6 +79,9 @@ pub fn failure(program: &Program, message: &Message) -> String {
     let errno = reason(Errno::from_raw(message.errno));
     match (op, message.step) {
         (Op::Find { .. }, _) => format!("{field}: {}", not_found(program, message.errno)),
+        (Op::Seccomp { flags, .. }, 317) if message.errno == libc::EINVAL && flags & FLAG_WAIT_KILLABLE_RECV != 0 => {
+            format!("{field}.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19: {errno}")
+        }
         (_, why::INSIDE_PROC) => format!("{field}: {what}: cannot be mounted because it is inside /proc"),
         (_, why::NOT_PROC) => format!("{field}: {what}: cannot be mounted because it is not of type proc"),
         (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),

@@ -187,9 +187,10 @@ impl Init {
                 self.close_on_exec = sys::close_range_on_exec(from).is_ok();
                 Ok(())
             }
-            Op::Seccomp { filter, flags } => {
+            Op::Seccomp { filter, flags, agent } => {
                 self.filtered = true;
-                sys::seccomp(self.program.words(filter), flags)
+                let listener = sys::seccomp(self.program.words(filter), flags)?;
+                if agent == op::Text::NONE { Ok(()) } else { self.listener(index, listener) }
             }
             Op::Gate { fifo, from } => {
                 let fifo = self.program.slot(fifo.0);
@@ -238,6 +239,16 @@ impl Init {
         terminal.take(rows, columns)?;
         let message = Message { kind: kind::TERMINAL, index, ..Message::default() };
         sys::send_descriptor(self.channel, &message, terminal.master.0)
+    }
+
+    /// Only once the agent has the listener may there be anything to ask it about, so nothing but
+    /// `write(2)` comes in between. A copy left open here would have the container wait for an agent
+    /// that has gone.
+    fn listener(&self, index: u32, listener: i32) -> Try<()> {
+        sys::send(self.channel, &Message { kind: kind::LISTENER, index, detail: listener as u64, ..Message::default() })?;
+        self.wait()?;
+        sys::close(listener);
+        Ok(())
     }
 
     /// A kernel without keyrings, or a full quota, is no reason not to run.

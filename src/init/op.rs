@@ -237,8 +237,9 @@ pub enum Op {
     /// Have `execve(2)` close all descriptors from this number on: a seccomp filter may forbid to do
     /// it directly later.
     CloseOnExec { from: u32 },
-    /// Load a seccomp filter: a list of `u64`, each a `struct sock_filter`.
-    Seccomp { filter: List, flags: u32 },
+    /// Load a seccomp filter: a list of `u64`, each a `struct sock_filter`. A filter with a listener
+    /// names the socket that the parent sends it to; else that is `Text::NONE`.
+    Seccomp { filter: List, flags: u32, agent: Text },
     /// Close all descriptors from this number on.
     Close { from: u32 },
     /// `execve(2)`: `argv` and `envp` are null-terminated arrays of addresses.
@@ -257,6 +258,10 @@ pub mod kind {
     pub const FORKED: u32 = 4;
     /// The parent gets a descriptor along with this: the terminal.
     pub const TERMINAL: u32 = 5;
+    /// A seccomp filter is in force: `detail` is the number of the descriptor that its listener has
+    /// here, for the parent to fetch. It is not sent along, for the filter may hold back sendmsg(2)
+    /// until the agent answers, who is not there yet.
+    pub const LISTENER: u32 = 6;
 }
 
 /// What `init` says to the parent, always of this size.

@@ -758,11 +758,11 @@ struct SockFprog {
     filter: *const u64,
 }
 
-/// `SECCOMP_SET_MODE_FILTER`.
-pub fn seccomp(filter: &[u64], flags: u32) -> Try<()> {
+/// `SECCOMP_SET_MODE_FILTER`; gives the listener, where the flags ask for one.
+pub fn seccomp(filter: &[u64], flags: u32) -> Try<i32> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     let program = SockFprog { length: filter.len() as u16, filter: filter.as_ptr() };
-    done!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &program as *const SockFprog)
+    call!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &program as *const SockFprog).map(|listener| listener as i32)
 }
 
 /// Run another program; returns only when it could not.

@@ -15,6 +15,8 @@ pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// A socket that gets a handle of the container's first process; crun's.
 pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+/// A socket that gets the listener of a seccomp filter, where the profile names none; crun's.
+pub const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
 /// The name of a cgroup below the container's own, which the container is in and manages; crun's.
 pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
 /// A file of settings for CRIU, or with no name that there is none; runc's.
@@ -34,6 +36,7 @@ pub const UNSAFE: &[&str] = &[
     HOOKS_STDOUT,
     KEEP_GROUPS,
     PIDFD_RECEIVER,
+    SECCOMP_RECEIVER,
 ];
 
 /// The cgroup that is handed over to the container, relative to its own.
@@ -44,6 +47,20 @@ pub fn delegated_cgroup(spec: &Spec) -> Result<Option<&str>> {
         bail!("annotations.{DELEGATE_CGROUP}: \"{path}\" is not a path below the container's cgroup");
     }
     Ok(Some(path))
+}
+
+/// The socket for the listener of a seccomp filter.
+///
+/// # Errors
+/// A path that is not absolute.
+pub fn seccomp_receiver(spec: &Spec) -> Result<Option<&str>> {
+    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(SECCOMP_RECEIVER));
+    match value {
+        Some(path) if !Path::new(path).is_absolute() => {
+            bail!("annotations.{SECCOMP_RECEIVER}: {path:?} must be an absolute path")
+        }
+        value => Ok(value.map(String::as_str)),
+    }
 }
 
 /// Are the caller's groups kept?

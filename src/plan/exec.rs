@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
 
 use super::order::{lower_limits, raise_limits};
-use super::process::{self, Filtered, Launch, Limit};
+use super::process::{self, Launch, Limit};
 use super::program::{Descriptor, Program};
+use super::seccomp::{Agent, Filtered};
 use super::{Context, Options, annotation, has_namespace, mounts};
 use crate::host::Host;
 use crate::init::op::{Ask, Op, Slot, Text};
@@ -38,6 +39,8 @@ pub struct ProcessPlan {
     pub program: Program,
     /// Limits that the parent sets.
     pub limits: Vec<Limit>,
+    /// Who gets the listener of the seccomp filter.
+    pub agent: Option<Agent>,
     /// What is not as asked.
     pub warnings: Vec<String>,
 }
@@ -122,7 +125,7 @@ impl Exec<'_> {
         program.push(&everything, Op::Ask { what: Ask::Ready });
         program.push(&everything, Op::Close { from });
         program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, limits, warnings: context.warnings })
+        Ok(ProcessPlan { program, limits, agent: filtered.agent(), warnings: context.warnings })
     }
 
     /// The program that changes what is mounted in the container, by some `mounts` of the config.
@@ -148,7 +151,7 @@ impl Exec<'_> {
             }
         }
         program.push(&everything, Op::Ask { what: Ask::Ready });
-        Ok(ProcessPlan { program, limits: Vec::new(), warnings: context.warnings })
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, warnings: context.warnings })
     }
 
     /// The program of a hook that runs inside the container's namespaces: as root there with all the
@@ -159,6 +162,7 @@ impl Exec<'_> {
         program.push(field, Op::Signals);
         self.enter(&mut program);
         program.push(field, Op::Session);
+        let mut agent = None;
         if let Some(process) = hook.process {
             let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
             if process.no_new_privileges() == Some(true) {
@@ -167,6 +171,7 @@ impl Exec<'_> {
             let filtered = Filtered::new(&context, 3)?;
             process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
             filtered.late(&mut program, process);
+            agent = filtered.agent();
         } else {
             let cwd = program.text(hook.cwd);
             program.push(field, Op::Chdir { path: cwd, later: false });
@@ -181,7 +186,7 @@ impl Exec<'_> {
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, limits: Vec::new(), warnings: Vec::new() })
+        Ok(ProcessPlan { program, limits: Vec::new(), agent, warnings: Vec::new() })
     }
 }
 

@@ -16,6 +16,7 @@ mod print;
 mod process;
 mod program;
 pub mod restore;
+mod seccomp;
 mod sysctl;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub use namespaces::{Birth, Joined, Maps};
 pub use print::{describe, print};
 pub use process::{Limit, bit_list};
 pub use program::{Descriptor, IdMap, Program};
+pub use seccomp::Agent;
 
 /// What the command line adds to `config.json`.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +88,8 @@ pub struct Plan {
     pub net_devices: Vec<(String, String)>,
     /// `linux.intelRdt`.
     pub rdt: Option<intel_rdt::Rdt>,
+    /// Who gets the listener of the seccomp filter.
+    pub agent: Option<Agent>,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
     /// What is not as asked, and need not be an error.
@@ -100,7 +104,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     annotation::check(spec)?;
     let net_devices = net_devices(spec, host)?;
     let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
-    let birth = order::container(&mut program, &mut context, &net_devices)?;
+    let (birth, agent) = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let process = spec.process().as_ref();
     let limits = match process {
@@ -119,6 +123,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
         hooks: Hooks::of(spec)?,
         net_devices,
         rdt,
+        agent,
         rootfs,
         warnings,
     })

@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::namespaces::{self, Birth};
-use super::process::{self, Filtered, Launch, Limit};
+use super::process::{self, Launch, Limit};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::seccomp::{Agent, Filtered};
 use super::{Context, devices, hooks::Hooks, mounts, sysctl};
 use crate::init::op::{Ask, Attributes, Op};
 use crate::spec::Field;
@@ -15,7 +16,12 @@ use crate::tables::mount_option::{self as option, RDONLY};
 const NOFILE: u32 = 7;
 
 /// The program of a container's first process, from the clone to `execve(2)`.
-pub fn container(program: &mut Program, context: &mut Context<'_>, net_devices: &[(String, String)]) -> Result<Birth> {
+/// With it comes who gets the listener of its seccomp filter.
+pub fn container(
+    program: &mut Program,
+    context: &mut Context<'_>,
+    net_devices: &[(String, String)],
+) -> Result<(Birth, Option<Agent>)> {
     let spec = context.spec;
     let Some(process) = spec.process() else { bail!("process: process property must not be empty") };
     let everything = Field::of("process");
@@ -55,7 +61,7 @@ pub fn container(program: &mut Program, context: &mut Context<'_>, net_devices: 
     }
     program.push(&everything, Op::Close { from });
     program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-    Ok(birth)
+    Ok((birth, filtered.agent()))
 }
 
 /// What does not touch files: session, keyring, CPUs, names, loopback.

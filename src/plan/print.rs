@@ -278,8 +278,12 @@ fn process(op: &Op, program: &Program) -> Option<String> {
         }
         Op::Gate { from, .. } => format!("close descriptors from {from} on but the gate, and wait for start"),
         Op::CloseOnExec { from } => format!("close descriptors from {from} on at execve"),
-        Op::Seccomp { filter, flags } => {
+        Op::Seccomp { filter, flags, agent: Text::NONE } => {
             format!("load seccomp filter of {} instructions, flags {flags:#x}", filter.len)
+        }
+        Op::Seccomp { filter, flags, agent } => {
+            let agent = program.show(agent);
+            format!("load seccomp filter of {} instructions, flags {flags:#x}, its listener for {agent:?}", filter.len)
         }
         Op::Close { from } => format!("close descriptors from {from} on"),
         // The environment may hold secrets: only its names are shown.

@@ -6,9 +6,9 @@ use oci_spec::runtime::{
 };
 
 use super::program::Program;
+use super::seccomp::Filtered;
 use super::{Context, annotation};
 use crate::init::op::Op;
-use crate::seccomp;
 use crate::spec::{Extras, Field};
 use crate::tables::{capability, memory_policy, rlimit};
 
@@ -272,37 +272,6 @@ pub fn unprivileged_part(
     // allowed what it is left with.
     program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: false });
     Ok(())
-}
-
-/// The seccomp filter of a container.
-pub struct Filtered {
-    filter: Option<seccomp::Filter>,
-    /// The first descriptor that the container must not have.
-    from: u32,
-}
-
-impl Filtered {
-    /// Compile `linux.seccomp`.
-    pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
-        let profile = context.linux().and_then(|linux| linux.seccomp().as_ref());
-        let filter = profile.map(|profile| seccomp::compile(profile, seccomp::NATIVE)).transpose()?.flatten();
-        Ok(Filtered { filter, from })
-    }
-
-    /// Load it as late as possible, when `no_new_privs` allows that.
-    pub fn late(&self, program: &mut Program, process: &Process) {
-        if process.no_new_privileges() == Some(true) {
-            self.load(program);
-        }
-    }
-
-    fn load(&self, program: &mut Program) {
-        let Some(filter) = &self.filter else { return };
-        let field = Field::of("linux.seccomp");
-        program.push(&field, Op::CloseOnExec { from: self.from });
-        let words = program.words(&filter.program);
-        program.push(&field, Op::Seccomp { filter: words, flags: filter.flags });
-    }
 }
 
 fn user(program: &mut Program, context: &Context<'_>, process: &Process, keep: bool) -> Result<()> {

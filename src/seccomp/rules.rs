@@ -13,6 +13,10 @@ pub(super) const KILL_THREAD: u32 = 0;
 const ERRNO_ENOSYS: u32 = 0x0005_0000 | 38;
 /// The kernel's `SECCOMP_RET_ALLOW`.
 const ALLOW: u32 = 0x7fff_0000;
+/// The kernel's `SECCOMP_RET_USER_NOTIF`.
+const NOTIFY: u32 = 0x7fc0_0000;
+/// The call that brings the listener out of the process that has loaded the filter.
+const BRINGS_OUT: &str = "write";
 /// The largest errno that the kernel lets a system call return.
 const MAX_ERRNO: u32 = 4095;
 /// How many arguments a system call has.
@@ -90,12 +94,15 @@ pub(super) struct Section {
 
 impl<'a> Policy<'a> {
     pub(super) fn read(profile: &'a LinuxSeccomp) -> Result<Self> {
-        use LinuxSeccompAction::{ScmpActAllow, ScmpActLog, ScmpActTrace};
+        use LinuxSeccompAction::{ScmpActAllow, ScmpActLog, ScmpActNotify, ScmpActTrace};
 
         let default = profile.default_action();
+        if default == ScmpActNotify {
+            bail!("linux.seccomp.defaultAction: {default} cannot be used as default action");
+        }
         let rules = profile.syscalls().iter().flatten().enumerate();
         Ok(Policy {
-            default: action(default, profile.default_errno_ret(), "linux.seccomp", "defaultAction", "defaultErrnoRet")?,
+            default: action(default, profile.default_errno_ret(), "linux.seccomp", "defaultErrnoRet")?,
             newer_is_enosys: !matches!(default, ScmpActAllow | ScmpActLog | ScmpActTrace),
             rules: rules.map(|(index, rule)| NamedRule::read(index, rule)).collect::<Result<_>>()?,
         })
@@ -104,6 +111,11 @@ impl<'a> Policy<'a> {
     /// Whether no call can be met by anything but "allow".
     pub(super) fn allows_everything(&self) -> bool {
         self.default == ALLOW && !self.rules.iter().any(|rule| rule.action != ALLOW && !rule.names.is_empty())
+    }
+
+    /// Whether an agent is asked about any call, be it one that this host does not have.
+    pub(super) fn notifies(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == NOTIFY && !rule.names.is_empty())
     }
 
     /// The sections for these architectures, in their order.
@@ -210,7 +222,10 @@ impl<'a> Policy<'a> {
 impl<'a> NamedRule<'a> {
     fn read(index: usize, rule: &'a LinuxSyscall) -> Result<Self> {
         let field = format!("linux.seccomp.syscalls[{index}]");
-        let action = action(rule.action(), rule.errno_ret(), &field, "action", "errnoRet")?;
+        let action = action(rule.action(), rule.errno_ret(), &field, "errnoRet")?;
+        if let Some(at) = rule.names().iter().position(|name| action == NOTIFY && name == BRINGS_OUT) {
+            bail!("{field}.names[{at}]: {} cannot be used for the {BRINGS_OUT} syscall", rule.action());
+        }
         let conditions = rule.args().iter().flatten().enumerate();
         let conditions =
             conditions.map(|(index, arg)| Condition::read(&field, index, arg)).collect::<Result<Vec<_>>>()?;
@@ -260,11 +275,10 @@ impl From<Multiplexed> for Condition {
 }
 
 /// The kernel's `SECCOMP_RET_*` with its data for an action of the profile.
-fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &str, field: &str, errno_field: &str) -> Result<u32> {
-    use LinuxSeccompAction::{ScmpActErrno, ScmpActNotify, ScmpActTrace};
+fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &str, errno_field: &str) -> Result<u32> {
+    use LinuxSeccompAction::{ScmpActErrno, ScmpActTrace};
 
     let largest = match action {
-        ScmpActNotify => bail!("{place}.{field}: {action} is not supported yet"),
         ScmpActErrno => MAX_ERRNO,
         ScmpActTrace => u32::from(u16::MAX),
         _ if errno.is_some() => bail!("{place}.{errno_field}: {action} does not take an errno"),

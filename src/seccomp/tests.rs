@@ -7,7 +7,9 @@ use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperato
 use serde_json::{Value, json};
 
 use super::names::{Abi, X32_BIT};
-use super::{FLAG_LOG, FLAG_SPEC_ALLOW, MAX_INSTRUCTIONS, compile, unknown_names};
+use super::{
+    FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, MAX_INSTRUCTIONS, compile, unknown_names,
+};
 
 const X86_64: u32 = 0xc000_003e;
 const KILL_THREAD: u32 = 0;
@@ -423,6 +425,25 @@ fn flags_are_as_runc_has_them() {
 }
 
 #[test]
+fn notify_brings_a_listener() {
+    let filter = |flags: Value| {
+        let rules = json!([{"names": ["mknod"], "action": "SCMP_ACT_NOTIFY"}]);
+        let mut profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules});
+        if !flags.is_null() {
+            profile["flags"] = flags;
+        }
+        compile(&from_json(profile), Arch::ScmpArchX86_64).unwrap().unwrap()
+    };
+    let plain = filter(Value::Null);
+    assert!(plain.listens());
+    assert_eq!(x86_64_call(&decode(&plain.program), "mknod", 0), 0x7fc0_0000);
+    assert_eq!(plain.flags, FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER);
+    assert_eq!(filter(json!(["SECCOMP_FILTER_FLAG_TSYNC"])).flags, FLAG_NEW_LISTENER);
+    let killable = filter(json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]));
+    assert_eq!(killable.flags, FLAG_WAIT_KILLABLE_RECV | FLAG_NEW_LISTENER);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let allow = |rules: Value| error(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
     let read = |rule: Value| {
@@ -431,12 +452,16 @@ fn what_cannot_be_done_is_refused_by_name() {
         allow(rules)
     };
     assert_eq!(
-        read(json!({"action": "SCMP_ACT_NOTIFY"})),
-        "linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY is not supported yet"
+        read(json!({"action": "SCMP_ACT_NOTIFY", "names": ["mknod", "write"]})),
+        "linux.seccomp.syscalls[0].names[1]: SCMP_ACT_NOTIFY cannot be used for the write syscall"
+    );
+    assert_eq!(
+        read(json!({"action": "SCMP_ACT_NOTIFY", "errnoRet": 1})),
+        "linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_NOTIFY does not take an errno"
     );
     assert_eq!(
         error(json!({"defaultAction": "SCMP_ACT_NOTIFY"})),
-        "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported yet"
+        "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action"
     );
     assert_eq!(
         read(json!({"args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]})),
@@ -452,7 +477,7 @@ fn what_cannot_be_done_is_refused_by_name() {
     );
     assert_eq!(
         error(json!({"defaultAction": "SCMP_ACT_LOG", "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]})),
-        "linux.seccomp.flags[0]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is not supported yet: it needs SCMP_ACT_NOTIFY"
+        "linux.seccomp.flags[0]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is for SCMP_ACT_NOTIFY, which no rule asks for"
     );
 }
 

@@ -9,7 +9,7 @@ use super::status::{Status, alive};
 use super::{Directory, time};
 use crate::cgroup::Cgroup;
 use crate::executor::Groups;
-use crate::plan::Hooks;
+use crate::plan::{Agent, Hooks};
 use crate::spec::OCI_VERSION;
 
 /// Which namespaces of its own a container has, as far as later commands ask.
@@ -92,6 +92,18 @@ struct ForHooks<'a> {
     annotations: &'a BTreeMap<String, String>,
 }
 
+/// What a seccomp agent is told: runtime-spec, config-linux.md, "The Container Process State".
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ForAgent<'a> {
+    oci_version: &'a str,
+    fds: [&'a str; 1],
+    pid: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a str>,
+    state: ForHooks<'a>,
+}
+
 fn zero(pid: &i32) -> bool {
     *pid == 0
 }
@@ -138,10 +150,21 @@ impl Record {
 
     /// For the standard input of a hook.
     pub fn for_hooks(&self, status: Status) -> Vec<u8> {
+        serde_json::to_vec(&self.state(status)).unwrap_or_default()
+    }
+
+    /// For the seccomp agent of the process `pid`, along with one descriptor, the listener.
+    pub fn for_agent(&self, agent: Option<&Agent>, status: Status, pid: i32) -> Vec<u8> {
+        let metadata = agent.and_then(|agent| agent.metadata.as_deref());
+        let state = self.state(status);
+        let process = ForAgent { oci_version: OCI_VERSION, fds: ["seccompFd"], pid, metadata, state };
+        serde_json::to_vec(&process).unwrap_or_default()
+    }
+
+    fn state(&self, status: Status) -> ForHooks<'_> {
         let Record { id, bundle, annotations, .. } = self;
         let pid = if status == Status::Stopped { 0 } else { self.pid };
-        let state = ForHooks { oci_version: OCI_VERSION, id, status, pid, bundle, annotations };
-        serde_json::to_vec(&state).unwrap_or_default()
+        ForHooks { oci_version: OCI_VERSION, id, status, pid, bundle, annotations }
     }
 }
 

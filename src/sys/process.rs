@@ -27,6 +27,27 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> 
     Errno::result(result).map(drop)
 }
 
+/// Fetch a copy of a descriptor of another process, by its number there.
+///
+/// # Errors
+/// EPERM for who may not trace the process, EBADF where it has no such descriptor.
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: integers only; a result is a new descriptor of our own.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0);
+        Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Does seccomp(2) know these flags of a filter? Nothing is loaded.
+pub fn knows_seccomp_flags(flags: u32) -> bool {
+    // SAFETY: the kernel looks at the flags first, and finds no program at this address.
+    let result = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::null::<libc::sock_fprog>())
+    };
+    Errno::result(result) == Err(Errno::EFAULT)
+}
+
 /// Set a resource limit of another process.
 ///
 /// # Errors

@@ -25,13 +25,13 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, 
     Ok((message.bytes, received))
 }
 
-/// Send a text and exactly one descriptor.
+/// Send a text and exactly one descriptor; tells how much of the text went with it.
 ///
 /// # Errors
 /// What `sendmsg(2)` answers.
-pub fn send(socket: BorrowedFd<'_>, text: &str, descriptor: BorrowedFd<'_>) -> nix::Result<()> {
+pub fn send(socket: BorrowedFd<'_>, text: &[u8], descriptor: BorrowedFd<'_>) -> nix::Result<usize> {
     let descriptors = [descriptor.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&descriptors)];
-    let buffers = [IoSlice::new(text.as_bytes())];
-    sendmsg::<()>(socket.as_raw_fd(), &buffers, &control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
+    let buffers = [IoSlice::new(text)];
+    sendmsg::<()>(socket.as_raw_fd(), &buffers, &control, MsgFlags::MSG_NOSIGNAL, None)
 }

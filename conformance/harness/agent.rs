@@ -1,0 +1,136 @@
+//! A seccomp agent: gets the listeners of containers and answers for the calls that they report.
+
+use super::terminal::message;
+use super::{Result, Value, check};
+use anyhow::Context;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict {
+    /// It fails with this errno.
+    Errno(i32),
+    /// The kernel carries it out after all.
+    Continue,
+}
+
+/// One connection of a runtime: the container process state and how many descriptors came with it.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    pub state: Value,
+    pub descriptors: usize,
+}
+
+type Judge = dyn Fn(i32) -> Verdict + Send + Sync;
+
+/// An agent that answers until it is dropped; then its listeners are closed, and calls answer ENOSYS.
+pub struct Agent {
+    pub path: PathBuf,
+    hellos: Arc<Mutex<Vec<Hello>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Agent {
+    /// `judge` is asked about the number of every call.
+    pub fn bind(path: PathBuf, judge: impl Fn(i32) -> Verdict + Send + Sync + 'static) -> Result<Self> {
+        let socket = UnixListener::bind(&path).with_context(|| format!("bind {}", path.display()))?;
+        let (hellos, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let thread = std::thread::spawn({
+            let (hellos, over) = (hellos.clone(), over.clone());
+            move || serve(&socket, &hellos, &over, &judge)
+        });
+        Ok(Self { path, hellos, over, thread: Some(thread) })
+    }
+
+    /// What runtimes have said so far, once there is as much as this.
+    pub fn hellos(&self, count: usize) -> Result<Vec<Hello>> {
+        let heard = || self.hellos.lock().map(|hellos| hellos.clone()).unwrap_or_default();
+        check::eventually("a runtime that calls the agent", || Ok(heard().len() >= count))?;
+        Ok(heard())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn serve(socket: &UnixListener, hellos: &Mutex<Vec<Hello>>, over: &AtomicBool, judge: &Judge) {
+    let mut listeners: Vec<OwnedFd> = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let all = std::iter::once(socket.as_fd()).chain(listeners.iter().map(AsFd::as_fd));
+        let mut polled: Vec<_> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        if poll(&mut polled, PollTimeout::from(20u8)).is_err() {
+            continue;
+        }
+        let events: Vec<_> = polled.iter().map(|it| it.revents().unwrap_or(PollFlags::empty())).collect();
+        let mut reported = events[1..].iter();
+        // Without a process to answer for, a listener hangs up.
+        listeners.retain(|_| !reported.next().is_some_and(|events| events.contains(PollFlags::POLLHUP)));
+        if events[1..].iter().any(|events| events.contains(PollFlags::POLLIN)) {
+            listeners.iter().for_each(|listener| answer(listener, judge));
+        }
+        if events[0].contains(PollFlags::POLLIN)
+            && let Ok((stream, _)) = socket.accept()
+            && let Ok((hello, descriptors)) = greet(&stream)
+        {
+            listeners.extend(descriptors);
+            let _ = hellos.lock().map(|mut hellos| hellos.push(hello));
+        }
+    }
+}
+
+/// One message and the end of the connection.
+fn greet(stream: &UnixStream) -> Result<(Hello, Vec<OwnedFd>)> {
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut received = message(stream.as_raw_fd())?;
+    loop {
+        let rest = message(stream.as_raw_fd())?;
+        if rest.text.is_empty() {
+            break;
+        }
+        received.text += &rest.text;
+        received.descriptors.extend(rest.descriptors);
+    }
+    let hello = Hello { state: serde_json::from_str(&received.text)?, descriptors: received.descriptors.len() };
+    Ok((hello, received.descriptors))
+}
+
+/// Answers the one call that waits, if one does: `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`, seccomp_unotify(2).
+fn answer(listener: &OwnedFd, judge: &Judge) {
+    const RECV: u64 = 0xc050_2100;
+    const SEND: u64 = 0xc018_2101;
+    let waits = |fd: &OwnedFd| {
+        let mut one = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut one, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+            && one[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
+    };
+    if !waits(listener) {
+        return;
+    }
+    // SAFETY: both structures are plain data of the size that the number of the ioctl names; the first one has to be
+    // all zeroes.
+    unsafe {
+        let mut call: libc::seccomp_notif = std::mem::zeroed();
+        if libc::ioctl(listener.as_raw_fd(), RECV, &raw mut call) != 0 {
+            return;
+        }
+        let (error, flags) = match judge(call.data.nr) {
+            Verdict::Errno(errno) => (-errno, 0),
+            Verdict::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+        };
+        let mut answer = libc::seccomp_notif_resp { id: call.id, val: 0, error, flags };
+        // A process that was killed meanwhile wants no answer.
+        libc::ioctl(listener.as_raw_fd(), SEND, &raw mut answer);
+    }
+}

@@ -1,0 +1,88 @@
+//! `linux.seccomp`: when the filter is loaded, and who answers for it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxSeccomp, Process};
+
+use super::program::Program;
+use super::{Context, annotation};
+use crate::init::op::{Op, Text};
+use crate::seccomp::{self, Filter};
+use crate::spec::Field;
+
+/// The filter of a container, for every process that runs in it.
+pub struct Filtered {
+    filter: Option<Filter>,
+    agent: Option<Agent>,
+    /// The first descriptor that the container must not have.
+    from: u32,
+}
+
+/// Who answers for calls with the action `SCMP_ACT_NOTIFY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Who names it.
+    pub field: Field,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// `listenerMetadata`, a word of the config's author to the agent.
+    pub metadata: Option<String>,
+}
+
+impl Filtered {
+    /// Compile `linux.seccomp`.
+    pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
+        let Some(profile) = context.linux().and_then(|linux| linux.seccomp().as_ref()) else {
+            return Ok(Filtered { filter: None, agent: None, from });
+        };
+        let filter = seccomp::compile(profile, seccomp::NATIVE)?;
+        let agent = Agent::of(context, profile)?;
+        let listens = filter.as_ref().is_some_and(Filter::listens);
+        if listens && agent.is_none() {
+            bail!("linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs one");
+        }
+        // config-linux.md: "If the SCMP_ACT_NOTIFY action is not used this value is ignored."
+        Ok(Filtered { filter, agent: agent.filter(|_| listens), from })
+    }
+
+    /// Load it as late as possible, when `no_new_privs` allows that.
+    pub fn late(&self, program: &mut Program, process: &Process) {
+        if process.no_new_privileges() == Some(true) {
+            self.load(program);
+        }
+    }
+
+    /// Load it here.
+    pub fn load(&self, program: &mut Program) {
+        let Some(filter) = &self.filter else { return };
+        let field = Field::of("linux.seccomp");
+        program.push(&field, Op::CloseOnExec { from: self.from });
+        let words = program.words(&filter.program);
+        let agent = self.agent.as_ref().map_or(Text::NONE, |agent| program.text(&agent.socket.to_string_lossy()));
+        program.push(&field, Op::Seccomp { filter: words, flags: filter.flags, agent });
+    }
+
+    /// Who gets the listener, if there is one.
+    pub fn agent(self) -> Option<Agent> {
+        self.agent
+    }
+}
+
+impl Agent {
+    /// The one that the profile names, or else crun's annotation.
+    fn of(context: &Context<'_>, profile: &LinuxSeccomp) -> Result<Option<Agent>> {
+        let named = profile.listener_path().as_deref().filter(|path| !path.as_os_str().is_empty());
+        let annotated = annotation::seccomp_receiver(context.spec)?.map(Path::new);
+        let metadata = profile.listener_metadata().clone().filter(|metadata| !metadata.is_empty());
+        let (field, socket) = match (named, annotated) {
+            (Some(path), _) => (Field::of("linux.seccomp.listenerPath"), path),
+            (None, Some(path)) => (Field::of("annotations").member(annotation::SECCOMP_RECEIVER), path),
+            (None, None) if metadata.is_some() => {
+                bail!("linux.seccomp.listenerMetadata: must not be set without listenerPath")
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Agent { field, socket: socket.to_owned(), metadata }))
+    }
+}
