@@ -75,10 +75,12 @@ impl Abi {
             Abi::X86 => name.parse::<x86::Sysno>().ok().map(|call| call as u32),
             Abi::Aarch64 => {
                 let name = if name == "newfstatat" { "fstatat" } else { name };
-                name.parse::<aarch64::Sysno>().ok().map(|call| call as u32)
+                name.parse::<aarch64::Sysno>().ok().map(|call| call as u32).filter(|number| !of_32_bit(*number))
             }
             Abi::Arm => arm_number(name),
-            Abi::Riscv64 => name.parse::<riscv64::Sysno>().ok().map(|call| call as u32),
+            Abi::Riscv64 => {
+                name.parse::<riscv64::Sysno>().ok().map(|call| call as u32).filter(|number| !of_32_bit(*number))
+            }
         }
     }
 
@@ -138,6 +140,12 @@ fn arm_number(name: &str) -> Option<u32> {
     }
     let name = if name == "sync_file_range2" { "arm_sync_file_range" } else { name };
     name.parse::<arm::Sysno>().ok().map(|call| call as u32)
+}
+
+/// Whether the table that newer architectures share has the number for 32-bit ones only: the calls with times of 64
+/// bits, which the crate lists for the others as well.
+fn of_32_bit(number: u32) -> bool {
+    matches!(number, 403..=414 | 416..=423)
 }
 
 /// The calls that x32 numbers differently, from 512 up.
