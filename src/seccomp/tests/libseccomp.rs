@@ -30,7 +30,7 @@ impl LibSeccomp {
     pub(super) fn find() -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/seccomp/tests/libseccomp.py");
         let mut command = Command::new("timeout");
-        command.args(["60", "python3", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["300", "python3", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let Ok(mut process) = command.spawn() else {
             println!("skipped: there is no timeout(1)");
             return None;
