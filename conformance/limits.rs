@@ -2,7 +2,6 @@
 
 use crate::harness::machine::Layout;
 use crate::harness::*;
-use crate::systemd;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::Path;
@@ -33,7 +32,7 @@ enum Driver {
 }
 
 fn drivers() -> Vec<Driver> {
-    if systemd::systemd_runs().is_ok() { vec![Driver::Cgroupfs, Driver::Systemd] } else { vec![Driver::Cgroupfs] }
+    if scope::systemd_runs().is_ok() { vec![Driver::Cgroupfs, Driver::Systemd] } else { vec![Driver::Cgroupfs] }
 }
 
 /// A container and who made its cgroup.
@@ -57,7 +56,7 @@ impl Limited {
         let bundle = bundle.set("/linux/resources", resources);
         let container = match driver {
             Driver::Cgroupfs => bundle.build()?,
-            Driver::Systemd => systemd::build(bundle, systemd::PATH)?,
+            Driver::Systemd => scope::build(bundle, scope::PATH)?,
         };
         Ok(Self { container, driver })
     }
@@ -65,7 +64,7 @@ impl Limited {
     fn create(&self) -> Result<Output> {
         match self.driver {
             Driver::Cgroupfs => self.container.create(),
-            Driver::Systemd => systemd::launch(&self.container, &["create"]),
+            Driver::Systemd => scope::launch(&self.container, &["create"]),
         }
     }
 
@@ -92,7 +91,7 @@ impl Limited {
         let (controller, file) = self.place(figure);
         let dir = match self.driver {
             Driver::Cgroupfs => self.container.cgroup(controller)?,
-            Driver::Systemd => systemd::directory(&self.container),
+            Driver::Systemd => scope::directory_of(&self.container, controller),
         };
         fs::read_to_string(dir.join(file)).with_context(|| format!("reading {file}"))
     }

@@ -6,7 +6,6 @@
 
 use crate::harness::machine::Layout;
 use crate::harness::*;
-use crate::systemd;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::PathBuf;
@@ -641,9 +640,9 @@ fn updated(row: &Row, update: impl Fn(&Container, &Case) -> Result<Output>) -> R
 /// With the systemd driver the unit knows, too.
 fn at_create_with_systemd(row: &Row) -> Result {
     with_systemd(row, |case| {
-        let container =
-            systemd::build(Bundle::new(["pause"]).set("/linux/resources", case.resources()?), systemd::PATH)?;
-        let output = systemd::launch(&container, &["create"])?;
+        let bundle = Bundle::new(["pause"]).set("/linux/resources", case.resources()?);
+        let container = scope::build(bundle, scope::PATH)?;
+        let output = scope::launch(&container, &["create"])?;
         Ok((container, output))
     })
 }
@@ -651,7 +650,7 @@ fn at_create_with_systemd(row: &Row) -> Result {
 /// And so it does of an update.
 fn by_update_with_systemd(row: &Row) -> Result {
     with_systemd(row, |case| {
-        let container = systemd::created(Bundle::new(["pause"]).set("/linux/resources", case.before()?))?;
+        let container = scope::created(Bundle::new(["pause"]).set("/linux/resources", case.before()?))?;
         let json = case.json(row.resources);
         let output = container.call(["update", "--resources", "-", &container.id]).stdin(&json)?.output()?;
         Ok((container, output))
@@ -659,26 +658,29 @@ fn by_update_with_systemd(row: &Row) -> Result {
 }
 
 fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -> Result {
-    systemd::systemd_runs()?;
+    scope::systemd_runs()?;
     let case = Case::new(row)?;
-    if let File(files) = &row.v2 {
-        let probe = systemd::created(Bundle::new(["pause"]))?;
-        if !files.iter().any(|(file, _)| systemd::directory(&probe).join(file).exists()) {
+    let place = if scope::v1() { &row.v1 } else { &row.v2 };
+    let directory = |container: &Container, file: &str| scope::directory_of(container, controller(file));
+    if let File(files) = place {
+        let probe = scope::created(Bundle::new(["pause"]))?;
+        if !files.iter().any(|(file, _)| directory(&probe, file).join(file).exists()) {
             return skip(format!("this kernel has no {}", files[0].0));
         }
     }
     let (container, output) = ask(&case)?;
-    match &row.v2 {
+    match place {
         Refused => return names_field(&output, &case.field()),
         Nothing => return output.success().map(drop),
         File(files) => {
             output.success()?;
-            case.check(files, |_| Ok(systemd::directory(&container)))?;
+            case.check(files, |file| Ok(directory(&container, file)))?;
         }
     }
     let (name, wanted) = row.property;
-    if name.is_empty() {
+    // The names of v1 have tests of their own.
+    if name.is_empty() || scope::v1() {
         return Ok(());
     }
-    equal(name, systemd::property(&container, name)?, case.text(wanted))
+    equal(name, scope::property(&container, name)?, case.text(wanted))
 }

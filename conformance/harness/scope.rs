@@ -61,9 +61,12 @@ pub fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
     call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
 }
 
+/// The `cgroupsPath` of most containers in tests of systemd.
+pub const PATH: &str = "system.slice:tare:ID";
+
 /// A created container in `system.slice`.
 pub fn created(bundle: Bundle) -> Result<Container> {
-    let container = build(bundle, "system.slice:tare:ID")?;
+    let container = build(bundle, PATH)?;
     launch(&container, &["create"])?.success()?;
     Ok(container)
 }
