@@ -274,7 +274,7 @@ fn mount_shows_every_hierarchy() -> Result {
     let container = Bundle::new(["ls", "/sys/fs/cgroup", ",", "pause"]).mount(mount).start()?;
     eventually("a list", || Ok(container.output()?.contains("ls ")))?;
     let output = container.output()?;
-    let names: Vec<&str> = output.trim().split_whitespace().skip(2).collect();
+    let names: Vec<&str> = output.split_whitespace().skip(2).collect();
     let memberships = fs::read_to_string("/proc/self/cgroup")?;
     let lists: Vec<&str> = memberships.lines().filter_map(|line| line.split(':').nth(1)).collect();
     for hierarchy in &machine.v1 {

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
+use crate::sys;
 
 /// What a plan depends on besides `config.json`.
 #[derive(Debug)]
@@ -97,6 +98,12 @@ impl Host {
             let _ = self.manager.set(Manager::find(user)?);
         }
         self.manager.get().ok_or_else(|| anyhow::anyhow!("systemd: cannot be asked"))
+    }
+
+    /// May hand trees of its own mount namespace on (`open_tree(2)` with `OPEN_TREE_CLONE`): root that owns the mount
+    /// namespace it is in, as podman's is for ordinary users.
+    pub fn opens_trees(&self) -> bool {
+        self.privileged() || self.euid == 0 && sys::mount::open_tree(Path::new("/"), false, true).is_ok()
     }
 
     /// May mount, join and map as it likes: root of the first user namespace.

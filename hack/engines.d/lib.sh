@@ -42,6 +42,15 @@ soon() { # COMMAND...
   return 1
 }
 
+# A new directory that the engine's root may use.
+directory() {
+  local dir
+  dir=$(mktemp -d)
+  chmod 755 "$dir"
+  chown "$OWNER" "$dir"
+  echo "$dir"
+}
+
 # With a terminal as standard input and output.
 terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null; }
 

@@ -7,20 +7,30 @@ for name in $(cases); do unset -f "case_$name"; done
 OUTER=(--rm --network=none --rootfs /:O)
 # podman inside keeps its images in memory; its storage cannot be an overlay on the overlay.
 ENGINE_INSIDE=(
-  --tmpfs /var/lib/containers:exec,dev,suid,mode=755 --tmpfs /run:exec,mode=755 --env RUNTIME="$RUNTIME" --env IMAGE=$IMAGE
+  --tmpfs /var/lib/containers:exec,dev,suid,mode=755 --tmpfs /run:exec,mode=755 --env RUNTIME="${RUNTIME:-}" --env IMAGE=$IMAGE
 )
+ASIDE='mkdir /sys/fs/cgroup/self; echo 0 >/sys/fs/cgroup/self/cgroup.procs'
 START='set -e; podman import /img.tar $IMAGE >/dev/null 2>&1; podman --cgroup-manager cgroupfs --runtime $RUNTIME run --rm --network=none'
 
 case_in_privileged() { want 'inner 0' podman run --privileged "${OUTER[@]}" "$HERE/inner" "$RUNTIME"; }
 case_in_user_namespace() {
   want 'inner 0' podman run --privileged --userns auto:size=65536 "${OUTER[@]}" "$HERE/inner" "$RUNTIME" --rootless
 }
+# An ordinary user cannot have an overlay on the root of the system: he has what the inner one needs bound.
 case_in_rootless() {
   ENGINE=("${AS_USER[@]}" podman --runtime "$RUNTIME")
-  want 'inner 0' podman run --privileged "${OUTER[@]}" "$HERE/inner" "$RUNTIME" --rootless
+  want 'inner 0' podman run --privileged --rm --network=none -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro \
+    --env PATH=/bin:/usr/bin:/usr/sbin --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu $IMAGE "$HERE/inner" "$RUNTIME" --rootless
 }
-case_podman_inside() { want deep podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O sh -c "$START \$IMAGE echo deep"; }
+# podman below wants controllers handed down, so it must not be in the way itself.
+case_podman_inside() { want deep podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O sh -c "$ASIDE; $START \$IMAGE echo deep"; }
 case_limits_inside() {
   want 77 podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O \
-    sh -c "mkdir /sys/fs/cgroup/self; echo 0 >/sys/fs/cgroup/self/cgroup.procs; $START --pids-limit 77 \$IMAGE cat /sys/fs/cgroup/pids.max"
+    sh -c "$ASIDE; $START --pids-limit 77 \$IMAGE cat /sys/fs/cgroup/pids.max"
+}
+
+prepare() {
+  configure
+  podman import /img.tar $IMAGE
+  "${AS_USER[@]}" podman import -c 'ENV PATH=/bin' /img.tar $IMAGE
 }

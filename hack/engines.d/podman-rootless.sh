@@ -7,3 +7,26 @@ AS_USER=(
   DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus
 )
 ENGINE=("${AS_USER[@]}" "${ENGINE[@]}")
+OWNER=user
+for name in quadlet systemd_inside rootfs_overlay userns_map; do unset -f case_$name; done
+
+# The units of the user's own service manager.
+case_quadlet() {
+  local dir=/home/user/.config/containers/systemd
+  quadlet "$dir" "${AS_USER[@]}" systemctl --user
+}
+case_keep_id() {
+  want '1000 1000' run --userns keep-id $IMAGE sh -c 'echo $(id -u) $(id -g)'
+  want user run --userns keep-id $IMAGE whoami
+}
+case_rootfs_overlay() {
+  cp -r /img /home/user/$N && chown -R user: /home/user/$N
+  want over run --rootfs /home/user/$N:O sh -c 'echo over >/f; cat /f'
+  test ! -e /home/user/$N/f
+  rm -r /home/user/$N
+}
+case_userns_map() { want '0 1 1000' run --uidmap 0:1:1000 --gidmap 0:1:1000 $IMAGE sh -c 'set -- $(cat /proc/self/uid_map); echo $*'; }
+case_groups_kept() {
+  [ $KIND != runc ] || skip "keep-groups is crun's and tare's"
+  want fine run --group-add keep-groups $IMAGE echo fine
+}

@@ -244,7 +244,7 @@ impl<'a> Context<'a> {
 
     /// Bind sources may be unreadable once inside the user namespace: the parent opens them.
     fn sources_by_parent(&self) -> bool {
-        self.joining || self.in_user_namespace() && self.host.privileged() && self.own(Kind::Mount)
+        self.joining || self.in_user_namespace() && self.own(Kind::Mount) && self.host.opens_trees()
     }
 
     /// The process cannot be born into its cgroups, so it waits until it was moved there.
