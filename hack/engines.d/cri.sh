@@ -1,17 +1,12 @@
 # containerd's CRI plugin, as the kubelet calls it: cri.py is the client, and has the cases. The runtime is chosen by
-# the handler of a RuntimeClass; the configuration is what `tare setup containerd` prints.
+# the handler of a RuntimeClass; the configuration is what README.md says.
 
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 STUBS=/var/lib/cri
 
 prepare() {
   local name api=/usr/share/gocode/src
-  mkdir -p /etc/containerd/conf.d $STUBS /etc/cni/net.d
-  /usr/local/bin/tare setup containerd >/etc/containerd/conf.d/tare.toml
-  for name in crun runc; do
-    sed "s|/usr/local/bin/tare|$(command -v $name)|; s/runtimes.\"tare\"/runtimes.\"$name\"/" /etc/containerd/conf.d/tare.toml \
-      >/etc/containerd/conf.d/$name.toml
-  done
+  mkdir -p $STUBS /etc/cni/net.d /etc/containerd
   cat >/etc/containerd/config.toml <<END
 version = 3
 imports = ["/etc/containerd/conf.d/*.toml"]
@@ -20,8 +15,15 @@ imports = ["/etc/containerd/conf.d/*.toml"]
 [plugins.'io.containerd.cri.v1.runtime'.cni]
   bin_dirs = ['/usr/lib/cni']
 END
-  echo '{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.9.0.0/24"}}]}' \
-    >/etc/cni/net.d/1.conflist
+  cat >/etc/cni/net.d/1.conflist <<END
+{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.9.0.0/24"}}]}
+END
+  readme containerd
+  for name in crun runc; do
+    sed "s|/usr/local/bin/tare|$(command -v $name)|; s/runtimes.\"tare\"/runtimes.\"$name\"/" /etc/containerd/conf.d/tare.toml \
+      >/etc/containerd/conf.d/$name.toml
+  done
+  systemctl reset-failed containerd
   systemctl restart containerd
   podman import -c 'ENV PATH=/bin' /img.tar $IMAGE
   podman import -c 'CMD ["/bin/sleep", "1000000"]' /img.tar localhost/pause

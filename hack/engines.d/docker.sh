@@ -185,6 +185,15 @@ case_live_restore() {
   docker stop -t 0 $N >/dev/null
   daemon '{}'
 }
+case_readme() {
+  [ $KIND = tare ] || skip "README.md makes tare the default"
+  systemctl reset-failed docker
+  readme docker
+  docker run -d --name $N --network none $IMAGE sleep 1000 >/dev/null
+  want tare docker inspect -f '{{.HostConfig.Runtime}}' $N
+  docker rm -f $N >/dev/null
+  daemon '{}'
+}
 case_default_runtime() {
   daemon "{\"default-runtime\": \"$CHOSEN\"}"
   docker run -d --name $N --network none $IMAGE sleep 1000 >/dev/null

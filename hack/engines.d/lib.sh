@@ -54,4 +54,31 @@ directory() {
 # With a terminal as standard input and output.
 terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null; }
 
+# Carries out the block of README.md that follows a line with this beginning.
+readme() { # BEGINNING
+  local block
+  block=$(awk -v it="$1" 'index($0, it) == 1 { on = 1; next } on && /^    / { print; seen = 1; next } on && seen { exit }' /job/repo/README.md)
+  [ -n "$block" ] || { echo "README.md has no block after $1"; return 1; }
+  bash -euo pipefail -c "$block"
+}
+
+# A root file system of busybox, an archive of it, and room for the engines in memory: disks of the machine are slow.
+furnish() {
+  local dir
+  for dir in /var/lib/containers /var/lib/docker /var/lib/containerd /home/user/.local/share/containers; do
+    mkdir -p $dir && mount -t tmpfs -o mode=0755 none $dir
+  done
+  chown -R user: /home/user
+  mkdir -p /img/{bin,etc,tmp,mnt,proc,root} && chmod 1777 /img/tmp
+  cp /bin/busybox /img/bin/ && chroot /img /bin/busybox --install -s /bin
+  echo root:x:0:0:root:/root:/bin/sh >/img/etc/passwd
+  echo root:x:0: >/img/etc/group
+  tar -C /img -cf /img.tar .
+}
+
+# What an engine needs before its first case.
+prepare_engine() { # ENGINE
+  bash -euo pipefail -c '. "$0/lib.sh"; . "$0/$1.sh"; prepare' /job/repo/hack/engines.d "$1"
+}
+
 cases() { declare -F | sed -n 's/^declare -f case_//p'; }

@@ -6,11 +6,10 @@ buildah() { command "${ENGINE[@]:0:${#ENGINE[@]}-3}" buildah "$@"; }
 # Whom the engine's root is on the host.
 OWNER=root
 run() { podman run --rm --network=none "$@"; }
-# tare as podman's runtime, with what its own command prints.
+# tare as podman's runtime, as README.md has it.
 configure() {
   grep -q containers: /etc/subuid || echo containers:1000000:1000000 | tee -a /etc/subuid >>/etc/subgid
-  mkdir -p /etc/containers/containers.conf.d
-  /usr/local/bin/tare setup podman >/etc/containers/containers.conf.d/tare.conf
+  readme podman
 }
 prepare() {
   configure
@@ -226,7 +225,7 @@ case_inspect_runtime() {
   want "$RUNTIME" podman inspect -f '{{.OCIRuntime}}' $N
 }
 case_default_runtime() {
-  [ $KIND = tare ] || skip "tare setup podman makes tare the default"
+  [ $KIND = tare ] || skip "README.md makes tare the default"
   want tare "${ENGINE[@]:0:${#ENGINE[@]}-2}" info -f '{{.Host.OCIRuntime.Name}}'
 }
 case_info() { has "$(basename "$RUNTIME")" podman info -f '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'; }
