@@ -7,8 +7,10 @@
 use crate::harness::machine::Layout;
 use crate::harness::*;
 use anyhow::{Context, ensure};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// A field with a value.
 struct Row {
@@ -544,20 +546,49 @@ fn directory(container: &Container, file: &str) -> Result<PathBuf> {
     }
 }
 
-/// Skips where the kernel has none of these files: one look at the cgroups of a container without limits.
+/// Skips where the kernel has none of these files.
 fn one_is_there(files: &[(&str, &str)], view: View) -> Result {
-    if files.iter().any(|(file, _)| view == View::Unified && !has_v2(file)) {
-        return skip(format!("the v2 hierarchy has no {} controller", controller(files[0].0)));
-    }
-    let probe = Bundle::new(["pause"]).view(view).create()?;
-    for (file, _) in files {
-        let dir = directory(&probe, file)?;
+    for (file, _) in files.iter().filter(|(file, _)| view == View::Machine || has_v2(file)) {
         // On a hybrid machine controllers of v2 are handed down only when they are needed.
-        if dir.join(file).exists() || !probe.is_v2() && has_v2(file) {
+        let v1 = |name: &str| machine::get().v1.iter().any(|h| h.controllers.iter().any(|has| has == name));
+        if machine::get().layout == Layout::Hybrid && !v1(controller(file)) && has_v2(file) {
+            return Ok(());
+        }
+        if files_of_a_cgroup(view, controller(file))?.iter().any(|name| name == file) {
             return Ok(());
         }
     }
     skip(format!("this kernel has no {}", files[0].0))
+}
+
+/// The names of the files in the cgroups of a container without limits; one look for all rows.
+fn files_of_a_cgroup(view: View, controller: &str) -> Result<Vec<String>> {
+    static SEEN: Mutex<BTreeMap<(bool, String), Vec<String>>> = Mutex::new(BTreeMap::new());
+    let mut seen = SEEN.lock().map_err(|_| anyhow::anyhow!("another test has panicked"))?;
+    let key = (view == View::Machine, controller.to_owned());
+    if let Some(names) = seen.get(&key) {
+        return Ok(names.clone());
+    }
+    let probe = Bundle::new(["pause"]).view(view).create()?;
+    let names = names_in(&probe.cgroup(controller)?)?;
+    Ok(seen.entry(key).or_insert(names).clone())
+}
+
+/// The same of one that systemd has made.
+fn files_of_a_scope(controller: &str) -> Result<Vec<String>> {
+    static SEEN: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
+    let mut seen = SEEN.lock().map_err(|_| anyhow::anyhow!("another test has panicked"))?;
+    if let Some(names) = seen.get(controller) {
+        return Ok(names.clone());
+    }
+    let probe = scope::created(Bundle::new(["pause"]))?;
+    let names = names_in(&scope::directory_of(&probe, controller))?;
+    Ok(seen.entry(controller.to_owned()).or_insert(names).clone())
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
 /// The views in which a row can be tried: on a hybrid machine the v2 hierarchy alone has few controllers.
@@ -661,10 +692,9 @@ fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -
     scope::systemd_runs()?;
     let case = Case::new(row)?;
     let place = if scope::v1() { &row.v1 } else { &row.v2 };
-    let directory = |container: &Container, file: &str| scope::directory_of(container, controller(file));
     if let File(files) = place {
-        let probe = scope::created(Bundle::new(["pause"]))?;
-        if !files.iter().any(|(file, _)| directory(&probe, file).join(file).exists()) {
+        let there = |file: &str| Ok(files_of_a_scope(controller(file))?.iter().any(|name| name == file));
+        if !files.iter().map(|(file, _)| there(file)).collect::<Result<Vec<bool>>>()?.contains(&true) {
             return skip(format!("this kernel has no {}", files[0].0));
         }
     }
@@ -674,7 +704,7 @@ fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -
         Nothing => return output.success().map(drop),
         File(files) => {
             output.success()?;
-            case.check(files, |file| Ok(directory(&container, file)))?;
+            case.check(files, |file| Ok(scope::directory_of(&container, controller(file))))?;
         }
     }
     let (name, wanted) = row.property;
