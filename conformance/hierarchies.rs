@@ -1,6 +1,7 @@
 //! Where a cgroup may be, whose it is and what it begins with: the rules of the two kinds of hierarchies, and of users.
 
 use crate::harness::*;
+use crate::systemd;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -186,15 +187,25 @@ fn in_user_namespace(options: &[&str]) -> Bundle {
 /// The cgroup belongs to the container's root if it can manage it: the directory and the files that the kernel lists
 /// for that (`/sys/kernel/cgroup/delegate`). Its limits do not.
 fn owner_is_the_containers_root() -> Result {
-    let (container, dir) = below(in_user_namespace(&CGROUP_MOUNT).namespace("cgroup"), &of_v2("owned")?)?;
+    let bundle = || in_user_namespace(&CGROUP_MOUNT).namespace("cgroup");
+    let (container, dir) = below(bundle(), &of_v2("owned")?)?;
     container.create()?.success()?;
+    is_handed_over(&container, &dir)?;
+    if systemd::systemd_runs().is_ok() {
+        let container = systemd::created(bundle())?;
+        is_handed_over(&container, &systemd::directory(&container))?;
+    }
+    Ok(())
+}
+
+fn is_handed_over(container: &Container, dir: &Path) -> Result {
     container.start()?;
     container.wait_output("mkdir /sys/fs/cgroup/sub: ok")?;
     let owner = |file: &str| fs::metadata(dir.join(file)).map(|meta| (meta.uid(), meta.gid()));
     let delegated = fs::read_to_string("/sys/kernel/cgroup/delegate")?;
     ensure!(delegated.contains("cgroup.procs"), "{delegated}");
     equal("the directory", owner("")?, (100_000, 100_000))?;
-    for entry in fs::read_dir(&dir)?.flatten().filter(|entry| entry.path().is_file()) {
+    for entry in fs::read_dir(dir)?.flatten().filter(|entry| entry.path().is_file()) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let wanted = if delegated.lines().any(|line| line == name) { 100_000 } else { 0 };
         equal(&name, owner(&name)?, (wanted, wanted))?;
