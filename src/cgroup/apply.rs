@@ -62,23 +62,11 @@ impl Plan {
 
     fn refused(&self, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
         let Write { field, file, value, .. } = write;
-        let controller = file.split('.').next().unwrap_or_default();
-        let unified = field.as_str().strip_prefix("linux.resources.unified");
         let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
-        let of_v2 = || writer.leaf.filter(|_| absent && self.targets[write.target].is_v2());
-        if let Some(kind) = of_v2().and_then(threaded::kind) {
-            let dir = self.targets[write.target].dir();
-            return anyhow!("{field}: cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind}");
-        }
-        if let (Some(_), true, Some(leaf)) = (unified, absent, writer.leaf) {
-            let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
-            if controller != "cgroup" && missing(controller, &available).next().is_some() {
-                return anyhow!(
-                    "{field}: unified resource {file:?} can't be set: controller {controller:?} \
-                     not available"
-                );
-            }
-            return anyhow!("{field}: unable to set unified resource {file:?}: {}", reason(errno));
+        if let Some(leaf) = writer.leaf.filter(|_| absent && self.targets[write.target].is_v2())
+            && let Some(error) = self.refused_by_v2(write, errno, leaf)
+        {
+            return error;
         }
         let busy = writer.dirs[write.target].and_then(|dir| update::busy(dir, file, value, errno));
         if let Some(words) = busy {
@@ -88,6 +76,30 @@ impl Plan {
             Errno::ENOENT | Errno::EACCES => anyhow!("{field}: {file}: {}", reason(errno)),
             _ => anyhow!("{field}: {file} = {value:?}: {}", reason(errno)),
         }
+    }
+
+    /// What lies behind a file of v2 that is not there, or not to be written.
+    fn refused_by_v2(&self, write: &Write, errno: Errno, leaf: BorrowedFd) -> Option<anyhow::Error> {
+        let Write { field, file, target, .. } = write;
+        let controller = file.split('.').next().unwrap_or_default();
+        if let Some(kind) = threaded::kind(leaf).filter(|_| !threaded::has(controller)) {
+            let dir = self.targets[*target].dir();
+            return Some(anyhow!("{field}: cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind}"));
+        }
+        let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
+        let lacks = controller != "cgroup" && missing(controller, &available).next().is_some();
+        let unified = field.as_str().starts_with("linux.resources.unified");
+        Some(match (unified, lacks) {
+            (true, true) => {
+                anyhow!(
+                    "{field}: unified resource {file:?} can't be set: controller {controller:?} \
+                     not available"
+                )
+            }
+            (true, false) => anyhow!("{field}: unable to set unified resource {file:?}: {}", reason(errno)),
+            (false, true) => anyhow!("{field}: cgroup controller {controller:?} is not available"),
+            (false, false) => return None,
+        })
     }
 }
 

@@ -116,6 +116,28 @@ fn v2_writes() {
     );
 }
 
+/// A hybrid host on which v1 has kept only what v2 does not have.
+fn mostly_v2() -> Layout {
+    let mountinfo = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                     1 1 0:1 / /sys/fs/cgroup/net rw - cgroup cgroup rw,net_cls,net_prio\n";
+    Layout::parse(mountinfo, "1:net_cls,net_prio:/own\n0::/own\n")
+}
+
+#[test]
+fn hybrid_without_a_controller_in_v1_is_v2() {
+    assert_eq!(writes(&mostly_v2(), MANY, &many_extras()), {
+        let mut wanted = writes(&unified(), MANY, &many_extras());
+        // The order of the sections is v1's.
+        let pids = wanted.remove(3);
+        wanted.insert(9, pids);
+        wanted
+    });
+    let network = r#"{"network": {"classID": 5}}"#;
+    assert_eq!(writes(&mostly_v2(), network, &Extras::default()), ["net_cls.classid = 5"]);
+    let swappiness = refusal(&mostly_v2(), r#"{"memory": {"swappiness": 5}}"#);
+    assert_eq!(swappiness, "linux.resources.memory.swappiness: cgroup v2 has no swappiness");
+}
+
 #[test]
 fn hybrid_writes() {
     assert_eq!(

@@ -22,6 +22,11 @@ pub(super) fn kind(dir: BorrowedFd) -> Option<&'static str> {
     }
 }
 
+/// Whether threads can be divided by this controller.
+pub(super) fn has(controller: &str) -> bool {
+    matches!(controller, "cpu" | "cpuset" | "perf_event" | "pids" | "cgroup")
+}
+
 impl Cgroup {
     /// Makes the v2 cgroup that the kernel let no process be born into one that takes processes, with those above it
     /// that are no better. Returns whether it is worth another try.

@@ -13,26 +13,44 @@ use crate::spec::{Extras, Field};
 /// Appends to `plan` what `resources` ask for. Fails when a controller is missing that is needed.
 pub(super) fn plan(plan: &mut Plan, layout: &Layout, resources: &LinuxResources, extras: &Extras) -> Result<()> {
     if let Some(wanted) = resources.memory() {
-        memory(plan, wanted)?;
+        match v2_instead(plan, layout, "memory") {
+            Some(target) => v2::memory(plan, target, wanted)?,
+            None => memory(plan, wanted)?,
+        }
     }
     if let Some(wanted) = resources.cpu() {
-        cpu(plan, wanted)?;
-        cpuset(plan, wanted)?;
+        match v2_instead(plan, layout, "cpu") {
+            Some(target) => v2::cpu(plan, target, wanted)?,
+            None => cpu(plan, wanted)?,
+        }
+        match v2_instead(plan, layout, "cpuset") {
+            Some(target) => v2::cpuset(plan, target, wanted),
+            None => cpuset(plan, wanted)?,
+        }
     }
     if extras.pids_limit.is_some() {
-        let target = controller(plan, "pids", "linux.resources.pids.limit")?;
+        let target = match v2_instead(plan, layout, "pids") {
+            Some(target) => target,
+            None => controller(plan, "pids", "linux.resources.pids.limit")?,
+        };
         v2::pids(plan, target, extras);
     }
     if let Some(wanted) = resources.block_io() {
-        block_io(plan, wanted)?;
+        match v2_instead(plan, layout, "blkio") {
+            Some(target) => v2::block_io(plan, target, wanted)?,
+            None => block_io(plan, wanted)?,
+        }
     }
     if !extras.hugepage_limits.is_empty() {
-        hugepages(plan, layout, extras)?;
+        match v2_instead(plan, layout, "hugetlb") {
+            Some(target) => v2::hugepages(plan, target, extras),
+            None => hugepages(plan, extras)?,
+        }
     }
     if resources.rdma().as_ref().is_some_and(|limits| !limits.is_empty()) {
-        let target = match (plan.target_of("rdma"), plan.v2_target()) {
-            (Some(target), _) | (None, Some(target)) => target,
-            (None, None) => controller(plan, "rdma", "linux.resources.rdma")?,
+        let target = match v2_instead(plan, layout, "rdma") {
+            Some(target) => target,
+            None => controller(plan, "rdma", "linux.resources.rdma")?,
         };
         v2::rdma(plan, target, resources);
     }
@@ -40,6 +58,12 @@ pub(super) fn plan(plan: &mut Plan, layout: &Layout, resources: &LinuxResources,
         network(plan, wanted)?;
     }
     Ok(())
+}
+
+/// The v2 target of a hybrid host for a controller that is in no v1 hierarchy. Whether v2 has it shows when its files
+/// are written.
+fn v2_instead(plan: &Plan, layout: &Layout, controller: &str) -> Option<usize> {
+    plan.v2_target().filter(|_| layout.mode() == Mode::Hybrid && plan.target_of(controller).is_none())
 }
 
 /// The target of a controller that `field` needs.
@@ -201,11 +225,7 @@ fn throttles(block_io: &LinuxBlockIo) -> [(&str, &'static str, &[LinuxThrottleDe
     ]
 }
 
-fn hugepages(plan: &mut Plan, layout: &Layout, extras: &Extras) -> Result<()> {
-    if let (None, Mode::Hybrid, Some(target)) = (plan.target_of("hugetlb"), layout.mode(), plan.v2_target()) {
-        v2::hugepages(plan, target, extras);
-        return Ok(());
-    }
+fn hugepages(plan: &mut Plan, extras: &Extras) -> Result<()> {
     for (index, (size, limit)) in extras.hugepage_limits.iter().enumerate() {
         let field = Field::item("linux.resources.hugepageLimits", index);
         let target = controller(plan, "hugetlb", &field)?;

@@ -17,6 +17,7 @@ pub(super) fn plan(plan: &mut Plan, target: usize, resources: &LinuxResources, e
     pids(plan, target, extras);
     if let Some(wanted) = resources.cpu() {
         cpu(plan, target, wanted)?;
+        cpuset(plan, target, wanted);
     }
     if let Some(wanted) = resources.block_io() {
         block_io(plan, target, wanted)?;
@@ -39,7 +40,7 @@ fn or_max(value: i64) -> String {
 }
 
 #[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
-fn memory(plan: &mut Plan, target: usize, memory: &LinuxMemory) -> Result<()> {
+pub(super) fn memory(plan: &mut Plan, target: usize, memory: &LinuxMemory) -> Result<()> {
     const FIELD: &str = "linux.resources.memory";
     if memory.swappiness().is_some() {
         bail!("{FIELD}.swappiness: cgroup v2 has no swappiness");
@@ -99,7 +100,7 @@ pub(super) fn pids(plan: &mut Plan, target: usize, extras: &Extras) {
     plan.write(target, "pids.max", value, Field::of("linux.resources.pids.limit"));
 }
 
-fn cpu(plan: &mut Plan, target: usize, cpu: &LinuxCpu) -> Result<()> {
+pub(super) fn cpu(plan: &mut Plan, target: usize, cpu: &LinuxCpu) -> Result<()> {
     let field = |name: &str| Field::of("linux.resources.cpu").member(name);
     if cpu.realtime_runtime().unwrap_or(0) != 0 {
         bail!("{}: cgroup v2 has no realtime limits", field("realtimeRuntime"));
@@ -125,12 +126,15 @@ fn cpu(plan: &mut Plan, target: usize, cpu: &LinuxCpu) -> Result<()> {
         let value = format!("{quota} {period}");
         plan.write_or(target, "cpu.max", value, field(name), Fallback::Later);
     }
+    Ok(())
+}
+
+pub(super) fn cpuset(plan: &mut Plan, target: usize, cpu: &LinuxCpu) {
     for (name, file, list) in [("cpus", "cpuset.cpus", cpu.cpus()), ("mems", "cpuset.mems", cpu.mems())] {
         if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
-            plan.write(target, file, list, field(name));
+            plan.write(target, file, list, Field::of("linux.resources.cpu").member(name));
         }
     }
-    Ok(())
 }
 
 /// `cpu.weight` (1 to 10000) for v1 shares (2 to 262144): the curve that runc 1.3.2 and crun 1.23
@@ -147,7 +151,7 @@ fn weight_of_shares(shares: u64) -> u64 {
     }
 }
 
-fn block_io(plan: &mut Plan, target: usize, block_io: &LinuxBlockIo) -> Result<()> {
+pub(super) fn block_io(plan: &mut Plan, target: usize, block_io: &LinuxBlockIo) -> Result<()> {
     let field = |name: &str| Field::of("linux.resources.blockIO").member(name);
     if block_io.leaf_weight().unwrap_or(0) != 0 {
         bail!("{}: cgroup v2 has no leaf weight", field("leafWeight"));
