@@ -120,8 +120,8 @@ impl Limited {
         Ok((self.cpu_time()? - used) / begin.elapsed().as_secs_f64())
     }
 
-    /// Never more than this many processors, and once not less: the machine may have other things to do, even with ours
-    /// before all others.
+    /// Sooner or later within a tenth of this many processors, and never much more: the machine may have other things to
+    /// do, even with ours before all others, and count late.
     fn uses(&self, wanted: f64) -> Result {
         const WINDOW: Duration = Duration::from_millis(1500);
         if self.driver == Driver::Cgroupfs {
@@ -134,8 +134,8 @@ impl Limited {
         for _ in 0..8 {
             let used = self.cpu_use(WINDOW)?;
             seen.push(used);
-            ensure!(used < wanted * 1.1, "wanted {wanted} processors, used {seen:?}");
-            if used > wanted * 0.9 {
+            ensure!(used < wanted * 1.5, "wanted {wanted} processors, used {seen:?}");
+            if (wanted * 0.9..wanted * 1.1).contains(&used) {
                 return Ok(());
             }
         }
@@ -333,56 +333,59 @@ fn paused_uses_no_cpu() -> Result {
     Ok(())
 }
 
-/// The time that `count` transfers of `size` bytes take is that of the rate; without a rate it is much less.
-fn io_holds(field: &str, rate: u64, verb: &str, count: u64, size: u64) -> Result {
+/// The milliseconds that `count` transfers of `size` bytes take with these limits.
+fn transfer_time(disk: &Disk, driver: Driver, verb: &str, count: u64, size: u64, block_io: Value) -> Result<u64> {
     const IO: Figure = (("blkio", "blkio.throttle.read_bps_device"), ("io", "io.stat"));
-    const MILLISECONDS: u64 = 2000;
-    let disk = Disk::new()?;
-    let numbers = json!({ "type": "b", "major": disk.major, "minor": disk.minor });
+    let device = json!({ "type": "b", "major": disk.major, "minor": disk.minor });
     let with = |list: &[(&str, Value)]| {
-        let mut object = numbers.clone();
+        let mut object = device.clone();
         list.iter().for_each(|(key, value)| object[*key] = value.clone());
         object
     };
+    let allowed = with(&[("allow", json!(true)), ("access", json!("rw"))]);
+    let resources = json!({ "devices": [{ "allow": false, "access": "rwm" }, allowed], "blockIO": block_io });
+    let bundle = Bundle::new([verb, "/dev/disk", &count.to_string(), &size.to_string()])
+        .push("/linux/devices", with(&[("path", json!("/dev/disk")), ("fileMode", json!(0o600))]));
+    let limited = Limited::start(bundle, resources, driver, IO)?;
+    eventually("a time", || Ok(limited.container.output()?.contains(": ")))?;
+    let output = limited.container.output()?;
+    let time = output.trim().strip_prefix("milliseconds: ").with_context(|| output.clone())?;
+    Ok(time.parse()?)
+}
+
+/// `count` transfers of `size` bytes take the time that the rate says, be it of bytes or of transfers, and without a
+/// rate much less.
+fn io_holds(field: &str, verb: &str, count: u64, size: u64, amount: u64) -> Result {
+    let disk = Disk::new()?;
     for driver in drivers() {
-        let throttle = json!([{ "major": disk.major, "minor": disk.minor, "rate": rate }]);
-        let devices =
-            json!([{ "allow": false, "access": "rwm" }, with(&[("allow", json!(true)), ("access", json!("rw"))])]);
-        let mut times = Vec::new();
-        for resources in [json!({ "devices": devices }), json!({ "devices": devices, "blockIO": { field: throttle } })]
-        {
-            let (count, size) = (count.to_string(), size.to_string());
-            let bundle = Bundle::new([verb, "/dev/disk", &count, &size])
-                .push("/linux/devices", with(&[("path", json!("/dev/disk")), ("fileMode", json!(0o600))]));
-            let limited = Limited::start(bundle, resources, driver, IO)?;
-            let time = || Ok(limited.container.output()?.lines().any(|line| line.contains(": ")));
-            eventually("a time", time)?;
-            let output = limited.container.output()?;
-            let time = output.trim().strip_prefix("milliseconds: ").with_context(|| output.clone())?;
-            times.push(time.parse::<u64>()?);
+        let without = transfer_time(&disk, driver, verb, count, size, json!({}))?;
+        let wanted = (without * 4).max(1500);
+        if wanted > 8000 {
+            return skip(format!("a disk that needs {without} ms for {count} transfers is too slow to be slowed down"));
         }
-        ensure!(times[0] < MILLISECONDS / 2, "without a limit: {times:?} ms");
-        ensure!(times[1] > MILLISECONDS * 9 / 10, "with a limit: {times:?} ms");
+        let limit = json!({ field: [{ "major": disk.major, "minor": disk.minor, "rate": amount * 1000 / wanted }] });
+        let with = transfer_time(&disk, driver, verb, count, size, limit)?;
+        ensure!(with > wanted * 9 / 10, "wanted {wanted} ms, took {with}, without a limit {without}");
     }
     Ok(())
 }
 
 /// `throttleReadBpsDevice`.
 fn read_bytes_hold() -> Result {
-    io_holds("throttleReadBpsDevice", 4 << 20, "read", 128, 64 << 10)
+    io_holds("throttleReadBpsDevice", "read", 128, 64 << 10, 128 << 16)
 }
 
 /// `throttleWriteBpsDevice`.
 fn write_bytes_hold() -> Result {
-    io_holds("throttleWriteBpsDevice", 4 << 20, "overwrite", 128, 64 << 10)
+    io_holds("throttleWriteBpsDevice", "overwrite", 128, 64 << 10, 128 << 16)
 }
 
 /// `throttleReadIOPSDevice`.
 fn read_operations_hold() -> Result {
-    io_holds("throttleReadIOPSDevice", 100, "read", 200, 4096)
+    io_holds("throttleReadIOPSDevice", "read", 100, 4096, 100)
 }
 
 /// `throttleWriteIOPSDevice`.
 fn write_operations_hold() -> Result {
-    io_holds("throttleWriteIOPSDevice", 100, "overwrite", 200, 4096)
+    io_holds("throttleWriteIOPSDevice", "overwrite", 100, 4096, 100)
 }
