@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Seconds until a runtime counts as one that hangs.
+const PATIENCE: u32 = 20;
 
 /// A call of the runtime that has not been made yet.
 ///
@@ -256,11 +257,12 @@ impl Running {
 
     /// Waits for the end; a runtime that hangs is killed and an error.
     pub fn wait(mut self) -> Result<Output> {
-        let deadline = Instant::now() + self.patience;
+        let patience = check::patience(self.patience);
+        let deadline = Instant::now() + patience;
         let status = loop {
             match self.child.try_wait()? {
                 Some(status) => break status,
-                None if Instant::now() > deadline => bail!("{} did not end within {:?}", self.line, self.patience),
+                None if Instant::now() > deadline => bail!("{} did not end within {patience:?}", self.line),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         };

@@ -3,6 +3,7 @@
 use super::{Output, Result, runtime};
 use anyhow::{bail, ensure};
 use std::fmt::{self, Debug, Display};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Why a test could not be run here. Counted and shown as "ignored", never as passed.
@@ -43,12 +44,20 @@ pub fn names_field(output: &Output, field: &str) -> Result {
     Ok(())
 }
 
+/// So many seconds, or more on a machine that is slow: `PATIENCE` says how many times as much.
+pub fn patience(seconds: u32) -> Duration {
+    static TIMES: OnceLock<u32> = OnceLock::new();
+    let times = TIMES.get_or_init(|| std::env::var("PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1));
+    Duration::from_secs(1) * seconds * *times
+}
+
 /// Waits up to ten seconds for something to become true.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let patience = patience(10);
+    let deadline = Instant::now() + patience;
     while !condition()? {
         if Instant::now() > deadline {
-            bail!("within ten seconds there was no sign of: {what}");
+            bail!("within {patience:?} there was no sign of: {what}");
         }
         std::thread::sleep(Duration::from_millis(3));
     }
