@@ -10,10 +10,13 @@ use nix::sys::signal::Signal;
 use super::dir::{self, rmdir};
 use super::freeze::wait_for_event;
 use super::living::{Cgroup, HostDir};
+use super::plan::SYSTEMD;
 use crate::sys::reason;
 
 /// How long to wait for those who are dying.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long systemd may take to see that a unit has ended.
+const FAREWELL: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 const LONGEST_DELAY: Duration = Duration::from_millis(64);
 
@@ -29,8 +32,7 @@ impl Cgroup {
             if !self.is_empty().unwrap_or(true) {
                 self.kill_all(Signal::SIGKILL)?;
             }
-            // Where nobody can be asked the unit goes by itself, now that it is empty.
-            let _ = unit.stop();
+            unit.stop().or_else(|error| if self.goes_by_itself() { Ok(()) } else { Err(error) })?;
         }
         let end = Instant::now() + PATIENCE;
         let mut delay = FIRST_DELAY;
@@ -54,6 +56,18 @@ impl Cgroup {
             }
             self.wait_for_exit(end, &mut delay);
         }
+    }
+
+    /// Waits for systemd to take away what is empty now, where it could not be asked. To take it ourselves would keep
+    /// systemd from seeing that it is empty, and its unit would stay.
+    fn goes_by_itself(&self) -> bool {
+        let Some(dir) = self.path_for_v1(SYSTEMD).or_else(|| self.path_for_v2()) else { return true };
+        let (end, mut delay) = (Instant::now() + FAREWELL, FIRST_DELAY);
+        while dir.exists() && Instant::now() < end {
+            std::thread::sleep(delay);
+            delay = (delay * 2).min(LONGEST_DELAY);
+        }
+        !dir.exists()
     }
 
     /// Waits until there is a reason to try again: the v2 directory says that it is empty, or, when
