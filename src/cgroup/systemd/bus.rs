@@ -200,12 +200,11 @@ impl Bus {
             done => return done.map_err(plain),
         };
         let version = self.property("Version").await.ok().as_deref().and_then(version).unwrap_or(0);
-        let young = |name: &str| properties.iter().any(|it| it.name == name && it.since > Some(version));
-        let count = given.len();
-        given.retain(|(name, _)| !young(name));
-        if given.len() == count {
+        if properties.iter().all(|it| it.since <= Some(version)) {
             return Err(plain(error));
         }
+        let mut known = properties.iter().map(|it| it.since <= Some(version));
+        given.retain(|_| known.next().unwrap_or(true));
         call(&given).await.map_err(plain)
     }
 
