@@ -173,9 +173,7 @@ impl Cgroup {
             }
         }
     }
-}
 
-impl Cgroup {
     /// Tells systemd of limits that are in the kernel's files, and puts these right again where systemd changes them.
     ///
     /// On v1 it denies every device before it allows some again, so nobody may run meanwhile.
