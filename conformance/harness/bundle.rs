@@ -1,6 +1,6 @@
 //! A bundle in the making: a small valid configuration that a test bends to its purpose.
 
-use super::{Container, Output, Result, Value, View, json, machine, names_field, payload, runtime};
+use super::{Container, Output, Result, Value, View, json, machine, names_field, payload, runtime, skip};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -150,6 +150,9 @@ impl Bundle {
 
     /// Writes the bundle; nothing runs yet.
     pub fn build(mut self) -> Result<Container> {
+        if self.view == View::Unified && machine::get().v2.is_none() {
+            return skip("there is no v2 hierarchy on this machine");
+        }
         let id = unique_id();
         let dir = scratch()?;
         let has_path = self.config.pointer("/linux/cgroupsPath").is_some();
