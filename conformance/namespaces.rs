@@ -19,6 +19,7 @@ tests![
     join_user_and_all_that_it_owns,
     join_user_with_its_own_mappings,
     join_user_with_other_mappings,
+    join_user_with_other_mappings_at_a_terminal,
     join_the_namespaces_of_a_container,
     join_path_that_is_missing,
     join_path_of_another_kind,
@@ -204,6 +205,18 @@ fn join_user_with_other_mappings() -> Result {
     let (_sleeper, bundle) = joins_user_with(1)?;
     let output = bundle.refused("linux.uidMappings")?;
     contains("message", &output.stderr, "both namespace path and non-matching mapping specified")
+}
+
+/// The same at a terminal, of which a runtime may hear before it looks at the mappings.
+fn join_user_with_other_mappings_at_a_terminal() -> Result {
+    let (_sleeper, bundle) = joins_user_with(1)?;
+    let bundle = bundle.set("/process/terminal", true);
+    let devpts = json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts",
+        "options": ["newinstance", "ptmxmode=0666"] });
+    let container = bundle.mount(devpts).build()?;
+    let receiver = Receiver::bind(container.aside("console"))?;
+    let output = container.launch(["create"]).console(&receiver).output()?;
+    output.fails_with("both namespace path and non-matching mapping specified").map(drop)
 }
 
 /// A user namespace and those that it owns: an order has to be found that may enter them all.

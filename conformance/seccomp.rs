@@ -39,6 +39,7 @@ tests![
     operator_that_does_not_exist,
     flag_that_does_not_exist,
     architecture_that_does_not_exist,
+    architectures_of_other_hosts,
     errno_for_an_action_without,
     argument_index_out_of_range,
     every_flag,
@@ -490,6 +491,15 @@ fn architecture_that_does_not_exist() -> Result {
     let mut filter = no_mkdir();
     filter["architectures"] = json!(["SCMP_ARCH_PDP11"]);
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp.architectures[0]").map(drop)
+}
+
+/// Nor may one be listed that no host of this byte order has; another one of the same changes nothing.
+fn architectures_of_other_hosts() -> Result {
+    let mut filter = no_mkdir();
+    filter["architectures"] = json!(["SCMP_ARCH_S390X"]);
+    Bundle::new(["true"]).set("/linux/seccomp", filter.clone()).refused("linux.seccomp.architectures[0]")?;
+    filter["architectures"] = json!(["SCMP_ARCH_AARCH64", "SCMP_ARCH_MIPSEL64"]);
+    mkdir(false, filter)?.success()?.has_line("mkdir /new: EPERM").map(drop)
 }
 
 /// "When the action doesn't support an errno, the runtime MUST print and error and fail."

@@ -300,7 +300,9 @@ fn bring_up(
     let mut expected = plan.birth.expected.as_ref();
     loop {
         let waited = init.next()?;
-        if let (Waited::Ask(_), Some(maps)) = (&waited, expected.take()) {
+        if matches!(waited, Waited::Ask(_))
+            && let Some(maps) = expected.take()
+        {
             id_map::check(init.child.pid, maps)?;
         }
         match waited {

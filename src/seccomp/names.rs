@@ -10,6 +10,9 @@ use syscalls::{aarch64, arm, riscv64, x86, x86_64};
 /// Set in the number of every x32 call.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
+/// Set in the kernel's `AUDIT_ARCH_*` of little-endian architectures, as all are that have a table here.
+const AUDIT_ARCH_LE: u32 = 0x4000_0000;
+
 /// The first of ARM's private calls. They are no part of the table that grows with the kernel.
 const ARM_PRIVATE: u32 = 0x000f_0000;
 
@@ -103,17 +106,20 @@ impl Abi {
     }
 }
 
-/// The tables for a profile that lists `archs`, each once, the host's own first. The host's own
-/// is always there; an architecture without a table here cannot run on a host that has one, so
-/// leaving it out changes nothing.
+/// The tables for a profile that lists `archs`, each once, the host's own first. The host's own is always there. An
+/// architecture without a table here cannot run on a host that has one, so leaving it out changes nothing; runc does
+/// likewise, but for those that it refuses.
 pub(super) fn listed(archs: &[Arch], native: Arch) -> Result<Vec<Abi>> {
     let Some(native) = Abi::of(native) else {
         bail!("linux.seccomp: the system calls of this architecture are not known here");
     };
     let mut abis = vec![native];
-    for abi in archs.iter().copied().filter_map(Abi::of) {
-        if !abis.contains(&abi) {
-            abis.push(abi);
+    for (index, arch) in archs.iter().enumerate() {
+        match Abi::of(*arch) {
+            Some(abi) if abis.contains(&abi) => {}
+            Some(abi) => abis.push(abi),
+            None if *arch == Arch::ScmpArchNative || *arch as u32 & AUDIT_ARCH_LE != 0 => {}
+            None => bail!("linux.seccomp.architectures[{index}]: {arch} has another byte order than this host"),
         }
     }
     Ok(abis)

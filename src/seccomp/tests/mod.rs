@@ -365,6 +365,12 @@ fn what_cannot_be_done_is_refused_by_name() {
         read(json!({"args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]})),
         "linux.seccomp.syscalls[0].args[0].index: there is no argument 6, only 0 to 5"
     );
+    let foreign = |arch: &str| json!({"defaultAction": "SCMP_ACT_LOG", "architectures": ["SCMP_ARCH_X86", arch]});
+    assert_eq!(
+        error(foreign("SCMP_ARCH_S390X")),
+        "linux.seccomp.architectures[1]: SCMP_ARCH_S390X has another byte order than this host"
+    );
+    assert!(compile(&from_json(foreign("SCMP_ARCH_MIPSEL64")), Arch::ScmpArchX86_64).is_ok());
     assert_eq!(
         read(json!({"errnoRet": 4096})),
         "linux.seccomp.syscalls[0].errnoRet: 4096 is over the largest errno, 4095"
