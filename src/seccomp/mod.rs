@@ -32,13 +32,15 @@ use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompFilterFlag};
 /// The largest program the kernel takes (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
 
+/// `SECCOMP_FILTER_FLAG_TSYNC`.
+pub const FLAG_TSYNC: u32 = 1;
 /// `SECCOMP_FILTER_FLAG_LOG`.
-const FLAG_LOG: u32 = 1 << 1;
+pub const FLAG_LOG: u32 = 1 << 1;
 /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
-const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+pub const FLAG_SPEC_ALLOW: u32 = 1 << 2;
 
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
-const FLAG_NEW_LISTENER: u32 = 1 << 3;
+pub const FLAG_NEW_LISTENER: u32 = 1 << 3;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19; the kernel takes it with a listener only.
 pub const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 

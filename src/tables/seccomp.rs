@@ -1,5 +1,7 @@
 //! Words of `linux.seccomp` that this program carries out.
 
+use crate::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_TSYNC, FLAG_WAIT_KILLABLE_RECV};
+
 /// Actions.
 pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
@@ -21,11 +23,10 @@ pub const OPERATORS: &[&str] =
 pub const ARCHITECTURES: &[&str] =
     &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_RISCV64", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
 
-/// Flags, each with what seccomp(2) has to know for it: `SECCOMP_FILTER_FLAG_*` of `linux/seccomp.h`.
+/// Flags, each with the bits that seccomp(2) has to know for it.
 pub const FLAGS: &[(&str, u32)] = &[
-    ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
-    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 1 << 2),
-    ("SECCOMP_FILTER_FLAG_TSYNC", 1),
-    // The kernel takes it with NEW_LISTENER only.
-    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1 << 5 | 1 << 3),
+    ("SECCOMP_FILTER_FLAG_LOG", FLAG_LOG),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FLAG_SPEC_ALLOW),
+    ("SECCOMP_FILTER_FLAG_TSYNC", FLAG_TSYNC),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_WAIT_KILLABLE_RECV | FLAG_NEW_LISTENER),
 ];
