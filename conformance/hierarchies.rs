@@ -1,7 +1,6 @@
 //! Where a cgroup may be, whose it is and what it begins with: the rules of the two kinds of hierarchies, and of users.
 
 use crate::harness::*;
-use crate::systemd;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -191,9 +190,9 @@ fn owner_is_the_containers_root() -> Result {
     let (container, dir) = below(bundle(), &of_v2("owned")?)?;
     container.create()?.success()?;
     is_handed_over(&container, &dir)?;
-    if systemd::systemd_runs().is_ok() {
-        let container = systemd::created(bundle())?;
-        is_handed_over(&container, &systemd::directory(&container))?;
+    if scope::systemd_runs().is_ok() {
+        let container = scope::created(bundle())?;
+        is_handed_over(&container, &scope::directory(&container))?;
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ use crate::harness::*;
 use anyhow::ensure;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 tests![
     two_hundred_cycles_leave_nothing,
@@ -191,7 +190,7 @@ fn bus_that_is_silent() -> Result {
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
     for messages in [0, MESSAGES - 1] {
         let bus = faulty(&container, Fault::IsSilent, messages, usize::MAX)?;
-        let output = over(&bus, create_call(&container)).patience(Duration::from_secs(50)).output()?;
+        let output = over(&bus, create_call(&container)).patience(50).output()?;
         one_line(&output)?;
         output.fails_with("timed out")?;
         gone(&container)?;

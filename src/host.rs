@@ -103,7 +103,8 @@ impl Host {
     /// May hand trees of its own mount namespace on (`open_tree(2)` with `OPEN_TREE_CLONE`): root that owns the mount
     /// namespace it is in, as podman's is for ordinary users.
     pub fn opens_trees(&self) -> bool {
-        self.privileged() || self.euid == 0 && sys::mount::open_tree(Path::new("/"), false, true).is_ok()
+        // All of it, for what others have mounted may not be uncovered.
+        self.privileged() || self.euid == 0 && sys::mount::open_tree(Path::new("/"), true, true).is_ok()
     }
 
     /// May mount, join and map as it likes: root of the first user namespace.

@@ -28,7 +28,7 @@ pub struct Call {
     stdout: Option<PathBuf>,
     stderr: Option<PathBuf>,
     terminal: Option<OwnedFd>,
-    patience: Duration,
+    patience: u32,
 }
 
 impl Call {
@@ -172,9 +172,9 @@ impl Call {
         self
     }
 
-    /// Gives it longer than other calls to end.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// Gives it so many seconds to end, more than other calls.
+    pub fn patience(mut self, seconds: u32) -> Self {
+        self.patience = seconds;
         self
     }
 
@@ -229,7 +229,7 @@ pub struct Running {
     line: String,
     stdout: File,
     stderr: File,
-    patience: Duration,
+    patience: u32,
 }
 
 impl Running {
