@@ -26,6 +26,8 @@ case_rootfs_overlay() {
   rm -r /home/user/$N
 }
 case_userns_map() { want '0 1 1000' run --uidmap 0:1:1000 --gidmap 0:1:1000 $IMAGE sh -c 'set -- $(cat /proc/self/uid_map); echo $*'; }
+# Rules for devices are not for ordinary users.
+case_devices() { want '5 1' run --device /dev/console:/dev/f:rw $IMAGE sh -c 'stat -c "%t %T" /dev/f'; }
 case_groups_kept() {
   [ $KIND != runc ] || skip "keep-groups is crun's and tare's"
   want fine run --group-add keep-groups $IMAGE echo fine

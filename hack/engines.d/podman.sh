@@ -41,7 +41,7 @@ case_exec() {
 case_read_only() { has 'Read-only' run --read-only $IMAGE sh -c 'touch /x; touch /tmp/x && echo'; }
 case_volumes() {
   local dir
-  dir=$(directory) && echo host >"$dir/f"
+  dir=$(directory) && echo host >"$dir/f" && chown $OWNER "$dir/f"
   podman volume create $N >/dev/null
   run -v $N:/v $IMAGE sh -c 'echo kept >/v/f'
   want kept run -v $N:/v:ro $IMAGE cat /v/f
