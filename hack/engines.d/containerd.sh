@@ -68,7 +68,7 @@ case_read_only() { fails 1 'Read-only' run --read-only $BOX $N touch /x; }
 case_privileged() { want fine run --privileged $BOX $N sh -c 'mount -t tmpfs none /mnt && echo fine'; }
 case_seccomp() { want 2 run --seccomp $BOX $N sh -c 'grep Seccomp: /proc/self/status | cut -f2'; }
 case_host_namespaces() { want "$(readlink /proc/self/ns/net)" run --net-host $BOX $N readlink /proc/self/ns/net; }
-case_rootfs_by_path() { want hello run --rootfs /img $N echo hello; }
+case_rootfs_by_path() { want hello run --rootfs /img $N /bin/echo hello; }
 case_user_namespace() { want '0 100000 1000' run --uidmap 0:100000:1000 --gidmap 0:100000:1000 $BOX $N sh -c 'set -- $(cat /proc/self/uid_map); echo $*'; }
 case_systemd_cgroup() {
   start --runc-systemd-cgroup --cgroup system.slice:ctr:$N --memory-limit 67108864 $BOX $N sleep 1000

@@ -19,7 +19,7 @@ case_in_user_namespace() {
 # An ordinary user cannot have an overlay on the root of the system: he has what the inner one needs bound.
 case_in_rootless() {
   ENGINE=("${AS_USER[@]}" podman --runtime "$RUNTIME")
-  want 'inner 0' podman run --privileged --rm --network=none -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro \
+  want 'inner 0' podman run --privileged --rm --network=none -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro -v /lib:/lib:ro \
     --env PATH=/bin:/usr/bin:/usr/sbin --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu $IMAGE "$HERE/inner" "$RUNTIME" --rootless
 }
 # podman below wants controllers handed down, so it must not be in the way itself.

@@ -8,6 +8,7 @@ OWNER=root
 run() { podman run --rm --network=none "$@"; }
 # tare as podman's runtime, as README.md has it.
 configure() {
+  id containers >/dev/null 2>&1 || useradd --system containers
   grep -q containers: /etc/subuid || echo containers:1000000:1000000 | tee -a /etc/subuid >>/etc/subgid
   readme podman
 }
