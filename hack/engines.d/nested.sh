@@ -13,14 +13,17 @@ ASIDE='mkdir /sys/fs/cgroup/self; echo 0 >/sys/fs/cgroup/self/cgroup.procs'
 START='set -e; podman import /img.tar $IMAGE >/dev/null 2>&1; podman --cgroup-manager cgroupfs --runtime $RUNTIME run --rm --network=none'
 
 case_in_privileged() { want 'inner 0' podman run --privileged "${OUTER[@]}" "$HERE/inner" "$RUNTIME"; }
+# Whose root may not look everywhere has what the inner one needs bound.
+BOUND=(
+  --privileged --rm --network=none -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro -v /lib:/lib:ro
+  --env PATH=/bin:/usr/bin:/usr/sbin --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu
+)
 case_in_user_namespace() {
-  want 'inner 0' podman run --privileged --userns auto:size=65536 "${OUTER[@]}" "$HERE/inner" "$RUNTIME" --rootless
+  want 'inner 0' podman run "${BOUND[@]}" --userns auto:size=65536 $IMAGE "$HERE/inner" "$RUNTIME" --rootless
 }
-# An ordinary user cannot have an overlay on the root of the system: he has what the inner one needs bound.
 case_in_rootless() {
   ENGINE=("${AS_USER[@]}" podman --runtime "$RUNTIME")
-  want 'inner 0' podman run --privileged --rm --network=none -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro -v /lib:/lib:ro \
-    --env PATH=/bin:/usr/bin:/usr/sbin --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu $IMAGE "$HERE/inner" "$RUNTIME" --rootless
+  want 'inner 0' podman run "${BOUND[@]}" $IMAGE "$HERE/inner" "$RUNTIME" --rootless
 }
 # podman below wants controllers handed down, so it must not be in the way itself.
 case_podman_inside() { want deep podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O sh -c "$ASIDE; $START \$IMAGE echo deep"; }
