@@ -690,10 +690,18 @@ fn by_update_with_systemd(row: &Row) -> Result {
 
 fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -> Result {
     scope::systemd_runs()?;
+    if row.field == "cpu.realtimeRuntime" && scope::v1() {
+        return skip("systemd gives its slices no realtime to hand on");
+    }
     let case = Case::new(row)?;
-    let place = if scope::v1() { &row.v1 } else { &row.v2 };
+    let beside = case.is_in_v2_of_hybrid();
+    let place = if scope::v1() && !beside { &row.v1 } else { &row.v2 };
+    let directory = |container: &Container, file: &str| match &machine::get().v2 {
+        Some(mount) if beside => mount.join("system.slice").join(scope::unit(container)),
+        _ => scope::directory_of(container, controller(file)),
+    };
     if let File(files) = place {
-        let there = |file: &str| Ok(files_of_a_scope(controller(file))?.iter().any(|name| name == file));
+        let there = |file: &str| Ok(beside || files_of_a_scope(controller(file))?.iter().any(|name| name == file));
         if !files.iter().map(|(file, _)| there(file)).collect::<Result<Vec<bool>>>()?.contains(&true) {
             return skip(format!("this kernel has no {}", files[0].0));
         }
@@ -704,7 +712,7 @@ fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -
         Nothing => return output.success().map(drop),
         File(files) => {
             output.success()?;
-            case.check(files, |file| Ok(scope::directory_of(&container, controller(file))))?;
+            case.check(files, |file| Ok(directory(&container, file)))?;
         }
     }
     let (name, wanted) = row.property;
