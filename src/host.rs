@@ -21,6 +21,7 @@ pub struct Host {
     features: OnceCell<Features>,
     cgroups: OnceCell<Layout>,
     manager: OnceCell<Manager>,
+    opens_trees: OnceCell<bool>,
 }
 
 /// What few configs ask for: looked at when one does.
@@ -41,6 +42,7 @@ impl Host {
             features: OnceCell::new(),
             cgroups: OnceCell::new(),
             manager: OnceCell::new(),
+            opens_trees: OnceCell::new(),
         }
     }
 
@@ -54,6 +56,7 @@ impl Host {
             features: OnceCell::from(Features { selinux: false, apparmor: false, resctrl: false }),
             cgroups: OnceCell::from(cgroups),
             manager: OnceCell::from(manager),
+            opens_trees: OnceCell::from(true),
         }
     }
 
@@ -103,8 +106,10 @@ impl Host {
     /// May hand trees of its own mount namespace on (`open_tree(2)` with `OPEN_TREE_CLONE`): root that owns the mount
     /// namespace it is in, as podman's is for ordinary users.
     pub fn opens_trees(&self) -> bool {
-        // All of it, for what others have mounted may not be uncovered.
-        self.privileged() || self.euid == 0 && sys::mount::open_tree(Path::new("/"), true, true).is_ok()
+        // All of it, for what others have mounted may not be uncovered. That copies every mount of a host, so it is
+        // tried once for all bind mounts of a container.
+        let tried = || sys::mount::open_tree(Path::new("/"), true, true).is_ok();
+        self.privileged() || self.euid == 0 && *self.opens_trees.get_or_init(tried)
     }
 
     /// May mount, join and map as it likes: root of the first user namespace.
