@@ -12,8 +12,9 @@ use crate::cli::Invocation;
 pub fn run(invocation: &Invocation) -> Result<()> {
     let program = std::env::current_exe().context("where this program lies")?;
     let program = program.to_str().context("the path of this program is not UTF-8")?;
-    let name = invocation.global.name.as_str();
-    print(&match invocation.id() {
+    let (name, engine) = (invocation.global.name.as_str(), invocation.id());
+    check(name, engine)?;
+    print(&match engine {
         "containerd" => containerd(name, program, Path::new("/run/systemd/system").is_dir()),
         "docker" => docker(name, program),
         "kubernetes" => kubernetes(name),
@@ -23,7 +24,18 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     Ok(())
 }
 
-/// Quoted as TOML and JSON both read it.
+/// The name is that of the link or the copy which was called. It becomes a runtime's, and a file's.
+fn check(name: &str, engine: &str) -> Result<()> {
+    if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter)) {
+        bail!("setup: a runtime cannot be named {name:?}, as this program is: letters, digits, '-', '_' and '.' only");
+    }
+    if (engine, name) == ("docker", "runc") {
+        bail!("setup: docker does not start with a runtime of the name runc in its configuration, which is its own");
+    }
+    Ok(())
+}
+
+/// Quoted as TOML, JSON and YAML read it.
 fn quoted(text: &str) -> String {
     json!(text).to_string()
 }
@@ -53,13 +65,15 @@ fn docker(name: &str, program: &str) -> String {
 
 /// For the cluster; each node has containerd set up as [`containerd`] says.
 fn kubernetes(name: &str) -> String {
+    // Unquoted, a name may be a number.
+    let quoted = quoted(name);
     format!(
         "# kubectl apply -f; then runtimeClassName: {name} in a pod\n\
          apiVersion: node.k8s.io/v1\n\
          kind: RuntimeClass\n\
          metadata:\n  \
-           name: {name}\n\
-         handler: {name}\n"
+           name: {quoted}\n\
+         handler: {quoted}\n"
     )
 }
 
@@ -75,4 +89,31 @@ fn podman(name: &str, program: &str) -> String {
          [engine.runtimes]\n\
          {quoted_name} = [{program}]\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// dockerd refuses a `daemon.json` with a runtime `runc`: "runtime name 'runc' is reserved".
+    #[test]
+    fn names_that_can_be_a_runtimes() {
+        for (engine, name, fits) in [
+            ("docker", "tare", true),
+            ("podman", "tare-1.0_2", true),
+            ("docker", "runc", false),
+            ("containerd", "runc", true),
+            ("podman", "a\nb", false),
+            ("containerd", "a b", false),
+            ("kubernetes", "a: b", false),
+        ] {
+            assert_eq!(check(name, engine).is_ok(), fits, "{engine} {name:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_a_name() {
+        let text = kubernetes("123");
+        assert!(text.ends_with("  name: \"123\"\nhandler: \"123\"\n"), "{text}");
+    }
 }
