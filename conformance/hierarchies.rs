@@ -190,7 +190,7 @@ fn owner_is_the_containers_root() -> Result {
     let (container, dir) = below(bundle(), &of_v2("owned")?)?;
     container.create()?.success()?;
     is_handed_over(&container, &dir)?;
-    if scope::systemd_runs().is_ok() {
+    if scope::on_v2().is_ok() {
         let container = scope::created(bundle())?;
         is_handed_over(&container, &scope::directory(&container))?;
     }

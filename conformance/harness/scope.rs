@@ -12,6 +12,10 @@ pub fn systemd_runs() -> Result {
     if !Path::new("/run/systemd/system").is_dir() {
         return skip("no systemd runs here");
     }
+    let its_own = |h: &machine::Hierarchy| h.controllers.iter().any(|name| name == "name=systemd");
+    if v1() && !machine::get().v1.iter().any(its_own) {
+        return skip("systemd does not have these hierarchies");
+    }
     Ok(())
 }
 

@@ -227,7 +227,7 @@ case_inspect_runtime() {
 }
 case_default_runtime() {
   [ $KIND = tare ] || skip "README.md makes tare the default"
-  want tare "${ENGINE[@]:0:${#ENGINE[@]}-2}" info -f '{{.Host.OCIRuntime.Name}}'
+  has tare "${ENGINE[@]:0:${#ENGINE[@]}-2}" info -f '{{.Host.OCIRuntime.Name}}'
 }
 case_info() { has "$(basename "$RUNTIME")" podman info -f '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'; }
 case_binary_missing() { fails 127 'not found|no such file' run $IMAGE /nowhere; }

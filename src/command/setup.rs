@@ -85,7 +85,7 @@ fn podman(name: &str, program: &str) -> String {
          [engine]\n\
          runtime = {quoted_name}\n\
          runtime_supports_json = [{quoted_name}, {{append = true}}]\n\
-         runtime_supports_nocgroups = [{quoted_name}, {{append = true}}]\n\
+         runtime_supports_nocgroup = [{quoted_name}, {{append = true}}]\n\
          [engine.runtimes]\n\
          {quoted_name} = [{program}]\n"
     )

@@ -34,8 +34,9 @@ impl Private {
     pub fn open(patience: Duration) -> Result<Private> {
         let mut stream = UnixStream::connect(PATH)?;
         stream.set_read_timeout(Some(patience))?;
-        // The user id as hexadecimal text.
-        stream.write_all(b"\0AUTH EXTERNAL 30\r\n")?;
+        // The user id as hexadecimal text, and the end of it in one go: what systemd reads together with that line later
+        // it puts aside, and looks at only when more arrives.
+        stream.write_all(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n")?;
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\r\n") {
             stream.read_exact(&mut byte)?;
@@ -43,7 +44,6 @@ impl Private {
         }
         let line = String::from_utf8_lossy(&line);
         let guid = line.trim_end().strip_prefix("OK ").ok_or(ErrorKind::PermissionDenied)?.to_owned();
-        stream.write_all(b"BEGIN\r\n")?;
         stream.set_read_timeout(None)?;
         let stream = Arc::new(AsyncIo::new(&SharedRuntime::current()?, stream)?);
         Ok(Private { stream, guid })
