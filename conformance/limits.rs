@@ -251,13 +251,18 @@ fn pids_count_what_exec_adds() -> Result {
     Ok(())
 }
 
+/// A container that works as much as it may, which is `quota` of 100,000 microseconds.
+fn at_work(driver: Driver, quota: i64) -> Result<Limited> {
+    let resources = json!({ "cpu": { "quota": quota, "period": 100_000 } });
+    let limited = Limited::start(Bundle::new(["work"]), resources, driver, CPU_TIME)?;
+    limited.container.wait_output("works")?;
+    Ok(limited)
+}
+
 /// A quota is kept within a tenth.
 fn cpu_quota_holds() -> Result {
     for driver in drivers() {
-        let resources = json!({ "cpu": { "quota": 20_000, "period": 100_000 } });
-        let limited = Limited::start(Bundle::new(["work"]), resources, driver, CPU_TIME)?;
-        limited.container.wait_output("works")?;
-        limited.uses(0.2)?;
+        at_work(driver, 20_000)?.uses(0.2)?;
     }
     Ok(())
 }
@@ -265,9 +270,7 @@ fn cpu_quota_holds() -> Result {
 /// At once when it changes.
 fn cpu_quota_holds_after_an_update() -> Result {
     for driver in drivers() {
-        let resources = json!({ "cpu": { "quota": 10_000, "period": 100_000 } });
-        let limited = Limited::start(Bundle::new(["work"]), resources, driver, CPU_TIME)?;
-        limited.container.wait_output("works")?;
+        let limited = at_work(driver, 10_000)?;
         limited.container.command(["update", "--cpu-quota", "30000"])?.success()?;
         limited.uses(0.3)?;
     }

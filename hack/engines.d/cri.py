@@ -34,17 +34,16 @@ def soon(what, condition):
 class Pod:
     """A sandbox, with the host's network unless told otherwise."""
 
-    def __init__(self, name, network=api.NODE, security=None, linux=None, **config):
-        options = api.NamespaceOption(network=network, pid=api.CONTAINER, ipc=api.POD, **(security or {}))
+    def __init__(self, name, network=api.NODE, pid=api.CONTAINER, users=None, privileged=False, sysctls=None):
+        options = api.NamespaceOption(network=network, pid=pid, ipc=api.POD, userns_options=users)
         self.config = api.PodSandboxConfig(
             metadata=api.PodSandboxMetadata(name=name, uid=name, namespace="default"),
             log_directory=f"{LOGS}/{name}",
             linux=api.LinuxPodSandboxConfig(
                 cgroup_parent="kubepods.slice",
-                security_context=api.LinuxSandboxSecurityContext(namespace_options=options),
-                **(linux or {}),
+                security_context=api.LinuxSandboxSecurityContext(namespace_options=options, privileged=privileged),
+                sysctls=sysctls,
             ),
-            **config,
         )
         os.makedirs(f"{LOGS}/{name}", exist_ok=True)
         self.options = options
@@ -222,7 +221,7 @@ def case_statistics():
 def case_out_of_memory():
     """The status tells; whether the shim also sees the event before systemd has removed the cgroup is a matter of luck."""
     pod = Pod("oom")
-    hog = ["sh", "-c", 'x=$(head -c 64m /dev/zero | tr "\\0" x); echo ${#x}']
+    hog = ["sh", "-c", os.environ["HOG"]]
     limits = {"memory_limit_in_bytes": 16 << 20, "memory_swap_limit_in_bytes": 16 << 20}
     for attempt in range(6):
         it = pod.start(f"c{attempt}", hog, resources=limits)
@@ -246,8 +245,7 @@ def case_network_of_its_own():
 
 
 def case_shared_pid_namespace():
-    pod = Pod("shared", security=None)
-    pod.options.pid = api.POD
+    pod = Pod("shared", pid=api.POD)
     pod.start("a", ["sleep", "1234"])
     it = pod.start("b", ["sleep", "1000"])
     assert "sleep 1234" in said(it, "ps")
@@ -256,7 +254,7 @@ def case_shared_pid_namespace():
 def case_user_namespace():
     mapping = [api.IDMapping(host_id=100000, container_id=0, length=65536)]
     users = api.UserNamespace(mode=api.POD, uids=mapping, gids=mapping)
-    pod = Pod("users", network=api.POD, security={"userns_options": users})
+    pod = Pod("users", network=api.POD, users=users)
     it = pod.start("c", ["sleep", "1000"])
     equal("map", said(it, "cat", "/proc/self/uid_map").split(), ["0", "100000", "65536"])
     equal("owner", said(it, "stat", "-c", "%u", "/bin/busybox"), "0")
@@ -300,16 +298,12 @@ def case_security_context():
 
 
 def case_privileged():
-    pod = Pod("privileged", linux=None)
-    pod.config.linux.security_context.privileged = True
-    runtime.StopPodSandbox(api.StopPodSandboxRequest(pod_sandbox_id=pod.id))
-    runtime.RemovePodSandbox(api.RemovePodSandboxRequest(pod_sandbox_id=pod.id))
-    pod.id = runtime.RunPodSandbox(api.RunPodSandboxRequest(config=pod.config, runtime_handler=HANDLER)).pod_sandbox_id
+    pod = Pod("privileged", privileged=True)
     equal("output", pod.run("c", "mount -t tmpfs none /mnt && echo mounted", security={"privileged": True}), "mounted")
 
 
 def case_sysctls():
-    pod = Pod("sysctls", network=api.POD, linux={"sysctls": {"net.core.somaxconn": "77"}})
+    pod = Pod("sysctls", network=api.POD, sysctls={"net.core.somaxconn": "77"})
     equal("sysctl", pod.run("c", "cat /proc/sys/net/core/somaxconn"), "77")
 
 

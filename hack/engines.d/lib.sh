@@ -7,7 +7,9 @@
 IMAGE=localhost/box
 SKIPPED=77
 # A program for sh that takes 64 MiB.
-HOG='x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'
+export HOG='x=$(head -c 64m /dev/zero | tr "\0" x); echo ${#x}'
+# One that counts the mounts below /proc, which masked and read-only paths are.
+COVERED='grep -c " /proc/" /proc/self/mountinfo'
 
 skip() { echo "$*" >&3; exit $SKIPPED; }
 

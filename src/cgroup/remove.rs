@@ -64,8 +64,7 @@ impl Cgroup {
         let Some(dir) = self.path_for_v1(SYSTEMD).or_else(|| self.path_for_v2()) else { return true };
         let (end, mut delay) = (Instant::now() + FAREWELL, FIRST_DELAY);
         while dir.exists() && Instant::now() < end {
-            std::thread::sleep(delay);
-            delay = (delay * 2).min(LONGEST_DELAY);
+            self.wait_for_exit(end, &mut delay);
         }
         !dir.exists()
     }
