@@ -39,8 +39,11 @@ tests![
     annotations_are_for_systemd_only,
     cgroup_namespace_begins_at_the_scope,
     delegated_cgroup_is_below_the_scope,
+    subgroup_of_the_scope,
+    subgroup_needs_v2,
     features_say_so,
     user_has_a_manager_of_his_own,
+    user_has_a_subgroup,
 ];
 
 /// Where systemd does not run there is nobody to ask: runc's words.
@@ -490,6 +493,47 @@ fn delegated_cgroup_is_below_the_scope() -> Result {
     nothing_left(&container)
 }
 
+fn subgroup(bundle: Bundle, name: &str) -> Bundle {
+    bundle.set("/annotations", json!({ "run.oci.systemd.subgroup": name }))
+}
+
+/// `run.oci.systemd.subgroup`: the container's cgroup is below the scope, and has the limits, too.
+fn subgroup_of_the_scope() -> Result {
+    if !runtime::is("tare") {
+        return skip("an extension of crun's, which always has such a cgroup");
+    }
+    on_v2()?;
+    let container = started(subgroup(limited(), "box/inner").namespace("cgroup"))?;
+    let inner = |name: &str| file(&container, &format!("box/inner/{name}"));
+    let wanted = format!("/system.slice/{}/box/inner", unit(&container));
+    equal("cgroup", cgroup(&container)?.as_str(), wanted.as_str())?;
+    for (name, value) in files() {
+        equal(name, inner(name)?.as_str(), *value)?;
+    }
+    equal("TasksMax", property(&container, "TasksMax")?.as_str(), "50")?;
+    equal("MemoryMax", property(&container, "MemoryMax")?.as_str(), "67108864")?;
+    container.exec([], ["cat", "/proc/self/cgroup"])?.success()?.has_line("0::/")?;
+    container.command(["update", "--pids-limit", "60"])?.success()?;
+    equal("pids.max", inner("pids.max")?.as_str(), "60")?;
+    equal("TasksMax", property(&container, "TasksMax")?.as_str(), "60")?;
+    container.command(["pause"])?.success()?;
+    equal("cgroup.freeze", inner("cgroup.freeze")?.as_str(), "1")?;
+    container.command(["resume"])?.success()?;
+    container.command(["delete", "--force"])?.success()?;
+    nothing_left(&container)
+}
+
+/// v1 has no cgroups that are handed over.
+fn subgroup_needs_v2() -> Result {
+    if !runtime::is("tare") || !v1() {
+        return skip("refused by tare, and with v1 hierarchies only");
+    }
+    let container = build(subgroup(Bundle::new(["pause"]), "box"), "system.slice:tare:ID")?;
+    launch(&container, &["create"])?
+        .fails_with("annotations.run.oci.systemd.subgroup: only on hosts with cgroup v2")?;
+    nothing_left(&container)
+}
+
 /// `features` lists the driver, and the annotations as unsafe.
 fn features_say_so() -> Result {
     let features: Value = serde_json::from_str(&Call::new(["features"]).output()?.success()?.stdout)?;
@@ -502,6 +546,18 @@ fn features_say_so() -> Result {
 
 /// An ordinary user asks the service manager that runs for him.
 fn user_has_a_manager_of_his_own() -> Result {
+    asked_by_user(|bundle| bundle, "")
+}
+
+/// Whom the service manager moves there is moved below the scope.
+fn user_has_a_subgroup() -> Result {
+    if !runtime::is("tare") {
+        return skip("an extension of crun's, which always has such a cgroup");
+    }
+    asked_by_user(|bundle| subgroup(bundle, "box"), "/box")
+}
+
+fn asked_by_user(change: impl Fn(Bundle) -> Bundle, below: &str) -> Result {
     const USER: u32 = 1000;
     on_v2()?;
     let runtime = format!("/run/user/{USER}");
@@ -510,7 +566,7 @@ fn user_has_a_manager_of_his_own() -> Result {
     }
     let limit = json!({ "limit": 30 });
     let bundle = Bundle::new(["pause"]).user(USER).user_namespace(USER, 1).set("/linux/resources/pids", limit);
-    let container = build(bundle, ":tare:ID")?;
+    let container = build(change(bundle), ":tare:ID")?;
     let call = |words: &[&str]| {
         let call = Call::new(["--root"]).arg(container.state_root()).args(words).user(USER).no_env();
         call.env("XDG_RUNTIME_DIR", &runtime)
@@ -518,7 +574,7 @@ fn user_has_a_manager_of_his_own() -> Result {
     let create = call(&["--systemd-cgroup", "create", "--bundle"]).arg(container.bundle()).arg(&container.id);
     create.output_to(container.aside("out"), container.aside("err")).output()?.success()?;
     let path = cgroup(&container)?;
-    let wanted = format!("/user.slice/user-{USER}.slice/user@{USER}.service/user.slice/{}", unit(&container));
+    let wanted = format!("/user.slice/user-{USER}.slice/user@{USER}.service/user.slice/{}{below}", unit(&container));
     equal("cgroup", path.as_str(), wanted.as_str())?;
     let dir = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
     equal("pids.max", fs::read_to_string(dir.join("pids.max"))?.trim(), "30")?;

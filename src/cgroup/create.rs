@@ -13,6 +13,7 @@ use super::dir::{self, open_dir, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
+use crate::plan::annotation::SYSTEMD_SUBGROUP;
 use crate::sys::reason;
 
 /// The directories made so far; removes them again unless the cgroup is kept.
@@ -137,11 +138,12 @@ impl Plan {
     /// Gives a cgroup that systemd has made what systemd does not give, and the exact values: the hierarchies that it has
     /// nothing in, the kernel's files, the device program, the owner.
     pub fn settle(&self, pid: Pid) -> Result<()> {
-        if self.scope.is_none() {
-            return Ok(());
-        }
+        let Some(scope) = &self.scope else { return Ok(()) };
         if self.mode != Mode::Unified {
             self.join_v1(pid)?;
+        }
+        if let (Some(_), Some(target)) = (&scope.unit.subgroup, self.v2_target()) {
+            self.enter(&self.targets[target].dir(), &format!("annotations.{SYSTEMD_SUBGROUP}"), pid)?;
         }
         let dirs: Vec<PathBuf> = self.targets.iter().map(Target::dir).collect();
         let own = self.v2_target().map(|target| &dirs[target]);
@@ -180,14 +182,20 @@ impl Plan {
     /// The same as [`Plan::make_inside`] where there is a process already: it has to be out of the way before
     /// controllers can be handed down.
     fn move_inside(&self, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
-        let leaf = own.join(inside);
-        let failed = |what: &str, errno| anyhow!("{DELEGATE_CGROUP}: {what} {}: {}", leaf.display(), reason(errno));
-        // The unit takes it along when this fails.
+        self.enter(&own.join(inside), DELEGATE_CGROUP, pid)?;
         let mut undo = Undo { made: Vec::new() };
-        undo.make(&leaf).map_err(|errno| failed("mkdir", errno))?;
-        let moved = write_file(&leaf.join("cgroup.procs"), &pid.to_string());
-        moved.map_err(|errno| failed("move init to", errno))?;
         self.make_inside(&mut undo, own, inside)?;
+        undo.made.clear();
+        Ok(())
+    }
+
+    /// Makes `dir`, which is below the unit's cgroup and goes with it, and moves `pid` there.
+    fn enter(&self, dir: &Path, field: &str, pid: Pid) -> Result<()> {
+        let failed = |what: &str, errno| anyhow!("{field}: {what} {}: {}", dir.display(), reason(errno));
+        let mut undo = Undo { made: Vec::new() };
+        undo.make(dir).map_err(|errno| failed("mkdir", errno))?;
+        let moved = write_file(&dir.join("cgroup.procs"), &pid.to_string());
+        moved.map_err(|errno| failed("move init to", errno))?;
         undo.made.clear();
         Ok(())
     }

@@ -162,7 +162,7 @@ impl Place<'_> {
     fn attach_to(&self, unit: &Unit, own: &Path, pid: Pid) -> Result<()> {
         let attach = |dir: &Path| {
             let below = dir.strip_prefix(own).unwrap_or(Path::new(""));
-            unit.attach(&format!("/{}", below.display()), pid)
+            unit.attach(below, pid)
         };
         let place = self.dirs.first().map_or(own, |place| place.dir.as_path());
         attach(place).or_else(|error| match self.of_init().filter(|dir| dir.starts_with(own) && dir != place) {

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::print;
+use crate::cgroup::{Layout, Mode};
 use crate::cli::Invocation;
+use crate::plan::annotation::SYSTEMD_SUBGROUP;
 
 /// The command.
 pub fn run(invocation: &Invocation) -> Result<()> {
@@ -18,7 +20,7 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         "containerd" => containerd(name, program, Path::new("/run/systemd/system").is_dir()),
         "docker" => docker(name, program),
         "kubernetes" => kubernetes(name),
-        "podman" => podman(name, program),
+        "podman" => podman(name, program, Layout::read()?.mode() == Mode::Unified),
         other => bail!("setup: {other:?} is none of containerd, docker, kubernetes, podman"),
     });
     Ok(())
@@ -78,8 +80,14 @@ fn kubernetes(name: &str) -> String {
 }
 
 /// A drop-in. podman goes by the runtime's name to tell what it can do.
-fn podman(name: &str, program: &str) -> String {
+///
+/// It learns why the kernel has killed from the cgroup's `memory.events` and no longer listens once it was told of
+/// anything else there. As with crun, such a cgroup below the scope has nothing else to tell: reaching the limit is
+/// counted to the scope.
+fn podman(name: &str, program: &str, v2: bool) -> String {
     let (quoted_name, program) = (quoted(name), quoted(program));
+    let subgroup = format!("[containers]\nannotations = [\"{SYSTEMD_SUBGROUP}=container\", {{append = true}}]\n");
+    let subgroup = if v2 { subgroup } else { String::new() };
     format!(
         "# /etc/containers/containers.conf.d/{name}.conf, or ~/.config/containers/containers.conf.d/{name}.conf\n\
          [engine]\n\
@@ -87,7 +95,8 @@ fn podman(name: &str, program: &str) -> String {
          runtime_supports_json = [{quoted_name}, {{append = true}}]\n\
          runtime_supports_nocgroup = [{quoted_name}, {{append = true}}]\n\
          [engine.runtimes]\n\
-         {quoted_name} = [{program}]\n"
+         {quoted_name} = [{program}]\n\
+         {subgroup}"
     )
 }
 

@@ -1,5 +1,6 @@
 //! `annotations` that mean something to the runtime; all others are somebody else's.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -19,6 +20,9 @@ pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 pub const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
 /// The name of a cgroup below the container's own, which the container is in and manages; crun's.
 pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
+/// The name of a cgroup below the scope, which is the container's own then; crun's, whose value is `container` unless it is
+/// told otherwise. Nothing of it without systemd.
+pub const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
 /// A file of settings for CRIU, or with no name that there is none; runc's.
 pub const CRIU_CONFIG: &str = "org.criu.config";
 
@@ -37,14 +41,32 @@ pub const UNSAFE: &[&str] = &[
     KEEP_GROUPS,
     PIDFD_RECEIVER,
     SECCOMP_RECEIVER,
+    #[cfg(feature = "systemd")]
+    SYSTEMD_SUBGROUP,
 ];
 
 /// The cgroup that is handed over to the container, relative to its own.
 pub fn delegated_cgroup(spec: &Spec) -> Result<Option<&str>> {
-    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(DELEGATE_CGROUP));
+    cgroup_below(spec.annotations().as_ref(), DELEGATE_CGROUP, "the container's cgroup")
+}
+
+/// The cgroup below the scope of systemd, relative to it.
+///
+/// # Errors
+/// A path that leads elsewhere.
+pub fn systemd_subgroup(annotations: Option<&HashMap<String, String>>) -> Result<Option<&str>> {
+    cgroup_below(annotations, SYSTEMD_SUBGROUP, "the scope")
+}
+
+fn cgroup_below<'a>(
+    annotations: Option<&'a HashMap<String, String>>,
+    name: &str,
+    whose: &str,
+) -> Result<Option<&'a str>> {
+    let value = annotations.and_then(|annotations| annotations.get(name));
     let Some(path) = value.filter(|path| !path.is_empty()) else { return Ok(None) };
     if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
-        bail!("annotations.{DELEGATE_CGROUP}: \"{path}\" is not a path below the container's cgroup");
+        bail!("annotations.{name}: {path:?} is not a path below {whose}");
     }
     Ok(Some(path))
 }

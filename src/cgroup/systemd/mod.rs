@@ -15,13 +15,14 @@ mod properties;
 mod unit;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Line, Write};
+use crate::plan::annotation::SYSTEMD_SUBGROUP;
 use crate::spec::Field;
 
 pub use gvariant::Value;
@@ -36,6 +37,9 @@ pub struct Unit {
     /// Whether it is one of the caller's own service manager (`systemctl --user`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user: bool,
+    /// The container's cgroup below the unit's, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgroup: Option<PathBuf>,
 }
 
 /// A property of a unit, as org.freedesktop.systemd1(5) names and types it.
@@ -72,7 +76,7 @@ pub struct Scope {
     pub slice: String,
     /// What it is made with, the first process aside.
     pub properties: Vec<Property>,
-    /// Where it will be, relative to the root of the hierarchy.
+    /// Where the container will be, relative to the root of the hierarchy.
     pub(super) path: PathBuf,
 }
 
@@ -86,7 +90,11 @@ impl Scope {
             .properties
             .iter()
             .map(|property| Line { field: property.field.clone(), operation: property.to_string() });
-        std::iter::once(started).chain(set)
+        let moved = self.unit.subgroup.iter().map(|subgroup| Line {
+            field: Field::of("annotations").member(SYSTEMD_SUBGROUP),
+            operation: format!("move init to {} inside", subgroup.display()),
+        });
+        std::iter::once(started).chain(set).chain(moved)
     }
 
     /// Starts it with `pid` as its first process. When this returns the process is in it.
@@ -123,12 +131,13 @@ impl Unit {
         return absent(self);
     }
 
-    /// Moves the process `pid` into `below`, a path in its cgroup that begins with a slash.
-    pub fn attach(&self, below: &str, pid: Pid) -> Result<()> {
+    /// Moves the process `pid` into `below`, relative to the container's cgroup.
+    pub fn attach(&self, below: &Path, pid: Pid) -> Result<()> {
+        let path = Path::new("/").join(self.subgroup.as_deref().unwrap_or(Path::new(""))).join(below);
         #[cfg(feature = "systemd")]
-        return bus::attach(self, below, pid);
+        return bus::attach(self, &path.to_string_lossy(), pid);
         #[cfg(not(feature = "systemd"))]
-        return absent(&(self, below, pid));
+        return absent(&(self, path, pid));
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::gvariant::{self, Value};
 use super::{Property, Scope, Unit};
-use crate::plan::annotation::SYSTEMD_PROPERTY;
+use crate::plan::annotation::{self, SYSTEMD_PROPERTY};
 use crate::spec::Field;
 
 /// sd_booted(3).
@@ -77,8 +77,13 @@ impl Asked<'_> {
             slice => slice,
         };
         let above = self.manager.root.join(expand(slice)?);
-        let unit = Unit { name: unit_name(prefix, name)?, user: self.manager.user };
-        let path = above.join(&unit.name);
+        let subgroup = annotation::systemd_subgroup(self.annotations)?.map(PathBuf::from);
+        if subgroup.is_some() && !v2 {
+            bail!("annotations.{}: only on hosts with cgroup v2 alone", annotation::SYSTEMD_SUBGROUP);
+        }
+        let unit = Unit { name: unit_name(prefix, name)?, user: self.manager.user, subgroup };
+        let mut path = above.join(&unit.name);
+        path.extend(&unit.subgroup);
         let properties = self.properties(name, slice, v2)?;
         Ok(Scope { slice: slice.to_owned(), unit, properties, path })
     }
