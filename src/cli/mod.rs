@@ -332,13 +332,8 @@ fn fill(global: &mut Global, matches: &ArgMatches) -> Result<()> {
 
 /// What `--version` prints; engines parse it by its prefixes.
 pub fn version(name: &str) -> String {
-    let mut text = format!("{name} version {VERSION}\n");
-    if let Some(commit) = option_env!("TARE_COMMIT") {
-        text += &format!("commit: {commit}\n");
-    } else {
-        text += "commit: unknown\n";
-    }
-    text + &format!("spec: {}\n", crate::spec::OCI_VERSION)
+    let commit = option_env!("TARE_COMMIT").unwrap_or("unknown");
+    format!("{name} version {VERSION}\ncommit: {commit}\nspec: {}\n", crate::spec::OCI_VERSION)
 }
 
 #[cfg(test)]
