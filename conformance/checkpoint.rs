@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -46,6 +46,7 @@ tests![
     a_container_in_a_user_namespace,
     hooks_of_a_restore,
     work_path_gets_the_log,
+    directories_may_be_links,
     no_pivot,
     pre_dump_and_dump,
     lazy_pages,
@@ -756,6 +757,24 @@ fn work_path_gets_the_log() -> Result {
     for log in ["dump.log", "restore.log"] {
         ensure!(Path::new(&work).join(log).exists(), "no {log} in the work path");
         ensure!(!subject.images().join(log).exists(), "{log} among the images");
+    }
+    Ok(())
+}
+
+/// containerd's work directory is a link to one on another disk.
+fn directories_may_be_links() -> Result {
+    let subject = Subject::counting(counter())?;
+    subject.checkpoint(&[])?.success()?;
+    let (images, work) = (subject.aside.path().join("moved"), subject.aside.path().join("work"));
+    fs::rename(subject.images(), &images)?;
+    symlink(&images, subject.images())?;
+    fs::create_dir(&work)?;
+    let link = subject.aside.path().join("link");
+    symlink(&work, &link)?;
+    for options in [&[][..], &["--work-path", &link.display().to_string()]] {
+        subject.restore(options)?;
+        subject.goes_on()?;
+        subject.container.command(["delete", "--force"])?.success()?;
     }
     Ok(())
 }

@@ -138,7 +138,10 @@ fn make_directory(path: &Path) -> Result<()> {
 }
 
 fn open_directory(root: &str, path: &Path) -> Result<File> {
-    let open = File::open(format!("{root}{}", path.display()))
+    // A link would lead out of that root.
+    let open = path
+        .canonicalize()
+        .and_then(|place| File::open(format!("{root}{}", place.display())))
         .map_err(sys::io)
         .with_context(|| format!("open {}", path.display()))?;
     match open.metadata().map(|file| file.is_dir()) {
