@@ -77,10 +77,40 @@ case_systemd_cgroup() {
   want active systemctl is-active ctr-$N.scope
   want 67108864 systemctl show -P MemoryMax ctr-$N.scope
 }
+pid() { ctr task ls | awk '$1 == "'"${1:-$N}"'" { print $2 }'; }
+# COUNTER has come some way: leaves `before`.
+counting() {
+  full
+  start $BOX $N sh -c "$COUNTER"
+  before=$(counted "$(pid)")
+}
+ended() { # STATUS
+  soon sh -c 'ctr task ls | grep STOPPED'
+  has "code $1" ctr task rm $N
+  ctr container rm $N
+}
 case_checkpoint() {
-  command -v criu >/dev/null && criu check >/dev/null 2>&1 || skip "no CRIU that works on this kernel"
-  start $BOX $N sleep 1000
-  ctr container checkpoint --task $N check-$N
+  counting
+  ctr container checkpoint --task --rw --image $N check-$N
+  goes_on "$before" "$(pid)"
+  ctr task kill -s KILL $N
+  ended 137
+  ctr container restore --live --rw $N check-$N
+  goes_on "$before" "$(pid)"
+  want "${before% *}" ctr task exec --exec-id e $N sh -c 'tail -n 1 /tmp/f | cut -d " " -f 1,2'
+  ctr task kill $N
+  ended 9
+  ctr container restore --live --rw $N-new check-$N
+  goes_on "$before" "$(pid $N-new)"
+}
+case_checkpoint_task() {
+  counting
+  ctr task checkpoint --image-path /tmp/$N/images --work-path /tmp/$N/work $N
+  has 'Dumping finished successfully' cat /tmp/$N/work/dump.log
+  goes_on "$before" "$(pid)"
+  has containerd.io/checkpoint ctr task checkpoint --exit $N
+  ended 137
+  want hello run $BOX $N echo hello
 }
 case_out_of_memory() { fails 137 '' run --memory-limit 16777216 $BOX $N sh -c "$HOG"; }
 case_many() {

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import sys
+import tarfile
 import time
 from urllib.parse import urlparse
 
@@ -99,6 +100,22 @@ def said(it, *command):
     code, text = execute(it, *command)
     equal(f"exit code of {command}", code, 0)
     return text
+
+
+def count(it):
+    """Who COUNTER of lib.sh is, once for each number: it has to be one program that has left out nothing."""
+    lines = [line.split() for line in said(it, "cat", "/tmp/f").splitlines()]
+    who = [line[:2] for line in lines]
+    equal("count", lines, [[*who[0], str(number)] for number in range(1, len(lines) + 1)])
+    return who
+
+
+def goes_on(it, before):
+    """It is the program of this count, from where it was."""
+    for _ in range(2):
+        soon("that it counts on", lambda: len(count(it)) > len(before))
+        equal("program", count(it)[0], before[0])
+        before = count(it)
 
 
 def stop(it, timeout=0):
@@ -300,6 +317,19 @@ def case_privileged():
 def case_sysctls():
     pod = Pod("sysctls", network=api.POD, sysctls={"net.core.somaxconn": "77"})
     equal("sysctl", pod.run("c", "cat /proc/sys/net/core/somaxconn"), "77")
+
+
+# A restore is out of reach: containerd fetches the image that the container was made of from a registry first.
+def case_checkpoint():
+    pod = Pod("checkpoint")
+    it = pod.start("c", ["sh", "-c", os.environ["COUNTER"]])
+    soon("a count of ten", lambda: len(count(it)) >= 10)
+    archive = f"{LOGS}/checkpoint/archive"
+    before = count(it)
+    runtime.CheckpointContainer(api.CheckpointContainerRequest(container_id=it, location=archive))
+    goes_on(it, before)
+    with tarfile.open(archive) as files:
+        assert "checkpoint/inventory.img" in files.getnames(), files.getnames()
 
 
 def case_graceful_stop():

@@ -34,8 +34,13 @@ END
   python3 -m grpc_tools.protoc -I $STUBS -I $api --python_out=$STUBS --grpc_python_out=$STUBS \
     $STUBS/api.proto $(cd $api && find github.com/gogo -name gogo.proto)
 }
-cleanup() { PYTHONPATH=$STUBS python3 "$HERE/cri.py" cleanup; }
+client() { PYTHONPATH=$STUBS python3 "$HERE/cri.py" "$@"; }
+cleanup() { client cleanup; }
 
 for name in $(sed -n 's/^def case_\([a-z_]*\).*/\1/p' "$HERE/cri.py"); do
-  eval "case_$name() { PYTHONPATH=$STUBS python3 $HERE/cri.py $name ${KIND:-}; }"
+  eval "case_$name() { client $name ${KIND:-}; }"
 done
+case_checkpoint() {
+  full
+  client checkpoint "$KIND"
+}

@@ -181,6 +181,25 @@ case_live_restore() {
   docker stop -t 0 $N >/dev/null
   daemon '{}'
 }
+# On the host's network: with another the daemon itself fails to start from a checkpoint, whatever the runtime.
+case_checkpoint() {
+  full
+  daemon '{"experimental": true}'
+  docker run --runtime $CHOSEN -d --name $N --network host $IMAGE sh -c "$COUNTER" >/dev/null
+  pid() { docker inspect -f '{{.State.Pid}}' $N; }
+  local before
+  before=$(counted "$(pid)")
+  docker checkpoint create --leave-running $N one >/dev/null
+  goes_on "$before" "$(pid)"
+  before=$(count "$(pid)")
+  docker checkpoint create $N two >/dev/null
+  soon sh -c "docker inspect -f '{{.State.Status}}' $N | grep exited"
+  docker start --checkpoint two $N >/dev/null
+  goes_on "$before" "$(pid)"
+  docker stop $N >/dev/null
+  want 9 docker inspect -f '{{.State.ExitCode}}' $N
+  daemon '{}'
+}
 case_readme() {
   [ $KIND = tare ] || skip "README.md makes tare the default"
   systemctl reset-failed docker

@@ -12,6 +12,10 @@ export HOG='exec dd if=/dev/zero of=/dev/null bs=64M count=1'
 # its cgroup may be gone before an engine has looked why, on any runtime: the kernel tells of events ten milliseconds
 # apart, and reaching the limit was one.
 export HOG_OF_TWO="sleep 1; ($HOG) || { status=\$?; sleep 1; exit \$status; }"
+# One that counts on with what is in its memory, in a child and in a file that it keeps open, and ends with status 9.
+export COUNTER='trap "exit 9" TERM; exec 5>/tmp/f; t=$(cat /proc/sys/kernel/random/uuid); i=0
+  (while :; do sleep 1000; done) &
+  while kill -0 $!; do i=$((i + 1)); echo $t $! $i >&5; echo $i; sleep 0.1; done'
 # One that counts the mounts below /proc, which masked and read-only paths are.
 COVERED='grep -c " /proc/" /proc/self/mountinfo'
 
@@ -46,6 +50,35 @@ soon() { # COMMAND...
   for tries in {1..100}; do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
   echo "never came true: $*"
   return 1
+}
+
+# Checkpoints are for the kernel of `--full`, where CRIU has to work.
+full() { [ ! -e /dev/ubda ] || skip "no checkpoints on this kernel: --full"; }
+
+# How far COUNTER has come: who it is and its number. It has to be one program that has left out nothing.
+count() { # PID
+  awk 'NR == 1 { who = $1 " " $2 }
+    $1 " " $2 != who || $3 != NR { print "line " NR ": " $0; exit bad = 1 }
+    END { if (!bad) print who, NR; exit bad || !NR }' /proc/"$1"/root/tmp/f
+}
+
+further() { # BEFORE PID: it is the program of this count, and has come further
+  local now
+  now=$(count "$2")
+  [ "${now% *}" = "${1% *}" ] && [ "${now##* }" -gt "${1##* }" ]
+}
+
+# The count once it has come some way.
+counted() { # PID
+  soon count "$1"
+  soon further "$(count "$1" | sed 's/[0-9]*$/10/')" "$1"
+  count "$1"
+}
+
+# After a restore: it goes on from where it was, and has not come to its end.
+goes_on() { # BEFORE PID
+  soon further "$1" "$2"
+  soon further "$(count "$2")" "$2"
 }
 
 # A new directory that the engine's root may use.

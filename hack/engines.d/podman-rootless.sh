@@ -8,7 +8,7 @@ AS_USER=(
 )
 ENGINE=("${AS_USER[@]}" "${ENGINE[@]}")
 OWNER=user
-for name in quadlet systemd_inside rootfs_overlay userns_map; do unset -f case_$name; done
+for name in quadlet systemd_inside rootfs_overlay userns_map $(cases | grep ^checkpoint); do unset -f case_$name; done
 
 # The units of the user's own service manager.
 case_quadlet() {

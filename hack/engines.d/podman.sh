@@ -210,12 +210,92 @@ case_cp_commit_diff() {
   echo x >/tmp/$N && podman cp /tmp/$N $N:/f && want x podman exec $N cat /f
   has 'A /f' podman diff $N
 }
+inspected() { podman inspect -f "{{.$1}}" "${2:-$N}"; }
+pid() { inspected State.Pid "$@"; }
+# COUNTER has come some way: leaves `before`.
+counting() { # OPTION...
+  full
+  podman run -d --name $N --network=none "$@" $IMAGE sh -c "$COUNTER" >/dev/null
+  before=$(counted "$(pid)")
+}
 case_checkpoint() {
-  command -v criu >/dev/null && criu check >/dev/null 2>&1 || skip "no CRIU that works on this kernel"
-  podman run -d --name $N --network=none $IMAGE sh -c 'i=0; while :; do i=$((i+1)); echo $i >/n; sleep 0.1; done' >/dev/null
-  podman container checkpoint $N >/dev/null
-  podman container restore $N >/dev/null
-  soon podman exec $N sh -c 'test $(cat /n) -gt 3'
+  counting
+  local pid
+  for _ in 1 2; do
+    podman container checkpoint $N >/dev/null
+    want 'exited true' inspected 'State.Status}} {{.State.Checkpointed'
+    podman container restore $N >/dev/null
+    pid=$(pid)
+    goes_on "$before" "$pid"
+    before=$(count "$pid")
+  done
+  want "${before% *}" podman exec $N sh -c 'tail -n 1 /tmp/f | cut -d " " -f 1,2'
+  soon sh -c "test \$(${ENGINE[*]} logs $N | tail -n 1) -gt ${before##* }"
+  podman pause $N >/dev/null && podman unpause $N >/dev/null
+  podman stop $N >/dev/null
+  want 9 inspected State.ExitCode
+}
+case_checkpoint_export() {
+  counting --volume $N:/v
+  podman exec $N sh -c 'echo kept >/v/f; echo written >/w; rm /etc/group'
+  podman container checkpoint --export /tmp/$N.tar $N >/dev/null
+  podman rm --volumes $N >/dev/null
+  podman volume rm $N >/dev/null
+  podman container restore --import /tmp/$N.tar >/dev/null
+  goes_on "$before" "$(pid)"
+  want 'kept written' podman exec $N sh -c 'test ! -e /etc/group; echo $(cat /v/f /w)'
+  podman container restore --import /tmp/$N.tar --name $N-new --ignore-volumes >/dev/null
+  goes_on "$before" "$(pid $N-new)"
+  goes_on "$before" "$(pid)"
+  podman rm --force --time 0 $N >/dev/null
+  podman stop $N-new >/dev/null
+  want 9 inspected State.ExitCode $N-new
+}
+case_checkpoint_options() {
+  counting
+  podman container checkpoint --leave-running $N >/dev/null
+  goes_on "$before" "$(pid)"
+  before=$(count "$(pid)")
+  podman container checkpoint --keep --print-stats $N >/tmp/$N
+  want true jq '[.container_statistics[0].criu_statistics | .pages_written, .frozen_time] | all(. > 0)' /tmp/$N
+  has 'Dumping finished successfully' cat "$(inspected State.CheckpointLog)"
+  podman container restore --keep --print-stats $N >/tmp/$N
+  want true jq '[.container_statistics[0].criu_statistics | .pages_restored, .restore_time] | all(. > 0)' /tmp/$N
+  has 'Restore finished successfully' cat "$(inspected State.RestoreLog)"
+  goes_on "$before" "$(pid)"
+}
+case_checkpoint_pre() {
+  counting
+  podman container checkpoint --pre-checkpoint --export /tmp/$N-1.tar $N >/dev/null
+  goes_on "$before" "$(pid)"
+  before=$(count "$(pid)")
+  podman container checkpoint --with-previous --export /tmp/$N-2.tar $N >/dev/null
+  podman rm $N >/dev/null
+  podman container restore --import-previous /tmp/$N-1.tar --import /tmp/$N-2.tar >/dev/null
+  goes_on "$before" "$(pid)"
+}
+case_checkpoint_tcp() {
+  full
+  podman run -d --name $N --network=none $IMAGE sh -c "(while :; do sleep 1000; done) | nc -l -p 7 >/tmp/got & sleep 1
+    ($COUNTER) | nc 127.0.0.1 7" >/dev/null
+  # What has come through the connection.
+  got() { awk '$1 != NR { exit bad = 1 } END { exit bad || NR < '"$1"' }' "/proc/$(pid)/root/tmp/got"; }
+  before=$(counted "$(pid)")
+  soon got 1
+  fails 125 'tcp|criu' podman container checkpoint $N
+  goes_on "$before" "$(pid)"
+  before=$(count "$(pid)")
+  podman container checkpoint --tcp-established $N >/dev/null
+  podman container restore --tcp-established $N >/dev/null
+  goes_on "$before" "$(pid)"
+  soon got $((${before##* } + 10))
+}
+case_checkpoint_refused() {
+  counting
+  fails 125 'running|state improper' podman container restore $N
+  podman stop $N >/dev/null
+  fails 125 'not running|state improper' podman container checkpoint $N
+  fails 125 'checkpoint|state improper|no such' podman container restore $N
 }
 case_inspect_runtime() {
   podman create --name $N --network=none $IMAGE true >/dev/null
