@@ -55,9 +55,10 @@ fn help_is_no_error() -> Result {
 
 /// `CMD --help` works for every command: podman probes `checkpoint --help`.
 fn every_command_has_help() -> Result {
-    let commands = "checkpoint create delete events exec features kill list pause ps restore resume run spec start \
-                    state update";
-    for command in commands.split_whitespace() {
+    let of_runc = "checkpoint create delete events exec features kill list pause ps restore resume run spec start \
+                   state update";
+    let of_tare = if runtime::is("tare") { "mounts plan setup" } else { "" };
+    for command in of_runc.split_whitespace().chain(of_tare.split_whitespace()) {
         for flag in ["--help", "-h"] {
             let output = Call::new([command, flag]).output()?;
             contains(command, &output.success()?.stdout, command)?;

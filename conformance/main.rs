@@ -39,6 +39,7 @@ mod rootfs;
 mod rootless;
 mod run;
 mod seccomp;
+mod setup;
 mod sockets;
 mod spec;
 mod start;
@@ -82,6 +83,7 @@ const THEMES: &[&[Test]] = &[
     rootless::TESTS,
     run::TESTS,
     seccomp::TESTS,
+    setup::TESTS,
     sockets::TESTS,
     spec::TESTS,
     start::TESTS,

@@ -31,15 +31,20 @@ fn check(name: &str, engine: &str) -> Result<()> {
     if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter)) {
         bail!("setup: a runtime cannot be named {name:?}, as this program is: letters, digits, '-', '_' and '.' only");
     }
+    let label = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let fits = name.len() <= 63 && name.chars().all(label) && !name.starts_with('-') && !name.ends_with('-');
+    if engine == "kubernetes" && !fits {
+        bail!("setup: {name:?} cannot be the handler of a RuntimeClass: it has to be a DNS label");
+    }
     if (engine, name) == ("docker", "runc") {
         bail!("setup: docker does not start with a runtime of the name runc in its configuration, which is its own");
     }
     Ok(())
 }
 
-/// Quoted as TOML, JSON and YAML read it.
+/// Quoted as TOML, JSON and YAML read it; TOML takes no bare DEL.
 fn quoted(text: &str) -> String {
-    json!(text).to_string()
+    json!(text).to_string().replace('\x7f', "\\u007f")
 }
 
 /// A file that `config.toml` of containerd 2 imports. Both containerd and the kubelet take the cgroup
@@ -115,6 +120,8 @@ mod tests {
             ("podman", "a\nb", false),
             ("containerd", "a b", false),
             ("kubernetes", "a: b", false),
+            ("kubernetes", "a.b", false),
+            ("kubernetes", "-a", false),
         ] {
             assert_eq!(check(name, engine).is_ok(), fits, "{engine} {name:?}");
         }

@@ -1,0 +1,182 @@
+//! `setup`: what engines are told. `hack/engines` gives it to the engines themselves; here it is read as they read it, by
+//! names and in places that nobody has at home. tare's own: no other runtime is asked.
+
+use crate::harness::bundle::scratch;
+use crate::harness::*;
+use anyhow::Context;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use toml_edit::DocumentMut;
+
+tests![
+    podman,
+    containerd,
+    docker,
+    kubernetes,
+    engine_unknown,
+    engine_missing,
+    name_is_the_callers,
+    name_that_is_none,
+    name_that_docker_keeps_for_itself,
+    name_that_cannot_be_a_handler,
+    place_of_any_letters,
+];
+
+/// What `setup ENGINE` prints, when tare lies at this place.
+fn setup(program: &Path, engine: &str) -> Result<String> {
+    if !runtime::is("tare") {
+        return skip("only tare tells engines how to use it");
+    }
+    let output = Call::of(program, ["setup", engine]).output()?;
+    equal("standard error", &*output.success()?.stderr, "")?;
+    Ok(output.stdout)
+}
+
+fn refused(program: &Path, words: &[&str], part: &str) -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare tells engines how to use it");
+    }
+    let output = Call::of(program, words).output()?;
+    equal("exit code", output.code()?, 1)?;
+    contains("message", &format!("{}{}", output.stdout, output.stderr), part)
+}
+
+fn program() -> &'static Path {
+    &runtime::get().path
+}
+
+fn place() -> String {
+    program().to_string_lossy().into_owned()
+}
+
+fn podmans(text: &str, name: &str) -> Result<String> {
+    let document: DocumentMut = text.parse().with_context(|| text.to_owned())?;
+    equal("runtime", document["engine"]["runtime"].as_str(), Some(name))?;
+    for list in ["runtime_supports_json", "runtime_supports_nocgroup"] {
+        let list = document["engine"][list].as_array().context("no list")?;
+        equal("first of the list", list.get(0).and_then(|item| item.as_str()), Some(name))?;
+    }
+    let programs = document["engine"]["runtimes"][name].as_array().context("no programs")?;
+    equal("programs", programs.len(), 1)?;
+    Ok(programs.get(0).and_then(|item| item.as_str()).unwrap_or_default().to_owned())
+}
+
+fn containerds(text: &str, name: &str) -> Result<String> {
+    let document: DocumentMut = text.parse().with_context(|| text.to_owned())?;
+    equal("version", document["version"].as_integer(), Some(3))?;
+    let runtime = &document["plugins"]["io.containerd.cri.v1.runtime"]["containerd"]["runtimes"][name];
+    equal("type", runtime["runtime_type"].as_str(), Some("io.containerd.runc.v2"))?;
+    let systemd = Path::new("/run/systemd/system").is_dir();
+    equal("SystemdCgroup", runtime["options"]["SystemdCgroup"].as_bool(), Some(systemd))?;
+    Ok(runtime["options"]["BinaryName"].as_str().unwrap_or_default().to_owned())
+}
+
+fn dockers(text: &str, name: &str) -> Result<String> {
+    let document: Value = serde_json::from_str(text)?;
+    equal("default-runtime", &document["default-runtime"], name)?;
+    Ok(document["runtimes"][name]["path"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A drop-in of containers.conf: the default runtime, where it lies, and what podman cannot find out.
+fn podman() -> Result {
+    equal("program", podmans(&setup(program(), "podman")?, "tare")?, place())
+}
+
+/// A file that containerd's configuration imports: a runtime, by the cgroup driver that the machine has.
+fn containerd() -> Result {
+    equal("program", containerds(&setup(program(), "containerd")?, "tare")?, place())
+}
+
+/// The whole of daemon.json.
+fn docker() -> Result {
+    equal("program", dockers(&setup(program(), "docker")?, "tare")?, place())
+}
+
+/// A RuntimeClass; that the cluster takes it is asked by `hack/engines --engine kubernetes`.
+fn kubernetes() -> Result {
+    let text = setup(program(), "kubernetes")?;
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let wanted =
+        ["apiVersion: node.k8s.io/v1", "kind: RuntimeClass", "metadata:", "  name: \"tare\"", "handler: \"tare\""];
+    equal("manifest", lines, wanted)
+}
+
+/// The engines that are known are named.
+fn engine_unknown() -> Result {
+    for engine in ["nosuch", "Docker", ""] {
+        refused(program(), &["setup", engine], "none of containerd, docker, kubernetes, podman")?;
+    }
+    Ok(())
+}
+
+/// One engine, not none and not two.
+fn engine_missing() -> Result {
+    refused(program(), &["setup"], "\"setup\" requires exactly 1 argument")?;
+    refused(program(), &["setup", "podman", "docker"], "\"setup\" requires exactly 1 argument")
+}
+
+/// The runtime is named as the link is that was called, and the program is where it really lies.
+fn name_is_the_callers() -> Result {
+    let dir = scratch()?;
+    let link = dir.path().join("123.runtime_2-x");
+    symlink(program(), &link)?;
+    equal("podman", podmans(&setup(&link, "podman")?, "123.runtime_2-x")?, place())?;
+    equal("containerd", containerds(&setup(&link, "containerd")?, "123.runtime_2-x")?, place())?;
+    equal("docker", dockers(&setup(&link, "docker")?, "123.runtime_2-x")?, place())
+}
+
+/// What would be another key, another line or another file in somebody's configuration is refused.
+fn name_that_is_none() -> Result {
+    let dir = scratch()?;
+    for name in ["a b", "a\nb", "a\"b", "a]b", "ä", "a: b"] {
+        let link = dir.path().join(name);
+        symlink(program(), &link)?;
+        for engine in ["containerd", "docker", "kubernetes", "podman"] {
+            refused(&link, &["setup", engine], "cannot be named")?;
+        }
+    }
+    Ok(())
+}
+
+/// dockerd does not start with a runtime `runc` in its configuration; the others do.
+fn name_that_docker_keeps_for_itself() -> Result {
+    let dir = scratch()?;
+    let link = dir.path().join("runc");
+    symlink(program(), &link)?;
+    refused(&link, &["setup", "docker"], "docker does not start")?;
+    equal("podman", podmans(&setup(&link, "podman")?, "runc")?, place())?;
+    equal("containerd", containerds(&setup(&link, "containerd")?, "runc")?, place())
+}
+
+/// The handler of a RuntimeClass is a DNS label; the API server takes no other.
+fn name_that_cannot_be_a_handler() -> Result {
+    let dir = scratch()?;
+    for name in ["tare-1.0", "tare_2", "Tare", "-tare", "tare-", &"a".repeat(64)] {
+        let link = dir.path().join(name);
+        symlink(program(), &link)?;
+        refused(&link, &["setup", "kubernetes"], "the handler of a RuntimeClass")?;
+        equal("containerd", containerds(&setup(&link, "containerd")?, name)?, place())?;
+    }
+    let link = dir.path().join("1-tare");
+    symlink(program(), &link)?;
+    contains("manifest", &setup(&link, "kubernetes")?, "handler: \"1-tare\"\n")
+}
+
+/// A directory may have any name.
+fn place_of_any_letters() -> Result {
+    let dir = scratch()?;
+    for name in ["a b", "a'b\"c", "a\\b", "a\nb\t", "\u{1}\u{1f}\u{7f}\u{80}", "ü", "#x", "${HOME}%s"] {
+        let place = dir.path().canonicalize()?.join(name);
+        fs::create_dir(&place)?;
+        let copy = place.join("tare");
+        // Not by this process: a child of another test may have the descriptor still, and the copy cannot be run then.
+        Call::of(Path::new("cp"), [program(), &copy]).output()?.success()?;
+        let wanted = copy.to_string_lossy();
+        equal("podman", podmans(&setup(&copy, "podman")?, "tare")?, &*wanted)?;
+        equal("containerd", containerds(&setup(&copy, "containerd")?, "tare")?, &*wanted)?;
+        equal("docker", dockers(&setup(&copy, "docker")?, "tare")?, &*wanted)?;
+        fs::remove_file(&copy)?;
+    }
+    Ok(())
+}
