@@ -14,6 +14,7 @@ tests![
     path_absent,
     path_without_slice,
     slices_are_nested,
+    slice_of_a_kernels_name,
     slice_of_the_root,
     path_of_cgroupfs_is_refused,
     slice_as_unit_is_refused,
@@ -116,6 +117,22 @@ fn slices_are_nested() -> Result {
     equal("cgroup", cgroup(&container)?, format!("{above}/{}", unit(&container)))?;
     container.command(["delete", "--force"])?.success()?;
     systemctl(["stop", "tareconf.slice"])?;
+    nothing_left(&container)
+}
+
+/// systemd keeps the cgroup of `memory.slice` off the names of the kernel's files: `_memory.slice`. Limits are there.
+fn slice_of_a_kernels_name() -> Result {
+    let bundle = Bundle::new(["pause"]).set("/linux/resources", json!({ "pids": { "limit": 50 } }));
+    let container = build(bundle, "memory-tareconf.slice:tare:ID")?;
+    launch(&container, &["create"])?.success()?;
+    let scope = format!("/_memory.slice/memory-tareconf.slice/{}", unit(&container));
+    equal("cgroup", cgroup(&container)?, &*scope)?;
+    if !v1() {
+        let limit = fs::read_to_string(format!("/sys/fs/cgroup{scope}/pids.max"))?;
+        equal("limit", limit.trim_end(), "50")?;
+    }
+    container.command(["delete", "--force"])?.success()?;
+    systemctl(["stop", "memory.slice"])?;
     nothing_left(&container)
 }
 

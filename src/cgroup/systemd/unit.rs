@@ -82,7 +82,7 @@ impl Asked<'_> {
             bail!("annotations.{}: only on hosts with cgroup v2 alone", annotation::SYSTEMD_SUBGROUP);
         }
         let unit = Unit { name: unit_name(prefix, name)?, user: self.manager.user, subgroup };
-        let mut path = above.join(&unit.name);
+        let mut path = above.join(escaped(&unit.name));
         path.extend(&unit.subgroup);
         let properties = self.properties(name, slice, v2)?;
         Ok(Scope { slice: slice.to_owned(), unit, properties, path })
@@ -165,10 +165,18 @@ fn expand(slice: &str) -> Result<PathBuf> {
             return Err(invalid());
         }
         prefix.push_str(part);
-        path.push(format!("{prefix}.slice"));
+        path.push(escaped(&format!("{prefix}.slice")));
         prefix.push('-');
     }
     Ok(path)
+}
+
+/// What systemd names the cgroup of a unit: it keeps off the names of the kernel's files, and off its own escapes.
+fn escaped(unit: &str) -> String {
+    const CONTROLLERS: [&str; 9] = ["cgroup", "cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids"];
+    let first = unit.split('.').next().unwrap_or_default();
+    let taken = unit.starts_with(['_', '.']) || first.starts_with("bpf-") || CONTROLLERS.contains(&first);
+    format!("{}{unit}", if taken { "_" } else { "" })
 }
 
 #[cfg(test)]
@@ -194,6 +202,9 @@ mod tests {
             ("a.slice:p:x", "a.slice/p-x.scope"),
             ("a-b-c.slice:p:x", "a.slice/a-b.slice/a-b-c.slice/p-x.scope"),
             ("kubepods-pod1_2.slice:cri-containerd:x", "kubepods.slice/kubepods-pod1_2.slice/cri-containerd-x.scope"),
+            ("memory-a.slice::_x", "_memory.slice/memory-a.slice/__x.scope"),
+            ("cgroup.slice::pids", "_cgroup.slice/_pids.scope"),
+            ("_a.slice::misc", "__a.slice/misc.scope"),
         ] {
             assert_eq!(scope(path, false).unwrap().path, Path::new(wanted), "{path}");
         }
