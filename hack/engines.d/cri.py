@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import socket
 import struct
 import sys
@@ -16,8 +17,13 @@ import api_pb2_grpc as stubs
 
 BOX = "localhost/box:latest"
 LOGS = "/var/log/pods"
-channel = grpc.insecure_channel("unix:///run/containerd/containerd.sock")
-runtime = stubs.RuntimeServiceStub(channel)
+
+
+def connect():
+    return stubs.RuntimeServiceStub(grpc.insecure_channel("unix:///run/containerd/containerd.sock"))
+
+
+runtime = connect()
 
 
 def equal(what, got, wanted):
@@ -35,24 +41,28 @@ def soon(what, condition):
 class Pod:
     """A sandbox, with the host's network unless told otherwise."""
 
-    def __init__(self, name, network=api.NODE, pid=api.CONTAINER, users=None, privileged=False, sysctls=None):
-        options = api.NamespaceOption(network=network, pid=pid, ipc=api.POD, userns_options=users)
+    def __init__(
+        self, name, network=api.NODE, pid=api.CONTAINER, ipc=api.POD, users=None, privileged=False, sysctls=None, **config
+    ):
+        options = api.NamespaceOption(network=network, pid=pid, ipc=ipc, userns_options=users)
         self.config = api.PodSandboxConfig(
             metadata=api.PodSandboxMetadata(name=name, uid=name, namespace="default"),
             log_directory=f"{LOGS}/{name}",
             linux=api.LinuxPodSandboxConfig(
-                cgroup_parent="kubepods.slice",
+                cgroup_parent=PARENT,
                 security_context=api.LinuxSandboxSecurityContext(namespace_options=options, privileged=privileged),
                 sysctls=sysctls,
             ),
+            **config,
         )
-        os.makedirs(f"{LOGS}/{name}", exist_ok=True)
+        shutil.rmtree(f"{LOGS}/{name}", ignore_errors=True)
+        os.makedirs(f"{LOGS}/{name}")
         self.options = options
         self.id = runtime.RunPodSandbox(
             api.RunPodSandboxRequest(config=self.config, runtime_handler=HANDLER)
         ).pod_sandbox_id
 
-    def create(self, name, command, resources=None, security=None, mounts=(), **config):
+    def create(self, name, command, resources=None, security=None, mounts=(), options=None, **config):
         """A container's id."""
         config = api.ContainerConfig(
             metadata=api.ContainerMetadata(name=name),
@@ -62,7 +72,9 @@ class Pod:
             mounts=mounts,
             linux=api.LinuxContainerConfig(
                 resources=api.LinuxContainerResources(**(resources or {})),
-                security_context=api.LinuxContainerSecurityContext(namespace_options=self.options, **(security or {})),
+                security_context=api.LinuxContainerSecurityContext(
+                    namespace_options=options or self.options, **(security or {})
+                ),
             ),
             **config,
         )
@@ -220,12 +232,38 @@ def case_limits():
     equal("limits", said(it, "sh", "-c", "cd /sys/fs/cgroup; echo $(cat memory.max cpu.max)"), f"{32 << 20} 20000 100000")
 
 
+def case_update():
+    pod = Pod("update")
+    it = pod.start("c", ["sleep", "1000"], resources={"memory_limit_in_bytes": 64 << 20, "cpu_shares": 512})
+    read = "cd /sys/fs/cgroup; echo $(cat memory.max memory.high cpu.weight cpu.max pids.max)"
+    before = said(it, "sh", "-c", read).split()
+    equal("memory", before[:2], [str(64 << 20), "max"])
+    for change, wanted in (
+        ({"cpu_shares": 1024}, {2: None}),
+        ({"memory_limit_in_bytes": 48 << 20, "memory_swap_limit_in_bytes": 48 << 20}, {0: str(48 << 20)}),
+        ({"unified": {"memory.high": str(40 << 20), "pids.max": "33"}}, {1: str(40 << 20), 5: "33"}),
+        ({"cpu_quota": -1, "cpu_period": 50000}, {3: "max", 4: "50000"}),
+    ):
+        update = api.LinuxContainerResources(**change)
+        runtime.UpdateContainerResources(api.UpdateContainerResourcesRequest(container_id=it, linux=update))
+        after = said(it, "sh", "-c", read).split()
+        for at, value in enumerate(after):
+            if at not in wanted:
+                equal(f"{at} of {after} after {change}", value, before[at])
+            elif wanted[at] is None:
+                assert value != before[at], (change, after)
+            else:
+                equal(f"{at} of {after} after {change}", value, wanted[at])
+        before = after
+
+
 def case_cgroup_of_the_pod():
     pod = Pod("cgroup")
     it = pod.start("c", ["sleep", "1000"])
     pid = json.loads(runtime.ContainerStatus(api.ContainerStatusRequest(container_id=it, verbose=True)).info["info"])["pid"]
     with open(f"/proc/{pid}/cgroup") as file:
-        equal("cgroup", file.read().strip(), f"0::/kubepods.slice/cri-containerd-{it}.scope")
+        name = f"cri-containerd-{it}.scope" if PARENT.endswith(".slice") else it
+        equal("cgroup", file.read().strip(), f"0::{os.path.join('/', PARENT, name)}")
 
 
 def case_statistics():
@@ -233,6 +271,9 @@ def case_statistics():
     it = pod.start("c", ["sleep", "1000"])
     stats = runtime.ContainerStats(api.ContainerStatsRequest(container_id=it)).stats
     assert stats.memory.working_set_bytes.value > 0 and stats.cpu.usage_core_nano_seconds.value > 0, stats
+    chosen = api.ContainerStatsFilter(pod_sandbox_id=pod.id)
+    listed = runtime.ListContainerStats(api.ListContainerStatsRequest(filter=chosen)).stats
+    equal("containers", [one.attributes.id for one in listed], [it])
 
 
 def case_out_of_memory():
@@ -272,6 +313,25 @@ def case_user_namespace():
     equal("owner", said(it, "stat", "-c", "%u", "/bin/busybox"), "0")
 
 
+def case_user_namespace_with_volumes():
+    """The kubelet has volumes mapped to the pod's ids: root in the pod is root in them."""
+    base = "/var/lib/cri-users"
+    os.makedirs(base, exist_ok=True)
+    mapping = [api.IDMapping(host_id=200000, container_id=0, length=65536)]
+    users = api.UserNamespace(mode=api.POD, uids=mapping, gids=mapping)
+    pod = Pod("volumes", network=api.POD, users=users)
+    mount = api.Mount(container_path="/m", host_path=base, uidMappings=mapping, gidMappings=mapping)
+    equal("output", pod.run("c", "touch /m/f && chown 7:8 /m/f && stat -c %u:%g /m /m/f", mounts=[mount]), "0:0\n7:8")
+    made = os.stat(f"{base}/f")
+    equal("owner", (made.st_uid, made.st_gid), (7, 8))
+
+
+def case_volume_of_an_image():
+    mount = api.Mount(container_path="/m", image=api.ImageSpec(image=BOX), readonly=True)
+    text = Pod("image").run("c", "ls /m; touch /m/x 2>&1 || true", mounts=[mount])
+    assert "etc" in text.split() and "Read-only" in text, text
+
+
 def case_read_only_mounts_recursively():
     base = "/var/lib/cri-rro"
     os.makedirs(f"{base}/sub", exist_ok=True)
@@ -309,9 +369,134 @@ def case_security_context():
     assert "3000" in text and "Read-only" in text, text
 
 
+def case_seccomp():
+    profile = "/var/lib/cri-seccomp.json"
+    with open(profile, "w") as file:
+        json.dump({"defaultAction": "SCMP_ACT_ALLOW",
+                   "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}, file)
+    pod = Pod("seccomp")
+    kinds = api.SecurityProfile
+    for name, fields, wanted in (
+        ("unconfined", {"profile_type": kinds.Unconfined}, "0 made"),
+        ("default", {"profile_type": kinds.RuntimeDefault}, "2 made"),
+        ("localhost", {"profile_type": kinds.Localhost, "localhost_ref": profile}, "2"),
+    ):
+        command = "echo $(grep Seccomp: /proc/self/status | cut -f2) $(mkdir /tmp/d 2>/dev/null && echo made)"
+        equal(name, pod.run(name, command, security={"seccomp": kinds(**fields)}), wanted)
+
+
+def case_masked_and_read_only_paths():
+    """procMount: Default is the kubelet's lists, Unmasked is none."""
+    pod = Pod("masked")
+    command = "echo $(ls /proc/sys/fs | wc -l) $(echo 1 2>/dev/null >/proc/sys/vm/drop_caches && echo written)"
+    security = {"masked_paths": ["/proc/sys/fs", "/proc/nowhere"], "readonly_paths": ["/proc/sys/vm"]}
+    equal("masked", pod.run("masked", command, security=security), "0")
+    count, written = pod.run("unmasked", command).split()
+    assert int(count) > 1 and written == "written", (count, written)
+
+
+def case_groups():
+    """Merge adds what the image's /etc/group says of the user; Strict does not."""
+    pod = Pod("groups")
+    for policy, wanted in ((api.Merge, "1500 1500 1500 3003 4000"), (api.Strict, "1500 1500 1500 4000")):
+        security = {"run_as_username": "named", "supplemental_groups": [4000], "supplemental_groups_policy": policy}
+        command = "echo $(id -u) $(id -g) $(id -G | tr ' ' '\\n' | sort -n)"
+        equal(f"policy {policy}", pod.run(f"c{policy}", command, security=security), wanted)
+
+
+def case_capabilities():
+    pod = Pod("capabilities")
+    for name, (add, drop), wanted in (
+        ("all-but", (["ALL"], ["NET_RAW"]), 0x1FFFFFFFFFF & ~0x2000),
+        ("only", (["NET_RAW"], ["ALL"]), 0x2000),
+        ("more", (["SYS_TIME"], ["CHOWN"]), 0xA80425FB & ~1 | 1 << 25),
+    ):
+        security = {"capabilities": api.Capability(add_capabilities=add, drop_capabilities=drop)}
+        got = pod.run(name, "grep CapEff /proc/self/status | cut -f2", security=security)
+        equal(name, f"{int(got, 16):x}", f"{wanted:x}")
+
+
+def case_devices():
+    pod = Pod("devices")
+    device = api.Device(container_path="/dev/mine", host_path="/dev/kmsg", permissions="r")
+    command = "stat -c '%t %T' /dev/mine; : </dev/mine && echo read; (: >/dev/mine) 2>/dev/null || echo refused"
+    equal("output", pod.run("c", command, devices=[device]), "1 b\nread\nrefused")
+
+
 def case_privileged():
     pod = Pod("privileged", privileged=True)
     equal("output", pod.run("c", "mount -t tmpfs none /mnt && echo mounted", security={"privileged": True}), "mounted")
+
+
+def case_hostname():
+    pod = Pod("hostname", network=api.POD, hostname="of-the-pod")
+    equal("hostname", pod.run("c", "hostname"), "of-the-pod")
+
+
+def case_debug_container():
+    """An ephemeral container is in the pid namespace of the container that it looks at."""
+    pod = Pod("debug")
+    target = pod.start("a", ["sleep", "1234"])
+    options = api.NamespaceOption(network=api.NODE, pid=api.TARGET, ipc=api.POD, target_id=target)
+    it = pod.start("b", ["sleep", "1000"], options=options)
+    assert "sleep 1234" in said(it, "ps")
+    # One by one: containerd loses a race with itself when both end while it stops the sandbox.
+    stop(it)
+    stop(target)
+
+
+def case_namespaces_of_the_node():
+    it = Pod("node", pid=api.NODE, ipc=api.NODE).start("c", ["sleep", "1000"])
+    for kind in ("pid", "net", "ipc"):
+        equal(kind, said(it, "readlink", f"/proc/self/ns/{kind}"), os.readlink(f"/proc/self/ns/{kind}"))
+
+
+def case_log_reopened():
+    pod = Pod("reopened")
+    it = pod.start("c", ["sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done"])
+    log = f"{LOGS}/reopened/c.log"
+    soon("a line", lambda: pod.log("c"))
+    os.rename(log, f"{log}.1")
+    runtime.ReopenContainerLog(api.ReopenContainerLogRequest(container_id=it))
+    soon("a line in the new one", lambda: pod.log("c"))
+    assert pod.log("c").splitlines()[0] != "0", pod.log("c")
+
+
+def case_exec_that_takes_too_long():
+    it = Pod("long").start("c", ["sleep", "1000"])
+    try:
+        runtime.ExecSync(api.ExecSyncRequest(container_id=it, cmd=["sleep", "999"], timeout=1))
+    except grpc.RpcError as error:
+        equal("code", error.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        assert "sleep 999" not in said(it, "ps"), "it runs still"
+        return
+    raise AssertionError("it ended")
+
+
+def case_containerd_starts_anew():
+    global runtime
+    pod = Pod("anew")
+    it = pod.start("c", ["sleep", "1000"])
+    os.system("systemctl reset-failed containerd; systemctl restart containerd")
+    runtime = connect()
+    equal("state", status(it).state, api.CONTAINER_RUNNING)
+    equal("output", said(it, "echo", "hi"), "hi")
+    stop(it)
+    equal("exit code", status(it).exit_code, 137)
+
+
+def case_sandbox_stopped():
+    """What is in it ends with it, and it can be looked at until it is removed."""
+    pod = Pod("stopped")
+    it = pod.start("c", ["sleep", "1000"])
+    equal("pods", len(runtime.ListPodSandbox(api.ListPodSandboxRequest()).items), 1)
+    runtime.StopPodSandbox(api.StopPodSandboxRequest(pod_sandbox_id=pod.id))
+    equal("state", status(it).state, api.CONTAINER_EXITED)
+    answer = runtime.PodSandboxStatus(api.PodSandboxStatusRequest(pod_sandbox_id=pod.id)).status
+    equal("state", answer.state, api.SANDBOX_NOTREADY)
+    equal("handler", answer.runtime_handler, HANDLER)
+    runtime.RemovePodSandbox(api.RemovePodSandboxRequest(pod_sandbox_id=pod.id))
+    equal("containers", len(runtime.ListContainers(api.ListContainersRequest()).containers), 0)
 
 
 def case_sysctls():
@@ -363,7 +548,9 @@ try:
         cleanup()
     else:
         HANDLER = sys.argv[2]
+        PARENT = "/kubepods/burstable" if HANDLER.endswith("-cgroupfs") else "kubepods.slice"
         globals()[f"case_{sys.argv[1]}"]()
+        cleanup()
 except grpc.RpcError as error:
     sys.exit(error.details())
 except AssertionError as error:

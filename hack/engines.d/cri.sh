@@ -1,11 +1,13 @@
 # containerd's CRI plugin, as the kubelet calls it: cri.py is the client, and has the cases. The runtime is chosen by
-# the handler of a RuntimeClass; the configuration is what README.md says.
+# the handler of a RuntimeClass; the configuration is what README.md says. Each has a handler with cgroupfs as well.
 
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 STUBS=/var/lib/cri
+DRIVER=${DRIVER:-}
 
 prepare() {
   local name api=/usr/share/gocode/src
+  [ ! -e $STUBS/api_pb2_grpc.py ] || return 0
   mkdir -p $STUBS /etc/cni/net.d /etc/containerd
   cat >/etc/containerd/config.toml <<END
 version = 3
@@ -23,6 +25,10 @@ END
     sed "s|/usr/local/bin/tare|$(command -v $name)|; s/runtimes.\"tare\"/runtimes.\"$name\"/" /etc/containerd/conf.d/tare.toml \
       >/etc/containerd/conf.d/$name.toml
   done
+  for name in tare crun runc; do
+    sed "s/SystemdCgroup = true/SystemdCgroup = false/; s/runtimes.\"$name\"/runtimes.\"$name-cgroupfs\"/" \
+      /etc/containerd/conf.d/$name.toml >/etc/containerd/conf.d/$name-cgroupfs.toml
+  done
   systemctl reset-failed containerd
   systemctl restart containerd
   podman import -c 'ENV PATH=/bin' /img.tar $IMAGE
@@ -35,12 +41,14 @@ END
     $STUBS/api.proto $(cd $api && find github.com/gogo -name gogo.proto)
 }
 client() { PYTHONPATH=$STUBS python3 "$HERE/cri.py" "$@"; }
-cleanup() { client cleanup; }
+# A case that ends well has cleaned up by itself.
+cleanup() { [ -n "${CLEAN:-}" ] || client cleanup; }
+ask() { client "$1" "$KIND$DRIVER" && CLEAN=yes; }
 
 for name in $(sed -n 's/^def case_\([a-z_]*\).*/\1/p' "$HERE/cri.py"); do
-  eval "case_$name() { client $name ${KIND:-}; }"
+  eval "case_$name() { ask $name; }"
 done
 case_checkpoint() {
   full
-  client checkpoint "$KIND"
+  ask checkpoint
 }

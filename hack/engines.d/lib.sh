@@ -5,6 +5,8 @@
 # RUNTIME is the program that is asked, KIND its name (tare, crun or runc), N a name that no other case has.
 
 IMAGE=localhost/box
+# Whom the engine's root is on the host.
+OWNER=root
 SKIPPED=77
 # Takes 64 MiB.
 export HOG='exec dd if=/dev/zero of=/dev/null bs=64M count=1'
@@ -86,7 +88,7 @@ directory() {
   local dir
   dir=$(mktemp -d)
   chmod 755 "$dir"
-  chown "$OWNER" "$dir"
+  chown "$OWNER:" "$dir"
   echo "$dir"
 }
 
@@ -110,8 +112,8 @@ furnish() {
   chown -R user: /home/user
   mkdir -p /img/{bin,etc,tmp,mnt,proc,root} && chmod 1777 /img/tmp
   cp /bin/busybox /img/bin/ && chroot /img /bin/busybox --install -s /bin
-  echo root:x:0:0:root:/root:/bin/sh >/img/etc/passwd
-  echo root:x:0: >/img/etc/group
+  printf '%s\n' root:x:0:0:root:/root:/bin/sh named:x:1500:1500::/:/bin/sh >/img/etc/passwd
+  printf '%s\n' root:x:0: named:x:1500: more:x:3003:named >/img/etc/group
   tar -C /img -cf /img.tar .
 }
 
