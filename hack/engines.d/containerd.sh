@@ -118,6 +118,57 @@ case_many() {
   for i in 1 2 3 4 5; do start $BOX $N-$i sleep 1000; done
   want 5 sh -c 'ctr task ls | grep -c RUNNING'
 }
+case_process() {
+  printf 'FROM_FILE=1\n' >/tmp/$N.env
+  want '1 v box 1' run --env K=v --env-file /tmp/$N.env --hostname box --label l=x --annotation of=$N $BOX $N \
+    sh -c 'echo $FROM_FILE $K $(hostname) $(grep NoNewPrivs /proc/self/status | cut -f2)'
+  want 0 run --allow-new-privs $BOX $N sh -c 'grep NoNewPrivs /proc/self/status | cut -f2'
+  want 0000000002000000 run --cap-drop CAP_CHOWN --cap-add CAP_SYS_TIME $BOX $N \
+    sh -c 'printf "%016x\n" $((0x$(grep CapEff /proc/self/status | cut -f2) & 0x2000001))'
+  start --annotation of=$N --pid-file /tmp/$N.pid $BOX $N sleep 1000
+  want $N jq -r .annotations.of /run/containerd/io.containerd.runtime.v2.task/default/$N/config.json
+  want "$(ctr task ls | awk -v it=$N '$1 == it { print $2 }')" cat /tmp/$N.pid
+}
+case_places() {
+  start --cgroup /elsewhere/$N --cpu-period 50000 --cpu-quota 25000 $BOX $N sleep 1000
+  want '25000 50000' cat /sys/fs/cgroup/elsewhere/$N/cpu.max
+  local pid
+  pid=$(ctr task ls | awk -v it=$N '$1 == it { print $2 }')
+  want "$(readlink /proc/$pid/ns/uts)" run --with-ns uts:/proc/$pid/ns/uts $BOX $N-beside readlink /proc/self/ns/uts
+  want hello run --no-pivot $BOX $N-unpivoted echo hello
+  want hello run --snapshotter native $BOX $N-native echo hello || ctr snapshots --snapshotter native ls
+  has ' shared:' run --rootfs-propagation shared $BOX $N-shared grep ' / / ' /proc/self/mountinfo
+}
+# Its config as the runtime gets it.
+case_config() {
+  mkdir -p /tmp/$N && (cd /tmp/$N && "$RUNTIME" spec && jq '.process.terminal = false | .process.args = ["echo", "from here"] | .root.path = "/img"' config.json >new)
+  want 'from here' ctr run --runc-binary "$RUNTIME" --rm --config /tmp/$N/new $N
+}
+case_task_of_a_container() {
+  ctr container create --runc-binary "$RUNTIME" $BOX $N sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done'
+  ctr task start -d $N
+  ctr task exec --exec-id other -d $N sleep 1000
+  fails 1 '' ctr task delete $N
+  ctr task kill -s TERM $N
+  soon sh -c 'ctr task ls | grep STOPPED'
+  has 'non-zero exit code 9' ctr task delete $N
+  ctr task start -d $N
+  ctr task kill --all -s KILL $N
+  soon sh -c 'ctr task ls | grep STOPPED'
+}
+case_attach() {
+  start $BOX $N sh -c 'sleep 1; echo late; exit 3'
+  fails 3 late ctr task attach $N
+}
+case_events() {
+  timeout 60 ctr events >/tmp/$N.events &
+  local pid=$!
+  sleep 0.3
+  fails 3 '' run $BOX $N sh -c 'exit 3'
+  soon grep -q /tasks/delete /tmp/$N.events
+  kill $pid
+  want '/tasks/create /tasks/start /tasks/exit /tasks/delete' sh -c "grep -o '/tasks/[a-z]*' /tmp/$N.events | uniq | paste -sd' '"
+}
 case_binary_missing() { fails 1 'executable file not found|no such file' run $BOX $N /nowhere; }
 case_binary_not_executable() { fails 1 'permission denied' run $BOX $N /etc/passwd; }
 case_bad_mount() { fails 1 'nowhere|no such file' run --mount type=bind,src=/nowhere,dst=/d,options=rbind $BOX $N true; }

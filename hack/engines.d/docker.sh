@@ -6,12 +6,20 @@ run() { docker run --runtime $CHOSEN --rm --network none "$@"; }
 start() { docker run --runtime $CHOSEN -d --name $N --network none "$@" >/dev/null; }
 limit() { docker exec $N cat /sys/fs/cgroup/"$1"; }
 
+# A runtime with arguments, and one with what containerd's shim can be told.
+with() { # NAME PROGRAM
+  cat <<END
+    "$1-with-arguments": { "path": "$2", "runtimeArgs": ["--debug"] },
+    "$1-with-options": { "runtimeType": "io.containerd.runc.v2", "options": { "BinaryName": "$2", "SystemdCgroup": true } }
+END
+}
 # What the daemon is told: $1 is put into its configuration.
 daemon() {
   mkdir -p /etc/docker
   jq -s '.[0] * .[1] * .[2]' - <(/usr/local/bin/tare setup docker) <(echo "$1") >/etc/docker/daemon.json <<END
-{ "runtimes": { "crun": { "path": "/usr/bin/crun" } }, "default-runtime": "runc",
-  "iptables": false, "ip6tables": false, "bridge": "none" }
+{ "runtimes": { "crun": { "path": "/usr/bin/crun" },
+    $(with tare /usr/local/bin/tare), $(with crun /usr/bin/crun), $(with runc /usr/sbin/runc) },
+  "default-runtime": "runc", "iptables": false, "ip6tables": false, "bridge": "none" }
 END
   systemctl reset-failed docker docker.socket || true
   systemctl restart docker
@@ -167,10 +175,19 @@ case_build() {
   ln -sf "$RUNTIME" /run/runc-of-buildkit/runc
   printf '[Service]\nEnvironment=PATH=/run/runc-of-buildkit:%s\n' "$PATH" >/run/systemd/system/docker.service.d/path.conf
   systemctl daemon-reload && systemctl reset-failed docker && systemctl restart docker
-  printf 'FROM %s\nRUN id -u >/built && mkdir /d && chown 7:7 /d\nUSER 7\nRUN --network=none touch /d/mine\nCMD cat /built\n' $IMAGE >"$dir/Dockerfile"
-  docker build --network none --no-cache -q -t $N "$dir" >/dev/null
+  cat >"$dir/Dockerfile" <<END
+FROM $IMAGE
+RUN id -u >/built && mkdir /d && chown 7:7 /d
+RUN --mount=type=cache,target=/c --mount=type=secret,id=key --mount=type=tmpfs,target=/t --mount=type=bind,target=/b \\
+  touch /c/x /t/x && cat /run/secrets/key /b/key >>/built && stat -f -c %T /t >>/built
+USER 7
+RUN --network=none touch /d/mine
+CMD cat /built
+END
+  echo s3cret >"$dir/key"
+  docker build --network none --no-cache -q --secret id=key,src="$dir/key" -t $N "$dir" >/dev/null
   rm /run/systemd/system/docker.service.d/path.conf && systemctl daemon-reload
-  want 0 run $N
+  want $'0\ns3cret\ns3cret\ntmpfs' run $N
 }
 case_live_restore() {
   daemon '{"live-restore": true}'
@@ -200,17 +217,10 @@ case_checkpoint() {
   want 9 docker inspect -f '{{.State.ExitCode}}' $N
   daemon '{}'
 }
-case_readme() {
-  [ $KIND = tare ] || skip "README.md makes tare the default"
-  systemctl reset-failed docker
-  readme docker
-  docker run -d --name $N --network none $IMAGE sleep 1000 >/dev/null
-  want tare docker inspect -f '{{.HostConfig.Runtime}}' $N
-  docker rm -f $N >/dev/null
-  daemon '{}'
-}
+# tare is made it as README.md has it.
 case_default_runtime() {
-  daemon "{\"default-runtime\": \"$CHOSEN\"}"
+  systemctl reset-failed docker
+  if [ $KIND = tare ]; then readme docker; else daemon "{\"default-runtime\": \"$CHOSEN\"}"; fi
   docker run -d --name $N --network none $IMAGE sleep 1000 >/dev/null
   want $CHOSEN docker inspect -f '{{.HostConfig.Runtime}}' $N
   docker rm -f $N >/dev/null
@@ -235,6 +245,155 @@ case_userns_remap() {
   docker exec $N true
   docker rm -f $N >/dev/null
   daemon '{}'
+}
+case_limits_of_every_kind() {
+  start --cpu-period 50000 --cpu-quota 25000 --memory 64m --memory-swap 96m --pids-limit 70 --oom-score-adj 55 $IMAGE sleep 1000
+  limits() { docker exec $N sh -c 'cd /sys/fs/cgroup; echo $(cat cpu.max memory.max memory.swap.max memory.low pids.max)'; }
+  want '25000 50000 67108864 33554432 0 70' limits
+  want 55 docker exec $N cat /proc/1/oom_score_adj
+  docker update --cpu-period 40000 --cpu-quota 10000 --memory 48m --memory-swap 48m --memory-reservation 16m --pids-limit 9 $N >/dev/null
+  want '10000 40000 50331648 0 16777216 9' limits
+  local before
+  before=$(limit cpu.weight)
+  docker update --cpu-shares 2048 $N >/dev/null
+  test "$(limit cpu.weight)" -gt "$before"
+  want '10000 40000 50331648 0 16777216 9' limits
+}
+case_limits_of_disks() {
+  [ -e /sys/fs/cgroup/system.slice/io.max ] || skip "no io.max on this kernel"
+  start --device-read-bps /dev/ubda:1mb --device-write-bps /dev/ubda:2mb --device-read-iops /dev/ubda:33 --device-write-iops /dev/ubda:44 $IMAGE sleep 1000
+  want '98:0 rbps=1048576 wbps=2097152 riops=33 wiops=44' limit io.max
+}
+case_process() {
+  printf 'FROM_FILE=1\n' >/tmp/$N.env
+  want '0 44 55 1 none' run --group-add 44 --group-add 55 --env-file /tmp/$N.env $IMAGE sh -c 'echo $(id -G) $FROM_FILE ${NOWHERE:-none}'
+  start --annotation org.example.of=$N --label l=$N --stop-signal USR1 --stop-timeout 30 $IMAGE sh -c 'trap "exit 9" USR1; while :; do sleep 0.1; done'
+  want $N jq -r '.annotations["org.example.of"]' "/run/containerd/io.containerd.runtime.v2.task/moby/$(docker ps -q --no-trunc --filter label=l=$N)/config.json"
+  docker rename $N $N-renamed
+  docker stop $N-renamed >/dev/null
+  want 9 docker inspect -f '{{.State.ExitCode}}' $N-renamed
+}
+case_ipc() {
+  start --ipc shareable $IMAGE sleep 1000
+  want "$(docker exec $N readlink /proc/self/ns/ipc)" run --ipc container:$N $IMAGE readlink /proc/self/ns/ipc
+  want "$(readlink /proc/self/ns/ipc)" run --ipc host $IMAGE readlink /proc/self/ns/ipc
+  fails 1 '' run --ipc none $IMAGE grep ' /dev/shm ' /proc/self/mountinfo
+  has ' /dev/shm ' run --ipc private $IMAGE grep ' /dev/shm ' /proc/self/mountinfo
+  want "$(readlink /proc/self/ns/pid)" run --pid host --userns host $IMAGE readlink /proc/self/ns/pid
+}
+# The slice above it is cgroup.slice, whose cgroup systemd keeps off the kernel's names: _cgroup.slice.
+case_cgroup_parent() {
+  start --cgroup-parent $N.slice $IMAGE sleep 1000
+  has "/$N.slice/docker-" cat "/proc/$(docker inspect -f '{{.State.Pid}}' $N)/cgroup"
+}
+case_writable_cgroups() {
+  want no run $IMAGE sh -c 'mkdir /sys/fs/cgroup/x 2>/dev/null && echo yes || echo no'
+  want yes run --security-opt writable-cgroups=true $IMAGE sh -c 'mkdir /sys/fs/cgroup/x && echo yes'
+}
+case_profiles() {
+  printf '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}' >/tmp/$N.json
+  has 'not permitted' run --security-opt seccomp=/tmp/$N.json $IMAGE sh -c 'mkdir /x 2>&1 || true'
+  want fine run --security-opt apparmor=unconfined --security-opt label=disable $IMAGE echo fine
+}
+case_mounts() {
+  local dir
+  dir=$(directory) && mkdir "$dir/sub" && mount -t tmpfs none "$dir/sub" && touch "$dir/sub/f"
+  bind() { run --mount type=bind,src="$dir",dst=/d,"$1" $IMAGE sh -c 'echo $(ls /d/sub) $(touch /d/x 2>/dev/null && echo top) $(touch /d/sub/x 2>/dev/null && echo sub)'; }
+  want 'top sub' bind bind-recursive=disabled
+  rm -f "$dir/x"
+  want 'f sub' bind readonly,bind-recursive=writable
+  rm -f "$dir/sub/x"
+  want 'f' bind readonly,bind-recursive=readonly,bind-propagation=rprivate
+  umount "$dir/sub"
+  docker volume create $N >/dev/null
+  run -v $N:/v $IMAGE sh -c 'mkdir /v/part; echo in >/v/part/f'
+  want in run --mount type=volume,src=$N,dst=/v,volume-subpath=part $IMAGE cat /v/f
+  docker create --name $N-volumes -v $N:/v --network none $IMAGE true >/dev/null
+  has 'Read-only' run --volumes-from $N-volumes:ro $IMAGE sh -c 'cat /v/part/f; touch /v/x 2>&1 || true'
+  docker rm $N-volumes >/dev/null && docker volume rm $N >/dev/null
+  has 'etc read-only' run --mount type=image,src=$IMAGE,dst=/i $IMAGE sh -c 'echo $(ls /i | grep etc) $(touch /i/x 2>/dev/null || echo read-only)'
+  want '1770 1024' run --mount type=tmpfs,dst=/t,tmpfs-mode=1770,tmpfs-size=1m $IMAGE sh -c 'echo $(stat -c %a /t) $(df -k /t | awk "END{print \$2}")'
+  has noexec run --tmpfs /t:noexec,uid=7 $IMAGE grep ' /t ' /proc/self/mounts
+}
+case_exec_options() {
+  printf 'FROM_FILE=1\n' >/tmp/$N.env
+  start $IMAGE sleep 1000
+  want 'v 1 /tmp 1500 1500 3003' docker exec -e K=v --env-file /tmp/$N.env -w /tmp -u named $N sh -c 'echo $K $FROM_FILE $PWD $(id -u) $(id -G)'
+  has 'sleep 1000' docker top $N -o pid,args
+  docker pause $N >/dev/null
+  docker kill $N >/dev/null
+  want 137 docker wait $N
+}
+case_files() {
+  start $IMAGE sh -c 'echo in >/f; sleep 1000'
+  soon docker exec $N test -e /f
+  echo x >/tmp/$N && docker cp -q /tmp/$N $N:/g && want x docker exec $N cat /g
+  want in sh -c "docker cp $N:/f - | tar -xO"
+  has 'A /f' docker diff $N
+  docker kill $N >/dev/null
+  docker cp -q /tmp/$N $N:/h && docker start $N >/dev/null && want x docker exec $N cat /h
+  docker commit $N $N-image >/dev/null
+  want 'x in' run $N-image sh -c 'echo $(cat /h) $(cat /f)'
+  docker rmi -f $N-image >/dev/null
+}
+case_events() {
+  local since=$EPOCHSECONDS
+  docker run --runtime $CHOSEN --name $N --network none $IMAGE sh -c 'exit 3' || true
+  has 'create start die:3' sh -c "docker events --since $since --until $((EPOCHSECONDS + 1)) --filter container=$N --format '{{.Action}}:{{.Actor.Attributes.exitCode}}' | sed 's/:<no value>//' | grep -E 'create|start|die' | paste -sd' '"
+}
+case_info() { has "$CHOSEN" docker info -f '{{json .Runtimes}}'; }
+# A runtime with arguments, and one by containerd's own name for its kind.
+case_runtime_options() {
+  docker run --runtime $CHOSEN-with-arguments -d --name $N-arguments --network none $IMAGE sleep 1000 >/dev/null
+  grep -q '"level": *"debug"' /run/containerd/io.containerd.runtime.v2.task/moby/"$(docker inspect -f '{{.Id}}' $N-arguments)"/log.json
+  docker run --runtime $CHOSEN-with-options -d --name $N --network none --pids-limit 50 $IMAGE sleep 1000 >/dev/null
+  want 50 limit pids.max
+  has .scope cat "/proc/$(docker inspect -f '{{.State.Pid}}' $N)/cgroup"
+}
+case_compose_options() {
+  local dir
+  dir=$(directory)
+  echo s3cret >"$dir/secret"
+  cat >"$dir/compose.yaml" <<END
+name: $N
+x-all: &all { image: $IMAGE, runtime: $CHOSEN, network_mode: none, stop_grace_period: 0s }
+services:
+  first:
+    <<: *all
+    command: sh -c 'sleep 1; touch /run/ready; sleep 1000'
+    healthcheck: { test: ["CMD", "test", "-e", "/run/ready"], interval: 1s, retries: 20 }
+    deploy: { resources: { limits: { cpus: "0.5", memory: 48M, pids: 33 } } }
+    ulimits: { nofile: { soft: 123, hard: 456 } }
+    sysctls: { net.core.somaxconn: 7 }
+    secrets: [key]
+    configs: [{ source: text, target: /text }]
+  second:
+    <<: *all
+    command: sleep 1000
+    depends_on: { first: { condition: service_healthy } }
+    cap_drop: [ALL]
+    read_only: true
+    tmpfs: [/t]
+    init: true
+  third: { <<: *all, command: sleep 1000, pid: "service:second" }
+secrets: { key: { file: ./secret } }
+configs: { text: { content: from here } }
+END
+  compose() { docker compose -f "$dir/compose.yaml" "$@"; }
+  compose up -d --wait
+  want '50000 100000 50331648 33 123 456 7 s3cret from here' compose exec -T first sh -c \
+    'cd /sys/fs/cgroup; echo $(cat cpu.max memory.max pids.max) $(ulimit -Sn) $(ulimit -Hn) $(cat /proc/sys/net/core/somaxconn /run/secrets/key /text)'
+  want '0000000000000000 read-only' compose exec -T second sh -c 'touch /t/x; echo $(grep CapBnd /proc/self/status | cut -f2) $(touch /x 2>/dev/null || echo read-only)'
+  has docker-init compose exec -T third ps
+  want once compose run --rm -T --no-deps first echo once
+  compose kill -s KILL third
+  compose stop first
+  want second compose ps --services --status running
+  compose down -t 0
+}
+case_container_inside() {
+  want 'inner 0' run --privileged -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro -v /lib:/lib:ro -e PATH=/bin:/usr/bin:/usr/sbin \
+    -e LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu $IMAGE /job/repo/hack/engines.d/inner "$RUNTIME"
 }
 case_binary_missing() { fails 127 'executable file not found|no such file' run $IMAGE /nowhere; }
 case_binary_not_executable() { fails 126 'permission denied' run $IMAGE /etc/passwd; }

@@ -31,6 +31,26 @@ case_limits_inside() {
   want 77 podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O \
     sh -c "$ASIDE; $START --pids-limit 77 \$IMAGE cat /sys/fs/cgroup/pids.max"
 }
+# Whole daemons inside, with all they keep in memory.
+DAEMONS=(
+  --privileged --rm --network=none --env RUNTIME="${RUNTIME:-}" --tmpfs /run:exec,mode=755
+  --tmpfs /var/lib/docker:exec,dev,suid,mode=755 --tmpfs /var/lib/containerd:exec,dev,suid,mode=755
+)
+UNTIL='until $READY >/dev/null 2>&1; do sleep 0.1; done'
+case_containerd_inside() {
+  want 'deep 67108864' podman run "${DAEMONS[@]}" --rootfs /:O sh -c "$ASIDE; containerd >/dev/null 2>&1 &
+    READY='ctr version'; $UNTIL
+    ctr run --runc-binary \$RUNTIME --rm --memory-limit 67108864 \
+      --mount type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro --rootfs /img x /bin/sh -c 'echo deep \$(cat /sys/fs/cgroup/default/x/memory.max)'"
+}
+case_docker_inside() {
+  want 'deep 77' podman run "${DAEMONS[@]}" --rootfs /:O sh -c "$ASIDE; echo '{}' >/run/daemon.json
+    dockerd --config-file /run/daemon.json --iptables=false --ip6tables=false --bridge=none --add-runtime it=\$RUNTIME \
+      --exec-opt native.cgroupdriver=cgroupfs >/run/said 2>&1 &
+    READY='docker version'; $UNTIL
+    docker import /img.tar box >/dev/null
+    docker run --rm --runtime it --network none --pids-limit 77 box sh -c 'echo deep \$(cat /sys/fs/cgroup/pids.max)'"
+}
 
 prepare() {
   configure

@@ -8,7 +8,12 @@ AS_USER=(
 )
 ENGINE=("${AS_USER[@]}" "${ENGINE[@]}")
 OWNER=user
-for name in quadlet systemd_inside rootfs_overlay userns_map $(cases | grep ^checkpoint); do unset -f case_$name; done
+# What is done otherwise here or not for ordinary users, and what has the runtime do nothing else than for root.
+for name in quadlet systemd_inside rootfs_overlay userns_map cgroups devices_of_a_directory id_mapped_volume limits_of_disks \
+  ready_by_itself wait_and_events health_on_failure requires restart_policy tmpfs_options pid_files systemd_mode \
+  $(cases | grep ^checkpoint); do
+  unset -f case_$name
+done
 
 # The units of the user's own service manager.
 case_quadlet() {
@@ -31,4 +36,8 @@ case_devices() { want '5 1' run --device /dev/console:/dev/f:rw $IMAGE sh -c 'st
 case_groups_kept() {
   [ $KIND != runc ] || skip "keep-groups is crun's and tare's"
   want fine run --group-add keep-groups $IMAGE echo fine
+}
+case_network() {
+  podman run -d --name $N -p 8080:80 $IMAGE httpd -f -p 80 -h / >/dev/null
+  soon fetch 127.0.0.1:8080
 }

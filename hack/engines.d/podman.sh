@@ -3,8 +3,6 @@
 ENGINE=(podman --runtime "${RUNTIME:-/usr/sbin/runc}")
 podman() { command "${ENGINE[@]}" "$@"; }
 buildah() { command "${ENGINE[@]:0:${#ENGINE[@]}-3}" buildah "$@"; }
-# Whom the engine's root is on the host.
-OWNER=root
 run() { podman run --rm --network=none "$@"; }
 # tare as podman's runtime, as README.md has it.
 configure() {
@@ -16,7 +14,10 @@ prepare() {
   configure
   podman import /img.tar $IMAGE
 }
-cleanup() { podman rm --force --time 0 --all >/dev/null; podman pod rm --force --all >/dev/null; }
+cleanup() {
+  podman rm --force --time 0 --all >/dev/null
+  case $N in pods-* | kube-*) podman pod rm --force --time 0 --all >/dev/null ;; esac
+}
 
 case_run() { want hello run $IMAGE echo hello; }
 case_status() { fails 42 '' run $IMAGE sh -c 'exit 42'; }
@@ -42,7 +43,7 @@ case_exec() {
 case_read_only() { has 'Read-only' run --read-only $IMAGE sh -c 'touch /x; touch /tmp/x && echo'; }
 case_volumes() {
   local dir
-  dir=$(directory) && echo host >"$dir/f" && chown $OWNER "$dir/f"
+  dir=$(directory) && echo host >"$dir/f" && chown $OWNER: "$dir/f"
   podman volume create $N >/dev/null
   run -v $N:/v $IMAGE sh -c 'echo kept >/v/f'
   want kept run -v $N:/v:ro $IMAGE cat /v/f
@@ -306,6 +307,193 @@ case_default_runtime() {
   has tare "${ENGINE[@]:0:${#ENGINE[@]}-2}" info -f '{{.Host.OCIRuntime.Name}}'
 }
 case_info() { has "$(basename "$RUNTIME")" podman info -f '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'; }
+case_limits_of_every_kind() {
+  podman run -d --name $N --network=none --cpu-period 50000 --cpu-quota 25000 --memory 64m --memory-swap 96m --pids-limit -1 \
+    --cgroup-conf memory.high=50331648 $IMAGE sleep 1000 >/dev/null
+  limits() { podman exec $N sh -c 'cd /sys/fs/cgroup; echo $(cat cpu.max memory.max memory.swap.max memory.low memory.high pids.max)'; }
+  want '25000 50000 67108864 33554432 0 50331648 max' limits
+  podman update --cpu-period 40000 --cpu-quota 10000 --memory 48m --memory-swap 48m --memory-reservation 16m --pids-limit 9 $N >/dev/null
+  want '10000 40000 50331648 0 16777216 50331648 9' limits
+  local before
+  before=$(podman exec $N cat /sys/fs/cgroup/cpu.weight)
+  podman update --cpu-shares 2048 $N >/dev/null
+  test "$(podman exec $N cat /sys/fs/cgroup/cpu.weight)" -gt "$before"
+  want '10000 40000 50331648 0 16777216 50331648 9' limits
+}
+case_limits_of_disks() {
+  [ -e /sys/fs/cgroup/system.slice/io.max ] || skip "no io.max on this kernel"
+  has '98:0 rbps=1048576 wbps=2097152 riops=33 wiops=44' run --device-read-bps /dev/ubda:1mb --device-write-bps /dev/ubda:2mb \
+    --device-read-iops /dev/ubda:33 --device-write-iops /dev/ubda:44 $IMAGE cat /sys/fs/cgroup/io.max
+}
+case_process() {
+  want '0 44 55' run --group-add 44 --group-add 55 $IMAGE id -G
+  want '0027 00000008' run --umask 0027 --personality LINUX32 $IMAGE sh -c 'echo $(umask) $(cat /proc/self/personality)'
+  want 0 run --passwd=false --user 4242 $IMAGE sh -c 'grep -c 4242 /etc/passwd || true'
+  has user: run --hostuser user $IMAGE cat /etc/passwd
+  echo through >/tmp/$N && chmod 644 /tmp/$N
+  want through run --preserve-fds 1 $IMAGE cat /dev/fd/3 3</tmp/$N
+  podman create --name $N --network=none --annotation org.example.of=$N $IMAGE true >/dev/null
+  podman start -a $N
+  has '"org.example.of":"'$N'"' cat "$(podman inspect -f '{{.OCIConfigPath}}' $N)"
+}
+case_pid_files() {
+  local dir
+  dir=$(directory)
+  podman run -d --name $N --network=none --pidfile "$dir/pid" --conmon-pidfile "$dir/conmon" $IMAGE sleep 1000 >/dev/null
+  want "$(podman inspect -f '{{.State.Pid}} {{.State.ConmonPid}}' $N)" echo "$(cat "$dir/pid")" "$(cat "$dir/conmon")"
+}
+# The slice above it is cgroup.slice, whose cgroup systemd keeps off the kernel's names: _cgroup.slice.
+case_cgroup_parent() {
+  local parent=$N.slice
+  podman run -d --name $N --network=none --cgroup-parent $parent $IMAGE sleep 1000 >/dev/null
+  has "/$parent/libpod-" cat "/proc/$(podman inspect -f '{{.State.Pid}}' $N)/cgroup"
+}
+case_cgroups() {
+  want split systemd-run --quiet --wait --pipe -p Delegate=yes --unit=$N "${ENGINE[@]}" run --rm --network=none --cgroups=split $IMAGE echo split
+  want 50 podman run --rm --network=none --cgroups=no-conmon --pids-limit 50 $IMAGE cat /sys/fs/cgroup/pids.max
+}
+# What a hook is told, and where it stands: beside the container, before and after it.
+case_hooks() {
+  local dir stage
+  dir=$(directory)
+  printf '#!/bin/sh\njq -r "[.id, .annotations.of] | join(\\" \\")" >>%s/said-$1\n' "$dir" >"$dir/hook" && chmod 755 "$dir/hook"
+  for stage in createRuntime poststop; do
+    printf '{"version":"1.0.0","hook":{"path":"%s","args":["hook","%s"],"env":["PATH=/usr/bin"]},"when":{"annotations":{"^of$":"%s"}},"stages":["%s"]}' \
+      "$dir/hook" $stage $N $stage >"$dir/$stage.json"
+  done
+  chmod 644 "$dir"/*.json
+  podman --hooks-dir "$dir" run --name $N --annotation of=$N --network=none $IMAGE true
+  podman --hooks-dir "$dir" run --rm --network=none $IMAGE true
+  local id
+  id=$(podman inspect -f '{{.Id}}' $N)
+  want "$id $N" cat "$dir/said-createRuntime"
+  want "$id $N" cat "$dir/said-poststop"
+}
+# A program on the host speaks to the one in the container.
+fetch() { python3 -c 'import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode().split(":")[0])' "http://$1/etc/passwd"; }
+case_network() {
+  printf '[network]\nfirewall_driver = "none"\n' >/tmp/$N.conf
+  CONTAINERS_CONF_OVERRIDE=/tmp/$N.conf podman run -d --name $N $IMAGE httpd -f -p 80 -h / >/dev/null
+  soon fetch "$(podman inspect -f '{{.NetworkSettings.IPAddress}}' $N)"
+  has "$(podman inspect -f '{{.NetworkSettings.IPAddress}}' $N)" podman exec $N cat /etc/hosts
+  CONTAINERS_CONF_OVERRIDE=/tmp/$N.conf podman rm -f -t 0 $N >/dev/null
+}
+case_restart_policy() {
+  podman run -d --name $N --network=none --restart on-failure:2 $IMAGE sh -c 'exit 1' >/dev/null
+  soon sh -c "${ENGINE[*]} inspect -f '{{.RestartCount}} {{.State.Status}}' $N | grep '^2 exited'"
+}
+case_requires() {
+  podman create --name $N-first --network=none $IMAGE sleep 1000 >/dev/null
+  podman run -d --name $N --requires $N-first --network=none $IMAGE sleep 1000 >/dev/null
+  want running podman inspect -f '{{.State.Status}}' $N-first
+}
+case_tmpfs_options() {
+  want 'root: noexec' run --tmpfs /etc:rw,noexec,tmpcopyup $IMAGE sh -c 'echo $(grep -o ^root: /etc/passwd) $(grep -o "noexec" /proc/self/mounts | head -n 1)'
+  want 'none' run --tmpfs /etc:notmpcopyup $IMAGE sh -c 'ls /etc/passwd 2>/dev/null || echo none'
+}
+case_mount_types() {
+  local dir
+  dir=$(directory) && touch "$dir/a1" "$dir/a2" "$dir/b"
+  want 'etc read-only' run --mount type=image,src=$IMAGE,dst=/i $IMAGE sh -c 'echo $(ls /i | grep etc) $(touch /i/x 2>/dev/null || echo read-only)'
+  want 'a1 a2' run --mount "type=glob,src=$dir/a*,dst=/g" $IMAGE sh -c 'echo $(ls /g)'
+  has 'devpts rw' run --mount type=devpts,dst=/p,uid=0 $IMAGE sh -c 'grep " /p " /proc/self/mountinfo | grep -o "devpts.*"'
+  has ramfs run --mount type=ramfs,dst=/r $IMAGE grep ' /r ' /proc/self/mounts
+}
+case_id_mapped_volume() {
+  local dir
+  dir=$(directory)
+  touch "$dir/f" && chown 7:8 "$dir/f"
+  want '7 8' run --userns auto:size=65536 -v "$dir":/d:idmap $IMAGE stat -c '%u %g' /d/f
+}
+case_devices_of_a_directory() {
+  local dir=/dev/$N
+  mkdir -p $dir && { [ -e $dir/one ] || mknod $dir/one c 1 5; } && { [ -e $dir/two ] || mknod $dir/two c 1 3; }
+  want 'one two' run --device $dir:/dev/mine:r $IMAGE sh -c 'echo $(ls /dev/mine)'
+  want 'read refused' run --device /dev/kmsg:/dev/k:r $IMAGE sh -c 'echo $( : </dev/k && echo read) $( (: >/dev/k) 2>/dev/null || echo refused)'
+}
+case_ipc() {
+  podman run -d --name $N --network=none --ipc shareable $IMAGE sleep 1000 >/dev/null
+  want "$(podman exec $N readlink /proc/self/ns/ipc)" run --ipc container:$N $IMAGE readlink /proc/self/ns/ipc
+  fails 1 '' run --ipc none $IMAGE grep ' /dev/shm ' /proc/self/mountinfo
+  want "$(sed -n 's/^CapBnd:\t//p' /proc/self/status)" run --cap-add all $IMAGE sh -c 'grep CapEff /proc/self/status | cut -f2'
+}
+case_systemd_mode() {
+  run --systemd=false $IMAGE sh -c '! grep " /run tmpfs\|/run/lock" /proc/self/mountinfo'
+  has ' /run/lock ' run --systemd=always $IMAGE cat /proc/self/mountinfo
+}
+case_exec_options() {
+  podman run -d --name $N --network=none --cidfile /tmp/$N.id $IMAGE sleep 1000 >/dev/null
+  want 'v /tmp 1500 1500 3003' podman exec --env K=v --workdir /tmp -u named $N sh -c 'echo $K $PWD $(id -u) $(id -G)'
+  want '7 0' podman exec -u 7:root $N sh -c 'echo $(id -u) $(id -g)'
+  want "$(podman run --rm --network=none --privileged $IMAGE grep CapEff /proc/self/status)" podman exec --privileged $N grep CapEff /proc/self/status
+  echo through >/tmp/$N && chmod 644 /tmp/$N
+  want through podman exec --preserve-fds 1 $N cat /dev/fd/3 3</tmp/$N
+  want hi podman exec --cidfile /tmp/$N.id echo hi
+}
+case_kube() {
+  local dir
+  dir=$(directory)
+  cat >"$dir/pod.yaml" <<END
+apiVersion: v1
+kind: Pod
+metadata: { name: $N }
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 0
+  securityContext: { runAsUser: 1500, runAsGroup: 1500, supplementalGroups: [44] }
+  containers:
+  - name: c
+    image: $IMAGE
+    command: [sleep, "1000"]
+    resources: { limits: { memory: 48Mi, cpu: 500m } }
+    securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: [ALL] } }
+    volumeMounts: [{ name: room, mountPath: /room }]
+  volumes: [{ name: room, emptyDir: {} }]
+END
+  podman kube play "$dir/pod.yaml" >/dev/null
+  want '1500 1500 44 50331648 50000 100000 0000000000000000 1 read-only' podman exec $N-c sh -c \
+    'cd /sys/fs/cgroup; echo $(id -u) $(id -G) $(cat memory.max cpu.max) $(grep -E "^(CapBnd|NoNewPrivs)" /proc/self/status | cut -f2) $(touch /x 2>/dev/null || echo read-only)'
+  podman exec -u 0 $N-c test -d /room
+  has 'kind: Pod' podman kube generate $N
+  podman kube down "$dir/pod.yaml" >/dev/null
+  fails 1 '' podman pod exists $N
+}
+case_wait_and_events() {
+  podman run -d --name $N --network=none --health-cmd true --health-interval disable $IMAGE sleep 1000 >/dev/null
+  want -1 podman wait --condition running $N
+  podman kill $N >/dev/null
+  want 137 podman wait --condition exited,stopped $N
+  has 'start died:137' sh -c "${ENGINE[*]} events --stream=false --since 5m --filter container=$N --format '{{.Status}}:{{.ContainerExitCode}}' | sed -n 's/^start.*/start/p; s/^died/died/p' | paste -sd' '"
+}
+case_health_on_failure() {
+  podman run -d --name $N-kill --network=none --health-cmd false --health-interval disable --health-retries 1 --health-on-failure kill $IMAGE sleep 1000 >/dev/null
+  podman run -d --name $N-restart --network=none --health-cmd false --health-interval disable --health-retries 1 --health-on-failure restart $IMAGE sleep 1000 >/dev/null
+  fails 1 '' podman healthcheck run $N-kill
+  want 137 podman wait $N-kill
+}
+# docker's program with podman behind it. Without a limit it says 0, and podman 5 hands that on: for runc from 1.4 on, and
+# for tare, it is a limit like any other.
+case_service() {
+  local dir
+  dir=$(directory)
+  podman system service --time 60 "unix://$dir/socket" &
+  soon test -S "$dir/socket"
+  chmod 666 "$dir/socket"
+  want hello docker -H "unix://$dir/socket" run --rm --network none $IMAGE echo hello
+  docker -H "unix://$dir/socket" run -d --name $N --network none --memory 64m --pids-limit 50 $IMAGE sleep 1000 >/dev/null
+  want '0 67108864' docker -H "unix://$dir/socket" exec $N sh -c 'echo $(id -u) $(cat /sys/fs/cgroup/memory.max)'
+  want "$RUNTIME" podman inspect -f '{{.OCIRuntime}}' $N
+  has 'sleep 1000' env "${ENGINE[@]:0:${#ENGINE[@]}-2}" --remote --url "unix://$dir/socket" top $N
+  docker -H "unix://$dir/socket" rm -f $N >/dev/null
+  kill $!
+}
+# A program that says itself when it is ready: its messages reach systemd past the engine.
+case_ready_by_itself() {
+  systemd-run --quiet --unit=$N -p Type=notify -p NotifyAccess=all "${ENGINE[@]}" run --name $N --network=none --sdnotify=container \
+    --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu --rootfs /:O sh -c 'systemd-notify --ready; exec sleep 1000'
+  want active systemctl is-active $N
+  podman kill $N >/dev/null
+}
 case_binary_missing() { fails 127 'not found|no such file' run $IMAGE /nowhere; }
 case_binary_not_executable() { fails 126 'permission denied' run $IMAGE /etc/passwd; }
 case_bad_workdir() { fails 126 'nowhere' run --workdir /nowhere $IMAGE true || fails 127 nowhere run --workdir /nowhere $IMAGE true; }
