@@ -37,7 +37,9 @@ tests![
     bind_source_that_is_missing,
     bind_type_without_the_option,
     bind_leaves_the_source_as_it_is,
+    bind_keeps_locked_flags_in_a_user_namespace,
     bind_that_is_idmapped,
+    idmap_of_a_joined_user_namespace,
     idmap_needs_mappings_on_both_sides,
     propagation_of_a_mount,
     proc_is_that_of_the_pid_namespace,
@@ -316,6 +318,18 @@ impl Drop for Submount {
     }
 }
 
+/// Other flags of a source go, but not in a new user namespace: its owner may not take them away, nor have it done.
+fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
+    let source = source_with_submount()?;
+    let (sub, remount) = (source.0.path().join("sub"), MsFlags::MS_REMOUNT | MsFlags::MS_BIND);
+    mount(None::<&str>, &sub, None::<&str>, remount | MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC, None::<&str>)?;
+    let bundle = |options: &[&str]| Bundle::new(["mountinfo"]).mount(bind(&sub, options));
+    has_options(&bundle(&["bind", "nosuid"]).run()?, "/mnt", &["rw", "nosuid"])?;
+    let inside = bundle(&["bind", "nosuid"]).user_namespace(100_000, 65_536).run()?;
+    has_options(&inside, "/mnt", &["ro", "nosuid", "noexec"])?;
+    bundle(&["bind", "rw"]).user_namespace(100_000, 65_536).refused("mounts[").map(drop)
+}
+
 /// `bind` takes the one mount.
 fn bind_is_not_recursive() -> Result {
     let source = source_with_submount()?;
@@ -386,6 +400,19 @@ fn bind_that_is_idmapped() -> Result {
     entry["gidMappings"] = map;
     let output = Bundle::new(["stat", "/mnt/file"]).mount(entry).run()?;
     contains("stat", &output.success()?.stdout, "uid=5000 gid=5001")
+}
+
+/// `idmap` without mappings takes those of the container's user namespace, though the config has none for one it joins.
+fn idmap_of_a_joined_user_namespace() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "x")?;
+    std::os::unix::fs::chown(source.path().join("file"), Some(1000), Some(1001))?;
+    let first = Bundle::new(["pause"]).user_namespace(100_000, 65_536).start()?;
+    let bundle = Bundle::new(["stat", "/mnt/file"]).user_namespace(100_000, 65_536).without_namespace("user");
+    let bundle = bundle.join("user", format!("/proc/{}/ns/user", first.pid()?));
+    let bundle = bundle.remove("/linux/uidMappings").remove("/linux/gidMappings");
+    let output = bundle.mount(bind(source.path(), &["bind", "idmap"])).run()?;
+    contains("stat", &output.success()?.stdout, "uid=1000 gid=1001")
 }
 
 /// One of the two alone is an error.

@@ -16,16 +16,19 @@ tests![
     cwd,
     cwd_that_is_missing_is_made,
     cwd_that_only_the_user_may_enter,
+    cwd_that_only_the_runtime_may_enter,
     cwd_that_is_a_file,
     user_and_group,
     additional_groups,
     no_additional_groups_by_default,
     umask_default,
     umask_configured,
+    user_absent_is_root,
     capability_sets_that_are_empty,
     capability_sets_are_exactly_the_configured_ones,
     capabilities_of_an_ordinary_user_are_lost,
     ambient_capabilities_of_an_ordinary_user_stay,
+    ambient_capability_that_is_not_inheritable_is_a_warning,
     unknown_capability_is_a_warning,
     rlimits,
     rlimit_infinity,
@@ -140,6 +143,17 @@ fn cwd_that_only_the_user_may_enter() -> Result {
     container.run()?.success()?.says("cwd", "/home").map(drop)
 }
 
+/// And with the runtime's where the program's own do not reach, for `exec` as well.
+fn cwd_that_only_the_runtime_may_enter() -> Result {
+    let bundle = Bundle::new(["cwd", ",", "pause"]).dir("home").set("/process/cwd", "/home");
+    let container = bundle.capabilities(&[]).set("/process/user", json!({ "uid": 1234, "gid": 1234 })).build()?;
+    std::fs::set_permissions(container.rootfs().join("home"), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    container.create()?.success()?;
+    container.start()?;
+    container.wait_output("cwd: /home")?;
+    container.exec(["--user", "4321"], ["cwd"])?.success()?.says("cwd", "/home").map(drop)
+}
+
 /// One that is no directory is an error.
 fn cwd_that_is_a_file() -> Result {
     let output = Bundle::new(["true"]).file("file", "x").set("/process/cwd", "/file").refused("process.cwd")?;
@@ -150,6 +164,13 @@ fn cwd_that_is_a_file() -> Result {
 fn user_and_group() -> Result {
     let output = Bundle::new(["ids"]).set("/process/user", json!({ "uid": 1000, "gid": 2000 })).run()?;
     output.success()?.says("uid", "1000")?.says("euid", "1000")?.says("gid", "2000")?.says("egid", "2000").map(drop)
+}
+
+/// The schema does not require `user`, nor an id in it: what is not said is 0.
+fn user_absent_is_root() -> Result {
+    let ids = |bundle: Bundle| -> Result { bundle.run()?.success()?.says("uid", "0")?.says("gid", "0").map(drop) };
+    ids(Bundle::new(["ids"]).remove("/process/user"))?;
+    ids(Bundle::new(["ids"]).set("/process/user", json!({ "additionalGids": [7] })))
 }
 
 /// `user.additionalGids` MUST be the process's supplementary groups.
@@ -215,6 +236,15 @@ fn ambient_capabilities_of_an_ordinary_user_stay() -> Result {
         .set("/process/user/uid", 1000)
         .run()?;
     output.success()?.says("ambient", "2")?.says("effective", "2")?.has_line("seen").map(drop)
+}
+
+/// One that the inheritable set lacks cannot be had, and engines know the warning by its words.
+fn ambient_capability_that_is_not_inheritable_is_a_warning() -> Result {
+    let caps = ["CAP_KILL", "CAP_CHOWN"];
+    let bundle = Bundle::new(["caps"]).capabilities(&caps);
+    let output = bundle.set("/process/capabilities/inheritable", json!(["CAP_KILL"])).run()?;
+    output.success()?.says("ambient", "20")?;
+    contains("warning", &output.stderr, "can't raise ambient capability CAP_CHOWN: ")
 }
 
 /// A capability that cannot be granted is a warning and MUST NOT fail the container (since 1.1).

@@ -37,6 +37,7 @@ tests![
     no_new_keyring_keeps_the_callers,
     keyring_is_the_containers_own,
     no_pivot,
+    no_pivot_hides_the_old_root,
 ];
 
 /// In the foreground `run` ends with the program's exit code.
@@ -301,6 +302,18 @@ fn keyring_is_the_containers_own() -> Result {
 fn no_pivot() -> Result {
     let output = Bundle::new(["ls", "/", ",", "rootns"]).option("--no-pivot").run()?;
     output.success()?.says("ls /", "dev payload proc")?.says("parent of root", "true").map(drop)
+}
+
+/// The host's /proc and /sys, which are left below the new root then, are put out of reach: with them the kernel would let
+/// a user namespace inside have a proc in which nothing is masked.
+fn no_pivot_hides_the_old_root() -> Result {
+    for option in ["--no-new-keyring", "--no-pivot"] {
+        let bundle = Bundle::new(["unshare", ",", "run", "/payload", "proc"]).option(option);
+        let output = bundle.set("/linux/maskedPaths", json!(["/proc/sysrq-trigger"])).run()?;
+        output.success()?;
+        contains("second proc", &output.stdout, "EPERM")?;
+    }
+    Ok(())
 }
 
 fn text_file(text: &str) -> Result<File> {

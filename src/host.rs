@@ -1,9 +1,9 @@
 //! Facts about this host, read once and only when they are needed.
 
 use std::cell::OnceCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
@@ -112,10 +112,27 @@ impl Host {
         self.privileged() || self.euid == 0 && *self.opens_trees.get_or_init(tried)
     }
 
+    /// Where a whole proc or sysfs is mounted, in the order of the mounts.
+    pub fn proc_and_sysfs(&self) -> Result<Vec<PathBuf>> {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
+        Ok(whole_proc_and_sysfs(&table))
+    }
+
     /// May mount, join and map as it likes: root of the first user namespace.
     pub fn privileged(&self) -> bool {
         self.euid == 0 && !self.in_user_namespace
     }
+}
+
+/// The same in a mountinfo, proc_pid_mountinfo(5).
+fn whole_proc_and_sysfs(table: &str) -> Vec<PathBuf> {
+    let place = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut fields = before.split(' ').skip(3);
+        let whole = fields.next()? == "/" && (after.starts_with("proc ") || after.starts_with("sysfs "));
+        fields.next().filter(|_| whole).map(crate::cgroup::unescape)
+    };
+    table.lines().filter_map(place).collect()
 }
 
 /// The first process lives in the caller's user namespace: a whole system in a container, with services of its own, not
@@ -131,4 +148,16 @@ fn in_user_namespace() -> bool {
     const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self/ns/user").is_ok_and(|file| file.ino() != PROC_USER_INIT_INO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_proc_and_other_file_systems_are_left_out() {
+        let table = "22 1 0:20 / /proc rw shared:5 - proc proc rw\n23 1 0:21 / /with\\040blank rw - sysfs sysfs ro\n\
+                     24 1 0:20 /sys /proc/sys ro - proc proc rw\n25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(whole_proc_and_sysfs(table), [Path::new("/proc"), Path::new("/with blank")]);
+    }
 }

@@ -346,3 +346,14 @@ pub fn blocked_signals() -> String {
     };
     blocked.join(",")
 }
+
+/// User, mount and pid namespaces of its own: the last one for what it starts.
+pub fn own_namespaces() -> io::Result<()> {
+    use nix::sched::{CloneFlags, unshare};
+    Ok(unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?)
+}
+
+/// A proc without anything masked, as the owner of a pid namespace may have one.
+pub fn mount_proc() -> io::Result<()> {
+    Ok(nix::mount::mount(Some("proc"), "/proc", Some("proc"), nix::mount::MsFlags::empty(), None::<&str>)?)
+}

@@ -167,7 +167,7 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
 fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
     match (code, signal) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, signal) => format!("signal: {}", signal.unwrap_or_default()),
+        (None, signal) => format!("signal: {}", sys::process::signal_text(signal.unwrap_or_default())),
     }
 }
 
@@ -199,18 +199,17 @@ struct Inside<'a> {
 fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state: &[u8]) -> Result<()> {
     let field = Field::item(&format!("hooks.{name}"), index);
     // runc gives a startContainer hook without an environment that of the container.
-    let own = inside.spec.process().as_ref().and_then(|process| process.env().clone()).unwrap_or_default();
-    let env = match &hook.env {
-        Some(env) => env.clone(),
-        None if name == hook::START_CONTAINER => own,
-        None => Vec::new(),
+    let process = inside.spec.process().as_ref().filter(|_| name == hook::START_CONTAINER);
+    let (env, home) = match (&hook.env, process) {
+        (Some(env), _) => (env.clone(), None),
+        (None, Some(process)) => (process.env().clone().unwrap_or_default(), Some(process.user().uid())),
+        (None, None) => (Vec::new(), None),
     };
     let path = hook.path.to_string_lossy();
     // Before the root is exchanged it is a directory like any other, and where such a hook starts.
     let rootfs = inside.owner.record.rootfs.to_string_lossy();
     let cwd = if name == hook::CREATE_CONTAINER { &rootfs } else { "/" };
-    let process = inside.spec.process().as_ref().filter(|_| name == hook::START_CONTAINER);
-    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, cwd, process };
+    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, cwd, process };
     let inner = Exec {
         spec: inside.spec,
         extras: inside.extras,

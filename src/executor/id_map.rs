@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::Host;
-use crate::plan::{IdMap, Maps};
+use crate::plan::{IdMap, Maps, Owners};
 use crate::sys::{self, reason};
 
 /// Write the maps of a new user namespace, through the setuid helpers where the caller may not.
@@ -71,18 +71,26 @@ fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
     Ok(())
 }
 
-/// Give a detached mount the owners of a user namespace with these maps. The namespace lives in a
-/// process that does nothing, and afterwards in the mount alone.
+/// Give a detached mount the owners of a user namespace, for which one with maps of its own is made.
 pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
+    let namespace = match &map.owners {
+        Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
+        Owners::Joined(path) => File::open(path).map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?,
+    };
+    sys::mount::map_owners(tree, namespace.as_fd(), map.recursive)
+        .map_err(|errno| anyhow!("mount_setattr: {}", reason(errno)))
+}
+
+/// A user namespace with these maps. It lives in a process that does nothing, and afterwards in the descriptor alone.
+fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     let holder = sys::process::hold_user_namespace().map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
     let map_and_open = || -> Result<File> {
-        write_file(holder.pid, "uid_map", &map.uid)?;
-        write_file(holder.pid, "gid_map", &map.gid)?;
-        File::open(format!("/proc/{}/ns/user", holder.pid)).map_err(sys::io)
+        write_file(holder.pid, "uid_map", uid)?;
+        write_file(holder.pid, "gid_map", gid)?;
+        Ok(File::open(format!("/proc/{}/ns/user", holder.pid)).map_err(sys::io)?)
     };
     let namespace = map_and_open();
     let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(holder.pid), None);
-    sys::mount::map_owners(tree, namespace?.as_fd(), map.recursive)
-        .map_err(|errno| anyhow!("mount_setattr: {}", reason(errno)))
+    namespace
 }

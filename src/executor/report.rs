@@ -126,9 +126,14 @@ fn not_found(program: &Program, errno: i32) -> String {
 /// What a warning of `init` means.
 pub fn warning(program: &Program, message: &Message) -> String {
     match program.at(message.index) {
-        Some((Op::Capabilities { .. }, field)) => {
-            let names = capability::names(message.detail).join(" ");
-            format!("{field}: can't raise capabilities [{names}]: {}", reason(Errno::from_raw(message.errno)))
+        Some((Op::Capabilities { ambient, .. }, field)) => {
+            let names = |set: u64| capability::names(message.detail & set).join(" ");
+            let (which, names) = match names(!*ambient) {
+                // In runc's words.
+                others if others.is_empty() => ("ambient capability", names(*ambient)),
+                _ => ("capabilities", format!("[{}]", names(u64::MAX))),
+            };
+            format!("{field}: can't raise {which} {names}: {}", reason(Errno::from_raw(message.errno)))
         }
         _ => failure(program, message),
     }

@@ -30,7 +30,7 @@ fn main(fd: i32, offset: usize, length: usize) -> ! {
     let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
     sys::close(fd);
     sys::umask(0);
-    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"", close_on_exec: false, filtered: false };
+    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"", close_on_exec: false, entered: false };
     for (index, op) in program.ops().iter().enumerate() {
         if let Err(fault) = init.perform(index as u32, op) {
             let Fault { step, errno, detail } = fault;
@@ -49,8 +49,8 @@ struct Init {
     found: &'static CStr,
     /// `execve(2)` will close what the container must not have.
     close_on_exec: bool,
-    /// System calls may be forbidden.
-    filtered: bool,
+    /// The working directory has been entered.
+    entered: bool,
 }
 
 impl Init {
@@ -130,6 +130,7 @@ impl Init {
             Op::Relink { name, target } => mounts.relink(text(name), text(target)),
             Op::Write { path, value } => files::write(text(path), text(value).to_bytes()),
             Op::Pivot { shared } => mounts.pivot(shared),
+            Op::Bury { path } => mount::bury(text(path)),
             Op::MoveRoot => mounts.move_root(),
             Op::Chroot => mounts.chroot(),
             Op::ReadOnly { path } => mounts.read_only(text(path)),
@@ -144,9 +145,13 @@ impl Init {
     fn prepare_process(&mut self, index: u32, op: &Op) -> Try<()> {
         let text = |text| self.program.text(text);
         match *op {
-            Op::Chdir { path, later } => match process::chdir(text(path), self.filtered) {
+            Op::Chdir { .. } if self.entered => Ok(()),
+            Op::Chdir { path, later } => match process::chdir(text(path)) {
                 Err(fault) if later && fault.errno == sys::EACCES => Ok(()),
-                other => other,
+                other => {
+                    self.entered = true;
+                    other
+                }
             },
             Op::OwnStdio { uid } => files::own_stdio(uid),
             Op::Terminal { rows, columns, console } => self.terminal(index, rows, columns, console),
@@ -188,7 +193,6 @@ impl Init {
                 Ok(())
             }
             Op::Seccomp { filter, flags, agent } => {
-                self.filtered = true;
                 let listener = sys::seccomp(self.program.words(filter), flags)?;
                 if agent == op::Text::NONE { Ok(()) } else { self.listener(index, listener) }
             }

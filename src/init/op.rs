@@ -89,6 +89,9 @@ pub mod place {
     pub const PROC_ONLY: u32 = 128;
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
     pub const EXACT: u32 = 64;
+    /// The flags of the source are locked, as those of all mounts are that a new user namespace finds: the parent, who
+    /// opened it, could take them away.
+    pub const LOCKED: u32 = 2048;
     /// A symbolic link at the target is covered itself.
     pub const NO_FOLLOW: u32 = 256;
     /// A symbolic link at the source is bound itself.
@@ -191,6 +194,8 @@ pub enum Op {
     /// controlling terminal and standard descriptors, and send its other end to the parent. With
     /// `console` it is also laid over `/dev/console`.
     Terminal { rows: u16, columns: u16, console: bool },
+    /// Detach a mount of the host's tree or, where that is not allowed, cover it; it may be gone already.
+    Bury { path: Text },
     /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
     MoveRoot,
     /// `chroot(2)` alone: there is no mount namespace.
@@ -203,7 +208,7 @@ pub enum Op {
     RootAttributes { attributes: Attributes },
     /// Make a directory, and those above it, in the root.
     MakeDirectory { path: Text },
-    /// `chdir(2)`; may fail here when `later` is set, since another identity may be allowed to.
+    /// `chdir(2)`, once; may fail here when `later` is set, since another identity may be allowed to.
     Chdir { path: Text, later: bool },
     /// `umask(2)`.
     Umask { mask: u32 },

@@ -178,8 +178,7 @@ impl Exec<'_> {
         }
         let argv: Vec<_> = hook.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);
-        let envp: Vec<_> = hook.env.iter().map(|text| program.text(text)).collect();
-        let envp = program.addresses(&envp, 0);
+        let envp = process::environment(&mut program, hook.env, hook.home);
         let path = program.text(hook.path);
         let candidates = program.texts(&[path]);
         program.push(field, Op::Find { candidates });
@@ -221,6 +220,8 @@ pub struct HookEntry<'a> {
     pub args: &'a [String],
     /// The whole environment.
     pub env: &'a [String],
+    /// Whose HOME it is when the environment has none, if anybody's.
+    pub home: Option<u32>,
     /// The working directory.
     pub cwd: &'a str,
     /// Whose rights it has, if not all.

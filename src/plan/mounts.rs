@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use oci_spec::runtime::{LinuxIdMapping, Mount};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 
 use super::Context;
 use super::cgroup_mount::View;
-use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Program};
+use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program};
 use crate::init::op::{Attributes, List, Op, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, Effect};
@@ -302,6 +302,9 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
     if id_map.is_some() || context.sources_by_parent() {
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
+        if context.in_user_namespace() && attributes.set | attributes.clear | attributes.tree_clear != 0 {
+            rules |= place::LOCKED;
+        }
         let tree = program.slot(Descriptor::Tree { source, recursive, follow, id_map, field: field.clone() });
         program.push(field, Op::Attach { target, tree, attributes, place: rules });
     } else {
@@ -324,22 +327,28 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
         bail!("{field}: id-mapped mounts are not supported for rootless containers");
     }
     let recursive = options.id_map.unwrap_or(false);
-    let own = |maps: &[_]| super::namespaces::map_lines(maps);
+    let lines = |maps: &[_]| super::namespaces::map_lines(maps);
+    let maps = |uid: &[_], gid: &[_]| IdMap { owners: Owners::Maps { uid: lines(uid), gid: lines(gid) }, recursive };
     if let Some(text) = options.id_map_text {
         if !uid.is_empty() {
             bail!("{field}.options: idmap has mappings, and so has the mount");
         }
         let (uid, gid) = inline_maps(context, text).with_context(|| format!("{field}.options: idmap={text}"))?;
-        return Ok(Some(IdMap { uid, gid, recursive }));
+        return Ok(Some(IdMap { owners: Owners::Maps { uid, gid }, recursive }));
     }
     if !uid.is_empty() {
-        return Ok(Some(IdMap { uid: own(uid), gid: own(gid), recursive }));
+        return Ok(Some(maps(uid, gid)));
     }
     let linux = context.linux();
-    let maps = linux.and_then(|linux| Some((linux.uid_mappings().as_deref()?, linux.gid_mappings().as_deref()?)));
-    match maps {
-        Some((uid, gid)) => Ok(Some(IdMap { uid: own(uid), gid: own(gid), recursive })),
-        None => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
+    let own = linux.and_then(|linux| Some((linux.uid_mappings().as_deref()?, linux.gid_mappings().as_deref()?)));
+    let joined = || {
+        let all = linux?.namespaces().iter().flatten();
+        all.filter(|namespace| namespace.typ() == Kind::User).find_map(|namespace| namespace.path().clone())
+    };
+    match (own, joined()) {
+        (Some((uid, gid)), _) => Ok(Some(maps(uid, gid))),
+        (None, Some(path)) => Ok(Some(IdMap { owners: Owners::Joined(path), recursive })),
+        (None, None) => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
     }
 }
 

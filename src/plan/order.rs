@@ -153,6 +153,17 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
         program.push(&Field::of("root.readonly"), Op::RootAttributes { attributes });
     }
+    if own && context.options.no_pivot {
+        // The old root stays below the new one. With a whole proc or sysfs in it, the kernel would let a user namespace
+        // inside mount another one, without what is masked here.
+        let places = context.host.proc_and_sysfs()?;
+        for place in places.iter().rev().filter(|place| !place.starts_with(&context.rootfs)) {
+            let above = program.text(&place.parent().unwrap_or(place).to_string_lossy());
+            program.push(&field, Op::PrivateParent { path: above });
+            let path = program.text(&place.to_string_lossy());
+            program.push(&field, Op::Bury { path });
+        }
+    }
     program.push(
         &field,
         match (own, context.options.no_pivot) {

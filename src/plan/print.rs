@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::program::{Descriptor, Program};
+use super::program::{Descriptor, Owners, Program};
 use super::{Hook, Hooks, Plan};
 use crate::init::op::{Ask, Attributes, List, Op, Slot, Text, place};
 use crate::tables::{capability, mount_option as option, namespace, rlimit};
@@ -39,9 +39,13 @@ pub fn print(plan: &Plan) -> String {
         match slot {
             Descriptor::Tree { source, recursive, follow, id_map, field } => {
                 let lines = |lines: &str| lines.trim_end().replace('\n', ", ");
-                let id_map = id_map.as_ref().map_or(String::new(), |map| {
-                    format!(", owners mapped: uid {}; gid {}", lines(&map.uid), lines(&map.gid))
-                });
+                let id_map = match id_map.as_ref().map(|map| &map.owners) {
+                    None => String::new(),
+                    Some(Owners::Maps { uid, gid }) => {
+                        format!(", owners mapped: uid {}; gid {}", lines(uid), lines(gid))
+                    }
+                    Some(Owners::Joined(path)) => format!(", owners mapped as in {path:?}"),
+                };
                 let tree = if *recursive { ", with all below" } else { "" };
                 let link = if *follow { "" } else { ", not following a link" };
                 line(field.as_str(), &format!("open tree {source:?}{tree}{link}{id_map}"));
@@ -146,6 +150,7 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Pivot { shared: true } => "pivot_root, letting the shared old root go quietly".to_owned(),
         Op::OwnStdio { uid } => format!("give the standard descriptors to uid {uid}"),
         Op::Terminal { rows, columns, console } => terminal(rows, columns, console),
+        Op::Bury { path } => format!("detach or cover {:?}", text(path)),
         Op::MoveRoot => "move the root over / and chroot".to_owned(),
         Op::Chroot => "chroot".to_owned(),
         Op::ReadOnly { path } => format!("make {:?} read-only", text(path)),
@@ -354,6 +359,7 @@ fn rules(bits: u32) -> String {
         (place::PROC_ONLY, "a procfs only"),
         (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
+        (place::LOCKED, "keeping those that the source has"),
         (place::NO_FOLLOW, "over a link itself"),
         (place::SOURCE_NO_FOLLOW, "not following a link"),
         (place::COPY_LINK, "or as a link of the same text"),

@@ -268,8 +268,7 @@ pub fn unprivileged_part(
         program.push(&field, Op::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
         user(program, context, process, false)?;
     }
-    // Entered once more: the new identity may be allowed what the old one was not, and must be
-    // allowed what it is left with.
+    // Tried once more: the new identity may be allowed what the old one was not.
     program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: false });
     Ok(())
 }
@@ -310,22 +309,28 @@ pub struct Launch<'a> {
 impl Launch<'_> {
     /// Add the operations that run until `exec`; the gate comes between the two.
     pub fn find(&self, program: &mut Program) -> (crate::init::op::List, crate::init::op::List) {
-        let env = last_of_each(self.env);
         let field = Field::of("process.args[0]");
         let argv: Vec<_> = self.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);
-        let texts: Vec<_> = env.iter().map(|text| program.text(text)).collect();
-        let homeless = !env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > 5);
-        let envp = program.addresses(&texts, usize::from(homeless));
-        if homeless {
-            program.push(&Field::of("process.env"), Op::Home { uid: self.uid, envp, slot: texts.len() as u32 });
-        }
-        let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+        let envp = environment(program, self.env, Some(self.uid));
+        let path = self.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
         let candidates: Vec<_> = candidates(&self.args[0], path).iter().map(|path| program.text(path)).collect();
         let candidates = program.texts(&candidates);
         program.push(&field, Op::Find { candidates });
         (argv, envp)
     }
+}
+
+/// The environment, with HOME of this user when it has none.
+pub fn environment(program: &mut Program, env: &[String], home: Option<u32>) -> crate::init::op::List {
+    let env = last_of_each(env);
+    let texts: Vec<_> = env.iter().map(|text| program.text(text)).collect();
+    let home = home.filter(|_| !env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > 5));
+    let envp = program.addresses(&texts, usize::from(home.is_some()));
+    if let Some(uid) = home {
+        program.push(&Field::of("process.env"), Op::Home { uid, envp, slot: texts.len() as u32 });
+    }
+    envp
 }
 
 /// Where a program may be: `execvp(3)` without the default path.

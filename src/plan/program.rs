@@ -40,12 +40,24 @@ pub enum Descriptor {
 /// The owners of an id-mapped mount (`MOUNT_ATTR_IDMAP`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdMap {
-    /// Lines for `/proc/PID/uid_map`; none to take the container's user namespace.
-    pub uid: String,
-    /// Lines for `/proc/PID/gid_map`.
-    pub gid: String,
+    /// Whose they are.
+    pub owners: Owners,
     /// For all mounts below, too.
     pub recursive: bool,
+}
+
+/// The ids that the files of a mount are given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Owners {
+    /// Those of a user namespace with these maps.
+    Maps {
+        /// Lines for `/proc/PID/uid_map`.
+        uid: String,
+        /// Lines for `/proc/PID/gid_map`.
+        gid: String,
+    },
+    /// Those of the user namespace that is joined.
+    Joined(PathBuf),
 }
 
 /// The list of operations. Pure data: no descriptors, no pids.

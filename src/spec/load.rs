@@ -181,6 +181,16 @@ fn reduce_resources(resources: &mut Value) {
 fn reduce_process(process: &mut Value) {
     let Value::Object(process) = process else { return };
     process.remove("execCPUAffinity");
+    // The schema requires neither, and to runc what is not said is 0.
+    let user = process.entry("user").or_insert(Value::Null);
+    if user.is_null() {
+        *user = Value::Object(Map::new());
+    }
+    if let Value::Object(user) = user {
+        for id in ["uid", "gid"] {
+            user.entry(id).or_insert(Value::from(0));
+        }
+    }
     if let Some(Value::Object(scheduler)) = process.get_mut("scheduler") {
         scheduler.remove("flags");
     }
@@ -207,8 +217,15 @@ struct PeekProcess<'a> {
     #[serde(borrow)]
     capabilities: Option<Sets<'a>>,
     scheduler: Option<PeekScheduler>,
+    user: Option<PeekUser>,
     #[serde(rename = "execCPUAffinity")]
     exec_cpu_affinity: Option<PeekAffinity>,
+}
+
+#[derive(Deserialize)]
+struct PeekUser {
+    uid: Option<u32>,
+    gid: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -271,6 +288,7 @@ impl Peek<'_> {
                 }
             }
             extras.scheduler_flags = process.scheduler.and_then(|scheduler| scheduler.flags).unwrap_or_default();
+            unusual |= process.user.is_none_or(|user| user.uid.is_none() || user.gid.is_none());
             // The check in oci-spec compiles a Unicode regex, which costs more than the rest.
             unusual |= process.exec_cpu_affinity.is_some() || !extras.scheduler_flags.is_empty();
             if let Some(affinity) = process.exec_cpu_affinity {

@@ -27,6 +27,13 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> 
     Errno::result(result).map(drop)
 }
 
+/// What the C library calls a signal; in lower case that is how Go has it.
+pub fn signal_text(signal: i32) -> String {
+    // SAFETY: the answer is a string that stands until this thread asks again.
+    let text = unsafe { std::ffi::CStr::from_ptr(libc::strsignal(signal)) };
+    text.to_string_lossy().to_lowercase()
+}
+
 /// Fetch a copy of a descriptor of another process, by its number there.
 ///
 /// # Errors
