@@ -248,7 +248,7 @@ fn exec_in_a_neighbours_cgroup() -> Result {
     neighbours.iter().for_each(|path| machine::remove_cgroup(path));
     let output = output?;
     equal("exit code", output.code()?, 255)?;
-    output.fails_with("sub cgroup path").map(drop)
+    output.fails_with(" is not a sub cgroup path").map(drop)
 }
 
 /// On v2 there is one path, with or without a slash before it; `/` is the container's own.

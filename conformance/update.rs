@@ -234,13 +234,13 @@ fn block_io_throttles_are_merged_by_device() -> Result {
     if !container.cgroup(controller)?.join(file).exists() {
         return skip(format!("this kernel has no {file}"));
     }
-    let rate = |name: &str, rate: u64| {
-        let device = json!({ "major": major, "minor": minor, "rate": rate });
-        json!({ "blockIO": { name: [device] } }).to_string()
-    };
+    let device = |rate: u64| json!({ "major": major, "minor": minor, "rate": rate });
+    let rate = |name: &str, rate: u64| json!({ "blockIO": { name: [device(rate)] } }).to_string();
     let set = |json: String| -> Result {
         container.call(["update", "-r", "-", &container.id]).stdin(&json)?.output()?.success().map(drop)
     };
+    // A device that is there twice is replaced as one.
+    set(json!({ "blockIO": { "throttleReadBpsDevice": [device(485_760), device(485_761)] } }).to_string())?;
     set(rate("throttleReadBpsDevice", 10_485_760))?;
     set(rate("throttleWriteIOPSDevice", 77))?;
     let v2 = format!("{major}:{minor} rbps=10485760 wbps=max riops=max wiops=77");

@@ -94,7 +94,9 @@ fn list(parent: &mut Object, name: &str, asked: &[Value], keys: &[&str], unset_b
     let same = |a: &Value, b: &Value| keys.iter().all(|key| a.get(key) == b.get(key));
     let mut merged: Vec<Value> = Vec::with_capacity(asked.len() + before.len());
     for element in asked {
-        let old = before.iter().position(|old| same(old, element)).map(|index| before.remove(index));
+        // Of several in the config the last one counts, and none may come after the new one.
+        let old = before.iter().rposition(|old| same(old, element)).map(|index| before.remove(index));
+        before.retain(|old| !same(old, element));
         let (Some(Value::Object(mut old)), Value::Object(new)) = (old, element) else {
             merged.push(element.clone());
             continue;

@@ -101,7 +101,7 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
     let dir = own.dir.join(path.trim_start_matches('/'));
     let dir = Path::new("/").join(clean(&dir));
     if !dir.starts_with(&own.dir) {
-        bail!("bad sub cgroup path: {path}");
+        bail!("bad sub cgroup path: {path} is not a sub cgroup path");
     }
     Ok(HostDir { dir, ..own.clone() })
 }
@@ -227,9 +227,9 @@ mod tests {
             (&["cpu,cpu:b"], "invalid --cgroup argument(s): controller cpu specified multiple times"),
             (&["cpu:a", "cpuacct:b"], "invalid --cgroup argument(s): controllers cpu,cpuacct cannot be in two cgroups"),
             (&["foo:a"], "unknown controller foo in SubCgroupPaths"),
-            (&["pids:.."], "bad sub cgroup path: .."),
-            (&["pids:../boxer"], "bad sub cgroup path: ../boxer"),
-            (&["/../../x"], "bad sub cgroup path: /../../x"),
+            (&["pids:.."], "bad sub cgroup path: .. is not a sub cgroup path"),
+            (&["pids:../boxer"], "bad sub cgroup path: ../boxer is not a sub cgroup path"),
+            (&["/../../x"], "bad sub cgroup path: /../../x is not a sub cgroup path"),
         ] {
             assert_eq!(dirs(&v1, words).unwrap_err(), wanted, "{words:?}");
         }
