@@ -42,7 +42,8 @@ tests![
     scheduler_batch_and_nice,
     scheduler_idle,
     scheduler_without_policy,
-    scheduler_nice_with_a_realtime_policy,
+    scheduler_nice_out_of_range,
+    scheduler_nice_with_another_policy,
     scheduler_unknown_policy,
     io_priority,
     io_priority_of_class_idle,
@@ -339,8 +340,14 @@ fn scheduler_without_policy() -> Result {
     Bundle::new(["true"]).set("/process/scheduler", json!({ "nice": 3 })).refused("process.scheduler").map(drop)
 }
 
-/// A nice value has no meaning for a realtime policy, a priority none for the others.
-fn scheduler_nice_with_a_realtime_policy() -> Result {
+/// A nice value with a policy that has none is the kernel's to pass over.
+fn scheduler_nice_with_another_policy() -> Result {
+    let scheduler = json!({ "policy": "SCHED_IDLE", "nice": 5 });
+    Bundle::new(["sched"]).set("/process/scheduler", scheduler).run()?.success()?.says("policy", "5").map(drop)
+}
+
+/// Nice values have their range, and a priority has no meaning for policies that are not of real time.
+fn scheduler_nice_out_of_range() -> Result {
     let wrong = json!({ "policy": "SCHED_BATCH", "priority": 10 });
     Bundle::new(["true"]).set("/process/scheduler", wrong).refused("process.scheduler")?;
     let wrong = json!({ "policy": "SCHED_OTHER", "nice": 40 });

@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 tests![
     writable_by_default,
     read_only,
+    read_only_without_a_mount_namespace,
     read_only_leaves_mounts_writable,
     absolute_path,
     path_through_a_symlink_is_refused,
@@ -55,6 +56,12 @@ fn read_only() -> Result {
         Bundle::new(["write", "/file", "text", ",", "mkdir", "/dir"]).set("/root/readonly", true).build()?;
     container.run()?.success()?.has_line("write /file: EROFS")?.has_line("mkdir /dir: EROFS")?;
     fs::write(container.rootfs().join("file"), "host").context("the host's own view stays writable")
+}
+
+/// Without a mount namespace it would be the host's directory that is read-only: nothing is made of it in silence.
+fn read_only_without_a_mount_namespace() -> Result {
+    let bundle = Bundle::new(["true"]).without_namespace("mount").remove("/mounts").set("/root/readonly", true);
+    bundle.refused_by_tare("root.readonly")
 }
 
 /// The mounts in it are what their options say.

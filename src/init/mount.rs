@@ -178,7 +178,7 @@ impl Mounts {
         }
         let locked = if rules & place::LOCKED != 0 { sys::fstatfs(tree)?.1 & LOCKABLE_FLAGS } else { 0 };
         if (attributes.clear | attributes.tree_clear) & locked != 0 {
-            return Err(Fault::because(0, sys::EPERM));
+            return Err(Fault::because(why::LOCKED, sys::EPERM));
         }
         let attributes = &Attributes { set: attributes.set | locked, ..*attributes };
         let target = files::target(self.root, target, directory, rules)?;

@@ -303,6 +303,8 @@ pub mod why {
     pub const NOT_PROC: u32 = 0x8000_0008;
     /// `/dev/pts` has no terminals.
     pub const NOT_TERMINAL: u32 = 0x8000_0009;
+    /// Flags of the source are to go that a user namespace may not take away.
+    pub const LOCKED: u32 = 0x8000_000a;
     /// A path is too long.
     pub const TOO_LONG: u32 = 0x8000_0007;
 }

@@ -121,9 +121,6 @@ fn scheduler_op(program: &mut Program, scheduler: &Scheduler, flags: &[String]) 
         SchedDeadline => 6,
     };
     let nice = scheduler.nice().unwrap_or(0);
-    if nice != 0 && !matches!(policy, 0 | 3) {
-        bail!("{field}.nice: invalid scheduler.nice: {nice} when scheduler.policy is {}", scheduler.policy());
-    }
     if !(-20..=19).contains(&nice) {
         bail!("{field}.nice: invalid scheduler.nice: {nice}");
     }
