@@ -87,7 +87,7 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     let map_and_open = || -> Result<File> {
         write_file(holder.pid, "uid_map", uid)?;
         write_file(holder.pid, "gid_map", gid)?;
-        Ok(File::open(format!("/proc/{}/ns/user", holder.pid)).map_err(sys::io)?)
+        File::open(format!("/proc/{}/ns/user", holder.pid)).map_err(sys::io)
     };
     let namespace = map_and_open();
     let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);
