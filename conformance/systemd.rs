@@ -22,6 +22,7 @@ tests![
     limits_survive_a_reload,
     failure_leaves_nothing,
     unit_that_is_there_is_left_alone,
+    cgroup_that_is_frozen_is_refused,
     update_tells_systemd,
     update_that_fails_is_undone,
     devices_survive_a_reload,
@@ -107,6 +108,18 @@ fn path_without_slice() -> Result {
     let container = build(Bundle::new(["pause"]), ":tare:ID")?;
     launch(&container, &["create"])?.success()?;
     equal("cgroup", cgroup(&container)?, format!("/system.slice/{}", unit(&container)))
+}
+
+/// A cgroup of the scope's name that was frozen before: what is put into it would never move.
+fn cgroup_that_is_frozen_is_refused() -> Result {
+    on_v2()?;
+    let container = build(Bundle::new(["true"]), "system.slice:tare:ID")?;
+    let dir = Path::new("/sys/fs/cgroup/system.slice").join(unit(&container));
+    std::fs::create_dir(&dir)?;
+    std::fs::write(dir.join("cgroup.freeze"), "1")?;
+    let output = launch(&container, &["create"]);
+    std::fs::remove_dir(&dir)?;
+    output?.fails_with("container's cgroup unexpectedly frozen").map(drop)
 }
 
 /// `a-b.slice` is below `a.slice`: the kubelet's `kubepods-burstable-pod….slice`.

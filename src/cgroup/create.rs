@@ -64,6 +64,10 @@ impl Plan {
     /// One that systemd makes is not there yet: it comes with the first process ([`Plan::admit`]).
     pub fn create(&self) -> Result<Cgroup> {
         if self.scope.is_some() {
+            // systemd would take over a frozen one, and nothing in it ever moves.
+            let old = |dir: PathBuf| dir.exists().then_some(Made { dir, new: false });
+            let there: Vec<_> = self.targets.iter().map(|target| old(target.dir())).collect();
+            self.refuse_used(&self.living(&there), &there)?;
             return Ok(self.intended());
         }
         let mut undo = Undo { made: Vec::new() };
