@@ -347,10 +347,12 @@ pub fn blocked_signals() -> String {
     blocked.join(",")
 }
 
-/// User, mount and pid namespaces of its own: the last one for what it starts.
+/// User, mount and pid namespaces of its own, the last one for what it starts; there it is root.
 pub fn own_namespaces() -> io::Result<()> {
     use nix::sched::{CloneFlags, unshare};
-    Ok(unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?)
+    let uid = nix::unistd::getuid();
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
+    std::fs::write("/proc/self/uid_map", format!("0 {uid} 1"))
 }
 
 /// A proc without anything masked, as the owner of a pid namespace may have one.
