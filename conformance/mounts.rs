@@ -38,6 +38,7 @@ tests![
     bind_type_without_the_option,
     bind_leaves_the_source_as_it_is,
     bind_keeps_locked_flags_in_a_user_namespace,
+    bind_does_not_lead_back_to_the_host,
     bind_that_is_idmapped,
     idmap_of_a_joined_user_namespace,
     idmap_needs_mappings_on_both_sides,
@@ -328,6 +329,22 @@ fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
     let inside = bundle(&["bind", "nosuid"]).user_namespace(100_000, 65_536).run()?;
     has_options(&inside, "/mnt", &["ro", "nosuid", "noexec"])?;
     bundle(&["bind", "rw"]).user_namespace(100_000, 65_536).refused("mounts[").map(drop)
+}
+
+/// What is mounted on a bind mount in the container stays there, though the source is shared, in a user namespace, too.
+fn bind_does_not_lead_back_to_the_host() -> Result {
+    let source = source_with_submount()?;
+    let sub = source.0.path().join("sub");
+    mount(None::<&str>, &sub, None::<&str>, MsFlags::MS_SHARED, None::<&str>)?;
+    fs::create_dir(sub.join("inner"))?;
+    let bundle = || Bundle::new(["true"]).mount(bind(&sub, &["rbind"])).mount(tmpfs("/mnt/inner", &[]));
+    for bundle in [bundle(), bundle().user_namespace(100_000, 65_536)] {
+        let container = bundle.create()?;
+        let below = container::mounts_below(&sub.join("inner"));
+        container.command(["delete", "--force"])?.success()?;
+        ensure!(below.is_empty(), "{below:?}");
+    }
+    Ok(())
 }
 
 /// `bind` takes the one mount.

@@ -189,6 +189,9 @@ impl Mounts {
             }
             result => result?,
         }
+        if rules & place::SLAVE != 0 {
+            set_attributes(tree, &Attributes { tree_propagation: MS_SLAVE, ..Attributes::default() }, 0)?;
+        }
         set_attributes(tree, attributes, rules)
     }
 

@@ -92,6 +92,8 @@ pub mod place {
     /// The flags of the source are locked, as those of all mounts are that a new user namespace finds: the parent, who
     /// opened it, could take them away.
     pub const LOCKED: u32 = 2048;
+    /// A tree of the host's is to hear of mounts there, not to tell of those here.
+    pub const SLAVE: u32 = 4096;
     /// A symbolic link at the target is covered itself.
     pub const NO_FOLLOW: u32 = 256;
     /// A symbolic link at the source is bound itself.

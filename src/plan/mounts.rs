@@ -302,6 +302,11 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
     if id_map.is_some() || context.sources_by_parent() {
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
+        // What init opens itself is as the whole tree was made before.
+        let propagation = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref());
+        if !matches!(propagation, Some("shared" | "rshared")) {
+            rules |= place::SLAVE;
+        }
         if context.in_user_namespace() && attributes.set | attributes.clear | attributes.tree_clear != 0 {
             rules |= place::LOCKED;
         }
