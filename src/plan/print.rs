@@ -360,6 +360,7 @@ fn rules(bits: u32) -> String {
         (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
         (place::LOCKED, "keeping those that the source has"),
+        (place::SLAVE, "a slave of the host's"),
         (place::NO_FOLLOW, "over a link itself"),
         (place::SOURCE_NO_FOLLOW, "not following a link"),
         (place::COPY_LINK, "or as a link of the same text"),
