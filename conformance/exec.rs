@@ -52,6 +52,7 @@ tests![
     ends_with_the_container,
     home_is_set,
     scheduler_and_io_priority,
+    scheduler_that_outlives_no_fork,
     affinity_is_the_configured_one,
     lost_bundle,
 ];
@@ -451,6 +452,22 @@ fn scheduler_and_io_priority() -> Result {
         .start()?;
     let output = container.exec([], ["sched", ",", "ioprio"])?;
     output.success()?.says("policy", "3")?.says("nice", "5")?.says("ioprio", "class=2 priority=6").map(drop)
+}
+
+/// What a fork would lose or forbid is set, too.
+fn scheduler_that_outlives_no_fork() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    for (flags, wanted) in [(json!([]), "0"), (json!(["SCHED_FLAG_RESET_ON_FORK"]), "1")] {
+        let scheduler = json!({ "policy": "SCHED_DEADLINE", "flags": flags, "runtime": 42_000, "deadline": 1_000_000,
+            "period": 1_000_000 });
+        let process = json!({ "args": ["/payload", "sched"], "cwd": "/", "user": { "uid": 0, "gid": 0 },
+            "scheduler": scheduler });
+        let file = container.aside("process.json");
+        fs::write(&file, process.to_string())?;
+        let output = container.call(["exec", "--process"]).arg(&file).arg(&container.id).output()?;
+        output.success()?.says("policy", "6")?.says("flags", wanted)?;
+    }
+    Ok(())
 }
 
 /// `execCPUAffinity.final` is the affinity of exec's program and not of the first process.

@@ -104,13 +104,13 @@ pub fn uts() -> String {
     }
 }
 
-/// Policy, nice value and priority, as sched_getattr(2) tells them.
+/// Policy, flags, nice value and priority, as sched_getattr(2) tells them.
 pub fn scheduling() -> String {
     let mut attr = [0u8; 56];
     match raw(libc::SYS_sched_getattr, [0, address(&mut attr), attr.len() as u64, 0]) {
         Ok(_) => {
             let word = |at: usize| u32::from_ne_bytes([attr[at], attr[at + 1], attr[at + 2], attr[at + 3]]);
-            format!("policy: {}\nnice: {}\npriority: {}", word(4), word(16) as i32, word(20))
+            format!("policy: {}\nflags: {}\nnice: {}\npriority: {}", word(4), word(8), word(16) as i32, word(20))
         }
         Err(error) => format!("sched: {}", errno_name(&error)),
     }

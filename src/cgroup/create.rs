@@ -63,10 +63,12 @@ impl Plan {
     ///
     /// One that systemd makes is not there yet: it comes with the first process ([`Plan::admit`]).
     pub fn create(&self) -> Result<Cgroup> {
-        if self.scope.is_some() {
+        if let Some(scope) = &self.scope {
             // systemd would take over a frozen one, and nothing in it ever moves.
+            let below = scope.unit.subgroup.iter().flatten().count();
+            let own = |target: &Target| target.dir().ancestors().nth(below).map(Path::to_owned);
             let old = |dir: PathBuf| dir.exists().then_some(Made { dir, new: false });
-            let there: Vec<_> = self.targets.iter().map(|target| old(target.dir())).collect();
+            let there: Vec<_> = self.targets.iter().map(|target| own(target).and_then(old)).collect();
             self.refuse_used(&self.living(&there), &there)?;
             return Ok(self.intended());
         }

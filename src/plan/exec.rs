@@ -88,11 +88,18 @@ impl Exec<'_> {
         let (initial, last) = &self.extras.exec_cpu_affinity;
         affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
         // While /proc is still the host's: labels and priorities.
-        process::privileged_part(&mut program, &mut context, process, self.extras)?;
+        let early = process::scheduler_outlives_fork(process, self.extras);
+        if early {
+            process::scheduler(&mut program, process, self.extras)?;
+        }
+        process::privileged_part(&mut program, &mut context, process)?;
         if let Some(score) = process::oom_score(Some(process)) {
             process::write_oom_score(&mut program, score);
         }
         self.enter(&mut program);
+        if !early {
+            process::scheduler(&mut program, process, self.extras)?;
+        }
         program.push(&everything, Op::Session);
         process::terminal(&mut program, process, false)?;
         program.push(&everything, Op::OwnStdio { uid: process.user().uid() });

@@ -137,7 +137,8 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     }
     sysctl::plan(program, context)?;
     if let Some(process) = context.spec.process() {
-        process::privileged_part(program, context, process, context.extras)?;
+        process::scheduler(program, process, context.extras)?;
+        process::privileged_part(program, context, process)?;
     }
     if let Some(process) = context.spec.process() {
         process::terminal(program, process, own)?;

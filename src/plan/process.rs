@@ -45,16 +45,8 @@ fn one_limit(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Li
 }
 
 /// Everything that needs privileges and is set before they go.
-pub fn privileged_part(
-    program: &mut Program,
-    context: &mut Context<'_>,
-    process: &Process,
-    extras: &Extras,
-) -> Result<()> {
+pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process: &Process) -> Result<()> {
     labels(program, context, process)?;
-    if let Some(scheduler) = process.scheduler() {
-        scheduler_op(program, scheduler, &extras.scheduler_flags)?;
-    }
     if let Some(priority) = process.io_priority() {
         let field = Field::of("process.ioPriority");
         if !(0..=7).contains(&priority.priority()) {
@@ -108,8 +100,17 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
     Ok(())
 }
 
-fn scheduler_op(program: &mut Program, scheduler: &Scheduler, flags: &[String]) -> Result<()> {
+/// A deadline keeps its holder from forking, and what is to be reset then is lost: sched(7).
+pub fn scheduler_outlives_fork(process: &Process, extras: &Extras) -> bool {
+    let deadline = LinuxSchedulerPolicy::SchedDeadline;
+    let forks = |scheduler: &Scheduler| *scheduler.policy() != deadline && extras.scheduler_flags.is_empty();
+    process.scheduler().as_ref().is_none_or(forks)
+}
+
+/// `process.scheduler`: needs rights in the host's user namespace.
+pub fn scheduler(program: &mut Program, process: &Process, extras: &Extras) -> Result<()> {
     use LinuxSchedulerPolicy::*;
+    let Some(scheduler) = process.scheduler() else { return Ok(()) };
     let field = Field::of("process.scheduler");
     let policy = match scheduler.policy() {
         SchedOther => 0,
@@ -135,7 +136,7 @@ fn scheduler_op(program: &mut Program, scheduler: &Scheduler, flags: &[String]) 
         bail!("{field}.runtime: scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
     }
     let mut bits = 0;
-    for flag in flags {
+    for flag in &extras.scheduler_flags {
         bits |= scheduler_flag(flag).ok_or_else(|| anyhow::anyhow!("{field}.flags: unknown flag \"{flag}\""))?;
     }
     program.push(&field, Op::Scheduler { policy, nice, priority, flags: bits, runtime, deadline, period });
