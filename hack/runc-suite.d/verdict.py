@@ -25,7 +25,9 @@ def main():
     kind = file = ""
 
     def file_ended():
-        if left:
+        if left is None:
+            wrong.append(f"{kind} {file}: no plan of tests was seen")
+        elif left:
             wrong.append(f"{kind} {file}: {left} tests did not run")
 
     for line in sys.stdin:
@@ -33,7 +35,7 @@ def main():
         if heading := re.fullmatch(r"# (\S+) (\S+\.bats)", line):
             file_ended()
             kind, file = heading.groups()
-            left, failing = 0, False
+            left, failing = None, False
             continue
         if plan := re.fullmatch(r"1\.\.(\d+)", line):
             left = int(plan[1])
@@ -43,7 +45,7 @@ def main():
                 print(f"    {line}", flush=True)
             continue
         word, name, skipped = result[1], result[2].strip(), result[3]
-        left -= 1
+        left = (left or 0) - 1
         reason = known.get((kind, file, name)) or known.get(("", file, name))
         failing = word == "not ok" and not reason
         verdict = "skipped" if skipped is not None else "passed" if word == "ok" else "excused" if reason else "failed"
