@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use anyhow::ensure;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -38,6 +39,7 @@ tests![
     keyring_is_the_containers_own,
     no_pivot,
     no_pivot_hides_the_old_root,
+    no_pivot_leaves_the_hosts_mounts_alone,
 ];
 
 /// In the foreground `run` ends with the program's exit code.
@@ -314,6 +316,21 @@ fn no_pivot_hides_the_old_root() -> Result {
         contains(option, &output.stdout, "proc : EPERM")?;
     }
     Ok(())
+}
+
+/// What goes with the old root goes for the container only, though the two share mounts.
+fn no_pivot_leaves_the_hosts_mounts_alone() -> Result {
+    let dir = bundle::scratch()?;
+    let below = dir.path().join("tty");
+    let make = |place: &Path, kind| mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>);
+    make(dir.path(), "proc")?;
+    mount(None::<&str>, dir.path(), None::<&str>, MsFlags::MS_SHARED, None::<&str>)?;
+    make(&below, "tmpfs")?;
+    let output = Bundle::new(["true"]).option("--no-pivot").set("/linux/rootfsPropagation", "shared").run();
+    let left = container::mounts_below(&below);
+    umount2(dir.path(), MntFlags::MNT_DETACH)?;
+    output?.success()?;
+    equal("mounts", left, vec![below])
 }
 
 fn text_file(text: &str) -> Result<File> {

@@ -17,6 +17,12 @@ const MS_PRIVATE: u64 = 1 << 18;
 const LONGEST_VALUE: u32 = 255;
 
 pub fn bury(path: &CStr) -> Try<()> {
+    // What is mounted below goes along, and the host must not see that.
+    if let Err(fault) = propagate(sys::AT_FDCWD, path, true, MS_SLAVE)
+        && !matches!(fault.errno, sys::EINVAL | sys::ENOENT)
+    {
+        return Err(fault);
+    }
     match sys::detach(path) {
         Err(fault) if matches!(fault.errno, sys::EINVAL | sys::EPERM) => sys::mount(c"tmpfs", path, c"tmpfs", 0, c""),
         Err(fault) if fault.errno == sys::ENOENT => Ok(()),
