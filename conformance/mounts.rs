@@ -338,7 +338,8 @@ fn bind_does_not_lead_back_to_the_host() -> Result {
     mount(None::<&str>, &sub, None::<&str>, MsFlags::MS_SHARED, None::<&str>)?;
     fs::create_dir(sub.join("inner"))?;
     let bundle = || Bundle::new(["true"]).mount(bind(&sub, &["rbind"])).mount(tmpfs("/mnt/inner", &[]));
-    for bundle in [bundle(), bundle().user_namespace(100_000, 65_536)] {
+    let inside = || bundle().user_namespace(100_000, 65_536);
+    for bundle in [bundle(), inside(), inside().set("/linux/rootfsPropagation", "shared")] {
         let container = bundle.create()?;
         let below = container::mounts_below(&sub.join("inner"));
         container.command(["delete", "--force"])?.success()?;

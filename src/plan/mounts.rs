@@ -302,9 +302,9 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
     if id_map.is_some() || context.sources_by_parent() {
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
-        // What init opens itself is as the whole tree was made before.
+        // What init opens itself is as the whole tree was made before, and in a user namespace a slave at best.
         let propagation = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref());
-        if !matches!(propagation, Some("shared" | "rshared")) {
+        if context.in_user_namespace() || !matches!(propagation, Some("shared" | "rshared")) {
             rules |= place::SLAVE;
         }
         if context.in_user_namespace() && attributes.set | attributes.clear | attributes.tree_clear != 0 {
