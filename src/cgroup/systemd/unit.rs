@@ -173,9 +173,10 @@ fn expand(slice: &str) -> Result<PathBuf> {
 
 /// What systemd names the cgroup of a unit: it keeps off the names of the kernel's files, and off its own escapes.
 fn escaped(unit: &str) -> String {
-    const CONTROLLERS: [&str; 9] = ["cgroup", "cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids"];
+    const CONTROLLERS: &str = "cgroup cpu cpuacct cpuset io blkio memory devices pids bpf-firewall bpf-devices \
+                               bpf-foreign bpf-socket-bind bpf-restrict-network-interfaces";
     let first = unit.split('.').next().unwrap_or_default();
-    let taken = unit.starts_with(['_', '.']) || first.starts_with("bpf-") || CONTROLLERS.contains(&first);
+    let taken = unit.starts_with(['_', '.']) || CONTROLLERS.split(' ').any(|name| name == first);
     format!("{}{unit}", if taken { "_" } else { "" })
 }
 
@@ -205,6 +206,8 @@ mod tests {
             ("memory-a.slice::_x", "_memory.slice/memory-a.slice/__x.scope"),
             ("cgroup.slice::pids", "_cgroup.slice/_pids.scope"),
             ("_a.slice::misc", "__a.slice/misc.scope"),
+            ("bpf-a.slice:bpf:x", "bpf.slice/bpf-a.slice/bpf-x.scope"),
+            ("bpf-foreign.slice:p:x", "bpf.slice/_bpf-foreign.slice/p-x.scope"),
         ] {
             assert_eq!(scope(path, false).unwrap().path, Path::new(wanted), "{path}");
         }
