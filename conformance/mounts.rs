@@ -328,7 +328,13 @@ fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
     has_options(&bundle(&["bind", "nosuid"]).run()?, "/mnt", &["rw", "nosuid"])?;
     let inside = bundle(&["bind", "nosuid"]).user_namespace(100_000, 65_536).run()?;
     has_options(&inside, "/mnt", &["ro", "nosuid", "noexec"])?;
-    bundle(&["bind", "rw"]).user_namespace(100_000, 65_536).refused("mounts[").map(drop)
+    let locked = |bundle: Bundle| bundle.user_namespace(100_000, 65_536).refused("mounts[").map(drop);
+    locked(bundle(&["bind", "rw"]))?;
+    locked(bundle(&["bind"]).mount(bind(&sub, &["bind", "remount", "rw"])))?;
+    // And so are those of the mounts below, which are not to be looked under either.
+    let above = |options: &[&str]| Bundle::new(["true"]).mount(bind(source.0.path(), options));
+    locked(above(&["rbind", "rrw"]))?;
+    locked(above(&["bind"]))
 }
 
 /// What is mounted on a bind mount in the container stays there, though the source is shared, in a user namespace, too.

@@ -83,13 +83,22 @@ pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
 
 /// A user namespace with these maps. It lives in a process that does nothing, and afterwards in the descriptor alone.
 fn namespace_with(uid: &str, gid: &str) -> Result<File> {
-    let holder = sys::process::hold_user_namespace().map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
-    let map_and_open = || -> Result<File> {
-        write_file(holder.pid, "uid_map", uid)?;
-        write_file(holder.pid, "gid_map", gid)?;
-        File::open(format!("/proc/{}/ns/user", holder.pid)).map_err(sys::io)
-    };
-    let namespace = map_and_open();
+    held(0, |pid| {
+        write_file(pid, "uid_map", uid)?;
+        write_file(pid, "gid_map", gid)?;
+        File::open(format!("/proc/{pid}/ns/user")).map_err(sys::io)
+    })
+}
+
+/// What a process in a new user namespace sees of the host's mounts: their flags, and what covers what, are locked, and
+/// nothing goes back to the host.
+pub fn locked_mounts() -> Result<File> {
+    held(libc::CLONE_NEWNS, |pid| File::open(format!("/proc/{pid}/ns/mnt")).map_err(sys::io))
+}
+
+fn held(others: i32, open: impl FnOnce(i32) -> Result<File>) -> Result<File> {
+    let holder = sys::process::hold_user_namespace(others).map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
+    let namespace = open(holder.pid);
     let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(holder.pid), None);
     namespace

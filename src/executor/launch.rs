@@ -64,15 +64,22 @@ pub enum Waited {
 /// Start a program.
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Init<'a>> {
     let mut opened = Vec::new();
+    let mut mounts = None;
     let mut slots: Vec<RawFd> = Vec::with_capacity(program.slots().len());
     for slot in program.slots() {
         let fd = match slot {
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
-            Descriptor::Tree { source, recursive, follow, id_map, field } => {
-                let tree = sys::mount::open_tree(source, *recursive, *follow)
-                    .map_err(|errno| anyhow!("{field}: open {source:?}: {}", reason(errno)))?;
+            Descriptor::Tree { locked, source, recursive, follow, id_map, field } => {
+                let open = || sys::mount::open_tree(source, *recursive, *follow);
+                let place = locked.then(|| mounts.get_or_insert_with(id_map::locked_mounts).as_ref());
+                let tree = match place {
+                    None => open(),
+                    Some(Ok(place)) => within(place, open),
+                    Some(Err(error)) => bail!("{field}: {error:#}"),
+                }
+                .map_err(|errno| anyhow!("{field}: open {source:?}: {}", reason(errno)))?;
                 if let Some(map) = id_map {
                     id_map::map_tree(&tree, map).with_context(|| format!("{field}: map the owners of {source:?}"))?;
                 }
@@ -91,6 +98,19 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let child =
         start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;
     Ok(Init { child, channel, program })
+}
+
+/// On a thread of its own in another mount namespace.
+fn within<T: Send>(mounts: &File, act: impl FnOnce() -> nix::Result<T> + Send) -> nix::Result<T> {
+    use nix::sched::{CloneFlags, setns, unshare};
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_FS)?;
+            setns(mounts, CloneFlags::CLONE_NEWNS)?;
+            act()
+        });
+        inside.join().unwrap_or(Err(Errno::EAGAIN))
+    })
 }
 
 fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {

@@ -88,7 +88,6 @@ pub fn failure(program: &Program, message: &Message) -> String {
         (Op::Terminal { .. }, why::NOT_TERMINAL) => format!("{field}: {what}: /dev/pts of the container is no devpts"),
         (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
         (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),
-        (_, why::LOCKED) => format!("{field}: {what}: the source has flags that are locked: {errno}"),
         (_, why::TOO_LONG) => format!("{field}: {what}: {errno}"),
         (_, why::ORPHAN) => format!("{field}: {what}: the runtime went away"),
         (_, why::CWD_OUTSIDE) => {

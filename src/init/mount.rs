@@ -9,8 +9,6 @@ use crate::sys::{self, Fault, Program, Try};
 const MOUNT_ATTR_RDONLY: u64 = 1;
 /// Every flag that a remount with exact flags takes away: `ro nosuid nodev noexec nosymfollow`.
 const PLAIN_FLAGS: u64 = 0x20_000f;
-/// `ro nosuid nodev noexec`, of which statfs(2) has the same bits.
-const LOCKABLE_FLAGS: u64 = 0xf;
 const MS_SLAVE: u64 = 1 << 19;
 const MS_PRIVATE: u64 = 1 << 18;
 /// `fsconfig(2)` takes values of at most 255 bytes; mount(2) takes a page of them.
@@ -182,11 +180,6 @@ impl Mounts {
         if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree)?.0 != files::PROC_SUPER_MAGIC {
             return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
         }
-        let locked = if rules & place::LOCKED != 0 { sys::fstatfs(tree)?.1 & LOCKABLE_FLAGS } else { 0 };
-        if (attributes.clear | attributes.tree_clear) & locked != 0 {
-            return Err(Fault::because(why::LOCKED, sys::EPERM));
-        }
-        let attributes = &Attributes { set: attributes.set | locked, ..*attributes };
         let target = files::target(self.root, target, directory, rules)?;
         match sys::move_mount(tree, target.fd.0, c"") {
             // mount(2) has this answer for it, which engines look for.

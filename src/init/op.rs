@@ -89,9 +89,6 @@ pub mod place {
     pub const PROC_ONLY: u32 = 128;
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
     pub const EXACT: u32 = 64;
-    /// The flags of the source are locked, as those of all mounts are that a new user namespace finds: the parent, who
-    /// opened it, could take them away.
-    pub const LOCKED: u32 = 2048;
     /// A tree of the host's is to hear of mounts there, not to tell of those here.
     pub const SLAVE: u32 = 4096;
     /// A symbolic link at the target is covered itself.
@@ -305,8 +302,6 @@ pub mod why {
     pub const NOT_PROC: u32 = 0x8000_0008;
     /// `/dev/pts` has no terminals.
     pub const NOT_TERMINAL: u32 = 0x8000_0009;
-    /// Flags of the source are to go that a user namespace may not take away.
-    pub const LOCKED: u32 = 0x8000_000a;
     /// A path is too long.
     pub const TOO_LONG: u32 = 0x8000_0007;
 }

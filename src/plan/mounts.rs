@@ -302,15 +302,13 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
     if id_map.is_some() || context.sources_by_parent() {
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
-        // What init opens itself is as the whole tree was made before, and in a user namespace a slave at best.
+        // What init opens itself is as the whole tree was made before.
         let propagation = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref());
-        if context.in_user_namespace() || !matches!(propagation, Some("shared" | "rshared")) {
+        let locked = context.in_user_namespace();
+        if !locked && !matches!(propagation, Some("shared" | "rshared")) {
             rules |= place::SLAVE;
         }
-        if context.in_user_namespace() && attributes.set | attributes.clear | attributes.tree_clear != 0 {
-            rules |= place::LOCKED;
-        }
-        let tree = program.slot(Descriptor::Tree { source, recursive, follow, id_map, field: field.clone() });
+        let tree = program.slot(Descriptor::Tree { locked, source, recursive, follow, id_map, field: field.clone() });
         program.push(field, Op::Attach { target, tree, attributes, place: rules });
     } else {
         let source = program.text(&source.to_string_lossy());

@@ -37,7 +37,7 @@ pub fn print(plan: &Plan) -> String {
     }
     for slot in plan.program.slots() {
         match slot {
-            Descriptor::Tree { source, recursive, follow, id_map, field } => {
+            Descriptor::Tree { locked, source, recursive, follow, id_map, field } => {
                 let lines = |lines: &str| lines.trim_end().replace('\n', ", ");
                 let id_map = match id_map.as_ref().map(|map| &map.owners) {
                     None => String::new(),
@@ -47,8 +47,9 @@ pub fn print(plan: &Plan) -> String {
                     Some(Owners::Joined(path)) => format!(", owners mapped as in {path:?}"),
                 };
                 let tree = if *recursive { ", with all below" } else { "" };
+                let locks = if *locked { ", locked" } else { "" };
                 let link = if *follow { "" } else { ", not following a link" };
-                line(field.as_str(), &format!("open tree {source:?}{tree}{link}{id_map}"));
+                line(field.as_str(), &format!("open tree {source:?}{tree}{link}{locks}{id_map}"));
             }
             Descriptor::Namespace { path, field, .. } => line(field.as_str(), &format!("open {path:?}")),
             Descriptor::Gate | Descriptor::Process => {}
@@ -359,7 +360,6 @@ fn rules(bits: u32) -> String {
         (place::PROC_ONLY, "a procfs only"),
         (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
-        (place::LOCKED, "keeping those that the source has"),
         (place::SLAVE, "a slave of the host's"),
         (place::NO_FOLLOW, "over a link itself"),
         (place::SOURCE_NO_FOLLOW, "not following a link"),

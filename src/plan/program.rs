@@ -20,6 +20,8 @@ pub enum Descriptor {
     /// A detached copy of a mount: what `init` could not open from inside a user namespace, or
     /// with mapped owners.
     Tree {
+        /// As a new user namespace finds it.
+        locked: bool,
         /// The host's path.
         source: PathBuf,
         /// With all mounts below it.

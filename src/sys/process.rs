@@ -84,13 +84,13 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
     Errno::result(kind).map(|kind| kind as u32)
 }
 
-/// A process in a user namespace of its own that waits for its death.
+/// A process in a user namespace of its own, and in new ones of these kinds, that waits for its death.
 ///
 /// # Errors
 /// What `clone(2)` answers.
-pub fn hold_user_namespace() -> nix::Result<super::clone::Child> {
+pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     let mut pidfd: RawFd = -1;
-    let flags = libc::CLONE_NEWUSER | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let flags = others | libc::CLONE_NEWUSER | libc::CLONE_PIDFD | libc::SIGCHLD;
     // SAFETY: a plain fork: the child has a copy of everything and only makes system calls; the
     // parent gets its pidfd in a variable that lives here.
     unsafe {
