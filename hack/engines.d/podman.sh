@@ -275,6 +275,32 @@ case_checkpoint_pre() {
   podman container restore --import-previous /tmp/$N-1.tar --import /tmp/$N-2.tar >/dev/null
   goes_on "$before" "$(pid)"
 }
+# All that a container may have is there again.
+case_checkpoint_settings() {
+  counting --memory 64m --cpus 2 --pids-limit 50 --ulimit nofile=123:456 --hostname box --init \
+    --tty --user 7:8 --cap-drop ALL --security-opt no-new-privileges --tmpfs /t:mode=1777 --volume /img/etc:/d:ro
+  podman exec $N sh -c 'echo tmpfs >/t/f'
+  state() {
+    podman exec $N sh -c 'cd /sys/fs/cgroup
+      echo $(cat memory.max cpu.max pids.max /t/f; hostname; readlink /proc/1/fd/1)
+      tr "\0" " " </proc/1/cmdline
+      grep -E "^(Uid|Gid|Cap...|NoNewPrivs|Seccomp):" /proc/1/status
+      grep "open files" /proc/1/limits
+      cut -d " " -f 5,6 /proc/1/mountinfo | sort
+      touch /d/x 2>/dev/null || echo read-only'
+  }
+  local wanted
+  wanted=$(state)
+  has '67108864 200000 100000 50 tmpfs box /dev/pts/0' echo "$wanted"
+  podman container checkpoint $N >/dev/null
+  podman container restore $N >/dev/null
+  goes_on "$before" "$(pid)"
+  diff <(echo "$wanted") <(state)
+  podman update --pids-limit 20 $N >/dev/null
+  want 20 podman exec $N cat /sys/fs/cgroup/pids.max
+  podman stop $N >/dev/null
+  want 9 inspected State.ExitCode
+}
 case_checkpoint_tcp() {
   full
   podman run -d --name $N --network=none $IMAGE sh -c "(while :; do sleep 1000; done) | nc -l -p 7 >/tmp/got & sleep 1
