@@ -127,13 +127,13 @@ fn not_found(program: &Program, errno: i32) -> String {
 pub fn warning(program: &Program, message: &Message) -> String {
     match program.at(message.index) {
         Some((Op::Capabilities { ambient, .. }, field)) => {
-            let names = |set: u64| capability::names(message.detail & set).join(" ");
-            let (which, names) = match names(!*ambient) {
-                // In runc's words.
-                others if others.is_empty() => ("ambient capability", names(*ambient)),
-                _ => ("capabilities", format!("[{}]", names(u64::MAX))),
+            let names = capability::names(message.detail).join(" ");
+            // In runc's words.
+            let what = match message.detail & !ambient {
+                0 => format!("ambient capability {names}"),
+                _ => format!("capabilities [{names}]"),
             };
-            format!("{field}: can't raise {which} {names}: {}", reason(Errno::from_raw(message.errno)))
+            format!("{field}: can't raise {what}: {}", reason(Errno::from_raw(message.errno)))
         }
         _ => failure(program, message),
     }

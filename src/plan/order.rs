@@ -139,8 +139,6 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     if let Some(process) = context.spec.process() {
         process::scheduler(program, process, context.extras)?;
         process::privileged_part(program, context, process)?;
-    }
-    if let Some(process) = context.spec.process() {
         process::terminal(program, process, own)?;
     }
     for (field, op) in late {

@@ -188,7 +188,10 @@ fn reduce_process(process: &mut Value) {
     }
     if let Value::Object(user) = user {
         for id in ["uid", "gid"] {
-            user.entry(id).or_insert(Value::from(0));
+            let id = user.entry(id).or_insert(Value::Null);
+            if id.is_null() {
+                *id = Value::from(0);
+            }
         }
     }
     if let Some(Value::Object(scheduler)) = process.get_mut("scheduler") {
