@@ -23,21 +23,22 @@ tests![
     place_of_any_letters,
 ];
 
-/// What `setup ENGINE` prints, when tare lies at this place.
-fn setup(program: &Path, engine: &str) -> Result<String> {
+fn call(program: &Path, words: &[&str]) -> Result<Output> {
     if !runtime::is("tare") {
         return skip("only tare tells engines how to use it");
     }
-    let output = Call::of(program, ["setup", engine]).output()?;
+    Call::of(program, words).output()
+}
+
+/// What `setup ENGINE` prints, when tare lies at this place.
+fn setup(program: &Path, engine: &str) -> Result<String> {
+    let output = call(program, &["setup", engine])?;
     equal("standard error", &*output.success()?.stderr, "")?;
     Ok(output.stdout)
 }
 
 fn refused(program: &Path, words: &[&str], part: &str) -> Result {
-    if !runtime::is("tare") {
-        return skip("only tare tells engines how to use it");
-    }
-    let output = Call::of(program, words).output()?;
+    let output = call(program, words)?;
     equal("exit code", output.code()?, 1)?;
     contains("message", &format!("{}{}", output.stdout, output.stderr), part)
 }

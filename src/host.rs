@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
+use crate::mountinfo;
 use crate::sys;
 
 /// What a plan depends on besides `config.json`.
@@ -124,15 +125,10 @@ impl Host {
     }
 }
 
-/// The same in a mountinfo, proc_pid_mountinfo(5).
+/// The same in a mountinfo.
 fn whole_proc_and_sysfs(table: &str) -> Vec<PathBuf> {
-    let place = |line: &str| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut fields = before.split(' ').skip(3);
-        let whole = fields.next()? == "/" && (after.starts_with("proc ") || after.starts_with("sysfs "));
-        fields.next().filter(|_| whole).map(crate::cgroup::unescape)
-    };
-    table.lines().filter_map(place).collect()
+    let all = mountinfo::lines(table).filter(|line| line.is_whole() && matches!(line.kind, "proc" | "sysfs"));
+    all.map(|line| line.point()).collect()
 }
 
 /// The first process lives in the caller's user namespace: a whole system in a container, with services of its own, not

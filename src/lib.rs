@@ -10,6 +10,7 @@ pub mod command;
 pub mod executor;
 pub mod host;
 pub mod init;
+pub mod mountinfo;
 pub mod plan;
 pub mod seccomp;
 pub mod spec;

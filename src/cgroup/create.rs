@@ -65,10 +65,8 @@ impl Plan {
     pub fn create(&self) -> Result<Cgroup> {
         if let Some(scope) = &self.scope {
             // systemd would take over a frozen one, and nothing in it ever moves.
-            let below = scope.unit.subgroup.iter().flatten().count();
-            let own = |target: &Target| target.dir().ancestors().nth(below).map(Path::to_owned);
             let old = |dir: PathBuf| dir.exists().then_some(Made { dir, new: false });
-            let there: Vec<_> = self.targets.iter().map(|target| own(target).and_then(old)).collect();
+            let there: Vec<_> = self.targets.iter().map(|target| old(target.mount.join(&scope.path))).collect();
             self.refuse_used(&self.living(&there), &there)?;
             return Ok(self.intended());
         }
@@ -148,11 +146,11 @@ impl Plan {
         if self.mode != Mode::Unified {
             self.join_v1(pid)?;
         }
-        if let (Some(_), Some(target)) = (&scope.unit.subgroup, self.v2_target()) {
-            self.enter(&self.targets[target].dir(), &format!("annotations.{SYSTEMD_SUBGROUP}"), pid)?;
-        }
         let dirs: Vec<PathBuf> = self.targets.iter().map(Target::dir).collect();
         let own = self.v2_target().map(|target| &dirs[target]);
+        if let (Some(own), Some(_)) = (own, &scope.unit.subgroup) {
+            enter(own, &format!("annotations.{SYSTEMD_SUBGROUP}"), pid)?;
+        }
         let open = |dir: &PathBuf| open_dir(dir).map_err(|errno| anyhow!("open {}: {}", dir.display(), reason(errno)));
         let leaf = own.map(open).transpose()?;
         if let Some(leaf) = &leaf {
@@ -188,22 +186,9 @@ impl Plan {
     /// The same as [`Plan::make_inside`] where there is a process already: it has to be out of the way before
     /// controllers can be handed down.
     fn move_inside(&self, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
-        self.enter(&own.join(inside), DELEGATE_CGROUP, pid)?;
-        let mut undo = Undo { made: Vec::new() };
-        self.make_inside(&mut undo, own, inside)?;
-        undo.made.clear();
-        Ok(())
-    }
-
-    /// Makes `dir`, which is below the unit's cgroup and goes with it, and moves `pid` there.
-    fn enter(&self, dir: &Path, field: &str, pid: Pid) -> Result<()> {
-        let failed = |what: &str, errno| anyhow!("{field}: {what} {}: {}", dir.display(), reason(errno));
-        let mut undo = Undo { made: Vec::new() };
-        undo.make(dir).map_err(|errno| failed("mkdir", errno))?;
-        let moved = write_file(&dir.join("cgroup.procs"), &pid.to_string());
-        moved.map_err(|errno| failed("move init to", errno))?;
-        undo.made.clear();
-        Ok(())
+        enter(&own.join(inside), DELEGATE_CGROUP, pid)?;
+        // There is nothing left to make.
+        self.make_inside(&mut Undo { made: Vec::new() }, own, inside).map(drop)
     }
 
     /// Makes the directory of one target; `None` where a rootless caller may not and need not.
@@ -325,6 +310,17 @@ impl Plan {
             level.push(name);
         }
     }
+}
+
+/// Makes `dir`, which is below the unit's cgroup and goes with it, and moves `pid` there.
+fn enter(dir: &Path, field: &str, pid: Pid) -> Result<()> {
+    let failed = |what: &str, errno| anyhow!("{field}: {what} {}: {}", dir.display(), reason(errno));
+    let mut undo = Undo { made: Vec::new() };
+    undo.make(dir).map_err(|errno| failed("mkdir", errno))?;
+    let moved = write_file(&dir.join("cgroup.procs"), &pid.to_string());
+    moved.map_err(|errno| failed("move init to", errno))?;
+    undo.made.clear();
+    Ok(())
 }
 
 /// The names in `wanted` that `has` lacks.

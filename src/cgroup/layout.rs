@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::living::HostDir;
 use super::path::below_mount;
+use crate::mountinfo;
 
 /// Where distributions, engines and the spec expect the hierarchies.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -74,7 +75,7 @@ impl Layout {
     ///
     /// The first mount of a hierarchy counts, one below /sys/fs/cgroup before any other.
     pub fn parse(mountinfo: &str, cgroup: &str) -> Layout {
-        let mut mounts: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
+        let mut mounts: Vec<Mount> = mountinfo::lines(mountinfo).filter_map(Mount::of).collect();
         mounts.sort_by_key(|mount| !mount.point.starts_with(MOUNT));
         let mut v1 = Vec::new();
         let mut v2 = None;
@@ -158,7 +159,7 @@ fn read(path: &str) -> Result<String> {
     Ok(text)
 }
 
-/// What one line of mountinfo says about a cgroup mount.
+/// A mounted hierarchy.
 struct Mount {
     root: PathBuf,
     point: PathBuf,
@@ -167,18 +168,13 @@ struct Mount {
 }
 
 impl Mount {
-    fn parse(line: &str) -> Option<Mount> {
-        let (left, right) = line.split_once(" - ")?;
-        let mut right = right.split(' ');
-        let options = match right.next()? {
-            "cgroup" => Some(right.nth(1)?.to_owned()),
+    fn of(line: mountinfo::Line<'_>) -> Option<Mount> {
+        let options = match line.kind {
+            "cgroup" => Some(line.options.to_owned()),
             "cgroup2" => None,
             _ => return None,
         };
-        let mut left = left.split(' ').skip(3);
-        let root = unescape(left.next()?);
-        let point = unescape(left.next()?);
-        Some(Mount { root, point, options })
+        Some(Mount { root: line.root(), point: line.point(), options })
     }
 
     /// Whether this is a mount of the hierarchy with exactly these controllers (a line of
@@ -191,28 +187,6 @@ impl Mount {
             }
         }
     }
-}
-
-/// A path as mountinfo writes it: space, tab, newline and backslash as three octal digits.
-pub fn unescape(text: &str) -> PathBuf {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let code = after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(code) => {
-                out.push(char::from(code));
-                rest = &after[3..];
-            }
-            None => {
-                out.push('\\');
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    PathBuf::from(out)
 }
 
 #[cfg(test)]

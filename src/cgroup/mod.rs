@@ -42,7 +42,7 @@ mod tests;
 
 pub use device_program::DeviceProgram;
 pub use devices::{Access, DeviceKind, DeviceRule};
-pub use layout::{Hierarchy, Layout, Mode, unescape};
+pub use layout::{Hierarchy, Layout, Mode};
 pub use living::{Cgroup, HostDir};
 pub use merge::merge;
 pub use oom::Oom;

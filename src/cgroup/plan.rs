@@ -157,7 +157,7 @@ impl Plan {
         let mut plan = Plan {
             mode: layout.mode(),
             targets: match &scope {
-                Some(scope) => targets_at(layout, &scope.path),
+                Some(scope) => targets_at(layout, &scope.container()),
                 None => targets(layout, request)?,
             },
             writes: Vec::new(),

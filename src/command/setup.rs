@@ -91,8 +91,10 @@ fn kubernetes(name: &str) -> String {
 /// counted to the scope.
 fn podman(name: &str, program: &str, v2: bool) -> String {
     let (quoted_name, program) = (quoted(name), quoted(program));
-    let subgroup = format!("[containers]\nannotations = [\"{SYSTEMD_SUBGROUP}=container\", {{append = true}}]\n");
-    let subgroup = if v2 { subgroup } else { String::new() };
+    let subgroup = match v2 {
+        true => format!("[containers]\nannotations = [\"{SYSTEMD_SUBGROUP}=container\", {{append = true}}]\n"),
+        false => String::new(),
+    };
     format!(
         "# /etc/containers/containers.conf.d/{name}.conf, or ~/.config/containers/containers.conf.d/{name}.conf\n\
          [engine]\n\

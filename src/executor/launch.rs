@@ -72,12 +72,13 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
             Descriptor::Tree { locked, source, recursive, follow, id_map, field } => {
+                if *locked && mounts.is_none() {
+                    mounts = Some(id_map::locked_mounts().with_context(|| field.to_string())?);
+                }
                 let open = || sys::mount::open_tree(source, *recursive, *follow);
-                let place = locked.then(|| mounts.get_or_insert_with(id_map::locked_mounts).as_ref());
-                let tree = match place {
+                let tree = match mounts.as_ref().filter(|_| *locked) {
                     None => open(),
-                    Some(Ok(place)) => within(place, open),
-                    Some(Err(error)) => bail!("{field}: {error:#}"),
+                    Some(mounts) => within(mounts, open),
                 }
                 .map_err(|errno| anyhow!("{field}: open {source:?}: {}", reason(errno)))?;
                 if let Some(map) = id_map {

@@ -148,10 +148,7 @@ impl Init {
             Op::Chdir { .. } if self.entered => Ok(()),
             Op::Chdir { path, later } => match process::chdir(text(path)) {
                 Err(fault) if later && fault.errno == sys::EACCES => Ok(()),
-                other => {
-                    self.entered = true;
-                    other
-                }
+                other => other.map(|()| self.entered = true),
             },
             Op::OwnStdio { uid } => files::own_stdio(uid),
             Op::Terminal { rows, columns, console } => self.terminal(index, rows, columns, console),

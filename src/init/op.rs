@@ -90,7 +90,7 @@ pub mod place {
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
     pub const EXACT: u32 = 64;
     /// A tree of the host's is to hear of mounts there, not to tell of those here.
-    pub const SLAVE: u32 = 4096;
+    pub const SLAVE: u32 = 2048;
     /// A symbolic link at the target is covered itself.
     pub const NO_FOLLOW: u32 = 256;
     /// A symbolic link at the source is bound itself.

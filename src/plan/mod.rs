@@ -285,10 +285,14 @@ pub fn has_namespace(spec: &Spec, kind: Kind) -> bool {
 
 /// Is there a new namespace of this kind?
 pub fn makes_namespace(spec: &Spec, kind: Kind) -> bool {
-    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    list.into_iter().flatten().any(|namespace| {
-        namespace.typ() == kind && namespace.path().as_ref().is_none_or(|path| path.as_os_str().is_empty())
-    })
+    has_namespace(spec, kind) && joined_namespace(spec, kind).is_none()
+}
+
+/// The namespace of this kind that is joined.
+fn joined_namespace(spec: &Spec, kind: Kind) -> Option<&Path> {
+    let mut list = spec.linux().as_ref()?.namespaces().iter().flatten();
+    let path = list.find(|namespace| namespace.typ() == kind)?.path().as_deref()?;
+    (!path.as_os_str().is_empty()).then_some(path)
 }
 
 /// The owner of the cgroup when the container may manage it itself: a private cgroup namespace and

@@ -344,13 +344,9 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
     }
     let linux = context.linux();
     let own = linux.and_then(|linux| Some((linux.uid_mappings().as_deref()?, linux.gid_mappings().as_deref()?)));
-    let joined = || {
-        let all = linux?.namespaces().iter().flatten();
-        all.filter(|namespace| namespace.typ() == Kind::User).find_map(|namespace| namespace.path().clone())
-    };
-    match (own, joined()) {
+    match (own, super::joined_namespace(context.spec, Kind::User)) {
         (Some((uid, gid)), _) => Ok(Some(maps(uid, gid))),
-        (None, Some(path)) => Ok(Some(IdMap { owners: Owners::Joined(path), recursive })),
+        (None, Some(path)) => Ok(Some(IdMap { owners: Owners::Joined(path.to_owned()), recursive })),
         (None, None) => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
     }
 }

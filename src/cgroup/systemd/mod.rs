@@ -76,11 +76,16 @@ pub struct Scope {
     pub slice: String,
     /// What it is made with, the first process aside.
     pub properties: Vec<Property>,
-    /// Where the container will be, relative to the root of the hierarchy.
+    /// Where it will be, relative to the root of the hierarchy.
     pub(super) path: PathBuf,
 }
 
 impl Scope {
+    /// Where the container will be, relative to the root of the hierarchy.
+    pub(super) fn container(&self) -> PathBuf {
+        self.path.iter().chain(self.unit.subgroup.iter().flatten()).collect()
+    }
+
     /// What is done with it, as a person reads it.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
         let user = if self.unit.user { " of the user's manager" } else { "" };
@@ -133,7 +138,7 @@ impl Unit {
 
     /// Moves the process `pid` into `below`, relative to the container's cgroup.
     pub fn attach(&self, below: &Path, pid: Pid) -> Result<()> {
-        let path = Path::new("/").join(self.subgroup.as_deref().unwrap_or(Path::new(""))).join(below);
+        let path: PathBuf = Path::new("/").iter().chain(self.subgroup.iter().flatten()).chain(below).collect();
         #[cfg(feature = "systemd")]
         return bus::attach(self, &path.to_string_lossy(), pid);
         #[cfg(not(feature = "systemd"))]

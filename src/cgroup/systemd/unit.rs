@@ -82,8 +82,7 @@ impl Asked<'_> {
             bail!("annotations.{}: only on hosts with cgroup v2 alone", annotation::SYSTEMD_SUBGROUP);
         }
         let unit = Unit { name: unit_name(prefix, name)?, user: self.manager.user, subgroup };
-        let mut path = above.join(escaped(&unit.name));
-        path.extend(&unit.subgroup);
+        let path = above.join(escaped(&unit.name));
         let properties = self.properties(name, slice, v2)?;
         Ok(Scope { slice: slice.to_owned(), unit, properties, path })
     }

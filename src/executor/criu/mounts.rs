@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
+use crate::mountinfo;
 use crate::plan::restore::Mounts;
 use crate::sys;
 
@@ -64,13 +65,9 @@ pub fn options(names: &External) -> impl Iterator<Item = String> + '_ {
     names.iter().map(|(name, source)| format!("mnt[{}]:{}", name.display(), source.display()))
 }
 
-/// Mount ids and mount points of a mountinfo, proc_pid_mountinfo(5).
+/// The ids of mounts, and where they are.
 pub fn points(table: &str) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
-    table.lines().filter_map(|line| {
-        let mut fields = line.split(' ');
-        let id = fields.next()?.parse().ok()?;
-        Some((id, crate::cgroup::unescape(fields.nth(3)?)))
-    })
+    mountinfo::lines(table).map(|line| (line.id, line.point()))
 }
 
 /// A root to look paths up in.
