@@ -127,16 +127,16 @@ case_process() {
     sh -c 'printf "%016x\n" $((0x$(grep CapEff /proc/self/status | cut -f2) & 0x2000001))'
   start --annotation of=$N --pid-file /tmp/$N.pid $BOX $N sleep 1000
   want $N jq -r .annotations.of /run/containerd/io.containerd.runtime.v2.task/default/$N/config.json
-  want "$(ctr task ls | awk -v it=$N '$1 == it { print $2 }')" cat /tmp/$N.pid
+  want "$(pid)" cat /tmp/$N.pid
 }
 case_places() {
   start --cgroup /elsewhere/$N --cpu-period 50000 --cpu-quota 25000 $BOX $N sleep 1000
   want '25000 50000' cat /sys/fs/cgroup/elsewhere/$N/cpu.max
-  local pid
-  pid=$(ctr task ls | awk -v it=$N '$1 == it { print $2 }')
-  want "$(readlink /proc/$pid/ns/uts)" run --with-ns uts:/proc/$pid/ns/uts $BOX $N-beside readlink /proc/self/ns/uts
+  local uts
+  uts=/proc/$(pid)/ns/uts
+  want "$(readlink $uts)" run --with-ns uts:$uts $BOX $N-beside readlink /proc/self/ns/uts
   want hello run --no-pivot $BOX $N-unpivoted echo hello
-  want hello run --snapshotter native $BOX $N-native echo hello || ctr snapshots --snapshotter native ls
+  want hello run --snapshotter native $BOX $N-native echo hello
   has ' shared:' run --rootfs-propagation shared $BOX $N-shared grep ' / / ' /proc/self/mountinfo
 }
 # Its config as the runtime gets it.

@@ -496,6 +496,10 @@ case_health_on_failure() {
   podman run -d --name $N-restart --network=none --health-cmd false --health-interval disable --health-retries 1 --health-on-failure restart $IMAGE sleep 1000 >/dev/null
   fails 1 '' podman healthcheck run $N-kill
   want 137 podman wait $N-kill
+  local pid
+  pid=$(pid $N-restart)
+  fails 1 '' podman healthcheck run $N-restart
+  soon sh -c "${ENGINE[*]} inspect -f '{{.State.Running}} {{.State.Pid}}' $N-restart | grep '^true' | grep -v ' $pid\$'"
 }
 # docker's program with podman behind it. Without a limit it says 0, and podman 5 hands that on: for runc from 1.4 on, and
 # for tare, it is a limit like any other.
