@@ -38,6 +38,7 @@ tests![
     bind_type_without_the_option,
     bind_leaves_the_source_as_it_is,
     bind_keeps_locked_flags_in_a_user_namespace,
+    bind_drops_flags_that_are_never_locked,
     bind_does_not_lead_back_to_the_host,
     bind_that_is_idmapped,
     idmap_of_a_joined_user_namespace,
@@ -335,6 +336,22 @@ fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
     let above = |options: &[&str]| Bundle::new(["true"]).mount(bind(source.0.path(), options));
     locked(above(&["rbind", "rrw"]))?;
     locked(above(&["bind"]))
+}
+
+/// `nosymfollow` goes with what is not asked for even where others have to stay.
+fn bind_drops_flags_that_are_never_locked() -> Result {
+    let source = source_with_submount()?;
+    let no_symlinks = MsFlags::from_bits_retain(libc::MS_NOSYMFOLLOW);
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NODEV | no_symlinks;
+    let sub = source.0.path().join("sub");
+    mount(None::<&str>, &sub, None::<&str>, flags, None::<&str>)?;
+    let bundle = |options: &[&str]| Bundle::new(["mountinfo"]).mount(bind(&sub, options));
+    for options in [&["bind", "ro", "symfollow"], &["bind", "ro"]] as [&[&str]; 2] {
+        has_options(&bundle(options).run()?, "/mnt", &["ro", "!nodev", "!nosymfollow"])?;
+        let inside = bundle(options).user_namespace(100_000, 65_536).run()?;
+        has_options(&inside, "/mnt", &["ro", "nodev", "!nosymfollow"])?;
+    }
+    Ok(())
 }
 
 /// What is mounted on a bind mount in the container stays there, though the source is shared, in a user namespace, too.

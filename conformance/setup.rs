@@ -2,6 +2,7 @@
 //! names and in places that nobody has at home. tare's own: no other runtime is asked.
 
 use crate::harness::bundle::scratch;
+use crate::harness::machine::{self, Layout};
 use crate::harness::*;
 use anyhow::Context;
 use std::fs;
@@ -11,6 +12,7 @@ use toml_edit::DocumentMut;
 
 tests![
     podman,
+    podmans_annotation,
     containerd,
     docker,
     kubernetes,
@@ -24,10 +26,14 @@ tests![
 ];
 
 fn call(program: &Path, words: &[&str]) -> Result<Output> {
+    call_in(View::Machine, program, words)
+}
+
+fn call_in(view: View, program: &Path, words: &[&str]) -> Result<Output> {
     if !runtime::is("tare") {
         return skip("only tare tells engines how to use it");
     }
-    Call::of(program, words).output()
+    Call::of(program, words).view(view).output()
 }
 
 /// What `setup ENGINE` prints, when tare lies at this place.
@@ -82,6 +88,27 @@ fn dockers(text: &str, name: &str) -> Result<String> {
 /// A drop-in of containers.conf: the default runtime, where it lies, and what podman cannot find out.
 fn podman() -> Result {
     equal("program", podmans(&setup(program(), "podman")?, "tare")?, place())
+}
+
+/// The cgroup below the scope is asked for, beside what is configured elsewhere, where v2 is the only hierarchy.
+fn podmans_annotation() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let machine = machine::get();
+        let unified = machine.layout == Layout::Unified || (view == View::Unified && machine.unified.is_some());
+        let output = call_in(view, program(), &["setup", "podman"])?;
+        let document: DocumentMut = output.success()?.stdout.parse().with_context(|| output.stdout.clone())?;
+        equal("table of containers", document.contains_key("containers"), unified)?;
+        if !unified {
+            continue;
+        }
+        let list = document["containers"]["annotations"].as_array().context("no list")?;
+        equal("entries", list.len(), 2)?;
+        let (first, last) = (list.get(0).and_then(|item| item.as_str()), list.get(1));
+        equal("annotation", first, Some("run.oci.systemd.subgroup=container"))?;
+        let append = last.and_then(|item| item.as_inline_table()?.get("append")?.as_bool());
+        equal("append", append, Some(true))?;
+    }
+    Ok(())
 }
 
 /// A file that containerd's configuration imports: a runtime, by the cgroup driver that the machine has.

@@ -9,6 +9,8 @@ use crate::sys::{self, Fault, Program, Try};
 const MOUNT_ATTR_RDONLY: u64 = 1;
 /// Every flag that a remount with exact flags takes away: `ro nosuid nodev noexec nosymfollow`.
 const PLAIN_FLAGS: u64 = 0x20_000f;
+/// The one of them that the kernel never locks.
+const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
 const MS_SLAVE: u64 = 1 << 19;
 const MS_PRIVATE: u64 = 1 << 18;
 /// `fsconfig(2)` takes values of at most 255 bytes; mount(2) takes a page of them.
@@ -383,17 +385,13 @@ fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
 }
 
 fn set_flags(fd: i32, it: &Attributes, exact: bool) -> Try<()> {
-    if exact {
-        let clear = (PLAIN_FLAGS & !it.set) | it.clear;
-        match sys::mount_setattr(fd, c"", false, it.set, clear, it.propagation) {
-            // The source has flags that this user namespace may not take away: they stay.
-            Err(fault) if fault.errno == sys::EPERM => {}
-            Err(fault) if fault.errno == sys::ENOSYS => {}
-            other => return other,
-        }
-    }
-    match sys::mount_setattr(fd, c"", false, it.set, it.clear, it.propagation) {
+    let set = |clear: u64| match sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, it.propagation) {
         Err(fault) if fault.errno == sys::ENOSYS => set_flags_by_name(fd, it),
+        other => other,
+    };
+    match set(if exact { PLAIN_FLAGS } else { 0 }) {
+        // The source has flags that this user namespace may not take away: they stay.
+        Err(fault) if exact && fault.errno == sys::EPERM => set(MOUNT_ATTR_NOSYMFOLLOW),
         other => other,
     }
 }
