@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
+use nix::sys::signal::Signal;
 
 tests![
     args_are_passed_as_they_are,
@@ -433,18 +434,8 @@ fn signals_are_neither_blocked_nor_ignored() -> Result {
 /// Also when the caller, as nohup does, ignores some.
 fn ignored_signals_of_the_caller_are_reset() -> Result {
     let container = Bundle::new(["cat", "/proc/self/status"]).build()?;
-    let output = std::process::Command::new("/bin/sh")
-        .args(["-c", "trap '' HUP USR1 TERM; exec \"$0\" \"$@\""])
-        .arg(&runtime::get().path)
-        .arg("--root")
-        .arg(container.state_root())
-        .args(["run", "--bundle"])
-        .arg(container.bundle())
-        .arg(&container.id)
-        .output()?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let output = Output { line: "run with signals ignored".into(), status: output.status, stdout, stderr };
+    let ignored = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGTERM];
+    let output = ignored.into_iter().fold(container.launch(["run"]), Call::ignoring).output()?;
     equal("blocked and ignored signals", signal_sets(output.success()?)?, (0, 0))
 }
 
