@@ -90,13 +90,8 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     })
 }
 
-/// What a process in a new user namespace sees of the host's mounts: their flags, and what covers what, are locked, and
-/// nothing goes back to the host.
-pub fn locked_mounts() -> Result<File> {
-    held(libc::CLONE_NEWNS, |pid| File::open(format!("/proc/{pid}/ns/mnt")).map_err(sys::io))
-}
-
-fn held(others: i32, open: impl FnOnce(i32) -> Result<File>) -> Result<File> {
+/// What only a process keeps alive, taken from one in a new user namespace and in new ones of these kinds.
+pub fn held(others: i32, open: impl FnOnce(i32) -> Result<File>) -> Result<File> {
     let holder = sys::process::hold_user_namespace(others).map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
     let namespace = open(holder.pid);
     let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);

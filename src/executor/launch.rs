@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 
 use super::channel::Channel;
-use super::{id_map, report};
+use super::{report, tree};
 use crate::init;
 use crate::init::op::{Ask, Message, kind};
 use crate::plan::{Descriptor, Limit, Program};
@@ -64,28 +64,14 @@ pub enum Waited {
 /// Start a program.
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Init<'a>> {
     let mut opened = Vec::new();
-    let mut mounts = None;
+    let mut trees = tree::open(program.slots())?.into_iter();
     let mut slots: Vec<RawFd> = Vec::with_capacity(program.slots().len());
     for slot in program.slots() {
         let fd = match slot {
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
-            Descriptor::Tree { locked, source, recursive, follow, id_map, field } => {
-                if *locked && mounts.is_none() {
-                    mounts = Some(id_map::locked_mounts().with_context(|| field.to_string())?);
-                }
-                let open = || sys::mount::open_tree(source, *recursive, *follow);
-                let tree = match mounts.as_ref().filter(|_| *locked) {
-                    None => open(),
-                    Some(mounts) => within(mounts, open),
-                }
-                .map_err(|errno| anyhow!("{field}: open {source:?}: {}", reason(errno)))?;
-                if let Some(map) = id_map {
-                    id_map::map_tree(&tree, map).with_context(|| format!("{field}: map the owners of {source:?}"))?;
-                }
-                Some(keep(&mut opened, tree))
-            }
+            Descriptor::Tree(_) => trees.next().map(|tree| keep(&mut opened, tree)),
         };
         slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is not there"))?);
     }
@@ -99,19 +85,6 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let child =
         start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;
     Ok(Init { child, channel, program })
-}
-
-/// On a thread of its own in another mount namespace.
-fn within<T: Send>(mounts: &File, act: impl FnOnce() -> nix::Result<T> + Send) -> nix::Result<T> {
-    use nix::sched::{CloneFlags, setns, unshare};
-    std::thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_FS)?;
-            setns(mounts, CloneFlags::CLONE_NEWNS)?;
-            act()
-        });
-        inside.join().unwrap_or(Err(Errno::EAGAIN))
-    })
 }
 
 fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {

@@ -18,6 +18,7 @@ mod rdt_stats;
 mod receivers;
 mod relay;
 mod report;
+mod tree;
 mod wait;
 
 pub use create::{Connections, Created, Order, create};

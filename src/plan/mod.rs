@@ -35,7 +35,7 @@ pub use hooks::{Hook, Hooks};
 pub use namespaces::{Birth, Joined, Maps};
 pub use print::{describe, print};
 pub use process::{Limit, bit_list};
-pub use program::{Descriptor, IdMap, Owners, Program};
+pub use program::{Descriptor, IdMap, Owners, Program, Tree};
 pub use seccomp::Agent;
 
 /// What the command line adds to `config.json`.

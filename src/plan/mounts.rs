@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 
 use super::Context;
 use super::cgroup_mount::View;
-use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program};
+use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
 use crate::init::op::{Attributes, List, Op, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, Effect};
@@ -156,8 +156,8 @@ pub fn plan_some(program: &mut Program, context: &mut Context<'_>, some: Range<u
         let set = option::RDONLY | option::NOSUID | option::NODEV | option::NOEXEC;
         let attributes = Attributes { set, ..NO_ATTRIBUTES };
         let field = Field::of("NOTIFY_SOCKET");
-        let tree = Tree { source, recursive: false, id_map: None, attributes, rules: 0 };
-        attach(program, context, &field, target, tree);
+        let graft = Graft { source, recursive: false, id_map: None, attributes, rules: 0 };
+        attach(program, context, &field, target, graft);
     }
     Ok(late)
 }
@@ -284,12 +284,12 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
         rules |= place::PROC_ONLY;
     }
     let id_map = id_map(context, mount, &options, field)?;
-    attach(program, context, field, target, Tree { source, recursive, id_map, attributes, rules });
+    attach(program, context, field, target, Graft { source, recursive, id_map, attributes, rules });
     Ok(())
 }
 
 /// A tree of the host, and how it is attached.
-struct Tree {
+struct Graft {
     source: PathBuf,
     recursive: bool,
     id_map: Option<IdMap>,
@@ -297,8 +297,8 @@ struct Tree {
     rules: u32,
 }
 
-fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, tree: Tree) {
-    let Tree { source, recursive, id_map, attributes, mut rules } = tree;
+fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, graft: Graft) {
+    let Graft { source, recursive, id_map, attributes, mut rules } = graft;
     if id_map.is_some() || context.sources_by_parent() {
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
@@ -308,7 +308,8 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
         if !locked && !matches!(propagation, Some("shared" | "rshared")) {
             rules |= place::SLAVE;
         }
-        let tree = program.slot(Descriptor::Tree { locked, source, recursive, follow, id_map, field: field.clone() });
+        let tree =
+            program.slot(Descriptor::Tree(Tree { locked, source, recursive, follow, id_map, field: field.clone() }));
         program.push(field, Op::Attach { target, tree, attributes, place: rules });
     } else {
         let source = program.text(&source.to_string_lossy());

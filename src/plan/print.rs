@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::program::{Descriptor, Owners, Program};
+use super::program::{Descriptor, Owners, Program, Tree};
 use super::{Hook, Hooks, Plan};
 use crate::init::op::{Ask, Attributes, List, Op, Slot, Text, place};
 use crate::tables::{capability, mount_option as option, namespace, rlimit};
@@ -37,7 +37,7 @@ pub fn print(plan: &Plan) -> String {
     }
     for slot in plan.program.slots() {
         match slot {
-            Descriptor::Tree { locked, source, recursive, follow, id_map, field } => {
+            Descriptor::Tree(Tree { locked, source, recursive, follow, id_map, field }) => {
                 let lines = |lines: &str| lines.trim_end().replace('\n', ", ");
                 let id_map = match id_map.as_ref().map(|map| &map.owners) {
                     None => String::new(),
@@ -218,7 +218,7 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
         }
         Op::Attach { target, tree: Slot(slot), attributes, place } => {
             let source = match program.slots().get(slot as usize) {
-                Some(Descriptor::Tree { source, .. }) => format!("{source:?}"),
+                Some(Descriptor::Tree(tree)) => format!("{:?}", tree.source),
                 _ => "?".to_owned(),
             };
             format!("attach {source} on {:?}{}{}", text(target), attributes_text(&attributes), rules(place))

@@ -17,26 +17,30 @@ pub enum Descriptor {
         /// Who asks for it.
         field: Field,
     },
-    /// A detached copy of a mount: what `init` could not open from inside a user namespace, or
-    /// with mapped owners.
-    Tree {
-        /// As a new user namespace finds it.
-        locked: bool,
-        /// The host's path.
-        source: PathBuf,
-        /// With all mounts below it.
-        recursive: bool,
-        /// Of what a symbolic link leads to, not of the link.
-        follow: bool,
-        /// Map the owners of the files.
-        id_map: Option<IdMap>,
-        /// Who asks for it.
-        field: Field,
-    },
+    /// A copy of a mount.
+    Tree(Tree),
     /// The read end of `exec.fifo`.
     Gate,
     /// The process whose namespaces are joined.
     Process,
+}
+
+/// A detached copy of a mount: what `init` could not open from inside a user namespace, or with
+/// mapped owners.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// As a new user namespace finds it.
+    pub locked: bool,
+    /// The host's path.
+    pub source: PathBuf,
+    /// With all mounts below it.
+    pub recursive: bool,
+    /// Of what a symbolic link leads to, not of the link.
+    pub follow: bool,
+    /// Map the owners of the files.
+    pub id_map: Option<IdMap>,
+    /// Who asks for it.
+    pub field: Field,
 }
 
 /// The owners of an id-mapped mount (`MOUNT_ATTR_IDMAP`).

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
-use super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::program::{Descriptor, NO_ATTRIBUTES, Program, Tree};
 use super::{Context, Options, order};
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
@@ -57,7 +57,7 @@ impl Mounts {
         order::mount_points(&mut program, &mut context)?;
         // CRIU would bind them again without the mapping.
         for slot in program.slots() {
-            if let Descriptor::Tree { id_map: Some(_), field, .. } = slot {
+            if let Descriptor::Tree(Tree { id_map: Some(_), field, .. }) = slot {
                 bail!("{field}: with an id-mapped mount there is no checkpoint and no restore");
             }
         }
@@ -80,9 +80,7 @@ fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
             Op::Bind { target, source, recursive, .. } => (path(target).to_owned(), path(source).to_owned(), recursive),
             Op::BindNode { name, source } => (directory.join(program.show(name)), path(source).to_owned(), false),
             Op::Attach { target, tree, .. } => match program.slots().get(tree.0 as usize) {
-                Some(Descriptor::Tree { source, recursive, .. }) => {
-                    (path(target).to_owned(), source.clone(), *recursive)
-                }
+                Some(Descriptor::Tree(tree)) => (path(target).to_owned(), tree.source.clone(), tree.recursive),
                 _ => continue,
             },
             Op::Mount { target, .. } => {
