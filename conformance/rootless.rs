@@ -18,6 +18,7 @@ tests![
     mapping_of_foreign_ids_is_refused,
     spec_for_the_caller_can_be_run,
     detached_and_killed,
+    warns_when_processes_cannot_be_known,
     leaves_nothing,
 ];
 
@@ -130,6 +131,19 @@ fn detached_and_killed() -> Result {
     container.kill("KILL")?.success()?;
     container.wait_status("stopped")?;
     container.command(["delete"])?.success().map(drop)
+}
+
+/// Without a cgroup and a pid namespace nobody can tell which processes are the container's.
+fn warns_when_processes_cannot_be_known() -> Result {
+    let proc = json!({ "destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"] });
+    let unknown = bundle(["pause"]).without_namespace("pid").set("/mounts", json!([proc]));
+    for (bundle, warned) in [(bundle(["pause"]), false), (unknown, true)] {
+        let container = bundle.build()?;
+        let said = container.create()?.success()?.stderr.contains("Such configuration is strongly discouraged");
+        container.command(["delete", "--force"])?.success()?;
+        equal("warned", said, warned)?;
+    }
+    Ok(())
 }
 
 /// A refused create leaves nothing either.

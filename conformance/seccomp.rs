@@ -54,6 +54,7 @@ tests![
     notify_of_sending_messages,
     notify_in_a_user_namespace,
     notify_of_an_ordinary_user,
+    notify_of_an_ordinary_users_exec,
     notify_in_a_start_container_hook,
     notify_leaves_no_descriptor,
     notify_agent_that_goes_away,
@@ -689,16 +690,39 @@ fn notify_in_a_user_namespace() -> Result {
     equal("connections", agent.hellos(2)?.len(), 2)
 }
 
-/// Nor for an ordinary user.
-fn notify_of_an_ordinary_user() -> Result {
-    let uid = 1000;
+/// Of an ordinary user, who may not look into every process.
+fn notifying_an_ordinary_user(new_privileges: bool) -> Result<(Container, Agent)> {
+    let (uid, hook) = (1000, json!([{ "path": "/payload", "args": ["payload", "mkdir", "/by-hook"] }]));
     let map = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
     let bundle =
-        Bundle::new(["mkdir", "/new"]).set("/linux/seccomp", notifying(&["mkdir"])).namespace("user").user(uid);
-    let bundle = bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        Bundle::new(["mkdir", "/new", ",", "ls", "/", ",", "pause"]).set("/linux/seccomp", notifying(&["mkdir"]));
+    let bundle =
+        bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).namespace("user").user(uid);
+    let bundle = bundle.set("/process/noNewPrivileges", !new_privileges).set("/hooks/startContainer", hook);
     let (container, agent) = agent_of(bundle, Verdict::Errno(libc::ENOMEDIUM))?;
     fs::set_permissions(&agent.path, fs::Permissions::from_mode(0o777))?;
-    container.run()?.success()?.has_line("mkdir /new: ENOMEDIUM").map(drop)
+    container.create()?.success()?;
+    container.start()?;
+    Ok((container, agent))
+}
+
+/// Nor for an ordinary user, and a hook of his in the container.
+fn notify_of_an_ordinary_user() -> Result {
+    for new_privileges in [true, false] {
+        let (container, _agent) = notifying_an_ordinary_user(new_privileges)?;
+        container.wait_output("ls /: dev payload proc")?;
+        contains("output", &container.output()?, "mkdir /new: ENOMEDIUM")?;
+    }
+    Ok(())
+}
+
+/// A process that joins comes from outside of the user namespace.
+fn notify_of_an_ordinary_users_exec() -> Result {
+    for new_privileges in [true, false] {
+        let (container, _agent) = notifying_an_ordinary_user(new_privileges)?;
+        container.exec([], ["mkdir", "/other"])?.success()?.has_line("mkdir /other: ENOMEDIUM")?;
+    }
+    Ok(())
 }
 
 /// A hook that runs in the container before its program has the same filter, and somebody who answers.

@@ -67,6 +67,10 @@ pub struct Order<'a> {
     pub connections: Connections<'a>,
 }
 
+/// Neither the end of the first process nor a cgroup tells of the others.
+const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a cgroup of its own: only the container's \
+     first process is known, the others may outlive it. Such configuration is strongly discouraged";
+
 /// Make a container. On failure everything that was done is undone.
 ///
 /// `before_running` is called when all is set up and, without a gate, the user's program is about
@@ -97,7 +101,13 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
     let born_there = leaf.is_some();
     drop((leaf, gate));
     match bring_up(&mut init, &mut work, born_there, order, before_running) {
-        Ok((warnings, terminal)) => Ok(Created { child: init.child, record: work.finish(), terminal, warnings }),
+        Ok((mut warnings, terminal)) => {
+            let record = work.finish();
+            if !record.namespaces.pid && record.cgroup.host_dirs().is_empty() {
+                warnings.push(UNKNOWN_PROCESSES.to_owned());
+            }
+            Ok(Created { child: init.child, record, terminal, warnings })
+        }
         Err(error) => {
             init.kill();
             Err(oom_or(error, &work.record.cgroup).context(CHAIN))

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::channel::Channel;
 use super::{report, tree};
 use crate::init;
-use crate::init::op::{Ask, Message, kind};
+use crate::init::op::{Ask, Message, Op, kind};
 use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::Field;
 use crate::sys::clone::{Child, Sealed, start};
@@ -44,6 +44,8 @@ pub struct Init<'a> {
     pub child: Child,
     channel: Channel,
     program: &'a Program,
+    /// Number of the first operation that has not been heard of.
+    at: u32,
 }
 
 /// What `init` waits for.
@@ -84,7 +86,7 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
     let child =
         start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;
-    Ok(Init { child, channel, program })
+    Ok(Init { child, channel, program, at: 0 })
 }
 
 fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
@@ -209,6 +211,7 @@ impl Init<'_> {
     pub fn next(&mut self) -> Result<Waited> {
         loop {
             let Some((message, descriptor)) = self.channel.receive()? else { return Ok(Waited::Closed) };
+            self.at = expected(self.program, self.at, &message)?;
             match message.kind {
                 kind::FAILED => bail!(report::failure(self.program, &message)),
                 kind::WARNING => return Ok(Waited::Warning(report::warning(self.program, &message))),
@@ -256,5 +259,45 @@ impl Init<'_> {
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(before.pid), None);
         self.channel.go_on();
         Ok(())
+    }
+}
+
+/// Whoever got hold of `init` inside the container can say no more than its program does: each operation once, in their
+/// order. Gives the number of the operation from which on the next may be.
+fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
+    let next = match (message.kind, program.ops().get(message.index as usize)) {
+        (kind::FAILED | kind::WARNING, Some(_)) => Some(message.index),
+        (kind::ASK, Some(Op::Ask { what })) if message.detail == *what as u64 => Some(message.index + 1),
+        (kind::FORKED, Some(Op::Fork { .. })) => Some(message.index + 1),
+        (kind::TERMINAL, Some(Op::Terminal { .. })) => Some(message.index + 1),
+        (kind::LISTENER, Some(Op::Seccomp { .. })) => Some(message.index + 1),
+        _ => None,
+    };
+    next.filter(|_| message.index >= at).ok_or_else(|| anyhow!("init says what its program does not: {message:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_can_say_what_its_program_does_once() {
+        let mut program = Program::new();
+        for op in [Op::Undumpable, Op::Fork { flags: 0 }, Op::Ask { what: Ask::Ready }] {
+            program.push(&Field::of("process"), op);
+        }
+        let say = |at, kind, index, detail| {
+            expected(&program, at, &Message { kind, index, detail, ..Message::default() }).ok()
+        };
+        assert_eq!(say(0, kind::WARNING, 0, 0), Some(0));
+        assert_eq!(say(0, kind::FORKED, 1, 77), Some(2));
+        assert_eq!(say(2, kind::FORKED, 1, 78), None);
+        assert_eq!(say(0, kind::FORKED, 0, 77), None);
+        assert_eq!(say(2, kind::ASK, 2, Ask::Ready as u64), Some(3));
+        assert_eq!(say(2, kind::ASK, 2, Ask::Hooks as u64), None);
+        assert_eq!(say(3, kind::ASK, 2, Ask::Ready as u64), None);
+        assert_eq!(say(2, kind::TERMINAL, 2, 0), None);
+        assert_eq!(say(2, kind::FAILED, 9, 0), None);
+        assert_eq!(say(3, kind::FAILED, 2, 0), None);
     }
 }

@@ -24,6 +24,7 @@ use terminal::Terminal;
 
 /// Status of a program that could not be run, as runc gives it.
 const NOT_RUN: i32 = 255;
+const PR_SET_DUMPABLE: u32 = 4;
 
 /// `fd` holds the operations from `offset` on, in `length` bytes.
 fn main(fd: i32, offset: usize, length: usize) -> ! {
@@ -84,7 +85,8 @@ impl Init {
         match *op {
             Op::Signals => sys::reset_signals(),
             Op::Wait => self.wait(),
-            Op::Undumpable => sys::prctl(4, 0, 0),
+            Op::Undumpable => sys::prctl(PR_SET_DUMPABLE, 0, 0),
+            Op::Dumpable => sys::prctl(PR_SET_DUMPABLE, 1, 0),
             Op::Ask { what } => self.ask(index, what),
             Op::Join { list } => process::join(self.program, list),
             Op::Fork { flags } => self.fork(index, flags),

@@ -122,6 +122,9 @@ pub enum Op {
     Wait,
     /// Refuse to be traced or looked into by what already lives in the namespaces.
     Undumpable,
+    /// The opposite: an ordinary user who calls may fetch the listener of a filter from here, also when another's user
+    /// namespace was joined. `execve(2)` would have done it soon.
+    Dumpable,
     /// Ask the parent for something and wait.
     Ask { what: Ask },
     /// `setns(2)` for a list of `(Slot, flags)` as pairs of `u32`; what is refused before the user

@@ -127,6 +127,7 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Signals => "reset signals".to_owned(),
         Op::Wait => "wait for the runtime".to_owned(),
         Op::Undumpable => "undumpable".to_owned(),
+        Op::Dumpable => "dumpable".to_owned(),
         Op::Ask { what: Ask::Hooks } => "ask the runtime for hooks".to_owned(),
         Op::Ask { what: Ask::NetDevices } => "ask the runtime for network devices".to_owned(),
         Op::Ask { what: Ask::Ready } => "created: let the runtime save the state".to_owned(),

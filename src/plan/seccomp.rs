@@ -17,6 +17,8 @@ pub struct Filtered {
     agent: Option<Agent>,
     /// The first descriptor that the container must not have.
     from: u32,
+    /// The caller is root of the first user namespace, and so may look into every process.
+    privileged: bool,
 }
 
 /// Who answers for calls with the action `SCMP_ACT_NOTIFY`.
@@ -33,8 +35,9 @@ pub struct Agent {
 impl Filtered {
     /// Compile `linux.seccomp`.
     pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
+        let privileged = context.host.privileged();
         let Some(profile) = context.linux().and_then(|linux| linux.seccomp().as_ref()) else {
-            return Ok(Filtered { filter: None, agent: None, from });
+            return Ok(Filtered { filter: None, agent: None, from, privileged });
         };
         let filter = seccomp::compile(profile, seccomp::NATIVE)?;
         let agent = Agent::of(context, profile)?;
@@ -43,7 +46,7 @@ impl Filtered {
             bail!("linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs one");
         }
         // config-linux.md: "If the SCMP_ACT_NOTIFY action is not used this value is ignored."
-        Ok(Filtered { filter, agent: agent.filter(|_| listens), from })
+        Ok(Filtered { filter, agent: agent.filter(|_| listens), from, privileged })
     }
 
     /// Load it as late as possible, when `no_new_privs` allows that.
@@ -59,6 +62,9 @@ impl Filtered {
         let field = Field::of("linux.seccomp");
         program.push(&field, Op::CloseOnExec { from: self.from });
         let words = program.words(&filter.program);
+        if self.agent.is_some() && !self.privileged {
+            program.push(&field, Op::Dumpable);
+        }
         let agent = self.agent.as_ref().map_or(Text::NONE, |agent| program.text(&agent.socket.to_string_lossy()));
         program.push(&field, Op::Seccomp { filter: words, flags: filter.flags, agent });
     }
