@@ -3,6 +3,7 @@
 use crate::harness::*;
 use anyhow::{Context, ensure};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 tests![
     path_is_the_configured_one,
@@ -11,6 +12,7 @@ tests![
     path_relative_is_below_the_runtimes_own,
     path_absent_is_named_after_the_container,
     path_in_the_unified_view,
+    hierarchies_are_found_beside_a_mount_of_any_name,
     directories_are_removed_with_what_is_below,
     occupied_cgroup_is_refused,
     program_starts_inside,
@@ -32,6 +34,16 @@ tests![
     exec_joins_the_first_process_where_there_is_no_room,
     exec_joins_the_first_process_where_the_cgroup_is_gone,
 ];
+
+/// Any user may have mounted something on a directory of any name: a stick with names in Latin-1, or a FUSE of his own.
+fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let directory = container.aside("").join(std::ffi::OsStr::from_bytes(b"caf\xe9 \\ \n"));
+    fs::create_dir(&directory)?;
+    container.launch(["run"]).covering(&directory)?.output()?.success()?;
+    container.launch(["run", "--no-pivot"]).covering(&directory)?.output()?.success()?;
+    Ok(())
+}
 
 /// `cgroupsPath` MUST be taken when it is given, and the state's pid be in it.
 fn path_is_the_configured_one() -> Result {

@@ -115,7 +115,7 @@ impl Host {
 
     /// Where a whole proc or sysfs is mounted, in the order of the mounts.
     pub fn proc_and_sysfs(&self) -> Result<Vec<PathBuf>> {
-        let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
+        let table = std::fs::read("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
         Ok(whole_proc_and_sysfs(&table))
     }
 
@@ -126,8 +126,8 @@ impl Host {
 }
 
 /// The same in a mountinfo.
-fn whole_proc_and_sysfs(table: &str) -> Vec<PathBuf> {
-    let all = mountinfo::lines(table).filter(|line| line.is_whole() && matches!(line.kind, "proc" | "sysfs"));
+fn whole_proc_and_sysfs(table: &[u8]) -> Vec<PathBuf> {
+    let all = mountinfo::lines(table).filter(|line| line.is_whole() && matches!(line.kind, b"proc" | b"sysfs"));
     all.map(|line| line.point()).collect()
 }
 
@@ -154,6 +154,6 @@ mod tests {
     fn parts_of_proc_and_other_file_systems_are_left_out() {
         let table = "22 1 0:20 / /proc rw shared:5 - proc proc rw\n23 1 0:21 / /with\\040blank rw - sysfs sysfs ro\n\
                      24 1 0:20 /sys /proc/sys ro - proc proc rw\n25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(whole_proc_and_sysfs(table), [Path::new("/proc"), Path::new("/with blank")]);
+        assert_eq!(whole_proc_and_sysfs(table.as_bytes()), [Path::new("/proc"), Path::new("/with blank")]);
     }
 }

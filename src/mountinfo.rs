@@ -1,26 +1,31 @@
 //! The table of mounts, proc_pid_mountinfo(5).
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// One line of it. Paths are as the kernel writes them until somebody asks: few of many lines are of interest.
+/// One line of it. Everything is as the kernel writes it until somebody asks: few of many lines are of interest, and any
+/// of them may have names of somebody's choice, which need not be UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
     /// The mount's id.
     pub id: u64,
-    root: &'a str,
-    point: &'a str,
+    root: &'a [u8],
+    point: &'a [u8],
     /// The type of file system.
-    pub kind: &'a str,
+    pub kind: &'a [u8],
     /// The super block's options.
-    pub options: &'a str,
+    pub options: &'a [u8],
 }
 
 /// The lines of a table; what is none is left out.
-pub fn lines(table: &str) -> impl Iterator<Item = Line<'_>> {
-    table.lines().filter_map(|line| {
-        let (mount, super_block) = line.split_once(" - ")?;
-        let (mut mount, mut super_block) = (mount.split(' '), super_block.split(' '));
-        let (id, root, point) = (mount.next()?.parse().ok()?, mount.nth(2)?, mount.next()?);
+pub fn lines(table: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Line<'_>> {
+    table.as_ref().split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let (root, point) = (fields.nth(2)?, fields.next()?);
+        // The mount's own options, and optional fields without end.
+        let mut super_block = fields.skip(1).skip_while(|field| *field != b"-").skip(1);
         Some(Line { id, root, point, kind: super_block.next()?, options: super_block.nth(1)? })
     })
 }
@@ -38,28 +43,48 @@ impl Line<'_> {
 
     /// Whether it is the whole file system.
     pub fn is_whole(&self) -> bool {
-        self.root == "/"
+        self.root == b"/"
     }
 }
 
 /// A path as the kernel writes it: space, tab, newline and backslash as three octal digits.
-fn unescape(text: &str) -> PathBuf {
-    let mut out = String::with_capacity(text.len());
+fn unescape(text: &[u8]) -> PathBuf {
+    let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let code = after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(code) => {
-                out.push(char::from(code));
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                out.push(byte);
                 rest = &after[3..];
             }
             None => {
-                out.push('\\');
+                out.push(*first);
                 rest = after;
             }
         }
     }
-    out.push_str(rest);
-    PathBuf::from(out)
+    PathBuf::from(OsString::from_vec(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn names_need_not_be_utf8() {
+        let table = b"24 1 0:20 /a\\040b /caf\xe9\\134040 rw shared:1 master:2 - fuse.\xe9  ro,lowerdir=\xe9\n";
+        let line = lines(table).next().unwrap();
+        assert_eq!((line.id, line.kind, line.options), (24, &b"fuse.\xe9"[..], &b"ro,lowerdir=\xe9"[..]));
+        assert_eq!(line.root(), PathBuf::from("/a b"));
+        assert_eq!(line.point().as_os_str(), OsStr::from_bytes(b"/caf\xe9\\040"));
+        assert!(!line.is_whole());
+    }
+
+    #[test]
+    fn what_is_no_line_is_left_out() {
+        assert_eq!(lines("\n1 2 3\nx 1 0:20 / / rw - proc proc rw\n24 1 0:20 / / rw proc proc rw\n").count(), 0);
+    }
 }

@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -170,6 +171,41 @@ impl Call {
             });
         }
         self
+    }
+
+    /// Makes the call where a file system of its own is mounted on this directory.
+    pub fn covering(mut self, directory: &Path) -> Result<Self> {
+        let directory = std::ffi::CString::new(directory.as_os_str().as_bytes())?;
+        // SAFETY: unshare(2) and mount(2) are system calls on texts that live as long as the closure; the child has one
+        // thread.
+        unsafe {
+            self.command.pre_exec(move || {
+                unshare(CloneFlags::CLONE_NEWNS)?;
+                let flags = nix::mount::MsFlags::empty();
+                nix::mount::mount(None::<&str>, directory.as_c_str(), Some("tmpfs"), flags, None::<&str>)?;
+                Ok(())
+            });
+        }
+        Ok(self)
+    }
+
+    /// Makes the call as root of a user namespace that has no other user, who has mounted a file system of his own on
+    /// this directory.
+    pub fn as_root_elsewhere(mut self, directory: &Path) -> Result<Self> {
+        let directory = std::ffi::CString::new(directory.as_os_str().as_bytes())?;
+        // SAFETY: system calls only, on texts that live as long as the closure; the child has one thread.
+        unsafe {
+            self.command.pre_exec(move || {
+                unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+                fs::write("/proc/self/setgroups", "deny")?;
+                fs::write("/proc/self/gid_map", "0 0 1")?;
+                fs::write("/proc/self/uid_map", "0 0 1")?;
+                let flags = nix::mount::MsFlags::empty();
+                nix::mount::mount(None::<&str>, directory.as_c_str(), Some("tmpfs"), flags, None::<&str>)?;
+                Ok(())
+            });
+        }
+        Ok(self)
     }
 
     /// Gives it so many seconds to end, more than other calls.

@@ -68,13 +68,13 @@ impl Layout {
             let v2 = Some((PathBuf::from(MOUNT), OnceCell::new()));
             return Ok(Layout { mode: Mode::Unified, v1: Vec::new(), v2 });
         }
-        Ok(Layout::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?))
+        Ok(Layout::parse(&read("/proc/self/mountinfo")?, &own_cgroups()?))
     }
 
     /// What `mountinfo` and `cgroup`, the texts of the files in /proc/self, say. Pure.
     ///
     /// The first mount of a hierarchy counts, one below /sys/fs/cgroup before any other.
-    pub fn parse(mountinfo: &str, cgroup: &str) -> Layout {
+    pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized), cgroup: &str) -> Layout {
         let mut mounts: Vec<Mount> = mountinfo::lines(mountinfo).filter_map(Mount::of).collect();
         mounts.sort_by_key(|mount| !mount.point.starts_with(MOUNT));
         let mut v1 = Vec::new();
@@ -145,17 +145,23 @@ impl Layout {
         if let Some(own) = own.get() {
             return Ok(own);
         }
-        let text = read("/proc/self/cgroup")?;
+        let text = own_cgroups()?;
         let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
         Ok(own.get_or_init(|| below_mount(Path::new("/"), Path::new(path))))
     }
 }
 
+/// The text of /proc/self/cgroup.
+fn own_cgroups() -> Result<String> {
+    const PATH: &str = "/proc/self/cgroup";
+    String::from_utf8(read(PATH)?).context(PATH)
+}
+
 /// Reads a file in /proc. They have no size to go by; without room to start with the text would be
 /// collected in a dozen small reads.
-fn read(path: &str) -> Result<String> {
-    let mut text = String::with_capacity(16 << 10);
-    File::open(path).and_then(|mut file| file.read_to_string(&mut text)).with_context(|| path.to_owned())?;
+fn read(path: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(16 << 10);
+    File::open(path).and_then(|mut file| file.read_to_end(&mut text)).with_context(|| path.to_owned())?;
     Ok(text)
 }
 
@@ -170,8 +176,8 @@ struct Mount {
 impl Mount {
     fn of(line: mountinfo::Line<'_>) -> Option<Mount> {
         let options = match line.kind {
-            "cgroup" => Some(line.options.to_owned()),
-            "cgroup2" => None,
+            b"cgroup" => Some(String::from_utf8_lossy(line.options).into_owned()),
+            b"cgroup2" => None,
             _ => return None,
         };
         Some(Mount { root: line.root(), point: line.point(), options })

@@ -143,7 +143,7 @@ fn externals(request: &mut Criu_opts, record: &Record, spec: &Spec, mounts: &Mou
         request.external.push(format!("{file}[{inode}]:{key}"));
     }
     if !pre_dump {
-        let table = std::fs::read_to_string(proc.join("mountinfo")).map_err(sys::io).context("mountinfo")?;
+        let table = std::fs::read(proc.join("mountinfo")).map_err(sys::io).context("mountinfo")?;
         let root = Root::open(&proc.join("root"))?;
         request.external.extend(options(&to_leave_out(mounts, &root, &table)));
     }
@@ -166,7 +166,7 @@ pub fn joined(spec: &Spec, kind: Kind) -> Option<&Path> {
 /// the names that the images have for them, and files outside of the container, which CRIU is told
 /// of here.
 fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
-    let table = std::fs::read_to_string(format!("/proc/{}/mountinfo", record.pid)).unwrap_or_default();
+    let table = std::fs::read(format!("/proc/{}/mountinfo", record.pid)).unwrap_or_default();
     let mut names = Vec::new();
     for fd in 0..3 {
         let path = PathBuf::from(format!("/proc/{}/fd/{fd}", record.pid));
@@ -193,7 +193,7 @@ fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
 
 /// `file[MOUNT:INODE]`, both in hexadecimal, for a regular file on a mount that the container does
 /// not have.
-fn file_outside(pid: i32, fd: i32, table: &str) -> Option<String> {
+fn file_outside(pid: i32, fd: i32, table: &[u8]) -> Option<String> {
     let file = std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).ok()?;
     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
     let mount: u64 = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;

@@ -21,7 +21,7 @@ pub type External = BTreeMap<PathBuf, PathBuf>;
 /// What is to be told at a dump: the names, each standing for itself.
 ///
 /// `root` is the container's root as it is now, `table` its mountinfo.
-pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &str) -> External {
+pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
     let points: Vec<PathBuf> = points(table).map(|(_, point)| point).collect();
     let mut names = External::new();
     let own: Vec<PathBuf> = mounts.inside.iter().filter_map(|target| root.resolved(target)).collect();
@@ -40,7 +40,7 @@ pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &str) -> External {
 /// What is to be told at a restore: the names and what they stand for here.
 ///
 /// `root` is the container's root with all mounts made, `table` the mountinfo of this host.
-pub fn to_put_in(mounts: &Mounts, root: &Root, table: &str) -> External {
+pub fn to_put_in(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
     // Images of runc have files that are hidden by this name.
     let mut names = External::from([("/dev/null".into(), "/dev/null".into())]);
     for outside in &mounts.outside {
@@ -66,7 +66,7 @@ pub fn options(names: &External) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The ids of mounts, and where they are.
-pub fn points(table: &str) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
+pub fn points(table: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
     mountinfo::lines(table).map(|line| (line.id, line.point()))
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use crate::plan::Program;
     use crate::plan::restore::Outside;
 
-    const TABLE: &str = "\
+    const TABLE: &[u8] = b"\
 64 42 254:0 / / rw - ext4 /dev/vda rw
 65 64 0:40 / /usr rw - tmpfs tmpfs rw
 66 65 0:41 / /usr/with\\040blank rw - tmpfs tmpfs rw

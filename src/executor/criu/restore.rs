@@ -196,7 +196,7 @@ fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
     let mut init = launch(&mounts.program, &Surroundings { namespaces: NEW_MOUNTS, ..Surroundings::default() })?;
     let named = wait_for_ready(&mut init).and_then(|warnings| {
         let path = format!("/proc/{}/root{}", init.child.pid, mounts.rootfs.display());
-        let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
+        let table = std::fs::read("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
         Ok((to_put_in(mounts, &Root::open(Path::new(&path))?, &table), warnings))
     });
     init.kill();
