@@ -42,6 +42,7 @@ tests![
     bind_does_not_lead_back_to_the_host,
     bind_that_is_idmapped,
     idmap_of_a_joined_user_namespace,
+    idmap_by_root_of_a_user_namespace,
     idmap_needs_mappings_on_both_sides,
     propagation_of_a_mount,
     proc_is_that_of_the_pid_namespace,
@@ -454,6 +455,20 @@ fn idmap_of_a_joined_user_namespace() -> Result {
     let bundle = bundle.remove("/linux/uidMappings").remove("/linux/gidMappings");
     let output = bundle.mount(bind(source.path(), &["bind", "idmap"])).run()?;
     contains("stat", &output.success()?.stdout, "uid=1000 gid=1001")
+}
+
+/// What root of a user namespace has mounted he may also map: the kernel knows who may, an ordinary user's engine as little
+/// as one in a container.
+fn idmap_by_root_of_a_user_namespace() -> Result {
+    let source = scratch()?;
+    let mut entry = bind(source.path(), &["bind"]);
+    let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    entry["uidMappings"] = map.clone();
+    entry["gidMappings"] = map;
+    let container = Bundle::new(["mountinfo"]).remove("/linux/resources").user_namespace(0, 1).mount(entry).build()?;
+    container.edit_config(|config| drop(config["linux"].as_object_mut().map(|linux| linux.remove("cgroupsPath"))))?;
+    let output = container.launch(["run"]).as_root_elsewhere(source.path())?.output()?;
+    contains("mount", line_of(&output, "/mnt")?, "idmapped")
 }
 
 /// One of the two alone is an error.
