@@ -39,6 +39,7 @@ tests![
     propagation_private,
     propagation_slave,
     propagation_shared,
+    propagation_of_all_that_is_in_it,
     propagation_unknown,
     core_link_and_no_console,
 ];
@@ -335,6 +336,22 @@ fn propagation_slave() -> Result {
 fn propagation_shared() -> Result {
     let line = propagation("shared")?;
     ensure!(line.contains("shared:"), "{line}");
+    Ok(())
+}
+
+/// Words with an `r`, which Kubernetes has for volumes that are mounted both ways, are for all mounts of the container,
+/// whatever they had; without it they are the root's alone.
+fn propagation_of_all_that_is_in_it() -> Result {
+    let source = scratch()?;
+    let entry = json!({ "destination": "/mnt", "source": source.path(), "options": ["rbind", "rprivate"] });
+    for (kind, whole) in [("shared", false), ("rshared", true), ("unbindable", false), ("runbindable", true)] {
+        let output = Bundle::new(["mountinfo"]).mount(entry.clone()).set("/linux/rootfsPropagation", kind).run()?;
+        for point in ["/", "/mnt", "/proc"] {
+            let line = output.success()?.stdout.lines().rfind(|line| line.split(' ').nth(4) == Some(point));
+            let is = line.context("a mount")?.contains(&format!(" {}", kind.trim_start_matches('r')));
+            ensure!(is == (whole || point == "/"), "{kind} {point}: {output}");
+        }
+    }
     Ok(())
 }
 

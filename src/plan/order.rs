@@ -113,7 +113,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     let propagation = root_propagation(context)?;
     let path = program.text(&context.rootfs.to_string_lossy());
     if own {
-        let before = propagation.unwrap_or(option::SLAVE);
+        let before = propagation.map_or(option::SLAVE, |(kind, _)| kind);
         // An unbindable tree could not be bound from, and the root is.
         let flags = if before == option::UNBINDABLE { option::PRIVATE } else { before };
         program.push(&Field::of("linux.rootfsPropagation"), Op::Propagation { flags });
@@ -166,30 +166,35 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     program.push(
         &field,
         match (own, context.options.no_pivot) {
-            (true, false) => Op::Pivot { shared: propagation == Some(option::SHARED) },
+            (true, false) => Op::Pivot { shared: propagation.is_some_and(|(kind, _)| kind == option::SHARED) },
             (true, true) => Op::MoveRoot,
             (false, _) => Op::Chroot,
         },
     );
     let uid = context.spec.process().as_ref().map_or(0, |process| process.user().uid());
     program.push(&Field::of("process"), Op::OwnStdio { uid });
-    if let (true, Some(propagation)) = (own, propagation) {
-        let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
+    if let (true, Some((kind, tree))) = (own, propagation) {
+        let attributes = match tree {
+            true => Attributes { tree_propagation: kind, ..NO_ATTRIBUTES },
+            false => Attributes { propagation: kind, ..NO_ATTRIBUTES },
+        };
         program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });
     }
     Ok(())
 }
 
-fn root_propagation(context: &Context<'_>) -> Result<Option<u64>> {
+/// What the root becomes, and whether all that is mounted in it does, which the words with an `r` mean to runc and crun.
+fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
     let text = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
-    match text {
-        "" => Ok(None),
-        "shared" | "rshared" => Ok(Some(option::SHARED)),
-        "slave" | "rslave" => Ok(Some(option::SLAVE)),
-        "private" | "rprivate" => Ok(Some(option::PRIVATE)),
-        "unbindable" | "runbindable" => Ok(Some(option::UNBINDABLE)),
-        other => bail!("linux.rootfsPropagation: \"{other}\" is none of shared, slave, private, unbindable"),
-    }
+    let kind = match text.strip_prefix('r').unwrap_or(text) {
+        "" if text.is_empty() => return Ok(None),
+        "shared" => option::SHARED,
+        "slave" => option::SLAVE,
+        "private" => option::PRIVATE,
+        "unbindable" => option::UNBINDABLE,
+        _ => bail!("linux.rootfsPropagation: \"{text}\" is none of shared, slave, private, unbindable"),
+    };
+    Ok(Some((kind, text.starts_with('r'))))
 }
 
 /// Read-only paths first: a path may be listed in both, and is hidden then.
