@@ -19,9 +19,6 @@ const FAILED: u8 = 255;
 
 /// The command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
-    if invocation.value("process").is_none() && invocation.arguments.len() < 2 {
-        return Err(anyhow!("exec args cannot be empty").context("exec failed").into());
-    }
     join(invocation, log).map_err(|error| Failure { message: format!("exec failed: {error:#}"), status: FAILED })
 }
 
@@ -81,6 +78,9 @@ fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)
     if let Some(file) = invocation.value("process") {
         let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", crate::sys::io(error)))?;
         return spec::parse_process(&bytes);
+    }
+    if invocation.arguments.len() < 2 {
+        bail!("exec args cannot be empty");
     }
     let (spec, extras) = spec::load(&record.config_file())?;
     let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
