@@ -1,5 +1,6 @@
 //! `linux.namespaces`: new, joined, inherited; user mappings, time offsets, hostnames, sysctls.
 
+use crate::harness::bundle::scratch;
 use crate::harness::container::namespace_of;
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -15,6 +16,7 @@ tests![
     join_pid,
     join_cgroup,
     join_time,
+    join_pid_from_a_new_user_namespace,
     join_user,
     join_user_and_all_that_it_owns,
     join_user_with_its_own_mappings,
@@ -176,6 +178,30 @@ fn join_time() -> Result {
     let output = Bundle::new(["ns", ",", "uptime"]).join("time", sleeper.path("time")).run()?;
     output.success()?.has_line(&sleeper.namespace("time")?)?;
     ensure!(output.value("boottime")?.parse::<i64>()? > 100_000, "{output}");
+    Ok(())
+}
+
+/// pid and, where there is one, time, when the user namespace is a new one: bind mounts are made nonetheless.
+fn join_pid_from_a_new_user_namespace() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "from the host")?;
+    let bind = json!({ "destination": "/mnt", "source": source.path(), "options": ["rbind"] });
+    let dev = json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs" });
+    // A pid namespace that is another's has no procfs for who is root elsewhere.
+    let proc = json!({ "destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"] });
+    let bundle = || {
+        let bundle = Bundle::new(["pids", ",", "cat", "/mnt/file"]).set("/mounts", json!([proc, dev, bind]));
+        bundle.user_namespace(100_000, 65_536)
+    };
+    let sleeper = Sleeper::new(&["--pid", "--fork"])?;
+    let output = bundle().join("pid", sleeper.path("pid")).run()?;
+    output.success()?.has_line("from the host")?;
+    ensure!(output.value("pid")? != "1", "{output}");
+    needs_time()?;
+    let sleeper = Sleeper::new(&["--time", "--fork", "--boottime", "100000"])?;
+    for bundle in [bundle().join("time", sleeper.path("time")), bundle().namespace("time")] {
+        bundle.run()?.success()?.has_line("from the host")?;
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::launch::{Init, NotBorn, Stdio, Surroundings, Visit, Waited, launch, o
 use super::net_device::Moved;
 use super::receivers::Receivers;
 use super::relay::Terminal;
-use super::{agent, hooks, id_map, intel_rdt, net_device};
+use super::{agent, hooks, id_map, intel_rdt, net_device, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
@@ -79,12 +79,14 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
     let Order { spec, plan, options, directory, connections, .. } = *order;
     let mut work = begin(order)?;
     let gate = if options.gate { Some(make_gate(directory, spec)?) } else { None };
+    let trees = tree::open(plan.program.slots()).context(CHAIN)?;
     let leaf = work.record.cgroup.open_for_clone();
     let around = Surroundings {
         namespaces: plan.birth.new,
         cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
         gate: gate.as_ref().map(|fd| fd.as_fd()),
         stdio: connections.stdio,
+        trees: &trees,
         ..Surroundings::default()
     };
     let mut init = {
@@ -99,7 +101,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
         launch_there(&plan.program, &around, &work.record.cgroup).context(CHAIN)?
     };
     let born_there = leaf.is_some();
-    drop((leaf, gate));
+    drop((leaf, gate, trees));
     match bring_up(&mut init, &mut work, born_there, order, before_running) {
         Ok((mut warnings, terminal)) => {
             let record = work.finish();

@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::agent;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
+use super::{agent, tree};
 use crate::cgroup::Place;
 use crate::init::op::Ask;
 use crate::plan::ProcessPlan;
@@ -78,8 +78,11 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     if !record.alive() {
         bail!("container not running");
     }
-    let around = Surroundings { process: Some(process.as_fd()), stdio: *stdio, ..Surroundings::default() };
+    let trees = tree::open(plan.program.slots())?;
+    let around =
+        Surroundings { process: Some(process.as_fd()), stdio: *stdio, trees: &trees, ..Surroundings::default() };
     let mut init = start(joining, around)?;
+    drop(trees);
     let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {

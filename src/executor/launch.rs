@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 
 use super::channel::Channel;
-use super::{report, tree};
+use super::report;
 use crate::init;
 use crate::init::op::{Ask, Message, Op, kind};
 use crate::plan::{Descriptor, Limit, Program};
@@ -35,6 +35,8 @@ pub struct Surroundings<'a> {
     pub process: Option<BorrowedFd<'a>>,
     /// Standard descriptors that are not the caller's.
     pub stdio: Stdio<'a>,
+    /// What [`tree::open`](super::tree::open) has opened for the program.
+    pub trees: &'a [OwnedFd],
 }
 
 /// A living `init`.
@@ -66,14 +68,14 @@ pub enum Waited {
 /// Start a program.
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Init<'a>> {
     let mut opened = Vec::new();
-    let mut trees = tree::open(program.slots())?.into_iter();
+    let mut trees = around.trees.iter();
     let mut slots: Vec<RawFd> = Vec::with_capacity(program.slots().len());
     for slot in program.slots() {
         let fd = match slot {
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
-            Descriptor::Tree(_) => trees.next().map(|tree| keep(&mut opened, tree)),
+            Descriptor::Tree(_) => trees.next().map(|tree| tree.as_raw_fd()),
         };
         slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is not there"))?);
     }

@@ -12,7 +12,9 @@ use super::id_map;
 use crate::plan::{Descriptor, Tree};
 use crate::sys::{self, reason};
 
-/// Open those that are among a program's descriptors, in their order.
+/// Open those that are among a program's descriptors, in their order. Whoever is to visit namespaces does it before: the
+/// kernel makes no threads of a process whose children will be in another pid namespace, nor, before Linux 6.2, in another
+/// time namespace.
 pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
     let trees = slots.iter().filter_map(|slot| if let Descriptor::Tree(tree) = slot { Some(tree) } else { None });
     let trees: Vec<&Tree> = trees.collect();

@@ -17,7 +17,7 @@ use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups};
 use crate::executor::Created;
 use crate::executor::create::{Order, Work, begin, remember};
 use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
-use crate::executor::{Terminal, hooks, net_device};
+use crate::executor::{Terminal, hooks, net_device, tree};
 use crate::init::op::Ask;
 use crate::plan::mapped_root;
 use crate::plan::restore::{self, Mounts};
@@ -193,7 +193,9 @@ impl Inherited {
 /// Have all mounts made in a namespace that goes away again: what stays are the mount points, and
 /// the names by which CRIU knows the mounts that are from outside.
 fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
-    let mut init = launch(&mounts.program, &Surroundings { namespaces: NEW_MOUNTS, ..Surroundings::default() })?;
+    let trees = tree::open(mounts.program.slots())?;
+    let around = Surroundings { namespaces: NEW_MOUNTS, trees: &trees, ..Surroundings::default() };
+    let mut init = launch(&mounts.program, &around)?;
     let named = wait_for_ready(&mut init).and_then(|warnings| {
         let path = format!("/proc/{}/root{}", init.child.pid, mounts.rootfs.display());
         let table = std::fs::read("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
