@@ -191,9 +191,10 @@ impl Call {
 
     /// Makes the call as root of a user namespace that has no other user, who has mounted a file system of his own on
     /// this directory.
-    pub fn as_root_elsewhere(mut self, directory: &Path) -> Result<Self> {
+    pub fn by_root_elsewhere(mut self, directory: &Path) -> Result<Self> {
         let directory = std::ffi::CString::new(directory.as_os_str().as_bytes())?;
-        // SAFETY: system calls only, on texts that live as long as the closure; the child has one thread.
+        // SAFETY: system calls on texts that live as long as the closure, and three writes of short paths, which need no
+        // memory; the child has one thread.
         unsafe {
             self.command.pre_exec(move || {
                 unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
