@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::anyhow;
 use tare::cli::{Global, Parsed, parse};
 use tare::command::{self, Failure, Log};
 
@@ -12,9 +11,9 @@ fn main() -> ExitCode {
             command::print(&text);
             ExitCode::SUCCESS
         }
-        Parsed::Usage { global, help, message } => {
+        Parsed::Usage { global, help, message, status } => {
             command::print(&help);
-            with_log(&global, |_| Err(anyhow!(message).into()))
+            with_log(&global, |_| Err(Failure { message, status }))
         }
         Parsed::Run(invocation) => with_log(&invocation.global, |log| command::run(&invocation, log)),
     }

@@ -57,6 +57,8 @@ pub enum Parsed {
         help: String,
         /// The error.
         message: String,
+        /// The exit status, which runc has of its own for a command that it does not know.
+        status: u8,
     },
 }
 
@@ -190,17 +192,28 @@ pub fn tree(name: &str) -> Command {
     }))
 }
 
+const UNKNOWN_COMMAND: u8 = 3;
+
 /// Understand a command line.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let mut argv = argv.into_iter();
     let called = argv.next().unwrap_or_default();
     let name =
         Path::new(&called).file_name().map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned());
-    let rest: Vec<String> = argv.map(|word| word.to_string_lossy().into_owned()).collect();
     let top = top(&name);
-    let (own, rest) = words::split_globals(&rest, &top);
     let mut global = Global { name: name.clone(), ..Global::default() };
-    let fail = |global: &Global, help: String, message: String| Parsed::Usage { global: global.clone(), help, message };
+    let fail = |global: &Global, help: String, message: String| Parsed::Usage {
+        global: global.clone(),
+        help,
+        message,
+        status: 1,
+    };
+    let rest: Vec<String> = match argv.map(OsString::into_string).collect() {
+        Ok(words) => words,
+        // The texts of config.json and state.json are UTF-8, and so are those that become part of them.
+        Err(word) => return fail(&global, String::new(), format!("argument {word:?} is not UTF-8")),
+    };
+    let (own, rest) = words::split_globals(&rest, &top);
     let matches = match top.try_get_matches_from(std::iter::once(name.clone()).chain(own)) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => return Parsed::Text(top_help(&name)),
@@ -223,7 +236,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let asked = if wants_help { words.first().map(String::as_str) } else { Some(verb) };
     let Some(asked) = asked else { return Parsed::Text(top_help(&name)) };
     match COMMANDS.iter().find(|row| row.name == asked) {
-        None => fail(&global, String::new(), format!("No help topic for '{asked}'")),
+        None => Parsed::Usage {
+            message: format!("No help topic for '{asked}'"),
+            global,
+            help: String::new(),
+            status: UNKNOWN_COMMAND,
+        },
         Some(row) if wants_help => Parsed::Text(help(&name, row)),
         Some(row) => parse_command(global, row, words),
     }
@@ -250,12 +268,12 @@ fn parse_command(global: Global, row: &commands::Row, words: &[String]) -> Parse
         Err(error) => {
             let message = usage_error(&error);
             let help = format!("Incorrect Usage: {message}\n\n{}", help(&global));
-            return Parsed::Usage { global, help, message };
+            return Parsed::Usage { global, help, message, status: 1 };
         }
     };
     if let Err(error) = count(&global.name, row, arguments.len()) {
         let help = format!("Incorrect Usage.\n\n{}", help(&global));
-        return Parsed::Usage { global, help, message: error.to_string() };
+        return Parsed::Usage { global, help, message: error.to_string(), status: 1 };
     }
     Parsed::Run(Box::new(Invocation { global, verb: row.verb, matches, arguments }))
 }
@@ -390,6 +408,15 @@ mod tests {
         assert_eq!(usage("runc --root / list"), "Option --root argument should not be set to /");
         assert_eq!(usage("runc --log-format xml list"), "invalid log-format: xml");
         assert_eq!(usage("runc foo -h"), "No help topic for 'foo'");
+    }
+
+    #[test]
+    fn other_bytes_than_utf8_are_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        match parse(["tare".into(), "state".into(), OsString::from_vec(b"caf\xe9".into())]) {
+            Parsed::Usage { message, .. } => assert_eq!(message, "argument \"caf\\xE9\" is not UTF-8"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::create::{Prepared, make, prepare};
 use super::{Log, bind_notify};
@@ -76,7 +76,8 @@ pub fn stay(prepared: &Prepared, created: &Created, mut relay: Relay, keep: bool
 /// watch is this one, which stays.
 fn announce(notify: Notify, created: &Created) -> Result<JoinHandle<Result<()>>> {
     let process = created.child.pidfd.try_clone().map_err(sys::io)?;
-    Ok(std::thread::spawn(move || notify.wait(process.as_fd(), std::process::id() as i32)))
+    let wait = move || notify.wait(process.as_fd(), std::process::id() as i32);
+    std::thread::Builder::new().spawn(wait).map_err(|error| anyhow!("NOTIFY_SOCKET: a thread: {}", sys::io(error)))
 }
 
 /// What has failed late is ended.
