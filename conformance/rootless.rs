@@ -14,6 +14,7 @@ tests![
     devices_are_bound,
     needs_a_user_namespace,
     limits_without_permission_are_refused,
+    cgroup_without_permission_is_refused,
     additional_groups_are_refused,
     mapping_of_foreign_ids_is_refused,
     spec_for_the_caller_can_be_run,
@@ -98,6 +99,14 @@ fn needs_a_user_namespace() -> Result {
 fn limits_without_permission_are_refused() -> Result {
     let bundle = bundle(["true"]).set("/linux/resources/pids/limit", 10);
     bundle.refused("linux.resources").map(drop)
+}
+
+/// So is a cgroup of a name, which cannot be made.
+fn cgroup_without_permission_is_refused() -> Result {
+    let output =
+        bundle(["true"]).set("/linux/cgroupsPath", "/tare-conformance-not-his").refused("linux.cgroupsPath")?;
+    contains("message", &output.stderr, "unable to apply cgroup configuration")?;
+    contains("message", &output.stderr, "permission denied")
 }
 
 /// setgroups(2) is denied in such a namespace: groups that are asked for are an error.

@@ -198,7 +198,11 @@ impl Plan {
             Ok(new) => return Ok(Some(Made { dir, new })),
             Err(errno) => errno,
         };
-        let error = anyhow!("linux.cgroupsPath: mkdir {}: {}", dir.display(), reason(errno));
+        let error = anyhow!(
+            "linux.cgroupsPath: unable to apply cgroup configuration: mkdir {}: {}",
+            dir.display(),
+            reason(errno)
+        );
         let forbidden = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EROFS);
         if !self.rootless || self.has_path || !forbidden {
             return Err(error);
