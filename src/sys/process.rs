@@ -91,15 +91,18 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
 pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     let mut pidfd: RawFd = -1;
     let flags = others | libc::CLONE_NEWUSER | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let parent = std::process::id() as i32;
     // SAFETY: a plain fork: the child has a copy of everything and only makes system calls; the
     // parent gets its pidfd in a variable that lives here.
     unsafe {
         let pid = libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0);
         if pid == 0 {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            loop {
+            // A parent that was gone before that is not heard of any more.
+            while libc::getppid() == parent {
                 libc::pause();
             }
+            libc::_exit(0);
         }
         let pid = Errno::result(pid)? as i32;
         Ok(super::clone::Child { pid, pidfd: OwnedFd::from_raw_fd(pidfd) })
