@@ -4,6 +4,8 @@ use crate::harness::*;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 tests![
     path_is_the_configured_one,
@@ -13,6 +15,7 @@ tests![
     path_absent_is_named_after_the_container,
     path_in_the_unified_view,
     hierarchies_are_found_beside_a_mount_of_any_name,
+    controllers_that_somebody_takes_away,
     directories_are_removed_with_what_is_below,
     occupied_cgroup_is_refused,
     program_starts_inside,
@@ -43,6 +46,40 @@ fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {
     container.launch(["run"]).covering(&directory)?.output()?.success()?;
     container.launch(["run", "--no-pivot"]).covering(&directory)?.output()?.success()?;
     Ok(())
+}
+
+/// systemd takes a controller from the levels above when no unit of its own wants it, also while a container is made.
+fn controllers_that_somebody_takes_away() -> Result {
+    let Some(mount) = machine::get().v2.clone() else { return skip("no v2 hierarchy") };
+    let controllers = fs::read_to_string(mount.join("cgroup.controllers"))?;
+    let known = [("pids", "pids.max"), ("memory", "memory.max"), ("hugetlb", "hugetlb.2MB.max")];
+    let Some((name, file)) = known.into_iter().find(|(name, _)| controllers.split_whitespace().any(|has| has == *name))
+    else {
+        return skip("no v2 controller with a limit");
+    };
+    let path = format!("{}/taken", machine::cgroup_parent());
+    let level = mount.join(path.trim_start_matches('/'));
+    fs::create_dir_all(&level)?;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                // Refused while the level below has handed it on.
+                let _ = fs::write(level.join("cgroup.subtree_control"), format!("-{name}"));
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        let run = |number: u32| -> Result {
+            let bundle = Bundle::new(["true"]).view(View::Unified).remove("/linux/resources");
+            let bundle = bundle.set("/linux/resources/unified", json!({ file: "max" }));
+            let bundle = bundle.set("/linux/cgroupsPath", format!("{path}/{number}/leaf"));
+            bundle.run()?.success()?;
+            fs::remove_dir(level.join(number.to_string())).context("remove the level below")
+        };
+        let result = (0..30).try_for_each(run);
+        done.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 /// `cgroupsPath` MUST be taken when it is given, and the state's pid be in it.

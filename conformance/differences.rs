@@ -38,6 +38,7 @@ const DIFFERENCES: &[Difference] = &[
         "leaves the errno out, where the specification has it fail",
     ),
     differs("runc", "seccomp::listener_metadata_without_a_listener", "leaves it out"),
+    may_differ("runc", "cgroups::controllers_that_somebody_takes_away", "enables controllers once"),
     differs("runc", "seccomp::notify_of_an_ordinary_users_exec", "pidfd_getfd of what cannot be dumped: not permitted"),
     differs("runc", "hooks::poststart_runs_after_start_container", "up to 1.5 poststart hooks run at create"),
     differs("runc", "hooks::create_runs_its_hooks_and_no_others", "up to 1.5 poststart hooks run at create"),

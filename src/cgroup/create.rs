@@ -300,18 +300,27 @@ impl Plan {
             names.dedup();
             names.join(" ")
         };
-        let here = read_at(leaf, "cgroup.controllers").unwrap_or_default();
-        if missing(&available, &here).next().is_none() {
+        let lacks = |names: &str| missing(names, &read_at(leaf, "cgroup.controllers").unwrap_or_default()).count() > 0;
+        if !lacks(&available) {
             return;
         }
-        let mut level = target.mount.clone();
-        for name in &target.path {
-            // A level that we have just made hands nothing down yet; no need to ask it.
-            let control = level.join("cgroup.subtree_control");
-            let new = made.contains(&level);
-            let has = if new { String::new() } else { read_file(&control).unwrap_or_default() };
-            enable(&control, missing(&available, &has));
-            level.push(name);
+        let needed: String = missing(&available, "")
+            .filter(|name| asked().any(|write| write.file.split('.').next() == Some(name)))
+            .map(|name| format!("{name} "))
+            .collect();
+        for _ in 0..HAND_DOWN_ATTEMPTS {
+            let mut level = target.mount.clone();
+            for name in &target.path {
+                // A level that we have just made hands nothing down yet; no need to ask it.
+                let control = level.join("cgroup.subtree_control");
+                let new = made.contains(&level);
+                let has = if new { String::new() } else { read_file(&control).unwrap_or_default() };
+                enable(&control, missing(&available, &has));
+                level.push(name);
+            }
+            if needed.is_empty() || !lacks(&needed) {
+                return;
+            }
         }
     }
 }
@@ -331,6 +340,10 @@ fn enter(dir: &Path, field: &str, pid: Pid) -> Result<()> {
 pub(super) fn missing<'a>(wanted: &'a str, has: &'a str) -> impl Iterator<Item = &'a str> + Clone {
     wanted.split_whitespace().filter(move |name| !has.split_whitespace().any(|has| has == *name))
 }
+
+/// Until the level below hands a controller on, whoever else has a hand in the levels above may take it away again:
+/// systemd does, when a unit ends and no other wants it.
+const HAND_DOWN_ATTEMPTS: u32 = 16;
 
 /// Writes `+name …` to a subtree_control file; one by one where all at once is refused, so that
 /// one controller that cannot be had does not take the others with it.
