@@ -467,7 +467,7 @@ fn idmap_by_root_of_a_user_namespace() -> Result {
     entry["gidMappings"] = map;
     let container = Bundle::new(["mountinfo"]).remove("/linux/resources").user_namespace(0, 1).mount(entry).build()?;
     container.edit_config(|config| drop(config["linux"].as_object_mut().map(|linux| linux.remove("cgroupsPath"))))?;
-    let output = container.launch(["run"]).by_root_elsewhere(source.path())?.output()?;
+    let output = container.launch(["run"]).by_root_elsewhere().covering(source.path())?.output()?;
     contains("mount", line_of(&output, "/mnt")?, "idmapped")
 }
 
