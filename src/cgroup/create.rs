@@ -304,10 +304,8 @@ impl Plan {
         if !lacks(&available) {
             return;
         }
-        let needed: String = missing(&available, "")
-            .filter(|name| asked().any(|write| write.file.split('.').next() == Some(name)))
-            .map(|name| format!("{name} "))
-            .collect();
+        let is_needed = |name: &&str| asked().any(|write| write.file.split('.').next() == Some(name));
+        let needed = available.split_whitespace().filter(is_needed).collect::<Vec<_>>().join(" ");
         for _ in 0..HAND_DOWN_ATTEMPTS {
             let mut level = target.mount.clone();
             for name in &target.path {
@@ -318,7 +316,7 @@ impl Plan {
                 enable(&control, missing(&available, &has));
                 level.push(name);
             }
-            if needed.is_empty() || !lacks(&needed) {
+            if !lacks(&needed) {
                 return;
             }
         }
