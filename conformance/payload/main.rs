@@ -176,10 +176,12 @@ fn allocate(mebibytes: i32) -> usize {
     held.len()
 }
 
-/// Writes a growing number to a file for ever: a frozen process's number stands still.
+/// Writes a growing number to a file for ever: a frozen process's number stands still. The file does not change its size,
+/// which CRIU compares for files that were open.
 fn count(path: &str) -> ! {
     for turn in 0u64.. {
-        let _ = fs::write(path, turn.to_string());
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let _ = file.and_then(|mut file| file.write_all(format!("{turn:020}").as_bytes()));
         std::thread::sleep(Duration::from_millis(2));
     }
     exit(0)

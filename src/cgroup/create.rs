@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode as Permissions;
 use nix::unistd::{Pid, mkdir};
 
-use super::dir::{self, open_dir, read_at, read_file, write_file};
+use super::dir::{self, contents, open_dir, open_file, put, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
@@ -115,7 +116,9 @@ impl Plan {
         let mut dir = own.to_owned();
         for name in inside {
             let has = read_file(&dir.join("cgroup.controllers")).unwrap_or_default();
-            enable(&dir.join("cgroup.subtree_control"), has.split_whitespace());
+            if let Ok(control) = open_file(&dir.join("cgroup.subtree_control"), OFlag::O_WRONLY) {
+                enable(&control, has.split_whitespace());
+            }
             dir.push(name);
             undo.make(&dir).map_err(|errno| failed("mkdir", &dir, errno))?;
         }
@@ -306,18 +309,26 @@ impl Plan {
         }
         let is_needed = |name: &&str| asked().any(|write| write.file.split('.').next() == Some(name));
         let needed = available.split_whitespace().filter(is_needed).collect::<Vec<_>>().join(" ");
-        for _ in 0..HAND_DOWN_ATTEMPTS {
-            let mut level = target.mount.clone();
-            for name in &target.path {
+        let mut controls = Vec::new();
+        let mut level = target.mount.clone();
+        for name in &target.path {
+            if let Ok(control) = open_file(&level.join("cgroup.subtree_control"), OFlag::O_RDWR) {
                 // A level that we have just made hands nothing down yet; no need to ask it.
-                let control = level.join("cgroup.subtree_control");
                 let new = made.contains(&level);
-                let has = if new { String::new() } else { read_file(&control).unwrap_or_default() };
+                let has = if new { String::new() } else { contents(&control).unwrap_or_default() };
                 enable(&control, missing(&available, &has));
-                level.push(name);
+                controls.push(control);
             }
+            level.push(name);
+        }
+        // Until the level below hands a controller on, whoever else has a hand in the levels above may take it away
+        // again: systemd does, when a unit ends and no other wants it. So quickly one after the other.
+        for _ in 0..HAND_DOWN_ATTEMPTS {
             if !lacks(&needed) {
                 return;
+            }
+            for control in &controls {
+                enable(control, needed.split_whitespace());
             }
         }
     }
@@ -339,17 +350,16 @@ pub(super) fn missing<'a>(wanted: &'a str, has: &'a str) -> impl Iterator<Item =
     wanted.split_whitespace().filter(move |name| !has.split_whitespace().any(|has| has == *name))
 }
 
-/// Until the level below hands a controller on, whoever else has a hand in the levels above may take it away again:
-/// systemd does, when a unit ends and no other wants it.
+/// How often a controller that somebody takes away is handed down again.
 const HAND_DOWN_ATTEMPTS: u32 = 16;
 
 /// Writes `+name …` to a subtree_control file; one by one where all at once is refused, so that
 /// one controller that cannot be had does not take the others with it.
-fn enable<'a>(control: &Path, names: impl Iterator<Item = &'a str> + Clone) {
+fn enable<'a>(control: &OwnedFd, names: impl Iterator<Item = &'a str> + Clone) {
     let all: String = names.clone().map(|name| format!("+{name} ")).collect();
-    if !all.is_empty() && write_file(control, &all).is_err() {
+    if !all.is_empty() && put(control, &all).is_err() {
         for name in names {
-            let _ = write_file(control, &format!("+{name}"));
+            let _ = put(control, &format!("+{name}"));
         }
     }
 }

@@ -22,6 +22,11 @@ pub(super) fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> R
     openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
+/// Opens the file at `path` as `access` says; like [`open_to_write`] it creates nothing.
+pub(super) fn open_file(path: &Path, access: OFlag) -> Result<OwnedFd, Errno> {
+    open(path, access | OFlag::O_CLOEXEC, Mode::empty())
+}
+
 /// Writes `value` in one call, which is how cgroup files take it.
 pub(super) fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
     write(file, value.as_bytes()).map(drop)
@@ -39,7 +44,11 @@ pub(super) fn write_file(path: &Path, value: &str) -> Result<(), Errno> {
 
 /// Reads a file of the directory.
 pub(super) fn read_at(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<String, Errno> {
-    let file = openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    contents(openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Reads an open file, from where it stands.
+pub(super) fn contents(file: impl AsFd) -> Result<String, Errno> {
     let mut text = Vec::new();
     let mut chunk = [0; 4096];
     loop {
