@@ -145,8 +145,9 @@ case_config() {
   want 'from here' ctr run --runc-binary "$RUNTIME" --rm --config /tmp/$N/new $N
 }
 case_task_of_a_container() {
-  ctr container create --runc-binary "$RUNTIME" $BOX $N sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done'
+  ctr container create --runc-binary "$RUNTIME" $BOX $N sh -c 'trap "exit 9" TERM; touch /ready; while :; do sleep 0.1; done'
   ctr task start -d $N
+  soon test -e "/proc/$(pid)/root/ready"
   ctr task exec --exec-id other -d $N sleep 1000
   fails 1 '' ctr task delete $N
   ctr task kill -s TERM $N
@@ -157,13 +158,21 @@ case_task_of_a_container() {
   soon sh -c 'ctr task ls | grep STOPPED'
 }
 case_attach() {
-  start $BOX $N sh -c 'sleep 1; echo late; exit 3'
-  fails 3 late ctr task attach $N
+  local attached status=0
+  start $BOX $N sh -c 'until [ -e /go ]; do echo here; sleep 0.1; done; exit 3'
+  ctr task attach $N >/tmp/$N.out &
+  attached=$!
+  soon grep -q here /tmp/$N.out
+  ctr task exec --exec-id go $N touch /go
+  wait $attached || status=$?
+  want 3 echo $status
 }
 case_events() {
   timeout 60 ctr events >/tmp/$N.events &
   local pid=$!
-  sleep 0.3
+  # It does not say when it listens.
+  listens() { ctr namespace label default for=$N; [ -s /tmp/$N.events ]; }
+  soon listens
   fails 3 '' run $BOX $N sh -c 'exit 3'
   soon grep -q /tasks/delete /tmp/$N.events
   kill $pid

@@ -31,11 +31,10 @@ def equal(what, got, wanted):
 
 
 def soon(what, condition):
-    for _ in range(100):
-        if condition():
-            return
+    end = time.monotonic() + int(os.environ["PATIENCE"])
+    while not condition():
+        assert time.monotonic() < end, f"never came true: {what}"
         time.sleep(0.1)
-    raise AssertionError(f"never came true: {what}")
 
 
 class Pod:
@@ -524,8 +523,8 @@ def case_checkpoint():
 
 def case_graceful_stop():
     pod = Pod("graceful")
-    it = pod.start("c", ["sh", "-c", 'trap "exit 3" TERM; while :; do sleep 0.1; done'])
-    time.sleep(0.5)
+    it = pod.start("c", ["sh", "-c", 'trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done'])
+    soon("that it is ready", lambda: pod.log("c"))
     stop(it, timeout=10)
     equal("exit code", status(it).exit_code, 3)
 

@@ -15,9 +15,11 @@ export HOG='exec dd if=/dev/zero of=/dev/null bs=64M count=1'
 # apart, and reaching the limit was one.
 export HOG_OF_TWO="sleep 1; ($HOG) || { status=\$?; sleep 1; exit \$status; }"
 # One that counts on with what is in its memory, in a child and in a file that it keeps open, and ends with status 9.
-export COUNTER='trap "exit 9" TERM; exec 5>/tmp/f; t=$(cat /proc/sys/kernel/random/uuid); i=0
+# It starts no program for that: a shell that waits in vfork(2) for a child that CRIU has stopped keeps CRIU until its timeout.
+export COUNTER='trap "exit 9" TERM; t=$(cat /proc/sys/kernel/random/uuid); i=0
+  mkfifo /tmp/p; exec 5>/tmp/f 6<>/tmp/p
   (while :; do sleep 1000; done) &
-  while kill -0 $!; do i=$((i + 1)); echo $t $! $i >&5; echo $i; sleep 0.1; done'
+  while kill -0 $!; do i=$((i + 1)); echo $t $! $i >&5; echo $i; read -t 0.1 -u 6; done'
 # One that counts the mounts below /proc, which masked and read-only paths are.
 COVERED='grep -c " /proc/" /proc/self/mountinfo'
 
@@ -46,12 +48,17 @@ fails() { # STATUS PART COMMAND...: it ends with this status, and one line says 
   grep -qiE -- "$part" <<<"$got" || { printf '%s\nwanted a line with: %s\ngot: %s\n' "$*" "$part" "$got"; return 1; }
 }
 
+# How many seconds something is waited for that takes no time where nothing else is done.
+export PATIENCE=30
+[ -e /dev/ubda ] || PATIENCE=120
+
 # Until a command succeeds, for what engines do in their own time.
 soon() { # COMMAND...
-  local tries
-  for tries in {1..100}; do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
-  echo "never came true: $*"
-  return 1
+  local end=$((SECONDS + PATIENCE))
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || { echo "never came true: $*"; return 1; }
+    sleep 0.1
+  done
 }
 
 # Checkpoints are for the kernel of `--full`, where CRIU has to work.

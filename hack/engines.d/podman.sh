@@ -83,9 +83,11 @@ case_stats_top() {
   has filter podman top $N capeff seccomp hpid
 }
 case_stop_kill_restart() {
-  podman run -d --name $N --network=none $IMAGE sh -c 'trap "exit 9" TERM; trap "echo usr1" USR1; while :; do sleep 0.1; done' >/dev/null
+  logged() { podman logs $N | grep "$1"; }
+  podman run -d --name $N --network=none $IMAGE sh -c 'trap "exit 9" TERM; trap "echo usr1" USR1; echo ready; while :; do sleep 0.1; done' >/dev/null
+  soon logged ready
   podman kill --signal USR1 $N >/dev/null
-  soon sh -c "${ENGINE[*]} logs $N | grep usr1"
+  soon logged usr1
   podman stop --time 5 $N >/dev/null
   want 9 podman inspect -f '{{.State.ExitCode}}' $N
   podman restart $N >/dev/null

@@ -21,10 +21,10 @@ pub fn errors(log: &Path) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// What follows `Error (file:line):`.
+/// What follows `Error (file:line):` of CRIU and of the part of it that gets hold of processes.
 fn last_errors(text: &str) -> Vec<String> {
     let errors = text.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("Error (criu/")?;
+        let (_, rest) = line.split_once("Error (criu/").or_else(|| line.split_once("Error (compel/"))?;
         let words = rest.split_once("): ").map(|(_, words)| words.trim())?;
         (!words.is_empty() && !NOISE.iter().any(|text| words.contains(text))).then(|| words.to_owned())
     });
@@ -56,5 +56,16 @@ Error (criu/util.c:642): execvp(\"iptables-restore\", ...) failed: No such file 
                 "net: Locking network failed",
             ]
         );
+    }
+
+    #[test]
+    fn who_cannot_be_stopped_is_told() {
+        let log = "\
+(40.285956) Error (criu/cr-dump.c:1655): Timeout reached. Try to interrupt: 0
+(40.287356) Error (compel/src/lib/infect.c:262): Unseizable non-zombie 1518 found, state D, err -1/4
+(40.308430) Error (criu/cr-dump.c:1975): Dumping FAILED.
+";
+        let wanted = ["Timeout reached. Try to interrupt: 0", "Unseizable non-zombie 1518 found, state D, err -1/4"];
+        assert_eq!(last_errors(log), wanted);
     }
 }
