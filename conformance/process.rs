@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal};
 
 tests![
     args_are_passed_as_they_are,
@@ -427,15 +427,19 @@ fn signal_sets(output: &Output) -> Result<(u64, u64)> {
 
 /// The program starts with all signals open and at their defaults.
 fn signals_are_neither_blocked_nor_ignored() -> Result {
-    let output = Bundle::new(["cat", "/proc/self/status"]).run()?;
-    equal("blocked and ignored signals", signal_sets(output.success()?)?, (0, 0))
+    signals_are_reset(SigHandler::SigDfl)
 }
 
 /// Also when the caller, as nohup does, ignores some.
 fn ignored_signals_of_the_caller_are_reset() -> Result {
+    signals_are_reset(SigHandler::SigIgn)
+}
+
+fn signals_are_reset(before: SigHandler) -> Result {
     let container = Bundle::new(["cat", "/proc/self/status"]).build()?;
-    let ignored = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGTERM];
-    let output = ignored.into_iter().fold(container.launch(["run"]), Call::ignoring).output()?;
+    let signals = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGTERM];
+    let output =
+        signals.into_iter().fold(container.launch(["run"]), |call, signal| call.taking(signal, before)).output()?;
     equal("blocked and ignored signals", signal_sets(output.success()?)?, (0, 0))
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -134,13 +134,15 @@ impl Call {
     }
 
     /// Makes the call as a caller does that ignores a signal.
-    pub fn ignoring(mut self, signal: Signal) -> Self {
+    pub fn ignoring(self, signal: Signal) -> Self {
+        self.taking(signal, SigHandler::SigIgn)
+    }
+
+    /// Makes the call as a caller does that takes a signal so: runtimes inherit what is ignored.
+    pub fn taking(mut self, signal: Signal, so: SigHandler) -> Self {
         // SAFETY: signal(2) is one async-signal-safe system call.
         unsafe {
-            self.command.pre_exec(move || match libc::signal(signal as i32, libc::SIG_IGN) {
-                libc::SIG_ERR => Err(std::io::Error::last_os_error()),
-                _ => Ok(()),
-            });
+            self.command.pre_exec(move || Ok(nix::sys::signal::signal(signal, so).map(drop)?));
         }
         self
     }
