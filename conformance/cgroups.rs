@@ -4,6 +4,7 @@ use crate::harness::*;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ tests![
     path_in_the_unified_view,
     hierarchies_are_found_beside_a_mount_of_any_name,
     controllers_that_somebody_takes_away,
+    controllers_that_others_hand_down,
     directories_are_removed_with_what_is_below,
     occupied_cgroup_is_refused,
     program_starts_inside,
@@ -50,13 +52,7 @@ fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {
 
 /// systemd takes a controller from the levels above when no unit of its own wants it, also while a container is made.
 fn controllers_that_somebody_takes_away() -> Result {
-    let Some(mount) = machine::get().v2.clone() else { return skip("no v2 hierarchy") };
-    let controllers = fs::read_to_string(mount.join("cgroup.controllers"))?;
-    let known = [("pids", "pids.max"), ("memory", "memory.max"), ("hugetlb", "hugetlb.2MB.max")];
-    let Some((name, file)) = known.into_iter().find(|(name, _)| controllers.split_whitespace().any(|has| has == *name))
-    else {
-        return skip("no v2 controller with a limit");
-    };
+    let Some((mount, name, file)) = v2_limit()? else { return skip("no v2 controller with a limit") };
     let path = format!("{}/taken", machine::cgroup_parent());
     let level = mount.join(path.trim_start_matches('/'));
     fs::create_dir_all(&level)?;
@@ -66,20 +62,49 @@ fn controllers_that_somebody_takes_away() -> Result {
             while !done.load(Ordering::Relaxed) {
                 // Refused while the level below has handed it on.
                 let _ = fs::write(level.join("cgroup.subtree_control"), format!("-{name}"));
-                std::thread::sleep(Duration::from_micros(100));
+                std::thread::sleep(Duration::from_millis(1));
             }
         });
         let run = |number: u32| -> Result {
-            let bundle = Bundle::new(["true"]).view(View::Unified).remove("/linux/resources");
-            let bundle = bundle.set("/linux/resources/unified", json!({ file: "max" }));
-            let bundle = bundle.set("/linux/cgroupsPath", format!("{path}/{number}/leaf"));
-            bundle.run()?.success()?;
+            with_limit(file, &format!("{path}/{number}/leaf")).run()?.success()?;
             fs::remove_dir(level.join(number.to_string())).context("remove the level below")
         };
         let result = (0..30).try_for_each(run);
         done.store(true, Ordering::Relaxed);
         result
     })
+}
+
+/// The kernel lists a controller in `cgroup.controllers` before all files of it are there, when somebody else has
+/// handed it down at that moment: the container beside it.
+fn controllers_that_others_hand_down() -> Result {
+    let Some((mount, _, file)) = v2_limit()? else { return skip("no v2 controller with a limit") };
+    for round in 0..10 {
+        let path = format!("{}/together-{round}", machine::cgroup_parent());
+        let containers = (0..6).map(|number| with_limit(file, &format!("{path}/{number}")).build());
+        let containers = containers.collect::<Result<Vec<_>>>()?;
+        let calls = containers.iter().map(|container| container.launch(["run"]).spawn());
+        let calls = calls.collect::<Result<Vec<_>>>()?;
+        for call in calls {
+            call.wait()?.success()?;
+        }
+        fs::remove_dir(mount.join(path.trim_start_matches('/'))).context("remove the level above")?;
+    }
+    Ok(())
+}
+
+/// Where v2 is, a controller that it has, and a limit of that.
+fn v2_limit() -> Result<Option<(PathBuf, &'static str, &'static str)>> {
+    let Some(mount) = machine::get().v2.clone() else { return Ok(None) };
+    let controllers = fs::read_to_string(mount.join("cgroup.controllers"))?;
+    let known = [("memory", "memory.max"), ("pids", "pids.max"), ("hugetlb", "hugetlb.2MB.max")];
+    let has = |name: &str| controllers.split_whitespace().any(|has| has == name);
+    Ok(known.into_iter().find(|(name, _)| has(name)).map(|(name, file)| (mount, name, file)))
+}
+
+fn with_limit(file: &str, path: &str) -> Bundle {
+    let bundle = Bundle::new(["true"]).view(View::Unified).remove("/linux/resources");
+    bundle.set("/linux/resources/unified", json!({ file: "max" })).set("/linux/cgroupsPath", path)
 }
 
 /// `cgroupsPath` MUST be taken when it is given, and the state's pid be in it.

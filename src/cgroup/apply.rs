@@ -23,8 +23,7 @@ impl Plan {
         dirs: &[Option<&Path>],
         leaf: Option<BorrowedFd>,
     ) -> Result<()> {
-        let (targets, open) = (&self.targets[..], None);
-        let mut writer = Writer { dirs, targets, leaf, open };
+        let mut writer = Writer { dirs, targets: &self.targets, leaf, open: None, complete: false };
         let mut later = Vec::new();
         for write in self.writes.iter().filter(|write| wanted(write)) {
             if dirs[write.target].is_none() {
@@ -109,6 +108,8 @@ struct Writer<'a> {
     targets: &'a [Target],
     leaf: Option<BorrowedFd<'a>>,
     open: Option<(usize, &'a str, OwnedFd)>,
+    /// Whether every file is there that the controllers of the v2 directory have.
+    complete: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -126,13 +127,28 @@ impl<'a> Writer<'a> {
     fn put(&mut self, write: &'a Write) -> Result<(), Errno> {
         let known = matches!(&self.open, Some((target, file, _)) if *target == write.target && *file == write.file);
         if !known {
-            let file = self.with_dir(write.target, &write.file, |dir, file| dir::open_to_write(dir, file))?;
-            self.open = Some((write.target, &write.file, file));
+            let open =
+                |writer: &Self| writer.with_dir(write.target, &write.file, |dir, file| dir::open_to_write(dir, file));
+            let mut file = open(self);
+            if matches!(file, Err(Errno::ENOENT)) && self.completed(write.target) {
+                file = open(self);
+            }
+            self.open = Some((write.target, &write.file, file?));
         }
         match &self.open {
             Some((_, _, file)) => dir::put(file, &write.value),
             None => Ok(()),
         }
+    }
+
+    /// Waits until the v2 directory has the files of all its controllers. Returns whether they may have come just now.
+    ///
+    /// The kernel lists a controller in `cgroup.controllers` before it has made the files, and who hands it down may be
+    /// somebody else (kernel/cgroup/cgroup.c, `cgroup_subtree_control_write`). Writing nothing takes the same lock.
+    fn completed(&mut self, target: usize) -> bool {
+        let Some(leaf) = self.leaf.filter(|_| self.targets[target].is_v2() && !self.complete) else { return false };
+        self.complete = true;
+        write_at(leaf, "cgroup.subtree_control", "\n").is_ok()
     }
 
     /// By descriptor on v2, where one directory has everything; by path on v1, where each has
