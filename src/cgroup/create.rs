@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::stat::Mode as Permissions;
 use nix::unistd::{Pid, mkdir};
 
-use super::dir::{self, contents, open_dir, open_file, put, read_at, read_file, write_file};
+use super::dir::{self, contents, open_dir, open_subtree_control, put, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
@@ -116,7 +115,7 @@ impl Plan {
         let mut dir = own.to_owned();
         for name in inside {
             let has = read_file(&dir.join("cgroup.controllers")).unwrap_or_default();
-            if let Ok(control) = open_file(&dir.join("cgroup.subtree_control"), OFlag::O_WRONLY) {
+            if let Ok(control) = open_subtree_control(&dir) {
                 enable(&control, has.split_whitespace());
             }
             dir.push(name);
@@ -312,7 +311,7 @@ impl Plan {
         let mut controls = Vec::new();
         let mut level = target.mount.clone();
         for name in &target.path {
-            if let Ok(control) = open_file(&level.join("cgroup.subtree_control"), OFlag::O_RDWR) {
+            if let Ok(control) = open_subtree_control(&level) {
                 // A level that we have just made hands nothing down yet; no need to ask it.
                 let new = made.contains(&level);
                 let has = if new { String::new() } else { contents(&control).unwrap_or_default() };
@@ -324,7 +323,7 @@ impl Plan {
         // Until the level below hands a controller on, whoever else has a hand in the levels above may take it away
         // again: systemd does, when a unit ends and no other wants it. So quickly one after the other.
         for _ in 0..HAND_DOWN_ATTEMPTS {
-            if !lacks(&needed) {
+            if needed.is_empty() || !lacks(&needed) {
                 return;
             }
             for control in &controls {

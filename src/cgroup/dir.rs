@@ -22,9 +22,9 @@ pub(super) fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> R
     openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-/// Opens the file at `path` as `access` says; like [`open_to_write`] it creates nothing.
-pub(super) fn open_file(path: &Path, access: OFlag) -> Result<OwnedFd, Errno> {
-    open(path, access | OFlag::O_CLOEXEC, Mode::empty())
+/// Opens the file that says which controllers the directory hands down, to be read and written.
+pub(super) fn open_subtree_control(dir: &Path) -> Result<OwnedFd, Errno> {
+    open(&dir.join("cgroup.subtree_control"), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Writes `value` in one call, which is how cgroup files take it.
