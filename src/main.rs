@@ -1,15 +1,34 @@
 //! The program: understand the command line, run one command, print one error.
 
-use std::process::ExitCode;
+#![no_main]
+
+use std::ffi::{c_char, c_int};
 
 use tare::cli::{Global, Parsed, parse};
 use tare::command::{self, Failure, Log};
+use tare::sys;
 
-fn main() -> ExitCode {
+/// Called by the C library; see [`sys::entry`] for why not by the standard library. That one finds the arguments by
+/// itself.
+// SAFETY: no other function has this name, and it is as the C standard wants it.
+#[unsafe(no_mangle)]
+pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+    let status = match sys::entry::begin() {
+        Ok(()) => run(),
+        Err(errno) => {
+            eprintln!("cannot begin: {}", sys::reason(errno));
+            1
+        }
+    };
+    // Not a plain return: this writes what standard output still holds.
+    std::process::exit(status)
+}
+
+fn run() -> i32 {
     match parse(std::env::args_os()) {
         Parsed::Text(text) => {
             command::print(&text);
-            ExitCode::SUCCESS
+            0
         }
         Parsed::Usage { global, help, message, status } => {
             command::print(&help);
@@ -19,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_log(global: &Global, run: impl FnOnce(&Log) -> Result<i32, Failure>) -> ExitCode {
+fn with_log(global: &Global, run: impl FnOnce(&Log) -> Result<i32, Failure>) -> i32 {
     let (log, result) = match Log::open(global) {
         Ok(log) => {
             let result = run(&log);
@@ -28,10 +47,10 @@ fn with_log(global: &Global, run: impl FnOnce(&Log) -> Result<i32, Failure>) -> 
         Err(error) => (Log::standard_error(global), Err(error.into())),
     };
     match result {
-        Ok(status) => ExitCode::from(status as u8),
+        Ok(status) => status,
         Err(failure) => {
             log.error(&failure.message);
-            ExitCode::from(failure.status)
+            i32::from(failure.status)
         }
     }
 }

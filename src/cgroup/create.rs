@@ -1,6 +1,6 @@
 //! From a plan to a cgroup that exists.
 
-use std::cell::RefCell;
+use std::fs::{File, TryLockError};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
 use crate::plan::annotation::SYSTEMD_SUBGROUP;
-use crate::sys::reason;
+use crate::sys::{io, reason};
 
 /// The directories made so far; removes them again unless the cgroup is kept.
 struct Undo {
@@ -82,6 +82,7 @@ impl Plan {
             made.push(self.make(undo, index, target)?);
         }
         let cgroup = self.living(&made);
+        let claim = claim(&made)?;
         self.refuse_used(&cgroup, &made)?;
         if let Some(target) = self.target_of("cpuset")
             && let Some(made) = &made[target]
@@ -89,7 +90,13 @@ impl Plan {
             inherit_cpuset(made, &self.targets[target].mount)?;
         }
         let v2 = self.v2_target().and_then(|target| made[target].as_ref());
-        let leaf = v2.map(|made| self.open_leaf(made)).transpose()?.flatten();
+        let leaf = match self.mode {
+            Mode::Unified => claim,
+            _ => {
+                cgroup.claim.replace(claim);
+                v2.map(|made| self.open_leaf(made)).transpose()?.flatten()
+            }
+        };
         if let Some(leaf) = &leaf {
             self.hand_down_controllers(&undo.made, leaf.as_fd());
         }
@@ -98,13 +105,16 @@ impl Plan {
         self.apply(|_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
         if let (Some(leaf), Some(made)) = (&leaf, v2) {
             self.install_program(leaf.as_fd(), made.new)?;
-            if let Some(inside) = &self.inside {
-                cgroup.leaf.replace(Some(self.make_inside(undo, &made.dir, inside)?));
-                return Ok(cgroup);
-            }
-            self.delegate(leaf.as_fd())?;
+            match &self.inside {
+                Some(inside) => cgroup.leaf.replace(Some(self.make_inside(undo, &made.dir, inside)?)),
+                None => self.delegate(leaf.as_fd()).map(|()| None)?,
+            };
         }
-        cgroup.leaf.replace(leaf);
+        if self.inside.is_some() {
+            cgroup.claim.replace(leaf);
+        } else {
+            cgroup.leaf.replace(leaf);
+        }
         Ok(cgroup)
     }
 
@@ -246,7 +256,7 @@ impl Plan {
             .collect();
         let mode = if dirs.is_empty() { Mode::None } else { self.mode };
         let unit = self.scope.as_ref().map(|scope| scope.unit.clone());
-        Cgroup { mode, dirs, inside: self.inside.clone(), unit, leaf: RefCell::new(None) }
+        Cgroup { mode, dirs, inside: self.inside.clone(), unit, ..Cgroup::default() }
     }
 
     /// A cgroup that was there before may be taken over if nobody lives in it.
@@ -256,7 +266,9 @@ impl Plan {
             return Ok(());
         }
         for made in old() {
-            let count = super::kill::pids_below(&made.dir).map_or(0, |pids| pids.len());
+            let count = super::kill::pids_below(&made.dir)
+                .map_err(|errno| anyhow!("linux.cgroupsPath: {}: {}", made.dir.display(), reason(errno)))?
+                .len();
             if count > 0 {
                 bail!("linux.cgroupsPath: container's cgroup is not empty: {count} process(es) found");
             }
@@ -330,6 +342,21 @@ impl Plan {
                 enable(control, needed.split_whitespace());
             }
         }
+    }
+}
+
+/// Locks the first directory of a new cgroup. Of two that are about to take over the same empty one, the other is refused;
+/// afterwards a process in it tells that it is in use.
+fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
+    let Some(made) = made.iter().flatten().next() else { return Ok(None) };
+    let failed = |what: &str, error| anyhow!("linux.cgroupsPath: {what} {}: {}", made.dir.display(), io(error));
+    let dir = File::open(&made.dir).map_err(|error| failed("open", error))?;
+    match dir.try_lock() {
+        Ok(()) => Ok(Some(dir.into())),
+        Err(TryLockError::WouldBlock) => {
+            bail!("linux.cgroupsPath: container's cgroup is not empty: another container is about to be in it")
+        }
+        Err(TryLockError::Error(error)) => Err(failed("lock", error)),
     }
 }
 

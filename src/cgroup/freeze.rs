@@ -53,6 +53,13 @@ impl Cgroup {
         write_file(&file, "0").map_err(|errno| refused(&file, errno))
     }
 
+    /// Lets a killed process die, which on v1 a frozen one cannot. v2 needs nothing.
+    ///
+    /// Fails when the state cannot be read or changed.
+    pub fn let_die(&self) -> Result<()> {
+        if self.path_for_v1("freezer").is_some() && self.is_frozen()? { self.thaw() } else { Ok(()) }
+    }
+
     /// Whether the cgroup is frozen or about to be. One that is gone is not.
     pub fn is_frozen(&self) -> Result<bool> {
         // Own reading: the crate's answer hides the errno, and a cgroup that vanishes is no error.

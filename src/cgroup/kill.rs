@@ -102,7 +102,7 @@ impl Cgroup {
 
     /// The directory in which processes are counted: on v1 that of the controller which every
     /// container has, as in runc.
-    fn census(&self) -> Option<&Path> {
+    pub(super) fn census(&self) -> Option<&Path> {
         self.path_for_v1("devices")
             .or_else(|| self.path_for_v2())
             .or_else(|| self.dirs.first().map(|place| place.dir.as_path()))

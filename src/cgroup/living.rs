@@ -38,6 +38,9 @@ pub struct Cgroup {
     /// The v2 directory, still open from its creation.
     #[serde(skip)]
     pub(super) leaf: RefCell<Option<OwnedFd>>,
+    /// A directory of it, locked: nobody else may take it over before there is a process in it that shows whose it is.
+    #[serde(skip)]
+    pub(super) claim: RefCell<Option<OwnedFd>>,
 }
 
 impl Cgroup {

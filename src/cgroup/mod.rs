@@ -48,5 +48,6 @@ pub use merge::merge;
 pub use oom::Oom;
 pub use place::Place;
 pub use plan::{Fallback, Line, Plan, Request, Target, Write};
+pub use remove::Busy;
 pub use stats::Stats;
 pub use update::Before;

@@ -1,41 +1,66 @@
 //! Taking a cgroup away.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use super::dir::{self, rmdir};
 use super::freeze::wait_for_event;
+use super::kill::pids_below;
 use super::living::{Cgroup, HostDir};
 use super::plan::SYSTEMD;
+use crate::sys::proc::is_dying;
 use crate::sys::reason;
 
 /// How long to wait for those who are dying.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between the signal and the flag that tells of the end of a process there is a moment in which nothing does.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// How long systemd may take to see that a unit has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 const LONGEST_DELAY: Duration = Duration::from_millis(64);
 
+/// Processes live in the cgroup and stay.
+#[derive(Debug)]
+pub struct Busy {
+    dir: PathBuf,
+    count: usize,
+    /// One of those that are not about to end.
+    one: Option<Pid>,
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", unable_to_remove(&self.dir, Errno::EBUSY))?;
+        let Some(one) = self.one else { return Ok(()) };
+        let count = self.count;
+        write!(f, ": {count} process(es) that are not known to be the container's live there, one is {one}")
+    }
+}
+
+impl std::error::Error for Busy {}
+
 impl Cgroup {
     /// Removes the container's directories and the sub-cgroups it made; those above, which may be
     /// shared with others, stay. What is gone already is no error.
     ///
-    /// Waits up to ten seconds for processes that are about to end. Fails when some are still there
-    /// then, or without permission.
+    /// Nobody is killed: processes that are about to end are waited for, up to ten seconds. Fails when others live there,
+    /// or without permission.
     pub fn remove(&self) -> Result<()> {
+        let begin = Instant::now();
+        let mut delay = FIRST_DELAY;
         if let Some(unit) = &self.unit {
-            // systemd would ask who is left to end, and wait for him.
-            if !self.is_empty().unwrap_or(true) {
-                self.kill_all(Signal::SIGKILL)?;
+            // systemd would end them.
+            while !self.is_empty()? {
+                self.wait_unless_busy(begin, &mut delay)?;
             }
             unit.stop().or_else(|error| if self.goes_by_itself() { Ok(()) } else { Err(error) })?;
         }
-        let end = Instant::now() + PATIENCE;
-        let mut delay = FIRST_DELAY;
         let mut left: Vec<&HostDir> = self.dirs.iter().collect();
         loop {
             let mut refused = None;
@@ -49,13 +74,27 @@ impl Cgroup {
             let Some((dir, errno)) = refused else {
                 return Ok(());
             };
-            let late = Instant::now() >= end;
-            if late || errno != Errno::EBUSY {
-                let dir = dir.display();
-                return Err(anyhow!("unable to remove cgroup {dir}: {}", reason(errno)));
+            if errno != Errno::EBUSY {
+                return Err(unable_to_remove(dir, errno));
             }
-            self.wait_for_exit(end, &mut delay);
+            self.wait_unless_busy(begin, &mut delay)?;
         }
+    }
+
+    /// Waits for a reason to try again.
+    ///
+    /// Fails when there is none to come: the time is up, or somebody lives there who is not about to end.
+    fn wait_unless_busy(&self, begin: Instant, delay: &mut Duration) -> Result<()> {
+        // One that nobody can tell of is waited for.
+        let stays = |pid: &Pid| !is_dying(pid.as_raw()).unwrap_or(true);
+        let strangers: Vec<Pid> = self.pids()?.into_iter().filter(stays).collect();
+        let passed = begin.elapsed();
+        if passed < SECOND_LOOK || (strangers.is_empty() && passed < PATIENCE) {
+            self.wait_for_exit(begin + PATIENCE, delay);
+            return Ok(());
+        }
+        let dir = self.census().unwrap_or(Path::new("")).to_owned();
+        Err(Busy { dir, count: strangers.len(), one: strangers.first().copied() }.into())
     }
 
     /// Waits for systemd to take away what is empty now, where it could not be asked. To take it ourselves would keep
@@ -86,7 +125,11 @@ impl Cgroup {
     }
 }
 
-/// Removes `dir`, and what is below it when that is in the way.
+fn unable_to_remove(dir: &Path, errno: Errno) -> anyhow::Error {
+    anyhow!("unable to remove cgroup {}: {}", dir.display(), reason(errno))
+}
+
+/// Removes `dir`, and what is below it when that is in the way. As long as a process lives there it stays as it is.
 fn remove_tree(dir: &Path) -> Result<(), Errno> {
     match rmdir(dir) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(()),
@@ -94,6 +137,9 @@ fn remove_tree(dir: &Path) -> Result<(), Errno> {
         Err(Errno::EROFS) if !dir.exists() => return Ok(()),
         Err(Errno::EBUSY) => {}
         Err(errno) => return Err(errno),
+    }
+    if !pids_below(dir)?.is_empty() {
+        return Err(Errno::EBUSY);
     }
     for dir in dir::tree(dir)? {
         match rmdir(&dir) {

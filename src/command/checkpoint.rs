@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Log, joining_options, root};
+use super::{Log, joining_options, root, tell};
 use crate::cli::Invocation;
 use crate::executor::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
-use crate::executor::{destroy, kill_and_wait};
+use crate::executor::discard;
 use crate::host::Host;
 use crate::plan::annotation;
 use crate::plan::restore::Mounts;
@@ -21,7 +21,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
     let host = Host::read();
     warn_rootless(&host, "checkpoint", invocation, log);
-    match record.status(&directory) {
+    match record.status(&directory)? {
         Status::Running | Status::Paused => {}
         status => bail!("Container cannot be checkpointed in {status} state"),
     }
@@ -43,10 +43,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     if orders.leave_running || orders.pre_dump {
         return Ok(());
     }
-    kill_and_wait(&record)?;
-    for warning in destroy(&record, &directory)? {
-        log.warning(&warning);
-    }
+    tell(log, discard(&record, &directory)?);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::executor::{Created, Order, create};
 use crate::host::Host;
 use crate::plan::{Options, Plan, compile};
 use crate::spec::{self, Extras};
-use crate::state::{Directory, Record};
+use crate::state::{Place, Record};
 
 /// Everything that is decided before anything is touched.
 pub struct Prepared {
@@ -29,8 +29,8 @@ pub struct Prepared {
     pub options: Options,
     /// The plan.
     pub plan: Plan,
-    /// The state of this one.
-    pub directory: Directory,
+    /// The place for the state.
+    pub place: Place,
     /// Where the pid is written to.
     pub pid_file: Option<PidFile>,
 }
@@ -45,14 +45,14 @@ impl Prepared {
 /// Load, check and plan.
 pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepared> {
     let root = root(&invocation.global)?;
-    let directory = root.container(invocation.id())?;
+    let place = root.container(invocation.id())?;
     let host = Host::read();
     let bundle: PathBuf = bundle(invocation)?;
     let config_file = config(invocation, &bundle)?;
     let config = spec::read(&config_file)?;
     let (spec, extras) = spec::parse(&config)?;
     let mut options = options(invocation, &host, bundle, gate)?;
-    options.notify = manager().map(|_| directory.notify());
+    options.notify = manager().map(|_| place.notify());
     let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
     let plan = compile(&spec, &extras, &host, &options)?;
     for warning in &plan.warnings {
@@ -61,7 +61,7 @@ pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepare
     for (op, field) in plan.program.iter() {
         log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
     }
-    Ok(Prepared { config, spec, extras, host, options, plan, directory, pid_file })
+    Ok(Prepared { config, spec, extras, host, options, plan, place, pid_file })
 }
 
 /// Make the container of a plan. `maker` does it, and is handed what writes the pid file before
@@ -72,8 +72,8 @@ pub fn make(
     log: &Log,
     maker: impl FnOnce(&Order<'_>, &dyn Fn(&Record) -> Result<()>) -> Result<Created>,
 ) -> Result<Created> {
-    let Prepared { config, spec, host, options, plan, directory, pid_file, .. } = prepared;
-    let order = Order { config, spec, host, options, plan, directory, connections: front.connections() };
+    let Prepared { config, spec, host, options, plan, place, pid_file, .. } = prepared;
+    let order = Order { config, spec, host, options, plan, place, connections: front.connections() };
     let write = |record: &Record| pid_file.as_ref().map_or(Ok(()), |file| file.write(record.pid));
     let created = maker(&order, &write).inspect_err(|_| {
         if let Some(file) = pid_file {
@@ -90,6 +90,6 @@ pub fn make(
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let prepared = prepare(invocation, log, true)?;
     let front = prepared.front(invocation, true)?;
-    make(&prepared, &front, log, |order, pid_file| create(order, pid_file))?;
+    make(&prepared, &front, log, |order, pid_file| create(order, |record, _| pid_file(record)))?;
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, bail};
 
-use super::{Log, each};
+use super::{Log, each, tell};
 use crate::cli::Invocation;
-use crate::executor::{destroy, kill_and_wait};
-use crate::state::{Directory, Record, Root, Status};
-use crate::sys;
+use crate::executor::{Unknown, destroy_locked, kill_and_wait};
+use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
+use crate::sys::{self, Errno, reason};
 
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
@@ -17,54 +17,71 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
 }
 
 fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
-    let directory = root.container(id)?;
-    if let Ok(record) = directory.load() {
-        return end(&record, &directory, force, log);
-    }
-    if directory.path().is_dir() {
-        // Left by a create that was killed very early, or somebody is just at it: once nobody
-        // holds the lock there is a record, or there is nothing to keep.
-        let lock = directory.wait_for_creator()?;
-        if let Ok(record) = directory.load() {
-            drop(lock);
-            return end(&record, &directory, force, log);
+    let place = root.container(id)?;
+    // The second time nobody creates it any more.
+    for _ in 0..2 {
+        let Some(directory) = place.open()? else { break };
+        match directory.lock_record() {
+            Ok(Some(locked)) => {
+                if force && locked.record.status(&directory)? == Status::Creating {
+                    end_creation(locked, &directory)?;
+                    continue;
+                }
+                return end(&locked, &directory, force, log);
+            }
+            Ok(None) => {}
+            Err(error) if !force => return Err(error),
+            // Its processes, if there are any, are nobody's from now on.
+            Err(error) => log.warning(&format!("{error:#}; the record is removed, and nothing else")),
         }
-        directory.remove()?;
+        // Left by a create that was killed very early, or somebody is just at it: once nobody holds the lock there is a
+        // record, or there is nothing to keep.
+        directory.lock()?;
+        match directory.load() {
+            Ok(Some(_)) => continue,
+            Err(error) if !force => return Err(error),
+            Ok(None) | Err(_) => directory.remove()?,
+        }
+        break;
     }
-    if force { Ok(()) } else { bail!("container does not exist") }
+    if force { Ok(()) } else { bail!(MISSING) }
 }
 
-fn end(record: &Record, directory: &Directory, force: bool, log: &Log) -> Result<()> {
-    match record.status(directory) {
-        Status::Creating if force => return end_creation(record, directory, log),
+fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result<()> {
+    let record = &locked.record;
+    let refused = |status| bail!("cannot delete container {} that is not stopped: {status}", record.id);
+    let mut _shut: Option<Gate<'_>> = None;
+    match record.status(directory)? {
         Status::Stopped => {}
-        Status::Created => kill_and_wait(record)?,
-        _ if force => kill_and_wait(record)?,
-        status => bail!("cannot delete container {} that is not stopped: {status}", record.id),
+        // As long as the gate is taken nobody starts it.
+        Status::Created => match directory.take_gate() {
+            Ok(None) if !force && record.alive()? => return refused(Status::Running),
+            Ok(gate) => _shut = gate,
+            Err(error) if !force => return Err(error),
+            Err(_) => {}
+        },
+        _ if force => {}
+        status => return refused(status),
     }
-    remove(record, directory, log)
-}
-
-/// Whoever creates the container is ended first: it would go on making what is removed here. Then
-/// nobody else writes the record, and it says all that there is.
-fn end_creation(record: &Record, directory: &Directory, log: &Log) -> Result<()> {
-    // The lock is held as long as its holder lives: seen held behind the handle, the pid is the
-    // creator's still.
-    if let Ok(creator) = sys::process::pidfd_open(record.creator)
-        && directory.being_created()
-    {
-        let _ = sys::process::pidfd_send_signal(creator.as_fd(), libc::SIGKILL);
-    }
-    let _lock = directory.wait_for_creator()?;
-    // Without a record it was quicker, and has undone everything by itself.
-    let Ok(record) = directory.load() else { return Ok(()) };
-    kill_and_wait(&record)?;
-    remove(&record, directory, log)
-}
-
-fn remove(record: &Record, directory: &Directory, log: &Log) -> Result<()> {
-    for warning in destroy(record, directory)? {
-        log.warning(&warning);
-    }
+    kill_and_wait(record)?;
+    let unknown = if force { Unknown::Killed } else { Unknown::Spared };
+    tell(log, destroy_locked(locked, directory, unknown)?);
     Ok(())
+}
+
+/// Whoever creates the container is ended first: it would go on making what is removed here.
+fn end_creation(locked: Locked, directory: &Directory) -> Result<()> {
+    if let Some(creator) = locked.record.creator()? {
+        let opened = sys::process::pidfd_open(creator);
+        // Looked at once more with the handle open, as the pid may have become another's.
+        if let (Ok(pidfd), true) = (opened, locked.record.creator()?.is_some() && directory.being_created()?) {
+            match sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => bail!("kill {creator}, which creates the container: {}", reason(errno)),
+            }
+        }
+    }
+    // It writes the record, which it does not lock.
+    drop(locked);
+    directory.lock()
 }

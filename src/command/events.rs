@@ -43,7 +43,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
     let interval = interval(invocation)?;
     let stopped = || anyhow!("container with id {} is not running", record.id);
-    if matches!(record.status(&directory), Status::Stopped | Status::Creating) {
+    if matches!(record.status(&directory)?, Status::Stopped | Status::Creating) {
         bail!(stopped());
     }
     if invocation.flag("stats") {
@@ -51,7 +51,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     }
     let process = sys::process::pidfd_open(record.pid).map_err(|_| stopped())?;
     // Between the look at the status and the handle, the pid may have become another's.
-    if !record.alive() {
+    if !record.alive()? {
         bail!(stopped());
     }
     let oom = record.cgroup.oom().unwrap_or_else(|error| {

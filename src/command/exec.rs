@@ -24,7 +24,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
 
 fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
-    let status = record.status(&directory);
+    let status = record.status(&directory)?;
     match status {
         Status::Stopped | Status::Creating => bail!("cannot exec in a stopped container"),
         Status::Paused if !invocation.flag("ignore-paused") => {

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::{Log, each};
 use crate::cli::Invocation;
+use crate::executor::{Unknown, kill_survivors};
 use crate::state::{Record, Status};
 use crate::sys::{self, Errno, reason};
 use crate::tables::signal;
@@ -17,7 +18,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let number = signal::number(text).ok_or_else(|| anyhow!("unknown signal {text:?}"))?;
     each(invocation, log, |root, id| {
         let (directory, record) = root.load(id)?;
-        match send(&record, record.status(&directory), number, log) {
+        match send(&record, record.status(&directory)?, number, log) {
             // All that is left of --all: whoever asks for all to be killed is content when there is
             // nobody. So is who means all that match.
             Err(error) if (invocation.flag("all") || invocation.flag("regex")) && error.to_string() == NOT_RUNNING => {
@@ -47,8 +48,7 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
         signal_init(record, libc::SIGKILL)?;
     }
     if number == libc::SIGKILL {
-        // A frozen process cannot die on cgroup v1.
-        let _ = record.cgroup.thaw();
+        record.cgroup.let_die()?;
     }
     Ok(())
 }
@@ -56,9 +56,9 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
 /// Without a pid namespace the end of the first process is not the end of the others: all that is
 /// in the cgroup is killed, even when the first one is dead already.
 fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
-    let living = record.cgroup.pids().unwrap_or_default();
-    if status == Status::Stopped && living.is_empty() {
-        bail!(NOT_RUNNING);
+    if status == Status::Stopped {
+        // The cgroup may be another container's by now.
+        return if kill_survivors(record, Unknown::Spared)? { Ok(()) } else { bail!(NOT_RUNNING) };
     }
     if record.cgroup.host_dirs().is_empty() {
         log.warning("the container has no cgroup of its own: only its first process is killed");
@@ -74,7 +74,7 @@ fn signal_init(record: &Record, number: i32) -> Result<()> {
     };
     let pidfd = sys::process::pidfd_open(record.pid).map_err(gone)?;
     // Between the look at the status and the handle, the pid may have become another's.
-    if !record.alive() {
+    if !record.alive()? {
         bail!(NOT_RUNNING);
     }
     sys::process::pidfd_send_signal(pidfd.as_fd(), number).map_err(gone)

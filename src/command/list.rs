@@ -23,10 +23,17 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         print(&ids);
         return Ok(());
     }
-    let printed: Vec<_> = containers
-        .iter()
-        .map(|(directory, record)| record.printed(record.status(directory), owner(directory.path())))
-        .collect();
+    let mut printed = Vec::new();
+    let mut shown = Vec::new();
+    for (directory, record) in &containers {
+        match record.status(directory) {
+            Ok(status) => {
+                printed.push(record.printed(status, owner(directory.path())));
+                shown.push(record);
+            }
+            Err(error) => left_out(&record.id, &error),
+        }
+    }
     if format == "json" {
         // What Go prints for a list that was never made.
         let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };
@@ -34,7 +41,7 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         return Ok(());
     }
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
-    for ((_, record), state) in containers.iter().zip(&printed) {
+    for (record, state) in shown.iter().zip(&printed) {
         let bundle = record.bundle.display().to_string();
         let (pid, status) = (state.pid().to_string(), state.status().to_string());
         rows.push([record.id.clone(), pid, status, bundle, record.created.clone(), state.owner().to_owned()]);
@@ -53,11 +60,15 @@ fn load_all(root: &Root, explicit: bool) -> Result<Vec<(Directory, Record)>> {
     for id in ids {
         match root.load(&id) {
             Ok(found) => containers.push(found),
-            // Not in the log: what is listed is listed, and this is for who looks at the list.
-            Err(error) => eprintln!("load container {id}: {error:#}"),
+            Err(error) => left_out(&id, &error),
         }
     }
     Ok(containers)
+}
+
+/// Not in the log: what is listed is listed, and this is for who looks at the list.
+fn left_out(id: &str, error: &anyhow::Error) {
+    eprintln!("load container {id}: {error:#}");
 }
 
 /// The name of the owner of a file, or `#uid`. Names are looked up by hand: a static program has

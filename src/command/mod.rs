@@ -71,7 +71,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         #[cfg(not(feature = "criu"))]
         Verb::Checkpoint | Verb::Restore => done(Err(anyhow!("this program was built without checkpoint and restore"))),
         Verb::Exec => exec::run(invocation, log),
-        Verb::Start => done(start::run(invocation)),
+        Verb::Start => done(start::run(invocation, log)),
         Verb::State => done(state::run(invocation)),
         Verb::Kill => done(kill::run(invocation, log)),
         Verb::Delete => done(delete::run(invocation, log)),
@@ -118,6 +118,13 @@ fn each(invocation: &Invocation, log: &Log, act: impl Fn(&Root, &str) -> Result<
         bail!("{failed} of the containers that match {:?} could not be dealt with", invocation.id());
     }
     Ok(())
+}
+
+/// What could not be carried out in full, and is no error.
+fn tell(log: &Log, warnings: impl IntoIterator<Item = String>) {
+    for warning in warnings {
+        log.warning(&warning);
+    }
 }
 
 /// Where the state of containers is kept.

@@ -21,7 +21,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     };
     let mounts = read(file)?;
     let (directory, record) = root(&invocation.global)?.load(id)?;
-    match record.status(&directory) {
+    match record.status(&directory)? {
         Status::Running | Status::Created => {}
         Status::Paused => bail!("container paused"),
         _ => bail!("container not running"),

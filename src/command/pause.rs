@@ -5,21 +5,27 @@ use anyhow::{Result, bail};
 use super::{Log, root};
 use crate::cli::Invocation;
 use crate::state::Status;
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 
 /// `pause`
 pub fn pause(invocation: &Invocation, log: &Log) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
-    match record.status(&directory) {
-        Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", invocation, log),
+    match record.status(&directory)? {
+        Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", invocation, log)?,
         _ => bail!("container not running"),
     }
+    // Killed between the look and the freeze it would never die on v1: whoever kills thaws, but that was before.
+    if record.alive()? && !sys::proc::is_dying(record.pid)? {
+        return Ok(());
+    }
+    record.cgroup.let_die()?;
+    bail!("container not running")
 }
 
 /// `resume`
 pub fn resume(invocation: &Invocation, log: &Log) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
-    match record.status(&directory) {
+    match record.status(&directory)? {
         Status::Paused => explain(record.cgroup.thaw(), "resume", invocation, log),
         _ => bail!("container not paused"),
     }

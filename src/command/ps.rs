@@ -12,7 +12,7 @@ use crate::sys;
 pub fn run(invocation: &Invocation) -> Result<()> {
     let (_, record) = root(&invocation.global)?.load(invocation.id())?;
     let mut pids: Vec<i32> = record.cgroup.pids()?.into_iter().map(nix::unistd::Pid::as_raw).collect();
-    if record.cgroup.host_dirs().is_empty() && record.alive() {
+    if record.cgroup.host_dirs().is_empty() && record.alive()? {
         pids.push(record.pid);
     }
     match invocation.value("format").unwrap_or("table") {

@@ -30,15 +30,9 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         prepare_to_wait(!invocation.flag("no-subreaper"))?;
     }
     let mut created = make(&prepared, &front, log, |order, pid_file| restore(&it, order, &mounts, pid_file))?;
-    let relay = match front.attend(created.terminal.take()) {
-        Ok(relay) => relay,
-        Err(error) => {
-            end(&prepared, &created, log)?;
-            return Err(error);
-        }
-    };
+    let relay = front.attend(created.terminal.take()).map_err(|error| end(&created, error, log))?;
     if detach {
         return Ok(0);
     }
-    stay(&prepared, &created, relay, false, log)
+    stay(&created, relay, false, log)
 }

@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use anyhow::{Result, anyhow};
 
 use super::create::{Prepared, make, prepare};
-use super::{Log, bind_notify};
+use super::{Log, bind_notify, tell};
 use crate::cli::Invocation;
 use crate::executor::{
-    Created, Notify, Owner, Relay, create, destroy, forward_until_exit, kill_and_wait, poststart, prepare_to_wait,
+    Created, Notify, Owner, Relay, Unknown, create, destroy, discard, forward_until_exit, poststart, prepare_to_wait,
     start_container,
 };
 use crate::sys;
@@ -24,30 +24,25 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
-    let Prepared { directory, host, options, .. } = &prepared;
+    let Prepared { host, options, .. } = &prepared;
     let mut notify = None;
     let mut created = make(&prepared, &front, log, |order, pid_file| {
-        create(order, |record| {
+        create(order, |record, directory| {
             pid_file(record)?;
             notify = bind_notify(directory)?;
             start_container(&Owner { record, directory, host, options })
         })
     })?;
-    let attended = front.attend(created.terminal.take()).and_then(|mut relay| {
+    let front = front.attend(created.terminal.take()).and_then(|mut relay| {
         if !created.record.hooks.poststart.is_empty() {
             // They may wait for the program, and it for somebody to take what it says.
             relay.begin()?;
             poststart(&created.record)?;
         }
-        Ok(relay)
+        let announcing = notify.take_if(|_| !detach).map(|notify| announce(notify, &created)).transpose()?;
+        Ok((relay, announcing))
     });
-    let relay = match attended {
-        Ok(relay) => relay,
-        Err(error) => {
-            end(&prepared, &created, log)?;
-            return Err(error);
-        }
-    };
+    let (relay, announcing) = front.map_err(|error| end(&created, error, log))?;
     if detach {
         if let Some(notify) = notify {
             let told = notify.wait(created.child.pidfd.as_fd(), created.child.pid);
@@ -55,8 +50,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         }
         return Ok(0);
     }
-    let announcing = notify.map(|notify| announce(notify, &created)).transpose()?;
-    let status = stay(&prepared, &created, relay, invocation.flag("keep"), log)?;
+    let status = stay(&created, relay, invocation.flag("keep"), log)?;
     if let Some(Ok(Err(error))) = announcing.map(JoinHandle::join) {
         log.warning(&format!("{error:#}"));
     }
@@ -65,9 +59,9 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
 
 /// Stay in front until the container ends, and remove it unless it is to be kept. The result is its
 /// exit status. The last it said arrives also when it cannot be removed.
-pub fn stay(prepared: &Prepared, created: &Created, mut relay: Relay, keep: bool, log: &Log) -> Result<i32> {
-    let status = forward_until_exit(&created.child, &mut relay)?;
-    let removed = if keep { Ok(()) } else { remove(prepared, created, log) };
+pub fn stay(created: &Created, mut relay: Relay, keep: bool, log: &Log) -> Result<i32> {
+    let status = forward_until_exit(&created.child, &mut relay).map_err(|error| end(created, error, log))?;
+    let removed = if keep { Ok(()) } else { remove(created, log) };
     relay.finish();
     removed.map(|()| status)
 }
@@ -80,20 +74,21 @@ fn announce(notify: Notify, created: &Created) -> Result<JoinHandle<Result<()>>>
     std::thread::Builder::new().spawn(wait).map_err(|error| anyhow!("NOTIFY_SOCKET: a thread: {}", sys::io(error)))
 }
 
-/// What has failed late is ended.
-pub fn end(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
-    kill_and_wait(&created.record)?;
-    let _ = nix::sys::wait::waitpid(
-        nix::unistd::Pid::from_raw(created.child.pid),
-        Some(nix::sys::wait::WaitPidFlag::WNOHANG),
-    );
-    remove(prepared, created, log)
+/// What has failed late is ended and removed. Gives the error back, with what failed in that.
+pub fn end(created: &Created, error: anyhow::Error, log: &Log) -> anyhow::Error {
+    let Created { record, directory, .. } = created;
+    match discard(record, directory) {
+        Ok(warnings) => {
+            tell(log, warnings);
+            error
+        }
+        Err(left) => error.context(format!("the container could not be removed: {left:#}; before that")),
+    }
 }
 
 /// What is left of it goes, and what failed in that is told.
-fn remove(prepared: &Prepared, created: &Created, log: &Log) -> Result<()> {
-    for warning in destroy(&created.record, &prepared.directory)? {
-        log.warning(&warning);
-    }
+fn remove(created: &Created, log: &Log) -> Result<()> {
+    let Created { record, directory, .. } = created;
+    tell(log, destroy(record, directory, Unknown::Spared)?.unwrap_or_default());
     Ok(())
 }

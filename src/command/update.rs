@@ -9,7 +9,7 @@ use super::{Log, root};
 use crate::cgroup;
 use crate::cli::{Invocation, bytes};
 use crate::spec;
-use crate::state::{Record, Status};
+use crate::state::{MISSING, Record, Status};
 use crate::sys;
 
 /// A JSON object.
@@ -44,16 +44,17 @@ const OPTIONS: [(&str, Kind, [&str; 2]); 14] = [
 
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let directory = root(&invocation.global)?.container(invocation.id())?;
-    let _changing = directory.lock_record()?;
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
     let asked = asked(invocation, log)?;
-    if matches!(record.status(&directory), Status::Stopped | Status::Creating) {
+    let directory = root(&invocation.global)?.container(invocation.id())?.open()?;
+    let directory = directory.ok_or_else(|| anyhow!(MISSING))?;
+    let locked = directory.lock_record()?.ok_or_else(|| anyhow!(MISSING))?;
+    let record = &locked.record;
+    if matches!(record.status(&directory)?, Status::Stopped | Status::Creating) {
         bail!("container not running");
     }
     let mut config: Value = serde_json::from_str(directory.config()?.get())?;
     within(&mut config, "/linux/resources", |stored| cgroup::merge(stored, &asked))?;
-    let rdt = Rdt::of(invocation, &record)?;
+    let rdt = Rdt::of(invocation, record)?;
     if rdt.asked() {
         within(&mut config, "/linux/intelRdt", |stored| rdt.keep(stored))?;
     }
@@ -65,7 +66,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         log.warning(note);
     }
     let before = record.cgroup.update(&plan)?;
-    let kept = rdt.write(&record, || directory.save(&record, config.as_bytes()));
+    let kept = rdt.write(record, || directory.save(record, config.as_bytes()));
     kept.inspect_err(|_| before.restore())
 }
 

@@ -36,9 +36,15 @@ impl Channel {
     }
 
     /// Let `init` go on. That it is dead is found out by the next message that does not come.
-    pub fn go_on(&self) {
+    ///
+    /// # Errors
+    /// What send(2) answers for one that lives: it waits for this byte, and nothing else would end that.
+    pub fn go_on(&self) -> Result<()> {
         let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
-        let _ = nix::sys::socket::send(self.0.as_raw_fd(), &[1], flags);
+        match sys::again(|| nix::sys::socket::send(self.0.as_raw_fd(), &[1], flags)) {
+            Ok(_) | Err(nix::Error::EPIPE | nix::Error::ECONNRESET) => Ok(()),
+            Err(errno) => Err(anyhow!("write to init: {}", sys::reason(errno))),
+        }
     }
 }
 

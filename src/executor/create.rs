@@ -1,9 +1,7 @@
 //! `create`: from a plan to a container that waits for `start`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,10 +16,11 @@ use super::{agent, hooks, id_map, intel_rdt, net_device, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
-use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace, mapped_root};
-use crate::state::{Directory, Namespaces, Record, Status, start_time};
+use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace};
+use crate::state::{Directory, MARKING, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
+use crate::tables::namespace::NAMESPACES;
 
 /// What engines look for in front of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
@@ -33,6 +32,8 @@ pub struct Created {
     pub child: Child,
     /// What was saved of it.
     pub record: Record,
+    /// Where.
+    pub directory: Directory,
     /// Its terminal, when nobody else has got it.
     pub terminal: Option<Terminal>,
     /// What could not be carried out in full.
@@ -62,7 +63,7 @@ pub struct Order<'a> {
     /// The command line.
     pub options: &'a Options,
     /// The place for the state.
-    pub directory: &'a Directory,
+    pub place: &'a Place,
     /// How the container is connected with the caller.
     pub connections: Connections<'a>,
 }
@@ -75,10 +76,12 @@ const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a
 ///
 /// `before_running` is called when all is set up and, without a gate, the user's program is about
 /// to run: the pid file, the `startContainer` hooks.
-pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<()>) -> Result<Created> {
-    let Order { spec, plan, options, directory, connections, .. } = *order;
-    let mut work = begin(order)?;
-    let gate = if options.gate { Some(make_gate(directory, spec)?) } else { None };
+pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory) -> Result<()>) -> Result<Created> {
+    let Order { plan, options, connections, .. } = *order;
+    check_root(&plan.rootfs)?;
+    let directory = order.place.create()?;
+    let mut work = begin(order, &directory)?;
+    let gate = if options.gate { Some(directory.make_gate()?) } else { None };
     let trees = tree::open(plan.program.slots()).context(CHAIN)?;
     let leaf = work.record.cgroup.open_for_clone();
     let around = Surroundings {
@@ -101,14 +104,17 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record) -> Result<
         launch_there(&plan.program, &around, &work.record.cgroup).context(CHAIN)?
     };
     let born_there = leaf.is_some();
-    drop((leaf, gate, trees));
-    match bring_up(&mut init, &mut work, born_there, order, before_running) {
+    work.claim = leaf;
+    drop((gate, trees));
+    match bring_up(&mut init, &mut work, born_there, order, before_running)
+        .and_then(|done| work.finish().map(|()| done))
+    {
         Ok((mut warnings, terminal)) => {
-            let record = work.finish();
+            let record = work.take();
             if !record.namespaces.pid && record.cgroup.host_dirs().is_empty() {
                 warnings.push(UNKNOWN_PROCESSES.to_owned());
             }
-            Ok(Created { child: init.child, record, terminal, warnings })
+            Ok(Created { child: init.child, record, directory, terminal, warnings })
         }
         Err(error) => {
             init.kill();
@@ -132,29 +138,20 @@ fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cg
     }
 }
 
-/// Everything that is there before there is a process: the directory with a record, cgroups, RDT
-/// groups.
-pub(super) fn begin<'a>(order: &Order<'a>) -> Result<Work<'a>> {
-    let Order { spec, config, plan, options, directory, .. } = *order;
-    check_root(&plan.rootfs)?;
-    let creating = directory.create()?;
-    let mut work = Work {
-        creating,
-        directory,
-        config,
-        record: Record::new(&options.id),
-        made: false,
-        moved: Moved::default(),
-        hooks: false,
-        undo: true,
-    };
-    if let Some(notify) = &options.notify {
-        std::fs::create_dir(notify).map_err(sys::io).with_context(|| format!("mkdir {}", notify.display()))?;
+/// Everything that is there before there is a process: the record in its directory, cgroups, RDT groups.
+pub(super) fn begin<'a>(order: &Order<'a>, directory: &'a Directory) -> Result<Work<'a>> {
+    let Order { spec, config, plan, options, .. } = *order;
+    let mut record = Record::new(&options.id)?;
+    fill(&mut record, spec, plan, options);
+    // Saved before it is made: whatever a killed create leaves, delete finds it. Whoever is in that cgroup is left alone
+    // by delete as long as no process is recorded.
+    record.cgroup = plan.cgroup.intended();
+    directory.save_first(&record, config)?;
+    let (moved, claim) = (Moved::default(), None);
+    let mut work = Work { directory, config, record, made: false, claim, moved, hooks: false, undo: true };
+    if options.notify.is_some() {
+        directory.make_notify()?;
     }
-    fill(&mut work.record, spec, plan, options);
-    // Saved before it is made: whatever a killed create leaves, delete finds it.
-    work.record.cgroup = plan.cgroup.intended();
-    directory.save_first(&work.record, config)?;
     work.record.cgroup = plan.cgroup.create()?;
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
@@ -174,13 +171,14 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 
 /// What exists so far; dropped before the end, it goes.
 pub(super) struct Work<'a> {
+    /// Its lock is held until the container is there.
     pub(super) directory: &'a Directory,
-    /// Held until the container is there.
-    creating: nix::fcntl::Flock<File>,
     pub(super) config: &'a [u8],
     pub(super) record: Record,
     /// The cgroup is there.
     made: bool,
+    /// The cgroup that the first process was born into: as long as it is open nobody else takes it over.
+    claim: Option<OwnedFd>,
     /// Network devices that are the host's again if this fails.
     pub(super) moved: net_device::Moved,
     /// Hooks have run, so those that undo them have to.
@@ -197,39 +195,69 @@ impl Work<'_> {
         plan.settle(pid)
     }
 
-    /// It is done, and stays.
-    pub(super) fn finish(mut self) -> Record {
+    /// It is done, and stays: others may see it.
+    ///
+    /// # Errors
+    /// The lock cannot be let go of.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.directory.unlock()?;
         self.undo = false;
+        Ok(())
+    }
+
+    /// What of it is the host's, and is only ever known by the record: that stays when this fails.
+    fn remove_groups(&self) -> Result<()> {
+        let Record { rdt, cgroup, namespaces, .. } = &self.record;
+        rdt.as_ref().map_or(Ok(()), intel_rdt::Groups::remove)?;
+        if !self.made {
+            return Ok(());
+        }
+        if !namespaces.pid {
+            cgroup.kill_all(nix::sys::signal::Signal::SIGKILL)?;
+        }
+        cgroup.remove()
+    }
+
+    /// What is known of the container that stays.
+    pub(super) fn take(mut self) -> Record {
         std::mem::take(&mut self.record)
+    }
+
+    /// From now on other commands find the process.
+    pub(super) fn remember(&mut self, pid: i32) -> Result<()> {
+        self.record.set_process(pid)?;
+        self.directory.save(&self.record, self.config)
+    }
+
+    /// The process has all its namespaces. Where none of them is a pid namespace they are what the container's processes
+    /// are known by.
+    pub(super) fn mark(&mut self, spec: &Spec) -> Result<()> {
+        if self.record.namespaces.pid {
+            return Ok(());
+        }
+        let made = NAMESPACES.iter().filter(|row| makes_namespace(spec, row.kind)).map(|row| row.file);
+        self.record.set_marks(&made.filter(|file| MARKING.contains(file)).collect::<Vec<_>>())?;
+        self.directory.save(&self.record, self.config)
     }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
-        if self.undo {
-            // Removed by somebody else, the name may be another container's by now, and so may the
-            // cgroups.
-            let still_there = self.creating.metadata().is_ok_and(|directory| directory.nlink() > 0);
-            self.moved.go_back();
-            if let Some(groups) = &self.record.rdt {
-                let _ = groups.remove();
-            }
-            if self.made && still_there {
-                let _ = self.record.cgroup.kill_all(nix::sys::signal::Signal::SIGKILL);
-                let _ = self.record.cgroup.remove();
-            }
-            if still_there {
-                let _ = self.directory.remove();
-            }
-            if self.hooks {
-                let _ = hooks::poststop(&self.record);
-            }
+        if !self.undo {
+            return;
+        }
+        self.moved.go_back();
+        if self.remove_groups().is_ok() {
+            let _ = self.directory.remove();
+        }
+        if self.hooks {
+            let _ = hooks::poststop(&self.record);
         }
     }
 }
 
 /// The root has to be a directory that no link leads to, wherever in its path: one call tells.
-fn check_root(rootfs: &Path) -> Result<()> {
+pub(super) fn check_root(rootfs: &Path) -> Result<()> {
     use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
@@ -252,19 +280,6 @@ fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
     record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();
 }
 
-/// The fifo that `start` writes to. Opened for both directions, so that it neither blocks here
-/// nor ever ends for `init`.
-fn make_gate(directory: &Directory, spec: &Spec) -> Result<File> {
-    use nix::sys::stat::Mode;
-    let path = directory.fifo();
-    let failed = |errno| anyhow!("{}: {}", path.display(), reason(errno));
-    nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o622)).map_err(failed)?;
-    if let Some(owner) = mapped_root(spec) {
-        let _ = nix::unistd::chown(&path, Some(owner.0.into()), Some(owner.1.into()));
-    }
-    File::options().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&path).map_err(sys::io)
-}
-
 /// What only the parent can do for a process that is there: cgroups that it was not born into, id
 /// maps, the OOM score, network devices. `init` waits for it where the order matters.
 fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
@@ -283,7 +298,7 @@ fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'
         groups.attach(pid)?;
     }
     if plan.program.ops().contains(&Op::Wait) {
-        init.go_on();
+        init.go_on()?;
     }
     Ok(())
 }
@@ -299,13 +314,13 @@ fn bring_up(
     work: &mut Work<'_>,
     born_there: bool,
     order: &Order<'_>,
-    before_running: impl FnOnce(&Record) -> Result<()>,
+    before_running: impl FnOnce(&Record, &Directory) -> Result<()>,
 ) -> Result<(Vec<String>, Option<Terminal>)> {
-    let Order { plan, host, options, connections, .. } = *order;
+    let Order { spec, plan, host, options, connections, .. } = *order;
     let receivers = connections.receivers;
     adopt(init, work, born_there, order)?;
     if !plan.birth.forks {
-        remember(work, init.child.pid)?;
+        work.remember(init.child.pid)?;
     }
     let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
@@ -322,35 +337,36 @@ fn bring_up(
             Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
             Waited::Listener(listener) => {
                 if work.record.pid != init.child.pid {
-                    remember(work, init.child.pid)?;
+                    work.remember(init.child.pid)?;
                 }
                 let state = work.record.for_agent(plan.agent.as_ref(), Status::Creating, init.child.pid);
                 agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
-                init.go_on();
+                init.go_on()?;
             }
             Waited::Ask(Ask::Hooks) => {
                 if plan.birth.forks {
-                    remember(work, init.child.pid)?;
+                    work.remember(init.child.pid)?;
                 }
                 work.hooks = true;
                 let owner = Owner { record: &work.record, directory: work.directory, host, options };
                 hooks::before_pivot(&owner)?;
-                init.go_on();
+                init.go_on()?;
             }
             Waited::Ask(Ask::NetDevices) => {
                 work.moved = net_device::move_in(&plan.net_devices, init.child.pid)?;
-                init.go_on();
+                init.go_on()?;
             }
             Waited::Ask(Ask::Ready) => {
                 if work.record.pid != init.child.pid {
-                    remember(work, init.child.pid)?;
+                    work.remember(init.child.pid)?;
                 }
+                work.mark(spec)?;
                 init.limit(&plan.limits)?;
                 receivers.process("standard", init.child.pidfd.as_fd())?;
                 if let Some(before_running) = before_running.take() {
-                    before_running(&work.record)?;
+                    before_running(&work.record, work.directory)?;
                 }
-                init.go_on();
+                init.go_on()?;
                 if options.gate {
                     return Ok((warnings, terminal));
                 }
@@ -359,11 +375,4 @@ fn bring_up(
             Waited::Closed => bail!("init died before the container was created"),
         }
     }
-}
-
-/// From now on other commands find the process.
-pub(super) fn remember(work: &mut Work<'_>, pid: i32) -> Result<()> {
-    work.record.pid = pid;
-    work.record.start_time = start_time(pid).unwrap_or(0);
-    work.directory.save(&work.record, work.config)
 }

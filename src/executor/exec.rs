@@ -75,7 +75,7 @@ fn start<'a>(joining: &Joining<'a>, around: Surroundings<'_>) -> Result<Init<'a>
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
     let Joining { record, status, plan, place, stdio, receivers } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
-    if !record.alive() {
+    if !record.alive()? {
         bail!("container not running");
     }
     let trees = tree::open(plan.program.slots())?;
@@ -89,7 +89,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
             place.attach(pid)?;
-            init.go_on();
+            init.go_on()?;
         }
         loop {
             match init.next()? {
@@ -98,7 +98,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                 Waited::Listener(listener) => {
                     let state = record.for_agent(plan.agent.as_ref(), *status, init.child.pid);
                     agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
-                    init.go_on();
+                    init.go_on()?;
                 }
                 Waited::Ask(Ask::Ready) => {
                     init.limit(&plan.limits)?;
@@ -106,7 +106,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                     if let Some(before_running) = before_running.take() {
                         before_running(init.child.pid)?;
                     }
-                    init.go_on();
+                    init.go_on()?;
                 }
                 Waited::Closed if before_running.is_none() => return Ok(()),
                 Waited::Closed => bail!("process died before it ran"),

@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::poll::PollTimeout;
 use oci_spec::runtime::Spec;
 
 use super::destroy::wait_for_exit;
@@ -145,7 +144,7 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
         }
         let _ = sender.send(text);
     });
-    if !wait_for_exit(pidfd.as_fd(), timeout(hook)) {
+    if !wait_for_exit(pidfd.as_fd(), timeout(hook))? {
         let _ = child.kill();
         let _ = child.wait();
         bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
@@ -171,9 +170,8 @@ fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
     }
 }
 
-fn timeout(hook: &Hook) -> PollTimeout {
-    let Some(seconds) = hook.timeout else { return PollTimeout::NONE };
-    PollTimeout::try_from(seconds.saturating_mul(1000).min(i32::MAX as u64) as i32).unwrap_or(PollTimeout::MAX)
+fn timeout(hook: &Hook) -> Option<Duration> {
+    hook.timeout.map(Duration::from_secs)
 }
 
 /// Write the state, beside waiting for the hook: it may be more than a pipe holds. A hook that does
@@ -238,7 +236,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         drop(reader);
         feed(Some(std::fs::File::from(writer)), state);
         let pid = nix::unistd::Pid::from_raw(child.pid);
-        if !wait_for_exit(child.pidfd.as_fd(), timeout(hook)) {
+        if !wait_for_exit(child.pidfd.as_fd(), timeout(hook))? {
             let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
             let _ = nix::sys::wait::waitpid(pid, None);
             bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());

@@ -205,8 +205,11 @@ impl Drop for Visit {
 
 impl Init<'_> {
     /// Let it go on.
-    pub fn go_on(&self) {
-        self.channel.go_on();
+    ///
+    /// # Errors
+    /// It cannot be told, and would wait for ever.
+    pub fn go_on(&self) -> Result<()> {
+        self.channel.go_on()
     }
 
     /// The next thing that it says. A failure is an error; a new pid is taken over silently.
@@ -259,8 +262,7 @@ impl Init<'_> {
         let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
         let before = std::mem::replace(&mut self.child, Child { pid, pidfd });
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(before.pid), None);
-        self.channel.go_on();
-        Ok(())
+        self.channel.go_on()
     }
 }
 

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::{Status, alive};
-use super::{Directory, time};
+use anyhow::{Context, Result, anyhow};
+
+use super::directory::FORMAT;
+use super::life::{alive, now_in_ticks, start_time};
+use super::origin::{self, Origin};
+use super::{Directory, Status, time};
 use crate::cgroup::Cgroup;
 use crate::executor::Groups;
 use crate::plan::{Agent, Hooks};
@@ -25,15 +29,24 @@ pub struct Namespaces {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
+    /// Which of its formats this is.
+    #[serde(default)]
+    pub(super) format: u32,
     /// The id.
     pub id: String,
     /// The first process as the host sees it; 0 before there is one.
     pub pid: i32,
     /// Its start time in clock ticks after boot: pids come again, this pair does not.
     pub start_time: u64,
-    /// Who creates it: this process as long as it holds the lock.
+    /// From where both are seen.
     #[serde(default)]
-    pub creator: i32,
+    origin: Origin,
+    /// Who creates it: the process of this pid that was started before the time below.
+    #[serde(default)]
+    creator: i32,
+    /// The time of that, in clock ticks after boot.
+    #[serde(default)]
+    creator_before: u64,
     /// When it was created, RFC 3339.
     pub created: String,
     /// The bundle.
@@ -51,12 +64,19 @@ pub struct Record {
     pub hooks: Hooks,
     /// Its namespaces.
     pub namespaces: Namespaces,
+    /// The inode numbers of the namespaces that were made for it, where its processes are not known by a pid namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<u64>,
     /// Its control groups.
     pub cgroup: Cgroup,
     /// Its Intel RDT groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rdt: Option<Groups>,
 }
+
+/// Namespaces by which a process can be known, by their names below `/proc/PID/ns`. Of time and pid namespaces a process
+/// is not in the one that it makes.
+pub const MARKING: [&str; 5] = ["mnt", "uts", "ipc", "net", "user"];
 
 fn hookless(hooks: &Hooks) -> bool {
     *hooks == Hooks::default()
@@ -110,9 +130,72 @@ fn zero(pid: &i32) -> bool {
 
 impl Record {
     /// A record of a container that is about to be.
-    pub fn new(id: &str) -> Record {
-        let creator = std::process::id() as i32;
-        Record { id: id.to_owned(), creator, created: time::now(), ..Record::default() }
+    ///
+    /// # Errors
+    /// A `/proc` that does not tell where this process is.
+    pub fn new(id: &str) -> Result<Record> {
+        Ok(Record {
+            format: FORMAT,
+            id: id.to_owned(),
+            origin: Origin::here()?,
+            creator: std::process::id() as i32,
+            creator_before: now_in_ticks(),
+            created: time::now(),
+            ..Record::default()
+        })
+    }
+
+    /// Take down the first process.
+    ///
+    /// # Errors
+    /// It is gone, or `/proc` cannot be read.
+    pub fn set_process(&mut self, pid: i32) -> Result<()> {
+        self.start_time = start_time(pid)?.ok_or_else(|| anyhow!("process {pid} is gone"))?;
+        self.pid = pid;
+        Ok(())
+    }
+
+    /// Take down by which namespaces the container's processes are known, once it has all of them.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn set_marks(&mut self, made: &[&str]) -> Result<()> {
+        let of = |process: &str, kind: &str| {
+            origin::namespace(process, kind)
+                .map_err(crate::sys::io)
+                .with_context(|| format!("/proc/{process}/ns/{kind}"))
+        };
+        for kind in made {
+            let mark = of(&self.pid.to_string(), kind)?;
+            if mark != of("self", kind)? {
+                self.marks.push(mark);
+            }
+        }
+        Ok(())
+    }
+
+    /// Is this process, which is in the container's cgroup, the container's? Somebody else's may be there too.
+    ///
+    /// `None` where nothing of the container's own tells.
+    pub fn is_own(&self, pid: i32) -> Option<bool> {
+        if self.marks.is_empty() {
+            return None;
+        }
+        let has = |kind: &&str| origin::namespace(&pid.to_string(), kind).is_ok_and(|mark| self.marks.contains(&mark));
+        Some(MARKING.iter().any(has))
+    }
+
+    /// The process that creates the container, if it is still there.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn creator(&self) -> Result<Option<i32>> {
+        // Its pid may be another's by now, who was started later.
+        if self.creator == 0 || self.origin != Origin::here()? {
+            return Ok(None);
+        }
+        let started = start_time(self.creator)?;
+        Ok(started.is_some_and(|started| started <= self.creator_before).then_some(self.creator))
     }
 
     /// Where the config is read from again.
@@ -121,24 +204,35 @@ impl Record {
     }
 
     /// Is the first process still there, and still the same one?
-    pub fn alive(&self) -> bool {
-        self.pid != 0 && alive(self.pid, self.start_time)
+    ///
+    /// # Errors
+    /// Nobody can tell from here.
+    pub fn alive(&self) -> Result<bool> {
+        Ok(self.pid != 0 && alive(self.pid, self.start_time, self.origin)?)
+    }
+
+    /// Is this a record of the same container?
+    pub fn is_of(&self, other: &Record) -> bool {
+        (self.pid, self.start_time, &self.created) == (other.pid, other.start_time, &other.created)
     }
 
     /// Derive the status from the process, the gate and the cgroup.
-    pub fn status(&self, directory: &Directory) -> Status {
-        let alive = self.alive();
-        if (alive || self.pid == 0) && directory.being_created() {
-            return Status::Creating;
+    ///
+    /// # Errors
+    /// One of them cannot be read: then nothing may be done on the strength of a guess.
+    pub fn status(&self, directory: &Directory) -> Result<Status> {
+        let alive = self.alive()?;
+        if (alive || self.pid == 0) && directory.being_created()? {
+            return Ok(Status::Creating);
         }
         if !alive {
-            return Status::Stopped;
+            return Ok(Status::Stopped);
         }
         // A cgroup that vanishes meanwhile is not frozen.
-        if self.cgroup.is_frozen().unwrap_or(false) {
-            return Status::Paused;
+        if self.cgroup.is_frozen()? {
+            return Ok(Status::Paused);
         }
-        if directory.fifo().symlink_metadata().is_ok() { Status::Created } else { Status::Running }
+        Ok(if directory.is_gated()? { Status::Created } else { Status::Running })
     }
 
     /// For `state` and `list`.

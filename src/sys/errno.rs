@@ -12,6 +12,19 @@ pub fn reason(errno: Errno) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
+/// Make a system call once more as long as a signal comes in between.
+///
+/// # Errors
+/// What it answers otherwise.
+pub fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
 /// An I/O error in the same form.
 pub fn io(error: std::io::Error) -> anyhow::Error {
     match error.raw_os_error() {

@@ -2,11 +2,13 @@
 
 pub mod bpf;
 pub mod clone;
+pub mod entry;
 mod errno;
 pub mod mount;
+pub mod proc;
 pub mod process;
 pub mod regex;
 pub mod socket;
 pub mod terminal;
 
-pub use errno::{Errno, io, reason};
+pub use errno::{Errno, again, io, reason};

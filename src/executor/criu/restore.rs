@@ -15,7 +15,7 @@ use super::mounts::{External, Root, options as mount_options, to_put_in};
 use super::worker::{Line, Notice, Worker};
 use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups};
 use crate::executor::Created;
-use crate::executor::create::{Order, Work, begin, remember};
+use crate::executor::create::{Order, Work, begin, check_root};
 use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
 use crate::executor::{Terminal, hooks, net_device, tree};
 use crate::init::op::Ask;
@@ -54,9 +54,11 @@ pub fn restore(
 ) -> Result<Created> {
     let criu = find_criu()?;
     let inherited = Inherited::of(&it.settings.images, order.spec)?;
-    let mut work = begin(order)?;
+    check_root(&order.plan.rootfs)?;
+    let directory = order.place.create()?;
+    let mut work = begin(order, &directory)?;
     let (names, warnings) = make_mount_points(mounts)?;
-    let root = TemporaryRoot::make(order.directory)?;
+    let root = TemporaryRoot::make(&directory)?;
     let _searchable = Searchable::make(&it.settings.images, order.spec)?;
     let mut worker = start(&criu, &mut work, order, &root.path)?;
     worker.check_version()?;
@@ -78,7 +80,10 @@ pub fn restore(
     let pid = work.record.pid;
     let pidfd = pidfd_of(pid)?;
     remember_time_namespace(&work, order)?;
-    Ok(Created { child: Child { pid, pidfd }, record: work.finish(), terminal, warnings })
+    work.finish()?;
+    let record = work.take();
+    drop(root);
+    Ok(Created { child: Child { pid, pidfd }, record, directory, terminal, warnings })
 }
 
 fn pidfd_of(pid: i32) -> Result<OwnedFd> {
@@ -109,7 +114,8 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
                 Ok(())
             }
             "post-restore" => {
-                remember(self.work, notice.pid)?;
+                self.work.remember(notice.pid)?;
+                self.work.mark(self.order.spec)?;
                 self.order.connections.receivers.process("standard", pidfd_of(notice.pid)?.as_fd())?;
                 self.before_running.take().map_or(Ok(()), |run| run(&self.work.record))
             }
@@ -245,7 +251,7 @@ fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Re
         init.kill();
         return Err(error);
     }
-    init.go_on();
+    init.go_on()?;
     Ok(line.held_by(init.child))
 }
 
@@ -296,9 +302,7 @@ struct TemporaryRoot {
 
 impl TemporaryRoot {
     fn make(directory: &Directory) -> Result<TemporaryRoot> {
-        let path = directory.path().join("criu-root");
-        let made = std::fs::create_dir(&path).and_then(|()| path.canonicalize());
-        Ok(TemporaryRoot { path: made.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))? })
+        Ok(TemporaryRoot { path: directory.make_mount_point()? })
     }
 }
 

@@ -1,0 +1,307 @@
+//! The directory of one container.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use oci_spec::runtime::Spec;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::gate::FIFO;
+use super::record::Record;
+use super::{Place, lock};
+use crate::spec::Extras;
+use crate::sys::{self, Errno, reason};
+
+/// The format of `state.json` that this program writes; 0 is that of the versions that did not number it.
+pub(super) const FORMAT: u32 = 1;
+
+const RECORD: &str = "state.json";
+const NEW_RECORD: &str = ".state.json";
+/// Where the socket for the service manager is.
+pub(super) const NOTIFY: &str = "notify";
+/// Where `restore` mounts the root.
+const CRIU_ROOT: &str = "criu-root";
+
+pub(super) const TAKEN: &str = "container with given ID already exists";
+pub(super) const REMOVED: &str = "the container was removed while it was created";
+
+/// The directory of one container, held open: its name may lead to another one by now.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    file: File,
+    /// The lock is held by this very process.
+    locked: Cell<bool>,
+}
+
+/// The record of a container, while nobody else changes it or removes the container.
+#[derive(Debug)]
+pub struct Locked {
+    /// What it says.
+    pub record: Record,
+    _file: File,
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Directory {
+    pub(super) fn new(path: PathBuf, file: File) -> Directory {
+        Directory { path, file, locked: Cell::new(false) }
+    }
+
+    /// Its name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name, for somebody who opens it later.
+    pub fn place(&self) -> Place {
+        Place { path: self.path.clone() }
+    }
+
+    /// Where the container's socket for the service manager is, if it has one.
+    pub fn notify(&self) -> PathBuf {
+        self.path.join(NOTIFY)
+    }
+
+    /// Make the place for that socket.
+    ///
+    /// # Errors
+    /// What mkdir(2) answers.
+    pub fn make_notify(&self) -> Result<()> {
+        let all = Mode::from_bits_truncate(0o777);
+        mkdirat(self, NOTIFY, all).map_err(|errno| anyhow!("mkdir {}: {}", self.notify().display(), reason(errno)))
+    }
+
+    /// Make a place where a root can be mounted; it goes with the directory.
+    ///
+    /// # Errors
+    /// What mkdir(2) answers.
+    pub fn make_mount_point(&self) -> Result<PathBuf> {
+        let path = self.path.join(CRIU_ROOT);
+        let made = std::fs::create_dir(&path).and_then(|()| path.canonicalize());
+        made.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))
+    }
+
+    /// Take the lock, which its creator holds until the container is there.
+    ///
+    /// # Errors
+    /// A holder that does not let go.
+    pub fn lock(&self) -> Result<()> {
+        if !self.locked.get() {
+            lock::exclusive(&self.file, &self.path.to_string_lossy())?;
+            self.locked.set(true);
+        }
+        Ok(())
+    }
+
+    /// Let go of the lock.
+    ///
+    /// # Errors
+    /// What flock(2) answers.
+    pub fn unlock(&self) -> Result<()> {
+        lock::release(&self.file, &self.path.to_string_lossy())?;
+        self.locked.set(false);
+        Ok(())
+    }
+
+    /// Does somebody create this container right now?
+    ///
+    /// # Errors
+    /// What flock(2) answers.
+    pub fn being_created(&self) -> Result<bool> {
+        if self.locked.get() { Ok(true) } else { lock::is_held(&self.file, &self.path.to_string_lossy()) }
+    }
+
+    /// Does the name still lead here?
+    fn is_named(&self) -> Result<bool> {
+        let held = self.file.metadata().map_err(sys::io)?;
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(anyhow!("stat {}: {}", self.path.display(), sys::io(error))),
+        }
+    }
+
+    /// Read the record; `None` where there is none (yet).
+    ///
+    /// # Errors
+    /// One that cannot be read, or that another program or a newer version has written.
+    pub fn load(&self) -> Result<Option<Record>> {
+        let Some(mut file) = self.open_record()? else { return Ok(None) };
+        self.parse(&mut file)
+    }
+
+    /// Keep others from changing the record, and from removing the container. `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Directory::load`]; a holder that does not let go.
+    pub fn lock_record(&self) -> Result<Option<Locked>> {
+        loop {
+            let Some(mut file) = self.open_record()? else { return Ok(None) };
+            lock::exclusive(&file, &self.path.join(RECORD).to_string_lossy())?;
+            // It is replaced as a whole, so one that was waited for may have become an old one.
+            let held = file.metadata().map_err(sys::io)?;
+            match fstatat(self, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(named) if (held.dev(), held.ino()) == (named.st_dev, named.st_ino) => {
+                    return Ok(self.parse(&mut file)?.map(|record| Locked { record, _file: file }));
+                }
+                Ok(_) => {}
+                Err(Errno::ENOENT) => return Ok(None),
+                Err(errno) => bail!("stat {}: {}", self.path.join(RECORD).display(), reason(errno)),
+            }
+        }
+    }
+
+    /// The config as it was at create, with the limits of later updates.
+    ///
+    /// # Errors
+    /// As [`Directory::load`].
+    pub fn load_config(&self) -> Result<(Spec, Extras)> {
+        crate::spec::parse(self.config()?.get().as_bytes())
+    }
+
+    /// The same, as it is kept.
+    ///
+    /// # Errors
+    /// As [`Directory::load`].
+    pub fn config(&self) -> Result<Box<RawValue>> {
+        #[derive(Deserialize)]
+        struct Kept<'a> {
+            #[serde(borrow)]
+            config: &'a RawValue,
+        }
+        let mut file = self.open_record()?.ok_or_else(|| anyhow!(super::MISSING))?;
+        let bytes = self.read(&mut file)?;
+        let kept: Kept<'_> = serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?;
+        Ok(kept.config.to_owned())
+    }
+
+    fn open_record(&self) -> Result<Option<File>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match sys::again(|| openat(self, RECORD, flags, Mode::empty())) {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => bail!("open {}: {}", self.path.join(RECORD).display(), reason(errno)),
+        }
+    }
+
+    fn read(&self, file: &mut File) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = file.read_to_end(&mut bytes);
+        read.map_err(|error| anyhow!("read {}: {}", self.path.join(RECORD).display(), sys::io(error)))?;
+        Ok(bytes)
+    }
+
+    fn parse(&self, file: &mut File) -> Result<Option<Record>> {
+        let bytes = self.read(file)?;
+        // A create that was killed before it could write the first record.
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let record: Record = serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?;
+        if record.format > FORMAT {
+            return Err(self.foreign(&format!("its format is {}, and this one knows {FORMAT}", record.format)));
+        }
+        Ok(Some(record))
+    }
+
+    fn foreign(&self, why: &dyn std::fmt::Display) -> anyhow::Error {
+        let path = self.path.join(RECORD);
+        anyhow!(
+            "{}: not a record of this program: another one or a newer version has written it: {why}",
+            path.display()
+        )
+    }
+
+    /// Write the first record. Nobody looks for it yet, and until it is complete there is nothing that it would have
+    /// to tell of.
+    ///
+    /// # Errors
+    /// There is one: the directory is another container's by now. It was removed. What open(2) or write(2) answer.
+    pub fn save_first(&self, record: &Record, config: &[u8]) -> Result<()> {
+        let Err(error) = self.write(RECORD, OFlag::O_EXCL, record, config) else { return Ok(()) };
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EEXIST) => bail!(TAKEN),
+            Some(Errno::ENOENT) => bail!(REMOVED),
+            _ => {}
+        }
+        // Nothing else is in it, and the lock is held.
+        let _ = self.remove();
+        bail!("write {}: {}", self.path.join(RECORD).display(), sys::io(error))
+    }
+
+    /// Replace the record, all of it or nothing.
+    ///
+    /// # Errors
+    /// What open(2), write(2) or rename(2) answer.
+    pub fn save(&self, record: &Record, config: &[u8]) -> Result<()> {
+        let written = self.write(NEW_RECORD, OFlag::O_TRUNC, record, config);
+        let renamed = written.and_then(|()| Ok(renameat(self, NEW_RECORD, self, RECORD)?));
+        renamed.map_err(sys::io).with_context(|| format!("write {}", self.path.join(RECORD).display()))
+    }
+
+    /// The record and, as its last member, the config as it was at create: what comes later must not depend on changes
+    /// to the file in the bundle. One file is cheaper than two.
+    fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
+        let mut bytes = serde_json::to_vec(record)?;
+        bytes.pop();
+        bytes.extend_from_slice(b",\"config\":");
+        bytes.extend_from_slice(config);
+        bytes.push(b'}');
+        let flags = how | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+        let own = Mode::S_IRUSR | Mode::S_IWUSR;
+        File::from(sys::again(|| openat(self, name, flags, own))?).write_all(&bytes)
+    }
+
+    /// Remove the directory with what this program puts into it. One that the name no longer leads to is gone already.
+    ///
+    /// # Errors
+    /// Files of somebody else, which stay; what unlink(2) or rmdir(2) answer.
+    pub fn remove(&self) -> Result<()> {
+        self.lock()?;
+        if !self.is_named()? {
+            return Ok(());
+        }
+        // Most containers have nothing else.
+        self.unlink(RECORD)?;
+        if let Err(error) = std::fs::remove_dir(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            for name in [FIFO, NEW_RECORD, "notify/notify.sock"] {
+                self.unlink(name)?;
+            }
+            for name in [NOTIFY, CRIU_ROOT] {
+                self.removed(name, unlinkat(self, name, UnlinkatFlags::RemoveDir))?;
+            }
+            std::fs::remove_dir(&self.path)
+                .map_err(sys::io)
+                .with_context(|| format!("remove {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn unlink(&self, name: &str) -> Result<()> {
+        self.removed(name, unlinkat(self, name, UnlinkatFlags::NoRemoveDir))
+    }
+
+    fn removed(&self, name: &str, result: Result<(), Errno>) -> Result<()> {
+        match result {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => bail!("remove {}: {}", self.path.join(name).display(), reason(errno)),
+        }
+    }
+}

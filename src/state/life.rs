@@ -1,0 +1,62 @@
+//! Does a process live? Answered for a pid and a start time, since pids come again.
+
+use anyhow::{Result, anyhow, bail};
+
+use super::origin::Origin;
+use crate::sys::proc::{self, Stat};
+use crate::sys::{self, Errno, reason};
+
+fn stat(pid: i32) -> Result<Option<Stat>> {
+    proc::stat(pid).map_err(|error| anyhow!("open /proc/{pid}/stat: {}", sys::io(error)))
+}
+
+/// When a process was started, in clock ticks after boot; `None` where there is none.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn start_time(pid: i32) -> Result<Option<u64>> {
+    Ok(stat(pid)?.map(|stat| stat.start))
+}
+
+/// Now, as [`start_time`] counts.
+pub fn now_in_ticks() -> u64 {
+    // USER_HZ, which the kernel never changes on the machines that there are.
+    const TICK: i64 = 10_000_000;
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    now.map_or(0, |now| now.tv_sec() as u64 * 100 + (now.tv_nsec() / TICK) as u64)
+}
+
+/// Does the process that was started then still live? A zombie does not, unless it has threads that do.
+///
+/// # Errors
+/// Nobody can tell: `/proc` cannot be read, or shows other processes than it did when the record was written.
+pub fn alive(pid: i32, started: u64, origin: Origin) -> Result<bool> {
+    let found = stat(pid)?;
+    if let Some(stat) = found.filter(|stat| stat.start == started) {
+        return Ok(stat.lives());
+    }
+    origin.can_tell(pid)?;
+    if found.is_none() {
+        // /proc may be missing, or hide what is somebody else's (hidepid, proc(5)).
+        match sys::process::pidfd_open(pid) {
+            Err(Errno::ESRCH) => {}
+            Ok(_) => bail!("process {pid} lives, and /proc does not show it"),
+            Err(errno) => bail!("pidfd_open {pid}: {}", reason(errno)),
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_process_is_alive_and_another_start_is_another_process() {
+        let pid = std::process::id() as i32;
+        let start = start_time(pid).unwrap().unwrap();
+        let origin = Origin::here().unwrap();
+        assert!(alive(pid, start, origin).unwrap());
+        assert!(!alive(pid, start + 1, origin).unwrap());
+    }
+}

@@ -1,0 +1,70 @@
+//! flock(2), waited for no longer than somebody who does his work may need.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+
+use crate::sys;
+
+/// Nobody holds a lock while he waits for anything but dying processes, which he gives as long.
+const PATIENCE: Duration = Duration::from_secs(12);
+const LONGEST_DELAY: Duration = Duration::from_millis(32);
+
+/// Take the lock of an open file for oneself alone, within [`PATIENCE`]. The kernel has no event to wait for that
+/// would end by itself.
+///
+/// # Errors
+/// A holder that does not let go, or what flock(2) answers.
+pub(super) fn exclusive(file: &File, name: &str) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    let mut delay = Duration::from_millis(1);
+    while !try_exclusive(file, name)? {
+        if Instant::now() >= end {
+            bail!("{name}: another command is at work on this container, and does not come to an end");
+        }
+        std::thread::sleep(delay);
+        delay = (delay * 2).min(LONGEST_DELAY);
+    }
+    Ok(())
+}
+
+/// Take it now, or not at all.
+pub(super) fn try_exclusive(file: &File, name: &str) -> Result<bool> {
+    taken(|| file.try_lock(), name)
+}
+
+/// Does somebody hold it for himself alone?
+pub(super) fn is_held(file: &File, name: &str) -> Result<bool> {
+    let free = taken(|| file.try_lock_shared(), name)?;
+    if free {
+        release(file, name)?;
+    }
+    Ok(!free)
+}
+
+/// Let go.
+pub(super) fn release(file: &File, name: &str) -> Result<()> {
+    loop {
+        match file.unlock() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other.map_err(|error| failed(name, error)),
+        }
+    }
+}
+
+fn taken(mut lock: impl FnMut() -> Result<(), TryLockError>, name: &str) -> Result<bool> {
+    loop {
+        match lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(TryLockError::Error(error)) => return Err(failed(name, error)),
+        }
+    }
+}
+
+fn failed(name: &str, error: io::Error) -> anyhow::Error {
+    anyhow!("{name}: lock: {}", sys::io(error))
+}

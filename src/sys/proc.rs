@@ -1,0 +1,96 @@
+//! What `/proc/PID` says of a process.
+
+use std::io::{Error, ErrorKind, Result};
+
+/// Of `/proc/PID/stat` (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Field 3: the state of the main thread.
+    state: u8,
+    /// Field 9: `PF_*` of the main thread.
+    flags: u64,
+    /// Field 20: the threads, the main one included.
+    threads: u64,
+    /// Field 22: when it was started, in clock ticks after boot.
+    pub start: u64,
+}
+
+impl Stat {
+    fn parse(text: &[u8]) -> Option<Stat> {
+        // The name is in parentheses and may hold anything, also parentheses.
+        let rest = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
+        let mut fields = std::str::from_utf8(rest).ok()?.split(' ');
+        let state = fields.next()?.bytes().next()?;
+        let flags = fields.nth(5)?.parse().ok()?;
+        let threads = fields.nth(10)?.parse().ok()?;
+        let start = fields.nth(1)?.parse().ok()?;
+        Some(Stat { state, flags, threads, start })
+    }
+
+    /// Is it more than a zombie? A main thread that has ended is one as long as others run.
+    pub fn lives(self) -> bool {
+        !matches!(self.state, b'Z' | b'X') || self.threads > 1
+    }
+
+    fn exits(self) -> bool {
+        const PF_EXITING: u64 = 4;
+        self.flags & PF_EXITING != 0 && self.threads <= 1
+    }
+}
+
+/// Look at a process; `None` where there is none.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn stat(pid: i32) -> Result<Option<Stat>> {
+    let Some(text) = read(pid, "stat")? else { return Ok(None) };
+    Stat::parse(&text).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
+}
+
+/// Has a process ended, or is it about to: is it killed? Frozen by cgroup v1 it may stay so.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn is_dying(pid: i32) -> Result<bool> {
+    const SIGKILL: u64 = 1 << (libc::SIGKILL - 1);
+    let (Some(stat), Some(status)) = (stat(pid)?, read(pid, "status")?) else { return Ok(true) };
+    let status = String::from_utf8_lossy(&status);
+    let pending = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
+    let killed = |key: &str| {
+        pending(key).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SIGKILL != 0)
+    };
+    Ok(!stat.lives() || stat.exits() || killed("SigPnd:") || killed("ShdPnd:"))
+}
+
+fn read(pid: i32, file: &str) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(format!("/proc/{pid}/{file}")) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_zombies() {
+        let line = |name: &str, state: &str, threads: u32| {
+            format!("17 ({name}) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 20 {threads} 0 4711 22 23 24\n")
+        };
+        let parse = |text: &str| Stat::parse(text.as_bytes());
+        for name in ["sh", "a b", ")", "x) Z 1 (", ""] {
+            let stat = parse(&line(name, "S", 3)).unwrap();
+            assert_eq!(stat, Stat { state: b'S', flags: 6, threads: 3, start: 4711 }, "{name}");
+            assert!(!stat.exits());
+        }
+        assert!(parse(&line("sh", "R", 1)).unwrap().exits());
+        assert!(!parse(&line("sh", "Z", 1)).unwrap().lives());
+        assert!(!parse(&line("sh", "X", 0)).unwrap().lives());
+        assert!(parse(&line("sh", "Z", 2)).unwrap().lives());
+        for broken in ["", "17", "17 (sh)", "17 (sh) ", "17 (sh) S 1 2"] {
+            assert_eq!(parse(broken), None, "{broken}");
+        }
+    }
+}
