@@ -41,12 +41,19 @@ tests![
     process_file_from_a_pipe,
     process_file_without_env_gets_home,
     process_file_that_is_broken,
+    process_file_is_silent,
+    process_file_says_it_all,
+    process_file_without_no_new_privileges,
+    process_file_with_an_umask,
+    process_file_with_an_oom_score,
+    oom_score_that_may_not_be_lowered_is_a_warning,
+    limit_of_processes_is_named,
     detached_writes_the_pid_file,
     detached_failure_writes_no_pid_file,
     pid_file_that_cannot_be_written_is_255,
     descriptors_of_the_caller_are_closed,
     preserve_fds_passes_them,
-    preserve_fds_needs_them_open,
+    preserve_fds_with_holes,
     many_at_once,
     is_seen_in_the_containers_proc,
     ends_with_the_container,
@@ -238,14 +245,14 @@ fn capability_is_not_made_inheritable() -> Result {
     container.exec(["--cap", "CAP_KILL"], ["caps"])?.success()?.says("inheritable", "0").map(drop)
 }
 
-/// `--cap` works where config.json has no capabilities at all.
+/// `--cap` where config.json has no capabilities at all: that one, and nothing that nobody has asked for.
 fn capability_where_none_is_configured() -> Result {
     let container = Bundle::new(["pause"]).remove("/process/capabilities").start()?;
-    // What the effective set is without a configured one is the runtime's choice; the added one is in it.
-    let output = container.exec(["--cap", "CAP_KILL"], ["caps"])?;
-    let effective = u64::from_str_radix(output.success()?.value("effective")?, 16)?;
-    ensure!(effective & KILL != 0, "{output}");
-    Ok(())
+    let output = container.exec(["--cap", "CAP_SYSLOG"], ["caps"])?;
+    for set in ["bounding", "effective", "permitted"] {
+        output.success()?.says(set, &format!("{SYSLOG:x}"))?;
+    }
+    output.says("inheritable", "0")?.says("ambient", "0").map(drop)
 }
 
 /// Without `--cap` the sets are the configured ones.
@@ -350,6 +357,144 @@ fn process_file_that_is_broken() -> Result {
     Ok(())
 }
 
+/// What limits a container and how it is scheduled, and what a process file may say of it.
+const LIMITED: [(&str, &str); 3] = [
+    ("/process/scheduler", r#"{ "policy": "SCHED_BATCH", "nice": 5 }"#),
+    ("/process/ioPriority", r#"{ "class": "IOPRIO_CLASS_BE", "priority": 6 }"#),
+    ("/process/execCPUAffinity", r#"{ "initial": "0", "final": "0" }"#),
+];
+
+/// Containers with few capabilities, none, and all that there are.
+fn containers() -> Result<Vec<Container>> {
+    let few = |set: Value| json!({ "bounding": ["CAP_CHOWN", "CAP_KILL"], "effective": set, "permitted": set });
+    let mut bundle = Bundle::new(["pause"]).set("/process/user/umask", 0o77).set("/process/oomScoreAdj", 321);
+    for (place, value) in LIMITED {
+        bundle = bundle.set(place, serde_json::from_str::<Value>(value)?);
+    }
+    Ok(vec![
+        Bundle::new(["pause"]).start()?,
+        Bundle::new(["pause"]).remove("/process/capabilities").start()?,
+        bundle.set("/process/capabilities", few(json!(["CAP_KILL"]))).start()?,
+    ])
+}
+
+const FACTS: [&str; 11] = ["caps", ",", "ids", ",", "sched", ",", "ioprio", ",", "affinity", ",", "cat"];
+
+/// What a process of this description tells of itself; `cat` is about the OOM score.
+fn with_file(container: &Container, mut file: Value) -> Result<Output> {
+    let mut args = vec!["/payload"];
+    args.extend(FACTS);
+    args.extend(["/proc/self/oom_score_adj", ",", "nonewprivs"]);
+    file["args"] = json!(args);
+    file["cwd"] = json!("/");
+    file["env"] = json!(["PATH=/"]);
+    let path = container.aside("process.json");
+    fs::write(&path, file.to_string())?;
+    container.call(["exec", "--process"]).arg(&path).arg(&container.id).output()
+}
+
+/// What the file does not say is the container's: above all no process has a capability that the container has not.
+fn process_file_is_silent() -> Result {
+    let containers = containers()?;
+    let silent = [
+        json!({}),
+        json!({ "capabilities": null, "scheduler": null, "ioPriority": null, "oomScoreAdj": null }),
+        json!({ "apparmorProfile": "", "selinuxLabel": "", "execCPUAffinity": {}, "user": { "uid": 0, "gid": 0 } }),
+    ];
+    for (container, own) in containers.iter().zip([true, false, true]) {
+        // As an exec without a file has it, which takes all from config.json.
+        let mut words = FACTS.to_vec();
+        words.push("/proc/self/oom_score_adj");
+        let wanted = container.call(["exec", &container.id, "/payload"]).args(words).output()?;
+        for file in &silent {
+            let output = with_file(container, file.clone())?;
+            for key in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+                output.success()?.says(key, wanted.success()?.value(key)?)?;
+            }
+            for key in ["umask", "policy", "nice", "ioprio", "affinity"] {
+                output.says(key, wanted.value(key)?)?;
+            }
+            let score = wanted.stdout.lines().last().unwrap_or_default();
+            output.has_line(score)?;
+            ensure!(own || output.value("effective")? != "0", "root has what the container has: {output}");
+        }
+    }
+    let output = with_file(&containers[2], json!({}))?;
+    output.success()?.says("bounding", "21")?.says("umask", "0077")?.says("policy", "3")?.says("nice", "5")?;
+    output.says("ioprio", "class=2 priority=6")?.says("affinity", "0")?.has_line("321").map(drop)
+}
+
+/// What it does say counts, more capabilities than the container's too: they were asked for by name.
+fn process_file_says_it_all() -> Result {
+    let sets = |names: Value| json!({ "bounding": names, "effective": names, "permitted": names });
+    for container in containers()? {
+        for (names, wanted) in [(json!([]), 0), (json!(["CAP_SYSLOG"]), SYSLOG)] {
+            let output = with_file(
+                &container,
+                json!({ "capabilities": sets(names), "scheduler": { "policy": "SCHED_OTHER", "nice": 7 },
+                    "ioPriority": { "class": "IOPRIO_CLASS_IDLE", "priority": 0 }, "execCPUAffinity": { "final": "0" },
+                    "noNewPrivileges": true }),
+            )?;
+            output.success()?.says("bounding", &format!("{wanted:x}"))?.says("effective", &format!("{wanted:x}"))?;
+            output.says("policy", "0")?.says("nice", "7")?.says("nonewprivs", "1")?.says("affinity", "0")?;
+            ensure!(output.value("ioprio")?.starts_with("class=3"), "{output}");
+        }
+    }
+    Ok(())
+}
+
+/// noNewPrivileges limits the container like everything else: only the file's `false` lifts it.
+fn process_file_without_no_new_privileges() -> Result {
+    let container = Bundle::new(["pause"]).set("/process/noNewPrivileges", true).start()?;
+    with_file(&container, json!({ "noNewPrivileges": false }))?.success()?.says("nonewprivs", "0")?;
+    with_file(&container, json!({}))?.success()?.says("nonewprivs", "1").map(drop)
+}
+
+/// An umask in the file is the process's.
+fn process_file_with_an_umask() -> Result {
+    for container in containers()? {
+        let user = json!({ "uid": 0, "gid": 0, "umask": 0o7 });
+        with_file(&container, json!({ "user": user }))?.success()?.says("umask", "0007")?;
+    }
+    Ok(())
+}
+
+/// So is an OOM score.
+fn process_file_with_an_oom_score() -> Result {
+    for container in containers()? {
+        with_file(&container, json!({ "oomScoreAdj": 500 }))?.success()?.has_line("500")?;
+    }
+    Ok(())
+}
+
+/// Engines hand the container's own score on. A caller who may not lower his to that goes on with a warning.
+fn oom_score_that_may_not_be_lowered_is_a_warning() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let path = container.aside("process.json");
+    let process = json!({ "args": ["/payload", "echo", "runs"], "cwd": "/", "oomScoreAdj": -7 });
+    fs::write(&path, process.to_string())?;
+    let call = container.call(["exec", "--process"]).arg(&path).arg(&container.id).after(|| {
+        const CAP_SYS_RESOURCE: libc::c_long = 24;
+        // SAFETY: prctl(2) with numbers only.
+        match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    });
+    let output = call.output()?;
+    output.success()?.has_line("runs")?;
+    if runtime::is("tare") {
+        contains("warning", &output.stderr, "process.oomScoreAdj")?;
+    }
+    Ok(())
+}
+
+/// Where the container may have no more processes, the message is about that limit.
+fn limit_of_processes_is_named() -> Result {
+    let container = Bundle::new(["pause"]).set("/linux/resources/pids/limit", 1).start()?;
+    names_field(&container.exec([], ["true"])?, "linux.resources.pids.limit")
+}
+
 /// `--detach` returns once the program was started; the pid file is there by then.
 fn detached_writes_the_pid_file() -> Result {
     let container = Bundle::new(["pause"]).start()?;
@@ -387,16 +532,19 @@ fn descriptors_of_the_caller_are_closed() -> Result {
     output.success()?.says("fds", "0,1,2").map(drop)
 }
 
-/// One that is not open is an error; what the runtime opens in its place is not for the container.
-fn preserve_fds_needs_them_open() -> Result {
+/// What is not open in between stays closed, as `podman exec --preserve-fd=9,40` has it; what the runtime opens in its
+/// place, its log too, is not for the container.
+fn preserve_fds_with_holes() -> Result {
     let container = Bundle::new(["pause"]).start()?;
-    container.exec(["--preserve-fds", "40"], ["fds"])?.fails_with("unable to stat preserved-fd")?;
-    if runtime::is("runc") {
-        return skip("runc passes its own log on");
-    }
     let log = container.aside("log").display().to_string();
-    let call = container.call(["--log", &log, "exec", "--preserve-fds", "1"]).arg(&container.id);
-    call.args(["/payload", "fds"]).output()?.failure().map(drop)
+    for (given, wanted) in [(&[9, 40][..], "0,1,2,9,40"), (&[4], "0,1,2,4"), (&[], "0,1,2")] {
+        let mut call = container.call(["--log", &log, "exec", "--preserve-fds", "38"]).arg(&container.id).closing_all();
+        for number in given {
+            call = call.inherit(File::open("/dev/null")?, *number)?;
+        }
+        call.args(["/payload", "fds"]).output()?.success()?.says("fds", wanted)?;
+    }
+    Ok(())
 }
 
 /// `--preserve-fds N` passes the N descriptors from 3 on.

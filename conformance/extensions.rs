@@ -33,6 +33,8 @@ tests![
     idmap_with_malformed_mappings,
     groups_are_kept,
     groups_are_kept_in_exec,
+    groups_are_kept_whatever_is_listed,
+    annotations_of_crun_that_are_not_carried_out,
     hooks_output_goes_to_files,
     hooks_output_to_a_relative_path,
     hooks_output_that_cannot_be_opened,
@@ -372,6 +374,26 @@ fn groups_are_kept() -> Result {
         let groups =
             output.success()?.stdout.lines().find_map(|line| line.strip_prefix("Groups:")).context("groups")?;
         equal("groups", groups.trim(), wanted)?;
+    }
+    Ok(())
+}
+
+/// The annotation wins over groups that the config lists: engines always list those of the image's user.
+fn groups_are_kept_whatever_is_listed() -> Result {
+    let bundle = bundle(["cat", "/proc/self/status"])?.set("/annotations", json!({ KEEP: "1" }));
+    let container = bundle.set("/process/user/additionalGids", json!([1, 2, 3])).build()?;
+    let path = container.bundle().display().to_string();
+    let output = with_groups(&container, &["run", "--bundle", &path, &container.id])?;
+    let groups = output.success()?.stdout.lines().find_map(|line| line.strip_prefix("Groups:")).context("groups")?;
+    equal("groups", groups.trim(), "1234 2345")?;
+    equal("the container's standard error", &*output.stderr, "")
+}
+
+/// What crun documents and tare does not carry out is refused: the container would be another one than its config says.
+fn annotations_of_crun_that_are_not_carried_out() -> Result {
+    for name in ["seccomp_bpf_data", "seccomp.plugins", "systemd.force_cgroup_v1", "timens_offset", "handler"] {
+        let name = format!("run.oci.{name}");
+        bundle(["true"])?.set("/annotations", json!({ &name: "x" })).refused_by_tare(&format!("annotations.{name}"))?;
     }
     Ok(())
 }

@@ -54,6 +54,14 @@ tests![
     sysctl_without_its_namespace,
     sysctl_of_the_whole_kernel,
     sysctl_that_is_the_hostname,
+    sysctl_of_the_callers_own_namespace,
+    names_of_the_callers_own_namespace,
+    sysctl_and_domainname,
+    sysctl_where_proc_sys_is_restricted,
+    sysctl_past_what_is_mounted_in_the_joined_namespace,
+    loopback_without_internet_sockets,
+    join_user_and_raise_limits,
+    join_path_that_is_a_fifo,
     mount_namespace_is_needed_for_masks,
 ];
 
@@ -100,8 +108,14 @@ struct Sleeper(Child);
 
 impl Sleeper {
     fn new(options: &[&str]) -> Result<Self> {
+        Self::after(options, "true")
+    }
+
+    /// One that has done something in its namespaces.
+    fn after(options: &[&str], words: &str) -> Result<Self> {
         let mut command = Command::new("unshare");
-        command.args(options).args(["sh", "-c", "echo up; exec sleep 60"]).stdin(Stdio::null());
+        let script = format!("{words} && echo up && exec sleep 60");
+        command.args(options).args(["sh", "-c", &script]).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).spawn().context("unshare(1)")?;
         let mut word = [0; 3];
         let mut stdout = child.stdout.take().context("a pipe")?;
@@ -203,6 +217,35 @@ fn join_pid_from_a_new_user_namespace() -> Result {
         bundle.run()?.success()?.has_line("from the host")?;
     }
     Ok(())
+}
+
+/// Limits above the caller's, which nobody may set from inside a user namespace: a privileged runtime does it from outside,
+/// as for a new one.
+fn join_user_and_raise_limits() -> Result {
+    use nix::sys::resource::Resource;
+    const CAP_SYS_RESOURCE: libc::c_long = 24;
+    // SAFETY: prctl(2) with numbers only.
+    if unsafe { libc::prctl(libc::PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) } != 1 {
+        return skip("root of this machine may not raise limits");
+    }
+    let sleeper = Sleeper::new(&["--user", "--map-root-user"])?;
+    let limits = json!([
+        { "type": "RLIMIT_NOFILE", "soft": 700, "hard": 900 },
+        { "type": "RLIMIT_SIGPENDING", "soft": 2000, "hard": 2000 }
+    ]);
+    let words = ["rlimit", "RLIMIT_NOFILE", ",", "rlimit", "RLIMIT_SIGPENDING"];
+    let container = Bundle::new(words).join("user", sleeper.path("user")).set("/process/rlimits", limits).build()?;
+    let call = container.launch(["run"]).limiting(Resource::RLIMIT_NOFILE, 600, 600);
+    let output = call.limiting(Resource::RLIMIT_SIGPENDING, 1000, 1000).output()?;
+    output.success()?.says("RLIMIT_NOFILE", "700 900")?.says("RLIMIT_SIGPENDING", "2000 2000").map(drop)
+}
+
+/// A fifo is no namespace, and nobody waits for its other end.
+fn join_path_that_is_a_fifo() -> Result {
+    let dir = scratch()?;
+    let path = dir.path().join("fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU)?;
+    Bundle::new(["true"]).join("network", &path).refused("linux.namespaces").map(drop)
 }
 
 /// user: with its mappings, of which config.json says nothing.
@@ -540,4 +583,118 @@ fn mount_namespace_is_needed_for_masks() -> Result {
     let bundle = Bundle::new(["true"]).without_namespace("mount").set("/mounts", json!([]));
     let bundle = bundle.set("/linux/maskedPaths", json!(["/proc/kcore"]));
     bundle.refused("linux.maskedPaths").map(drop)
+}
+
+/// A namespace that is joined by a path and turns out to be the caller's own is the host's: docker's `--network=host`. What
+/// the path is called makes no difference.
+fn sysctl_of_the_callers_own_namespace() -> Result {
+    let dir = scratch()?;
+    for (kind, file, name) in [("network", "net", "net.ipv4.ip_default_ttl"), ("ipc", "ipc", "kernel.msgmni")] {
+        let own = format!("/proc/self/ns/{file}");
+        let link = dir.path().join(file);
+        std::os::unix::fs::symlink(format!("/proc/{}/ns/{file}", std::process::id()), &link)?;
+        let before = fs::read_to_string(sysctl_file(name))?;
+        let other = (before.trim().parse::<u32>()? - 1).to_string();
+        for path in [std::path::Path::new(&own), &link] {
+            let bundle = Bundle::new(["true"]).join(kind, path).set("/linux/sysctl", json!({ name: other }));
+            let refused = bundle.refused(&format!("linux.sysctl.{name}"));
+            let after = fs::read_to_string(sysctl_file(name))?;
+            if after != before {
+                fs::write(sysctl_file(name), &before)?;
+            }
+            equal("the host's own value", after, &*before)?;
+            refused?;
+        }
+        // Without anything to change there it is joined.
+        Bundle::new(["ns"])
+            .join(kind, &link)
+            .run()?
+            .success()?
+            .has_line(&namespace_of(std::process::id() as i32, file)?)?;
+    }
+    Ok(())
+}
+
+fn sysctl_file(name: &str) -> String {
+    format!("/proc/sys/{}", name.replace('.', "/"))
+}
+
+/// The same for the names of the machine.
+fn names_of_the_callers_own_namespace() -> Result {
+    let names = nix::sys::utsname::uname()?;
+    // The very names that the machine has: nothing is changed where this is not refused.
+    let host = names.nodename().to_string_lossy().into_owned();
+    let domain = names.domainname().to_string_lossy().into_owned();
+    let bundle = || Bundle::new(["true"]).join("uts", "/proc/self/ns/uts");
+    bundle().set("/hostname", host).refused("hostname")?;
+    bundle().set("/domainname", domain.clone()).refused("domainname")?;
+    bundle().set("/linux/sysctl", json!({ "kernel.domainname": domain })).refused("linux.sysctl").map(drop)
+}
+
+/// The domain name is given by its field, by the sysctl, or by both with one voice.
+fn sysctl_and_domainname() -> Result {
+    let bundle = |sysctl: &str| {
+        Bundle::new(["uts"]).set("/domainname", "here").set("/linux/sysctl", json!({ "kernel.domainname": sysctl }))
+    };
+    bundle("here").run()?.success()?.says("domainname", "here")?;
+    bundle("there").refused("linux.sysctl.kernel.domainname").map(drop)
+}
+
+/// A sysctl of the container's own is set also where the runtime's /proc/sys is read-only, covered, or not there: in
+/// containers, in hardened units of systemd.
+fn sysctl_where_proc_sys_is_restricted() -> Result {
+    use nix::mount::{MsFlags, mount};
+    const NONE: Option<&str> = None;
+    let ways: [fn() -> nix::Result<()>; 4] = [
+        || {
+            mount(Some("/proc/sys"), "/proc/sys", NONE, MsFlags::MS_BIND, NONE)?;
+            mount(NONE, "/proc/sys", NONE, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, NONE)
+        },
+        || mount(NONE, "/proc/sys", Some("tmpfs"), MsFlags::empty(), NONE),
+        || mount(Some("/dev/null"), "/proc/sys/net/ipv4/ip_default_ttl", NONE, MsFlags::MS_BIND, NONE),
+        || mount(NONE, "/proc", Some("proc"), MsFlags::empty(), Some("subset=pid")),
+    ];
+    for way in ways {
+        let bundle = Bundle::new(["cat", "/proc/sys/net/ipv4/ip_default_ttl"]).namespace("network");
+        let container = bundle.set("/linux/sysctl", json!({ "net.ipv4.ip_default_ttl": "77" })).build()?;
+        let call = container.launch(["run"]).after(move || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+            Ok(way()?)
+        });
+        call.output()?.success()?.has_line("77")?;
+    }
+    Ok(())
+}
+
+/// A mount namespace that is joined is somebody else's: what he has mounted in his /proc leads no write elsewhere
+/// (CVE-2025-52881).
+fn sysctl_past_what_is_mounted_in_the_joined_namespace() -> Result {
+    let astray = "mount --bind /proc/sys/kernel/hostname /proc/sys/kernel/domainname";
+    let sleeper = Sleeper::after(&["--mount", "--propagation", "private"], astray)?;
+    let bundle = Bundle::new(["uts"])
+        .join("mount", sleeper.path("mnt"))
+        .set("/root/path", "/")
+        .set("/mounts", json!([]))
+        .set("/process/args", json!([payload::path(), "uts"]))
+        .set("/hostname", "mine")
+        .set("/linux/sysctl", json!({ "kernel.domainname": "there" }));
+    bundle.run()?.success()?.says("hostname", "mine")?.says("domainname", "there").map(drop)
+}
+
+/// A unit of systemd may have no sockets but those of unix(7) and netlink(7).
+fn loopback_without_internet_sockets() -> Result {
+    let container = Bundle::new(["loopback"]).namespace("network").build()?;
+    let call = container.launch(["run"]);
+    let output =
+        call.denying(libc::SYS_socket, Some(libc::AF_INET as u32), nix::errno::Errno::EAFNOSUPPORT).output()?;
+    contains("the container's own socket", &output.success()?.stdout, "EAFNOSUPPORT")?;
+    // The filter is the container's, too; what it has done is seen from outside.
+    let container = Bundle::new(["pause"]).namespace("network").build()?;
+    let call = container.launch(["create"]);
+    call.denying(libc::SYS_socket, Some(libc::AF_INET as u32), nix::errno::Errno::EAFNOSUPPORT).output()?.success()?;
+    let pid = container.pid()?.to_string();
+    let words = ["-n", "-t", &pid, "cat", "/proc/self/net/dev_snmp6/lo", "/proc/self/net/if_inet6"];
+    let output = Call::of(std::path::Path::new("nsenter"), words).output()?;
+    // An interface has its addresses once it is up.
+    contains("addresses", &output.stdout, "00000000000000000000000000000001")
 }

@@ -11,6 +11,7 @@ tests![
     env_absent,
     env_without_equals_sign,
     home_comes_from_passwd,
+    home_from_a_passwd_that_only_root_may_read,
     home_of_an_unknown_user_is_the_root,
     home_configured_is_kept,
     home_empty_is_replaced,
@@ -30,6 +31,7 @@ tests![
     capabilities_of_an_ordinary_user_are_lost,
     ambient_capabilities_of_an_ordinary_user_stay,
     ambient_capability_that_is_not_inheritable_is_a_warning,
+    capability_that_another_set_lacks_is_a_warning,
     unknown_capability_is_a_warning,
     rlimits,
     rlimit_infinity,
@@ -57,6 +59,9 @@ tests![
     ignored_signals_of_the_caller_are_reset,
     has_no_parent_in_the_container,
     all_cpus_are_allowed,
+    affinity_that_cannot_be_undone_is_a_warning,
+    groups_where_setgroups_is_denied,
+    program_where_memfds_are_not_executable,
     terminal_without_socket_is_refused,
     apparmor_where_there_is_none,
     selinux_where_there_is_none,
@@ -115,6 +120,15 @@ fn home_of_an_unknown_user_is_the_root() -> Result {
 fn home_configured_is_kept() -> Result {
     let bundle = Bundle::new(["env"]).file("etc/passwd", "root:x:0:0::/root:/\n");
     bundle.set("/process/env", json!(["HOME=/mine"])).run()?.success()?.has_line("HOME=/mine").map(drop)
+}
+
+/// It is looked up before the process becomes a user who may not read the file, as hardened images have it.
+fn home_from_a_passwd_that_only_root_may_read() -> Result {
+    let passwd = "me:x:1000:1000::/home/me:/sh\n";
+    let bundle = Bundle::new(["env", ",", "pause"]).file_with_mode("etc/passwd", passwd, 0o600);
+    let container = bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 })).start()?;
+    container.wait_output("HOME=/home/me")?;
+    container.exec([], ["env"])?.success()?.has_line("HOME=/home/me").map(drop)
 }
 
 /// An empty one counts as missing.
@@ -238,6 +252,22 @@ fn ambient_capabilities_of_an_ordinary_user_stay() -> Result {
         .set("/process/user/uid", 1000)
         .run()?;
     output.success()?.says("ambient", "2")?.says("effective", "2")?.has_line("seen").map(drop)
+}
+
+/// What is in one set and cannot be had for want of another is a warning, too: config.md, "MUST be logged".
+fn capability_that_another_set_lacks_is_a_warning() -> Result {
+    let both = json!(["CAP_KILL", "CAP_CHOWN"]);
+    let one = json!(["CAP_KILL"]);
+    for sets in [
+        json!({ "bounding": both, "permitted": one, "effective": both }),
+        json!({ "bounding": one, "permitted": both, "effective": one, "inheritable": both }),
+    ] {
+        let output = Bundle::new(["caps"]).set("/process/capabilities", sets).run()?;
+        output.success()?;
+        contains("warning", &output.stderr, "CAP_CHOWN")?;
+        ensure!(!output.stderr.contains("CAP_KILL"), "{output}");
+    }
+    Ok(())
 }
 
 /// One that the inheritable set lacks cannot be had, and engines know the warning by its words.
@@ -489,4 +519,55 @@ fn memory_policy() -> Result {
     }
     let output = Bundle::new(["cat", "/proc/self/numa_maps"]).set("/linux/memoryPolicy", policy).run()?;
     contains("policy of the memory", &output.success()?.stdout, "bind")
+}
+
+/// An affinity that nobody asks for only undoes an inherited one: a sandbox that forbids that is no reason not to run.
+fn affinity_that_cannot_be_undone_is_a_warning() -> Result {
+    use nix::errno::Errno;
+    for errno in [Errno::ENOSYS, Errno::EPERM] {
+        let container = Bundle::new(["echo", "runs", ",", "pause"]).build()?;
+        let denied = |call: Call| call.denying(libc::SYS_sched_setaffinity, None, errno).output();
+        denied(container.launch(["create"]))?.success()?;
+        container.start()?;
+        container.wait_output("runs")?;
+        denied(container.exec_call([], ["echo", "runs"]))?.success()?.has_line("runs")?;
+    }
+    Ok(())
+}
+
+/// Where the user namespace of the runtime denies setgroups(2), supplementary groups are left out.
+fn groups_where_setgroups_is_denied() -> Result {
+    let bundle = Bundle::new(["ids"]).remove("/linux/resources").set("/process/user/additionalGids", json!([0]));
+    let container =
+        bundle.namespace("user").set("/linux/uidMappings", one()).set("/linux/gidMappings", one()).build()?;
+    for user_namespace in [true, false] {
+        container.edit_config(|config| {
+            let linux = config["linux"].as_object_mut();
+            linux.into_iter().for_each(|linux| drop(linux.remove("cgroupsPath")));
+            if !user_namespace {
+                let kinds = ["pid", "mount", "ipc", "uts"].map(|kind| json!({ "type": kind }));
+                config["linux"] = json!({ "namespaces": kinds });
+            }
+        })?;
+        let enter = || Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?);
+        container.launch(["run"]).by_root_elsewhere().after(enter).output()?.success()?.says("uid", "0")?;
+    }
+    Ok(())
+}
+
+fn one() -> Value {
+    json!([{ "containerID": 0, "hostID": 0, "size": 1 }])
+}
+
+/// `vm.memfd_noexec=2` forbids programs in memfds, in the pid namespace where it is set.
+fn program_where_memfds_are_not_executable() -> Result {
+    if !std::path::Path::new("/proc/sys/vm/memfd_noexec").exists() {
+        return skip("this kernel has no vm.memfd_noexec");
+    }
+    let container = Bundle::new(["readlink", "/proc/self/exe"]).build()?;
+    let script = "echo 2 > /proc/sys/vm/memfd_noexec && exec \"$@\"";
+    let words = ["--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"];
+    let call = Call::of(std::path::Path::new("unshare"), words).arg(&runtime::get().path).arg("--root");
+    let call = call.arg(container.state_root()).args(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    call.output()?.success()?.has_line("/payload").map(drop)
 }

@@ -31,12 +31,13 @@ tests![
     id_in_use,
     descriptors_of_the_caller_are_closed,
     preserve_fds_passes_them,
-    preserve_fds_needs_them_open,
+    preserve_fds_with_holes,
     listen_fds_are_passed,
     listen_fds_of_another_process_are_ignored,
     callers_directory_is_not_the_containers,
     no_new_keyring_keeps_the_callers,
     keyring_is_the_containers_own,
+    keyring_that_cannot_be_made,
     no_pivot,
     no_pivot_hides_the_old_root,
     no_pivot_leaves_the_hosts_mounts_alone,
@@ -254,11 +255,24 @@ fn preserve_fds_passes_them() -> Result {
     output.success()?.says("fds", "0,1,2,3,4")?.has_line("third").map(drop)
 }
 
-/// A descriptor that is to be preserved and is not open is an error.
-fn preserve_fds_needs_them_open() -> Result {
-    let container = Bundle::new(["true"]).option("--preserve-fds=40").build()?;
-    container.run()?.failure()?;
-    container.nothing_left()
+/// What is not open in between stays closed, as `podman run --preserve-fd=9,40` has it. Nothing of the runtime's sits there,
+/// neither while the container waits for its start nor later.
+fn preserve_fds_with_holes() -> Result {
+    for (given, wanted) in [(&[9, 40][..], "fds: 0,1,2,9,40"), (&[], "fds: 0,1,2")] {
+        let container = Bundle::new(["fds", ",", "pause"]).option("--preserve-fds=38").build()?;
+        let mut call = container.launch(["create"]).closing_all();
+        for number in given {
+            call = call.inherit(File::open("/dev/null")?, *number)?;
+        }
+        call.output()?.success()?;
+        container.start()?;
+        container.wait_output(wanted)?;
+    }
+    // With namespaces that are joined, and more descriptors for them.
+    let bundle = Bundle::new(["fds"]).join("ipc", "/proc/self/ns/ipc").option("--preserve-fds=4294967295");
+    let container = bundle.build()?;
+    let output = container.launch(["run"]).closing_all().inherit(File::open("/dev/null")?, 8)?.output()?;
+    output.success()?.says("fds", "0,1,2,8").map(drop)
 }
 
 /// Socket activation: with `LISTEN_PID` naming the runtime, `LISTEN_FDS` descriptors follow, and the container is told
@@ -297,7 +311,26 @@ fn no_new_keyring_keeps_the_callers() -> Result {
 fn keyring_is_the_containers_own() -> Result {
     let container = Bundle::new(["keyring"]).build()?;
     let output = container.run()?;
-    contains("keyring", output.success()?.value("keyring")?, &format!("_ses.{}", container.id))
+    let keyring = output.success()?.value("keyring")?;
+    contains("keyring", keyring, &format!("_ses.{}", container.id))?;
+    // Type, owner, group, permissions. Other processes of the same user find it, and neither write to it nor change it.
+    let permissions = keyring.split(';').nth(3).and_then(|text| u32::from_str_radix(text, 16).ok()).unwrap_or(u32::MAX);
+    const USER_WRITES_OR_CHANGES: u32 = 0x0024_0000;
+    equal("permissions for the user to change it", permissions & USER_WRITES_OR_CHANGES, 0)
+}
+
+/// A keyring that cannot be made leaves the caller's, with his keys: that is an error, unless the kernel has none at all.
+fn keyring_that_cannot_be_made() -> Result {
+    use nix::errno::Errno;
+    for errno in [Errno::EDQUOT, Errno::EPERM] {
+        let container = Bundle::new(["true"]).build()?;
+        container.launch(["run"]).denying(libc::SYS_keyctl, None, errno).output()?.fails_with("keyring")?;
+        container.nothing_left()?;
+    }
+    let container = Bundle::new(["true"]).build()?;
+    container.launch(["run"]).denying(libc::SYS_keyctl, None, Errno::ENOSYS).output()?.success()?;
+    let container = Bundle::new(["true"]).option("--no-new-keyring").build()?;
+    container.launch(["run"]).denying(libc::SYS_keyctl, None, Errno::EPERM).output()?.success().map(drop)
 }
 
 /// `--no-pivot` is for roots that cannot be pivoted, such as an initramfs; the container's root is the same.

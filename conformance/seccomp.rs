@@ -36,6 +36,10 @@ tests![
     exec_has_the_same_filter,
     filter_of_an_ordinary_user,
     action_that_does_not_exist,
+    what_allows_everything_is_loaded,
+    what_forbids_all_that_is_left_to_do,
+    what_forbids_the_program_itself,
+    unknown_names_are_an_error_for_who_wants_it,
     operator_that_does_not_exist,
     flag_that_does_not_exist,
     architecture_that_does_not_exist,
@@ -478,10 +482,81 @@ fn filter_of_an_ordinary_user() -> Result {
     output.success()?.has_line("mkdir /tmp/new: EPERM").map(drop)
 }
 
-/// An action that is none is an error of create.
+/// An action that is none is an error of create. The message does not list all that there are.
 fn action_that_does_not_exist() -> Result {
     let filter = json!({ "defaultAction": "SCMP_ACT_MAYBE" });
-    Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp").map(drop)
+    Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp")?;
+    let filter = json!({ "defaultAction": "SCMP_ACT_ALOW" });
+    let output = Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp.defaultAction")?;
+    if runtime::is("tare") {
+        contains("what is near", &output.stderr, "SCMP_ACT_ALLOW")?;
+        ensure!(!output.stderr.contains("SCMP_ACT_KILL_PROCESS"), "{output}");
+    }
+    Ok(())
+}
+
+/// Whoever looks at the process sees that a profile is in force.
+fn what_allows_everything_is_loaded() -> Result {
+    for filter in
+        [profile(json!([])), json!({ "defaultAction": "SCMP_ACT_ALLOW" }), profile(json!([rule("SCMP_ACT_ALLOW")]))]
+    {
+        let output = filtered(["cat", "/proc/self/status", ",", "mkdir", "/new"], filter).run()?;
+        output.success()?.has_line("Seccomp:\t2")?.has_line("mkdir /new: ok")?;
+    }
+    Ok(())
+}
+
+/// A profile that forbids what is still to be done before the program runs, exit_group(2) and write(2) too: that ends at
+/// once, with a message about the profile, and nothing is left.
+fn what_forbids_all_that_is_left_to_do() -> Result {
+    let nothing = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+    let killed = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS" });
+    for new_privileges in [true, false] {
+        for filter in [&nothing, &killed] {
+            let bundle = filtered(["true"], filter.clone()).set("/process/noNewPrivileges", !new_privileges);
+            let container = bundle.build()?;
+            let output = container.create()?;
+            if output.status.success() {
+                // Loaded behind the last of create's steps.
+                let _ = container.command(["start"])?;
+                container.wait_status("stopped")?;
+                continue;
+            }
+            names_field(&output, "linux.seccomp")?;
+            container.nothing_left()?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the program itself cannot be run, or init cannot leave, that is the end of it.
+fn what_forbids_the_program_itself() -> Result {
+    for new_privileges in [true, false] {
+        for names in [&["execve"][..], &["execve", "exit_group"], &["execve", "exit_group", "exit", "write"]] {
+            let filter = profile(json!([{ "names": names, "action": "SCMP_ACT_ERRNO" }]));
+            let bundle = filtered(["true"], filter).set("/process/noNewPrivileges", !new_privileges);
+            let output = bundle.run()?;
+            output.failure()?;
+            if runtime::is("tare") {
+                contains("the message", &output.stderr, "linux.seccomp")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// crun's annotation makes a name that is no system call an error.
+fn unknown_names_are_an_error_for_who_wants_it() -> Result {
+    if runtime::is("runc") {
+        return skip("an addition of crun's, which runc does not have");
+    }
+    let filter = profile(json!([{ "names": ["mkdir", "make_coffee"], "action": "SCMP_ACT_ERRNO" }]));
+    let annotated = |value| {
+        let annotations = json!({ "run.oci.seccomp_fail_unknown_syscall": value });
+        filtered(["true"], filter.clone()).set("/annotations", annotations)
+    };
+    annotated("0").run()?.success()?;
+    annotated("1").refused("make_coffee").map(drop)
 }
 
 /// So is an operator,

@@ -90,7 +90,12 @@ fn pidfd_receiver_of_the_annotation() -> Result {
         config["annotations"] = json!({ "run.oci.pidfd_receiver": receiver.path.display().to_string() });
     })?;
     container.create()?.success()?;
-    equal("the process", pid_behind(&receiver.receive()?.descriptors[0])?, container.pid()?)
+    equal("the process", pid_behind(&receiver.receive()?.descriptors[0])?, container.pid()?)?;
+    // What is wrong with it is told under its own name.
+    let bundle = Bundle::new(["pause"]).set("/annotations", json!({ "run.oci.pidfd_receiver": "/nosuch" }));
+    let output = bundle.refused("annotations.run.oci.pidfd_receiver")?;
+    anyhow::ensure!(!output.stderr.contains("--pidfd-socket"), "{output}");
+    Ok(())
 }
 
 const LINKS: [&str; 8] =

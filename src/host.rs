@@ -23,6 +23,7 @@ pub struct Host {
     cgroups: OnceCell<Layout>,
     manager: OnceCell<Manager>,
     opens_trees: OnceCell<bool>,
+    denies_setgroups: OnceCell<bool>,
 }
 
 /// What few configs ask for: looked at when one does.
@@ -44,6 +45,7 @@ impl Host {
             cgroups: OnceCell::new(),
             manager: OnceCell::new(),
             opens_trees: OnceCell::new(),
+            denies_setgroups: OnceCell::new(),
         }
     }
 
@@ -58,6 +60,7 @@ impl Host {
             cgroups: OnceCell::from(cgroups),
             manager: OnceCell::from(manager),
             opens_trees: OnceCell::from(true),
+            denies_setgroups: OnceCell::from(false),
         }
     }
 
@@ -111,6 +114,13 @@ impl Host {
         // tried once for all bind mounts of a container.
         let tried = || sys::mount::open_tree(Path::new("/"), true, true).is_ok();
         self.privileged() || self.euid == 0 && *self.opens_trees.get_or_init(tried)
+    }
+
+    /// Does the caller's user namespace deny `setgroups(2)`? Then all that are made in it do. It can be so only where an
+    /// ordinary user has made it.
+    pub fn denies_setgroups(&self) -> bool {
+        let denies = || std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"));
+        self.in_user_namespace && *self.denies_setgroups.get_or_init(denies)
     }
 
     /// Where a whole proc or sysfs is mounted, in the order of the mounts.

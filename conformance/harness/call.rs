@@ -205,6 +205,60 @@ impl Call {
         self
     }
 
+    /// Makes the call in a sandbox in which a system call fails, with this first argument if one is named.
+    pub fn denying(self, number: libc::c_long, first: Option<u32>, errno: Errno) -> Self {
+        const LOAD: u16 = 0x20;
+        const JUMP_IF_EQUAL: u16 = 0x15;
+        const RETURN: u16 = 0x06;
+        const ERRNO: u32 = 0x0005_0000;
+        const ALLOW: u32 = 0x7fff_0000;
+        let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+        let filter = [
+            step(LOAD, 0, 0),
+            step(JUMP_IF_EQUAL, 3, number as u32),
+            step(LOAD, 0, 16),
+            step(JUMP_IF_EQUAL, 1, first.unwrap_or_default()),
+            step(RETURN, 0, ERRNO | errno as u32),
+            step(RETURN, 0, ALLOW),
+        ];
+        let any = [filter[0], step(JUMP_IF_EQUAL, 1, number as u32), filter[4], filter[5]];
+        self.after(move || {
+            let steps = if first.is_some() { &filter[..] } else { &any[..] };
+            let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_ptr().cast_mut() };
+            // SAFETY: the program lives here; root may load it without more.
+            match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        })
+    }
+
+    /// Makes the call without the descriptors that this program was itself started with, but for the standard ones.
+    pub fn closing_all(self) -> Self {
+        const CLOSE_RANGE_CLOEXEC: u32 = 4;
+        self.after(|| {
+            // SAFETY: integers only; nothing is closed before execve(2).
+            match unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        })
+    }
+
+    /// Makes the call with these resource limits.
+    pub fn limiting(self, resource: nix::sys::resource::Resource, soft: u64, hard: u64) -> Self {
+        self.after(move || Ok(nix::sys::resource::setrlimit(resource, soft, hard)?))
+    }
+
+    /// Makes the call after this was done in its process: system calls, that need no lock.
+    pub fn after(mut self, step: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        // SAFETY: callers make nothing but system calls; the child has one thread.
+        unsafe {
+            self.command.pre_exec(step);
+        }
+        self
+    }
+
     /// Gives it so many seconds to end, more than other calls.
     pub fn patience(mut self, seconds: u32) -> Self {
         self.patience = seconds;

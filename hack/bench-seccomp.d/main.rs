@@ -41,7 +41,7 @@ fn main() {
     for _ in 0..201 {
         let profile = parse();
         let before = cpu_time();
-        let filter = compile(black_box(&profile), NATIVE).expect("a filter").expect("a profile that filters");
+        let filter = compile(black_box(&profile), NATIVE).expect("a filter");
         times.push(cpu_time() - before);
         program = filter.program;
     }

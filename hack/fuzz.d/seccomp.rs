@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     for native in [Arch::ScmpArchAarch64, Arch::ScmpArchRiscv64] {
         let _ = compile(&profile, native);
     }
-    if let Ok(Some(filter)) = compile(&profile, NATIVE) {
+    if let Ok(filter) = compile(&profile, NATIVE) {
         load(&filter);
     }
     Corpus::Keep

@@ -1,7 +1,7 @@
 //! `exec`: run another process in a container.
 
 use anyhow::{Context, Result, anyhow, bail};
-use oci_spec::runtime::{Capability, Process, User};
+use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
 use super::front::Front;
 use super::pid_file::PidFile;
@@ -9,7 +9,7 @@ use super::{Failure, Log, joining_options, preserve_fds, root};
 use crate::cli::Invocation;
 use crate::executor::{Connections, Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;
-use crate::plan::Exec;
+use crate::plan::{Exec, inherit};
 use crate::spec::{self, Extras};
 use crate::state::{Record, Status};
 use crate::tables::capability;
@@ -37,8 +37,14 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     // The container is what it was made as; only the defaults of the process are read from the
     // bundle, so that changes to them take effect.
     let (spec, saved) = directory.load_config()?;
-    let (process, own) = process(invocation, &record)?;
-    let extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits, ..own };
+    let (mut process, own) = process(invocation, &record)?;
+    let mut extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits.clone(), ..own };
+    if let Some(first) = spec.process() {
+        inherit(&mut process, &mut extras, first, &saved);
+    }
+    if invocation.value("process").is_none() {
+        add_capabilities(&mut process, &invocation.values("cap"))?;
+    }
     spec::check_process(&process)?;
     let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
     options.preserve_fds = preserve_fds(invocation, 0)?;
@@ -101,7 +107,6 @@ fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)
     if let Some(value) = invocation.flag_given("no-new-privs") {
         process.set_no_new_privileges(Some(value));
     }
-    add_capabilities(&mut process, &invocation.values("cap"))?;
     let user = user(process.user(), invocation)?;
     process.set_user(user);
     Ok((process, extras))
@@ -125,13 +130,20 @@ fn user(user: &User, invocation: &Invocation) -> Result<User> {
     Ok(user)
 }
 
+/// Five empty sets; the default of the type is none of them.
+fn no_capabilities() -> LinuxCapabilities {
+    let mut sets = LinuxCapabilities::default();
+    sets.set_bounding(None).set_effective(None).set_permitted(None).set_inheritable(None).set_ambient(None);
+    sets
+}
+
 /// `--cap`: bounding, effective and permitted; ambient only when the config has an inheritable
 /// set; never inheritable (CVE-2022-29162).
 fn add_capabilities(process: &mut Process, names: &[&str]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let mut sets = process.capabilities().clone().unwrap_or_default();
+    let mut sets = process.capabilities().clone().unwrap_or_else(no_capabilities);
     let inheritable = sets.inheritable().as_ref().is_some_and(|set| !set.is_empty());
     for name in names {
         let known = capability::number(name).ok_or_else(|| anyhow!("--cap: unknown capability \"{name}\""))?;

@@ -31,7 +31,9 @@ impl Front {
         }
         let annotation =
             spec.annotations().as_ref().and_then(|annotations| annotations.get(annotation::PIDFD_RECEIVER));
-        let pidfd = invocation.value("pidfd-socket").into_iter().chain(annotation.map(String::as_str));
+        let option = invocation.value("pidfd-socket").map(|path| ("--pidfd-socket", path));
+        let annotation = annotation.map(|path| (annotation::PIDFD_RECEIVER_FIELD, path.as_str()));
+        let pidfd = option.into_iter().chain(annotation);
         let receivers = Receivers::connect(console, pidfd)?;
         let pipes = if detach || terminal { None } else { Some(Pipes::new(mapped_root(spec))?) };
         Ok(Front { receivers, pipes })

@@ -201,24 +201,24 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
     })
 }
 
-/// How many descriptors from 3 on are passed on: those of `--preserve-fds`, and `more`.
-///
-/// # Errors
-/// One that is not open, or that is ours, having got a number that the caller left free.
+/// How many descriptors from 3 on are passed on: those of `--preserve-fds`, and `more`, up to the last that the caller has
+/// opened. What is not open in between stays closed; what tare itself has opened there is closed by execve(2).
 fn preserve_fds(invocation: &Invocation, more: u32) -> Result<u32> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-    let count = invocation.number("preserve-fds")?.unwrap_or(0).saturating_add(more);
-    for fd in 0..count {
-        match fcntl(sys::process::borrow(3 + fd as i32), FcntlArg::F_GETFD) {
-            // What the caller gave has come through an execve(2).
-            Ok(flags) if flags & FdFlag::FD_CLOEXEC.bits() == 0 => {}
-            other => {
-                let errno = other.err().unwrap_or(sys::Errno::EBADF);
-                bail!("unable to stat preserved-fd {fd} (of {count}): {}", sys::reason(errno))
-            }
-        }
+    use nix::sys::resource::{Resource, getrlimit};
+    let asked = invocation.number("preserve-fds")?.unwrap_or(0).saturating_add(more);
+    if asked == 0 {
+        return Ok(0);
     }
-    Ok(count)
+    // No descriptor has a number above the hard limit, unless the limit was lowered since.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| anyhow!("getrlimit: {}", sys::reason(errno)))?;
+    let most = u32::try_from(most).unwrap_or(u32::MAX).saturating_sub(3).min(asked);
+    // What the caller gave has come through an execve(2).
+    let given = |fd: &u32| {
+        let flags = fcntl(sys::process::borrow(3 + *fd as i32), FcntlArg::F_GETFD);
+        flags.is_ok_and(|flags| flags & FdFlag::FD_CLOEXEC.bits() == 0)
+    };
+    Ok((0..most).rfind(given).map_or(0, |last| last + 1))
 }
 
 /// The service manager's socket, if there is one to tell that the container is ready.

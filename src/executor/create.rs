@@ -90,12 +90,13 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
         gate: gate.as_ref().map(|fd| fd.as_fd()),
         stdio: connections.stdio,
         trees: &trees,
+        preserved: options.preserve_fds,
         ..Surroundings::default()
     };
     let mut init = {
         let mut visit = Visit::default();
         for joined in &plan.birth.joined {
-            let namespace = open_namespace(&joined.path, joined.flag, &joined.field)?;
+            let namespace = open_namespace(&joined.path, joined.flag, &joined.field, joined.claim.as_deref())?;
             visit.join(namespace.as_fd(), joined.flag).with_context(|| format!("{}.path", joined.field))?;
         }
         if let Some(offsets) = &plan.birth.time {
@@ -372,7 +373,7 @@ fn bring_up(
                 }
             }
             Waited::Closed if before_running.is_none() => return Ok((warnings, terminal)),
-            Waited::Closed => bail!("init died before the container was created"),
+            Waited::Closed => return Err(init.death()),
         }
     }
 }

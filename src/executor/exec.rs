@@ -79,8 +79,13 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         bail!("container not running");
     }
     let trees = tree::open(plan.program.slots())?;
-    let around =
-        Surroundings { process: Some(process.as_fd()), stdio: *stdio, trees: &trees, ..Surroundings::default() };
+    let around = Surroundings {
+        process: Some(process.as_fd()),
+        stdio: *stdio,
+        trees: &trees,
+        preserved: plan.preserved,
+        ..Surroundings::default()
+    };
     let mut init = start(joining, around)?;
     drop(trees);
     let (mut warnings, mut terminal) = (Vec::new(), None);
@@ -109,7 +114,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                     init.go_on()?;
                 }
                 Waited::Closed if before_running.is_none() => return Ok(()),
-                Waited::Closed => bail!("process died before it ran"),
+                Waited::Closed => return Err(init.death()),
                 Waited::Ask(Ask::Hooks | Ask::NetDevices) => {
                     bail!("init asks for what only a container's first process may ask")
                 }

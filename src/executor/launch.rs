@@ -37,6 +37,8 @@ pub struct Surroundings<'a> {
     pub stdio: Stdio<'a>,
     /// What [`tree::open`](super::tree::open) has opened for the program.
     pub trees: &'a [OwnedFd],
+    /// How many descriptors from 3 on are the caller's, for the program that is run in the end.
+    pub preserved: u32,
 }
 
 /// A living `init`.
@@ -74,12 +76,21 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
         let fd = match slot {
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
-            Descriptor::Namespace { path, flag, field } => Some(keep(&mut opened, open_namespace(path, *flag, field)?)),
+            Descriptor::Namespace { path, flag, field, claim } => {
+                Some(keep(&mut opened, open_namespace(path, *flag, field, claim.as_deref())?))
+            }
             Descriptor::Tree(_) => trees.next().map(|tree| tree.as_raw_fd()),
         };
         slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is not there"))?);
     }
-    let (channel, theirs) = Channel::pair()?;
+    let (channel, mut theirs) = Channel::pair()?;
+    if around.preserved > 0 {
+        // In between what the caller has given may be numbers that were free, and have been taken here since.
+        theirs = above(theirs.as_fd(), around.preserved)?;
+        for slot in &mut slots {
+            *slot = keep(&mut opened, above(sys::process::borrow(*slot), around.preserved)?);
+        }
+    }
     for fd in slots.iter().copied().chain([theirs.as_raw_fd()]) {
         inherit(fd)?;
     }
@@ -95,6 +106,14 @@ fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
     let raw = fd.as_raw_fd();
     opened.push(fd);
     raw
+}
+
+/// A copy of a descriptor behind those that the caller has given to the program.
+fn above(fd: BorrowedFd<'_>, preserved: u32) -> Result<OwnedFd> {
+    let first = (3 + preserved) as RawFd;
+    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(first));
+    copy.map(sys::process::own)
+        .map_err(|errno| anyhow!("--preserve-fds: a descriptor from {first} on: {}", reason(errno)))
 }
 
 /// Let a descriptor live through `execveat(2)`. Only for the moment: there is one thread here, and
@@ -130,6 +149,11 @@ fn not_born(errno: Errno, namespaces: u64) -> NotBorn {
         Errno::EOPNOTSUPP => {
             format!("linux.cgroupsPath: the cgroup is neither a domain nor threaded and takes no processes: {reason}")
         }
+        Errno::EAGAIN => {
+            format!(
+                "linux.resources.pids.limit, or a limit above it or of the caller: no more processes: clone3: {reason}"
+            )
+        }
         Errno::ENOSPC | Errno::EUSERS => {
             format!("linux.namespaces: clone3({names}): limit of namespaces reached: {reason}")
         }
@@ -138,15 +162,20 @@ fn not_born(errno: Errno, namespaces: u64) -> NotBorn {
     NotBorn { errno, message }
 }
 
-/// Open a namespace to join and make sure that it is one of the right kind.
-pub fn open_namespace(path: &Path, flag: u32, field: &Field) -> Result<OwnedFd> {
+/// Open a namespace to join and make sure that it is one of the right kind. Where the container lays a `claim` to it, it
+/// must not be the one that this process is in, whatever the path to it.
+pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&str>) -> Result<OwnedFd> {
     let shown = path.display();
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    // A fifo that stands there must not be waited for.
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let fd = nix::fcntl::open(path, flags, Mode::empty())
         .map_err(|errno| anyhow!("{field}.path: open {shown}: {}", reason(errno)))?;
     let kind = sys::process::namespace_kind(fd.as_fd());
     match kind {
-        Ok(kind) if kind == flag => Ok(fd),
+        Ok(kind) if kind == flag => match claim {
+            Some(claim) if is_own(&fd, flag)? => bail!("{claim} ({field}.path is the runtime's own)"),
+            _ => Ok(fd),
+        },
         Ok(kind) => {
             let (is, wanted) =
                 (namespace::names(u64::from(kind)).join(" "), namespace::names(u64::from(flag)).join(" "));
@@ -154,6 +183,19 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field) -> Result<OwnedFd> 
         }
         Err(_) => bail!("{field}.path: {shown} is not a namespace"),
     }
+}
+
+/// Is this namespace the one that this process is in?
+fn is_own(namespace: &OwnedFd, flag: u32) -> Result<bool> {
+    let own = File::open(own_path(flag)).map_err(sys::io).with_context(|| own_path(flag))?;
+    let key = |fd: BorrowedFd<'_>| nix::sys::stat::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let same = || Ok::<_, Errno>(key(namespace.as_fd())? == key(own.as_fd())?);
+    same().map_err(|errno| anyhow!("fstat: {}", reason(errno)))
+}
+
+fn own_path(flag: u32) -> String {
+    let row = namespace::NAMESPACES.iter().find(|row| row.flag == flag);
+    format!("/proc/self/ns/{}", row.map_or("", |row| row.file))
 }
 
 /// The namespaces that the parent itself is in for the time of a clone; dropped, it is back.
@@ -186,8 +228,7 @@ impl Visit {
     }
 
     fn remember(&mut self, flag: u32) -> Result<()> {
-        let row = namespace::NAMESPACES.iter().find(|row| row.flag == flag);
-        let path = format!("/proc/self/ns/{}", row.map_or("", |row| row.file));
+        let path = own_path(flag);
         let own = File::open(&path).map_err(sys::io).context(path)?;
         self.back.push((own.into(), CloneFlags::from_bits_retain(flag as i32)));
         Ok(())
@@ -248,6 +289,21 @@ impl Init<'_> {
                 .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
         }
         Ok(())
+    }
+
+    /// It has ended too early. How, and, as far as can be told, why.
+    pub fn death(&self) -> anyhow::Error {
+        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+        // What closes its descriptors is about to die; what has died of something else does not die of this.
+        let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
+        let pid = nix::unistd::Pid::from_raw(self.child.pid);
+        let end = match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
+            Ok(WaitStatus::Signaled(_, signal, _)) => format!("signal: {}", sys::process::signal_text(signal as i32)),
+            Ok(other) => format!("{other:?}"),
+            Err(errno) => reason(errno),
+        };
+        anyhow!(report::death(self.program, self.at, &end))
     }
 
     /// End it and collect it.

@@ -12,17 +12,21 @@ use crate::sys::{self, reason};
 #[derive(Debug, Default)]
 pub struct Receivers {
     console: Option<UnixStream>,
-    pidfd: Vec<UnixStream>,
+    /// With who names each.
+    pidfd: Vec<(&'static str, UnixStream)>,
 }
 
 impl Receivers {
-    /// Connect to the sockets at these paths.
-    pub fn connect<'a>(console: Option<&str>, pidfd: impl IntoIterator<Item = &'a str>) -> Result<Receivers> {
+    /// Connect to the sockets at these paths; those for a handle come with who names them.
+    pub fn connect<'a>(
+        console: Option<&str>,
+        pidfd: impl IntoIterator<Item = (&'static str, &'a str)>,
+    ) -> Result<Receivers> {
         let connect = |path: &str, what: &str| {
             UnixStream::connect(path).map_err(sys::io).with_context(|| format!("{what}: connect to {path}"))
         };
         let console = console.map(|path| connect(path, "--console-socket")).transpose()?;
-        let pidfd = pidfd.into_iter().map(|path| connect(path, "--pidfd-socket")).collect::<Result<_>>()?;
+        let pidfd = pidfd.into_iter().map(|(name, path)| Ok((name, connect(path, name)?))).collect::<Result<_>>()?;
         Ok(Receivers { console, pidfd })
     }
 
@@ -36,7 +40,7 @@ impl Receivers {
 
     /// Hand out the handle of a process, `kind` being `standard` or `setns`.
     pub fn process(&self, kind: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
-        self.pidfd.iter().try_for_each(|socket| give(socket, kind, pidfd).context("--pidfd-socket"))
+        self.pidfd.iter().try_for_each(|(name, socket)| give(socket, kind, pidfd).context(*name))
     }
 }
 

@@ -70,8 +70,47 @@ const CALLS: [(u32, &str); 60] = [
     (442, "mount_setattr"),
 ];
 
-/// What a failure of `init` means.
+/// What a failure of `init` means. Where the container's own filter may have caused it, that one comes first.
 pub fn failure(program: &Program, message: &Message) -> String {
+    let text = plain_failure(program, message);
+    match filter_before(program, message.index) {
+        Some(filter) if may_answer(&filter, message.errno) => format!("{FILTERED}: {text}"),
+        _ => text,
+    }
+}
+
+const FILTERED: &str = "linux.seccomp: the filter is in force already, and may forbid what is still to be done";
+
+/// `init` ended before all was done, and could not say why. `end` is how.
+pub fn death(program: &Program, heard_of: u32, end: &str) -> String {
+    // A filter that forbids write(2) is noticed at the first message after it.
+    let next = program.ops().iter().skip(heard_of as usize).position(|op| matches!(op, Op::Ask { .. }));
+    let until = next.map_or(u32::MAX, |next| heard_of + next as u32);
+    match filter_before(program, until) {
+        Some(_) => format!("{FILTERED}: init died before the container's program could run: {end}"),
+        None => format!("init died before the container's program could run: {end}"),
+    }
+}
+
+/// The filter that is loaded before this operation.
+fn filter_before(program: &Program, index: u32) -> Option<Vec<u64>> {
+    program.ops().iter().take(index as usize).find_map(|op| match op {
+        Op::Seccomp { filter, .. } => Some(program.show_words(*filter)),
+        _ => None,
+    })
+}
+
+/// Does any instruction of the filter return this error?
+fn may_answer(filter: &[u64], errno: i32) -> bool {
+    const RETURN: u16 = 0x06;
+    const ERRNO: u32 = 0x0005_0000;
+    filter.iter().any(|word| {
+        let [c0, c1, _, _, k @ ..] = word.to_ne_bytes();
+        u16::from_ne_bytes([c0, c1]) == RETURN && u32::from_ne_bytes(k) == ERRNO | errno as u32
+    })
+}
+
+fn plain_failure(program: &Program, message: &Message) -> String {
     let Some((op, field)) = program.at(message.index) else {
         return format!("init failed in an unknown way: {message:?}");
     };
@@ -83,6 +122,15 @@ pub fn failure(program: &Program, message: &Message) -> String {
             format!("{field}.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19: {errno}")
         }
         (_, why::INSIDE_PROC) => format!("{field}: {what}: cannot be mounted because it is inside /proc"),
+        (Op::User { .. }, why::GROUPS_DENIED) => {
+            format!("{field}.additionalGids: left out, for this user namespace denies setgroups: {errno}")
+        }
+        (Op::Fork { .. }, _) if message.errno == libc::EAGAIN => {
+            format!(
+                "linux.resources.pids.limit, or a limit above it or of the caller: no more processes: {what}: {errno}"
+            )
+        }
+        (Op::Keyring { .. }, _) => format!("{field}: {what}: {errno} (--no-new-keyring keeps the caller's)"),
         (_, why::NOT_PROC) => format!("{field}: {what}: cannot be mounted because it is not of type proc"),
         (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
         (Op::Terminal { .. }, why::NOT_TERMINAL) => format!("{field}: {what}: /dev/pts of the container is no devpts"),

@@ -31,7 +31,7 @@ fn main(fd: i32, offset: usize, length: usize) -> ! {
     let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
     sys::close(fd);
     sys::umask(0);
-    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"", close_on_exec: false, entered: false };
+    let mut init = Init { program, channel: program.channel(), mounts: Mounts::new(program), found: c"", close_on_exec: false, entered: false, groups_denied: false, filtered: false };
     for (index, op) in program.ops().iter().enumerate() {
         if let Err(fault) = init.perform(index as u32, op) {
             let Fault { step, errno, detail } = fault;
@@ -52,6 +52,10 @@ struct Init {
     close_on_exec: bool,
     /// The working directory has been entered.
     entered: bool,
+    /// The user namespace has setgroups(2) denied.
+    groups_denied: bool,
+    /// A seccomp filter is in force.
+    filtered: bool,
 }
 
 impl Init {
@@ -92,10 +96,14 @@ impl Init {
             Op::Fork { flags } => self.fork(index, flags),
             Op::Unshare { flags } => sys::unshare(flags),
             Op::TimeOffsets { lines } => files::write(c"/proc/self/timens_offsets", text(lines).to_bytes()),
-            Op::BecomeRoot { keep_groups } => process::become_root(keep_groups),
+            Op::BecomeRoot { keep_groups } => process::become_root(keep_groups).map(|denied| self.groups_denied = denied),
             Op::Session => sys::setsid(),
-            Op::Keyring { name } => self.keyring(index, text(name)),
-            Op::Affinity { mask } => sys::sched_setaffinity(self.program.words(mask)),
+            Op::Keyring { name } => match sys::session_keyring(text(name)) {
+                // A kernel without keyrings has none that could be the caller's.
+                Err(fault) if fault.errno == sys::ENOSYS => Ok(()),
+                other => other,
+            },
+            Op::Affinity { mask } => self.affinity(index, self.program.words(mask)),
             Op::Hostname { name } => sys::sethostname(text(name)),
             Op::Domainname { name } => sys::setdomainname(text(name)),
             Op::Loopback => sys::loopback_up(),
@@ -130,7 +138,13 @@ impl Init {
                 Err(_) => Ok(()),
             },
             Op::Relink { name, target } => mounts.relink(text(name), text(target)),
-            Op::Write { path, value } => files::write(text(path), text(value).to_bytes()),
+            Op::Write { path, value, must } => match files::write(text(path), text(value).to_bytes()) {
+                Err(fault) if !must && matches!(fault.errno, sys::EPERM | sys::EACCES) => {
+                    self.warn(index, fault);
+                    Ok(())
+                }
+                other => other,
+            },
             Op::Pivot { shared } => mounts.pivot(shared),
             Op::Bury { path } => mount::bury(text(path)),
             Op::MoveRoot => mounts.move_root(),
@@ -169,7 +183,11 @@ impl Init {
             Op::NoNewPrivileges => sys::prctl(38, 1, 0),
             Op::Bounding { keep } => process::bounding(keep),
             Op::User { uid, gid, groups, set_groups, keep } => {
-                process::user(uid, gid, self.program.numbers(groups), set_groups, keep)
+                if self.groups_denied && groups.len > 0 {
+                    self.warn(index, Fault::because(why::GROUPS_DENIED, sys::EPERM));
+                }
+                let groups = (set_groups && !self.groups_denied).then(|| self.program.numbers(groups));
+                process::user(uid, gid, groups, keep)
             }
             Op::Capabilities { effective, permitted, inheritable, ambient } => {
                 let lost = process::capabilities(effective, permitted, inheritable, ambient)?;
@@ -193,6 +211,7 @@ impl Init {
             }
             Op::Seccomp { filter, flags, agent } => {
                 let listener = sys::seccomp(self.program.words(filter), flags)?;
+                self.filtered = true;
                 if agent == op::Text::NONE { Ok(()) } else { self.listener(index, listener) }
             }
             Op::Gate { fifo, from } => {
@@ -208,7 +227,7 @@ impl Init {
             Op::Close { from } => self.close(from, u32::MAX),
             Op::Exec { argv, envp } => {
                 let fault = sys::execve(self.found, self.program, argv, envp);
-                process::complain(self.found, fault.errno);
+                process::complain(self.found, fault.errno, self.filtered);
                 sys::exit(NOT_RUN)
             }
             _ => Err(Fault::because(why::ORPHAN, sys::EINVAL)),
@@ -254,13 +273,13 @@ impl Init {
         Ok(())
     }
 
-    /// A kernel without keyrings, or a full quota, is no reason not to run.
-    fn keyring(&self, index: u32, name: &CStr) -> Try<()> {
-        if let Err(fault) = sys::session_keyring(name) {
-            if fault.errno != sys::ENOSYS {
+    fn affinity(&self, index: u32, mask: &[u64]) -> Try<()> {
+        match sys::sched_setaffinity(mask) {
+            Err(fault) if mask.iter().all(|word| *word == u64::MAX) => {
                 self.warn(index, fault);
+                Ok(())
             }
+            other => other,
         }
-        Ok(())
     }
 }

@@ -137,13 +137,15 @@ pub enum Op {
     Unshare { flags: u64 },
     /// A line for `/proc/self/timens_offsets`.
     TimeOffsets { lines: Text },
-    /// Take this identity with no other groups, unless they are kept: root of a user namespace.
+    /// Take this identity with no other groups, unless they are kept or the namespace has setgroups(2) denied: root of a
+    /// user namespace.
     BecomeRoot { keep_groups: bool },
     /// `setsid(2)`.
     Session,
     /// Join a new session keyring of this name.
     Keyring { name: Text },
-    /// `sched_setaffinity(2)` with a list of `u64` words.
+    /// `sched_setaffinity(2)` with a list of `u64` words. All bits only undo what was inherited: that is no demand, and
+    /// where it is refused a warning.
     Affinity { mask: List },
     /// `sethostname(2)`.
     Hostname { name: Text },
@@ -183,8 +185,9 @@ pub enum Op {
     LinkIf { name: Text, target: Text, host: Text },
     /// `symlink(2)` in the directory; an existing name is replaced.
     Relink { name: Text, target: Text },
-    /// Write a file of the host's procfs: a sysctl, an LSM label. No link is followed.
-    Write { path: Text, value: Text },
+    /// Write a file of procfs: a sysctl, an LSM label. It is the one that the kernel has at this path, whatever is mounted
+    /// over it. A refusal of the write is a warning unless there `must` be one.
+    Write { path: Text, value: Text, must: bool },
     /// Exchange the root of the mount namespace. When the old one is still shared with the host,
     /// it stops being so before it goes.
     Pivot { shared: bool },
@@ -228,7 +231,8 @@ pub enum Op {
     NoNewPrivileges,
     /// Drop every capability outside the mask from the bounding set.
     Bounding { keep: u64 },
-    /// Take the identity of the process; with `keep` the permitted capabilities outlive the change.
+    /// Take the identity of the process; with `keep` the permitted capabilities outlive the change. Groups that are to be
+    /// set are left out with a warning where the user namespace has setgroups(2) denied.
     User { uid: u32, gid: u32, groups: List, set_groups: bool, keep: bool },
     /// `capset(2)`, then the ambient set; what cannot be had is a warning. All bits are no demand:
     /// they stand for whatever there is.
@@ -301,6 +305,8 @@ pub mod why {
     pub const NOT_FOUND: u32 = 0x8000_0005;
     /// The target is not an ordinary directory.
     pub const NOT_PLAIN: u32 = 0x8000_0006;
+    /// The user namespace has setgroups(2) denied.
+    pub const GROUPS_DENIED: u32 = 0x8000_000a;
     /// What is to be mounted is not a procfs.
     pub const NOT_PROC: u32 = 0x8000_0008;
     /// `/dev/pts` has no terminals.

@@ -2,13 +2,14 @@
 
 use core::ffi::CStr;
 
-use crate::files::{Fd, PathBuffer};
+use crate::files::{self, Fd, PathBuffer};
 use crate::op::{List, Text, why};
 use crate::sys::{self, Fault, Program, Try};
 
 const PR_CAPBSET_DROP: u32 = 24;
 const PR_CAP_AMBIENT: u32 = 47;
 const PR_SET_KEEPCAPS: u32 = 8;
+const PR_SET_DUMPABLE: u32 = 4;
 const CLONE_NEWUSER: u32 = 0x1000_0000;
 
 /// `setns(2)` for each, as `nsenter` does it: namespaces that the user namespace does not own are
@@ -37,18 +38,25 @@ pub fn join(program: Program, list: List) -> Try<()> {
     Ok(())
 }
 
-/// Root of the user namespace. Groups go too, where the namespace lets them be set at all.
-pub fn become_root(keep_groups: bool) -> Try<()> {
+/// Root of the user namespace. Groups go too, where the namespace lets them be set at all. Returns whether it does not.
+pub fn become_root(keep_groups: bool) -> Try<bool> {
     sys::setresgid(0)?;
-    sys::setresuid(0)?;
+    set_uid(0)?;
     if keep_groups {
-        return Ok(());
+        return Ok(false);
     }
     match sys::setgroups(&[]) {
         // An unprivileged user's namespace has setgroups denied: the groups stay as they are.
-        Err(fault) if fault.errno == sys::EPERM => Ok(()),
-        other => other,
+        Err(fault) if fault.errno == sys::EPERM && files::setgroups_is_denied() => Ok(true),
+        other => other.map(|()| false),
     }
+}
+
+/// With `fs.suid_dumpable` the kernel makes whoever changes his identity one that others may look into; this program they
+/// may not.
+fn set_uid(uid: u32) -> Try<()> {
+    sys::setresuid(uid)?;
+    sys::prctl(PR_SET_DUMPABLE, 0, 0)
 }
 
 pub fn bounding(keep: u64) -> Try<()> {
@@ -64,29 +72,34 @@ pub fn bounding(keep: u64) -> Try<()> {
     Ok(())
 }
 
-pub fn user(uid: u32, gid: u32, groups: &[u32], set_groups: bool, keep: bool) -> Try<()> {
+pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Try<()> {
     sys::prctl(PR_SET_KEEPCAPS, u64::from(keep), 0)?;
-    if set_groups {
-        match sys::setgroups(groups) {
-            // Denied in this user namespace; there is nothing to set either.
-            Err(fault) if fault.errno == sys::EPERM && groups.is_empty() => {}
-            other => other?,
-        }
+    if let Some(groups) = groups {
+        sys::setgroups(groups)?;
     }
     sys::setresgid(gid)?;
-    sys::setresuid(uid)?;
+    set_uid(uid)?;
     sys::prctl(PR_SET_KEEPCAPS, 0, 0)
 }
 
-/// Returns the capabilities that could not be had.
+/// Returns the capabilities that could not be had. What is asked for with all bits set is no demand.
 pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Try<u64> {
     const PR_CAP_AMBIENT_RAISE: u64 = 2;
     const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;
     let had = sys::permitted()?;
-    sys::capset(effective & permitted & had, permitted & had, inheritable & had)?;
+    let (permits, mut inherits) = (permitted & had, inheritable & had);
+    let acts = effective & permits;
+    match sys::capset(acts, permits, inherits) {
+        Err(fault) if fault.errno == sys::EPERM && inherits != 0 => {
+            // Nobody inherits what is not in the bounding set.
+            inherits = (0..64).filter(|it| inherits >> it & 1 == 1 && sys::in_bounding_set(*it)).fold(0, |all, it| all | 1 << it);
+            sys::capset(acts, permits, inherits)?;
+        }
+        other => other?,
+    }
     sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
-    let asked = [effective, permitted, inheritable].iter().filter(|set| **set != u64::MAX).fold(0, |all, set| all | set);
-    let mut lost = asked & !had;
+    let missing = |asked: u64, got: u64| if asked == u64::MAX { 0 } else { asked & !got };
+    let mut lost = missing(effective, acts) | missing(permitted, permits) | missing(inheritable, inherits);
     for capability in (0..64).filter(|capability| ambient >> capability & 1 == 1) {
         if sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability).is_err() {
             lost |= 1 << capability;
@@ -185,8 +198,8 @@ fn runnable(path: &CStr) -> Try<()> {
 }
 
 /// The line that a failed `execve(2)` leaves on the container's own stderr: whoever started it was
-/// told that all was well.
-pub fn complain(path: &CStr, errno: i32) {
+/// told that all was well. A seccomp filter that is in force may be why.
+pub fn complain(path: &CStr, errno: i32, filtered: bool) {
     const REASONS: [(i32, &[u8]); 9] = [
         (1, b"operation not permitted"),
         (2, b"no such file or directory"),
@@ -203,7 +216,7 @@ pub fn complain(path: &CStr, errno: i32) {
         line.append(path.to_bytes())?;
         line.append(b": ")?;
         line.append(reason)?;
-        line.append(b"\n")?;
+        line.append(if filtered { b" (a filter of linux.seccomp is in force)\n" } else { b"\n" })?;
         Ok(line)
     });
     if let Ok(line) = line {

@@ -64,6 +64,7 @@ pub const O_PATH: u64 = 0o10000000;
 pub const RESOLVE_NO_XDEV: u64 = 1;
 pub const RESOLVE_NO_MAGICLINKS: u64 = 2;
 pub const RESOLVE_NO_SYMLINKS: u64 = 4;
+pub const RESOLVE_BENEATH: u64 = 8;
 pub const RESOLVE_IN_ROOT: u64 = 16;
 pub const OPEN_TREE_CLONE: u32 = 1;
 
@@ -290,10 +291,11 @@ pub fn lasting() -> &'static mut [u8; 512] {
     unsafe { &mut *(&raw mut BUFFER) }
 }
 
+/// A seccomp filter may forbid this process to leave; then it ends by a fault, which no filter sees.
 pub fn exit(status: i32) -> ! {
-    loop {
-        let _ = call!(EXIT_GROUP, status);
-    }
+    let _ = call!(EXIT_GROUP, status);
+    // SAFETY: the instruction raises SIGILL here and does nothing else; nothing runs after it.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
 }
 
 pub fn close(fd: i32) {
@@ -397,7 +399,7 @@ pub fn fchmod(fd: i32, mode: u32) -> Try<()> {
 #[derive(Clone, Copy)]
 pub struct Stat {
     _device: u64,
-    _inode: u64,
+    pub inode: u64,
     _links: u64,
     pub mode: u32,
     pub uid: u32,
@@ -430,7 +432,7 @@ impl Stat {
 }
 
 const NO_STAT: Stat =
-    Stat { _device: 0, _inode: 0, _links: 0, mode: 0, uid: 0, gid: 0, _pad: 0, rdev: 0, _rest: [0; 12] };
+    Stat { _device: 0, inode: 0, _links: 0, mode: 0, uid: 0, gid: 0, _pad: 0, rdev: 0, _rest: [0; 12] };
 
 pub fn fstat(fd: i32) -> Try<Stat> {
     let mut stat = NO_STAT;
@@ -602,6 +604,12 @@ pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Try<()> {
     done!(CAPSET, CAPABILITY_HEADER.as_ptr(), data.as_ptr())
 }
 
+/// Is this capability in the bounding set?
+pub fn in_bounding_set(capability: u64) -> bool {
+    const PR_CAPBSET_READ: usize = 23;
+    call!(PRCTL, PR_CAPBSET_READ, capability, 0, 0, 0).is_ok_and(|answer| answer == 1)
+}
+
 pub fn prctl(option: u32, a: u64, b: u64) -> Try<()> {
     done!(PRCTL, option, a, b, 0, 0)
 }
@@ -610,11 +618,12 @@ pub fn setsid() -> Try<()> {
     done!(SETSID)
 }
 
-/// `KEYCTL_JOIN_SESSION_KEYRING`, then `KEYCTL_SETPERM` so that the possessor may search it.
+/// `KEYCTL_JOIN_SESSION_KEYRING`, then `KEYCTL_SETPERM`: everything for who possesses it, and for the same user's other
+/// processes no more than to find it (view, read, search, link), which exec needs to join it by its name.
 pub fn session_keyring(name: &CStr) -> Try<()> {
-    const POSSESSOR_ALL_USER_ALL: usize = 0x3f3f_0000;
+    const POSSESSOR_ALL_USER_FINDS: usize = 0x3f1b_0000;
     let key = call!(KEYCTL, 1, name.as_ptr())?;
-    done!(KEYCTL, 5, key, POSSESSOR_ALL_USER_ALL)
+    done!(KEYCTL, 5, key, POSSESSOR_ALL_USER_FINDS)
 }
 
 pub fn sched_setaffinity(mask: &[u64]) -> Try<()> {
@@ -629,17 +638,41 @@ pub fn setdomainname(name: &CStr) -> Try<()> {
     done!(SETDOMAINNAME, name.as_ptr(), name.count_bytes())
 }
 
-/// Bring `lo` up: `SIOCSIFFLAGS` with `IFF_UP | IFF_RUNNING`.
+/// Bring `lo` up: `SIOCSIFFLAGS` with `IFF_UP | IFF_RUNNING`. Where there are no sockets of AF_INET
+/// (`RestrictAddressFamilies=`), netlink does it.
 pub fn loopback_up() -> Try<()> {
     const AF_INET_DGRAM_CLOEXEC: (usize, usize) = (2, 2 | O_CLOEXEC as usize);
     const SIOCSIFFLAGS: usize = 0x8914;
-    let socket = call!(SOCKET, AF_INET_DGRAM_CLOEXEC.0, AF_INET_DGRAM_CLOEXEC.1, 0)?;
+    let socket = match call!(SOCKET, AF_INET_DGRAM_CLOEXEC.0, AF_INET_DGRAM_CLOEXEC.1, 0) {
+        Err(_) => return loopback_up_by_netlink(),
+        Ok(socket) => socket,
+    };
     let mut request = [0u8; 40];
     request[..2].copy_from_slice(b"lo");
     request[16] = 0x41;
     let result = done!(IOCTL, socket, SIOCSIFFLAGS, request.as_ptr());
     close(socket as i32);
     result
+}
+
+/// `RTM_NEWLINK` for the first interface of a network namespace, which `lo` is, with `IFF_UP`.
+#[inline(never)]
+fn loopback_up_by_netlink() -> Try<()> {
+    const AF_NETLINK_RAW_CLOEXEC: (usize, usize) = (16, 3 | O_CLOEXEC as usize);
+    const NETLINK_ROUTE: usize = 0;
+    // struct nlmsghdr: length, type RTM_NEWLINK with the flags REQUEST and ACK, sequence, port; struct ifinfomsg: family
+    // and type, index, flags, the flags that change.
+    const REQUEST: [u32; 8] = [32, 16 | 5 << 16, 1, 0, 0, 1, 1, 1];
+    let socket = call!(SOCKET, AF_NETLINK_RAW_CLOEXEC.0, AF_NETLINK_RAW_CLOEXEC.1, NETLINK_ROUTE)? as i32;
+    // The answer is a struct nlmsghdr, and behind it the negative error, 0 for none.
+    let mut answer = [0i32; 20];
+    let sent = call!(WRITE, socket, REQUEST.as_ptr(), size_of_val(&REQUEST));
+    let heard = sent.and_then(|_| call!(READ, socket, answer.as_mut_ptr(), size_of_val(&answer)));
+    close(socket);
+    match heard {
+        Ok(_) if answer[4] != 0 => Err(Fault { step: WRITE as u32, errno: -answer[4], detail: 0 }),
+        other => other.map(|_| ()),
+    }
 }
 
 /// Unlock the terminal behind a ptmx and open its other end, without any name (`TIOCGPTPEER`).

@@ -16,6 +16,8 @@ pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// A socket that gets a handle of the container's first process; crun's.
 pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+/// Its place in the config.
+pub const PIDFD_RECEIVER_FIELD: &str = "annotations.run.oci.pidfd_receiver";
 /// A socket that gets the listener of a seccomp filter, where the profile names none; crun's.
 pub const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
 /// The name of a cgroup below the container's own, which the container is in and manages; crun's.
@@ -29,6 +31,20 @@ pub const CRIU_CONFIG: &str = "org.criu.config";
 /// What the names of those begin with that set a property of the container's unit; runc's.
 pub const SYSTEMD_PROPERTY: &str = "org.systemd.property.";
 
+/// Fail where the profile names a system call that no architecture has; crun's. `0` asks for nothing.
+pub const FAIL_UNKNOWN_SYSCALL: &str = "run.oci.seccomp_fail_unknown_syscall";
+
+/// Annotations of crun that change what a container may do, or what it is, and are not carried out: each with what does
+/// it instead. Passed over, they would leave a container other than its config says.
+const REFUSED: &[(&str, &str)] = &[
+    ("run.oci.handler", "other kinds of containers are not made"),
+    ("run.oci.mount_context_type", "linux.mountLabel always becomes the option \"context\""),
+    ("run.oci.seccomp.plugins", "an agent is named by linux.seccomp.listenerPath"),
+    ("run.oci.seccomp_bpf_data", "a profile is given by linux.seccomp"),
+    ("run.oci.systemd.force_cgroup_v1", "a v1 hierarchy is given by mounts"),
+    ("run.oci.timens_offset", "offsets are given by linux.timeOffsets"),
+];
+
 /// What an image must not be allowed to set: features.md, "Unsafe annotations in config.json".
 pub const UNSAFE: &[&str] = &[
     #[cfg(feature = "criu")]
@@ -36,6 +52,7 @@ pub const UNSAFE: &[&str] = &[
     #[cfg(feature = "systemd")]
     SYSTEMD_PROPERTY,
     DELEGATE_CGROUP,
+    FAIL_UNKNOWN_SYSCALL,
     HOOKS_STDERR,
     HOOKS_STDOUT,
     KEEP_GROUPS,
@@ -87,11 +104,20 @@ pub fn seccomp_receiver(spec: &Spec) -> Result<Option<&str>> {
 
 /// Are the caller's groups kept?
 pub fn keeps_groups(spec: &Spec) -> bool {
-    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(KEEP_GROUPS));
+    is_set(spec, KEEP_GROUPS)
+}
+
+/// Is a system call that no architecture has an error?
+pub fn fails_unknown_syscall(spec: &Spec) -> bool {
+    is_set(spec, FAIL_UNKNOWN_SYSCALL)
+}
+
+fn is_set(spec: &Spec, name: &str) -> bool {
+    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(name));
     value.is_some_and(|value| value != "0")
 }
 
-/// Check the values of those that have to be something.
+/// Check the values of those that have to be something, and that nothing is asked for that is not carried out.
 ///
 /// # Errors
 /// A file for the output of hooks that is not named by an absolute path: later commands run
@@ -100,6 +126,9 @@ pub fn check(spec: &Spec) -> Result<()> {
     for (name, value) in spec.annotations().iter().flatten() {
         if matches!(name.as_str(), HOOKS_STDOUT | HOOKS_STDERR) && !Path::new(value).is_absolute() {
             bail!("annotations.{name}: {value:?} must be an absolute path");
+        }
+        if let Some((_, instead)) = REFUSED.iter().find(|(refused, _)| refused == name) {
+            bail!("annotations.{name}: not supported: {instead}");
         }
     }
     Ok(())

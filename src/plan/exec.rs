@@ -41,8 +41,46 @@ pub struct ProcessPlan {
     pub limits: Vec<Limit>,
     /// Who gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
+    /// How many descriptors from 3 on are the caller's, for the process.
+    pub preserved: u32,
     /// What is not as asked.
     pub warnings: Vec<String>,
+}
+
+/// What a further process takes over from the container's first one where its own description is silent: what limits it
+/// and how it is scheduled. Identity, environment, directory and resource limits are its own.
+pub fn inherit(process: &mut Process, extras: &mut Extras, first: &Process, of_first: &Extras) {
+    let said = |label: &Option<String>| label.as_ref().is_some_and(|label| !label.is_empty());
+    if process.capabilities().is_none() {
+        process.set_capabilities(first.capabilities().clone());
+    }
+    if process.no_new_privileges().is_none() {
+        process.set_no_new_privileges(first.no_new_privileges());
+    }
+    if !said(process.apparmor_profile()) {
+        process.set_apparmor_profile(first.apparmor_profile().clone());
+    }
+    if !said(process.selinux_label()) {
+        process.set_selinux_label(first.selinux_label().clone());
+    }
+    if process.user().umask().is_none() {
+        let mut user = process.user().clone();
+        user.set_umask(first.user().umask());
+        process.set_user(user);
+    }
+    if process.oom_score_adj().is_none() {
+        process.set_oom_score_adj(first.oom_score_adj());
+    }
+    if process.io_priority().is_none() {
+        process.set_io_priority(*first.io_priority());
+    }
+    if process.scheduler().is_none() {
+        process.set_scheduler(first.scheduler().clone());
+        extras.scheduler_flags.clone_from(&of_first.scheduler_flags);
+    }
+    if extras.exec_cpu_affinity == (None, None) {
+        extras.exec_cpu_affinity.clone_from(&of_first.exec_cpu_affinity);
+    }
 }
 
 /// The host's view of which namespaces there are to join: all that the config names.
@@ -94,7 +132,8 @@ impl Exec<'_> {
         }
         process::privileged_part(&mut program, &mut context, process)?;
         if let Some(score) = process::oom_score(Some(process)) {
-            process::write_oom_score(&mut program, score);
+            // Engines hand the container's own score on, which a caller of less may not lower his to.
+            process::write_oom_score(&mut program, score, false);
         }
         self.enter(&mut program);
         if !early {
@@ -108,22 +147,21 @@ impl Exec<'_> {
             program.push(&everything, Op::Keyring { name });
         }
         program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
-        let from_outside = has_namespace(self.spec, Kind::User) && self.host.privileged();
-        let all = process::limits(process)?;
-        let (own, limits) = if from_outside { (Vec::new(), all) } else { (all, Vec::new()) };
+        let (own, limits) = process::limits(&context, process)?;
         raise_limits(&mut program, &own);
         if process.no_new_privileges() == Some(true) {
             program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
         }
         let from = 3 + self.options.preserve_fds;
         let filtered = Filtered::new(&context, from)?;
-        process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
         let launch = Launch {
             args: process.args().as_deref().unwrap_or_default(),
             env: process.env().as_deref().unwrap_or_default(),
             uid: process.user().uid(),
         };
-        let (argv, envp) = launch.find(&mut program);
+        let envp = launch.environment(&mut program);
+        process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
+        let argv = launch.find(&mut program);
         if last.is_some() {
             affinity(&mut program, "process.execCPUAffinity.final", last.as_deref())?;
         }
@@ -132,7 +170,8 @@ impl Exec<'_> {
         program.push(&everything, Op::Ask { what: Ask::Ready });
         program.push(&everything, Op::Close { from });
         program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, limits, agent: filtered.agent(), warnings: context.warnings })
+        let (preserved, warnings) = (self.options.preserve_fds, context.warnings);
+        Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings })
     }
 
     /// The program that changes what is mounted in the container, by some `mounts` of the config.
@@ -158,7 +197,7 @@ impl Exec<'_> {
             }
         }
         program.push(&everything, Op::Ask { what: Ask::Ready });
-        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, warnings: context.warnings })
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
     }
 
     /// The program of a hook that runs inside the container's namespaces: as root there with all the
@@ -169,6 +208,7 @@ impl Exec<'_> {
         program.push(field, Op::Signals);
         self.enter(&mut program);
         program.push(field, Op::Session);
+        let envp = process::environment(&mut program, hook.env, hook.home);
         let mut agent = None;
         if let Some(process) = hook.process {
             let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
@@ -185,14 +225,13 @@ impl Exec<'_> {
         }
         let argv: Vec<_> = hook.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);
-        let envp = process::environment(&mut program, hook.env, hook.home);
         let path = program.text(hook.path);
         let candidates = program.texts(&[path]);
         program.push(field, Op::Find { candidates });
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, limits: Vec::new(), agent, warnings: Vec::new() })
+        Ok(ProcessPlan { program, limits: Vec::new(), agent, preserved: 0, warnings: Vec::new() })
     }
 }
 

@@ -30,7 +30,7 @@ use crate::init::op::Op;
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
-pub use exec::{Exec, HookEntry, MountChange, ProcessPlan};
+pub use exec::{Exec, HookEntry, MountChange, ProcessPlan, inherit};
 pub use hooks::{Hook, Hooks};
 pub use namespaces::{Birth, Joined, Maps};
 pub use print::{describe, print};
@@ -104,13 +104,9 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     annotation::check(spec)?;
     let net_devices = net_devices(spec, host)?;
     let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
-    let (birth, agent) = order::container(&mut program, &mut context, &net_devices)?;
+    let order::Outside { birth, limits, agent } = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let process = spec.process().as_ref();
-    let limits = match process {
-        Some(process) if birth.maps.is_some() && host.privileged() => process::limits(process)?,
-        _ => Vec::new(),
-    };
     let oom_score_adj = process::oom_score(process).filter(|_| program.ops().contains(&Op::Wait));
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());

@@ -8,10 +8,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind, Spec};
 
 use super::program::{Descriptor, Program};
-use super::{Context, annotation, process};
+use super::{Context, annotation, process, sysctl};
 use crate::init::op::{Op, Slot};
 use crate::spec::Field;
 use crate::tables::namespace;
@@ -25,6 +25,8 @@ pub struct Joined {
     pub flag: u32,
     /// Who asks for it.
     pub field: Field,
+    /// With what it is refused where it turns out to be the runtime's own: what the container would do to the host's.
+    pub claim: Option<String>,
 }
 
 /// How the first process comes into being.
@@ -81,7 +83,7 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(list: &[LinuxNamespace]) -> Sorted {
+    fn new(spec: &Spec, list: &[LinuxNamespace]) -> Sorted {
         let mut sorted = Sorted { new: 0, joined: Vec::new() };
         for (index, entry) in list.iter().enumerate() {
             let row = namespace::of(entry.typ());
@@ -91,6 +93,7 @@ impl Sorted {
                     path: path.to_owned(),
                     flag: row.flag,
                     field: Field::item("linux.namespaces", index),
+                    claim: sysctl::claim(spec, entry.typ()),
                 }),
             }
         }
@@ -115,7 +118,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     let field = Field::of("linux.namespaces");
     let linux = context.linux();
     let list = linux.and_then(|linux| linux.namespaces().clone()).unwrap_or_default();
-    let mut sorted = Sorted::new(&list);
+    let mut sorted = Sorted::new(context.spec, &list);
     let (uid, gid) = mappings(context)?;
     let new_user = sorted.new & u64::from(namespace::of(Kind::User).flag) != 0;
     let joined_user = sorted.joins(Kind::User);
@@ -129,7 +132,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     let held = new_user || context.attaches_late() || joined_user && score.is_some();
     match score {
         _ if held => program.push(&field, Op::Wait),
-        Some(score) => process::write_oom_score(program, score),
+        Some(score) => process::write_oom_score(program, score, true),
         None => {}
     }
     program.push(&field, Op::Undumpable);
@@ -193,8 +196,8 @@ fn join(program: &mut Program, field: &Field, joined: &[Joined]) {
     let pairs: Vec<(u32, u32)> = joined
         .iter()
         .map(|it| {
-            let Joined { path, flag, field } = it.clone();
-            let Slot(slot) = program.slot(Descriptor::Namespace { path, flag, field });
+            let Joined { path, flag, field, claim } = it.clone();
+            let Slot(slot) = program.slot(Descriptor::Namespace { path, flag, field, claim });
             (slot, flag)
         })
         .collect();

@@ -15,13 +15,22 @@ use crate::tables::mount_option::{self as option, RDONLY};
 /// `RLIMIT_NOFILE`.
 const NOFILE: u32 = 7;
 
+/// What others than `init` have to do for a container's first process.
+pub struct Outside {
+    /// How `init` comes into being.
+    pub birth: Birth,
+    /// Limits that the parent sets.
+    pub limits: Vec<Limit>,
+    /// Who gets the listener of the seccomp filter.
+    pub agent: Option<Agent>,
+}
+
 /// The program of a container's first process, from the clone to `execve(2)`.
-/// With it comes who gets the listener of its seccomp filter.
 pub fn container(
     program: &mut Program,
     context: &mut Context<'_>,
     net_devices: &[(String, String)],
-) -> Result<(Birth, Option<Agent>)> {
+) -> Result<Outside> {
     let spec = context.spec;
     let Some(process) = spec.process() else { bail!("process: process property must not be empty") };
     let everything = Field::of("process");
@@ -34,14 +43,13 @@ pub fn container(
     root_file_system(program, context)?;
 
     program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
-    let limits = if birth.maps.is_some() && context.host.privileged() { Vec::new() } else { process::limits(process)? };
+    let (limits, from_outside) = process::limits(context, process)?;
     raise_limits(program, &limits);
     if process.no_new_privileges() == Some(true) {
         program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
     }
     let from = 3 + context.options.preserve_fds;
     let filtered = Filtered::new(context, from)?;
-    process::unprivileged_part(program, context, process, &filtered)?;
     let mut env = process.env().clone().unwrap_or_default();
     if context.options.listen_fds > 0 {
         env.extend([format!("LISTEN_FDS={}", context.options.listen_fds), "LISTEN_PID=1".to_owned()]);
@@ -51,7 +59,9 @@ pub fn container(
     }
     let args = process.args().as_deref().unwrap_or_default();
     let launch = Launch { args, env: &env, uid: process.user().uid() };
-    let (argv, envp) = launch.find(program);
+    let envp = launch.environment(program);
+    process::unprivileged_part(program, context, process, &filtered)?;
+    let argv = launch.find(program);
     lower_limits(program, &limits);
     filtered.late(program, process);
     program.push(&everything, Op::Ask { what: Ask::Ready });
@@ -61,7 +71,7 @@ pub fn container(
     }
     program.push(&everything, Op::Close { from });
     program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-    Ok((birth, filtered.agent()))
+    Ok(Outside { birth, limits: from_outside, agent: filtered.agent() })
 }
 
 /// What does not touch files: session, keyring, CPUs, names, loopback.

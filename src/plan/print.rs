@@ -147,7 +147,9 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::PrivateParent { path } => format!("make the mount that holds {:?} private", text(path)),
         Op::Root { path } => format!("bind {:?} as the root", text(path)),
         Op::RootDirectory { path } => format!("open {:?} as the root", text(path)),
-        Op::Write { path, value } => format!("write {} = {:?}", text(path), text(value)),
+        Op::Write { path, value, must } => {
+            format!("write {} = {:?}{}", text(path), text(value), if must { "" } else { ", if that is allowed" })
+        }
         Op::Pivot { shared: false } => "pivot_root".to_owned(),
         Op::Pivot { shared: true } => "pivot_root, letting the shared old root go quietly".to_owned(),
         Op::OwnStdio { uid } => format!("give the standard descriptors to uid {uid}"),

@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 use super::program::Program;
 use super::seccomp::Filtered;
 use super::{Context, annotation};
-use crate::init::op::Op;
+use crate::init::op::{List, Op};
 use crate::spec::{Extras, Field};
 use crate::tables::{capability, memory_policy, rlimit};
 
@@ -23,13 +23,15 @@ pub struct Limit {
     pub hard: u64,
 }
 
-/// `process.rlimits`, in order.
-pub fn limits(process: &Process) -> Result<Vec<Limit>> {
+/// `process.rlimits`, in order: those that `init` sets, and those that the parent sets from outside. In a user namespace,
+/// a new one or one that is joined, nobody may raise a hard limit.
+pub fn limits(context: &Context<'_>, process: &Process) -> Result<(Vec<Limit>, Vec<Limit>)> {
     let mut limits: Vec<Limit> = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         limits.push(one_limit(limit, &limits, &Field::item("process.rlimits", index))?);
     }
-    Ok(limits)
+    let from_outside = context.in_user_namespace() && context.host.privileged();
+    Ok(if from_outside { (Vec::new(), limits) } else { (limits, Vec::new()) })
 }
 
 fn one_limit(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Limit> {
@@ -87,7 +89,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
         }
         let (path, value) =
             (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
-        program.push(&field, Op::Write { path, value });
+        program.push(&field, Op::Write { path, value, must: true });
     }
     if let Some(label) = set(process.selinux_label()) {
         let field = Field::of("process.selinuxLabel");
@@ -95,7 +97,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
             bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
         }
         let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(&label));
-        program.push(&field, Op::Write { path, value });
+        program.push(&field, Op::Write { path, value, must: true });
     }
     Ok(())
 }
@@ -271,7 +273,7 @@ pub fn unprivileged_part(
     Ok(())
 }
 
-fn user(program: &mut Program, context: &Context<'_>, process: &Process, keep: bool) -> Result<()> {
+fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, keep: bool) -> Result<()> {
     let user = process.user();
     let field = Field::of("process.user");
     // To the kernel this number means "leave it as it is": root would stay root.
@@ -280,13 +282,14 @@ fn user(program: &mut Program, context: &Context<'_>, process: &Process, keep: b
             bail!("{field}.{name}: {id} is not an id");
         }
     }
-    let additional = user.additional_gids().as_deref().unwrap_or_default();
+    // Engines always give those that the image lists: the annotation wins, as with crun.
     let kept = annotation::keeps_groups(context.spec);
-    if kept && !additional.is_empty() {
-        bail!("{field}.additionalGids: contradicts the annotation {}", annotation::KEEP_GROUPS);
-    }
-    let set_groups = context.may_set_groups() && !kept;
-    if !set_groups && !additional.is_empty() {
+    let additional = if kept { &[] } else { user.additional_gids().as_deref().unwrap_or_default() };
+    let denied = context.host.denies_setgroups();
+    let set_groups = context.may_set_groups() && !kept && !denied;
+    if denied && !additional.is_empty() {
+        context.warn(format!("{field}.additionalGids: left out, for the runtime's user namespace denies setgroups"));
+    } else if !set_groups && !additional.is_empty() {
         bail!("{field}.additionalGids: cannot set any additional groups in a rootless container");
     }
     let groups = program.numbers(additional);
@@ -305,22 +308,26 @@ pub struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// Add the operations that run until `exec`; the gate comes between the two.
-    pub fn find(&self, program: &mut Program) -> (crate::init::op::List, crate::init::op::List) {
+    /// The environment. HOME is looked up in a file that perhaps only root may read: before the process becomes the user.
+    pub fn environment(&self, program: &mut Program) -> List {
+        environment(program, self.env, Some(self.uid))
+    }
+
+    /// Look for the program, with the rights of the user. Gives its arguments.
+    pub fn find(&self, program: &mut Program) -> List {
         let field = Field::of("process.args[0]");
         let argv: Vec<_> = self.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);
-        let envp = environment(program, self.env, Some(self.uid));
         let path = self.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
         let candidates: Vec<_> = candidates(&self.args[0], path).iter().map(|path| program.text(path)).collect();
         let candidates = program.texts(&candidates);
         program.push(&field, Op::Find { candidates });
-        (argv, envp)
+        argv
     }
 }
 
 /// The environment, with HOME of this user when it has none.
-pub fn environment(program: &mut Program, env: &[String], home: Option<u32>) -> crate::init::op::List {
+pub fn environment(program: &mut Program, env: &[String], home: Option<u32>) -> List {
     let env = last_of_each(env);
     let texts: Vec<_> = env.iter().map(|text| program.text(text)).collect();
     let home = home.filter(|_| !env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > 5));
@@ -364,9 +371,9 @@ pub fn oom_score(process: Option<&Process>) -> Option<i32> {
 }
 
 /// Set it before anything is joined or forked: while /proc is the host's and the process its own.
-pub fn write_oom_score(program: &mut Program, score: i32) {
+pub fn write_oom_score(program: &mut Program, score: i32, must: bool) {
     let (path, value) = (program.text("/proc/self/oom_score_adj"), program.text(&score.to_string()));
-    program.push(&Field::of("process.oomScoreAdj"), Op::Write { path, value });
+    program.push(&Field::of("process.oomScoreAdj"), Op::Write { path, value, must });
 }
 
 /// `process.terminal`; laid over `/dev/console` where there is a mount namespace to do it in.

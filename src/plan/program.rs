@@ -16,6 +16,8 @@ pub enum Descriptor {
         flag: u32,
         /// Who asks for it.
         field: Field,
+        /// With what it is refused where it turns out to be the runtime's own.
+        claim: Option<String>,
     },
     /// A copy of a mount.
     Tree(Tree),

@@ -39,14 +39,19 @@ impl Filtered {
         let Some(profile) = context.linux().and_then(|linux| linux.seccomp().as_ref()) else {
             return Ok(Filtered { filter: None, agent: None, from, privileged });
         };
+        if annotation::fails_unknown_syscall(context.spec)
+            && let Some(name) = seccomp::unknown_names(profile).first()
+        {
+            bail!("linux.seccomp.syscalls: unknown system call \"{name}\" ({})", annotation::FAIL_UNKNOWN_SYSCALL);
+        }
         let filter = seccomp::compile(profile, seccomp::NATIVE)?;
         let agent = Agent::of(context, profile)?;
-        let listens = filter.as_ref().is_some_and(Filter::listens);
+        let listens = filter.listens();
         if listens && agent.is_none() {
             bail!("linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs one");
         }
         // config-linux.md: "If the SCMP_ACT_NOTIFY action is not used this value is ignored."
-        Ok(Filtered { filter, agent: agent.filter(|_| listens), from, privileged })
+        Ok(Filtered { filter: Some(filter), agent: agent.filter(|_| listens), from, privileged })
     }
 
     /// Load it as late as possible, when `no_new_privs` allows that.

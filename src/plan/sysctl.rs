@@ -1,7 +1,7 @@
 //! `linux.sysctl`: which belong to a namespace, and are the container's to set.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::LinuxNamespaceType as Kind;
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::Context;
 use super::program::Program;
@@ -27,11 +27,10 @@ pub fn plan(program: &mut Program, context: &Context<'_>) -> Result<()> {
     names.sort();
     for name in names {
         let field = Field::of("linux.sysctl").member(name);
-        let dotted = dotted(name);
-        check(context, name, &dotted, &field)?;
+        check(context, name, &sysctls[name], &field)?;
         let path = program.text(&format!("/proc/sys/{}", file(name)));
         let value = program.text(&sysctls[name]);
-        program.push(&field, Op::Write { path, value });
+        program.push(&field, Op::Write { path, value, must: true });
     }
     Ok(())
 }
@@ -59,34 +58,57 @@ fn file(name: &str) -> String {
     if slashed(name) { name.to_owned() } else { swapped(name) }
 }
 
-fn check(context: &Context<'_>, name: &str, dotted: &str, field: &Field) -> Result<()> {
+/// The kind of namespace that keeps a sysctl, if one does.
+fn keeper(dotted: &str) -> Option<Kind> {
+    match dotted {
+        "kernel.domainname" => Some(Kind::Uts),
+        _ if IPC.contains(&dotted) || dotted.starts_with("fs.mqueue.") => Some(Kind::Ipc),
+        _ if dotted.starts_with("net.") => Some(Kind::Network),
+        _ if dotted.starts_with("user.") => Some(Kind::User),
+        _ => None,
+    }
+}
+
+/// Why a sysctl cannot be set where the container has no namespace of this kind but the host's.
+fn refusal(kind: Kind, name: &str, field: &Field) -> String {
+    match kind {
+        Kind::Ipc => format!("{field}: sysctl \"{name}\" is not allowed in the hosts ipc namespace"),
+        Kind::Network => format!("{field}: sysctl \"{name}\" not allowed in host network namespace"),
+        Kind::User => format!("{field}: setting ucounts without a user namespace not allowed: {name}"),
+        _ => format!("{field}: sysctl \"{name}\" is not in a separate kernel namespace"),
+    }
+}
+
+/// What the container asks of its namespace of this kind, and must not do to the runtime's: the message to refuse it with.
+pub fn claim(spec: &Spec, kind: Kind) -> Option<String> {
+    let given = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+    if kind == Kind::Uts {
+        for (key, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
+            if given(name) {
+                return Some(format!("{key}: unable to set {key} without a private UTS namespace"));
+            }
+        }
+    }
+    let sysctls = spec.linux().as_ref()?.sysctl().as_ref()?;
+    let name = sysctls.keys().filter(|name| keeper(&dotted(name)) == Some(kind)).min()?;
+    Some(refusal(kind, name, &Field::of("linux.sysctl").member(name)))
+}
+
+fn check(context: &Context<'_>, name: &str, value: &str, field: &Field) -> Result<()> {
     if file(name).split('/').any(|part| matches!(part, "" | "." | "..")) {
         bail!("{field}: not the name of a sysctl");
     }
-    if IPC.contains(&dotted) || dotted.starts_with("fs.mqueue.") {
-        return match context.own(Kind::Ipc) {
-            true => Ok(()),
-            false => bail!("{field}: sysctl \"{name}\" is not allowed in the hosts ipc namespace"),
-        };
+    let dotted = dotted(name);
+    if dotted == "kernel.hostname" {
+        bail!("{field}: sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field");
     }
-    if dotted.starts_with("net.") {
-        return match context.own(Kind::Network) {
-            true => Ok(()),
-            false => bail!("{field}: sysctl \"{name}\" not allowed in host network namespace"),
-        };
+    let domain = context.spec.domainname().as_deref().filter(|domain| !domain.is_empty() && *domain != value);
+    if let (Some(domain), "kernel.domainname") = (domain, &*dotted) {
+        bail!("{field}: \"{value}\" conflicts with the OCI \"domainname\" field, which is \"{domain}\"");
     }
-    if dotted.starts_with("user.") {
-        return match context.own(Kind::User) {
-            true => Ok(()),
-            false => bail!("{field}: setting ucounts without a user namespace not allowed: {name}"),
-        };
-    }
-    match dotted {
-        "kernel.domainname" if context.own(Kind::Uts) => Ok(()),
-        "kernel.hostname" => {
-            bail!("{field}: sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field")
-        }
-        _ => bail!("{field}: sysctl \"{name}\" is not in a separate kernel namespace"),
+    match keeper(&dotted) {
+        Some(kind) if context.own(kind) => Ok(()),
+        kind => bail!(refusal(kind.unwrap_or(Kind::Uts), name, field)),
     }
 }
 

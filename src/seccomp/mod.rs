@@ -76,22 +76,19 @@ impl Filter {
     }
 }
 
-/// Compiles a profile for a host of architecture `native`; nothing when the profile filters
-/// nothing: it allows what it does not name, and names nothing that is not allowed.
-pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Option<Filter>> {
+/// Compiles a profile for a host of architecture `native`. One that allows everything has a filter, too: whoever looks
+/// at the process, or at what an ABI that is not listed may do, sees that a profile is in force.
+pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Filter> {
     let policy = rules::Policy::read(profile)?;
     let flags = flags(profile, policy.notifies())?;
     let abis = names::listed(profile.architectures().as_deref().unwrap_or_default(), native)?;
-    if policy.allows_everything() {
-        return Ok(None);
-    }
     let program = tree::program(&policy.sections(&abis))?;
     check_length(program.len())?;
-    Ok(Some(Filter { program, flags }))
+    Ok(Filter { program, flags })
 }
 
 /// The names in the profile that are system calls of no architecture known here, each once. They
-/// are skipped, as runc does; only a debug log tells.
+/// are skipped, as with runc, unless an annotation makes them an error.
 pub fn unknown_names(profile: &LinuxSeccomp) -> Vec<&str> {
     let mut unknown = Vec::new();
     for name in profile.syscalls().iter().flatten().flat_map(|rule| rule.names()) {

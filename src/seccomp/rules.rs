@@ -11,8 +11,6 @@ use super::names::{Abi, Multiplexed, X32_BIT};
 pub(super) const KILL_THREAD: u32 = 0;
 /// The kernel's `SECCOMP_RET_ERRNO | ENOSYS`.
 const ERRNO_ENOSYS: u32 = 0x0005_0000 | 38;
-/// The kernel's `SECCOMP_RET_ALLOW`.
-const ALLOW: u32 = 0x7fff_0000;
 /// The kernel's `SECCOMP_RET_USER_NOTIF`.
 const NOTIFY: u32 = 0x7fc0_0000;
 /// The call that brings the listener out of the process that has loaded the filter.
@@ -106,11 +104,6 @@ impl<'a> Policy<'a> {
             newer_is_enosys: !matches!(default, ScmpActAllow | ScmpActLog | ScmpActTrace),
             rules: rules.map(|(index, rule)| NamedRule::read(index, rule)).collect::<Result<_>>()?,
         })
-    }
-
-    /// Whether no call can be met by anything but "allow".
-    pub(super) fn allows_everything(&self) -> bool {
-        self.default == ALLOW && !self.rules.iter().any(|rule| rule.action != ALLOW && !rule.names.is_empty())
     }
 
     /// Whether an agent is asked about any call, be it one that this host does not have.

@@ -143,7 +143,7 @@ fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T> {
 /// An error of the parser with the field first; one about a field that is missing is about that.
 fn at_field(path: &str, error: &serde_json::Error) -> anyhow::Error {
     let path = if matches!(path, "." | "?") { "" } else { path };
-    let text = error.to_string();
+    let text = nearest(error.to_string());
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match (path, missing) {
         ("", Some(name)) => anyhow!("{name}: must be given"),
@@ -151,6 +151,43 @@ fn at_field(path: &str, error: &serde_json::Error) -> anyhow::Error {
         ("", None) => anyhow!("config.json: {text}"),
         (path, None) => anyhow!("{path}: {text}"),
     }
+}
+
+/// Of the words that a field takes the parser lists all. Of many those that are near stay.
+fn nearest(text: String) -> String {
+    const FEW: usize = 8;
+    let Some((before, list)) = text.split_once(", expected one of ") else { return text };
+    let Some(given) = before.split('`').nth(1) else { return text };
+    if list.matches('`').count() <= 2 * FEW {
+        return text;
+    }
+    let (list, place) = list.split_once(" at line ").map_or((list, None), |(list, place)| (list, Some(place)));
+    let mut near: Vec<(usize, &str)> = list
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|word| (distance(given, word), word))
+        .filter(|(far, _)| *far <= 3)
+        .collect();
+    near.sort();
+    let words: Vec<String> = near.iter().take(3).map(|(_, word)| format!("`{word}`")).collect();
+    let near = if words.is_empty() { String::new() } else { format!(", did you mean {}?", words.join(" or ")) };
+    let place = place.map_or(String::new(), |place| format!(" at line {place}"));
+    format!("{before}{near}{place}")
+}
+
+/// How many letters have to be put in, taken out or exchanged to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (at, another) in other.chars().enumerate() {
+            let exchanged = diagonal + usize::from(letter != another);
+            diagonal = row[at + 1];
+            row[at + 1] = exchanged.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.chars().count()]
 }
 
 /// The long way: take out what `oci-spec` refuses; the pre-pass has kept it.
@@ -380,6 +417,22 @@ mod tests {
             let error = parse_resources(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(wanted), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn of_words_only_the_near_ones_are_listed() {
+        let text = |given: &str| {
+            let profile = serde_json::json!({"defaultAction": given});
+            parse(with("linux/seccomp", profile).as_bytes()).unwrap_err().to_string()
+        };
+        let near = text("SCMP_ACT_ALOW");
+        assert!(
+            near.starts_with("linux.seccomp.defaultAction: unknown variant `SCMP_ACT_ALOW`, did you mean"),
+            "{near}"
+        );
+        assert!(near.contains("`SCMP_ACT_ALLOW`") && !near.contains("KILL_PROCESS"), "{near}");
+        assert!(!text("x").contains("did you mean"), "{}", text("x"));
+        assert_eq!(distance("kitten", "sitting"), 3);
     }
 
     #[test]

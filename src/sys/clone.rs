@@ -1,4 +1,4 @@
-//! Starting the sealed `init`: a memfd with its image and its program, and one `clone3(2)`.
+//! Starting the sealed `init`: a memfd, or a file as safe, with its image and its program, and one `clone3(2)`.
 
 use std::arch::asm;
 use std::ffi::CString;
@@ -31,7 +31,7 @@ impl Sealed {
     /// Write and seal: nothing can change it any more, not even the container.
     ///
     /// # Errors
-    /// What `memfd_create(2)`, `writev(2)` or `fcntl(2)` answer.
+    /// What `memfd_create(2)`, `writev(2)` or `fcntl(2)` answer, or the calls that mount.
     pub fn new(image: &[u8], data: &[u8], ops: &[Op], slots: &[RawFd], channel: RawFd) -> nix::Result<Sealed> {
         const ZEROES: [u8; PAGE] = [0; PAGE];
         let offset = image.len().next_multiple_of(PAGE);
@@ -56,14 +56,42 @@ impl Sealed {
             IoSlice::new(ops),
             IoSlice::new(&slots),
         ];
-        let file = memfd()?;
+        let file = match memfd() {
+            // `vm.memfd_noexec=2`: no program may be in a memfd.
+            Err(Errno::EACCES) => unlinked_file(&parts)?,
+            file => {
+                let file = file?;
+                write_all(&file, &parts)?;
+                seal(&file)?;
+                file
+            }
+        };
         let total: usize = parts.iter().map(|part| part.len()).sum();
-        if nix::sys::uio::writev(&file, &parts)? != total {
-            return Err(Errno::ENOSPC);
-        }
-        seal(&file)?;
         Ok(Sealed { file, offset, length: total - offset })
     }
+}
+
+fn write_all(file: &OwnedFd, parts: &[IoSlice<'_>]) -> nix::Result<()> {
+    let total: usize = parts.iter().map(|part| part.len()).sum();
+    if nix::sys::uio::writev(file, parts)? == total { Ok(()) } else { Err(Errno::ENOSPC) }
+}
+
+/// A file with this in it that has no name, on a file system that is attached nowhere and read-only for good: as safe from
+/// any change as a sealed memfd.
+#[cold]
+fn unlinked_file(parts: &[IoSlice<'_>]) -> nix::Result<OwnedFd> {
+    use nix::fcntl::{OFlag, openat};
+    use nix::sys::stat::Mode;
+    const NAME: &std::ffi::CStr = c"tare-init";
+    let mount = super::mount::private_tmpfs()?;
+    let flags = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let writable = openat(&mount, NAME, flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, Mode::S_IRWXU)?;
+    write_all(&writable, parts)?;
+    drop(writable);
+    let file = openat(&mount, NAME, flags | OFlag::O_RDONLY, Mode::empty())?;
+    nix::unistd::unlinkat(&mount, NAME, nix::unistd::UnlinkatFlags::NoRemoveDir)?;
+    super::mount::make_read_only(&mount)?;
+    Ok(file)
 }
 
 fn memfd() -> nix::Result<OwnedFd> {

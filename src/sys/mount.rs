@@ -37,18 +37,41 @@ pub fn open_tree(path: &Path, recursive: bool, follow: bool) -> nix::Result<Owne
 /// # Errors
 /// What `mount_setattr(2)` answers: EINVAL for a file system that cannot do it.
 pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, recursive: bool) -> nix::Result<()> {
-    let attributes: [u64; 4] = [MOUNT_ATTR_IDMAP, 0, 0, user_namespace.as_raw_fd() as u64];
     let flags = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
+    set_attributes(tree, flags, &[MOUNT_ATTR_IDMAP, 0, 0, user_namespace.as_raw_fd() as u64])
+}
+
+/// A tmpfs that is attached nowhere, so nobody has a path into it.
+///
+/// # Errors
+/// What the calls answer: EPERM for who may not mount.
+pub fn private_tmpfs() -> nix::Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: u32 = 1;
+    const FSCONFIG_CMD_CREATE: u32 = 6;
+    const FSMOUNT_CLOEXEC: u32 = 1;
+    // SAFETY: C strings and integers; each result is checked, and a new descriptor of our own.
+    unsafe {
+        let context = Errno::result(libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), FSOPEN_CLOEXEC))?;
+        let context = OwnedFd::from_raw_fd(context as RawFd);
+        let none = std::ptr::null::<u8>();
+        Errno::result(libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), FSCONFIG_CMD_CREATE, none, none, 0))?;
+        let mount = Errno::result(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0))?;
+        Ok(OwnedFd::from_raw_fd(mount as RawFd))
+    }
+}
+
+/// Make a mount read-only that nobody has a file of open for writing.
+///
+/// # Errors
+/// What `mount_setattr(2)` answers: EBUSY where somebody has.
+pub fn make_read_only(mount: &OwnedFd) -> nix::Result<()> {
+    const MOUNT_ATTR_RDONLY: u64 = 1;
+    set_attributes(mount, libc::AT_EMPTY_PATH as u32, &[MOUNT_ATTR_RDONLY, 0, 0, 0])
+}
+
+fn set_attributes(mount: &OwnedFd, flags: u32, attributes: &[u64; 4]) -> nix::Result<()> {
+    let (fd, size) = (mount.as_raw_fd(), size_of_val(attributes));
     // SAFETY: the array has the layout and the size of struct mount_attr.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
-            flags,
-            attributes.as_ptr(),
-            size_of_val(&attributes),
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, attributes.as_ptr(), size) };
     Errno::result(result).map(drop)
 }

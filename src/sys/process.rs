@@ -73,6 +73,12 @@ pub fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
+/// Take over a descriptor that a call has just made, and that nobody else knows of.
+pub fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: callers pass the result of a call that gives a new descriptor, once.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// `CLONE_NEW*` of the namespace behind a descriptor (`NS_GET_NSTYPE`, ioctl_ns(2)).
 ///
 /// # Errors

@@ -174,7 +174,7 @@ impl Inherited {
             let Some(path) = entry.path().as_deref().filter(|path| !path.as_os_str().is_empty()) else { continue };
             let field = Field::item("linux.namespaces", index);
             let row = namespace::of(entry.typ());
-            let file = open_namespace(path, row.flag, &field)?;
+            let file = open_namespace(path, row.flag, &field, None)?;
             match entry.typ() {
                 kind @ (Kind::Network | Kind::Pid) => {
                     inherit(file.as_raw_fd())?;
