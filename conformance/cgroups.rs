@@ -2,9 +2,16 @@
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::resource::Resource;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -19,6 +26,12 @@ tests![
     controllers_that_somebody_takes_away,
     controllers_that_others_hand_down,
     directories_are_removed_with_what_is_below,
+    sub_cgroups_deeper_than_a_path,
+    sub_cgroups_deeper_than_there_are_descriptors,
+    no_hierarchy,
+    no_hierarchy_for_the_rootless,
+    hierarchies_that_are_covered,
+    file_in_place_of_a_cgroup,
     occupied_cgroup_is_refused,
     program_starts_inside,
     cpuset_that_does_not_exist,
@@ -39,6 +52,136 @@ tests![
     exec_joins_the_first_process_where_there_is_no_room,
     exec_joins_the_first_process_where_the_cgroup_is_gone,
 ];
+
+/// Cgroups one below the other, and a process in the last.
+struct Deep {
+    levels: Vec<OwnedFd>,
+    name: String,
+    inmate: Pid,
+}
+
+impl Deep {
+    /// In the cgroup of a container that has a process beside its first.
+    fn make(container: &Container, name: String, depth: usize) -> Result<Self> {
+        let first = container.pid()?;
+        let inmate = pids(container)?.into_iter().find(|pid| *pid != first).context("a second process")?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut levels = vec![open(&container.cgroup("devices")?, flags, Mode::empty())?];
+        for depth in 0..depth {
+            mkdirat(&levels[depth], name.as_str(), Mode::S_IRWXU)?;
+            levels.push(openat(&levels[depth], name.as_str(), flags, Mode::empty())?);
+        }
+        let deep = Self { levels, name, inmate: Pid::from_raw(inmate) };
+        let procs = openat(deep.levels.last().context("a level")?, "cgroup.procs", OFlag::O_WRONLY, Mode::empty())?;
+        nix::unistd::write(procs, inmate.to_string().as_bytes())?;
+        Ok(deep)
+    }
+}
+
+impl Drop for Deep {
+    fn drop(&mut self) {
+        // Best effort: what a runtime did is what the test looks at.
+        let _ = kill(self.inmate, Signal::SIGKILL);
+        for above in self.levels.iter().rev().skip(1) {
+            let removed = || match unlinkat(above, self.name.as_str(), UnlinkatFlags::RemoveDir) {
+                Err(Errno::EBUSY) => Ok(false),
+                _ => Ok(true),
+            };
+            let _ = eventually("an empty cgroup", removed);
+        }
+    }
+}
+
+fn pids(container: &Container) -> Result<Vec<i32>> {
+    let output = container.command(["ps", "--format", "json"])?;
+    serde_json::from_str(&output.success()?.stdout).with_context(|| output.to_string())
+}
+
+/// A container that may make sub-cgroups makes them so deep that no path leads to the last.
+fn sub_cgroups_deeper_than_a_path() -> Result {
+    for (view, own_pids) in
+        [(View::Machine, false), (View::Machine, true), (View::Unified, false), (View::Unified, true)]
+    {
+        let mut bundle = Bundle::new(["fork", "1", ",", "pause"]).view(view);
+        if !own_pids {
+            bundle = bundle.without_namespace("pid");
+        }
+        let container = bundle.start()?;
+        container.wait_output("forked: 1")?;
+        let deep = Deep::make(&container, "d".repeat(200), 30)?;
+        equal("processes", pids(&container)?.len(), 2)?;
+        container.stop()?;
+        let inmate = format!("/proc/{}", deep.inmate);
+        eventually("the end of the process below", || Ok(!Path::new(&inmate).exists()))?;
+        container.command(["delete"])?.success()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Or deeper than the runtime may have files open.
+fn sub_cgroups_deeper_than_there_are_descriptors() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["fork", "1", ",", "pause"]).without_namespace("pid").view(view).start()?;
+        container.wait_output("forked: 1")?;
+        let deep = Deep::make(&container, "d".to_owned(), 100)?;
+        let call = |words: &[&str]| container.call([]).args(words).limiting(Resource::RLIMIT_NOFILE, 40, 40).output();
+        call(&["ps", "--format", "json", &container.id])?.success()?;
+        call(&["kill", &container.id, "KILL"])?.success()?;
+        let inmate = format!("/proc/{}", deep.inmate);
+        eventually("the end of the process below", || Ok(!Path::new(&inmate).exists()))?;
+        call(&["delete", "--force", &container.id])?.success()?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Without cgroups neither limits nor device rules would be in force.
+fn no_hierarchy() -> Result {
+    let container = Bundle::new(["echo", "ran"]).build()?;
+    let output = container.launch(["run"]).covering(Path::new("/sys"))?.output()?;
+    output.failure()?;
+    if runtime::is("tare") {
+        output.fails_with("linux.cgroupsPath: no cgroup mount found")?;
+    }
+    ensure!(!output.stdout.contains("ran"), "{output}");
+    container.nothing_left()
+}
+
+/// One who could not set them anyway goes on.
+fn no_hierarchy_for_the_rootless() -> Result {
+    let container = Bundle::new(["echo", "ran"]).remove("/linux/cgroupsPath").build()?;
+    let call = container.call(["--rootless=true", "run", "--bundle"]).arg(container.bundle()).arg(&container.id);
+    call.covering(Path::new("/sys"))?.output()?.success()?.has_line("ran").map(drop)
+}
+
+/// What is mounted over the hierarchies is none, and nothing is made in it.
+fn hierarchies_that_are_covered() -> Result {
+    let container = Bundle::new(["echo", "ran"]).build()?;
+    let output = container.launch(["run"]).covering(Path::new("/sys/fs/cgroup"))?.output()?;
+    output.failure()?;
+    if runtime::is("tare") {
+        output.fails_with("linux.cgroupsPath: no cgroup mount found")?;
+    }
+    container.nothing_left()
+}
+
+/// A path that leads to a file is named, and why it cannot be, once.
+fn file_in_place_of_a_cgroup() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let container = Bundle::new(["true"]).view(view).build()?;
+        let path = format!("{}/cgroup.procs", machine::cgroup_parent());
+        container.edit_config(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+        let output = container.create()?;
+        names_field(&output, "linux.cgroupsPath")?;
+        if runtime::is("tare") {
+            output.fails_with("not a directory")?;
+            ensure!(output.stderr.to_lowercase().matches("not a directory").count() == 1, "{output}");
+        }
+        container.nothing_left()?;
+    }
+    Ok(())
+}
 
 /// Any user may have mounted something on a directory of any name: a stick with names in Latin-1, or a FUSE of his own.
 fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {

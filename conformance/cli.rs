@@ -2,6 +2,9 @@
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 
 tests![
     version_has_the_shape_that_engines_parse,
@@ -29,6 +32,10 @@ tests![
     state_of_root_does_not_follow_xdg,
     state_of_a_user_follows_xdg,
     state_directory_that_cannot_be_made,
+    output_that_cannot_be_written,
+    output_of_any_command_that_cannot_be_written,
+    reader_that_went_away,
+    error_that_cannot_be_written,
 ];
 
 /// Line 0 is `NAME version X.Y.Z`, then come `commit:` and `spec:`: go-runc and moby parse these prefixes.
@@ -245,4 +252,66 @@ fn state_directory_that_cannot_be_made() -> Result {
     let output = Call::new(["list", "-q"]).env("XDG_RUNTIME_DIR", dir.path()).user(1000).output()?;
     output.fails_with("the path in $XDG_RUNTIME_DIR must be writable by the user")?;
     equal("exit code", output.code()?, 1)
+}
+
+/// Makes the call with this as its standard output.
+fn into(call: Call, file: impl Into<OwnedFd>) -> Result<Output> {
+    call.inherit(File::from(file.into()), 1)?.output()
+}
+
+fn into_a_full_device(call: Call) -> Result {
+    let output = into(call, File::options().write(true).open("/dev/full")?)?;
+    equal(&output.line, output.code()?, 1)?;
+    contains(&output.line, &output.stderr, "no space left on device")
+}
+
+/// Nobody may take a part for the whole.
+fn output_that_cannot_be_written() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    into_a_full_device(container.call(["list"]))?;
+    into_a_full_device(container.call(["list", "--format", "json"]))?;
+    into_a_full_device(container.call(["features"]))
+}
+
+/// Whatever the command.
+fn output_of_any_command_that_cannot_be_written() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    let id = container.id.as_str();
+    for words in
+        [&["state", id][..], &["list", "-q"], &["ps", id], &["ps", "--format", "json", id], &["events", "--stats", id]]
+    {
+        into_a_full_device(container.call([]).args(words))?;
+    }
+    for words in [&["--version"][..], &["--help"], &["list", "--help"], &[]] {
+        into_a_full_device(container.call([]).args(words))?;
+    }
+    if runtime::is("tare") {
+        into_a_full_device(container.call(["plan"]).arg(container.bundle()))?;
+        into_a_full_device(container.call(["setup", "podman"]))?;
+    }
+    Ok(())
+}
+
+/// `list | head -1`: it ends as other programs do, by SIGPIPE, without a word.
+fn reader_that_went_away() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    for words in [&["state", &container.id][..], &["list"], &["features"], &["--version"], &["--help"]] {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = into(container.call([]).args(words), writer)?;
+        equal(&output.line, output.status.signal(), Some(libc::SIGPIPE))?;
+        equal(&output.line, output.stderr.as_str(), "")?;
+    }
+    Ok(())
+}
+
+/// An error that cannot be told is one all the same, and no crash.
+fn error_that_cannot_be_written() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let full = || File::options().write(true).open("/dev/full");
+    for words in [&["state", "nosuch"][..], &["--log", "/dev/full", "state", "nosuch"], &["--nosuch"]] {
+        let output = container.call([]).args(words).inherit(full()?, 2)?.output()?;
+        equal(&output.line, output.code()?, 1)?;
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ tests![
     join_user,
     join_user_and_all_that_it_owns,
     join_user_with_its_own_mappings,
+    join_user_with_its_own_mappings_without_a_word,
     join_user_with_other_mappings,
     join_user_with_other_mappings_at_a_terminal,
     join_the_namespaces_of_a_container,
@@ -267,6 +268,12 @@ fn joins_user_with(host: u32) -> Result<(Sleeper, Bundle)> {
 fn join_user_with_its_own_mappings() -> Result {
     let (sleeper, bundle) = joins_user_with(0)?;
     bundle.run()?.success()?.has_line(&sleeper.namespace("user")?).map(drop)
+}
+
+/// And nothing is said of it: it would be the first line in the log of every container of a pod.
+fn join_user_with_its_own_mappings_without_a_word() -> Result {
+    let (_sleeper, bundle) = joins_user_with(0)?;
+    equal("standard error", bundle.run()?.success()?.stderr.as_str(), "")
 }
 
 /// Others are an error.

@@ -188,6 +188,15 @@ rows! {
         property: ("CPUQuotaPerSecUSec", "250ms"),
         ..ROW
     },
+    cpu_quota_negative: Row {
+        field: "cpu.quota",
+        resources: r#"{ "cpu": { "quota": -5 } }"#,
+        before: r#"{ "cpu": { "quota": 50000 } }"#,
+        options: &["--cpu-quota", "-5"],
+        v1: File(&[("cpu.cfs_quota_us", "-1")]),
+        v2: File(&[("cpu.max", "max 100000")]),
+        property: ("CPUQuotaPerSecUSec", "infinity"),
+    },
     cpu_quota_unlimited: Row {
         field: "cpu.quota",
         resources: r#"{ "cpu": { "quota": -1 } }"#,
@@ -285,6 +294,15 @@ rows! {
         v2: File(&[("pids.max", "1")]),
         property: ("TasksMax", "1"),
         ..ROW
+    },
+    pids_limit_negative: Row {
+        field: "pids.limit",
+        resources: r#"{ "pids": { "limit": -5 } }"#,
+        before: r#"{ "pids": { "limit": 50 } }"#,
+        options: &["--pids-limit", "-5"],
+        v1: File(&[("pids.max", "max")]),
+        v2: File(&[("pids.max", "max")]),
+        property: ("TasksMax", "infinity"),
     },
     pids_unlimited: Row {
         field: "pids.limit",

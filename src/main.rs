@@ -16,7 +16,7 @@ pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
     let status = match sys::entry::begin() {
         Ok(()) => run(),
         Err(errno) => {
-            eprintln!("cannot begin: {}", sys::reason(errno));
+            Log::standard_error(&Global::default()).error(&format!("cannot begin: {}", sys::reason(errno)));
             1
         }
     };
@@ -26,12 +26,10 @@ pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
 
 fn run() -> i32 {
     match parse(std::env::args_os()) {
-        Parsed::Text(text) => {
-            command::print(&text);
-            0
-        }
+        Parsed::Text(text) => with_log(&Global::default(), |_| Ok(command::print(&text).map(|()| 0)?)),
         Parsed::Usage { global, help, message, status } => {
-            command::print(&help);
+            // It fails in any case, and the message is what is wrong.
+            let _ = command::print(&help);
             with_log(&global, |_| Err(Failure { message, status }))
         }
         Parsed::Run(invocation) => with_log(&invocation.global, |log| command::run(&invocation, log)),

@@ -8,8 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
 use super::create::missing;
-use super::dir::{self, read_at, read_file, write_at};
-use super::install::in_user_namespace;
+use super::dir::{self, is_gone, read_at, read_file, write_at};
 use super::plan::{Fallback, Plan, Target, UsageCheck, Write};
 use super::{threaded, update};
 use crate::sys::reason;
@@ -56,7 +55,7 @@ impl Plan {
     /// Whether device rules are beyond the caller: nobody gets to set them in a user namespace, and
     /// nobody can make a device there.
     pub(super) fn may_lack(&self) -> bool {
-        self.rootless || in_user_namespace()
+        self.rootless || self.in_user_namespace
     }
 
     fn refused(&self, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
@@ -170,12 +169,14 @@ impl<'a> Writer<'a> {
 /// `checkBeforeUpdate`: refuses limits that are below what is used already.
 fn check_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
     let file = if v2 { "memory.current" } else { "memory.usage_in_bytes" };
-    // Without the controller the limit itself fails, and says so.
-    let Ok(text) = read_file(&dir.join(file)) else {
-        return Ok(());
-    };
-    let usage = text.trim().parse().unwrap_or(0);
     let field = "linux.resources.memory";
+    let text = match read_file(&dir.join(file)) {
+        Ok(text) => text,
+        // Without the controller the limit itself fails, and says so.
+        Err(errno) if is_gone(errno) => return Ok(()),
+        Err(errno) => bail!("{field}.checkBeforeUpdate: {}: {}", dir.join(file).display(), reason(errno)),
+    };
+    let Ok(usage) = text.trim().parse() else { bail!("{field}.checkBeforeUpdate: {file} says {text:?}") };
     match check {
         UsageCheck { swap, .. } if *swap > 0 && *swap <= usage => {
             bail!("{field}.swap: rejecting memory+swap limit {swap} <= usage {usage}")

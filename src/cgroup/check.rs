@@ -16,9 +16,6 @@ pub(super) fn resources(resources: &LinuxResources, extras: &Extras) -> Result<(
     if let Some(wanted) = resources.block_io() {
         block_io(wanted)?;
     }
-    if let Some(limit) = extras.pids_limit.filter(|limit| *limit < -1) {
-        bail!("linux.resources.pids.limit: {limit} is neither a number of processes nor -1");
-    }
     for (index, (size, _)) in extras.hugepage_limits.iter().enumerate() {
         if !is_page_size(size) {
             bail!("linux.resources.hugepageLimits[{index}].pageSize: {size:?} is not a page size");
@@ -72,12 +69,6 @@ fn memory(memory: &LinuxMemory) -> Result<()> {
 
 fn cpu(cpu: &LinuxCpu) -> Result<()> {
     let field = "linux.resources.cpu";
-    if let Some(quota) = cpu.quota().filter(|quota| *quota < -1) {
-        bail!("{field}.quota: {quota} is neither a number of microseconds nor -1");
-    }
-    if let Some(runtime) = cpu.realtime_runtime().filter(|runtime| *runtime < -1) {
-        bail!("{field}.realtimeRuntime: {runtime} is neither a number of microseconds nor -1");
-    }
     if let Some(idle) = cpu.idle().filter(|idle| !matches!(idle, 0 | 1)) {
         bail!("{field}.idle: {idle} is neither 0 nor 1");
     }

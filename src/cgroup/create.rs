@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::sys::stat::Mode as Permissions;
 use nix::unistd::{Pid, mkdir};
@@ -14,7 +14,7 @@ use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
 use crate::plan::annotation::SYSTEMD_SUBGROUP;
-use crate::sys::{io, reason};
+use crate::sys::{self, reason};
 
 /// The directories made so far; removes them again unless the cgroup is kept.
 struct Undo {
@@ -65,8 +65,14 @@ impl Plan {
     pub fn create(&self) -> Result<Cgroup> {
         if let Some(scope) = &self.scope {
             // systemd would take over a frozen one, and nothing in it ever moves.
-            let old = |dir: PathBuf| dir.exists().then_some(Made { dir, new: false });
-            let there: Vec<_> = self.targets.iter().map(|target| old(target.mount.join(&scope.path))).collect();
+            let old = |target: &Target| {
+                let dir = target.mount.join(&scope.path);
+                let there = dir
+                    .try_exists()
+                    .map_err(|error| anyhow!("linux.cgroupsPath: stat {}: {}", dir.display(), sys::io(error)))?;
+                Ok(there.then_some(Made { dir, new: false }))
+            };
+            let there = self.targets.iter().map(old).collect::<Result<Vec<_>>>()?;
             self.refuse_used(&self.living(&there), &there)?;
             return Ok(self.intended());
         }
@@ -98,7 +104,7 @@ impl Plan {
             }
         };
         if let Some(leaf) = &leaf {
-            self.hand_down_controllers(&undo.made, leaf.as_fd());
+            self.hand_down_controllers(&undo.made, leaf.as_fd())?;
         }
         let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
         self.check_usage(&dirs)?;
@@ -124,10 +130,11 @@ impl Plan {
             |what: &str, dir: &Path, errno| anyhow!("{DELEGATE_CGROUP}: {what} {}: {}", dir.display(), reason(errno));
         let mut dir = own.to_owned();
         for name in inside {
-            let has = read_file(&dir.join("cgroup.controllers")).unwrap_or_default();
-            if let Ok(control) = open_subtree_control(&dir) {
-                enable(&control, has.split_whitespace());
-            }
+            let has = read_file(&dir.join("cgroup.controllers"))
+                .map_err(|errno| failed("read the controllers of", &dir, errno))?;
+            let control =
+                open_subtree_control(&dir).map_err(|errno| failed("hand down controllers of", &dir, errno))?;
+            enable(&control, has.split_whitespace());
             dir.push(name);
             undo.make(&dir).map_err(|errno| failed("mkdir", &dir, errno))?;
         }
@@ -166,7 +173,7 @@ impl Plan {
         let open = |dir: &PathBuf| open_dir(dir).map_err(|errno| anyhow!("open {}: {}", dir.display(), reason(errno)));
         let leaf = own.map(open).transpose()?;
         if let Some(leaf) = &leaf {
-            self.hand_down_controllers(&[], leaf.as_fd());
+            self.hand_down_controllers(&[], leaf.as_fd())?;
         }
         let places: Vec<Option<&Path>> = dirs.iter().map(|dir| Some(&**dir)).collect();
         self.apply(|_| true, &places, leaf.as_ref().map(OwnedFd::as_fd))?;
@@ -266,14 +273,14 @@ impl Plan {
             return Ok(());
         }
         for made in old() {
-            let count = super::kill::pids_below(&made.dir)
+            let count = super::kill::members_of(&made.dir)
                 .map_err(|errno| anyhow!("linux.cgroupsPath: {}: {}", made.dir.display(), reason(errno)))?
                 .len();
             if count > 0 {
                 bail!("linux.cgroupsPath: container's cgroup is not empty: {count} process(es) found");
             }
         }
-        if cgroup.is_frozen()? {
+        if cgroup.is_frozen().context("linux.cgroupsPath")? {
             bail!("linux.cgroupsPath: container's cgroup unexpectedly frozen");
         }
         Ok(())
@@ -297,26 +304,32 @@ impl Plan {
     ///
     /// One write a level, top down, and only where something is missing: a write that changes
     /// nothing still takes the kernel's cgroup lock. What cannot be enabled (processes in a level
-    /// above, no permission) shows when its limit is written, so errors are left to that.
-    pub(super) fn hand_down_controllers(&self, made: &[PathBuf], leaf: BorrowedFd) {
-        let Some(target) = self.v2_target() else {
-            return;
-        };
+    /// above, no permission) shows when its limit is written, so that is left to it.
+    ///
+    /// Fails when it cannot be read which controllers there are.
+    pub(super) fn hand_down_controllers(&self, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> {
+        let Some(target) = self.v2_target() else { return Ok(()) };
         let asked = || self.writes.iter().filter(|write| write.target == target);
         if self.mode != Mode::Unified && asked().next().is_none() {
-            return;
+            return Ok(());
         }
         let target = &self.targets[target];
         let available = if self.mode == Mode::Unified {
-            read_file(&target.mount.join("cgroup.controllers")).unwrap_or_default()
+            let file = target.mount.join("cgroup.controllers");
+            read_file(&file).map_err(|errno| anyhow!("linux.cgroupsPath: {}: {}", file.display(), reason(errno)))?
         } else {
             let mut names: Vec<&str> = asked().filter_map(|w| w.file.split('.').next()).collect();
             names.dedup();
             names.join(" ")
         };
-        let lacks = |names: &str| missing(names, &read_at(leaf, "cgroup.controllers").unwrap_or_default()).count() > 0;
-        if !lacks(&available) {
-            return;
+        let lacks = |names: &str| match read_at(leaf, "cgroup.controllers") {
+            Ok(has) => Ok(missing(names, &has).count() > 0),
+            Err(errno) => {
+                Err(anyhow!("linux.cgroupsPath: cgroup.controllers of {}: {}", target.dir().display(), reason(errno)))
+            }
+        };
+        if !lacks(&available)? {
+            return Ok(());
         }
         let is_needed = |name: &&str| asked().any(|write| write.file.split('.').next() == Some(name));
         let needed = available.split_whitespace().filter(is_needed).collect::<Vec<_>>().join(" ");
@@ -335,13 +348,14 @@ impl Plan {
         // Until the level below hands a controller on, whoever else has a hand in the levels above may take it away
         // again: systemd does, when a unit ends and no other wants it. So quickly one after the other.
         for _ in 0..HAND_DOWN_ATTEMPTS {
-            if needed.is_empty() || !lacks(&needed) {
-                return;
+            if needed.is_empty() || !lacks(&needed)? {
+                return Ok(());
             }
             for control in &controls {
                 enable(control, needed.split_whitespace());
             }
         }
+        Ok(())
     }
 }
 
@@ -349,7 +363,7 @@ impl Plan {
 /// afterwards a process in it tells that it is in use.
 fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
     let Some(made) = made.iter().flatten().next() else { return Ok(None) };
-    let failed = |what: &str, error| anyhow!("linux.cgroupsPath: {what} {}: {}", made.dir.display(), io(error));
+    let failed = |what: &str, error| anyhow!("linux.cgroupsPath: {what} {}: {}", made.dir.display(), sys::io(error));
     let dir = File::open(&made.dir).map_err(|error| failed("open", error))?;
     match dir.try_lock() {
         Ok(()) => Ok(Some(dir.into())),

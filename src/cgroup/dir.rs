@@ -1,8 +1,7 @@
 //! Files of a cgroup directory, each read or written by one open and one call.
 
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -10,26 +9,29 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
 
+use crate::sys::again;
+
 /// Opens a directory as a place to start from; that is also what `CLONE_INTO_CGROUP` and device
 /// programs take.
 pub(super) fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
-    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    again(|| open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
 /// Opens a file of the directory for writing. Never creates it: cgroup file systems answer
 /// `O_CREAT` for a file they do not have with "permission denied".
 pub(super) fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<OwnedFd, Errno> {
-    openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+    again(|| openat(&dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
 /// Opens the file that says which controllers the directory hands down, to be read and written.
 pub(super) fn open_subtree_control(dir: &Path) -> Result<OwnedFd, Errno> {
-    open(&dir.join("cgroup.subtree_control"), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+    let file = dir.join("cgroup.subtree_control");
+    again(|| open(&file, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
 /// Writes `value` in one call, which is how cgroup files take it.
 pub(super) fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
-    write(file, value.as_bytes()).map(drop)
+    again(|| write(&file, value.as_bytes())).map(drop)
 }
 
 /// Writes `value` to a file of the directory.
@@ -44,7 +46,7 @@ pub(super) fn write_file(path: &Path, value: &str) -> Result<(), Errno> {
 
 /// Reads a file of the directory.
 pub(super) fn read_at(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<String, Errno> {
-    contents(openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+    contents(again(|| openat(&dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))?)
 }
 
 /// Reads an open file, from where it stands.
@@ -52,7 +54,7 @@ pub(super) fn contents(file: impl AsFd) -> Result<String, Errno> {
     let mut text = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        match read(&file, &mut chunk)? {
+        match again(|| read(&file, &mut chunk))? {
             0 => break,
             count => {
                 text.extend_from_slice(&chunk[..count]);
@@ -78,37 +80,9 @@ pub(super) fn number_of(text: &str, key: &str) -> Option<u64> {
     line?.trim().parse().ok()
 }
 
-/// The directory and all below it, those below first. A directory that is gone is left out.
-pub(super) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Errno> {
-    let mut found = Vec::new();
-    walk(dir, &mut found)?;
-    Ok(found)
-}
-
-fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Errno> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(errno(&error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|error| errno(&error))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&entry.path(), found)?;
-        }
-    }
-    found.push(dir.to_owned());
-    Ok(())
-}
-
-/// The errno of an error of `std`.
-fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
-}
-
 /// Removes one directory.
 pub(super) fn rmdir(path: &Path) -> Result<(), Errno> {
-    unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir)
+    again(|| unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir))
 }
 
 /// Whether the file or directory, or the cgroup that an open file belonged to, is gone.

@@ -1,10 +1,11 @@
 //! Pausing and resuming.
 
+use std::fmt;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use cgroups_rs::FreezerState;
 use cgroups_rs::fs::freezer::FreezerController;
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ use nix::sys::uio::pread;
 
 use super::dir::{self, is_gone, read_file, write_file};
 use super::living::Cgroup;
-use crate::sys::reason;
+use crate::sys::{again, reason};
 
 /// How long a cgroup may take to freeze, and how often v1 is asked in that time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,12 +81,28 @@ fn v1(dir: &Path) -> FreezerController {
     FreezerController::new(dir.to_owned(), Default::default(), false)
 }
 
-fn refused(file: &Path, errno: Errno) -> anyhow::Error {
-    anyhow::Error::new(errno).context(format!("{}: {}", file.display(), reason(errno)))
+/// A file of the freezer that the kernel does not let us read or write.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub errno: Errno,
+    file: PathBuf,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), reason(self.errno))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn refused(file: &Path, errno: Errno) -> Error {
+    Error::new(Refused { errno, file: file.to_owned() })
 }
 
 /// The crate's error, whose cause holds the errno, as one of ours.
-fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> anyhow::Error {
+fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> Error {
     let cause = std::error::Error::source(error);
     let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
     match io.and_then(std::io::Error::raw_os_error) {
@@ -128,11 +145,12 @@ fn freeze_v2(dir: &Path) -> Result<()> {
 /// whether it did within `patience`.
 pub(super) fn wait_for_event(dir: &Path, key: &str, value: u64, patience: Duration) -> Result<bool, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let events = open(&dir.join("cgroup.events"), flags, Mode::empty())?;
+    let events = dir.join("cgroup.events");
+    let events = again(|| open(&events, flags, Mode::empty()))?;
     let end = Instant::now() + patience;
     let mut text = [0; 256];
     loop {
-        let count = pread(&events, &mut text, 0)?;
+        let count = again(|| pread(&events, &mut text, 0))?;
         let now = String::from_utf8_lossy(&text[..count]);
         if dir::number_of(&now, key) == Some(value) {
             return Ok(true);

@@ -51,9 +51,12 @@ impl Plan {
             return Ok(());
         };
         let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        // The file is there since 4.15; this is what it said then.
-        let files = read_file(Path::new("/sys/kernel/cgroup/delegate"))
-            .unwrap_or_else(|_| "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned());
+        const LIST: &str = "/sys/kernel/cgroup/delegate";
+        let files = match read_file(Path::new(LIST)) {
+            // Covered, or not mounted: this is what it said at first (4.15).
+            Err(Errno::ENOENT) => "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned(),
+            other => other.map_err(|errno| anyhow!("{LIST}: {}", reason(errno)))?,
+        };
         for file in std::iter::once(".").chain(files.split_whitespace()) {
             match fchownat(leaf, file, uid, gid, AtFlags::empty()) {
                 // Files of controllers that are not enabled here are listed, too.
@@ -63,10 +66,4 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// Whether this process is in a user namespace of its own: the first one maps every id to itself.
-pub(super) fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    !map.split_whitespace().eq(["0", "0", "4294967295"])
 }

@@ -1,16 +1,23 @@
 //! Who is in the cgroup: attaching, counting, killing.
 
+use std::collections::HashSet;
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::dir::{self, is_gone, number_of, read_file, write_file};
+use super::dir::{is_gone, number_of, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::Cgroup;
+use super::tree;
+use crate::sys::process::{pidfd_open, pidfd_send_signal};
 use crate::sys::reason;
+
+/// How many processes are held at a time: fewer than the least number of descriptors that callers have.
+const HELD_AT_ONCE: usize = 32;
 
 impl Cgroup {
     /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host a process made with
@@ -21,14 +28,17 @@ impl Cgroup {
         self.dirs.iter().try_for_each(|place| put(&place.dir, pid))
     }
 
-    /// The processes in the cgroup and those below it, in the caller's pid namespace.
+    /// The processes in the cgroup and those below it, as far as they are in the caller's pid namespace or one below.
     ///
     /// A cgroup that is gone has none. Fails when the kernel does not let us read.
     pub fn pids(&self) -> Result<Vec<Pid>> {
-        let Some(dir) = self.census() else {
-            return Ok(Vec::new());
-        };
-        pids_below(dir).map_err(|errno| anyhow!("{}: {}", dir.display(), reason(errno)))
+        Ok(self.members()?.into_iter().flatten().collect())
+    }
+
+    /// All of them; `None` is one that the caller's pid namespace has no number for.
+    fn members(&self) -> Result<Vec<Option<Pid>>> {
+        let Some(dir) = self.census() else { return Ok(Vec::new()) };
+        members_of(dir).map_err(|errno| unreadable(dir, errno))
     }
 
     /// Whether nothing lives in the cgroup or below it.
@@ -38,10 +48,10 @@ impl Cgroup {
             match read_file(&dir.join("cgroup.events")) {
                 Ok(events) => return Ok(number_of(&events, "populated") == Some(0)),
                 Err(errno) if is_gone(errno) => return Ok(true),
-                Err(_) => {}
+                Err(errno) => return Err(unreadable(dir, errno)),
             }
         }
-        Ok(self.pids()?.is_empty())
+        Ok(self.members()?.is_empty())
     }
 
     /// Sends `signal` to every process in the cgroup and below. `SIGKILL` reaches frozen ones, and
@@ -56,17 +66,45 @@ impl Cgroup {
         // is signalled all the same.
         let was_frozen = self.is_frozen()?;
         let frozen = !was_frozen && self.freeze().is_ok();
-        let signalled = self.pids().and_then(|pids| {
-            pids.into_iter().try_for_each(|pid| match kill(pid, signal) {
-                Ok(()) | Err(Errno::ESRCH) => Ok(()),
-                Err(errno) => Err(anyhow!("kill {pid}: {}", reason(errno))),
-            })
-        });
+        let signalled = self.signal_each(signal);
         if frozen || (was_frozen && signal == Signal::SIGKILL) {
             let thawed = self.thaw();
             return signalled.and(thawed);
         }
         signalled
+    }
+
+    /// Sends `signal` to those who are in the cgroup now. That one of them cannot be signalled does not spare the others.
+    ///
+    /// A pid alone may be another process's by the time of the signal: so each is held by a pidfd first, and whoever is
+    /// no longer listed then is left alone.
+    fn signal_each(&self, signal: Signal) -> Result<()> {
+        let mut refused = None;
+        for some in self.pids()?.chunks(HELD_AT_ONCE) {
+            let mut held = Vec::with_capacity(some.len());
+            for pid in some {
+                match pidfd_open(pid.as_raw()) {
+                    Ok(pidfd) => held.push((*pid, Some(pidfd))),
+                    Err(Errno::ESRCH) => {}
+                    // A thread, which a threaded cgroup lists in place of its process.
+                    Err(Errno::EINVAL) => held.push((*pid, None)),
+                    Err(errno) => bail!("pidfd_open {pid}: {}", reason(errno)),
+                }
+            }
+            let listed: HashSet<Pid> = self.pids()?.into_iter().collect();
+            for (pid, pidfd) in held.iter().filter(|(pid, _)| listed.contains(pid)) {
+                let sent = match pidfd {
+                    Some(pidfd) => pidfd_send_signal(pidfd.as_fd(), signal as i32),
+                    None => kill(*pid, signal),
+                };
+                if let Err(errno) = sent
+                    && errno != Errno::ESRCH
+                {
+                    refused.get_or_insert_with(|| anyhow!("kill {pid}: {}", reason(errno)));
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Writes `cgroup.kill` (Linux 5.14), which kills the whole tree, frozen or not, in one step.
@@ -77,7 +115,8 @@ impl Cgroup {
         };
         match write_file(&dir.join("cgroup.kill"), "1") {
             Ok(()) => Ok(true),
-            // No such file: an older kernel, or the cgroup is gone and there is nobody to kill.
+            // No such file: an older kernel, or the cgroup is gone and there is nobody to kill. Whatever else keeps this
+            // from being written, each of them can still be told.
             Err(_) => Ok(false),
         }
     }
@@ -116,20 +155,27 @@ pub(super) fn put(dir: &Path, pid: Pid) -> Result<()> {
         .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))
 }
 
-/// The processes in `dir` and below; none if it is gone.
-pub(super) fn pids_below(dir: &Path) -> Result<Vec<Pid>, Errno> {
-    let mut pids = Vec::new();
-    for dir in dir::tree(dir)? {
-        let text = match read_file(&dir.join("cgroup.procs")) {
-            Ok(text) => text,
-            Err(errno) if is_gone(errno) => continue,
+/// Who is in `dir` and below: nobody if it is gone, `None` for a process without a number in our pid namespace.
+pub(super) fn members_of(dir: &Path) -> Result<Vec<Option<Pid>>, Errno> {
+    let mut members = Vec::new();
+    tree::each(dir, |dir| {
+        let text = match read_at(dir, "cgroup.procs") {
             // A threaded cgroup lists threads only.
-            Err(Errno::EOPNOTSUPP) => read_file(&dir.join("cgroup.threads")).unwrap_or_default(),
-            Err(errno) => return Err(errno),
+            Err(Errno::EOPNOTSUPP) => read_at(dir, "cgroup.threads"),
+            other => other,
         };
-        // Processes outside our pid namespace are listed as 0, which must never reach kill(2).
-        let found = text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0);
-        pids.extend(found.map(Pid::from_raw));
-    }
-    Ok(pids)
+        match text {
+            Err(errno) if is_gone(errno) => {}
+            // Such a process is listed as 0, which must never reach kill(2).
+            other => {
+                members.extend(other?.lines().map(|pid| pid.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)))
+            }
+        }
+        Ok(())
+    })?;
+    Ok(members)
+}
+
+fn unreadable(dir: &Path, errno: Errno) -> Error {
+    anyhow!("unable to read which processes are in cgroup {}: {}", dir.display(), reason(errno))
 }

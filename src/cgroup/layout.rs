@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use super::living::HostDir;
@@ -68,13 +70,18 @@ impl Layout {
             let v2 = Some((PathBuf::from(MOUNT), OnceCell::new()));
             return Ok(Layout { mode: Mode::Unified, v1: Vec::new(), v2 });
         }
-        Ok(Layout::parse(&read("/proc/self/mountinfo")?, &own_cgroups()?))
+        Ok(Layout::of_mounts(&read("/proc/self/mountinfo")?, &own_cgroups()?, Mount::is_uncovered))
     }
 
     /// What `mountinfo` and `cgroup`, the texts of the files in /proc/self, say. Pure.
     ///
     /// The first mount of a hierarchy counts, one below /sys/fs/cgroup before any other.
     pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized), cgroup: &str) -> Layout {
+        Layout::of_mounts(mountinfo, cgroup, |_| true)
+    }
+
+    /// The same with those of the mounts only that can be reached.
+    fn of_mounts(mountinfo: &(impl AsRef<[u8]> + ?Sized), cgroup: &str, reached: impl Fn(&Mount) -> bool) -> Layout {
         let mut mounts: Vec<Mount> = mountinfo::lines(mountinfo).filter_map(Mount::of).collect();
         mounts.sort_by_key(|mount| !mount.point.starts_with(MOUNT));
         let mut v1 = Vec::new();
@@ -84,7 +91,7 @@ impl Layout {
             let (Some(controllers), Some(own)) = (parts.next(), parts.next()) else {
                 continue;
             };
-            let Some(mount) = mounts.iter().find(|mount| mount.shows(controllers)) else {
+            let Some(mount) = mounts.iter().find(|mount| mount.shows(controllers) && reached(mount)) else {
                 continue;
             };
             let own = below_mount(&mount.root, Path::new(own));
@@ -181,6 +188,14 @@ impl Mount {
             _ => return None,
         };
         Some(Mount { root: line.root(), point: line.point(), options })
+    }
+
+    /// Whether nothing is mounted over it. The table lists what is covered, too; to make directories there would be to
+    /// make them in another file system.
+    fn is_uncovered(&self) -> bool {
+        let magic = if self.options.is_some() { CGROUP_SUPER_MAGIC } else { CGROUP2_SUPER_MAGIC };
+        // One that cannot be looked at fails where it is used, by its name.
+        statfs(&self.point).map_or_else(|errno| errno != Errno::ENOENT, |found| found.filesystem_type() == magic)
     }
 
     /// Whether this is a mount of the hierarchy with exactly these controllers (a line of

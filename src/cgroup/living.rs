@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::dir::open_dir;
 use super::layout::Mode;
 use super::systemd::Unit;
+use crate::sys::reason;
 
 /// The container's directory in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,16 +82,17 @@ impl Cgroup {
         self.dirs.iter().find(has).map(|dir| dir.dir.as_path())
     }
 
-    /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts,
-    /// without a cgroup, and when the directory is gone.
+    /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts, and without a cgroup.
     ///
     /// After [`Plan::create`](super::Plan::create) it is the one that is open already. One that systemd makes is not
     /// there to be born into.
-    pub fn open_for_clone(&self) -> Option<OwnedFd> {
-        if self.mode != Mode::Unified || self.unit.is_some() {
-            return None;
+    pub fn open_for_clone(&self) -> Result<Option<OwnedFd>> {
+        let (Mode::Unified, None, Some(own)) = (self.mode, &self.unit, self.path_for_v2()) else { return Ok(None) };
+        if let Some(leaf) = self.leaf.take() {
+            return Ok(Some(leaf));
         }
-        let place = |own: &Path| self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
-        self.leaf.take().or_else(|| open_dir(&place(self.path_for_v2()?)).ok())
+        let place = self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
+        let leaf = open_dir(&place).map_err(|errno| anyhow!("open {}: {}", place.display(), reason(errno)))?;
+        Ok(Some(leaf))
     }
 }

@@ -30,6 +30,7 @@ mod remove;
 mod stats;
 pub mod systemd;
 mod threaded;
+mod tree;
 mod unified;
 mod update;
 mod v1;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use device_program::DeviceProgram;
 pub use devices::{Access, DeviceKind, DeviceRule};
+pub use freeze::Refused;
 pub use layout::{Hierarchy, Layout, Mode};
 pub use living::{Cgroup, HostDir};
 pub use merge::merge;

@@ -10,9 +10,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::Mode;
 
-use super::dir::{number_of, read_file, write_file};
+use super::dir::{is_gone, number_of, read_file, write_file};
 use super::living::Cgroup;
-use crate::sys::reason;
+use crate::sys::{self, reason};
 
 /// Tells when the kernel had to kill for memory in a cgroup, or on v1 would have had to where it may
 /// not.
@@ -59,25 +59,33 @@ fn event(dir: &Path) -> Result<Source, Errno> {
 fn watch(dir: &Path) -> Result<Source, Errno> {
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     watch.add_watch(&dir.join("memory.events"), AddWatchFlags::IN_MODIFY)?;
-    Ok(Source::Watch(watch, kills(dir)))
+    Ok(Source::Watch(watch, kills(dir)?))
 }
 
-fn kills(dir: &Path) -> u64 {
-    read_file(&dir.join("memory.events")).ok().and_then(|text| number_of(&text, "oom_kill")).unwrap_or(0)
+fn kills(dir: &Path) -> Result<u64, Errno> {
+    Ok(number_of(&read_file(&dir.join("memory.events"))?, "oom_kill").unwrap_or(0))
 }
 
 impl Oom {
-    /// Did it happen since the last question?
-    pub fn happened(&mut self) -> bool {
+    /// Did it happen since the last question? In a cgroup that is gone nothing happens any more.
+    pub fn happened(&mut self) -> Result<bool> {
+        let failed = |errno| anyhow!("OOM events of {}: {}", self.dir.display(), reason(errno));
         match &mut self.source {
-            // The end of the cgroup is an event, too.
-            Source::Event(event) => event.read().is_ok() && self.dir.join("cgroup.event_control").exists(),
+            Source::Event(event) => match event.read() {
+                // The end of the cgroup is an event, too.
+                Ok(_) => self.dir.join("cgroup.event_control").try_exists().map_err(sys::io),
+                Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+                Err(errno) => Err(failed(errno)),
+            },
             Source::Watch(watch, known) => {
                 while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
-                let kills = kills(&self.dir);
+                let kills = match kills(&self.dir) {
+                    Err(errno) if is_gone(errno) => return Ok(false),
+                    other => other.map_err(failed)?,
+                };
                 let more = kills > *known;
                 *known = kills.max(*known);
-                more
+                Ok(more)
             }
         }
     }
@@ -109,13 +117,13 @@ mod tests {
         let say = |kills: u64| std::fs::write(dir.join("memory.events"), format!("oom 9\noom_kill {kills}\n")).unwrap();
         say(3);
         let mut oom = cgroup.oom().unwrap().unwrap();
-        assert!(!oom.happened());
+        assert!(!oom.happened().unwrap());
         say(3);
-        assert!(!oom.happened());
+        assert!(!oom.happened().unwrap());
         say(4);
-        assert!(oom.happened());
-        assert!(!oom.happened());
+        assert!(oom.happened().unwrap());
+        assert!(!oom.happened().unwrap());
         std::fs::remove_dir_all(&dir).unwrap();
-        assert!(!oom.happened());
+        assert!(!oom.happened().unwrap());
     }
 }

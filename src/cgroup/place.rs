@@ -1,11 +1,12 @@
 //! Where in a container's cgroup one more process goes: `exec --cgroup`.
 
 use std::borrow::Cow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
 use super::dir::{open_dir, write_file};
@@ -110,12 +111,12 @@ impl Place<'_> {
     /// The v2 directory to be born into. `None` on v1 and hybrid hosts, without a cgroup, and where the service manager
     /// has to be asked.
     ///
-    /// Fails when it is gone, and so is the one that would do instead.
-    pub fn open(&self) -> Result<Option<OwnedFd>> {
+    /// `init` holds the first process. Fails when the directory is gone, and so is the one that would do instead.
+    pub fn open(&self, init: BorrowedFd) -> Result<Option<OwnedFd>> {
         let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
         match open_dir(&place.dir) {
             Ok(dir) => Ok(Some(dir)),
-            Err(errno) => match self.instead(errno) {
+            Err(errno) => match self.instead(init, errno) {
                 Some(dir) => Ok(Some(dir)),
                 None => bail!("error adding a process to cgroups: {}: {}", place.dir.display(), reason(errno)),
             },
@@ -124,33 +125,40 @@ impl Place<'_> {
 
     /// The v2 directory of the first process, when the kernel's answer to a birth elsewhere lets one
     /// hope for it.
-    pub fn instead(&self, refused: Errno) -> Option<OwnedFd> {
-        open_dir(&self.of_init().filter(|_| elsewhere(refused))?).ok()
+    ///
+    /// That this does not work either is passed over: the refusal is what is told.
+    pub fn instead(&self, init: BorrowedFd, refused: Errno) -> Option<OwnedFd> {
+        open_dir(&self.of_init(init).filter(|_| elsewhere(refused))?).ok()
     }
 
-    fn of_init(&self) -> Option<PathBuf> {
+    fn of_init(&self, init: BorrowedFd) -> Option<PathBuf> {
         let own = self.dirs.iter().find(|dir| dir.controllers.is_empty())?;
         let text = std::fs::read_to_string(format!("/proc/{}/cgroup", self.beside?)).ok()?;
+        // As long as the process is there, nobody else has had its pid.
+        if poll(&mut [PollFd::new(init, PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0) {
+            return None;
+        }
         let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
         // One that is not in our view begins with "..", one that was removed ends in " (deleted)".
         (!path.starts_with("..")).then(|| own.mount.join(path))
     }
 
-    /// Moves the process `pid` there in every hierarchy: v1 and hybrid hosts, and units of the user.
+    /// Moves the process `pid` there in every hierarchy: v1 and hybrid hosts, and units of the user. `init` holds the
+    /// first process.
     ///
     /// Fails with the directory that refused it.
-    pub fn attach(&self, pid: Pid) -> Result<()> {
+    pub fn attach(&self, init: BorrowedFd, pid: Pid) -> Result<()> {
         if let Some((unit, own)) = self.unit {
-            return self.attach_to(unit, own, pid);
+            return self.attach_to(unit, own, init, pid);
         }
         for place in &*self.dirs {
             let file = place.dir.join("cgroup.procs");
             let put = |file: &Path| write_file(file, &pid.to_string());
-            let put_instead = |errno| match self.of_init().filter(|_| place.controllers.is_empty() && elsewhere(errno))
-            {
-                Some(dir) => put(&dir.join("cgroup.procs")).map_err(|_| errno),
-                None => Err(errno),
-            };
+            let put_instead =
+                |errno| match self.of_init(init).filter(|_| place.controllers.is_empty() && elsewhere(errno)) {
+                    Some(dir) => put(&dir.join("cgroup.procs")).map_err(|_| errno),
+                    None => Err(errno),
+                };
             put(&file)
                 .or_else(put_instead)
                 .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))?;
@@ -159,13 +167,13 @@ impl Place<'_> {
     }
 
     /// An ordinary user may move nobody from outside the service manager's cgroups into them, but the manager may.
-    fn attach_to(&self, unit: &Unit, own: &Path, pid: Pid) -> Result<()> {
+    fn attach_to(&self, unit: &Unit, own: &Path, init: BorrowedFd, pid: Pid) -> Result<()> {
         let attach = |dir: &Path| {
             let below = dir.strip_prefix(own).unwrap_or(Path::new(""));
             unit.attach(below, pid)
         };
         let place = self.dirs.first().map_or(own, |place| place.dir.as_path());
-        attach(place).or_else(|error| match self.of_init().filter(|dir| dir.starts_with(own) && dir != place) {
+        attach(place).or_else(|error| match self.of_init(init).filter(|dir| dir.starts_with(own) && dir != place) {
             Some(dir) => attach(&dir),
             None => Err(error),
         })
@@ -174,6 +182,8 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     fn dirs(cgroup: &Cgroup, words: &[&str]) -> Result<Vec<String>, String> {
@@ -242,8 +252,9 @@ mod tests {
     fn whoever_names_a_place_is_not_led_elsewhere() {
         let v2 = Cgroup::example(Mode::Unified, &[""]);
         let own = std::process::id() as i32;
-        assert_eq!(v2.place(&["/"], own).unwrap().of_init(), None);
-        let error = v2.place(&["nosuch"], own).unwrap().open().unwrap_err().to_string();
+        let pidfd = crate::sys::process::pidfd_open(own).unwrap();
+        assert_eq!(v2.place(&["/"], own).unwrap().of_init(pidfd.as_fd()), None);
+        let error = v2.place(&["nosuch"], own).unwrap().open(pidfd.as_fd()).unwrap_err().to_string();
         assert_eq!(error, "error adding a process to cgroups: /c/box/nosuch: no such file or directory");
     }
 }

@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub disabled: bool,
     /// Whether missing permission for cgroups is tolerated when nothing was asked for.
     pub rootless: bool,
+    /// Whether the caller is in a user namespace that is not the first one, where nobody may set device rules.
+    pub in_user_namespace: bool,
     /// The user and group that the cgroup is handed over to (v2 only).
     pub delegate_to: Option<(u32, u32)>,
     /// The cgroup below the container's own that is handed over in its place, and that its processes
@@ -123,6 +125,9 @@ pub struct Plan {
     pub(super) program: Option<DeviceProgram>,
     pub(super) usage: Option<UsageCheck>,
     pub(super) rootless: bool,
+    pub(super) in_user_namespace: bool,
+    /// Whether the container is to have no cgroup.
+    pub(super) disabled: bool,
     /// Whether config.json names a path.
     pub(super) has_path: bool,
     pub(super) delegate_to: Option<(u32, u32)>,
@@ -165,6 +170,8 @@ impl Plan {
             program: None,
             usage: None,
             rootless: request.rootless,
+            in_user_namespace: request.in_user_namespace,
+            disabled: request.disabled,
             has_path: request.cgroups_path.is_some_and(|path| !path.as_os_str().is_empty()),
             delegate_to: request.delegate_to,
             inside: request.inside.map(PathBuf::from),
@@ -215,6 +222,15 @@ impl Plan {
             notes,
             ..self
         })
+    }
+
+    /// Refuses a host without cgroups for a container that is to have one: its limits, its device rules and its path
+    /// would come to nothing.
+    pub fn needs_hierarchy(&self) -> Result<()> {
+        if self.mode == Mode::None && !self.rootless && !self.disabled {
+            bail!("linux.cgroupsPath: no cgroup mount found in mountinfo; --cgroup-manager=disabled does without");
+        }
+        Ok(())
     }
 
     /// The directories of the container's cgroup.

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use nix::errno::Errno;
+use nix::sys::stat::stat;
 use nix::unistd::Pid;
 
-use super::dir::{self, rmdir};
+use super::dir::rmdir;
 use super::freeze::wait_for_event;
-use super::kill::pids_below;
+use super::kill::members_of;
 use super::living::{Cgroup, HostDir};
 use super::plan::SYSTEMD;
+use super::tree;
 use crate::sys::proc::is_dying;
 use crate::sys::reason;
 
@@ -102,10 +104,12 @@ impl Cgroup {
     fn goes_by_itself(&self) -> bool {
         let Some(dir) = self.path_for_v1(SYSTEMD).or_else(|| self.path_for_v2()) else { return true };
         let (end, mut delay) = (Instant::now() + FAREWELL, FIRST_DELAY);
-        while dir.exists() && Instant::now() < end {
+        // One that cannot be looked at is not known to be gone.
+        let is_there = || dir.try_exists().unwrap_or(true);
+        while is_there() && Instant::now() < end {
             self.wait_for_exit(end, &mut delay);
         }
-        !dir.exists()
+        !is_there()
     }
 
     /// Waits until there is a reason to try again: the v2 directory says that it is empty, or, when
@@ -132,20 +136,10 @@ fn unable_to_remove(dir: &Path, errno: Errno) -> anyhow::Error {
 /// Removes `dir`, and what is below it when that is in the way. As long as a process lives there it stays as it is.
 fn remove_tree(dir: &Path) -> Result<(), Errno> {
     match rmdir(dir) {
-        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
         // A read-only file system answers so before it looks whether there is anything to remove.
-        Err(Errno::EROFS) if !dir.exists() => return Ok(()),
-        Err(Errno::EBUSY) => {}
-        Err(errno) => return Err(errno),
+        Err(Errno::EROFS) if stat(dir) == Err(Errno::ENOENT) => Ok(()),
+        Err(Errno::EBUSY) if members_of(dir)?.is_empty() => tree::remove(dir),
+        Err(errno) => Err(errno),
     }
-    if !pids_below(dir)?.is_empty() {
-        return Err(Errno::EBUSY);
-    }
-    for dir in dir::tree(dir)? {
-        match rmdir(&dir) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }

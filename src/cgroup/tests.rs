@@ -42,6 +42,7 @@ pub(super) fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Ext
             systemd: None,
             disabled: false,
             rootless: false,
+            in_user_namespace: false,
             delegate_to: None,
             inside: None,
         },
@@ -203,8 +204,7 @@ fn refusals_name_the_field() {
         (
             hybrid(),
             r#"{"unified": {"io.max": "1"}}"#,
-            "unified.io.max: unified resource \"io.max\" can't be set: controller \"io\" not \
-             available",
+            "unified.io.max: invalid configuration: cannot use unified on cgroup v1, which has controller \"blkio\" here",
         ),
         (
             unified(),
@@ -258,6 +258,7 @@ fn scopes() {
             systemd: Some(asked),
             disabled: false,
             rootless: user,
+            in_user_namespace: false,
             delegate_to: None,
             inside: None,
         };

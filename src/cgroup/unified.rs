@@ -27,8 +27,8 @@ pub(super) fn plan(plan: &mut Plan, layout: &Layout, resources: &LinuxResources)
         };
         if plan.mode == Mode::Hybrid && layout.v1_of(v1_name(controller)).is_some() {
             bail!(
-                "{field}: unified resource {key:?} can't be set: controller {controller:?} not \
-                 available"
+                "{field}: invalid configuration: cannot use unified on cgroup v1, which has controller {:?} here",
+                v1_name(controller)
             );
         }
         for line in value.lines() {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use super::plan::{Fallback, Plan, Target, Write};
 use super::systemd::Unit;
 use super::{check, unified, v1, v2};
 use crate::spec::{Extras, Field};
+use crate::sys::reason;
 
 /// Switches that are off unless asked for, so that a new cgroup needs no write for `false`.
 const OOM_CONTROL: &str = "memory.oom_control";
@@ -71,6 +72,8 @@ impl Plan {
             program: None,
             usage: None,
             rootless: false,
+            in_user_namespace: false,
+            disabled: false,
             has_path: true,
             delegate_to: None,
             inside: None,
@@ -152,13 +155,16 @@ impl Cgroup {
         if let Some(Write { field, file, .. }) = plan.writes.iter().find(lost) {
             bail!("{field}: {file}: the container has no cgroup for it");
         }
-        let leaf = self.path_for_v2().and_then(|dir| dir::open_dir(dir).ok());
+        let open = |dir: &Path| {
+            dir::open_dir(dir).map_err(|errno| anyhow!("linux.cgroupsPath: open {}: {}", dir.display(), reason(errno)))
+        };
+        let leaf = self.path_for_v2().map(open).transpose()?;
         if let Some(leaf) = &leaf {
             // On a hybrid host nothing was handed down that nobody asked for.
-            plan.hand_down_controllers(&[], leaf.as_fd());
+            plan.hand_down_controllers(&[], leaf.as_fd())?;
         }
         plan.check_usage(&dirs)?;
-        let before = Before::of(self.unit.clone(), plan, &dirs);
+        let before = Before::of(self.unit.clone(), plan, &dirs)?;
         let apply = || plan.apply(|write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd));
         let applied = match &self.unit {
             // What the kernel refuses systemd need not know.
@@ -178,7 +184,7 @@ impl Cgroup {
     ///
     /// On v1 it denies every device before it allows some again, so nobody may run meanwhile.
     fn tell(&self, unit: &Unit, plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
-        let exact = Before::of_systemd(plan, dirs);
+        let exact = Before::of_systemd(plan, dirs)?;
         // Whoever cannot be frozen has to live with it.
         let frozen = self.path_for_v1("devices").is_some() && !self.is_frozen()? && self.freeze().is_ok();
         let told = unit.set(&plan.writes);
@@ -208,43 +214,50 @@ struct Old {
 }
 
 impl Before {
-    fn of(unit: Option<Unit>, plan: &Plan, dirs: &[Option<&Path>]) -> Before {
+    fn of(unit: Option<Unit>, plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
         let mut before = Before { files: Vec::new(), unit };
         for write in plan.writes.iter().filter(|write| !write.is_device_rule()) {
             let Some(dir) = dirs[write.target] else { continue };
             if write.file == "cpu.idle" {
                 // What is not idle any more has the default.
-                before.keep(dir.join("cpu.shares"), None);
-                before.keep(dir.join("cpu.weight"), None);
+                before.keep(dir.join("cpu.shares"), None)?;
+                before.keep(dir.join("cpu.weight"), None)?;
             }
-            before.keep(dir.join(&*write.file), Some(&write.value));
+            before.keep(dir.join(&*write.file), Some(&write.value))?;
             if let Fallback::Instead(file, value) = &write.fallback {
-                before.keep(dir.join(file), Some(value));
+                before.keep(dir.join(file), Some(value))?;
             }
         }
-        before
+        Ok(before)
     }
 
     /// What systemd writes anew when it is told of a property: it rounds, and what it was not told of gets its default.
-    fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Before {
-        let mut exact = Before::of(None, plan, dirs);
+    fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
+        let mut exact = Before::of(None, plan, dirs)?;
         for dir in dirs.iter().flatten() {
-            SYSTEMD_WRITES.iter().for_each(|file| exact.keep(dir.join(file), None));
+            SYSTEMD_WRITES.iter().try_for_each(|file| exact.keep(dir.join(file), None))?;
         }
-        exact
+        Ok(exact)
     }
 
-    /// Files that are not there or cannot be read have nothing to go back to.
-    fn keep(&mut self, path: PathBuf, value: Option<&String>) {
+    /// Files that are not there, or not for reading, have nothing to go back to.
+    fn keep(&mut self, path: PathBuf, value: Option<&String>) -> Result<()> {
         let index = match self.files.iter().position(|old| old.path == path) {
             Some(index) => index,
             None => {
-                let Ok(text) = read_file(&path) else { return };
+                let text = match read_file(&path) {
+                    Ok(text) => text,
+                    // What the kernel answers for a file that can only be written (EINVAL; EACCES to an ordinary user),
+                    // and for one whose controller it has no support for.
+                    Err(Errno::ENOENT | Errno::EINVAL | Errno::EACCES | Errno::EOPNOTSUPP) => return Ok(()),
+                    Err(errno) => bail!("linux.resources: {}: {}", path.display(), reason(errno)),
+                };
                 self.files.push(Old { path, text, values: Vec::new() });
                 self.files.len() - 1
             }
         };
         self.files[index].values.extend(value.cloned());
+        Ok(())
     }
 
     /// Writes the old values. The kernel checks some against others, so what is refused is tried

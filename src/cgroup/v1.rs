@@ -141,7 +141,8 @@ fn cpu(plan: &mut Plan, cpu: &LinuxCpu) -> Result<()> {
         _ => {}
     }
     let text = |value: u64| (value != 0).then(|| value.to_string());
-    let signed = |value: i64| (value != 0).then(|| value.to_string());
+    // To the kernel any negative time is no limit; to systemd only this one.
+    let signed = |value: i64| (value != 0).then(|| value.max(-1).to_string());
     // Of each pair the kernel checks one against the other; `Later` tries both orders.
     let writes = [
         ("realtimePeriod", "cpu.rt_period_us", cpu.realtime_period().and_then(text)),

@@ -34,7 +34,7 @@ pub(super) fn plan(plan: &mut Plan, target: usize, resources: &LinuxResources, e
     Ok(())
 }
 
-/// `-1` is how the spec says "no limit", `max` how the kernel does.
+/// `-1` is how the spec says "no limit", and for processes any other negative number as well; `max` how the kernel does.
 fn or_max(value: i64) -> String {
     if value < 0 { "max".to_owned() } else { value.to_string() }
 }

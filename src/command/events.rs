@@ -47,7 +47,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         bail!(stopped());
     }
     if invocation.flag("stats") {
-        return written(print(&statistics(&record))).map(drop);
+        return super::print(&line(&statistics(&record))?);
     }
     let process = sys::process::pidfd_open(record.pid).map_err(|_| stopped())?;
     // Between the look at the status and the handle, the pid may have become another's.
@@ -94,8 +94,8 @@ fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Du
             return Ok(());
         }
         if let Some(oom) = &mut oom
-            && oom.happened()
-            && !written(print(&Event { kind: "oom", id: &record.id, data: None }))?
+            && oom.happened()?
+            && !tell(&Event { kind: "oom", id: &record.id, data: None })?
         {
             return Ok(());
         }
@@ -103,7 +103,7 @@ fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Du
             return Ok(());
         }
         if Instant::now() >= next {
-            if !written(print(&statistics(record)))? {
+            if !tell(&statistics(record))? {
                 return Ok(());
             }
             // One that takes longer than the interval is not made up for.
@@ -118,17 +118,14 @@ fn statistics(record: &Record) -> Event<'_> {
     Event { kind: "stats", id: &record.id, data: Some(data) }
 }
 
-fn print(event: &Event<'_>) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(event)?;
-    line.push(b'\n');
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(&line)?;
-    stdout.flush()
+fn line(event: &Event<'_>) -> Result<String> {
+    Ok(serde_json::to_string(event)? + "\n")
 }
 
-/// Whether somebody reads. That nobody does is no error.
-fn written(result: std::io::Result<()>) -> Result<bool> {
-    match result {
+/// Prints it. Whether somebody reads: that nobody does any more is the end, and no error.
+fn tell(event: &Event<'_>) -> Result<bool> {
+    let (line, mut stdout) = (line(event)?, std::io::stdout().lock());
+    match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(anyhow!("write to standard output: {}", sys::io(error))),

@@ -17,8 +17,7 @@ pub fn run() -> Result<()> {
     let mut writer = serde_json::Serializer::with_formatter(&mut text, format);
     serde::Serialize::serialize(&features(), &mut writer)?;
     text.push(b'\n');
-    print(&String::from_utf8_lossy(&text));
-    Ok(())
+    print(&String::from_utf8_lossy(&text))
 }
 
 /// features.md of the runtime-spec.

@@ -5,23 +5,22 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{print, root};
+use super::{Log, print, root};
 use crate::cli::Invocation;
 use crate::state::{Directory, Record, Root};
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation) -> Result<()> {
+pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let root = root(&invocation.global)?;
     let format = invocation.value("format").unwrap_or("table");
     if !matches!(format, "table" | "json") {
         bail!("invalid format option");
     }
-    let containers = load_all(&root, invocation.global.root.is_some())?;
+    let containers = load_all(&root, invocation.global.root.is_some(), log)?;
     if invocation.flag("quiet") {
         let ids: String = containers.iter().map(|(_, record)| format!("{}\n", record.id)).collect();
-        print(&ids);
-        return Ok(());
+        return print(&ids);
     }
     let mut printed = Vec::new();
     let mut shown = Vec::new();
@@ -31,14 +30,13 @@ pub fn run(invocation: &Invocation) -> Result<()> {
                 printed.push(record.printed(status, owner(directory.path())));
                 shown.push(record);
             }
-            Err(error) => left_out(&record.id, &error),
+            Err(error) => left_out(log, &record.id, &error),
         }
     }
     if format == "json" {
         // What Go prints for a list that was never made.
         let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };
-        print(&(text + "\n"));
-        return Ok(());
+        return print(&(text + "\n"));
     }
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
     for (record, state) in shown.iter().zip(&printed) {
@@ -46,11 +44,10 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         let (pid, status) = (state.pid().to_string(), state.status().to_string());
         rows.push([record.id.clone(), pid, status, bundle, record.created.clone(), state.owner().to_owned()]);
     }
-    print(&table(&rows));
-    Ok(())
+    print(&table(&rows))
 }
 
-fn load_all(root: &Root, explicit: bool) -> Result<Vec<(Directory, Record)>> {
+fn load_all(root: &Root, explicit: bool, log: &Log) -> Result<Vec<(Directory, Record)>> {
     let ids = match root.ids() {
         Ok(ids) => ids,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Vec::new(),
@@ -60,15 +57,15 @@ fn load_all(root: &Root, explicit: bool) -> Result<Vec<(Directory, Record)>> {
     for id in ids {
         match root.load(&id) {
             Ok(found) => containers.push(found),
-            Err(error) => left_out(&id, &error),
+            Err(error) => left_out(log, &id, &error),
         }
     }
     Ok(containers)
 }
 
 /// Not in the log: what is listed is listed, and this is for who looks at the list.
-fn left_out(id: &str, error: &anyhow::Error) {
-    eprintln!("load container {id}: {error:#}");
+fn left_out(log: &Log, id: &str, error: &anyhow::Error) {
+    log.aside(&format!("load container {id}: {error:#}"));
 }
 
 /// The name of the owner of a file, or `#uid`. Names are looked up by hand: a static program has

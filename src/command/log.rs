@@ -42,8 +42,14 @@ impl Log {
     pub fn error(&self, message: &str) {
         self.write("error", message);
         if self.file.is_some() {
-            eprintln!("{message}");
+            self.aside(message);
         }
+    }
+
+    /// A line on standard error that is not for the log.
+    pub fn aside(&self, message: &str) {
+        // Where even this cannot be written there is nobody left to tell.
+        let _ = std::io::stderr().write_all(format!("{message}\n").as_bytes());
     }
 
     /// Something that is not as asked and is no error: in the log if there is one, else on
@@ -69,11 +75,11 @@ impl Log {
             (false, None) if level == "error" => message.to_owned(),
             (false, None) => format!("{level}: {message}"),
         };
-        // One write a line: the file may be shared. There is nobody left to tell of a failure.
-        let _ = match &self.file {
-            Some(file) => (&*file).write_all((line + "\n").as_bytes()),
-            None => std::io::stderr().write_all((line + "\n").as_bytes()),
-        };
+        // One write a line: the file may be shared. On a full disk standard error is what is left.
+        let logged = self.file.as_ref().is_some_and(|mut file| file.write_all(format!("{line}\n").as_bytes()).is_ok());
+        if !logged {
+            self.aside(&line);
+        }
     }
 }
 

@@ -25,10 +25,11 @@ mod start;
 mod state;
 mod update;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::sys::signal::Signal;
 
 use crate::cli::{Global, Invocation, Verb};
 use crate::executor::Notify;
@@ -75,7 +76,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::State => done(state::run(invocation)),
         Verb::Kill => done(kill::run(invocation, log)),
         Verb::Delete => done(delete::run(invocation, log)),
-        Verb::List => done(list::run(invocation)),
+        Verb::List => done(list::run(invocation, log)),
         Verb::Mounts => done(mounts::run(invocation, log)),
         Verb::Ps => done(ps::run(invocation)),
         Verb::Pause => done(pause::pause(invocation, log)),
@@ -89,9 +90,20 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     }
 }
 
-/// Write to standard output. A reader that went away is not an error of ours.
-pub fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Write to standard output, as a whole. A reader that went away ends the program as it does most others, runc and crun
+/// among them: by SIGPIPE, without a word.
+///
+/// # Errors
+/// What could not be written in full: nobody may take a part for all of it.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            sys::process::die_of(Signal::SIGPIPE);
+        }
+        anyhow!("write to standard output: {}", sys::io(error))
+    })
 }
 
 /// Do something to a container, or, with `--regex`, to all whose ids match: then what fails does not
@@ -140,13 +152,15 @@ pub fn root(global: &Global) -> Result<Root> {
     let Some(runtime) = runtime.filter(|_| prefers_xdg()) else {
         return Ok(Root(Path::new("/run").join(&global.name)));
     };
+    let failed = |path: &Path, error| {
+        anyhow!("the path in $XDG_RUNTIME_DIR must be writable by the user: {}: {}", path.display(), sys::io(error))
+    };
     let root = Path::new(&runtime).join(&global.name);
+    let root = std::path::absolute(&root).map_err(|error| failed(&root, error))?;
     // The sticky bit keeps clean-up tools from the directory, as the XDG specification has it.
     std::fs::create_dir_all(&root)
         .and_then(|()| std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1700)))
-        .map_err(|error| {
-            anyhow!("the path in $XDG_RUNTIME_DIR must be writable by the user: {}: {}", root.display(), sys::io(error))
-        })?;
+        .map_err(|error| failed(&root, error))?;
     Ok(Root(root))
 }
 
@@ -227,9 +241,18 @@ fn manager() -> Option<std::ffi::OsString> {
 }
 
 /// The container's own socket in its place, for a container that was made with one.
-fn bind_notify(directory: &Directory) -> Result<Option<Notify>> {
+///
+/// A manager that cannot be reached is a warning: the variable may be left over, or of another mount namespace.
+fn bind_notify(directory: &Directory, log: &Log) -> Result<Option<Notify>> {
     let place = directory.notify();
-    manager().filter(|_| place.is_dir()).map(|manager| Notify::bind(&place, &manager)).transpose()
+    let Some(manager) = manager().filter(|_| place.is_dir()) else { return Ok(None) };
+    match Notify::reach(&manager) {
+        Ok(manager) => Notify::bind(&place, manager).map(Some),
+        Err(error) => {
+            log.warning(&format!("{error:#}; nobody will be told that the container is ready"));
+            Ok(None)
+        }
+    }
 }
 
 /// Sockets that a service manager passes (sd_listen_fds(3)): only when they are meant for us.

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::{Log, root};
+use crate::cgroup::Refused;
 use crate::cli::Invocation;
 use crate::state::Status;
 use crate::sys::{self, Errno};
@@ -34,7 +35,7 @@ pub fn resume(invocation: &Invocation, log: &Log) -> Result<()> {
 /// An ordinary user often lacks the rights, and the kernel's word for it explains nothing.
 fn explain(result: Result<()>, verb: &str, invocation: &Invocation, log: &Log) -> Result<()> {
     result.inspect_err(|error| {
-        if error.downcast_ref::<Errno>() == Some(&Errno::EPERM) {
+        if error.downcast_ref::<Refused>().is_some_and(|refused| refused.errno == Errno::EPERM) {
             let name = &invocation.global.name;
             log.warning(&format!("{name} {verb} failure might be caused by lack of full access to cgroups"));
         }

@@ -18,9 +18,9 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     let mut options = options(invocation, &host, bundle, true)?;
     options.id = invocation.value("id").map_or(name, str::to_owned);
     let plan = compile(&spec, &extras, &host, &options)?;
-    print(&plan::print(&plan));
+    let mut text = plan::print(&plan);
     for property in spec::unknown_properties(&config, &spec)? {
-        print(&format!("# ignored: unknown property {property}\n"));
+        text += &format!("# ignored: unknown property {property}\n");
     }
-    Ok(())
+    print(&text)
 }

@@ -21,14 +21,13 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         "table" => print(&table(&invocation.arguments[1..], &pids)?),
         _ => bail!("invalid format option"),
     }
-    Ok(())
 }
 
 /// The rows of the host's `ps` that belong to the container.
 fn table(arguments: &[String], pids: &[i32]) -> Result<String> {
     let default = ["-ef".to_owned()];
-    sys::process::expect_children();
-    let output = Command::new("ps").args(if arguments.is_empty() { &default[..] } else { arguments }).output();
+    let mut command = Command::new("ps");
+    let output = sys::process::output(command.args(if arguments.is_empty() { &default[..] } else { arguments }));
     let output = output.map_err(|error| anyhow!("exec: \"ps\": {}", sys::io(error)))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);

@@ -29,7 +29,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
     let mut created = make(&prepared, &front, log, |order, pid_file| {
         create(order, |record, directory| {
             pid_file(record)?;
-            notify = bind_notify(directory)?;
+            notify = bind_notify(directory, log)?;
             start_container(&Owner { record, directory, host, options })
         })
     })?;

@@ -16,14 +16,14 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     let program = program.to_str().context("the path of this program is not UTF-8")?;
     let (name, engine) = (invocation.global.name.as_str(), invocation.id());
     check(name, engine)?;
-    print(&match engine {
+    let text = match engine {
         "containerd" => containerd(name, program, Path::new("/run/systemd/system").is_dir()),
         "docker" => docker(name, program),
         "kubernetes" => kubernetes(name),
         "podman" => podman(name, program, Layout::read()?.mode() == Mode::Unified),
         other => bail!("setup: {other:?} is none of containerd, docker, kubernetes, podman"),
-    });
-    Ok(())
+    };
+    print(&text)
 }
 
 /// The name is that of the link or the copy which was called. It becomes a runtime's, and a file's.

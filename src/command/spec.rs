@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::cgroup::Mode;
@@ -27,14 +27,18 @@ pub fn run(invocation: &Invocation) -> Result<()> {
     let format = serde_json::ser::PrettyFormatter::with_indent(b"\t");
     serde::Serialize::serialize(&config, &mut serde_json::Serializer::with_formatter(&mut text, format))?;
     let file = File::options().write(true).create_new(true).mode(0o666).open(&path);
-    let mut file = match file {
+    let file = match file {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             bail!("File config.json exists. Remove it first")
         }
         Err(error) => return Err(anyhow!("{}: {}", path.display(), sys::io(error))),
     };
-    file.write_all(&text).map_err(sys::io).context("config.json")
+    write(file, &text).inspect_err(|_| drop(std::fs::remove_file(&path)))
+}
+
+fn write(mut file: File, text: &[u8]) -> Result<()> {
+    file.write_all(text).map_err(|error| anyhow!("write config.json: {}", sys::io(error)))
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value {

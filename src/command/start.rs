@@ -22,16 +22,17 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         let owner = Owner { record: &record, directory: &directory, host: &host, options: &options };
         start_container(&owner).inspect_err(|_| stop(&record, &directory, log))?;
     }
-    let notify = bind_notify(&directory)?;
+    let notify = bind_notify(&directory, log)?;
     gate.open()?;
     if !record.hooks.poststart.is_empty() {
         gate.wait_for_program()?;
         poststart(&record).inspect_err(|_| stop(&record, &directory, log))?;
     }
-    match (notify, sys::process::pidfd_open(record.pid)) {
-        (Some(notify), Ok(process)) => notify.wait(process.as_fd(), record.pid),
-        _ => Ok(()),
+    if let (Some(notify), Ok(process)) = (notify, sys::process::pidfd_open(record.pid)) {
+        // The container runs, whoever hears of it.
+        notify.wait(process.as_fd(), record.pid).unwrap_or_else(|error| log.warning(&format!("{error:#}")));
     }
+    Ok(())
 }
 
 /// The gate, for the one of several that may open it: the others must not run a hook.

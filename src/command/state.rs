@@ -9,6 +9,5 @@ use crate::cli::Invocation;
 pub fn run(invocation: &Invocation) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
     let state = record.printed(record.status(&directory)?, String::new());
-    print(&serde_json::to_string_pretty(&state)?);
-    Ok(())
+    print(&serde_json::to_string_pretty(&state)?)
 }

@@ -3,10 +3,7 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -17,21 +14,15 @@ use crate::sys::{self, reason};
 pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
     let agent = agent.ok_or_else(|| anyhow!("linux.seccomp: init has a listener that nobody asked for"))?;
     let field = &agent.field;
-    let mut socket = connect(&agent.socket).map_err(sys::io).with_context(|| {
-        let socket = agent.socket.display();
-        format!("{field}: failed to connect with seccomp agent specified in the seccomp profile: {socket}")
-    })?;
+    let mut socket = sys::socket::connect(agent.socket.as_os_str(), UnixStream::connect_addr)
+        .map_err(sys::io)
+        .with_context(|| {
+            let socket = agent.socket.display();
+            format!("{field}: failed to connect with seccomp agent specified in the seccomp profile: {socket}")
+        })?;
     let sent = sys::socket::send(socket.as_fd(), state, listener)
         .map_err(|errno| anyhow!("{field}: send the seccomp listener: {}", reason(errno)))?;
     // The descriptor went with the first byte. A stream may take a long state in parts.
     let rest = state.get(sent..).unwrap_or_default();
     socket.write_all(rest).map_err(sys::io).with_context(|| format!("{field}: send the container process state"))
-}
-
-/// A path, or with `@` in front a name in the abstract namespace, as Go's programs have it.
-fn connect(socket: &Path) -> std::io::Result<UnixStream> {
-    match socket.as_os_str().as_bytes().strip_prefix(b"@") {
-        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?),
-        None => UnixStream::connect(socket),
-    }
 }

@@ -83,7 +83,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
     let mut work = begin(order, &directory)?;
     let gate = if options.gate { Some(directory.make_gate()?) } else { None };
     let trees = tree::open(plan.program.slots()).context(CHAIN)?;
-    let leaf = work.record.cgroup.open_for_clone();
+    let leaf = work.record.cgroup.open_for_clone()?;
     let around = Surroundings {
         namespaces: plan.birth.new,
         cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
@@ -267,6 +267,12 @@ pub(super) fn check_root(rootfs: &Path) -> Result<()> {
         Ok(_) => Ok(()),
         Err(Errno::ELOOP) => bail!("root.path: invalid rootfs: not an absolute path, or a symlink"),
         Err(Errno::ENOTDIR) => bail!("root.path: invalid rootfs: {shown} is not a directory"),
+        Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => {
+            bail!(
+                "root.path: openat2(2), which keeps links from leading out of the root, cannot be called here: {}",
+                reason(errno)
+            )
+        }
         Err(errno) => bail!("root.path: invalid rootfs: stat {shown}: {}", reason(errno)),
     }
 }

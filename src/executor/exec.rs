@@ -1,6 +1,6 @@
 //! Joining a living container.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Result, anyhow, bail};
 
@@ -55,15 +55,15 @@ pub fn attaches_late(record: &Record) -> bool {
 /// Make the process. Where on v2 the place takes none, it goes to that of the container's first one:
 /// a container that manages its cgroup itself has moved its processes below it, and the kernel lets
 /// nobody live above them.
-fn start<'a>(joining: &Joining<'a>, around: Surroundings<'_>) -> Result<Init<'a>> {
+fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surroundings<'_>) -> Result<Init<'a>> {
     let Joining { plan, place, .. } = joining;
-    let leaf = place.open()?;
+    let leaf = place.open(process)?;
     let around = Surroundings { cgroup: leaf.as_ref().map(|fd| fd.as_fd()), ..around };
     let error = match launch(&plan.program, &around) {
         Err(error) if leaf.is_some() => error,
         other => return other,
     };
-    match error.downcast_ref::<NotBorn>().and_then(|not_born| place.instead(not_born.errno)) {
+    match error.downcast_ref::<NotBorn>().and_then(|not_born| place.instead(process, not_born.errno)) {
         Some(leaf) => launch(&plan.program, &Surroundings { cgroup: Some(leaf.as_fd()), ..around }),
         None => Err(error),
     }
@@ -86,14 +86,14 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         preserved: plan.preserved,
         ..Surroundings::default()
     };
-    let mut init = start(joining, around)?;
+    let mut init = start(joining, process.as_fd(), around)?;
     drop(trees);
     let (mut warnings, mut terminal) = (Vec::new(), None);
     let mut before_running = Some(before_running);
     let mut follow = || -> Result<()> {
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
-            place.attach(pid)?;
+            place.attach(process.as_fd(), pid)?;
             init.go_on()?;
         }
         loop {

@@ -62,8 +62,7 @@ fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
 }
 
 fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
-    sys::process::expect_children();
-    let output = Command::new(helper).arg(pid.to_string()).args(lines.split_whitespace()).output();
+    let output = sys::process::output(Command::new(helper).arg(pid.to_string()).args(lines.split_whitespace()));
     let output = output.map_err(|error| anyhow!("{helper}: {}", sys::io(error)))?;
     if !output.status.success() {
         bail!("{helper}: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', ": "));

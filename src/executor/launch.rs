@@ -94,8 +94,12 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     for fd in slots.iter().copied().chain([theirs.as_raw_fd()]) {
         inherit(fd)?;
     }
-    let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd())
-        .map_err(|errno| anyhow!("seal init: {}", reason(errno)))?;
+    let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd()).map_err(
+        |errno| match errno {
+            Errno::EFBIG => anyhow!("seal init: {}: the caller's RLIMIT_FSIZE (ulimit -f) is too small", reason(errno)),
+            _ => anyhow!("seal init: {}", reason(errno)),
+        },
+    )?;
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
     let child =
         start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;

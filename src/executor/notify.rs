@@ -6,10 +6,8 @@
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -29,12 +27,22 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Make the container's socket in this directory, and connect with the manager's.
+    /// Connect with the manager's socket.
     ///
     /// # Errors
-    /// A manager that does not listen; a directory that is not there.
-    pub fn bind(directory: &Path, manager: &OsStr) -> Result<Notify> {
-        let outside = connect(manager).map_err(sys::io).context("NOTIFY_SOCKET")?;
+    /// A manager that does not listen.
+    pub fn reach(manager: &OsStr) -> Result<UnixDatagram> {
+        let socket = UnixDatagram::unbound().map_err(sys::io).context("NOTIFY_SOCKET: socket")?;
+        sys::socket::connect(manager, |address| socket.connect_addr(address))
+            .map_err(|error| anyhow!("NOTIFY_SOCKET: connect to {}: {}", manager.display(), sys::io(error)))?;
+        Ok(socket)
+    }
+
+    /// Make the container's socket in this directory.
+    ///
+    /// # Errors
+    /// A directory that is not there, or not to be written to.
+    pub fn bind(directory: &Path, manager: UnixDatagram) -> Result<Notify> {
         // The whole path may be longer than the address of a socket can be.
         let place = File::open(directory).map_err(sys::io).with_context(|| format!("open {}", directory.display()))?;
         let path = format!("/proc/self/fd/{}/{SOCKET}", place.as_raw_fd());
@@ -44,7 +52,7 @@ impl Notify {
             Ok(socket)
         };
         let inside = bind().map_err(sys::io).with_context(|| format!("bind {SOCKET}"))?;
-        Ok(Notify { inside, manager: outside })
+        Ok(Notify { inside, manager })
     }
 
     /// Wait until the container is ready, and tell the manager, naming the process to watch. The
@@ -77,17 +85,6 @@ impl Notify {
         send(format!("MAINPID={main}\n").as_bytes())?;
         barrier(self.manager.as_fd())
     }
-}
-
-/// A path, or a name in the abstract namespace.
-fn connect(manager: &OsStr) -> std::io::Result<UnixDatagram> {
-    let address = match manager.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(manager)?,
-    };
-    let socket = UnixDatagram::unbound()?;
-    socket.connect_addr(&address)?;
-    Ok(socket)
 }
 
 /// Wait until the manager has read everything: it closes the descriptor that comes with this. One

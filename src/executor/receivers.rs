@@ -1,9 +1,10 @@
-//! Who gets the descriptors of a new process: `--console-socket` and `--pidfd-socket`.
+//! Who gets the descriptors of a new process: `--console-socket`, `--pidfd-socket` and `run.oci.pidfd_receiver`.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::relay::Terminal;
 use crate::sys::{self, reason};
@@ -11,41 +12,52 @@ use crate::sys::{self, reason};
 /// The sockets, connected before anything is made: a wrong name costs nothing then.
 #[derive(Debug, Default)]
 pub struct Receivers {
-    console: Option<UnixStream>,
-    /// With who names each.
-    pidfd: Vec<(&'static str, UnixStream)>,
+    console: Option<Receiver>,
+    pidfd: Vec<Receiver>,
+}
+
+/// A socket, and the option or annotation that names it.
+#[derive(Debug)]
+struct Receiver {
+    named_by: &'static str,
+    socket: UnixStream,
 }
 
 impl Receivers {
-    /// Connect to the sockets at these paths; those for a handle come with who names them.
+    /// Connect to the sockets at these paths; those for the handle of the process come with what names them.
     pub fn connect<'a>(
         console: Option<&str>,
         pidfd: impl IntoIterator<Item = (&'static str, &'a str)>,
     ) -> Result<Receivers> {
-        let connect = |path: &str, what: &str| {
-            UnixStream::connect(path).map_err(sys::io).with_context(|| format!("{what}: connect to {path}"))
-        };
-        let console = console.map(|path| connect(path, "--console-socket")).transpose()?;
-        let pidfd = pidfd.into_iter().map(|(name, path)| Ok((name, connect(path, name)?))).collect::<Result<_>>()?;
+        let console = console.map(|path| Receiver::connect("--console-socket", path)).transpose()?;
+        let pidfd = pidfd.into_iter().map(|(name, path)| Receiver::connect(name, path)).collect::<Result<_>>()?;
         Ok(Receivers { console, pidfd })
     }
 
     /// Hand the terminal out. When nobody waits for it, it is for the caller to sit at.
     pub fn terminal(&self, terminal: OwnedFd) -> Result<Option<Terminal>> {
-        let Some(socket) = &self.console else { return Terminal::new(terminal).map(Some) };
+        let Some(receiver) = &self.console else { return Terminal::new(terminal).map(Some) };
         // runc names the file that it has opened, which in the container is always this one.
-        give(socket, "/dev/ptmx", terminal.as_fd()).context("--console-socket")?;
+        receiver.give("/dev/ptmx", terminal.as_fd())?;
         Ok(None)
     }
 
     /// Hand out the handle of a process, `kind` being `standard` or `setns`.
     pub fn process(&self, kind: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
-        self.pidfd.iter().try_for_each(|(name, socket)| give(socket, kind, pidfd).context(*name))
+        self.pidfd.iter().try_for_each(|receiver| receiver.give(kind, pidfd))
     }
 }
 
-/// One message with exactly one descriptor, which is all that receivers accept.
-fn give(socket: &UnixStream, text: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
-    let sent = sys::socket::send(socket.as_fd(), text.as_bytes(), descriptor);
-    sent.map(drop).map_err(|errno| anyhow!("sendmsg: {}", reason(errno)))
+impl Receiver {
+    fn connect(named_by: &'static str, path: &str) -> Result<Receiver> {
+        let socket = sys::socket::connect(OsStr::new(path), UnixStream::connect_addr)
+            .map_err(|error| anyhow!("{named_by}: connect to {path}: {}", sys::io(error)))?;
+        Ok(Receiver { named_by, socket })
+    }
+
+    /// One message with exactly one descriptor, which is all that receivers accept.
+    fn give(&self, text: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
+        let sent = sys::socket::send(self.socket.as_fd(), text.as_bytes(), descriptor);
+        sent.map(drop).map_err(|errno| anyhow!("{}: sendmsg: {}", self.named_by, reason(errno)))
+    }
 }

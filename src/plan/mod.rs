@@ -101,6 +101,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     let mut context = Context::new(spec, extras, host, options)?;
     let mut program = Program::new();
     refuse_what_is_not_there(&context)?;
+    context.cgroup.needs_hierarchy()?;
     annotation::check(spec)?;
     let net_devices = net_devices(spec, host)?;
     let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
@@ -196,6 +197,7 @@ impl<'a> Context<'a> {
             systemd,
             disabled: options.no_cgroup,
             rootless: options.rootless_cgroups,
+            in_user_namespace: host.in_user_namespace,
             delegate_to: delegate_to(spec),
             inside: annotation::delegated_cgroup(spec)?,
         };

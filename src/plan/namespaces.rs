@@ -221,7 +221,7 @@ fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMa
 }
 
 fn check_user(
-    context: &mut Context<'_>,
+    context: &Context<'_>,
     new: bool,
     joined: bool,
     uid: &[LinuxIdMapping],
@@ -231,10 +231,6 @@ fn check_user(
         bail!(
             "linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified"
         );
-    }
-    if joined && !(uid.is_empty() && gid.is_empty()) {
-        let text = "linux.uidMappings: mappings for a user namespace that is joined by path: they have to be its own";
-        context.warn(text.to_owned());
     }
     if context.host.euid != 0 && !new && !joined {
         bail!("linux.namespaces: rootless container requires user namespaces");

@@ -187,8 +187,19 @@ fn affinity(program: &Program, mask: List) -> String {
     let words = program.show_words(mask);
     match words.iter().all(|word| *word == u64::MAX) {
         true => "run on every CPU that the cpuset allows".to_owned(),
-        false => format!("run on CPUs {:x?}", words),
+        false => format!("run on CPUs {}", cpu_list(&words)),
     }
+}
+
+/// A mask as config.json has it: `0-3,8`.
+fn cpu_list(words: &[u64]) -> String {
+    let is_set = |cpu: usize| words.get(cpu / 64).is_some_and(|word| word >> (cpu % 64) & 1 == 1);
+    let starts = (0..words.len() * 64).filter(|cpu| is_set(*cpu) && (*cpu == 0 || !is_set(cpu - 1)));
+    let ranges = starts.map(|first| match (first..).take_while(|cpu| is_set(*cpu)).last() {
+        Some(last) if last > first => format!("{first}-{last}"),
+        _ => first.to_string(),
+    });
+    ranges.collect::<Vec<_>>().join(",")
 }
 
 fn mounting(op: &Op, program: &Program) -> Option<String> {
@@ -373,4 +384,16 @@ fn rules(bits: u32) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn masks_are_lists_of_processors() {
+        for (words, wanted) in
+            [(&[0b1][..], "0"), (&[0b1_0000_1110], "1-3,8"), (&[1 << 63, 0b11], "63-65"), (&[0, 1 << 63], "127")]
+        {
+            assert_eq!(super::cpu_list(words), wanted);
+        }
+    }
 }

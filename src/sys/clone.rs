@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::init::op::{DATA, Header, Op};
 
@@ -73,7 +74,12 @@ impl Sealed {
 
 fn write_all(file: &OwnedFd, parts: &[IoSlice<'_>]) -> nix::Result<()> {
     let total: usize = parts.iter().map(|part| part.len()).sum();
-    if nix::sys::uio::writev(file, parts)? == total { Ok(()) } else { Err(Errno::ENOSPC) }
+    if nix::sys::uio::writev(file, parts)? == total {
+        return Ok(());
+    }
+    // The kernel cuts a write off where the caller's limit is; without one it is memory that lacks.
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    Err(if limit < total as u64 { Errno::EFBIG } else { Errno::ENOSPC })
 }
 
 /// A file with this in it that has no name, on a file system that is attached nowhere and read-only for good: as safe from

@@ -138,6 +138,46 @@ pub fn expect_children() {
     let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) };
 }
 
+/// End as a program does that does not handle this signal. Returns where that cannot be.
+pub fn die_of(signal: nix::sys::signal::Signal) {
+    use nix::sys::signal::{SigHandler, SigSet, raise};
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+    let _ = SigSet::from(signal).thread_unblock();
+    let _ = raise(signal);
+}
+
+/// Run a command to its end, without input, and collect what it writes.
+///
+/// Own code: [`Command::output`](std::process::Command::output) panics when it cannot read from the command.
+///
+/// # Errors
+/// What keeps it from being run, or read from.
+pub fn output(command: &mut std::process::Command) -> std::io::Result<std::process::Output> {
+    use std::io::Read;
+    use std::process::{Output, Stdio};
+    fn all(mut from: impl Read) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).map(|_| bytes)
+    }
+    expect_children();
+    let ((stdout, theirs), (stderr, their_errors)) = (std::io::pipe()?, std::io::pipe()?);
+    let mut child = command.stdin(Stdio::null()).stdout(theirs).stderr(their_errors).spawn()?;
+    // Our copies of the ends that it writes to are in here.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let read = std::thread::scope(|scope| -> std::io::Result<_> {
+        let errors = std::thread::Builder::new().spawn_scoped(scope, || all(stderr))?;
+        let output = all(stdout);
+        let errors = errors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((output?, errors?))
+    });
+    if read.is_err() {
+        let _ = child.kill();
+    }
+    let (status, (stdout, stderr)) = (child.wait()?, read?);
+    Ok(Output { status, stdout, stderr })
+}
+
 /// Let a command have all signals again when they are held back here.
 pub fn unblock_signals_of(command: &mut std::process::Command) {
     use nix::sys::signal::SigSet;

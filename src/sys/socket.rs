@@ -1,9 +1,15 @@
-//! Messages with descriptors (`SCM_RIGHTS`, unix(7)).
+//! Sockets of the Unix domain (unix(7)): their names, and messages with descriptors (`SCM_RIGHTS`).
 
-use std::io::{IoSlice, IoSliceMut};
+use std::ffi::OsStr;
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::SocketAddr;
 
+use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::stat::Mode;
 
 /// Receive a message and the descriptor that may come along. More than one is closed.
 ///
@@ -34,4 +40,30 @@ pub fn send(socket: BorrowedFd<'_>, text: &[u8], descriptor: BorrowedFd<'_>) -> 
     let control = [ControlMessage::ScmRights(&descriptors)];
     let buffers = [IoSlice::new(text)];
     sendmsg::<()>(socket.as_raw_fd(), &buffers, &control, MsgFlags::MSG_NOSIGNAL, None)
+}
+
+/// The longest path that fits into an address, which ends in a NUL.
+const LONGEST_PATH: usize = 107;
+
+/// Connect to a socket by its name as Go's programs have it: a path, or with `@` in front a name in the abstract
+/// namespace. A path too long for an address is reached by way of a descriptor.
+///
+/// # Errors
+/// What `connect` answers; what keeps the file at a long path from being opened.
+pub fn connect<T>(name: &OsStr, connect: impl Fn(&SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
+    let mut place = None;
+    let address = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None if name.len() <= LONGEST_PATH => SocketAddr::from_pathname(name)?,
+        None => {
+            let file = place.insert(open(name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?);
+            SocketAddr::from_pathname(format!("/proc/self/fd/{}", file.as_raw_fd()))?
+        }
+    };
+    loop {
+        match connect(&address) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }

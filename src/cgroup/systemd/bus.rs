@@ -48,8 +48,43 @@ pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
         let done = bus.start(name, &scope.properties, pids).await;
         bus.leave(done).await
     });
-    started.with_context(|| format!("linux.cgroupsPath: unable to start unit {name:?}"))
+    started.map_err(|error| {
+        let field = blamed(&scope.properties, &error).unwrap_or_else(|| "linux.cgroupsPath".to_owned());
+        error.context(format!("{field}: unable to start unit {name:?}"))
+    })
 }
+
+/// The field of the property that systemd refuses to set, as far as its words tell. Where they do not, it is one of the
+/// annotations: all others are known to it.
+fn blamed(properties: &[Property], error: &anyhow::Error) -> Option<String> {
+    let Refused { name, words } = error.downcast_ref()?;
+    let named =
+        |property: &&Property| words.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == property.name);
+    if let Some(property) = properties.iter().find(named) {
+        return Some(property.field.to_string());
+    }
+    let annotated =
+        properties.iter().map(|property| property.field.as_str()).filter(|field| field.starts_with("annotations."));
+    let annotated: Vec<&str> = annotated.collect();
+    let of_a_property =
+        name.starts_with("System.Error.") || name.ends_with(".InvalidArgs") || name.contains("Property");
+    (of_a_property && !annotated.is_empty()).then(|| annotated.join(" or "))
+}
+
+/// systemd's answer to a call that it does not carry out.
+#[derive(Debug)]
+struct Refused {
+    name: String,
+    words: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// Stops the unit and makes systemd forget it.
 pub(super) fn stop(unit: &Unit) -> Result<()> {
@@ -317,7 +352,9 @@ fn is(error: &zbus::Error, name: &str) -> bool {
 /// What systemd said, without the name of the error.
 fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     match error.into() {
-        zbus::Error::MethodError(_, Some(words), _) => anyhow!(words.trim_end_matches('.').to_owned()),
+        zbus::Error::MethodError(name, Some(words), _) => {
+            Refused { name: name.to_string(), words: words.trim_end_matches('.').to_owned() }.into()
+        }
         zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
         zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
         // Its words have those of its causes in them.
@@ -372,6 +409,32 @@ fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Field;
+
+    #[test]
+    fn who_gave_the_property_that_is_refused() {
+        let property = |name: &str, field: &str| Property {
+            name: name.to_owned(),
+            value: Value::Bool(true),
+            field: Field::of("annotations").member(field),
+            since: None,
+        };
+        let own = Property { field: Field::of("linux.cgroupsPath"), ..property("Slice", "") };
+        let properties = [own, property("Foo", "it.Foo"), property("FooBar", "it.FooBar")];
+        for (name, words, wanted) in [
+            (
+                "org.freedesktop.DBus.Error.PropertyReadOnly",
+                "Cannot set property FooBar, or unknown",
+                Some("annotations.it.FooBar"),
+            ),
+            ("org.freedesktop.systemd1.NoSuchUnit", "Invalid Slice", Some("linux.cgroupsPath")),
+            ("System.Error.ENXIO", "No such device or address", Some("annotations.it.Foo or annotations.it.FooBar")),
+            ("org.freedesktop.systemd1.UnitExists", "Unit x.scope already exists", None),
+        ] {
+            let error = Refused { name: name.to_owned(), words: words.to_owned() }.into();
+            assert_eq!(blamed(&properties, &error).as_deref(), wanted, "{name}");
+        }
+    }
 
     #[test]
     fn versions() {

@@ -231,7 +231,7 @@ fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Re
     let rootfs = &order.plan.rootfs;
     let worker = restore::Worker { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
     let program = worker.program(&environment());
-    let leaf = work.record.cgroup.open_for_clone();
+    let leaf = work.record.cgroup.open_for_clone()?;
     let around = Surroundings {
         namespaces: NEW_MOUNTS,
         cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
