@@ -27,6 +27,9 @@ tests![
     hooks_of_a_caller_without_sigchld,
     descriptors_are_closed,
     descriptors_are_closed_for_create_container,
+    terminal_of_the_caller_is_not_theirs,
+    output_that_nobody_reads,
+    errors_are_told,
     runtime_hooks_run_in_the_runtimes_namespaces,
     create_container_hook_runs_in_the_mount_namespace,
     start_container_hook_runs_inside,
@@ -258,6 +261,49 @@ fn descriptors_are_closed_for_create_container() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &["createContainer"]).run()?.success()?;
     equal("descriptors", recorder.record("createContainer")?.get("fds"), "fds: 0,1,2")
+}
+
+/// What a person types at the runtime is not for hooks, some of which are programs of the image.
+fn terminal_of_the_caller_is_not_theirs() -> Result {
+    for verb in ["run", "create"] {
+        let recorder = Recorder::new()?;
+        let container = recorder.bundle(["true"], &LISTS).build()?;
+        let terminal = Terminal::open(24, 80)?;
+        terminal.start(container.launch([verb]))?.wait()?.success()?;
+        if verb == "create" {
+            terminal.start(container.call(["start", &container.id]))?.wait()?.success()?;
+            container.wait_status("stopped")?;
+            terminal.start(container.call(["delete", &container.id]))?.wait()?.success()?;
+        }
+        for list in LISTS {
+            equal(&format!("{verb}, {list}"), recorder.record(list)?.get("terminals"), "")?;
+        }
+    }
+    Ok(())
+}
+
+/// A hook may say more than a pipe holds, to nobody.
+fn output_that_nobody_reads() -> Result {
+    for list in LISTS {
+        let program = if list == "startContainer" { Path::new("/payload") } else { payload::path() };
+        let hook = json!({ "path": program, "args": ["hook", "flood", "2000"] });
+        let output = Bundle::new(["echo", "ran"]).push(&format!("/hooks/{list}"), hook).run()?;
+        output.success()?;
+        equal(list, output.stdout.trim_end(), "ran")?;
+    }
+    Ok(())
+}
+
+/// What a hook says of its failure is a part of the message, wherever it ran.
+fn errors_are_told() -> Result {
+    for list in ["createRuntime", "createContainer", "startContainer"] {
+        let program = if list == "startContainer" { Path::new("/payload") } else { payload::path() };
+        let hook = json!({ "path": program, "args": ["hook", "stderr", "no", "luck", ",", "exit", "3"] });
+        let output = Bundle::new(["echo", "ran"]).push(&format!("/hooks/{list}"), hook).run()?;
+        output.fails_with("exit status 3")?.fails_with("no luck")?;
+        ensure!(!output.stdout.contains("ran"), "{output}");
+    }
+    Ok(())
 }
 
 /// prestart, createRuntime, poststart and poststop MUST run in the runtime's namespaces.

@@ -269,11 +269,15 @@ fn size_text() -> String {
 pub fn terminals() -> String {
     let name = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string());
     let name = |fd: i32| name(fd).unwrap_or_else(|error| errno_name(&error));
-    let is_terminal = |fd: &i32| nix::unistd::isatty(standard(*fd)).unwrap_or(false);
-    let terminals = join([0, 1, 2].iter().filter(|fd| is_terminal(fd)));
+    let terminals = standard_terminals();
     let controlling = std::fs::File::open("/dev/tty").map_or_else(|error| errno_name(&error), |_| "yes".to_owned());
     let names = join([0, 1, 2].map(name));
     format!("terminals: {terminals}\nnames: {names}\ncontrolling: {controlling}\nsize: {}", size_text())
+}
+
+/// Those of the standard descriptors that are terminals.
+pub fn standard_terminals() -> String {
+    join([0, 1, 2].iter().filter(|fd| nix::unistd::isatty(standard(**fd)).unwrap_or(false)))
 }
 
 fn standard(fd: i32) -> std::os::fd::BorrowedFd<'static> {

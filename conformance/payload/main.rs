@@ -277,6 +277,7 @@ fn record_hook(path: &str, args: &[&str]) {
         ("mnt", link("mnt").unwrap_or_default()),
         ("net", link("net").unwrap_or_default()),
         ("fds", kernel::open_descriptors()),
+        ("terminals", kernel::standard_terminals()),
         ("blocked", kernel::blocked_signals()),
         ("state", state.split_whitespace().collect::<Vec<_>>().join(" ")),
     ];

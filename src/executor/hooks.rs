@@ -2,21 +2,23 @@
 //! `init`.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::OFlag;
 use oci_spec::runtime::Spec;
 
 use super::destroy::wait_for_exit;
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use crate::host::Host;
-use crate::plan::{Exec, Hook, HookEntry, Options, annotation};
+use crate::plan::{Exec, Hook, HookEntry, Options, annotation, mapped_root};
 use crate::spec::{Extras, Field};
 use crate::state::{Directory, Record, Status};
 use crate::sys::{self, reason};
@@ -101,6 +103,78 @@ fn failed(name: &str, index: usize) -> String {
     format!("hooks.{name}[{index}]: error running {name} hook #{index}")
 }
 
+/// The standard descriptors of a hook. None is the caller's: what the hook reads and writes there would be the
+/// terminal of whoever types, and hooks may be programs of the image.
+struct Front {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    /// What it writes to standard error, if that has no file: it is told when the hook fails.
+    errors: Option<Receiver<Vec<u8>>>,
+}
+
+/// So much of what a hook says is told.
+const TOLD: u64 = 64 << 10;
+
+impl Front {
+    /// `owner` is the root of the container, as the host counts users, for a hook that runs inside.
+    fn new(record: &Record, state: &[u8], owner: Option<(u32, u32)>) -> Result<Front> {
+        let (stdin, state_to) = pipe(owner, 0)?;
+        let state = state.to_vec();
+        // Beside waiting for the hook: it may be more than a pipe holds. A hook that does not read it is within its
+        // rights.
+        thread(move || drop(File::from(state_to).write_all(&state)))?;
+        let stdout = match output(record, annotation::HOOKS_STDOUT)? {
+            Some(file) => file.into(),
+            None => {
+                let (said, stdout) = pipe(owner, 1)?;
+                thread(move || drop(std::io::copy(&mut File::from(said), &mut std::io::sink())))?;
+                stdout
+            }
+        };
+        let (stderr, errors) = match output(record, annotation::HOOKS_STDERR)? {
+            Some(file) => (file.into(), None),
+            None => {
+                let (said, stderr) = pipe(owner, 1)?;
+                let (sender, receiver) = channel();
+                thread(move || {
+                    let (mut said, mut text) = (File::from(said), Vec::new());
+                    let _ = (&said).take(TOLD).read_to_end(&mut text);
+                    // It never waits for a reader.
+                    let _ = std::io::copy(&mut said, &mut std::io::sink());
+                    let _ = sender.send(text);
+                })?;
+                (stderr, Some(receiver))
+            }
+        };
+        Ok(Front { stdin, stdout, stderr, errors })
+    }
+}
+
+/// What a hook has said, as a part of a message. Somebody that it left behind may hold the pipe open.
+fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
+    let errors = errors.and_then(|errors| errors.recv_timeout(Duration::from_millis(500)).ok()).unwrap_or_default();
+    match String::from_utf8_lossy(&errors).trim() {
+        "" => String::new(),
+        errors => format!(", stderr: {}", errors.replace('\n', "; ")),
+    }
+}
+
+/// Both ends of a pipe, the one for reading first. The one with the number `theirs` belongs to `owner`, who may want to
+/// open it by a name such as /dev/stderr.
+fn pipe(owner: Option<(u32, u32)>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
+    let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+    if let Some((uid, gid)) = owner {
+        // An ordinary user's own pipe is his already.
+        let _ = nix::unistd::fchown(if theirs == 0 { &ends.0 } else { &ends.1 }, Some(uid.into()), Some(gid.into()));
+    }
+    Ok(ends)
+}
+
+fn thread(copies: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new().spawn(copies).map(drop).map_err(|error| anyhow!("thread: {}", sys::io(error)))
+}
+
 /// The file that an annotation names for what hooks write, if it does.
 fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
     let Some(path) = record.annotations.get(annotation) else { return Ok(None) };
@@ -113,15 +187,10 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     // What the caller gave to the container is not the hook's.
     sys::process::close_on_exec_from(3).map_err(|errno| anyhow!("close_range: {}", reason(errno)))?;
     sys::process::expect_children();
+    let Front { stdin, stdout, stderr, errors } = Front::new(record, state, None)?;
     let mut command = Command::new(&hook.path);
     sys::process::unblock_signals_of(&mut command);
-    command
-        .arg0(&hook.args[0])
-        .args(&hook.args[1..])
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(output(record, annotation::HOOKS_STDOUT)?.map_or_else(Stdio::null, Stdio::from))
-        .stderr(output(record, annotation::HOOKS_STDERR)?.map_or_else(Stdio::piped, Stdio::from));
+    command.arg0(&hook.args[0]).args(&hook.args[1..]).env_clear().stdin(stdin).stdout(stdout).stderr(stderr);
     for entry in hook.env.iter().flatten() {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         command.env(name, value);
@@ -130,37 +199,23 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
         command.current_dir(&record.bundle);
     }
     let mut child = command.spawn().map_err(|error| anyhow!("{}: {}", hook.path.display(), sys::io(error)))?;
-    feed(child.stdin.take(), state);
-    let pidfd =
-        sys::process::pidfd_open(child.id() as i32).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
-    // The output is read only after the end: a hook that says more than a pipe holds would block,
-    // so it is read by a thread meanwhile.
-    let mut errors = child.stderr.take();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        if let Some(errors) = &mut errors {
-            let _ = std::io::Read::read_to_end(errors, &mut text);
-        }
-        let _ = sender.send(text);
-    });
-    if !wait_for_exit(pidfd.as_fd(), timeout(hook))? {
+    // With it go our copies of the hook's ends.
+    drop(command);
+    let ended = sys::process::pidfd_open(child.id() as i32)
+        .map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))
+        .and_then(|pidfd| wait_for_exit(pidfd.as_fd(), timeout(hook)));
+    if !matches!(ended, Ok(true)) {
         let _ = child.kill();
         let _ = child.wait();
+        ended?;
         bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
     }
     let status = child.wait().map_err(sys::io)?;
     if status.success() {
         return Ok(());
     }
-    // Somebody that the hook left behind may hold the pipe open.
-    let errors = receiver.recv_timeout(Duration::from_millis(500)).unwrap_or_default();
-    let errors = String::from_utf8_lossy(&errors).trim().replace('\n', "; ");
-    bail!(
-        "{}{}",
-        exit_text(status.code(), std::os::unix::process::ExitStatusExt::signal(&status)),
-        if errors.is_empty() { String::new() } else { format!(", stderr: {errors}") }
-    )
+    let how = exit_text(status.code(), std::os::unix::process::ExitStatusExt::signal(&status));
+    bail!("{how}{}", said(errors))
 }
 
 fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
@@ -172,17 +227,6 @@ fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
 
 fn timeout(hook: &Hook) -> Option<Duration> {
     hook.timeout.map(Duration::from_secs)
-}
-
-/// Write the state, beside waiting for the hook: it may be more than a pipe holds. A hook that does
-/// not read it is within its rights.
-fn feed(stdin: Option<impl Write + Send + 'static>, state: &[u8]) {
-    let state = state.to_vec();
-    std::thread::spawn(move || {
-        if let Some(mut stdin) = stdin {
-            let _ = stdin.write_all(&state);
-        }
-    });
 }
 
 /// What a hook inside needs to know.
@@ -219,22 +263,19 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let plan = inner.hook(&entry)?;
     let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
     let outcome = || -> Result<()> {
-        let (reader, writer) =
-            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
         let record = inside.owner.record;
-        let (out, err) = (output(record, annotation::HOOKS_STDOUT)?, output(record, annotation::HOOKS_STDERR)?);
+        let Front { stdin, stdout, stderr, errors } = Front::new(record, state, mapped_root(inside.spec))?;
         let joining = Joining {
             record,
             status: inside.status,
             plan: &plan,
             place: &place,
-            stdio: [Some(reader.as_fd()), out.as_ref().map(File::as_fd), err.as_ref().map(File::as_fd)],
+            stdio: [Some(stdin.as_fd()), Some(stdout.as_fd()), Some(stderr.as_fd())],
             receivers: &Receivers::default(),
         };
         sys::process::expect_children();
         let child = exec(&joining, |_| Ok(()))?.child;
-        drop(reader);
-        feed(Some(std::fs::File::from(writer)), state);
+        drop((stdin, stdout, stderr));
         let pid = nix::unistd::Pid::from_raw(child.pid);
         if !wait_for_exit(child.pidfd.as_fd(), timeout(hook))? {
             let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
@@ -243,9 +284,12 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         }
         match nix::sys::wait::waitpid(pid, None) {
             Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => Ok(()),
-            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => bail!(exit_text(Some(code), None)),
-            Ok(nix::sys::wait::WaitStatus::Signaled(_, signal, _)) => bail!(exit_text(None, Some(signal as i32))),
-            other => bail!("{other:?}"),
+            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => bail!("{}{}", exit_text(Some(code), None), said(errors)),
+            Ok(nix::sys::wait::WaitStatus::Signaled(_, signal, _)) => {
+                bail!("{}{}", exit_text(None, Some(signal as i32)), said(errors))
+            }
+            Ok(other) => bail!("waitpid: {other:?}"),
+            Err(errno) => bail!("waitpid: {}", reason(errno)),
         }
     };
     outcome().with_context(|| failed(name, index))
