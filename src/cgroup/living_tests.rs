@@ -42,7 +42,19 @@ fn own(name: &str, json: &str, extras: &Extras) -> Option<anyhow::Result<Cgroup>
         return None;
     }
     let path = format!("tare-test-{}/{name}", std::process::id());
-    Some(plan(&layout, Some(&path), json, extras).and_then(|plan| plan.create()))
+    let plan = match plan(&layout, Some(&path), json, extras) {
+        Ok(plan) => plan,
+        Err(error) => return Some(Err(error)),
+    };
+    // Nobody here waits for the end of its creation.
+    let let_go = |cgroup: &Cgroup| drop((cgroup.claim.take(), cgroup.leaf.take()));
+    let mut made = plan.create().inspect(let_go);
+    // A child that another test starts has a copy of the lock until it calls execve(2).
+    while made.as_ref().is_err_and(|error| error.to_string().ends_with("another container is about to be in it")) {
+        std::thread::yield_now();
+        made = plan.create().inspect(let_go);
+    }
+    Some(made)
 }
 
 fn gone(cgroup: &Cgroup) -> bool {
