@@ -50,7 +50,7 @@ impl Plan {
         let Some((uid, gid)) = self.delegate_to else {
             return Ok(());
         };
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         const LIST: &str = "/sys/kernel/cgroup/delegate";
         let files = match read_file(Path::new(LIST)) {
             // Covered, or not mounted: this is what it said at first (4.15).
@@ -58,10 +58,12 @@ impl Plan {
             other => other.map_err(|errno| anyhow!("{LIST}: {}", reason(errno)))?,
         };
         for file in std::iter::once(".").chain(files.split_whitespace()) {
-            match fchownat(leaf, file, uid, gid, AtFlags::empty()) {
+            match fchownat(leaf, file, owner.0, owner.1, AtFlags::empty()) {
                 // Files of controllers that are not enabled here are listed, too.
                 Ok(()) | Err(Errno::ENOENT) => {}
-                Err(errno) => bail!("chown {file} of the cgroup: {}", reason(errno)),
+                Err(errno) => {
+                    bail!("linux.cgroupsPath: hand the cgroup over to {uid}:{gid}: chown {file}: {}", reason(errno))
+                }
             }
         }
         Ok(())

@@ -179,3 +179,22 @@ pub(super) fn members_of(dir: &Path) -> Result<Vec<Option<Pid>>, Errno> {
 fn unreadable(dir: &Path, errno: Errno) -> Error {
     anyhow!("unable to read which processes are in cgroup {}: {}", dir.display(), reason(errno))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain files and directories stand for a cgroup: one that has a process of another pid namespace, one that says
+    /// nothing, one that cannot be read.
+    #[test]
+    fn members_that_have_no_number_and_members_that_cannot_be_read() {
+        let dir = std::env::temp_dir().join(format!("tare-members-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("below")).unwrap();
+        std::fs::write(dir.join("cgroup.procs"), "7\n0\n").unwrap();
+        assert_eq!(members_of(&dir), Ok(vec![Some(Pid::from_raw(7)), None]));
+        std::fs::create_dir(dir.join("below/cgroup.procs")).unwrap();
+        assert_eq!(members_of(&dir), Err(Errno::EISDIR));
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(members_of(&dir), Ok(Vec::new()));
+    }
+}

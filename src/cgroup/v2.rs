@@ -1,7 +1,9 @@
 //! `linux.resources` in the files of cgroup v2; pure.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice};
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
+};
 
 use super::plan::{Fallback, Plan, UsageCheck};
 use crate::spec::{Extras, Field};
@@ -24,7 +26,10 @@ pub(super) fn plan(plan: &mut Plan, target: usize, resources: &LinuxResources, e
     }
     hugepages(plan, target, extras);
     rdma(plan, target, resources);
-    if resources.network().is_some() {
+    let asks = |network: &LinuxNetwork| {
+        network.class_id().unwrap_or(0) != 0 || network.priorities().as_ref().is_some_and(|list| !list.is_empty())
+    };
+    if resources.network().as_ref().is_some_and(asks) {
         plan.notes.push(
             "linux.resources.network: cgroup v2 has no network controllers, as in runc this is \
              left to the engine's packet filter"

@@ -47,7 +47,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         bail!(stopped());
     }
     if invocation.flag("stats") {
-        return super::print(&line(&statistics(&record))?);
+        return super::print(&line(&statistics(&record)?)?);
     }
     let process = sys::process::pidfd_open(record.pid).map_err(|_| stopped())?;
     // Between the look at the status and the handle, the pid may have become another's.
@@ -103,7 +103,7 @@ fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Du
             return Ok(());
         }
         if Instant::now() >= next {
-            if !tell(&statistics(record))? {
+            if !tell(&statistics(record)?)? {
                 return Ok(());
             }
             // One that takes longer than the interval is not made up for.
@@ -112,10 +112,10 @@ fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Du
     }
 }
 
-fn statistics(record: &Record) -> Event<'_> {
+fn statistics(record: &Record) -> Result<Event<'_>> {
     let intel_rdt = record.rdt.as_ref().map(|groups| groups.stats()).unwrap_or_default();
-    let data = Data { cgroup: record.cgroup.stats(), intel_rdt, network_interfaces: None };
-    Event { kind: "stats", id: &record.id, data: Some(data) }
+    let data = Data { cgroup: record.cgroup.stats()?, intel_rdt, network_interfaces: None };
+    Ok(Event { kind: "stats", id: &record.id, data: Some(data) })
 }
 
 fn line(event: &Event<'_>) -> Result<String> {

@@ -15,7 +15,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let root = root(&invocation.global)?;
     let format = invocation.value("format").unwrap_or("table");
     if !matches!(format, "table" | "json") {
-        bail!("invalid format option");
+        bail!("invalid format option {format:?}: table or json");
     }
     let containers = load_all(&root, invocation.global.root.is_some(), log)?;
     if invocation.flag("quiet") {

@@ -19,7 +19,7 @@ pub fn run(invocation: &Invocation) -> Result<()> {
         "json" if pids.is_empty() => print("null\n"),
         "json" => print(&(serde_json::to_string(&pids)? + "\n")),
         "table" => print(&table(&invocation.arguments[1..], &pids)?),
-        _ => bail!("invalid format option"),
+        other => bail!("invalid format option {other:?}: table or json"),
     }
 }
 

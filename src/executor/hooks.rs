@@ -172,7 +172,7 @@ fn pipe(owner: Option<(u32, u32)>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> 
 }
 
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<()> {
-    std::thread::Builder::new().spawn(copies).map(drop).map_err(|error| anyhow!("thread: {}", sys::io(error)))
+    std::thread::Builder::new().spawn(copies).map(drop).map_err(|error| anyhow!("start a thread: {}", sys::io(error)))
 }
 
 /// The file that an annotation names for what hooks write, if it does.

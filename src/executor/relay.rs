@@ -78,7 +78,7 @@ impl Pipes {
 
 /// A thread that copies. That there is none to be had is an error like any other.
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    Builder::new().spawn(copies).map_err(sys::io).context("thread")
+    Builder::new().spawn(copies).map_err(sys::io).context("start a thread")
 }
 
 fn is_null(fd: BorrowedFd<'_>) -> bool {

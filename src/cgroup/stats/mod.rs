@@ -4,13 +4,17 @@ mod v1;
 mod v2;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use anyhow::{Result, anyhow};
+use nix::errno::Errno;
 use serde::Serialize;
 
 use super::dir::{number_of, read_file};
 use super::layout::Mode;
 use super::living::Cgroup;
+use crate::sys::{io, reason};
 
 /// Statistics of a cgroup. What the kernel does not say is 0 or absent.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -226,36 +230,58 @@ fn zero(value: &u64) -> bool {
 impl Cgroup {
     /// What the container uses now. A controller that is not there, or a cgroup that vanishes
     /// meanwhile, counts nothing.
-    pub fn stats(&self) -> Stats {
+    ///
+    /// Fails when a file cannot be read.
+    pub fn stats(&self) -> Result<Stats> {
+        type Read = fn(&Path, &str) -> Result<Option<HugePages>>;
         let mut stats = match (self.mode(), self.path_for_v2()) {
-            (Mode::Unified, Some(dir)) => v2::stats(dir),
-            _ => v1::stats(self),
+            (Mode::Unified, Some(dir)) => v2::stats(dir)?,
+            _ => v1::stats(self)?,
         };
-        let v1 = self.path_for_v1("hugetlb").map(|dir| (dir, v1::huge_pages as fn(&Path, &str) -> Option<HugePages>));
-        let v2 = self.path_for_v2().map(|dir| (dir, v2::huge_pages as fn(&Path, &str) -> Option<HugePages>));
+        let v1 = self.path_for_v1("hugetlb").map(|dir| (dir, v1::huge_pages as Read));
+        let v2 = self.path_for_v2().map(|dir| (dir, v2::huge_pages as Read));
         if let Some((dir, read)) = v1.or(v2) {
-            stats.hugetlb = page_sizes(dir).filter_map(|size| Some((size.clone(), read(dir, &size)?))).collect();
+            for size in page_sizes(dir)? {
+                if let Some(pages) = read(dir, &size)? {
+                    stats.hugetlb.insert(size, pages);
+                }
+            }
         }
-        stats
+        Ok(stats)
     }
 }
 
 /// The sizes of huge pages that a cgroup has files for.
-fn page_sizes(dir: &Path) -> impl Iterator<Item = String> {
-    let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names.filter_map(|name| {
-        let name = name.to_str()?.strip_prefix("hugetlb.")?;
-        let size = name.strip_suffix(".max").or_else(|| name.strip_suffix(".limit_in_bytes"))?;
-        (!size.contains('.')).then(|| size.to_owned())
-    })
+fn page_sizes(dir: &Path) -> Result<Vec<String>> {
+    let failed = |error| anyhow!("{}: {}", dir.display(), io(error));
+    let mut sizes = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sizes),
+        other => other.map_err(failed)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_str().and_then(|name| name.strip_prefix("hugetlb."));
+        let size = name.and_then(|name| name.strip_suffix(".max").or_else(|| name.strip_suffix(".limit_in_bytes")));
+        sizes.extend(size.filter(|size| !size.contains('.')).map(str::to_owned));
+    }
+    Ok(sizes)
+}
+
+/// The text of a file; none where there is no such file, or the kernel knows it and has no support for it.
+fn text(dir: &Path, file: &str) -> Result<String> {
+    match read_file(&dir.join(file)) {
+        Err(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => Ok(String::new()),
+        other => other.map_err(|errno| anyhow!("{}: {}", dir.join(file).display(), reason(errno))),
+    }
 }
 
 /// The number that a file consists of; `max` is the largest there is, as for runc.
-fn number(dir: &Path, file: &str) -> Option<u64> {
-    match read_file(&dir.join(file)).ok()?.trim() {
+fn number(dir: &Path, file: &str) -> Result<Option<u64>> {
+    Ok(match text(dir, file)?.trim() {
         "max" => Some(u64::MAX),
         text => text.parse().ok(),
-    }
+    })
 }
 
 /// A file of lines `key number`.
@@ -294,7 +320,7 @@ mod tests {
 
     #[test]
     fn nothing_is_what_nothing_says() {
-        let text = serde_json::to_string(&Cgroup::default().stats()).unwrap();
+        let text = serde_json::to_string(&Cgroup::default().stats().unwrap()).unwrap();
         let wanted = r#"{"cpu":{"usage":{"kernel":0,"user":0},"throttling":{}},"cpuset":{"cpu_exclusive":0,"mem_hardwall":0,"mem_exclusive":0,"memory_migrate":0,"memory_spread_page":0,"memory_spread_slab":0,"memory_pressure":0,"sched_load_balance":0,"sched_relax_domain_level":0},"memory":{"usage":{"limit":0,"failcnt":0},"swap":{"limit":0,"failcnt":0},"kernel":{"limit":0,"failcnt":0},"kernelTCP":{"limit":0,"failcnt":0}},"pids":{},"blkio":{},"hugetlb":{}}"#;
         assert_eq!(text, wanted);
     }

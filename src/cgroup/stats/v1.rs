@@ -6,39 +6,43 @@
 
 use std::path::Path;
 
+use anyhow::Result;
 use cgroups_rs::fs::MaxValue;
 use cgroups_rs::fs::cpuacct::CpuAcctController;
 use cgroups_rs::fs::cpuset::CpuSetController;
 use cgroups_rs::fs::pid::PidController;
 
 use super::{BlockIo, BlockIoEntry, Cpu, CpuSet, HugePages, Memory, MemoryEntry, Pids, Stats};
-use super::{number, number_of, numbers, read_file};
+use super::{number, number_of, numbers, text};
 use crate::cgroup::Cgroup;
 
 /// Nanoseconds of a tick in `cpuacct.stat`: `USER_HZ` is 100 on all architectures that Linux still
 /// has.
 const TICK: u64 = 10_000_000;
 
-pub(super) fn stats(cgroup: &Cgroup) -> Stats {
+pub(super) fn stats(cgroup: &Cgroup) -> Result<Stats> {
     let of = |controller| cgroup.path_for_v1(controller);
     let mut stats = Stats::default();
     if let Some(dir) = of("cpuacct") {
-        accounting(dir, &mut stats.cpu);
+        accounting(dir, &mut stats.cpu)?;
     }
-    if let Some(text) = of("cpu").and_then(|dir| read_file(&dir.join("cpu.stat")).ok()) {
+    if let Some(dir) = of("cpu") {
+        let text = text(dir, "cpu.stat")?;
         let throttling = &mut stats.cpu.throttling;
         throttling.periods = number_of(&text, "nr_periods").unwrap_or(0);
         throttling.throttled_periods = number_of(&text, "nr_throttled").unwrap_or(0);
         throttling.throttled_time = number_of(&text, "throttled_time").unwrap_or(0);
     }
-    stats.cpuset = of("cpuset").map(cpuset).unwrap_or_default();
-    stats.memory = of("memory").map(memory).unwrap_or_default();
-    stats.pids = of("pids").map(pids).unwrap_or_default();
-    stats.blkio = of("blkio").map(block_io).unwrap_or_default();
-    stats
+    stats.cpuset = of("cpuset").map_or_else(|| Ok(CpuSet::default()), cpuset)?;
+    stats.memory = of("memory").map_or_else(|| Ok(Memory::default()), memory)?;
+    stats.pids = of("pids").map_or_else(|| Ok(Pids::default()), pids)?;
+    stats.blkio = of("blkio").map_or_else(|| Ok(BlockIo::default()), block_io)?;
+    Ok(stats)
 }
 
-fn accounting(dir: &Path, cpu: &mut Cpu) {
+fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
+    // The crate takes what it cannot read for nothing.
+    text(dir, "cpuacct.usage")?;
     let found = CpuAcctController::new(dir.to_owned(), Default::default()).cpuacct();
     let usage = &mut cpu.usage;
     usage.total = found.usage;
@@ -53,14 +57,15 @@ fn accounting(dir: &Path, cpu: &mut Cpu) {
             usage.percpu_kernel.push(kernel);
         }
     }
+    Ok(())
 }
 
-fn cpuset(dir: &Path) -> CpuSet {
+fn cpuset(dir: &Path) -> Result<CpuSet> {
     let found = CpuSetController::new(dir.to_owned(), Default::default(), false).cpuset();
     let members = |ranges: Vec<(u64, u64)>| ranges.into_iter().flat_map(|(first, last)| first..=last).collect();
     // The crate reads this one as an unsigned number, which the usual -1 is not.
-    let level = read_file(&dir.join("cpuset.sched_relax_domain_level"));
-    CpuSet {
+    let level = text(dir, "cpuset.sched_relax_domain_level")?;
+    Ok(CpuSet {
         cpus: members(found.cpus),
         cpu_exclusive: found.cpu_exclusive.into(),
         mems: members(found.mems),
@@ -71,74 +76,74 @@ fn cpuset(dir: &Path) -> CpuSet {
         memory_spread_slab: found.memory_spread_slab.into(),
         memory_pressure: found.memory_pressure,
         sched_load_balance: found.sched_load_balance.into(),
-        sched_relax_domain_level: level.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0),
-    }
+        sched_relax_domain_level: level.trim().parse().unwrap_or(0),
+    })
 }
 
-fn memory(dir: &Path) -> Memory {
-    let raw = numbers(&read_file(&dir.join("memory.stat")).unwrap_or_default());
+fn memory(dir: &Path) -> Result<Memory> {
+    let raw = numbers(&text(dir, "memory.stat")?);
     let entry = |kind: &str| {
-        let number = |name: &str| number(dir, &format!("memory.{kind}{name}")).unwrap_or(0);
-        MemoryEntry {
-            limit: number("limit_in_bytes"),
-            usage: number("usage_in_bytes"),
-            max: number("max_usage_in_bytes"),
-            failcnt: number("failcnt"),
-        }
+        let number = |name: &str| anyhow::Ok(number(dir, &format!("memory.{kind}{name}"))?.unwrap_or(0));
+        anyhow::Ok(MemoryEntry {
+            limit: number("limit_in_bytes")?,
+            usage: number("usage_in_bytes")?,
+            max: number("max_usage_in_bytes")?,
+            failcnt: number("failcnt")?,
+        })
     };
-    Memory {
+    Ok(Memory {
         cache: raw.get("cache").copied().unwrap_or(0),
-        usage: entry(""),
-        swap: entry("memsw."),
-        kernel: entry("kmem."),
-        kernel_tcp: entry("kmem.tcp."),
+        usage: entry("")?,
+        swap: entry("memsw.")?,
+        kernel: entry("kmem.")?,
+        kernel_tcp: entry("kmem.tcp.")?,
         raw,
         psi: None,
-    }
+    })
 }
 
-fn pids(dir: &Path) -> Pids {
+fn pids(dir: &Path) -> Result<Pids> {
+    text(dir, "pids.current")?;
     let controller = PidController::new(dir.to_owned(), Default::default(), false);
     let limit = match controller.get_pid_max() {
         Ok(MaxValue::Value(limit)) => u64::try_from(limit).ok(),
         _ => None,
     };
-    super::pids(controller.get_pid_current().ok(), limit)
+    Ok(super::pids(controller.get_pid_current().ok(), limit))
 }
 
-pub(super) fn huge_pages(dir: &Path, size: &str) -> Option<HugePages> {
+pub(super) fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     // Reservations are what is limited where both are (5.7).
-    ["rsvd.", ""].into_iter().find_map(|kind| {
+    for kind in ["rsvd.", ""] {
         let number = |name: &str| number(dir, &format!("hugetlb.{size}.{kind}{name}"));
-        let usage = number("usage_in_bytes")?;
-        Some(HugePages {
-            usage,
-            max: number("max_usage_in_bytes").unwrap_or(0),
-            failcnt: number("failcnt").unwrap_or(0),
-        })
-    })
+        if let Some(usage) = number("usage_in_bytes")? {
+            let (max, failcnt) = (number("max_usage_in_bytes")?.unwrap_or(0), number("failcnt")?.unwrap_or(0));
+            return Ok(Some(HugePages { usage, max, failcnt }));
+        }
+    }
+    Ok(None)
 }
 
 /// Of the schedulers that count, the first that has counted something: BFQ, CFQ of old kernels, and
 /// the throttling layer, which only knows bytes and operations.
-fn block_io(dir: &Path) -> BlockIo {
+fn block_io(dir: &Path) -> Result<BlockIo> {
     let mut found = BlockIo::default();
     for kind in ["bfq.", "", "throttle."] {
-        let list = |name: &str| entries(&read_file(&dir.join(format!("blkio.{kind}{name}"))).unwrap_or_default());
-        found.io_serviced_recursive = list("io_serviced_recursive");
+        let list = |name: &str| anyhow::Ok(entries(&text(dir, &format!("blkio.{kind}{name}"))?));
+        found.io_serviced_recursive = list("io_serviced_recursive")?;
         if found.io_serviced_recursive.is_empty() {
             continue;
         }
-        found.io_service_bytes_recursive = list("io_service_bytes_recursive");
-        found.io_queue_recursive = list("io_queued_recursive");
-        found.io_service_time_recursive = list("io_service_time_recursive");
-        found.io_wait_time_recursive = list("io_wait_time_recursive");
-        found.io_merged_recursive = list("io_merged_recursive");
-        found.io_time_recursive = list("time_recursive");
-        found.sectors_recursive = list("sectors_recursive");
+        found.io_service_bytes_recursive = list("io_service_bytes_recursive")?;
+        found.io_queue_recursive = list("io_queued_recursive")?;
+        found.io_service_time_recursive = list("io_service_time_recursive")?;
+        found.io_wait_time_recursive = list("io_wait_time_recursive")?;
+        found.io_merged_recursive = list("io_merged_recursive")?;
+        found.io_time_recursive = list("time_recursive")?;
+        found.sectors_recursive = list("sectors_recursive")?;
         break;
     }
-    found
+    Ok(found)
 }
 
 /// Lines `8:0 Read 4096`, or `8:0 4096`; the last one, `Total 4096`, is about no device.
@@ -185,7 +190,7 @@ mod tests {
                 ("blkio.throttle.io_service_bytes_recursive", "8:0 Read 4096\nTotal 4096\n"),
             ],
         );
-        let found = block_io(&fake.0);
+        let found = block_io(&fake.0).unwrap();
         assert_eq!((found.io_serviced_recursive.len(), found.io_service_bytes_recursive[0].value), (2, 4096));
     }
 
@@ -207,14 +212,14 @@ mod tests {
             ],
         );
         let mut cpu = Cpu::default();
-        accounting(&fake.0, &mut cpu);
+        accounting(&fake.0, &mut cpu).unwrap();
         assert_eq!((cpu.usage.total, cpu.usage.user, cpu.usage.kernel), (90_000_000, 30_000_000, 50_000_000));
         assert_eq!(cpu.usage.percpu, [70_000_000, 20_000_000]);
         assert_eq!((cpu.usage.percpu_user, cpu.usage.percpu_kernel), (vec![30, 0], vec![40, 20]));
-        let set = cpuset(&fake.0);
+        let set = cpuset(&fake.0).unwrap();
         assert_eq!((set.cpus, set.mems), (vec![0, 1, 2, 5], vec![0]));
         assert_eq!((set.sched_load_balance, set.sched_relax_domain_level), (1, -1));
-        assert_eq!(pids(&fake.0), Pids { current: 4, limit: 0 });
+        assert_eq!(pids(&fake.0).unwrap(), Pids { current: 4, limit: 0 });
     }
 
     #[test]
@@ -228,7 +233,7 @@ mod tests {
                 ("hugetlb.2MB.rsvd.failcnt", "4\n"),
             ],
         );
-        assert_eq!(huge_pages(&fake.0, "2MB"), Some(HugePages { usage: 2, max: 3, failcnt: 4 }));
-        assert_eq!(huge_pages(&fake.0, "1GB"), None);
+        assert_eq!(huge_pages(&fake.0, "2MB").unwrap(), Some(HugePages { usage: 2, max: 3, failcnt: 4 }));
+        assert_eq!(huge_pages(&fake.0, "1GB").unwrap(), None);
     }
 }

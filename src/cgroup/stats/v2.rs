@@ -4,43 +4,45 @@
 
 use std::path::Path;
 
+use anyhow::Result;
+
 use super::{BlockIo, BlockIoEntry, Cpu, HugePages, Memory, MemoryEntry, Pressure, Stall, Stats};
-use super::{number, number_of, numbers, read_file};
+use super::{number, number_of, numbers, text};
 
 /// Nanoseconds of a microsecond, in which v2 counts time.
 const MICROSECOND: u64 = 1000;
 
-pub(super) fn stats(dir: &Path) -> Stats {
-    Stats {
-        cpu: cpu(dir),
-        memory: memory(dir),
-        pids: super::pids(number(dir, "pids.current"), number(dir, "pids.max")),
-        blkio: block_io(dir),
+pub(super) fn stats(dir: &Path) -> Result<Stats> {
+    Ok(Stats {
+        cpu: cpu(dir)?,
+        memory: memory(dir)?,
+        pids: super::pids(number(dir, "pids.current")?, number(dir, "pids.max")?),
+        blkio: block_io(dir)?,
         ..Stats::default()
-    }
+    })
 }
 
-fn cpu(dir: &Path) -> Cpu {
-    let text = read_file(&dir.join("cpu.stat")).unwrap_or_default();
+fn cpu(dir: &Path) -> Result<Cpu> {
+    let text = text(dir, "cpu.stat")?;
     let number = |key| number_of(&text, key).unwrap_or(0);
-    let mut cpu = Cpu { psi: pressure(dir, "cpu.pressure"), ..Cpu::default() };
+    let mut cpu = Cpu { psi: pressure(dir, "cpu.pressure")?, ..Cpu::default() };
     cpu.usage.total = number("usage_usec") * MICROSECOND;
     cpu.usage.user = number("user_usec") * MICROSECOND;
     cpu.usage.kernel = number("system_usec") * MICROSECOND;
     cpu.throttling.periods = number("nr_periods");
     cpu.throttling.throttled_periods = number("nr_throttled");
     cpu.throttling.throttled_time = number("throttled_usec") * MICROSECOND;
-    cpu
+    Ok(cpu)
 }
 
-fn memory(dir: &Path) -> Memory {
-    let raw = numbers(&read_file(&dir.join("memory.stat")).unwrap_or_default());
+fn memory(dir: &Path) -> Result<Memory> {
+    let raw = numbers(&text(dir, "memory.stat")?);
     let entry = |kind: &str| {
-        let number = |name: &str| number(dir, &format!("memory.{kind}{name}")).unwrap_or(0);
+        let number = |name: &str| anyhow::Ok(number(dir, &format!("memory.{kind}{name}"))?.unwrap_or(0));
         // Peaks are known since 5.19, those of swap since 6.5.
-        MemoryEntry { limit: number("max"), usage: number("current"), max: number("peak"), failcnt: 0 }
+        anyhow::Ok(MemoryEntry { limit: number("max")?, usage: number("current")?, max: number("peak")?, failcnt: 0 })
     };
-    let (usage, alone) = (entry(""), entry("swap."));
+    let (usage, alone) = (entry("")?, entry("swap.")?);
     // Each may have had its peak at another time, so of both together there is none.
     let swap = MemoryEntry {
         limit: alone.limit.saturating_add(usage.limit),
@@ -48,20 +50,20 @@ fn memory(dir: &Path) -> Memory {
         max: 0,
         failcnt: 0,
     };
-    Memory {
+    Ok(Memory {
         cache: raw.get("file").copied().unwrap_or(0),
         usage,
         swap,
-        psi: pressure(dir, "memory.pressure"),
+        psi: pressure(dir, "memory.pressure")?,
         raw,
         ..Memory::default()
-    }
+    })
 }
 
 /// `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`
-fn block_io(dir: &Path) -> BlockIo {
-    let text = read_file(&dir.join("io.stat")).unwrap_or_default();
-    let mut found = BlockIo { psi: pressure(dir, "io.pressure"), ..BlockIo::default() };
+fn block_io(dir: &Path) -> Result<BlockIo> {
+    let text = text(dir, "io.stat")?;
+    let mut found = BlockIo { psi: pressure(dir, "io.pressure")?, ..BlockIo::default() };
     for line in text.lines() {
         let mut fields = line.split(' ');
         let device = fields.next().and_then(|device| device.split_once(':'));
@@ -83,21 +85,30 @@ fn block_io(dir: &Path) -> BlockIo {
             list.push(BlockIoEntry { major, minor, op: op.to_owned(), value: value.parse().unwrap_or(0) });
         }
     }
-    found
+    Ok(found)
 }
 
-pub(super) fn huge_pages(dir: &Path, size: &str) -> Option<HugePages> {
+pub(super) fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     // Reservations are what is limited where both are (5.7).
-    let current = |kind: &str| number(dir, &format!("hugetlb.{size}.{kind}current"));
-    let usage = current("rsvd.").or_else(|| current(""))?;
-    let events = read_file(&dir.join(format!("hugetlb.{size}.events"))).unwrap_or_default();
-    Some(HugePages { usage, max: 0, failcnt: number_of(&events, "max").unwrap_or(0) })
+    for kind in ["rsvd.", ""] {
+        if let Some(usage) = number(dir, &format!("hugetlb.{size}.{kind}current"))? {
+            let events = text(dir, &format!("hugetlb.{size}.events"))?;
+            return Ok(Some(HugePages { usage, max: 0, failcnt: number_of(&events, "max").unwrap_or(0) }));
+        }
+    }
+    Ok(None)
 }
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same for `full`, which `cpu` has
 /// since 5.13. Absent where the kernel does not measure it.
-fn pressure(dir: &Path, file: &str) -> Option<Pressure> {
-    let text = read_file(&dir.join(file)).ok()?;
+fn pressure(dir: &Path, file: &str) -> Result<Option<Pressure>> {
+    Ok(pressure_of(&text(dir, file)?))
+}
+
+fn pressure_of(text: &str) -> Option<Pressure> {
+    if text.is_empty() {
+        return None;
+    }
     let mut pressure = Pressure::default();
     for line in text.lines() {
         let (kind, fields) = line.split_once(' ')?;
@@ -118,6 +129,18 @@ fn pressure(dir: &Path, file: &str) -> Option<Pressure> {
 mod tests {
     use super::super::tests::Fake;
     use super::*;
+
+    /// A directory cannot be read, which is not to be told as nothing.
+    #[test]
+    fn what_cannot_be_read_is_an_error() {
+        for file in ["cpu.stat", "memory.swap.max", "pids.current", "io.stat", "io.pressure"] {
+            let fake = Fake::new(file, &[]);
+            assert!(stats(&fake.0).is_ok());
+            std::fs::create_dir(fake.0.join(file)).unwrap();
+            let error = stats(&fake.0).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("/{file}: is a directory")), "{error}");
+        }
+    }
 
     #[test]
     fn a_whole_cgroup() {
@@ -146,7 +169,7 @@ mod tests {
                 ("hugetlb.2MB.events", "max 12\n"),
             ],
         );
-        let found = stats(&fake.0);
+        let found = stats(&fake.0).unwrap();
         assert_eq!((found.cpu.usage.total, found.cpu.usage.user, found.cpu.usage.kernel), (90_000, 30_000, 60_000));
         assert_eq!(found.cpu.throttling.throttled_time, 7000);
         let psi = found.cpu.psi.unwrap();
@@ -159,6 +182,6 @@ mod tests {
         let wanted = |r, w, d| [("Read".to_owned(), r), ("Write".to_owned(), w), ("Discard".to_owned(), d)];
         assert_eq!(values(&found.blkio.io_service_bytes_recursive), wanted(4096, 1, 4));
         assert_eq!(values(&found.blkio.io_serviced_recursive), wanted(2, 3, 5));
-        assert_eq!(huge_pages(&fake.0, "2MB"), Some(HugePages { usage: 11, max: 0, failcnt: 12 }));
+        assert_eq!(huge_pages(&fake.0, "2MB").unwrap(), Some(HugePages { usage: 11, max: 0, failcnt: 12 }));
     }
 }

@@ -215,7 +215,7 @@ impl Bus {
             _ => {
                 let _ = self.call("StopUnit", &(name, "replace")).await;
                 let _ = self.call("ResetFailedUnit", &name).await;
-                bail!("got {:?}", result?)
+                bail!("the job of systemd ended as {:?}", result?)
             }
         }
     }

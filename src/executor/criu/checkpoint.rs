@@ -1,5 +1,6 @@
 //! `checkpoint`: from a running container to a directory of images.
 
+use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,10 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     let mut worker = Worker::apart(&criu)?;
     worker.check_version()?;
     it.check_features(&mut worker)?;
+    // All that was read goes by the pid, and so does CRIU: it has to be the container's to the end.
+    if !record.alive()? {
+        bail!("container not running");
+    }
     let kind = if it.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
     let done = worker.carry_out(kind, request, |notice| {
         if let (Some(fd), "status-ready") = (it.status_fd, notice.script.as_str()) {
@@ -166,11 +171,16 @@ pub fn joined(spec: &Spec, kind: Kind) -> Option<&Path> {
 /// the names that the images have for them, and files outside of the container, which CRIU is told
 /// of here.
 fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
-    let table = std::fs::read(format!("/proc/{}/mountinfo", record.pid)).unwrap_or_default();
+    let table = format!("/proc/{}/mountinfo", record.pid);
+    let table = std::fs::read(&table).map_err(|error| anyhow!("{table}: {}", sys::io(error)))?;
     let mut names = Vec::new();
     for fd in 0..3 {
         let path = PathBuf::from(format!("/proc/{}/fd/{fd}", record.pid));
-        let link = std::fs::read_link(&path).unwrap_or_default();
+        let link = match std::fs::read_link(&path) {
+            // Closed.
+            Err(error) if error.kind() == ErrorKind::NotFound => PathBuf::new(),
+            other => other.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?,
+        };
         let mut name = link.to_string_lossy().into_owned();
         if let Some(file) = file_outside(record.pid, fd, &table) {
             if !request.external.contains(&file) {

@@ -81,7 +81,7 @@ impl Root {
     /// The root at a path, which may lead through the root of another process.
     pub fn open(path: &Path) -> Result<Root> {
         let directory = File::open(path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
-        let prefix = shown(&directory).ok_or_else(|| anyhow!("readlink {}", path.display()))?;
+        let prefix = shown(&directory).map_err(|error| anyhow!("readlink {}: {}", path.display(), sys::io(error)))?;
         Ok(Root { directory, prefix })
     }
 
@@ -92,13 +92,13 @@ impl Root {
         let how =
             OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let found = openat2(self.directory.as_fd(), inside, how).ok()?;
-        let found = shown(&found)?;
+        let found = shown(&found).ok()?;
         Some(Path::new("/").join(found.strip_prefix(&self.prefix).ok()?))
     }
 }
 
-fn shown(file: &impl AsRawFd) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+fn shown(file: &impl AsRawFd) -> std::io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 #[cfg(test)]
