@@ -32,6 +32,7 @@ tests![
     descriptors_of_the_caller_are_closed,
     preserve_fds_passes_them,
     preserve_fds_with_holes,
+    callers_with_low_limits,
     listen_fds_are_passed,
     listen_fds_of_another_process_are_ignored,
     callers_directory_is_not_the_containers,
@@ -273,6 +274,36 @@ fn preserve_fds_with_holes() -> Result {
     let container = bundle.build()?;
     let output = container.launch(["run"]).closing_all().inherit(File::open("/dev/null")?, 8)?.output()?;
     output.success()?.says("fds", "0,1,2,8").map(drop)
+}
+
+/// Soft limits of the caller that are too low for the runtime's own work are no reason to fail, and the container has them
+/// as they were, if its config does not say otherwise.
+fn callers_with_low_limits() -> Result {
+    use nix::sys::resource::{Resource, getrlimit};
+    for (resource, name, soft) in
+        [(Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE", 6), (Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE", 100)]
+    {
+        let (_, hard) = getrlimit(resource)?;
+        let (theirs, own) = (format!("{soft} {hard}"), format!("{} {}", soft - 1, soft - 1));
+        let limits = json!([{ "type": name, "soft": soft - 1, "hard": soft - 1 }]);
+        for (limits, wanted) in [(json!([]), &theirs), (limits, &own)] {
+            let bundle = || Bundle::new(["rlimit", name]).set("/process/rlimits", limits.clone());
+            let container = bundle().build()?;
+            let output = container.launch(["run"]).closing_all().limiting(resource, soft, hard).output()?;
+            output.success()?.says(name, wanted)?;
+            let container = bundle().set("/process/args", json!(["/payload", "pause"])).build()?;
+            container.create()?.success()?;
+            container.command(["start"])?.success()?;
+            let call = container.exec_call([], ["rlimit", name]).closing_all();
+            call.limiting(resource, soft, hard).output()?.success()?.says(name, wanted)?;
+            for words in [&["state"][..], &["ps"], &["pause"], &["resume"], &["kill"], &["delete", "--force"]] {
+                let call = container.call([]).args(words).arg(&container.id).closing_all();
+                call.limiting(resource, soft, hard).output()?.success()?;
+            }
+            container.nothing_left()?;
+        }
+    }
+    Ok(())
 }
 
 /// Socket activation: with `LISTEN_PID` naming the runtime, `LISTEN_FDS` descriptors follow, and the container is told

@@ -34,7 +34,7 @@ use nix::sys::signal::Signal;
 use crate::cli::{Global, Invocation, Verb};
 use crate::executor::Notify;
 use crate::host::Host;
-use crate::plan::Options;
+use crate::plan::{Limit, Options};
 use crate::state::{Directory, Root};
 use crate::sys;
 
@@ -204,6 +204,7 @@ fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) ->
         no_pivot: invocation.flag("no-pivot"),
         no_new_keyring: invocation.flag("no-new-keyring"),
         preserve_fds,
+        callers_limits: callers_limits(),
         listen_fds,
         notify: None,
         gate,
@@ -266,6 +267,12 @@ fn rootless_cgroups(global: &Global, host: &Host) -> bool {
     global.rootless.unwrap_or(!host.privileged())
 }
 
+/// What the container has as the caller has it, unless its config says otherwise.
+fn callers_limits() -> Vec<Limit> {
+    let raised = sys::limits::raised().iter();
+    raised.map(|(resource, soft, hard)| Limit { resource: *resource as u32, soft: *soft, hard: *hard }).collect()
+}
+
 /// The options for joining a container.
 fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> Options {
     Options {
@@ -273,6 +280,7 @@ fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> O
         bundle,
         program: global.name.clone(),
         rootless_cgroups: rootless_cgroups(global, host),
+        callers_limits: callers_limits(),
         ..Options::default()
     }
 }

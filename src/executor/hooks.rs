@@ -189,7 +189,7 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     sys::process::expect_children();
     let Front { stdin, stdout, stderr, errors } = Front::new(record, state, None)?;
     let mut command = Command::new(&hook.path);
-    sys::process::unblock_signals_of(&mut command);
+    sys::process::start_as_called(&mut command);
     command.arg0(&hook.args[0]).args(&hook.args[1..]).env_clear().stdin(stdin).stdout(stdout).stderr(stderr);
     for entry in hook.env.iter().flatten() {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));

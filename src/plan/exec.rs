@@ -165,7 +165,7 @@ impl Exec<'_> {
         if last.is_some() {
             affinity(&mut program, "process.execCPUAffinity.final", last.as_deref())?;
         }
-        lower_limits(&mut program, &own);
+        lower_limits(&mut program, self.options, Some(process), &own);
         filtered.late(&mut program, process);
         program.push(&everything, Op::Ask { what: Ask::Ready });
         program.push(&everything, Op::Close { from });
@@ -228,6 +228,7 @@ impl Exec<'_> {
         let path = program.text(hook.path);
         let candidates = program.texts(&[path]);
         program.push(field, Op::Find { candidates });
+        lower_limits(&mut program, self.options, None, &[]);
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });

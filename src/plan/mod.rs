@@ -59,6 +59,8 @@ pub struct Options {
     pub no_new_keyring: bool,
     /// Descriptors from 3 on that the container keeps (`--preserve-fds`).
     pub preserve_fds: u32,
+    /// Limits of the caller that the runtime has raised for its own work, and the container has as they were.
+    pub callers_limits: Vec<Limit>,
     /// How many of them are sockets of the service manager (`LISTEN_FDS`).
     pub listen_fds: u32,
     /// The directory that will hold a socket for the service manager (`NOTIFY_SOCKET`).

@@ -1,16 +1,17 @@
 //! The one place that says what happens where and when.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::LinuxNamespaceType as Kind;
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Process};
 
 use super::namespaces::{self, Birth};
 use super::process::{self, Launch, Limit};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use super::seccomp::{Agent, Filtered};
-use super::{Context, devices, hooks::Hooks, mounts, sysctl};
+use super::{Context, Options, devices, hooks::Hooks, mounts, sysctl};
 use crate::init::op::{Ask, Attributes, Op};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, RDONLY};
+use crate::tables::rlimit;
 
 /// `RLIMIT_NOFILE`.
 const NOFILE: u32 = 7;
@@ -62,7 +63,7 @@ pub fn container(
     let envp = launch.environment(program);
     process::unprivileged_part(program, context, process, &filtered)?;
     let argv = launch.find(program);
-    lower_limits(program, &limits);
+    lower_limits(program, context.options, Some(process), &limits);
     filtered.late(program, process);
     program.push(&everything, Op::Ask { what: Ask::Ready });
     if context.options.gate {
@@ -232,13 +233,20 @@ pub fn raise_limits(program: &mut Program, limits: &[Limit]) {
     }
 }
 
-/// The limit on descriptors as it was asked for.
-pub fn lower_limits(program: &mut Program, limits: &[Limit]) {
+/// The limit on descriptors as it was asked for, and what the runtime has raised for its own work as its caller has it,
+/// unless the process has a limit of its own.
+pub fn lower_limits(program: &mut Program, options: &Options, process: Option<&Process>, limits: &[Limit]) {
     let nofile = limits.iter().enumerate().find(|(_, limit)| limit.resource == NOFILE);
     if let Some((index, Limit { resource, soft, hard })) = nofile {
         let (resource, soft, hard) = (*resource, *soft, *hard);
         if soft != hard || hard < 64 {
             program.push(&Field::item("process.rlimits", index), Op::Limit { resource, soft, hard });
+        }
+    }
+    let own = process.and_then(|process| process.rlimits().as_deref()).unwrap_or_default();
+    for Limit { resource, soft, hard } in options.callers_limits.iter().copied() {
+        if !own.iter().any(|limit| rlimit::number(limit.typ()) == resource) {
+            program.push(&Field::of("process.rlimits"), Op::Limit { resource, soft, hard });
         }
     }
 }

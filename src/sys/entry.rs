@@ -14,7 +14,7 @@ use nix::sys::stat::Mode;
 use super::errno::again;
 use super::process::borrow;
 
-/// Make sure of three standard descriptors, so that no other file gets their numbers, and have writes that find no
+/// Make sure of three standard descriptors, so that no other file gets their numbers, and of room for more; and have writes that find no
 /// reader or no room fail instead of ending the process. Programs that are started have both signals as they were: the
 /// standard library sees to SIGPIPE, and execve(2) takes away a handler.
 ///
@@ -29,6 +29,7 @@ pub fn begin() -> nix::Result<()> {
             let _: i32 = again(|| open("/dev/null", OFlag::O_RDWR, Mode::empty()))?.into_raw_fd();
         }
     }
+    super::limits::make_room();
     // SAFETY: the one is ignored, and the handler of the other does nothing.
     unsafe {
         signal(Signal::SIGPIPE, SigHandler::SigIgn)?;

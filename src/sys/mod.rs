@@ -4,6 +4,7 @@ pub mod bpf;
 pub mod clone;
 pub mod entry;
 mod errno;
+pub mod limits;
 pub mod mount;
 pub mod proc;
 pub mod process;

@@ -178,15 +178,17 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
     Ok(Output { status, stdout, stderr })
 }
 
-/// Let a command have all signals again when they are held back here.
-pub fn unblock_signals_of(command: &mut std::process::Command) {
+/// Let a command have all signals again when they are held back here, and the caller's limits when some were raised.
+pub fn start_as_called(command: &mut std::process::Command) {
     use nix::sys::signal::SigSet;
     use std::os::unix::process::CommandExt;
-    if SigSet::thread_get_mask().is_ok_and(|mask| mask == SigSet::empty()) {
+    let unblocked = SigSet::thread_get_mask().is_ok_and(|mask| mask == SigSet::empty());
+    if unblocked && super::limits::raised().is_empty() {
         return;
     }
-    // SAFETY: between fork and execve one system call is made, which needs no lock and no memory.
-    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
+    let restore = || Ok(SigSet::empty().thread_set_mask().and_then(|()| super::limits::restore())?);
+    // SAFETY: between fork and execve system calls are made, which need no lock and no memory.
+    unsafe { command.pre_exec(restore) };
 }
 
 /// Have all descriptors from a number on closed by the next `execve(2)`; Linux 5.11.
