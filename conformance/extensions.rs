@@ -44,6 +44,12 @@ tests![
     mounts_of_the_wrong_form,
     mounts_of_a_stopped_container,
     mounts_stay_inside_the_root,
+    mounts_are_removed_by_what_they_are,
+    mounts_that_were_not_added_are_not_removed,
+    mounts_of_files_and_of_the_same_place,
+    mounts_have_their_flags_when_they_are_attached,
+    mounts_below_proc_and_sys_are_refused,
+    remount_does_not_follow_the_containers_links,
     delegated_cgroup_is_the_containers,
     delegated_cgroup_in_a_user_namespace,
     delegated_cgroup_of_a_wrong_name,
@@ -526,15 +532,149 @@ fn mounts_of_a_stopped_container() -> Result {
     change(&container, "add", &json!([]))?.failure().map(drop)
 }
 
-/// A link in the container's root leads to a place inside it.
+/// The container may put a link anywhere: it leads to a place inside the root, or is refused.
 fn mounts_stay_inside_the_root() -> Result {
     let container = bundle(["pause"])?.symlink("/way", "/../../..").start()?;
     let here = fs::read_to_string("/proc/thread-self/mountinfo")?;
+    let before = mountinfo(&container)?;
     let list = json!([{ "destination": "/way/deep", "type": "tmpfs", "source": "tmpfs" }]);
-    change(&container, "add", &list)?.success()?;
-    contains("mounts", &mountinfo(&container)?, " /deep ")?;
+    let output = change(&container, "add", &list)?;
     equal("mounts outside", fs::read_to_string("/proc/thread-self/mountinfo")?, here)?;
+    if runtime::is("tare") {
+        names_field(&output, "mounts[0]")?;
+        return equal("mounts", mountinfo(&container)?, before);
+    }
+    output.success()?;
+    contains("mounts", &mountinfo(&container)?, " /deep ")?;
     change(&container, "remove", &list)?.success().map(drop)
+}
+
+/// A container with a volume that was added at `/a/b/data`, and then moved away, as the container itself can do it; at
+/// its place is a link to a mount that keeps the container from writing to the host's settings.
+fn with_a_moved_volume(config: impl FnOnce(Bundle) -> Bundle, list: &Value) -> Result<Container> {
+    let bundle = bundle(["pause"])?.dir("a/b/data").set("/linux/readonlyPaths", json!(["/proc/sys"]));
+    let container = config(bundle).start()?;
+    if !list.is_null() {
+        change(&container, "add", list)?.success()?;
+    }
+    let (old, new) = (container.rootfs().join("a/b"), container.rootfs().join("a/c"));
+    fs::rename(&old, new)?;
+    fs::create_dir(&old)?;
+    symlink("/proc/sys", old.join("data"))?;
+    Ok(container)
+}
+
+fn is_mounted(container: &Container, at: &str, flag: &str) -> Result<bool> {
+    let table = mountinfo(container)?;
+    let mut lines = table.lines().filter(|line| line.split(' ').nth(4) == Some(at));
+    Ok(lines.any(|line| line.split(' ').nth(5).is_some_and(|flags| flags.split(',').any(|one| one == flag))))
+}
+
+/// `remove` takes away the mount that was added, wherever it is by now, and no other.
+fn mounts_are_removed_by_what_they_are() -> Result {
+    let dir = scratch()?;
+    let list = json!([{ "destination": "/a/b/data", "type": "bind", "source": dir.path(), "options": ["bind"] }]);
+    let container = with_a_moved_volume(|bundle| bundle, &list)?;
+    ensure!(is_mounted(&container, "/a/c/data", "rw")?, "{}", mountinfo(&container)?);
+    let output = change(&container, "remove", &list)?;
+    ensure!(is_mounted(&container, "/proc/sys", "ro")?, "/proc/sys is writable: {}", mountinfo(&container)?);
+    output.success()?;
+    ensure!(!is_mounted(&container, "/a/c/data", "rw")?, "{}", mountinfo(&container)?);
+    Ok(())
+}
+
+/// Those of the config stay.
+fn mounts_that_were_not_added_are_not_removed() -> Result {
+    let container = bundle(["pause"])?.set("/linux/readonlyPaths", json!(["/proc/sys"])).start()?;
+    let before = mountinfo(&container)?;
+    for destination in ["/proc/sys", "/dev", "/proc"] {
+        let list = json!([{ "destination": destination, "type": "tmpfs", "source": "tmpfs" }]);
+        let output = change(&container, "remove", &list)?;
+        if runtime::is("tare") {
+            names_field(&output, "mounts[0].destination")?;
+            equal("mounts", mountinfo(&container)?, before.clone())?;
+        }
+    }
+    Ok(())
+}
+
+/// A file is no directory, and of two mounts at one place the later one goes first.
+fn mounts_of_files_and_of_the_same_place() -> Result {
+    let dir = scratch()?;
+    for name in ["one", "two"] {
+        fs::write(dir.path().join(name), name)?;
+    }
+    let list = |name: &str| json!([{ "destination": "/deep/file", "type": "bind", "source": dir.path().join(name), "options": ["bind", "ro"] }]);
+    let container = bundle(["pause"])?.start()?;
+    let before = mountinfo(&container)?;
+    let says = |wanted: &str| container.exec([], ["cat", "/deep/file"])?.success()?.has_line(wanted).map(drop);
+    change(&container, "add", &list("one"))?.success()?;
+    change(&container, "add", &list("two"))?.success()?;
+    says("two")?;
+    change(&container, "remove", &list("two"))?.success()?;
+    says("one")?;
+    change(&container, "remove", &list("one"))?.success()?;
+    equal("mounts", mountinfo(&container)?, before)
+}
+
+/// Where a flag cannot be set nothing is attached: the container would have it without. These are flags that a user
+/// namespace may not take away.
+fn mounts_have_their_flags_when_they_are_attached() -> Result {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let dir = scratch()?;
+    let below = dir.path().join("below");
+    fs::create_dir(&below)?;
+    let none = None::<&str>;
+    mount(Some("tmpfs"), &below, Some("tmpfs"), MsFlags::MS_RDONLY, none)?;
+    mount(none, &below, none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY, none)?;
+    let result = (|| {
+        let container = bundle(["pause"])?.user_namespace(100_000, 1000).start()?;
+        let before = mountinfo(&container)?;
+        let options = ["rbind", "rrw"];
+        let list = json!([{ "destination": "/bound", "type": "bind", "source": dir.path(), "options": options }]);
+        let output = change(&container, "add", &list)?;
+        if runtime::is("tare") {
+            names_field(&output, "mounts[0]")?;
+            equal("mounts", mountinfo(&container)?, before)?;
+        }
+        Ok(())
+    })();
+    umount2(&below, MntFlags::MNT_DETACH)?;
+    result
+}
+
+/// Nothing is mounted over what tells of the processes, or what keeps the container from the host's settings.
+fn mounts_below_proc_and_sys_are_refused() -> Result {
+    if !runtime::is("tare") {
+        return skip("crun's extension lets it happen");
+    }
+    let sysfs = json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs" });
+    let container = bundle(["pause"])?.namespace("network").mount(sysfs).symlink("way", "proc").start()?;
+    let before = mountinfo(&container)?;
+    for destination in ["/proc", "/proc/sys", "/proc/uptime", "/sys", "/sys/fs/new", "/way/sys", "/x/../proc"] {
+        for options in [&[] as &[&str], &["bind"], &["remount", "rw"]] {
+            let list = json!([{ "destination": destination, "type": "tmpfs", "source": "/tmp", "options": options }]);
+            let output = change(&container, "add", &list)?;
+            names_field(&output, "mounts[0]").with_context(|| format!("{destination} {options:?}"))?;
+        }
+    }
+    equal("mounts", mountinfo(&container)?, before)
+}
+
+/// It changes what it names, not what the container has put there.
+fn remount_does_not_follow_the_containers_links() -> Result {
+    let dir = scratch()?;
+    let volume = json!({ "destination": "/a/b/data", "type": "bind", "source": dir.path(), "options": ["bind", "ro"] });
+    let container = with_a_moved_volume(|bundle| bundle.mount(volume), &Value::Null)?;
+    let options = ["bind", "remount", "rw"];
+    let list = json!([{ "destination": "/a/b/data", "type": "bind", "source": dir.path(), "options": options }]);
+    change(&container, "add", &list)?;
+    ensure!(is_mounted(&container, "/proc/sys", "ro")?, "/proc/sys is writable: {}", mountinfo(&container)?);
+    // Where no link is, it is what it was meant for.
+    let list = json!([{ "destination": "/a/c/data", "type": "bind", "source": dir.path(), "options": options }]);
+    change(&container, "add", &list)?.success()?;
+    ensure!(is_mounted(&container, "/a/c/data", "rw")?, "{}", mountinfo(&container)?);
+    Ok(())
 }
 
 /// Engines keep images from setting what is listed as unsafe.

@@ -29,6 +29,7 @@ mod leftovers;
 mod limits;
 mod list;
 mod log;
+mod mount_words;
 mod mounts;
 mod namespaces;
 mod pause;
@@ -73,6 +74,7 @@ const THEMES: &[&[Test]] = &[
     limits::TESTS,
     list::TESTS,
     log::TESTS,
+    mount_words::TESTS,
     mounts::TESTS,
     namespaces::TESTS,
     pause::TESTS,

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use nix::mount::{MsFlags, mount};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 tests![
     are_made_in_order,
@@ -66,6 +66,11 @@ tests![
     set_user_id_ignored_on_nosuid,
     no_exec_keeps_programs_from_running,
     no_dev_keeps_devices_from_opening,
+    tmpfs_copies_up_all_kinds_of_files,
+    tmpfs_copies_up_what_is_nested_deeply,
+    read_only_at_the_end_is_of_its_own_mount,
+    cgroup_read_only_below_a_later_mount,
+    idmap_of_a_file_system_that_has_none,
 ];
 
 /// The mount options and the super block's of a mount point in the container: `rw,nosuid … rw,size=…`.
@@ -689,4 +694,114 @@ fn no_dev_keeps_devices_from_opening() -> Result {
     let bundle = Bundle::new(["mknod", "/mnt/null", "c:1:3", ",", "open", "/mnt/null"]).capabilities(&["CAP_MKNOD"]);
     let output = bundle.mount(tmpfs("/mnt", &["nodev"])).run()?;
     output.success()?.has_line("mknod /mnt/null: ok")?.has_line("open /mnt/null: EACCES").map(drop)
+}
+
+/// What is copied is as it was: type, owner, mode, times and extended attributes.
+fn tmpfs_copies_up_all_kinds_of_files() -> Result {
+    use std::os::unix::fs::MetadataExt;
+    let bundle = Bundle::new(["pause"]).file_with_mode("covered/sub/file", "old", 0o4750);
+    let container = bundle.symlink("covered/link", "/nosuch").mount(tmpfs("/covered", &["tmpcopyup"])).build()?;
+    let image = container.rootfs().join("covered");
+    nix::unistd::mkfifo(&image.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o621))?;
+    drop(std::os::unix::net::UnixListener::bind(image.join("socket"))?);
+    let node = nix::sys::stat::SFlag::S_IFCHR;
+    nix::sys::stat::mknod(&image.join("node"), node, nix::sys::stat::Mode::S_IRUSR, nix::sys::stat::makedev(1, 5))?;
+    for name in ["sub", "sub/file", "link", "fifo", "socket", "node"] {
+        let path = image.join(name);
+        std::os::unix::fs::lchown(&path, Some(7), Some(8))?;
+        if name == "sub/file" {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o4750))?;
+        }
+    }
+    let attribute = |path: &Path| -> Option<Vec<u8>> {
+        let path = std::ffi::CString::new(path.to_str()?).ok()?;
+        let mut value = vec![0; 64];
+        // SAFETY: two C strings and a buffer with its size.
+        let length = unsafe { libc::getxattr(path.as_ptr(), c"user.mine".as_ptr(), value.as_mut_ptr().cast(), 64) };
+        value.truncate(usize::try_from(length).ok()?);
+        Some(value)
+    };
+    for name in ["sub/file", "sub"] {
+        let path = std::ffi::CString::new(image.join(name).to_str().context("a path")?)?;
+        // SAFETY: C strings and a buffer with its size. A file system may have no such attributes.
+        let _ = unsafe { libc::setxattr(path.as_ptr(), c"user.mine".as_ptr(), c"value".as_ptr().cast(), 5, 0) };
+    }
+    let mut touch = std::process::Command::new("touch");
+    let all = ["sub/file", "sub", "link", "fifo", "socket", "node"];
+    touch.args(["-h", "-d", "2001-02-03 04:05:06"]).args(all.map(|name| image.join(name)));
+    ensure!(touch.status()?.success(), "touch");
+    let output = container.create()?;
+    if runtime::is("runc") {
+        // 1.3 stops at a FIFO.
+        return output.failure().map(drop);
+    }
+    output.success()?;
+    let seen = PathBuf::from(format!("/proc/{}/root/covered", container.pid()?));
+    for name in all {
+        let facts = |dir: &Path| -> Result<_> {
+            let it = dir.join(name).symlink_metadata()?;
+            let value = if it.is_file() || it.is_dir() { attribute(&dir.join(name)) } else { None };
+            Ok((it.mode(), it.uid(), it.gid(), it.rdev(), it.mtime(), value))
+        };
+        equal(name, facts(&seen)?, facts(&image)?)?;
+    }
+    equal("file", fs::read_to_string(seen.join("sub/file"))?.as_str(), "old")?;
+    equal("link", fs::read_link(seen.join("link"))?, PathBuf::from("/nosuch"))
+}
+
+/// However deep a directory is: it is copied, or refused by name.
+fn tmpfs_copies_up_what_is_nested_deeply() -> Result {
+    for depth in [200, 1500] {
+        let container = Bundle::new(["pause"]).mount(tmpfs("/covered", &["tmpcopyup"])).build()?;
+        let inner: PathBuf = std::iter::repeat_n("d", depth).collect();
+        fs::create_dir_all(container.rootfs().join("covered").join(&inner))?;
+        let output = container.create()?;
+        if depth > 200 && !output.status.success() {
+            names_field(&output, "mounts[2]")?;
+            return contains("message", &output.stderr, "nested too deeply");
+        }
+        output.success()?;
+        let seen = PathBuf::from(format!("/proc/{}/root/covered", container.pid()?)).join(inner);
+        ensure!(seen.is_dir(), "{depth} levels are not there");
+    }
+    Ok(())
+}
+
+/// `ro` of a tmpfs is set at the end, so that what lies in it can be made. By then another mount may be at its place.
+fn read_only_at_the_end_is_of_its_own_mount() -> Result {
+    let words = ["mountinfo", ",", "write", "/a/file", "x", ",", "write", "/b/file", "x"];
+    let bundle = Bundle::new(words).mount(tmpfs("/a", &["ro"])).mount(tmpfs("/b", &["ro"]));
+    let output = bundle.mount(tmpfs("/a", &[])).mount(tmpfs("/b/deep", &[])).run()?;
+    output.success()?.has_line("write /a/file: ok")?.has_line("write /b/file: EROFS")?;
+    let flags = |line: &&str| line.split(' ').nth(5).unwrap_or_default().to_owned();
+    let lines = output.stdout.lines().filter(|line| line.split(' ').nth(4) == Some("/a"));
+    let lines: Vec<String> = lines.collect::<Vec<_>>().iter().map(flags).collect();
+    equal("mounts at /a", lines, ["ro,relatime", "rw,relatime"])
+}
+
+/// The same for the cgroup mount, which `docker run -v /sys:/sys` covers.
+fn cgroup_read_only_below_a_later_mount() -> Result {
+    if machine::get().layout == machine::Layout::Unified {
+        return skip("on v2 it is one mount, and read-only from the start");
+    }
+    for option in ["rbind", "bind"] {
+        let bundle = Bundle::new(["mountinfo"]).mount(cgroup_mount(&["ro", "nosuid"]));
+        let sys = json!({ "destination": "/sys", "type": "bind", "source": "/sys", "options": [option] });
+        let output = bundle.mount(sys).run()?;
+        let lines = output.success()?.stdout.lines().filter(|line| line.split(' ').nth(4) == Some("/sys/fs/cgroup"));
+        let flags: Vec<_> = lines.filter_map(|line| line.split(' ').nth(5)).collect();
+        ensure!(flags[0].starts_with("ro,"), "{output}");
+        let wanted = if option == "rbind" { "rw" } else { "ro" };
+        ensure!(flags.last().is_some_and(|flags| flags.starts_with(wanted)), "{output}");
+    }
+    Ok(())
+}
+
+/// EINVAL alone would tell nobody why.
+fn idmap_of_a_file_system_that_has_none() -> Result {
+    let mut entry = bind(Path::new("/proc/self"), &["bind", "idmap"]);
+    let map = json!([{ "containerID": 0, "hostID": 1000, "size": 10 }]);
+    (entry["uidMappings"], entry["gidMappings"]) = (map.clone(), map);
+    let output = Bundle::new(["true"]).mount(entry).refused("mounts[2]")?;
+    contains("message", &output.stderr, "support")
 }

@@ -42,6 +42,23 @@ tests![
     propagation_of_all_that_is_in_it,
     propagation_unknown,
     core_link_and_no_console,
+    read_only_path_that_is_the_root,
+    read_only_path_that_climbs_to_the_root,
+    masked_path_that_is_the_root,
+    hidden_paths_that_are_relative_or_links,
+    hidden_paths_stay_with_a_mount_that_is_moved,
+    hidden_paths_on_a_mount_that_is_covered_through_a_link,
+    device_where_another_file_is,
+    device_that_is_there_already,
+    default_device_where_a_file_is,
+    device_numbers_that_do_not_fit,
+    device_that_may_not_be_made,
+    device_of_a_user_namespace_is_its_own,
+    device_owner_that_is_not_mapped,
+    devices_below_a_link_to_a_volume,
+    devices_where_a_volume_covers_dev_through_a_link,
+    null_device_of_the_host_is_not_handed_on,
+    path_that_becomes_a_link,
 ];
 
 /// A root is writable unless `readonly` says otherwise, and what is written is in the bundle.
@@ -366,4 +383,284 @@ fn core_link_and_no_console() -> Result {
     let names: Vec<&str> = output.success()?.value("ls /dev")?.split(' ').collect();
     ensure!(!names.contains(&"console"), "{output}");
     equal("/dev/core", names.contains(&"core"), std::path::Path::new("/proc/kcore").exists())
+}
+
+/// As with runc, this is the root alone, not what is mounted in it.
+fn read_only_root(path: &str) -> Result {
+    let tmpfs = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
+    let bundle = Bundle::new(["write", "/file", "x", ",", "mkdir", "/etc/new", ",", "write", "/tmp/file", "x"]);
+    let bundle = bundle.dir("etc").symlink("link", "/").mount(tmpfs).set("/linux/readonlyPaths", json!([path]));
+    let output = bundle.run()?;
+    output.success()?.has_line("write /file: EROFS")?.has_line("mkdir /etc/new: EROFS")?;
+    output.has_line("write /tmp/file: ok").map(drop)
+}
+
+/// The root in `readonlyPaths` is as `root.readonly`.
+fn read_only_path_that_is_the_root() -> Result {
+    ["/", "."].into_iter().try_for_each(|path| read_only_root(path).context(path))
+}
+
+/// So is what leads there.
+fn read_only_path_that_climbs_to_the_root() -> Result {
+    ["..", "/tmp/..", "/etc/../..", "/link", "/link/"]
+        .into_iter()
+        .try_for_each(|path| read_only_root(path).context(path))
+}
+
+/// There would be no container left; the peers leave it out and say nothing.
+fn masked_path_that_is_the_root() -> Result {
+    for path in ["/", ".", "..", "/tmp/..", "/link"] {
+        let bundle = Bundle::new(["true"]).dir("tmp").symlink("link", "/").set("/linux/maskedPaths", json!([path]));
+        bundle.refused_by_tare("linux.maskedPaths[0]").context(path)?;
+    }
+    Ok(())
+}
+
+/// A relative path starts at the root, links are followed in it, and one that names nothing is skipped.
+fn hidden_paths_that_are_relative_or_links() -> Result {
+    for path in ["etc/secret", "./etc/secret", "/link/secret", "/etc/../etc/secret", "//etc//secret", "/abs"] {
+        let bundle = |key: &str| {
+            let words = ["cat", "/etc/secret", ",", "openw", "/etc/secret"];
+            let bundle = Bundle::new(words).file("etc/secret", "hidden").symlink("link", "etc");
+            bundle.symlink("abs", "/etc/secret").set(key, json!(["", path, "nosuch"]))
+        };
+        let output = bundle("/linux/maskedPaths").run()?;
+        ensure!(!output.success()?.stdout.contains("hidden"), "{path}: {output}");
+        let output = bundle("/linux/readonlyPaths").run()?;
+        output.success()?.has_line("hidden")?.has_line("openw /etc/secret: EROFS").context(path)?;
+    }
+    Ok(())
+}
+
+/// Another container that shares the root file system can rename a directory on which this one has a mount. What is to
+/// be hidden there is found all the same: it must not seem to be missing.
+fn hidden_paths_stay_with_a_mount_that_is_moved() -> Result {
+    let words = ["stat", "/moved/version", ",", "openw", "/moved/sys/kernel/hostname", ",", "ls", "/moved/irq"];
+    let bundle = Bundle::new(words).set("/linux/readonlyPaths", json!(["/proc/sys"]));
+    let container = bundle.set("/linux/maskedPaths", json!(["/proc/version", "/proc/irq"])).build()?;
+    let (from, to) = (container.rootfs().join("proc"), container.rootfs().join("moved"));
+    let hook = json!({ "path": "/bin/mv", "args": ["mv", from, to] });
+    container.edit_config(|config| config["hooks"] = json!({ "createRuntime": [hook] }))?;
+    let output = container.run()?;
+    if !output.status.success() && !runtime::is("tare") {
+        return Ok(());
+    }
+    contains("masked", &output.success()?.stdout, "stat /moved/version: char mode=0666 uid=0 gid=0 rdev=1:3")?;
+    output.has_line("openw /moved/sys/kernel/hostname: EROFS")?.says("ls /moved/irq", "").map(drop)
+}
+
+/// What a link has covered is hidden where it is seen.
+fn hidden_paths_on_a_mount_that_is_covered_through_a_link() -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("secret"), "hidden")?;
+    let below = scratch()?;
+    fs::write(below.path().join("secret"), "below")?;
+    let bind = |source: &std::path::Path, at: &str| json!({ "destination": at, "source": source, "options": ["bind"] });
+    let bundle = Bundle::new(["cat", "/data/secret", ",", "echo", "works"]).symlink("link", "data");
+    let bundle = bundle.mount(bind(below.path(), "/data")).mount(bind(source.path(), "/link"));
+    let output = bundle.set("/linux/maskedPaths", json!(["/data/secret"])).run()?;
+    output.success()?.has_line("works")?;
+    ensure!(!output.stdout.contains("hidden") && !output.stdout.contains("below"), "{output}");
+    Ok(())
+}
+
+fn one_device(path: &str) -> Value {
+    json!({ "path": path, "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0 })
+}
+
+fn make_node(path: &std::path::Path, minor: u64) -> Result {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    Ok(mknod(path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(1, minor))?)
+}
+
+/// If a file already exists at path that does not match the requested device, the runtime MUST generate an error.
+fn device_where_another_file_is() -> Result {
+    type Make = fn(&std::path::Path) -> Result;
+    let kinds: [(&str, Make); 5] = [
+        ("file", |path| Ok(fs::write(path, "text")?)),
+        ("directory", |path| Ok(fs::create_dir(path)?)),
+        ("link", |path| Ok(symlink("/payload", path)?)),
+        ("other device", |path| make_node(path, 3)),
+        ("fifo", |path| Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU)?)),
+    ];
+    for (kind, make) in kinds {
+        let container = Bundle::new(["true"]).set("/linux/devices", json!([one_device("/mine")])).build()?;
+        make(&container.rootfs().join("mine"))?;
+        names_field(&container.create()?, "linux.devices[0]").context(kind)?;
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// The device itself may be there.
+fn device_that_is_there_already() -> Result {
+    let container = Bundle::new(["stat", "/mine"]).set("/linux/devices", json!([one_device("/mine")])).build()?;
+    make_node(&container.rootfs().join("mine"), 5)?;
+    contains("stat", &container.run()?.success()?.stdout, "char")
+}
+
+/// The same for those that every container has: an image's file is no null device.
+fn default_device_where_a_file_is() -> Result {
+    let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
+    Bundle::new(["true"]).set("/mounts", proc).file("dev/zero", "text").refused("linux.devices").map(drop)
+}
+
+/// Numbers, modes and ids that the kernel's types do not hold are not cut off.
+fn device_numbers_that_do_not_fit() -> Result {
+    for (key, value, field) in [
+        ("major", json!(4096), "major"),
+        ("minor", json!(1 << 20), "minor"),
+        ("major", json!(4_294_967_297_u64), "major"),
+        ("minor", json!(-1), "minor"),
+        ("fileMode", json!(0o10_020_644), "fileMode"),
+        ("fileMode", json!(0o060_644), "fileMode"),
+        ("uid", json!(u32::MAX), "uid"),
+        ("gid", json!(u32::MAX), "gid"),
+    ] {
+        let mut device = one_device("/mine");
+        device[key] = value.clone();
+        let bundle = Bundle::new(["stat", "/mine"]).set("/linux/devices", json!([device]));
+        bundle.refused_by_tare(&format!("linux.devices[0].{field}")).with_context(|| format!("{key} {value}"))?;
+    }
+    Ok(())
+}
+
+/// Where the caller may make no nodes (services of systemd with `PrivateDevices`, other containers), the host's are bound.
+fn device_that_may_not_be_made() -> Result {
+    let bundle = Bundle::new(["stat", "/dev/null", ",", "write", "/dev/null", "x", ",", "stat", "/dev/zero"]);
+    let container = bundle.set("/linux/devices", json!([one_device("/dev/zero")])).build()?;
+    let output = container.launch(["run"]).without_mknod().output()?;
+    contains("stat", &output.success()?.stdout, "stat /dev/null: char mode=0666 uid=0 gid=0 rdev=1:3")?;
+    output.has_line("write /dev/null: ok")?;
+    // The host has no device of this path, or another one.
+    for path in ["/dev/nosuch", "/dev/full"] {
+        let container = Bundle::new(["true"]).set("/linux/devices", json!([one_device(path)])).build()?;
+        let output = container.launch(["run"]).without_mknod().output()?;
+        if runtime::is("tare") {
+            names_field(&output, "linux.devices[0]").context(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the config says counts, not what the host has at this path.
+fn device_of_a_user_namespace_is_its_own() -> Result {
+    let mut devices = [one_device("/dev/mine"), one_device("/dev/full")];
+    (devices[0]["uid"], devices[0]["fileMode"]) = (json!(7), json!(0o640));
+    let words = ["stat", "/dev/mine", ",", "stat", "/dev/full", ",", "open", "/dev/full", ",", "mountinfo"];
+    let output = Bundle::new(words).user_namespace(100_000, 65_536).set("/linux/devices", json!(devices)).run()?;
+    contains("stat", &output.success()?.stdout, "stat /dev/mine: char mode=0640 uid=7 gid=0 rdev=1:5")?;
+    contains("stat", &output.stdout, "stat /dev/full: char mode=0666 uid=0 gid=0 rdev=1:5")?;
+    output.has_line("open /dev/full: ok")?;
+    let line = output.stdout.lines().find(|line| line.contains(" /dev/mine ")).context("a mount of its own")?;
+    ensure!(line.contains("nosuid") && line.contains("noexec"), "{line}");
+    Ok(())
+}
+
+/// An owner who is nobody in the user namespace is named before anything is made.
+fn device_owner_that_is_not_mapped() -> Result {
+    let mut device = one_device("/dev/mine");
+    device["gid"] = json!(10);
+    let bundle = Bundle::new(["true"]).user_namespace(100_000, 10).set("/linux/devices", json!([device]));
+    bundle.refused_by_tare("linux.devices[0].gid")
+}
+
+/// A directory of the host, and that it is as it was.
+fn precious() -> Result<(tempfile::TempDir, impl Fn(&tempfile::TempDir) -> Result)> {
+    let dir = scratch()?;
+    fs::write(dir.path().join("ptmx"), "precious")?;
+    let unchanged = |dir: &tempfile::TempDir| {
+        equal("entries", fs::read_dir(dir.path())?.count(), 1)?;
+        equal("file", fs::read_to_string(dir.path().join("ptmx"))?, "precious")
+    };
+    Ok((dir, unchanged))
+}
+
+/// An image whose /dev leads to a volume must not have nodes made, and files replaced, in the host's directory.
+fn devices_below_a_link_to_a_volume() -> Result {
+    let (dir, unchanged) = precious()?;
+    let volume = json!({ "destination": "/host/dev", "source": dir.path(), "options": ["rbind", "rw"] });
+    let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
+    let mine = json!([one_device("/way/mine")]);
+    for bundle in [
+        Bundle::new(["true"]),
+        Bundle::new(["true"]).set("/mounts", proc),
+        Bundle::new(["true"]).set("/linux/devices", mine).symlink("way", "/host/dev").dir("dev"),
+    ] {
+        let container = bundle.mount(volume.clone()).dir("host/dev").build()?;
+        if !container.rootfs().join("dev").exists() {
+            symlink("/host/dev", container.rootfs().join("dev"))?;
+        }
+        let output = container.run()?;
+        unchanged(&dir)?;
+        if runtime::is("tare") {
+            output.failure()?;
+        }
+    }
+    Ok(())
+}
+
+/// Nor where a volume lies over /dev by way of a link.
+fn devices_where_a_volume_covers_dev_through_a_link() -> Result {
+    let (dir, unchanged) = precious()?;
+    let volume = json!({ "destination": "/way", "source": dir.path(), "options": ["rbind", "rw"] });
+    let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
+    for bundle in [Bundle::new(["true"]), Bundle::new(["true"]).set("/mounts", proc)] {
+        bundle.symlink("way", "dev").dir("dev").mount(volume.clone()).run()?;
+        unchanged(&dir)?;
+    }
+    Ok(())
+}
+
+/// Through a descriptor of the host's null device its mode could be changed. Where the container has none of its own, it
+/// gets one that is nobody's.
+fn null_device_of_the_host_is_not_handed_on() -> Result {
+    use std::os::unix::fs::MetadataExt;
+    let dev = scratch()?;
+    fs::write(dev.path().join("null"), "")?;
+    let bound = json!([{ "destination": "/proc", "type": "proc", "source": "proc" },
+        { "destination": "/dev", "type": "bind", "source": dev.path(), "options": ["rbind"] }]);
+    for bundle in [Bundle::new(["pause"]), Bundle::new(["pause"]).set("/mounts", bound)] {
+        let container = bundle.build()?;
+        container.launch(["create"]).stdin_from(fs::File::open("/dev/null")?).output()?.success()?;
+        container.start()?;
+        let (theirs, hosts) = (fs::metadata(format!("/proc/{}/fd/0", container.pid()?))?, fs::metadata("/dev/null")?);
+        equal("number", theirs.rdev(), hosts.rdev())?;
+        ensure!((theirs.dev(), theirs.ino()) != (hosts.dev(), hosts.ino()), "standard input is the host's null device");
+    }
+    Ok(())
+}
+
+/// Whoever may write to a directory on the way exchanges the root for a link at any moment: never is it followed.
+fn path_that_becomes_a_link() -> Result {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    const ROUNDS: usize = 120;
+    let container = Bundle::new(["cat", "/mark"]).file("mark", "of the image").build()?;
+    let (theirs, hosts) = (container.aside("volume"), container.aside("host"));
+    fs::create_dir(&theirs)?;
+    for dir in [theirs.join("x"), hosts.clone()] {
+        fs::create_dir(&dir)?;
+        fs::copy(payload::path(), dir.join("payload"))?;
+    }
+    fs::write(theirs.join("x/mark"), "of the image")?;
+    fs::write(hosts.join("mark"), "of the host")?;
+    symlink(&hosts, theirs.join("y"))?;
+    container.edit_config(|config| config["root"]["path"] = json!(theirs.join("x")))?;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+                let here = nix::fcntl::AT_FDCWD;
+                let _ = nix::fcntl::renameat2(here, &theirs.join("x"), here, &theirs.join("y"), flags);
+            }
+        });
+        let rounds = (0..ROUNDS).try_for_each(|_| {
+            let output = container.run()?;
+            ensure!(!output.stdout.contains("of the host"), "{output}");
+            Ok(())
+        });
+        done.store(true, Ordering::Relaxed);
+        rounds
+    })
 }

@@ -64,7 +64,7 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         prepare_to_wait(false)?;
     }
     let Connections { stdio, receivers } = front.connections();
-    let joining = Joining { record: &record, status, plan: &plan, place: &place, stdio, receivers };
+    let joining = Joining { record: &record, status, plan: &plan, place: &place, stdio, receivers, mounted: None };
     let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| file.write(pid));
     let joined = exec(&joining, write).context("unable to start container process")?;
     for warning in plan.warnings.iter().chain(&joined.warnings) {

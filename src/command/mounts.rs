@@ -1,24 +1,25 @@
 //! `mounts`: put file systems into a living container, or take them away; crun's.
 
+use std::path::PathBuf;
+
+use std::cell::RefCell;
+
 use anyhow::{Context, Result, anyhow, bail};
-use oci_spec::runtime::{Mount, Spec};
+use oci_spec::runtime::Mount;
 
 use super::{Log, joining_options, root};
 use crate::cli::Invocation;
 use crate::executor::{Joining, Receivers, attaches_late, exec};
 use crate::host::Host;
-use crate::plan::{Exec, MountChange, ProcessPlan};
-use crate::spec::Extras;
-use crate::state::{Record, Status};
+use crate::mountinfo;
+use crate::plan::{Exec, ProcessPlan, clean};
+use crate::spec::Field;
+use crate::state::{Added, Directory, MISSING, Record, Status};
+use crate::sys;
 
 /// The command.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let [verb, id, file] = invocation.arguments.as_slice() else { bail!("mounts: three arguments") };
-    let change = match verb.as_str() {
-        "add" => MountChange::Add,
-        "remove" => MountChange::Remove,
-        other => bail!("unknown command {other:?}: add or remove"),
-    };
     let mounts = read(file)?;
     let (directory, record) = root(&invocation.global)?.load(id)?;
     match record.status(&directory)? {
@@ -27,8 +28,18 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         _ => bail!("container not running"),
     }
     let (mut spec, extras) = directory.load_config()?;
+    let destinations = mounts.iter().map(|mount| clean(mount.destination())).collect::<Vec<_>>();
     spec.set_mounts(Some(mounts));
-    apply(invocation, &record, (&spec, &extras), change, log)
+    let host = Host::read();
+    let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
+    let (pid, attaches_late) = (record.pid, attaches_late(&record));
+    let joined = Exec { spec: &spec, extras: &extras, host: &host, options: &options, pid, attaches_late };
+    let living = Living { joined, directory: &directory, record: &record, log };
+    match verb.as_str() {
+        "add" => living.add_all(&destinations),
+        "remove" => living.remove_all(&destinations),
+        other => bail!("unknown command {other:?}: add or remove"),
+    }
 }
 
 /// The file: a list as `mounts` of `config.json` is one.
@@ -41,43 +52,100 @@ fn read(file: &str) -> Result<Vec<Mount>> {
     })
 }
 
-/// Everything is planned before anything is mounted, and what was mounted before a failure is taken
-/// away again.
-fn apply(
-    invocation: &Invocation,
-    record: &Record,
-    (spec, extras): (&Spec, &Extras),
-    change: MountChange,
-    log: &Log,
-) -> Result<()> {
-    let host = Host::read();
-    let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
-    let pid = record.pid;
-    let joined = Exec { spec, extras, host: &host, options: &options, pid, attaches_late: attaches_late(record) };
-    let count = spec.mounts().as_ref().map_or(0, Vec::len);
-    if change == MountChange::Remove {
-        return carry_out(record, &joined.mounts(change, 0..count)?, log);
-    }
-    let plans = (0..count).map(|index| joined.mounts(change, index..index + 1)).collect::<Result<Vec<_>>>()?;
-    for (index, plan) in plans.iter().enumerate() {
-        if let Err(error) = carry_out(record, plan, log) {
-            let undo = joined.mounts(MountChange::Remove, 0..index)?;
-            return carry_out(record, &undo, log).context(format!("{error:#}; and to undo the others")).and(Err(error));
-        }
-    }
-    Ok(())
+/// A living container whose mounts change.
+struct Living<'a> {
+    joined: Exec<'a>,
+    directory: &'a Directory,
+    record: &'a Record,
+    log: &'a Log,
 }
 
-fn carry_out(record: &Record, plan: &ProcessPlan, log: &Log) -> Result<()> {
-    let receivers = Receivers::default();
-    let place = record.cgroup.place(&[], record.pid)?;
-    let joining =
-        Joining { record, status: Status::Running, plan, place: &place, stdio: [None; 3], receivers: &receivers };
-    let done = exec(&joining, |_| Ok(()))?;
-    for warning in plan.warnings.iter().chain(&done.warnings) {
-        log.warning(warning);
+impl Living<'_> {
+    /// Everything is planned before anything is mounted, and what was mounted before a failure is taken away again.
+    fn add_all(&self, destinations: &[PathBuf]) -> Result<()> {
+        let plans = (0..destinations.len()).map(|index| self.joined.add_mount(index)).collect::<Result<Vec<_>>>()?;
+        let mine = RefCell::new(Vec::new());
+        for (plan, destination) in plans.iter().zip(destinations) {
+            let write_down = |mount| {
+                let added = Added { destination: destination.clone(), mount };
+                self.change(|all| all.push(added.clone()))?;
+                mine.borrow_mut().push(added);
+                Ok(())
+            };
+            if let Err(error) = self.carry_out(plan, write_down) {
+                return match self.undo(&mine.borrow()) {
+                    Ok(()) => Err(error),
+                    Err(undo) => Err(error.context(format!("and to undo what was mounted: {undo:#}"))),
+                };
+            }
+        }
+        Ok(())
     }
-    // It has said that all is done; how it ends does not matter.
-    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(done.child.pid), None);
-    Ok(())
+
+    /// Take away what was added, the failed mount too, which may have been written down and no more.
+    fn undo(&self, mine: &[Added]) -> Result<()> {
+        for added in mine.iter().rev() {
+            if self.point(added)?.is_some() {
+                self.remove(&Field::of("mounts"), added)?;
+            }
+            self.change(|all| all.retain(|known| known != added))?;
+        }
+        Ok(())
+    }
+
+    /// The last one first, each of them the mount that was added and no other.
+    fn remove_all(&self, destinations: &[PathBuf]) -> Result<()> {
+        for (index, destination) in destinations.iter().enumerate().rev() {
+            let field = Field::item("mounts", index);
+            let all = self.directory.load()?.ok_or_else(|| anyhow!(MISSING))?.mounts;
+            let Some(added) = all.iter().rfind(|added| added.destination == *destination) else {
+                bail!("{field}.destination: {destination:?}: nothing was added there by \"mounts add\"");
+            };
+            self.remove(&field, added)?;
+            self.change(|all| all.retain(|known| known != added))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, field: &Field, added: &Added) -> Result<()> {
+        let Some(point) = self.point(added)? else {
+            bail!("{field}.destination: {:?}: what was added there is not mounted any more", added.destination);
+        };
+        self.carry_out(&self.joined.remove_mount(field, &point, added.mount)?, |_| Ok(()))
+    }
+
+    /// Where a mount is now, as the container sees it.
+    fn point(&self, added: &Added) -> Result<Option<PathBuf>> {
+        let path = format!("/proc/{}/mountinfo", self.joined.pid);
+        let table = std::fs::read(&path).map_err(sys::io).context(path)?;
+        Ok(mountinfo::lines(&table).find(|line| line.id == added.mount).map(|line| line.point()))
+    }
+
+    /// Change what the record says of added mounts, while nobody else changes it.
+    fn change(&self, edit: impl FnOnce(&mut Vec<Added>)) -> Result<()> {
+        let mut locked = self.directory.lock_record()?.ok_or_else(|| anyhow!(MISSING))?;
+        edit(&mut locked.record.mounts);
+        self.directory.save(&locked.record, self.directory.config()?.get().as_bytes())
+    }
+
+    fn carry_out(&self, plan: &ProcessPlan, mounted: impl Fn(u64) -> Result<()>) -> Result<()> {
+        let receivers = Receivers::default();
+        let place = self.record.cgroup.place(&[], self.record.pid)?;
+        let joining = Joining {
+            record: self.record,
+            status: Status::Running,
+            plan,
+            place: &place,
+            stdio: [None; 3],
+            receivers: &receivers,
+            mounted: Some(&mounted),
+        };
+        let done = exec(&joining, |_| Ok(()))?;
+        for warning in plan.warnings.iter().chain(&done.warnings) {
+            self.log.warning(warning);
+        }
+        // It has said that all is done; how it ends does not matter.
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(done.child.pid), None);
+        Ok(())
+    }
 }

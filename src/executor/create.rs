@@ -380,6 +380,7 @@ fn bring_up(
             }
             Waited::Closed if before_running.is_none() => return Ok((warnings, terminal)),
             Waited::Closed => return Err(init.death()),
+            Waited::Mounted(_) => bail!("init says what only a container that lives is told"),
         }
     }
 }

@@ -16,7 +16,6 @@ use crate::sys::clone::Child;
 use crate::sys::{self, reason};
 
 /// Who joins what.
-#[derive(Debug)]
 pub struct Joining<'a> {
     /// The container.
     pub record: &'a Record,
@@ -30,6 +29,8 @@ pub struct Joining<'a> {
     pub stdio: Stdio<'a>,
     /// Who gets its descriptors.
     pub receivers: &'a Receivers,
+    /// Who writes down the id of a mount before the container gets it.
+    pub mounted: Option<&'a dyn Fn(u64) -> Result<()>>,
 }
 
 /// A process that has joined.
@@ -73,7 +74,7 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
 ///
 /// `before_running` gets the pid when everything is set up: the place for the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
-    let Joining { record, status, plan, place, stdio, receivers } = joining;
+    let Joining { record, status, plan, place, stdio, receivers, mounted } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
     if !record.alive()? {
         bail!("container not running");
@@ -103,6 +104,10 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                 Waited::Listener(listener) => {
                     let state = record.for_agent(plan.agent.as_ref(), *status, init.child.pid);
                     agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
+                    init.go_on()?;
+                }
+                Waited::Mounted(id) => {
+                    mounted.map_or(Ok(()), |write_down| write_down(id))?;
                     init.go_on()?;
                 }
                 Waited::Ask(Ask::Ready) => {

@@ -272,6 +272,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
             place: &place,
             stdio: [Some(stdin.as_fd()), Some(stdout.as_fd()), Some(stderr.as_fd())],
             receivers: &Receivers::default(),
+            mounted: None,
         };
         sys::process::expect_children();
         let child = exec(&joining, |_| Ok(()))?.child;

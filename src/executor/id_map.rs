@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::Host;
 use crate::plan::{IdMap, Maps, Owners};
-use crate::sys::{self, reason};
+use crate::sys::{self, Errno, reason};
 
 /// Write the maps of a new user namespace, through the setuid helpers where the caller may not.
 pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
@@ -76,8 +76,12 @@ pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
         Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
         Owners::Joined(path) => File::open(path).map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?,
     };
-    sys::mount::map_owners(tree, namespace.as_fd(), map.recursive)
-        .map_err(|errno| anyhow!("mount_setattr: {}", reason(errno)))
+    sys::mount::map_owners(tree, namespace.as_fd(), map.recursive).map_err(|errno| match errno {
+        Errno::EINVAL => {
+            anyhow!("mount_setattr: {} (does the file system support id-mapped mounts on this kernel?)", reason(errno))
+        }
+        errno => anyhow!("mount_setattr: {}", reason(errno)),
+    })
 }
 
 /// A user namespace with these maps. It lives in a process that does nothing, and afterwards in the descriptor alone.

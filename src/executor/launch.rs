@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::channel::Channel;
 use super::report;
 use crate::init;
-use crate::init::op::{Ask, Message, Op, kind};
+use crate::init::op::{Ask, Message, Op, kind, place};
 use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::Field;
 use crate::sys::clone::{Child, Sealed, start};
@@ -61,11 +61,16 @@ pub enum Waited {
     Warning(String),
     /// It has opened a terminal; this is the end that stays outside.
     Terminal(OwnedFd),
+    /// The container is about to get the mount with this id.
+    Mounted(u64),
     /// Its seccomp filter is in force; it waits until an agent has got this.
     Listener(OwnedFd),
     /// The process has run into its program, or is gone.
     Closed,
 }
+
+/// What stands in the slot of a descriptor that `init` opens itself.
+const NOT_YET: RawFd = -1;
 
 /// Start a program.
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Init<'a>> {
@@ -79,7 +84,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
             Descriptor::Namespace { path, flag, field, claim } => {
                 Some(keep(&mut opened, open_namespace(path, *flag, field, claim.as_deref())?))
             }
-            Descriptor::Tree(_) => trees.next().map(|tree| tree.as_raw_fd()),
+            Descriptor::Tree(_) | Descriptor::Node(_) => trees.next().map(|tree| tree.as_raw_fd()),
+            Descriptor::Kept(_) => Some(NOT_YET),
         };
         slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is not there"))?);
     }
@@ -87,11 +93,11 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     if around.preserved > 0 {
         // In between what the caller has given may be numbers that were free, and have been taken here since.
         theirs = above(theirs.as_fd(), around.preserved)?;
-        for slot in &mut slots {
+        for slot in slots.iter_mut().filter(|slot| **slot != NOT_YET) {
             *slot = keep(&mut opened, above(sys::process::borrow(*slot), around.preserved)?);
         }
     }
-    for fd in slots.iter().copied().chain([theirs.as_raw_fd()]) {
+    for fd in slots.iter().copied().filter(|fd| *fd != NOT_YET).chain([theirs.as_raw_fd()]) {
         inherit(fd)?;
     }
     let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd()).map_err(
@@ -271,6 +277,7 @@ impl Init<'_> {
                     return Ok(Waited::Terminal(terminal));
                 }
                 kind::LISTENER => return self.fetch_listener(&message),
+                kind::MOUNTED => return Ok(Waited::Mounted(message.detail)),
                 kind::ASK if message.detail == Ask::Hooks as u64 => return Ok(Waited::Ask(Ask::Hooks)),
                 kind::ASK if message.detail == Ask::NetDevices as u64 => return Ok(Waited::Ask(Ask::NetDevices)),
                 kind::ASK if message.detail == Ask::Ready as u64 => return Ok(Waited::Ask(Ask::Ready)),
@@ -335,6 +342,9 @@ fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
         (kind::FORKED, Some(Op::Fork { .. })) => Some(message.index + 1),
         (kind::TERMINAL, Some(Op::Terminal { .. })) => Some(message.index + 1),
         (kind::LISTENER, Some(Op::Seccomp { .. })) => Some(message.index + 1),
+        (kind::MOUNTED, Some(Op::Mount { place, .. } | Op::Attach { place, .. })) if place & place::LIVING != 0 => {
+            Some(message.index + 1)
+        }
         _ => None,
     };
     next.filter(|_| message.index >= at).ok_or_else(|| anyhow!("init says what its program does not: {message:?}"))

@@ -7,7 +7,7 @@ use crate::sys::{Errno, reason};
 use crate::tables::capability;
 
 /// Names of the system calls that `init` makes, `asm/unistd_64.h`.
-const CALLS: [(u32, &str); 60] = [
+const CALLS: [(u32, &str); 66] = [
     (0, "read"),
     (1, "write"),
     (5, "fstat"),
@@ -38,6 +38,9 @@ const CALLS: [(u32, &str); 60] = [
     (166, "umount"),
     (170, "sethostname"),
     (171, "setdomainname"),
+    (190, "fsetxattr"),
+    (193, "fgetxattr"),
+    (196, "flistxattr"),
     (203, "sched_setaffinity"),
     (217, "getdents"),
     (238, "set_mempolicy"),
@@ -51,7 +54,9 @@ const CALLS: [(u32, &str); 60] = [
     (263, "unlink"),
     (266, "symlink"),
     (267, "readlink"),
+    (268, "chmod"),
     (272, "unshare"),
+    (280, "utimensat"),
     (269, "access"),
     (292, "dup3"),
     (302, "prlimit"),
@@ -59,6 +64,7 @@ const CALLS: [(u32, &str); 60] = [
     (314, "sched_setattr"),
     (317, "seccomp"),
     (322, "execve"),
+    (332, "statx"),
     (428, "open_tree"),
     (429, "move_mount"),
     (430, "fsopen"),
@@ -135,7 +141,19 @@ fn plain_failure(program: &Program, message: &Message) -> String {
         (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
         (Op::Terminal { .. }, why::NOT_TERMINAL) => format!("{field}: {what}: /dev/pts of the container is no devpts"),
         (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
+        (Op::Directory { .. } | Op::Hold { .. }, why::NOT_PLAIN) => {
+            format!("{field}: {what}: must be an ordinary directory: {errno}")
+        }
         (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),
+        (_, why::NOT_DEVICE) => format!("{field}: {}: there is another file already: {errno}", what.trim()),
+        (_, why::OTHER_DEVICE) => format!("{field}: {}: the host's is another device", what.trim()),
+        (_, why::IS_ROOT) => format!("{field}: {what}: the root cannot be hidden"),
+        (_, why::NEEDS_SETATTR) => {
+            format!("{field}: {what}: the kernel cannot set its flags before it is mounted: {errno}")
+        }
+        (_, why::NOT_MOUNTED) => format!("{field}: {what}: it is not mounted there: {errno}"),
+        (_, why::UNSTEADY) => format!("{field}: {what}: a file changes while it is copied: {errno}"),
+        (_, why::TOO_DEEP) => format!("{field}: {what}: directories are nested too deeply: {errno}"),
         (_, why::TOO_LONG) => format!("{field}: {what}: {errno}"),
         (_, why::ORPHAN) => format!("{field}: {what}: the runtime went away"),
         (_, why::CWD_OUTSIDE) => {

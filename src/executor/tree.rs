@@ -1,20 +1,25 @@
-//! Copies of the host's mounts that `init` attaches.
+//! Copies of the host's mounts, and devices, that `init` attaches.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::{Mode, SFlag, fstat, mknod, umask};
+use nix::unistd::chown;
 
 use super::id_map;
-use crate::plan::{Descriptor, Tree};
-use crate::sys::{self, reason};
+use crate::plan::{Descriptor, Node, Tree};
+use crate::spec::Field;
+use crate::sys::{self, Errno, reason};
 
-/// Open those that are among a program's descriptors, in their order. Whoever is to visit namespaces does it before: the
-/// kernel makes no threads of a process whose children will be in another pid namespace, nor, before Linux 6.2, in another
-/// time namespace.
+/// Open those that are among a program's descriptors, and make the devices, in their order. Whoever is to visit
+/// namespaces does it before: the kernel makes no threads of a process whose children will be in another pid namespace,
+/// nor, before Linux 6.2, in another time namespace.
 pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
     let trees = slots.iter().filter_map(|slot| if let Descriptor::Tree(tree) = slot { Some(tree) } else { None });
     let trees: Vec<&Tree> = trees.collect();
@@ -28,7 +33,54 @@ pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
                 .with_context(|| format!("{}: map the owners of {:?}", tree.field, tree.source))?;
         }
     }
-    Ok(opened)
+    let listed = slots.iter().filter_map(|slot| if let Descriptor::Node(node) = slot { Some(node) } else { None });
+    let listed: Vec<&Node> = listed.collect();
+    if listed.is_empty() {
+        return Ok(opened);
+    }
+    let (mut opened, mut made) = (opened.into_iter(), nodes(&listed)?.into_iter());
+    let in_order = slots.iter().filter_map(|slot| match slot {
+        Descriptor::Tree(_) => opened.next(),
+        Descriptor::Node(_) => made.next(),
+        _ => None,
+    });
+    Ok(in_order.collect())
+}
+
+/// Devices on a tmpfs that belongs to the first user namespace: on one of the container's they could not be opened.
+/// Only a mount of the caller's namespace can be copied, so there is one for the moment, in which the tmpfs is mounted.
+fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
+    const THERE: &str = "/proc";
+    let field = &listed[0].field;
+    let failed = |call: &'static str| move |errno: Errno| anyhow!("{field}: {call}: {}", reason(errno));
+    let inside = || {
+        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).map_err(failed("unshare"))?;
+        umask(Mode::empty());
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).map_err(failed("mount"))?;
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+        mount(Some("tmpfs"), THERE, Some("tmpfs"), flags, none).map_err(failed("mount tmpfs"))?;
+        listed.iter().enumerate().map(|(index, node)| make(node, &format!("{THERE}/{index}"))).collect()
+    };
+    aside(field, inside)
+}
+
+fn make(node: &Node, path: &str) -> Result<OwnedFd> {
+    let Node { mode, device, uid, gid, field, .. } = node;
+    let failed = |call: &'static str| move |errno: Errno| anyhow!("{field}: {call}: {}", reason(errno));
+    let open = |path: &Path| sys::mount::open_tree(path, false, true);
+    match mknod(path, SFlag::from_bits_truncate(*mode), Mode::from_bits_truncate(*mode), *device) {
+        // The caller may make none: the host's, if it is this one.
+        Err(Errno::EPERM) => {
+            let tree = open(&node.path).map_err(|_| failed("mknod")(Errno::EPERM))?;
+            let stat = fstat(&tree).map_err(failed("fstat"))?;
+            let same = stat.st_mode & libc::S_IFMT == *mode & libc::S_IFMT && stat.st_rdev == *device;
+            return if same { Ok(tree) } else { Err(failed("mknod")(Errno::EPERM)) };
+        }
+        other => other.map_err(failed("mknod"))?,
+    }
+    chown(path, Some((*uid).into()), Some((*gid).into())).map_err(failed("chown"))?;
+    open(Path::new(path)).map_err(failed("open_tree"))
 }
 
 fn copies(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
@@ -50,8 +102,13 @@ fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
         entered.map_err(|errno| anyhow!("{}: setns: {}", trees[0].field, reason(errno)))?;
         copies(trees)
     };
+    aside(&trees[0].field, inside)
+}
+
+/// Do something in a thread that may leave namespaces of this process.
+fn aside<T: Send>(field: &Field, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, inside) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        Err(error) => Err(anyhow!("{}: a thread: {}", trees[0].field, sys::io(error))),
+        Err(error) => Err(anyhow!("{field}: a thread: {}", sys::io(error))),
     })
 }

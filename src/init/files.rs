@@ -3,12 +3,22 @@
 use core::ffi::CStr;
 
 use crate::op::{place, why};
-use crate::sys::{self, Fault, Try};
+use crate::sys::{self, Fault, Stat, Try};
 
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+pub const SYSFS_MAGIC: u64 = 0x6265_6572;
 
 /// A descriptor that is closed when it goes out of scope.
 pub struct Fd(pub i32);
+
+impl Fd {
+    /// Take the descriptor out, so that it stays open.
+    pub fn keep(self) -> i32 {
+        let fd = self.0;
+        core::mem::forget(self);
+        fd
+    }
+}
 
 impl Drop for Fd {
     fn drop(&mut self) {
@@ -69,16 +79,20 @@ pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
 
 /// Open the place where something will be mounted; make it when it is missing.
 pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target> {
+    let plain = rules & (place::PLAIN | place::LIVING) != 0;
     let target = match open_target(root, path, rules) {
         Ok(fd) => Target { fd, made: false },
+        Err(fault) if rules & place::EXISTING != 0 => return Err(if plain { not_plain(fault) } else { fault }),
+        Err(fault) if fault.errno == sys::ENOENT && plain => Target { fd: make_plain(root, path, directory)?, made: true },
         Err(fault) if fault.errno == sys::ENOENT => Target { fd: make_target(root, path, directory)?, made: true },
-        Err(fault) if rules & place::PLAIN != 0 && matches!(fault.errno, sys::ELOOP | sys::ENOTDIR) => {
-            return Err(Fault::because(why::NOT_PLAIN, fault.errno));
-        }
+        Err(fault) if plain => return Err(not_plain(fault)),
         Err(fault) => return Err(fault),
     };
-    if rules & place::IN_PROC == 0 && sys::fstatfs(target.fd.0)?.0 == PROC_SUPER_MAGIC {
-        return Err(Fault::because(why::INSIDE_PROC, sys::EPERM));
+    if rules & place::IN_PROC == 0 {
+        let kind = sys::fstatfs(target.fd.0)?.0;
+        if kind == PROC_SUPER_MAGIC || rules & place::LIVING != 0 && kind == SYSFS_MAGIC {
+            return Err(Fault::because(why::INSIDE_PROC, sys::EPERM));
+        }
     }
     Ok(target)
 }
@@ -91,9 +105,42 @@ fn open_target(root: i32, path: &CStr, rules: u32) -> Try<Fd> {
     }
     if rules & place::PLAIN != 0 {
         flags |= sys::O_DIRECTORY;
+    }
+    if rules & (place::PLAIN | place::LIVING) != 0 {
         resolve |= sys::RESOLVE_NO_SYMLINKS;
     }
     sys::openat2(root, path, flags, 0, resolve).map(Fd)
+}
+
+fn not_plain(fault: Fault) -> Fault {
+    if matches!(fault.errno, sys::ELOOP | sys::ENOTDIR) { Fault::because(why::NOT_PLAIN, fault.errno) } else { fault }
+}
+
+/// Open a path that no link leads to.
+pub fn plain(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
+    let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_SYMLINKS;
+    sys::openat2(root, path, sys::O_PATH | sys::O_CLOEXEC | flags, 0, resolve).map(Fd)
+}
+
+/// Make a directory or an empty file, and every missing directory above it, where no link leads to.
+#[inline(never)]
+fn make_plain(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+    let mut here = plain(root, c"/", sys::O_DIRECTORY)?;
+    let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
+    while let Some(part) = parts.next() {
+        let (name, last) = (PathBuffer::new(part)?, parts.peek().is_none());
+        let name = name.as_cstr();
+        here = match plain(here.0, name, sys::O_NOFOLLOW) {
+            Err(fault) if fault.errno != sys::ENOENT => return Err(not_plain(fault)),
+            Err(_) if last && !directory => make_file(here.0, name)?,
+            Err(_) => {
+                make_directory(here.0, name)?;
+                plain(here.0, name, sys::O_DIRECTORY | sys::O_NOFOLLOW).map_err(not_plain)?
+            }
+            Ok(there) => there,
+        };
+    }
+    Ok(here)
 }
 
 /// Make a directory where there is none.
@@ -193,7 +240,7 @@ fn past_link(root: i32, path: &CStr, fault: Fault) -> Try<PathBuffer> {
 }
 
 /// The last component of a path, which ends in no slash.
-fn last_part(path: &CStr) -> Option<&[u8]> {
+pub fn last_part(path: &CStr) -> Option<&[u8]> {
     path.to_bytes().rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
 }
 
@@ -234,11 +281,10 @@ fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
 /// Make a symbolic link of the same text as the one that `link` is. One that is there already is as
 /// good, when it says the same.
 #[inline(never)]
-pub fn copy_link(root: i32, path: &CStr, link: i32) -> Try<()> {
+pub fn copy_link(root: i32, path: &CStr, link: i32, rules: u32) -> Try<()> {
     let mut directory = PathBuffer::new(path.to_bytes())?;
     directory.pop();
-    ensure_directory(root, directory.as_cstr())?;
-    let parent = look(root, directory.as_cstr(), sys::O_DIRECTORY)?;
+    let parent = target(root, directory.as_cstr(), true, rules & place::LIVING)?.fd;
     let name = PathBuffer::new(last_part(path).unwrap_or_default())?;
     let text = read_link(link, c"")?;
     match sys::symlinkat(text.as_cstr(), parent.0, name.as_cstr()) {
@@ -257,56 +303,162 @@ fn read_link(directory: i32, name: &CStr) -> Try<PathBuffer> {
     Ok(text)
 }
 
-/// Copy what is in one directory into another, with owners, modes and links: `tmpcopyup`.
-///
-/// Only plain files, directories and symbolic links are copied; there is nothing else that a
-/// directory of an image should hold, and devices come from the runtime.
+/// How deep [`copy_tree`] goes. Each level holds two descriptors, and a process has 1024 by default.
+const DEEPEST: usize = 256;
+
+/// Copy what is in one directory into another, with all kinds of files, owners, modes, times and extended
+/// attributes: `tmpcopyup`. Other containers may write to what is copied: nothing of it is opened that could wait
+/// or do something, and what a file is says the descriptor, not a name that was looked at before.
 #[inline(never)]
 pub fn copy_tree(from: i32, to: i32) -> Try<()> {
-    const LIST: u64 = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW;
-    let list = Fd(sys::openat2(from, c".", LIST | sys::O_DIRECTORY, 0, 0)?);
-    let mut entries = [0u8; 2048];
+    let mut levels: [(i32, i32); DEEPEST] = [(-1, -1); DEEPEST];
+    levels[0] = (list(from)?, sys::duplicate(to)?);
+    let mut depth = 0;
+    // A fault ends this process, and with it what is open.
     loop {
-        let filled = sys::getdents(list.0, &mut entries)?;
-        if filled == 0 {
+        let (old, new) = levels[depth];
+        if let Some(inner) = copy_entries(old, new)? {
+            depth += 1;
+            *levels.get_mut(depth).ok_or(Fault::because(why::TOO_DEEP, sys::ELOOP))? = inner;
+            continue;
+        }
+        // The mount says what the top directory is like.
+        if depth > 0 {
+            like(old, new)?;
+        }
+        sys::close(old);
+        sys::close(new);
+        if depth == 0 {
             return Ok(());
         }
+        depth -= 1;
+    }
+}
+
+/// A directory open for reading its entries.
+fn list(directory: i32) -> Try<i32> {
+    sys::openat2(directory, c".", sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_DIRECTORY, 0, 0)
+}
+
+/// Copy the entries that are left in a directory, up to the first directory: that one is made and opened, and the
+/// next call goes on behind it.
+#[inline(never)]
+fn copy_entries(from: i32, to: i32) -> Try<Option<(i32, i32)>> {
+    // struct linux_dirent64: inode, position of the next entry, length of this one, type, name.
+    const NAME: usize = 19;
+    let mut entries = [0u8; 2048];
+    loop {
+        let filled = sys::getdents(from, &mut entries)?;
+        if filled == 0 {
+            return Ok(None);
+        }
         let mut rest = &entries[..filled];
-        while rest.len() > 19 {
-            let length = usize::from(u16::from_ne_bytes([rest[16], rest[17]]));
-            let name = CStr::from_bytes_until_nul(&rest[19..length]).unwrap_or(c".");
-            if name != c"." && name != c".." {
-                copy_entry(list.0, to, name)?;
+        while let Some((head, _)) = rest.split_first_chunk::<NAME>() {
+            let length = usize::from(u16::from_ne_bytes([head[16], head[17]]));
+            let name = CStr::from_bytes_until_nul(&rest[NAME..length]).unwrap_or(c".");
+            if name != c"."
+                && name != c".."
+                && let Some(inner) = copy_entry(from, to, name)?
+            {
+                let mut next = [0u8; 8];
+                next.copy_from_slice(&head[8..16]);
+                sys::seek(from, i64::from_ne_bytes(next))?;
+                return Ok(Some(inner));
             }
             rest = &rest[length..];
         }
     }
 }
 
-fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<()> {
-    let stat = sys::lstatat(from, name)?;
-    let open = sys::O_CLOEXEC | sys::O_NOFOLLOW;
-    if stat.is_directory() {
-        sys::mkdirat(to, name, stat.mode & 0o7777)?;
-        let (old, new) = (
-            Fd(sys::openat2(from, name, open | sys::O_DIRECTORY, 0, 0)?),
-            Fd(sys::openat2(to, name, open | sys::O_DIRECTORY, 0, 0)?),
-        );
-        copy_tree(old.0, new.0)?;
-        sys::fchown(new.0, stat.uid, stat.gid)?;
-        sys::fchmod(new.0, stat.mode & 0o7777)
-    } else if stat.is_link() {
-        sys::symlinkat(read_link(from, name)?.as_cstr(), to, name)?;
-        sys::fchownat(to, name, stat.uid, stat.gid)
-    } else if stat.is_file() {
-        let old = Fd(sys::openat2(from, name, open, 0, 0)?);
-        let new = Fd(sys::openat2(to, name, open | sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL, 0o600, 0)?);
-        while sys::sendfile(new.0, old.0, 1 << 20)? > 0 {}
-        sys::fchown(new.0, stat.uid, stat.gid)?;
-        sys::fchmod(new.0, stat.mode & 0o7777)
-    } else {
-        Ok(())
+/// Copy one file, whatever it is. A directory comes back open, with the empty one that was made for it.
+fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
+    const TRIES: usize = 64;
+    let mut last = Fault::because(why::UNSTEADY, sys::EBUSY);
+    for _ in 0..TRIES {
+        let file = match sys::openat2(from, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0) {
+            Err(fault) if fault.errno == sys::ENOENT => return Ok(None),
+            other => Fd(other?),
+        };
+        let stat = sys::fstat(file.0)?;
+        if stat.is_directory() {
+            sys::mkdirat(to, name, 0o700)?;
+            let old = Fd(list(file.0)?);
+            let new = sys::openat2(to, name, sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_DIRECTORY, 0, 0)?;
+            return Ok(Some((old.keep(), new)));
+        }
+        if stat.is_file() {
+            match copy_file(from, to, name)? {
+                None => return Ok(None),
+                // It was exchanged for something else meanwhile: look again.
+                Some(fault) => last = fault,
+            }
+            continue;
+        }
+        copy_special(&file, &stat, to, name)?;
+        return Ok(None);
     }
+    Err(last)
+}
+
+/// A file with its content, or why it could not be opened as one.
+fn copy_file(from: i32, to: i32, name: &CStr) -> Try<Option<Fault>> {
+    // A FIFO that has taken the file's place does not hold the open back, and a device is not opened at all: the
+    // mount that is copied from has `nodev`.
+    let flags = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK | sys::O_NOCTTY;
+    let old = match sys::openat2(from, name, flags, 0, 0) {
+        Ok(fd) => Fd(fd),
+        Err(fault) => return Ok(Some(fault)),
+    };
+    if !sys::fstat(old.0)?.is_file() {
+        return Ok(Some(Fault::because(why::UNSTEADY, sys::EBUSY)));
+    }
+    let create = sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL | sys::O_CLOEXEC | sys::O_NOFOLLOW;
+    let new = Fd(sys::openat2(to, name, create, 0o600, 0)?);
+    while sys::sendfile(new.0, old.0, 1 << 20)? > 0 {}
+    like(old.0, new.0).map(|()| None)
+}
+
+/// A link, FIFO, socket or device: what cannot be opened.
+fn copy_special(file: &Fd, stat: &Stat, to: i32, name: &CStr) -> Try<()> {
+    if stat.is_link() {
+        sys::symlinkat(read_link(file.0, c"")?.as_cstr(), to, name)?;
+        sys::fchownat(to, name, stat.uid, stat.gid)?;
+    } else {
+        sys::mknodat(to, name, stat.mode, stat.rdev)?;
+        sys::fchownat(to, name, stat.uid, stat.gid)?;
+        sys::fchmodat(to, name, stat.mode & 0o7777)?;
+    }
+    sys::set_times_at(to, name, &stat.times)
+}
+
+/// Give a copy the owner, mode, extended attributes and times of what it is a copy of.
+fn like(old: i32, new: i32) -> Try<()> {
+    let stat = sys::fstat(old)?;
+    sys::fchown(new, stat.uid, stat.gid)?;
+    sys::fchmod(new, stat.mode & 0o7777)?;
+    copy_attributes(old, new)?;
+    sys::set_times(new, &stat.times)
+}
+
+/// Extended attributes, of which a file has few. Those that the new file system cannot hold stay behind, such as a
+/// label below a mount that has one of its own.
+#[inline(never)]
+fn copy_attributes(old: i32, new: i32) -> Try<()> {
+    let (mut names, mut value) = ([0u8; 1024], [0u8; 4096]);
+    let filled = match sys::flistxattr(old, &mut names) {
+        Err(fault) if fault.errno == sys::EOPNOTSUPP => 0,
+        other => other?,
+    };
+    let mut rest = &names[..filled];
+    while let Ok(name) = CStr::from_bytes_until_nul(rest) {
+        let length = sys::fgetxattr(old, name, &mut value)?;
+        match sys::fsetxattr(new, name, &value[..length]) {
+            Err(fault) if fault.errno == sys::EOPNOTSUPP => {}
+            other => other?,
+        }
+        rest = &rest[name.to_bytes_with_nul().len()..];
+    }
+    Ok(())
 }
 
 /// Write a file of procfs in one go. `path` begins with `/proc/`.
@@ -369,7 +521,7 @@ pub fn own_stdio(uid: u32) -> Try<()> {
             continue;
         }
         if own.is_none() {
-            own = null_device();
+            own = null_device().or_else(another_null_device);
         }
         if let Some(own) = &own {
             sys::dup_over(own.0, fd)?;
@@ -383,6 +535,19 @@ fn null_device() -> Option<Fd> {
     let flags = sys::O_RDWR | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK;
     let null = Fd(sys::openat2(sys::AT_FDCWD, c"/dev/null", flags, 0, sys::RESOLVE_NO_SYMLINKS).ok()?);
     sys::fstat(null.0).is_ok_and(|stat| stat.is_null_device()).then_some(null)
+}
+
+/// A null device that is nobody's, on a file system that nobody sees: the mode of the host's could be changed
+/// through a descriptor. In a user namespace, which may make none, the host's mostly belongs to nobody; where the
+/// host's root is mapped, the devices that are bound from the host are as open to him.
+#[inline(never)]
+fn another_null_device() -> Option<Fd> {
+    const CHARACTER: u32 = 0o020000;
+    let context = Fd(sys::fsopen(c"tmpfs").ok()?);
+    sys::fsconfig_create(context.0).ok()?;
+    let made = Fd(sys::fsmount(context.0, 0).ok()?);
+    sys::mknodat(made.0, c"null", CHARACTER | 0o666, sys::NULL_DEVICE).ok()?;
+    sys::openat2(made.0, c"null", sys::O_RDWR | sys::O_CLOEXEC, 0, 0).ok().map(Fd)
 }
 
 /// Change the owner of what the caller gave to the process. Where that is forbidden, or the owner

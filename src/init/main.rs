@@ -17,7 +17,7 @@ mod terminal;
 
 use core::ffi::CStr;
 
-use mount::{FileSystem, Mounts};
+use mount::{FileSystem, Graft, Hidden, Mounts, Node};
 use op::{Ask, Message, Op, kind, why};
 use sys::{Fault, Fork, Program, Try};
 use terminal::Terminal;
@@ -86,6 +86,7 @@ impl Init {
     fn perform(&mut self, index: u32, op: &Op) -> Try<()> {
         let text = |text| self.program.text(text);
         let mounts = &mut self.mounts;
+        mounts.index = index;
         match *op {
             Op::Signals => sys::reset_signals(),
             Op::Wait => self.wait(),
@@ -110,28 +111,39 @@ impl Init {
             Op::Propagation { flags } => mounts.propagation(flags),
             Op::PrivateParent { path } => mounts.private_parent(text(path)),
             Op::Root { path } => mounts.bind_root(text(path)),
-            Op::RootDirectory { path } => mounts.take_root(text(path)),
-            Op::Mount { target, kind, source, instead, options, ref attributes, place } => mounts.mount(&FileSystem {
-                target: text(target),
-                kind: text(kind),
-                source: text(source),
-                instead: (instead != op::Text::NONE).then(|| text(instead)),
-                options: self.program.texts(options),
-                attributes,
-                place,
-            }),
-            Op::Bind { target, source, recursive, ref attributes, place } => {
-                mounts.bind(text(target), text(source), recursive, attributes, place)
+            Op::RootDirectory { path, follow } => mounts.take_root(text(path), follow),
+            Op::Mount { target, kind, source, instead, options, ref attributes, place, keep } => {
+                let it = FileSystem {
+                    target: text(target),
+                    kind: text(kind),
+                    source: text(source),
+                    instead: (instead != op::Text::NONE).then(|| text(instead)),
+                    options: self.program.texts(options),
+                    attributes,
+                    place,
+                };
+                mounts.mount(&it, keep)
             }
-            Op::Attach { target, tree, ref attributes, place } => {
+            Op::Bind { target, source, recursive, ref attributes, place, keep } => {
+                mounts.bind(text(source), recursive, &Graft { target: text(target), attributes, place, keep })
+            }
+            Op::Attach { target, tree, ref attributes, place, keep } => {
                 let tree = files::Fd(self.program.slot(tree.0));
-                mounts.attach(text(target), tree.0, attributes, place)
+                mounts.attach(tree, &Graft { target: text(target), attributes, place, keep })
             }
-            Op::Unmount { target, follow } => sys::unmount(text(target), follow),
-            Op::Reattribute { target, ref attributes } => mounts.reattribute(text(target), attributes),
-            Op::Directory { path } => mounts.directory(text(path)),
-            Op::Node { name, mode, device, uid, gid } => mounts.node(text(name), mode, device, uid, gid),
-            Op::BindNode { name, source } => mounts.bind_node(text(name), text(source)),
+            Op::Unmount { target, mount } => mounts.unmount(text(target), mount),
+            Op::Reattribute { mount, ref attributes } => mounts.reattribute(mount, attributes),
+            Op::Remount { target, ref attributes, place } => mounts.remount(text(target), attributes, place),
+            Op::Hold { path, place, keep } => mounts.hold(text(path), place, keep),
+            Op::Directory { base, path, place } => mounts.directory(base, text(path), place),
+            Op::Node { name, mode, device, uid, gid, host } => {
+                mounts.node(text(name), &Node { mode, device, uid, gid, host: text(host) })
+            }
+            Op::BindNode { name, source, mode, device } => mounts.bind_node(text(name), text(source), mode, device),
+            Op::AttachNode { name, tree } => {
+                let tree = files::Fd(self.program.slot(tree.0));
+                mounts.attach_node(text(name), tree.0)
+            }
             Op::Link { name, target } => mounts.link(text(name), text(target)),
             Op::LinkIf { name, target, host } => match sys::lstatat(sys::AT_FDCWD, text(host)) {
                 Ok(_) => mounts.link(text(name), text(target)),
@@ -149,8 +161,12 @@ impl Init {
             Op::Bury { path } => mount::bury(text(path)),
             Op::MoveRoot => mounts.move_root(),
             Op::Chroot => mounts.chroot(),
-            Op::ReadOnly { path } => mounts.read_only(text(path)),
-            Op::Mask { path } => mounts.mask(text(path)),
+            Op::ReadOnly { path, mount, inside } => {
+                mounts.read_only(&Hidden { path: text(path), mount: self.program.kept(mount), inside: text(inside) })
+            }
+            Op::Mask { path, mount, inside } => {
+                mounts.mask(&Hidden { path: text(path), mount: self.program.kept(mount), inside: text(inside) })
+            }
             Op::RootAttributes { ref attributes } => mounts.root_attributes(attributes),
             Op::MakeDirectory { path } => files::ensure_directory(mounts.root, text(path)),
             _ => self.prepare_process(index, op),

@@ -3,16 +3,18 @@
 use core::ffi::CStr;
 
 use crate::files::{self, Fd, PathBuffer, Target};
-use crate::op::{Attributes, Text, place, why};
-use crate::sys::{self, Fault, Program, Try};
+use crate::op::{Attributes, Message, Propagation, Slot, Text, kind, place, why};
+use crate::sys::{self, Fault, Program, Stat, Try};
 
 const MOUNT_ATTR_RDONLY: u64 = 1;
+const MOUNT_ATTR_NODEV: u64 = 4;
 /// Every flag that a remount with exact flags takes away: `ro nosuid nodev noexec nosymfollow`.
 const PLAIN_FLAGS: u64 = 0x20_000f;
 /// The one of them that the kernel never locks.
 const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
 const MS_SLAVE: u64 = 1 << 19;
 const MS_PRIVATE: u64 = 1 << 18;
+const MS_I_VERSION: u64 = 1 << 23;
 /// `fsconfig(2)` takes values of at most 255 bytes; mount(2) takes a page of them.
 const LONGEST_VALUE: u32 = 255;
 
@@ -33,11 +35,15 @@ pub fn bury(path: &CStr) -> Try<()> {
 /// What is known of the new root while it is built.
 pub struct Mounts {
     program: Program,
+    /// Number of the operation.
+    pub index: u32,
     /// The root; targets are looked up below it.
     pub root: i32,
     directory: Option<Fd>,
     hidden: Option<Fd>,
     null: Option<Fd>,
+    /// A mount that was kept open and is known to be at its place.
+    in_place: Option<i32>,
 }
 
 /// One file system to mount, as the operation describes it.
@@ -51,9 +57,37 @@ pub struct FileSystem<'a> {
     pub place: u32,
 }
 
+/// What is attached where.
+pub struct Graft<'a> {
+    pub target: &'a CStr,
+    pub attributes: &'a Attributes,
+    pub place: u32,
+    /// Where it stays open.
+    pub keep: Slot,
+}
+
+/// A path that is hidden or made read-only.
+pub struct Hidden<'a> {
+    pub path: &'a CStr,
+    /// The mount of this config that it lies on, where that was kept open.
+    pub mount: Option<i32>,
+    /// The path on that mount.
+    pub inside: &'a CStr,
+}
+
+/// A node of `/dev`.
+pub struct Node<'a> {
+    pub mode: u32,
+    pub device: u64,
+    pub uid: u32,
+    pub gid: u32,
+    /// The host's, to be bound where none can be made.
+    pub host: &'a CStr,
+}
+
 impl Mounts {
     pub fn new(program: Program) -> Mounts {
-        Mounts { program, root: sys::AT_FDCWD, directory: None, hidden: None, null: None }
+        Mounts { program, index: 0, root: sys::AT_FDCWD, directory: None, hidden: None, null: None, in_place: None }
     }
 
     pub fn propagation(&self, flags: u64) -> Try<()> {
@@ -62,55 +96,77 @@ impl Mounts {
 
     /// Walk up to the mount that holds the path; it must not be shared when something is mounted
     /// on it, or the host would see it too.
-    #[inline(never)]
     pub fn private_parent(&self, path: &CStr) -> Try<()> {
-        let mut path = PathBuffer::new(path.to_bytes())?;
+        let mut here = Fd(open_plain(path)?);
         loop {
-            match propagate(sys::AT_FDCWD, path.as_cstr(), false, MS_PRIVATE) {
-                Err(fault) if fault.errno == sys::EINVAL && path.pop() => {}
+            match propagate_here(here.0, false, MS_PRIVATE) {
+                // It is not the root of a mount. That of the whole tree is one, so this ends.
+                Err(fault) if fault.errno == sys::EINVAL => {
+                    let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
+                    let above = Fd(sys::openat2(here.0, c"..", flags, 0, 0)?);
+                    if sys::fstat(above.0)?.is_same_file(&sys::fstat(here.0)?) {
+                        return Err(fault);
+                    }
+                    here = above;
+                }
                 other => return other,
             }
         }
     }
 
+    /// The path was looked at before, but by name: no link may lead there now either.
     pub fn bind_root(&mut self, path: &CStr) -> Try<()> {
-        let tree = sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE)?;
-        sys::move_mount(tree, sys::AT_FDCWD, path)?;
+        let place = Fd(open_plain(path)?);
+        let tree = sys::open_tree(place.0, c"", sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH)?;
+        sys::move_mount(tree, place.0, c"")?;
         self.root = tree;
         Ok(())
     }
 
-    pub fn take_root(&mut self, path: &CStr) -> Try<()> {
-        self.root = sys::openat2(sys::AT_FDCWD, path, sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?;
+    pub fn take_root(&mut self, path: &CStr, follow: bool) -> Try<()> {
+        self.root = match follow {
+            true => sys::openat2(sys::AT_FDCWD, path, sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?,
+            false => open_plain(path)?,
+        };
         Ok(())
     }
 
-    pub fn mount(&mut self, it: &FileSystem<'_>) -> Try<()> {
+    pub fn mount(&mut self, it: &FileSystem<'_>, keep: Slot) -> Try<()> {
         let target = files::target(self.root, it.target, true, it.place)?;
         let long = |text: &Text| *text != Text::NONE && text.len > LONGEST_VALUE;
-        if it.options.iter().any(long) || it.source.count_bytes() > LONGEST_VALUE as usize {
-            return self.mount_by_name(it, &target);
-        }
-        match self.mount_by_descriptor(it, &target) {
-            Err(fault) if fault.errno == sys::ENOSYS => self.mount_by_name(it, &target),
+        let by_name = it.place & place::I_VERSION != 0
+            || it.options.iter().any(long)
+            || it.source.count_bytes() > LONGEST_VALUE as usize;
+        let made = match if by_name { self.mount_by_name(it, &target) } else { self.mount_by_descriptor(it, &target) } {
+            Err(fault) if fault.errno == sys::ENOSYS && !by_name => self.mount_by_name(it, &target)?,
             Err(Fault { errno: sys::EPERM | sys::EBUSY, .. }) if it.instead.is_some() => {
-                let path = it.instead.unwrap_or_default();
-                match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
-                    Ok(tree) => {
-                        sys::move_mount(tree.0, target.fd.0, c"")?;
-                        set_attributes(tree.0, it.attributes, it.place)
-                    }
-                    // Without a cgroup of its own the container must not see, let alone write,
-                    // the one that it is in (CVE-2023-25809).
-                    Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd),
-                    Err(fault) => Err(fault),
-                }
+                return self.mount_instead(it, &target);
             }
-            other => other,
+            other => other?,
+        };
+        self.keep(keep, made);
+        Ok(())
+    }
+
+    /// Show a path of the host where the file system itself may not be mounted.
+    fn mount_instead(&mut self, it: &FileSystem<'_>, target: &Target) -> Try<()> {
+        let path = it.instead.unwrap_or_default();
+        match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
+            Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place),
+            // Without a cgroup of its own the container must not see, let alone write,
+            // the one that it is in (CVE-2023-25809).
+            Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd),
+            Err(fault) => Err(fault),
         }
     }
 
-    fn mount_by_descriptor(&self, it: &FileSystem<'_>, target: &Target) -> Try<()> {
+    fn keep(&self, slot: Slot, mount: Fd) {
+        if slot != Slot::NONE {
+            self.program.keep(slot, mount.keep());
+        }
+    }
+
+    fn mount_by_descriptor(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
         let context = Fd(sys::fsopen(it.kind)?);
         if !it.source.is_empty() {
             sys::fsconfig_string(context.0, c"source", it.source)?;
@@ -122,25 +178,38 @@ impl Mounts {
         for option in it.options.as_chunks::<2>().0 {
             let key = self.program.text(option[0]);
             match option[1] {
-                Text::NONE => sys::fsconfig_flag(context.0, key)?,
+                Text::NONE => match sys::fsconfig_flag(context.0, key) {
+                    // A file system that does not know these words has such lists always or never.
+                    Err(fault) if fault.errno == sys::EINVAL && is_one_of(key, [c"acl", c"noacl"]) => {}
+                    other => other?,
+                },
                 value => sys::fsconfig_string(context.0, key, self.program.text(value))?,
             }
         }
         sys::fsconfig_create(context.0)?;
-        let made = Fd(sys::fsmount(context.0, it.attributes.set)?);
-        if it.place & place::COPY_UP != 0 {
-            files::copy_tree(target.fd.0, made.0)?;
+        let copies = it.place & place::COPY_UP != 0;
+        let first = if copies { it.attributes.set & !MOUNT_ATTR_RDONLY } else { it.attributes.set };
+        let made = Fd(sys::fsmount(context.0, first)?);
+        if copies {
+            copy_covered(&target.fd, &made)?;
         }
-        sys::move_mount(made.0, target.fd.0, c"")?;
-        let rest = Attributes { set: 0, clear: 0, ..*it.attributes };
-        set_attributes(made.0, &rest, 0)
+        let rest = Attributes { set: it.attributes.set & !first, clear: 0, ..*it.attributes };
+        self.attach_tree(made.0, &target.fd, &rest, it.place & place::LIVING)?;
+        Ok(made)
     }
 
-    /// The old way, for option values that `fsconfig(2)` does not take (an overlay of many layers)
-    /// and for hosts whose seccomp filter does not know the new one.
+    /// The old way, for option values that `fsconfig(2)` does not take (an overlay of many layers), for options
+    /// that it does not have, and for hosts whose seccomp filter does not know the new one.
     #[inline(never)]
-    fn mount_by_name(&self, it: &FileSystem<'_>, target: &Target) -> Try<()> {
+    fn mount_by_name(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
+        if it.place & place::LIVING != 0 {
+            return Err(Fault::because(why::NEEDS_SETATTR, sys::EINVAL));
+        }
         let mut data = PathBuffer::new(b"")?;
+        if it.place & place::KEEP_MODE != 0 && !target.made {
+            data.append(b"mode=")?;
+            data.append(&octal(sys::fstat(target.fd.0)?.mode & 0o7777)[..4])?;
+        }
         for option in it.options.as_chunks::<2>().0 {
             if !data.as_cstr().is_empty() {
                 data.append(b",")?;
@@ -151,58 +220,138 @@ impl Mounts {
                 data.append(self.program.text(option[1]).to_bytes())?;
             }
         }
-        let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
-        sys::fchdir(target.fd.0)?;
-        let result = sys::mount(it.source, c".", it.kind, legacy_flags(it.attributes.set), data.as_cstr());
-        sys::fchdir(old.0)?;
-        result?;
+        let flags = legacy_flags(it.attributes.set & !MOUNT_ATTR_RDONLY)
+            | if it.place & place::I_VERSION != 0 { MS_I_VERSION } else { 0 };
+        named(target.fd.0, |path| sys::mount(it.source, path, it.kind, flags, data.as_cstr()))?;
         let made = files::look(self.root, it.target, 0)?;
-        let rest = Attributes { set: 0, clear: 0, ..*it.attributes };
-        set_attributes(made.0, &rest, 0)
+        if it.place & place::COPY_UP != 0 {
+            copy_covered(&target.fd, &made)?;
+        }
+        let rest = Attributes { set: it.attributes.set & MOUNT_ATTR_RDONLY, clear: 0, ..*it.attributes };
+        set_flags(made.0, &rest, 0)?;
+        set_propagation(made.0, rest.propagation)?;
+        Ok(made)
     }
 
-    pub fn bind(&self, target: &CStr, source: &CStr, recursive: bool, attributes: &Attributes, rules: u32) -> Try<()> {
+    pub fn bind(&self, source: &CStr, recursive: bool, graft: &Graft<'_>) -> Try<()> {
+        let rules = graft.place;
         let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
         if rules & place::SOURCE_NO_FOLLOW != 0 {
             tree |= sys::AT_SYMLINK_NOFOLLOW;
         }
         match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
-            Ok(tree) => self.attach(target, tree.0, attributes, rules),
+            Ok(tree) => self.attach(tree, graft),
             Err(fault) if rules & place::OPTIONAL != 0 && fault.errno == sys::ENOENT => Ok(()),
             Err(fault) => Err(fault),
         }
     }
 
-    pub fn attach(&self, target: &CStr, tree: i32, attributes: &Attributes, rules: u32) -> Try<()> {
-        let stat = sys::fstat(tree)?;
+    pub fn attach(&self, tree: Fd, graft: &Graft<'_>) -> Try<()> {
+        let Graft { target, attributes, place: rules, keep } = *graft;
+        let stat = sys::fstat(tree.0)?;
         if rules & place::COPY_LINK != 0 && stat.is_link() {
-            return files::copy_link(self.root, target, tree);
+            return files::copy_link(self.root, target, tree.0, rules);
         }
         let directory = stat.is_directory();
-        if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree)?.0 != files::PROC_SUPER_MAGIC {
+        if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree.0)?.0 != files::PROC_SUPER_MAGIC {
             return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
         }
         let target = files::target(self.root, target, directory, rules)?;
-        match sys::move_mount(tree, target.fd.0, c"") {
+        match self.attach_tree(tree.0, &target.fd, attributes, rules) {
             // mount(2) has this answer for it, which engines look for.
             Err(fault) if fault.errno == sys::EINVAL && sys::fstat(target.fd.0)?.is_directory() != directory => {
                 return Err(Fault { errno: sys::ENOTDIR, ..fault });
             }
             result => result?,
         }
-        if rules & place::SLAVE != 0 {
-            set_attributes(tree, &Attributes { tree_propagation: MS_SLAVE, ..Attributes::default() }, 0)?;
+        self.keep(keep, tree);
+        Ok(())
+    }
+
+    /// Give a detached tree its flags, and attach it. Before Linux 5.12 only what is attached can be given flags.
+    fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: u32) -> Try<()> {
+        let living = rules & place::LIVING != 0;
+        let late = match set_flags(tree, attributes, rules) {
+            Err(fault) if fault.errno == sys::ENOSYS && !living => true,
+            Err(fault) if fault.errno == sys::ENOSYS => return Err(Fault::because(why::NEEDS_SETATTR, fault.errno)),
+            other => other.map(|()| false)?,
+        };
+        if living {
+            if rules & place::SLAVE != 0 {
+                propagate_here(tree, true, MS_SLAVE)?;
+            }
+            set_propagation(tree, attributes.propagation)?;
+            self.announce(tree)?;
+            return sys::move_mount(tree, target.0, c"");
         }
-        set_attributes(tree, attributes, rules)
+        sys::move_mount(tree, target.0, c"")?;
+        if late {
+            set_flags_by_name(tree, attributes, rules)?;
+        }
+        if rules & place::SLAVE != 0 {
+            propagate_here(tree, true, MS_SLAVE)?;
+        }
+        set_propagation(tree, attributes.propagation)
     }
 
-    pub fn reattribute(&self, target: &CStr, attributes: &Attributes) -> Try<()> {
-        let place = files::look(self.root, target, 0)?;
-        set_attributes(place.0, attributes, 0)
+    /// Tell the parent which mount the container is about to get, and wait until that is written down: it can be
+    /// found again by its number only.
+    #[inline(never)]
+    fn announce(&self, tree: i32) -> Try<()> {
+        let detail = sys::mount_id(tree)?.0;
+        let channel = self.program.channel();
+        sys::send(channel, &Message { kind: kind::MOUNTED, index: self.index, detail, ..Message::default() })?;
+        let mut byte = [0u8];
+        match sys::read(channel, &mut byte)? {
+            0 => Err(Fault::because(why::ORPHAN, 0)),
+            _ => Ok(()),
+        }
     }
 
-    pub fn directory(&mut self, path: &CStr) -> Try<()> {
-        self.directory = Some(files::target(self.root, path, true, 0)?.fd);
+    pub fn reattribute(&self, mount: Slot, attributes: &Attributes) -> Try<()> {
+        // Without a mount there was nothing to mount either: an optional source.
+        let Some(mount) = self.program.kept(mount) else { return Ok(()) };
+        set_attributes(mount, attributes, 0)
+    }
+
+    pub fn remount(&self, target: &CStr, attributes: &Attributes, rules: u32) -> Try<()> {
+        let target = files::target(self.root, target, false, rules | place::EXISTING)?;
+        if !sys::mount_id(target.fd.0)?.1 {
+            return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
+        }
+        set_attributes(target.fd.0, attributes, rules)
+    }
+
+    /// Detach the mount with this id and no other. The path says only where it was seen last: the container may
+    /// have changed everything there since.
+    #[inline(never)]
+    pub fn unmount(&self, path: &CStr, id: u64) -> Try<()> {
+        let there = files::plain(self.root, path, sys::O_NOFOLLOW)?;
+        if sys::mount_id(there.0)? != (id, true) {
+            return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
+        }
+        if sys::fstat(there.0)?.is_directory() {
+            return named(there.0, sys::detach);
+        }
+        // A file is no working directory, the one that it is in is; a mount point keeps its name in its own namespace.
+        let mut parent = PathBuffer::new(path.to_bytes())?;
+        parent.pop();
+        let directory = files::plain(self.root, parent.as_cstr(), sys::O_DIRECTORY)?;
+        let name = PathBuffer::new(files::last_part(path).unwrap_or_default())?;
+        if sys::mount_id(files::plain(directory.0, name.as_cstr(), sys::O_NOFOLLOW)?.0)? != (id, true) {
+            return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
+        }
+        named(directory.0, |_| sys::detach(name.as_cstr()))
+    }
+
+    pub fn hold(&self, path: &CStr, rules: u32, keep: Slot) -> Try<()> {
+        self.keep(keep, files::target(self.root, path, true, rules)?.fd);
+        Ok(())
+    }
+
+    pub fn directory(&mut self, base: Slot, path: &CStr, rules: u32) -> Try<()> {
+        let base = self.program.kept(base).unwrap_or(self.root);
+        self.directory = Some(files::target(base, path, true, rules)?.fd);
         Ok(())
     }
 
@@ -210,17 +359,38 @@ impl Mounts {
         self.directory.as_ref().map_or(self.root, |fd| fd.0)
     }
 
-    pub fn node(&self, name: &CStr, mode: u32, device: u64, uid: u32, gid: u32) -> Try<()> {
-        match sys::mknodat(self.here(), name, mode, device) {
-            Ok(()) if uid == 0 && gid == 0 => Ok(()),
-            Ok(()) => sys::fchownat(self.here(), name, uid, gid),
-            Err(fault) if fault.errno == sys::EEXIST => Ok(()),
+    pub fn node(&self, name: &CStr, it: &Node<'_>) -> Try<()> {
+        match sys::mknodat(self.here(), name, it.mode, it.device) {
+            Ok(()) if it.uid == 0 && it.gid == 0 => Ok(()),
+            Ok(()) => sys::fchownat(self.here(), name, it.uid, it.gid),
+            Err(fault) if fault.errno == sys::EEXIST => self.is_node(name, it),
+            // The caller lacks the capability, or its device rules forbid it.
+            Err(fault) if fault.errno == sys::EPERM && !it.host.is_empty() => {
+                self.bind_node(name, it.host, it.mode, it.device).map_err(|_| fault)
+            }
             Err(fault) => Err(fault),
         }
     }
 
-    pub fn bind_node(&self, name: &CStr, source: &CStr) -> Try<()> {
+    /// What is there already must be the device that is asked for.
+    #[inline(never)]
+    fn is_node(&self, name: &CStr, it: &Node<'_>) -> Try<()> {
+        let there = Fd(sys::openat2(self.here(), name, sys::O_PATH | sys::O_NOFOLLOW | sys::O_CLOEXEC, 0, 0)?);
+        match sys::fstat(there.0)?.is_node(it.mode, it.device) {
+            true => Ok(()),
+            false => Err(Fault::because(why::NOT_DEVICE, sys::EEXIST)),
+        }
+    }
+
+    pub fn bind_node(&self, name: &CStr, source: &CStr, mode: u32, device: u64) -> Try<()> {
         let tree = Fd(sys::open_tree(sys::AT_FDCWD, source, sys::OPEN_TREE_CLONE)?);
+        if !sys::fstat(tree.0)?.is_node(mode, device) {
+            return Err(Fault::because(why::OTHER_DEVICE, sys::EINVAL));
+        }
+        self.attach_node(name, tree.0)
+    }
+
+    pub fn attach_node(&self, name: &CStr, tree: i32) -> Try<()> {
         let create = sys::O_CREAT | sys::O_NOFOLLOW | sys::O_CLOEXEC | sys::O_NONBLOCK;
         let resolve = sys::RESOLVE_NO_SYMLINKS;
         match sys::openat2(self.here(), name, create | sys::O_EXCL, 0o666, resolve) {
@@ -229,7 +399,7 @@ impl Mounts {
             Err(fault) => return Err(fault),
         }
         let place = Fd(sys::openat2(self.here(), name, sys::O_PATH | sys::O_NOFOLLOW | sys::O_CLOEXEC, 0, resolve)?);
-        sys::move_mount(tree.0, place.0, c"")
+        sys::move_mount(tree, place.0, c"")
     }
 
     pub fn link(&self, name: &CStr, target: &CStr) -> Try<()> {
@@ -274,19 +444,70 @@ impl Mounts {
         sys::chdir(c"/")
     }
 
-    pub fn read_only(&self, path: &CStr) -> Try<()> {
-        let Some(place) = self.existing(path)? else { return Ok(()) };
-        let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
-        let tree = Fd(sys::open_tree(place.0, c"", flags)?);
-        let attributes = Attributes { set: MOUNT_ATTR_RDONLY, ..Attributes::default() };
-        // Attached first: before Linux 5.12 only what is in the namespace can be changed.
-        sys::move_mount(tree.0, place.0, c"")?;
-        set_attributes(tree.0, &attributes, 0)
+    pub fn read_only(&mut self, it: &Hidden<'_>) -> Try<()> {
+        for place in self.places(it)?.iter().flatten() {
+            self.read_only_place(place)?;
+        }
+        Ok(())
     }
 
-    pub fn mask(&mut self, path: &CStr) -> Try<()> {
-        let Some(place) = self.existing(path)? else { return Ok(()) };
-        if sys::fstat(place.0)?.is_directory() { self.hide_directory(&place) } else { self.hide_file(&place) }
+    fn read_only_place(&self, place: &Fd) -> Try<()> {
+        let attributes = Attributes { set: MOUNT_ATTR_RDONLY, ..Attributes::default() };
+        if self.is_root(place, &sys::fstat(place.0)?)? {
+            return self.root_attributes(&attributes);
+        }
+        let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
+        let tree = Fd(sys::open_tree(place.0, c"", flags)?);
+        self.attach_tree(tree.0, place, &attributes, 0)
+    }
+
+    pub fn mask(&mut self, it: &Hidden<'_>) -> Try<()> {
+        for place in self.places(it)?.iter().flatten() {
+            let stat = sys::fstat(place.0)?;
+            if self.is_root(place, &stat)? {
+                return Err(Fault::because(why::IS_ROOT, sys::EINVAL));
+            }
+            if stat.is_directory() { self.hide_directory(place)? } else { self.hide_file(place)? }
+        }
+        Ok(())
+    }
+
+    /// Where a path is, if it is anywhere. On a mount of this config it is looked up from there, since another
+    /// container that shares the root file system may move the mount while this one is made, and what is to be
+    /// hidden would seem to be missing. Where the mount is not found at its place (a later one may cover it, through
+    /// a link), the path is taken by its name as well.
+    fn places(&mut self, it: &Hidden<'_>) -> Try<[Option<Fd>; 2]> {
+        let Some(mount) = it.mount else { return Ok([self.existing(it.path)?, None]) };
+        let resolve = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_MAGICLINKS;
+        let place = if it.inside.is_empty() {
+            sys::duplicate(mount)
+        } else {
+            sys::openat2(mount, it.inside, sys::O_PATH | sys::O_CLOEXEC, 0, resolve)
+        };
+        let place = match place {
+            Ok(fd) => Some(Fd(fd)),
+            Err(fault) if matches!(fault.errno, sys::ENOENT | sys::ENOTDIR) => None,
+            // A link leads away from the mount.
+            Err(fault) if fault.errno == sys::EXDEV => return Ok([self.existing(it.path)?, None]),
+            Err(fault) => return Err(fault),
+        };
+        if self.in_place == Some(mount) || self.is_in_place(mount, it)? {
+            self.in_place = Some(mount);
+            return Ok([place, None]);
+        }
+        Ok([place, self.existing(it.path)?])
+    }
+
+    fn is_in_place(&self, mount: i32, it: &Hidden<'_>) -> Try<bool> {
+        let mut destination = PathBuffer::new(it.path.to_bytes())?;
+        for _ in it.inside.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+            destination.pop();
+        }
+        let Some(there) = self.existing(destination.as_cstr())? else { return Ok(false) };
+        match (sys::mount_id(there.0), sys::mount_id(mount)) {
+            (Ok((one, _)), Ok((other, _))) => Ok(one == other),
+            _ => Ok(false),
+        }
     }
 
     fn existing(&self, path: &CStr) -> Try<Option<Fd>> {
@@ -295,6 +516,17 @@ impl Mounts {
             Err(fault) if matches!(fault.errno, sys::ENOENT | sys::ENOTDIR) => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Is a place the root itself, not only the same directory mounted elsewhere?
+    fn is_root(&self, place: &Fd, stat: &Stat) -> Try<bool> {
+        if !stat.is_directory() || !sys::fstat(self.root)?.is_same_file(stat) {
+            return Ok(false);
+        }
+        Ok(match (sys::mount_id(place.0), sys::mount_id(self.root)) {
+            (Ok((one, _)), Ok((other, _))) => one == other,
+            _ => true,
+        })
     }
 
     /// All hidden directories share one empty, read-only tmpfs: one superblock instead of many.
@@ -338,14 +570,32 @@ impl Mounts {
     }
 }
 
+fn is_one_of(word: &CStr, words: [&CStr; 2]) -> bool {
+    words.iter().any(|known| known.to_bytes().iter().eq(word.to_bytes()))
+}
+
+/// A directory that no link leads to.
+fn open_plain(path: &CStr) -> Try<i32> {
+    let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
+    sys::openat2(sys::AT_FDCWD, path, flags, 0, sys::RESOLVE_NO_SYMLINKS)
+}
+
+/// Fill a tmpfs with what it covers, seen through a mount on which devices cannot be opened: what is copied may be
+/// exchanged for one at any moment.
+fn copy_covered(covered: &Fd, made: &Fd) -> Try<()> {
+    let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
+    let tree = Fd(sys::open_tree(covered.0, c"", flags)?);
+    match sys::mount_setattr(tree.0, c"", true, MOUNT_ATTR_NODEV, 0, 0) {
+        Err(fault) if fault.errno != sys::ENOSYS => return Err(fault),
+        _ => {}
+    }
+    files::copy_tree(tree.0, made.0)
+}
+
 /// A tmpfs of its own, where the host's seccomp filter knows no `fsopen(2)`.
 #[inline(never)]
 fn hide_by_name(place: &Fd) -> Try<()> {
-    let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
-    sys::fchdir(place.0)?;
-    let result = sys::mount(c"tmpfs", c".", c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1");
-    sys::fchdir(old.0)?;
-    result
+    named(place.0, |path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1"))
 }
 
 fn octal(mode: u32) -> [u8; 5] {
@@ -366,57 +616,95 @@ fn propagate(fd: i32, path: &CStr, recursive: bool, flags: u64) -> Try<()> {
     }
 }
 
-/// Flags and propagation of a mount, with as few calls as they need.
-fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
-    if it.set | it.clear | it.propagation != 0 || rules & place::EXACT != 0 {
-        set_flags(fd, it, rules & place::EXACT != 0)?;
+/// The same for a mount that is open.
+fn propagate_here(fd: i32, recursive: bool, flags: u64) -> Try<()> {
+    match sys::mount_setattr(fd, c"", recursive, 0, 0, flags) {
+        Err(fault) if fault.errno == sys::ENOSYS => {
+            named(fd, |path| propagate(sys::AT_FDCWD, path, recursive, flags))
+        }
+        other => other,
     }
-    if it.tree_set | it.tree_clear | it.tree_propagation != 0 {
-        let result = sys::mount_setattr(fd, c"", true, it.tree_set, it.tree_clear, it.tree_propagation);
-        return match result {
-            Err(fault) if fault.errno == sys::ENOSYS && it.tree_set | it.tree_clear == 0 => {
-                let path = by_descriptor(fd)?;
-                propagate(sys::AT_FDCWD, path.as_cstr(), true, it.tree_propagation)
-            }
-            other => other,
-        };
+}
+
+fn set_propagation(fd: i32, it: Propagation) -> Try<()> {
+    it.changes().try_for_each(|(flags, recursive)| propagate_here(fd, recursive, flags))
+}
+
+/// Flags and propagation of a mount that is attached.
+fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+    match set_flags(fd, it, rules) {
+        Err(fault) if fault.errno == sys::ENOSYS => set_flags_by_name(fd, it, rules)?,
+        other => other?,
+    }
+    set_propagation(fd, it.propagation)
+}
+
+/// The flags, with as few calls as they need.
+fn set_flags(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+    let exact = rules & place::EXACT != 0;
+    if it.set | it.clear != 0 || exact {
+        let set = |clear: u64| sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, 0);
+        match set(if exact { PLAIN_FLAGS } else { 0 }) {
+            // The source has flags that this user namespace may not take away: they stay.
+            Err(fault) if exact && fault.errno == sys::EPERM => set(MOUNT_ATTR_NOSYMFOLLOW)?,
+            other => other?,
+        }
+    }
+    if it.tree_set | it.tree_clear != 0 {
+        sys::mount_setattr(fd, c"", true, it.tree_set, it.tree_clear, 0)?;
     }
     Ok(())
 }
 
-fn set_flags(fd: i32, it: &Attributes, exact: bool) -> Try<()> {
-    let set = |clear: u64| match sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, it.propagation) {
-        Err(fault) if fault.errno == sys::ENOSYS => set_flags_by_name(fd, it),
-        other => other,
-    };
-    match set(if exact { PLAIN_FLAGS } else { 0 }) {
-        // The source has flags that this user namespace may not take away: they stay.
-        Err(fault) if exact && fault.errno == sys::EPERM => set(MOUNT_ATTR_NOSYMFOLLOW),
-        other => other,
-    }
-}
-
-/// Linux before 5.12: a remount replaces all flags, so those that are there go along.
+/// Linux before 5.12: a remount replaces all flags, so those that are to stay go along. It changes one mount, never
+/// all below it.
 #[inline(never)]
-fn set_flags_by_name(fd: i32, it: &Attributes) -> Try<()> {
+fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     const MS_REMOUNT_BIND: u64 = 32 | 4096;
     const KEPT: u64 = 1 | 2 | 4 | 8 | 1024 | 2048 | 8192;
-    let path = by_descriptor(fd)?;
-    if it.set | it.clear != 0 {
-        let had = sys::fstatfs(fd)?.1 & KEPT;
-        let had = if had & 8192 != 0 { had & !8192 | 256 } else { had };
-        let flags = had & !legacy_flags(it.clear) | legacy_flags(it.set);
-        sys::mount(c"", path.as_cstr(), c"", flags | MS_REMOUNT_BIND, c"")?;
+    if it.tree_set | it.tree_clear != 0 {
+        return Err(Fault::because(why::NEEDS_SETATTR, sys::ENOSYS));
     }
-    if it.propagation != 0 {
-        return propagate(sys::AT_FDCWD, path.as_cstr(), false, it.propagation);
+    let exact = rules & place::EXACT != 0;
+    if it.set | it.clear == 0 && !exact {
+        return Ok(());
     }
-    Ok(())
+    let had = sys::fstatfs(fd)?.1 & KEPT;
+    let had = if had & 8192 != 0 { had & !8192 | 256 } else { had };
+    let change = |clear: u64| {
+        let flags = had & !legacy_flags(clear) | legacy_flags(it.set);
+        named(fd, |path| sys::mount(c"", path, c"", flags | MS_REMOUNT_BIND, c""))
+    };
+    match change(it.clear | if exact { PLAIN_FLAGS } else { 0 }) {
+        Err(fault) if exact && fault.errno == sys::EPERM => change(it.clear),
+        other => other,
+    }
 }
 
-/// `/proc/self/fd/N`, for calls that take names only.
-fn by_descriptor(fd: i32) -> Try<PathBuffer> {
-    let mut path = PathBuffer::new(b"/proc/self/fd/")?;
+/// Do what a call by name does to a descriptor: a directory is `.` for it, so that no name of the container's is
+/// looked up. For another file there is procfs, once that is known to be one.
+#[inline(never)]
+fn named(fd: i32, call: impl Fn(&CStr) -> Try<()>) -> Try<()> {
+    const PROC_ROOT_INO: u64 = 1;
+    let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
+    let result = if sys::fstat(fd)?.is_directory() {
+        sys::fchdir(fd)?;
+        call(c".")
+    } else {
+        let proc = Fd(open_plain(c"/proc")?);
+        if sys::fstatfs(proc.0)?.0 != files::PROC_SUPER_MAGIC || sys::fstat(proc.0)?.inode != PROC_ROOT_INO {
+            return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
+        }
+        sys::fchdir(proc.0)?;
+        call(in_proc(fd)?.as_cstr())
+    };
+    sys::fchdir(old.0)?;
+    result
+}
+
+/// `self/fd/N`
+fn in_proc(fd: i32) -> Try<PathBuffer> {
+    let mut path = PathBuffer::new(b"self/fd/")?;
     let mut digits = [0u8; 10];
     let (mut at, mut rest) = (digits.len(), fd);
     loop {

@@ -50,10 +50,16 @@ pub struct List {
     pub len: u32,
 }
 
-/// A descriptor that the parent opens and `init` inherits: an index into the table of slots.
+/// An index into the table of descriptors: those that the parent opens and `init` inherits, and those
+/// of mounts that `init` keeps for later operations.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub u32);
+
+impl Slot {
+    /// No descriptor.
+    pub const NONE: Slot = Slot(u32::MAX);
+}
 
 /// What is set on a mount: `mount_setattr(2)`.
 #[repr(C)]
@@ -67,10 +73,40 @@ pub struct Attributes {
     pub tree_set: u64,
     /// `MOUNT_ATTR_*` to clear on the mount and all below it.
     pub tree_clear: u64,
-    /// `MS_SHARED` and kin for the mount alone; 0 leaves it as it is.
-    pub propagation: u64,
-    /// `MS_SHARED` and kin for the mount and all below it; 0 leaves it as it is.
-    pub tree_propagation: u64,
+    /// Changes of propagation, one after the other: a mount may become a slave and then shared.
+    pub propagation: Propagation,
+}
+
+/// Up to 16 changes of propagation in their order, 4 bits each: a kind, and whether it is for all
+/// mounts below, too.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Propagation(u64);
+
+impl Propagation {
+    /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE` of mount(2), by their number here.
+    const KINDS: [u64; 4] = [1 << 20, 1 << 19, 1 << 18, 1 << 17];
+    const RECURSIVE: u64 = 8;
+
+    /// No change.
+    pub const NONE: Propagation = Propagation(0);
+
+    /// These changes and one more: an `MS_*` flag. `None` when there are too many.
+    pub fn and(self, flag: u64, recursive: bool) -> Option<Propagation> {
+        let kind = Propagation::KINDS.iter().position(|known| *known == flag)? as u64 + 1;
+        let word = if recursive { kind | Propagation::RECURSIVE } else { kind };
+        let free = self.0.leading_zeros() / 4;
+        if free == 0 {
+            return None;
+        }
+        Some(Propagation(self.0 | word << (4 * (16 - free))))
+    }
+
+    /// Each `MS_*` flag, and whether it is for all mounts below, too.
+    pub fn changes(self) -> impl Iterator<Item = (u64, bool)> {
+        let words = (0..16).map(move |at| self.0 >> (4 * at) & 0xf).take_while(|word| *word != 0);
+        words.map(|word| (Propagation::KINDS[(word & 7) as usize - 1], word & Propagation::RECURSIVE != 0))
+    }
 }
 
 /// Rules for the place where something is mounted, as bits.
@@ -97,6 +133,13 @@ pub mod place {
     pub const SOURCE_NO_FOLLOW: u32 = 512;
     /// A source that is a symbolic link becomes another one of the same text at the target.
     pub const COPY_LINK: u32 = 1024;
+    /// The container runs and may change what is looked up: no link is followed, nothing is mounted
+    /// on a procfs or sysfs, and a mount has all its flags before it is attached.
+    pub const LIVING: u32 = 4096;
+    /// `MS_I_VERSION`, which only mount(2) can set on every file system.
+    pub const I_VERSION: u32 = 8192;
+    /// The target must be there.
+    pub const EXISTING: u32 = 16384;
 }
 
 /// What the parent is asked to do while `init` waits.
@@ -159,26 +202,45 @@ pub enum Op {
     PrivateParent { path: Text },
     /// Bind the root file system onto itself and take it as the root of all later targets.
     Root { path: Text },
-    /// Take a directory as the root of all later targets, without a mount of its own.
-    RootDirectory { path: Text },
+    /// Take a directory as the root of all later targets, without a mount of its own. No link may
+    /// lead to it unless `follow` is set, which is for those of procfs.
+    RootDirectory { path: Text, follow: bool },
     /// Mount a file system. `options` is a list of pairs of `Text`; a value of `Text::NONE` makes
     /// the option a flag. What is refused with EPERM or EBUSY ends in a bind of `instead`, a path of
-    /// the host, unless that is `Text::NONE`.
-    Mount { target: Text, kind: Text, source: Text, instead: Text, options: List, attributes: Attributes, place: u32 },
-    /// Bind a host path.
-    Bind { target: Text, source: Text, recursive: bool, attributes: Attributes, place: u32 },
-    /// Attach a tree that the parent opened.
-    Attach { target: Text, tree: Slot, attributes: Attributes, place: u32 },
-    /// Let go of what is mounted at a path; the root is the container's already.
-    Unmount { target: Text, follow: bool },
-    /// Set attributes of what is mounted at a target: read-only at the end.
-    Reattribute { target: Text, attributes: Attributes },
-    /// Take a directory, made when it is missing, as the place of the following nodes and links.
-    Directory { path: Text },
-    /// `mknod(2)` in the directory; an existing node is kept.
-    Node { name: Text, mode: u32, device: u64, uid: u32, gid: u32 },
-    /// Bind a device of the host into the directory: there is no mknod in a user namespace.
-    BindNode { name: Text, source: Text },
+    /// the host, unless that is `Text::NONE`. What was mounted stays open in `keep`.
+    Mount {
+        target: Text,
+        kind: Text,
+        source: Text,
+        instead: Text,
+        options: List,
+        attributes: Attributes,
+        place: u32,
+        keep: Slot,
+    },
+    /// Bind a host path, and keep the mount open in `keep`.
+    Bind { target: Text, source: Text, recursive: bool, attributes: Attributes, place: u32, keep: Slot },
+    /// Attach a tree that the parent opened, and keep it open in `keep`.
+    Attach { target: Text, tree: Slot, attributes: Attributes, place: u32, keep: Slot },
+    /// Let go of the mount with this id; it was last seen at this path of a living container.
+    Unmount { target: Text, mount: u64 },
+    /// Set attributes of a mount that was kept open: read-only at the end.
+    Reattribute { mount: Slot, attributes: Attributes },
+    /// Set attributes of what is mounted at a target now.
+    Remount { target: Text, attributes: Attributes, place: u32 },
+    /// Open a directory, made when it is missing, and keep it in `keep`.
+    Hold { path: Text, place: u32, keep: Slot },
+    /// Take a directory, made when it is missing, as the place of the following nodes and links. The
+    /// path starts at a directory that was kept open or, without one, at the root.
+    Directory { base: Slot, path: Text, place: u32 },
+    /// `mknod(2)` in the directory. The same node may be there already. Where the caller may not make
+    /// nodes, the one at this path of the host is bound.
+    Node { name: Text, mode: u32, device: u64, uid: u32, gid: u32, host: Text },
+    /// Bind a device of the host into the directory, for there is no mknod in a user namespace. It
+    /// must be the device with this type and number.
+    BindNode { name: Text, source: Text, mode: u32, device: u64 },
+    /// Attach a node that the parent made in the directory.
+    AttachNode { name: Text, tree: Slot },
     /// `symlink(2)` in the directory; an existing name is kept.
     Link { name: Text, target: Text },
     /// `symlink(2)` in the directory when a path exists on the host.
@@ -205,10 +267,11 @@ pub enum Op {
     MoveRoot,
     /// `chroot(2)` alone: there is no mount namespace.
     Chroot,
-    /// Make a path read-only; a missing one is skipped.
-    ReadOnly { path: Text },
-    /// Hide a path; a missing one is skipped.
-    Mask { path: Text },
+    /// Make a path read-only; a missing one is skipped. Where it lies on a mount that was kept open,
+    /// `inside` is its path there.
+    ReadOnly { path: Text, mount: Slot, inside: Text },
+    /// Hide a path; the same holds.
+    Mask { path: Text, mount: Slot, inside: Text },
     /// Set attributes of the root itself.
     RootAttributes { attributes: Attributes },
     /// Make a directory, and those above it, in the root.
@@ -273,6 +336,8 @@ pub mod kind {
     /// here, for the parent to fetch. It is not sent along, for the filter may hold back sendmsg(2)
     /// until the agent answers, who is not there yet.
     pub const LISTENER: u32 = 6;
+    /// A mount will be attached to a living container: `detail` is its id.
+    pub const MOUNTED: u32 = 7;
 }
 
 /// What `init` says to the parent, always of this size.
@@ -313,4 +378,18 @@ pub mod why {
     pub const NOT_TERMINAL: u32 = 0x8000_0009;
     /// A path is too long.
     pub const TOO_LONG: u32 = 0x8000_0007;
+    /// Where a device should be there is something else.
+    pub const NOT_DEVICE: u32 = 0x8000_000a;
+    /// The host's file is not the device that is asked for.
+    pub const OTHER_DEVICE: u32 = 0x8000_000b;
+    /// The path is the root, which cannot be hidden.
+    pub const IS_ROOT: u32 = 0x8000_000c;
+    /// A living container takes only mounts whose flags can be set before they are attached.
+    pub const NEEDS_SETATTR: u32 = 0x8000_000d;
+    /// There is no mount at the path, or another one.
+    pub const NOT_MOUNTED: u32 = 0x8000_000e;
+    /// A file was exchanged for another one again and again while it was copied.
+    pub const UNSTEADY: u32 = 0x8000_000f;
+    /// The tree to copy is nested too deeply.
+    pub const TOO_DEEP: u32 = 0x8000_0010;
 }

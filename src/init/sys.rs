@@ -6,7 +6,7 @@
 use core::arch::{asm, global_asm};
 use core::ffi::CStr;
 
-use crate::op::{BASE, DATA, Header, List, Op, Text};
+use crate::op::{BASE, DATA, Header, List, Op, Slot, Text};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("init knows the system call interface of x86_64 only");
@@ -41,10 +41,12 @@ pub const EEXIST: i32 = 17;
 pub const ENOTDIR: i32 = 20;
 pub const EISDIR: i32 = 21;
 pub const EINVAL: i32 = 22;
+pub const EXDEV: i32 = 18;
 pub const EROFS: i32 = 30;
 pub const ENOSYS: i32 = 38;
 pub const ENAMETOOLONG: i32 = 36;
 pub const ELOOP: i32 = 40;
+pub const EOPNOTSUPP: i32 = 95;
 
 pub const AT_FDCWD: i32 = -100;
 pub const AT_EMPTY_PATH: u32 = 0x1000;
@@ -73,15 +75,15 @@ macro_rules! numbers {
 }
 
 numbers! {
-    READ = 0; WRITE = 1; CLOSE = 3; FSTAT = 5; MMAP = 9; RT_SIGACTION = 13; RT_SIGPROCMASK = 14;
+    READ = 0; WRITE = 1; CLOSE = 3; FSTAT = 5; LSEEK = 8; MMAP = 9; RT_SIGACTION = 13; RT_SIGPROCMASK = 14;
     IOCTL = 16; SENDFILE = 40; SOCKET = 41; SENDMSG = 46; EXECVE = 59; FCNTL = 72; GETCWD = 79; CHDIR = 80; FCHDIR = 81;
     FCHMOD = 91; FCHOWN = 93; UMASK = 95; SETSID = 112; SETGROUPS = 116; SETRESUID = 117;
     SETRESGID = 119; CAPGET = 125; CAPSET = 126; PERSONALITY = 135; FSTATFS = 138;
     PIVOT_ROOT = 155; PRCTL = 157; CHROOT = 161; MOUNT = 165; UMOUNT2 = 166; SETHOSTNAME = 170;
-    SETDOMAINNAME = 171; SCHED_SETAFFINITY = 203; GETDENTS64 = 217; EXIT_GROUP = 231;
+    SETDOMAINNAME = 171; FSETXATTR = 190; FGETXATTR = 193; FLISTXATTR = 196; SCHED_SETAFFINITY = 203; GETDENTS64 = 217; EXIT_GROUP = 231;
     SET_MEMPOLICY = 238; KEYCTL = 250; IOPRIO_SET = 251; OPENAT = 257; MKDIRAT = 258; MKNODAT = 259;
-    FCHOWNAT = 260; NEWFSTATAT = 262; UNLINKAT = 263; SYMLINKAT = 266; READLINKAT = 267; FACCESSAT = 269; UNSHARE = 272;
-    DUP3 = 292; PRLIMIT64 = 302; SETNS = 308; SCHED_SETATTR = 314; SECCOMP = 317; EXECVEAT = 322; OPEN_TREE = 428;
+    FCHOWNAT = 260; NEWFSTATAT = 262; UNLINKAT = 263; SYMLINKAT = 266; READLINKAT = 267; FCHMODAT = 268; FACCESSAT = 269; UNSHARE = 272; UTIMENSAT = 280;
+    DUP3 = 292; PRLIMIT64 = 302; SETNS = 308; SCHED_SETATTR = 314; SECCOMP = 317; EXECVEAT = 322; STATX = 332; OPEN_TREE = 428;
     MOVE_MOUNT = 429; FSOPEN = 430; FSCONFIG = 431; FSMOUNT = 432; CLONE3 = 435;
     CLOSE_RANGE = 436; OPENAT2 = 437; FACCESSAT2 = 439; MOUNT_SETATTR = 442;
 }
@@ -244,6 +246,18 @@ impl Program {
         unsafe { *((BASE + self.0.slots as usize) as *const i32).add(index as usize) }
     }
 
+    /// The descriptor of a mount that was kept open, if it was.
+    pub fn kept(self, slot: Slot) -> Option<i32> {
+        (slot != Slot::NONE).then(|| self.slot(slot.0)).filter(|fd| *fd >= 0)
+    }
+
+    /// Keep a descriptor open in a slot.
+    pub fn keep(self, slot: Slot, fd: i32) {
+        // SAFETY: the mapping is private and writable, and the parent wrote one i32 for every slot
+        // that an operation names.
+        unsafe { ((BASE + self.0.slots as usize) as *mut i32).add(slot.0 as usize).write(fd) };
+    }
+
     pub fn text(self, text: Text) -> &'static CStr {
         // SAFETY: the parent wrote `len` bytes without a NUL and one NUL behind them.
         unsafe {
@@ -362,6 +376,12 @@ pub fn dup_over(from: i32, to: i32) -> Try<()> {
     done!(DUP3, from, to, 0)
 }
 
+/// Another descriptor for the same, from 3 on.
+pub fn duplicate(fd: i32) -> Try<i32> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    call!(FCNTL, fd, F_DUPFD_CLOEXEC, 3).map(|fd| fd as i32)
+}
+
 pub fn mkdirat(dir: i32, name: &CStr, mode: u32) -> Try<()> {
     done!(MKDIRAT, dir, name.as_ptr(), mode)
 }
@@ -386,6 +406,39 @@ pub fn fchownat(dir: i32, name: &CStr, uid: u32, gid: u32) -> Try<()> {
     done!(FCHOWNAT, dir, name.as_ptr(), uid, gid, AT_SYMLINK_NOFOLLOW)
 }
 
+/// Not for a symbolic link: its target is changed.
+pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Try<()> {
+    done!(FCHMODAT, dir, name.as_ptr(), mode)
+}
+
+/// Access and modification time of an open file.
+pub fn set_times(fd: i32, times: &[[i64; 2]; 2]) -> Try<()> {
+    done!(UTIMENSAT, fd, 0, times.as_ptr(), 0)
+}
+
+/// The same of a name, not of what a link leads to.
+pub fn set_times_at(dir: i32, name: &CStr, times: &[[i64; 2]; 2]) -> Try<()> {
+    done!(UTIMENSAT, dir, name.as_ptr(), times.as_ptr(), AT_SYMLINK_NOFOLLOW)
+}
+
+pub fn flistxattr(fd: i32, names: &mut [u8]) -> Try<usize> {
+    call!(FLISTXATTR, fd, names.as_mut_ptr(), names.len())
+}
+
+pub fn fgetxattr(fd: i32, name: &CStr, value: &mut [u8]) -> Try<usize> {
+    call!(FGETXATTR, fd, name.as_ptr(), value.as_mut_ptr(), value.len())
+}
+
+pub fn fsetxattr(fd: i32, name: &CStr, value: &[u8]) -> Try<()> {
+    done!(FSETXATTR, fd, name.as_ptr(), value.as_ptr(), value.len(), 0)
+}
+
+/// Set the position in a file or directory.
+pub fn seek(fd: i32, position: i64) -> Try<()> {
+    const SEEK_SET: usize = 0;
+    done!(LSEEK, fd, position, SEEK_SET)
+}
+
 pub fn fchown(fd: i32, uid: u32, gid: u32) -> Try<()> {
     done!(FCHOWN, fd, uid, gid)
 }
@@ -394,11 +447,14 @@ pub fn fchmod(fd: i32, mode: u32) -> Try<()> {
     done!(FCHMOD, fd, mode)
 }
 
+/// Major number 1, minor number 3.
+pub const NULL_DEVICE: u64 = 0x103;
+
 /// The kernel's `struct stat` of x86_64, as far as it is looked at.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Stat {
-    _device: u64,
+    pub device: u64,
     pub inode: u64,
     _links: u64,
     pub mode: u32,
@@ -406,7 +462,10 @@ pub struct Stat {
     pub gid: u32,
     _pad: u32,
     pub rdev: u64,
-    _rest: [u64; 12],
+    _size: [u64; 3],
+    /// Access and modification, as seconds and nanoseconds.
+    pub times: [[i64; 2]; 2],
+    _rest: [u64; 5],
 }
 
 impl Stat {
@@ -427,12 +486,23 @@ impl Stat {
     }
 
     pub fn is_null_device(&self) -> bool {
-        self.is_device() && self.rdev == 0x103
+        self.is_device() && self.rdev == NULL_DEVICE
+    }
+
+    /// Type and, of a device, number: is it the node that `mknod(2)` makes of these?
+    pub fn is_node(&self, mode: u32, device: u64) -> bool {
+        const FORMAT: u32 = 0o170000;
+        const FIFO: u32 = 0o010000;
+        self.mode & FORMAT == mode & FORMAT && (mode & FORMAT == FIFO || self.rdev == device)
+    }
+
+    pub fn is_same_file(&self, other: &Stat) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
 const NO_STAT: Stat =
-    Stat { _device: 0, inode: 0, _links: 0, mode: 0, uid: 0, gid: 0, _pad: 0, rdev: 0, _rest: [0; 12] };
+    Stat { device: 0, inode: 0, _links: 0, mode: 0, uid: 0, gid: 0, _pad: 0, rdev: 0, _size: [0; 3], times: [[0; 2]; 2], _rest: [0; 5] };
 
 pub fn fstat(fd: i32) -> Try<Stat> {
     let mut stat = NO_STAT;
@@ -444,6 +514,16 @@ pub fn lstatat(dir: i32, name: &CStr) -> Try<Stat> {
     let mut stat = NO_STAT;
     call!(NEWFSTATAT, dir, name.as_ptr(), &mut stat as *mut Stat, AT_SYMLINK_NOFOLLOW)?;
     Ok(stat)
+}
+
+/// The id of the mount that `fd` lies on, and whether it is the root of that mount.
+pub fn mount_id(fd: i32) -> Try<(u64, bool)> {
+    const STATX_MNT_ID: u32 = 0x1000;
+    const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+    // struct statx: stx_attributes is the second word, stx_mnt_id the nineteenth.
+    let mut buffer = [0u64; 32];
+    call!(STATX, fd, c"".as_ptr(), AT_EMPTY_PATH, STATX_MNT_ID, buffer.as_mut_ptr())?;
+    Ok((buffer[18], buffer[1] & STATX_ATTR_MOUNT_ROOT != 0))
 }
 
 /// Type of the file system that `fd` lies on, and its `ST_*` flags.
@@ -513,16 +593,11 @@ pub fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64, data: &CStr)
     done!(MOUNT, source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr())
 }
 
-/// Detach what is mounted at a path, with all below it.
-pub fn unmount(path: &CStr, follow: bool) -> Try<()> {
-    const MNT_DETACH: usize = 2;
-    const UMOUNT_NOFOLLOW: usize = 8;
-    done!(UMOUNT2, path.as_ptr(), MNT_DETACH | if follow { 0 } else { UMOUNT_NOFOLLOW })
-}
-
+/// Detach what is mounted at a path, with all below it. A link at its end is not followed.
 pub fn detach(path: &CStr) -> Try<()> {
     const MNT_DETACH: usize = 2;
-    done!(UMOUNT2, path.as_ptr(), MNT_DETACH)
+    const UMOUNT_NOFOLLOW: usize = 8;
+    done!(UMOUNT2, path.as_ptr(), MNT_DETACH | UMOUNT_NOFOLLOW)
 }
 
 pub fn pivot_root(new: &CStr, old: &CStr) -> Try<()> {

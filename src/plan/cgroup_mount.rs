@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 
 use super::Context;
 use super::mounts::options_list;
-use super::program::{NO_ATTRIBUTES, Program};
+use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use crate::cgroup::Mode;
-use crate::init::op::{Attributes, Op, Text, place};
+use crate::init::op::{Attributes, Op, Slot, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::RDONLY;
 
@@ -24,6 +24,12 @@ pub struct View<'a> {
     pub attributes: Attributes,
     /// Options of the file system.
     pub options: &'a [(&'a str, Option<&'a str>)],
+    /// Bits of [`place`].
+    pub place: u32,
+    /// Its number in `mounts`.
+    pub index: usize,
+    /// Where it stays open.
+    pub keep: Slot,
     /// Its place in the config.
     pub field: &'a Field,
 }
@@ -39,7 +45,7 @@ pub fn plan(
         unified(program, context, view);
         return Ok(());
     }
-    let View { target, destination, field, .. } = *view;
+    let View { target, destination, field, index, .. } = *view;
     let attributes = Attributes { clear: 0, ..view.attributes };
     if let Some((key, _)) = view.options.first() {
         bail!("{field}.options: \"{key}\" means nothing to the hierarchies of cgroup v1");
@@ -47,7 +53,11 @@ pub fn plan(
     let kept = Attributes { set: attributes.set & !RDONLY, ..attributes };
     let (kind, source) = (program.text("tmpfs"), program.text("tmpfs"));
     let options = options_list(program, &[("mode", Some("755"))]);
-    program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes: kept, place: 0 });
+    let (instead, base) = (Text::NONE, program.slot(Descriptor::Kept(index)));
+    program.push(
+        field,
+        Op::Mount { target, kind, source, instead, options, attributes: kept, place: view.place, keep: base },
+    );
     for hierarchy in context.cgroup_targets() {
         let Some(name) = hierarchy.mount.file_name() else { continue };
         let inner = destination.join(name);
@@ -65,17 +75,21 @@ pub fn plan(
                 });
             }
             let options = options_list(program, &data);
-            program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes, place: 0 });
+            program.push(
+                field,
+                Op::Mount { target, kind, source, instead, options, attributes, place: view.place, keep: Slot::NONE },
+            );
         } else {
             let source = program.text(&hierarchy.dir().to_string_lossy());
             let optional = if context.options.rootless_cgroups { place::OPTIONAL } else { 0 };
-            program
-                .push(field, Op::Bind { target, source, recursive: false, attributes, place: place::EXACT | optional });
+            let (place, keep) = (place::EXACT | optional, Slot::NONE);
+            program.push(field, Op::Bind { target, source, recursive: false, attributes, place, keep });
         }
-        links(program, destination, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
+        links(program, base, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
     }
     if attributes.set & RDONLY != 0 {
-        late.push((field.clone(), Op::Reattribute { target, attributes: Attributes { set: RDONLY, ..NO_ATTRIBUTES } }));
+        let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
+        late.push((field.clone(), Op::Reattribute { mount: base, attributes }));
     }
     Ok(())
 }
@@ -92,7 +106,8 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
     let (kind, source) = (program.text("cgroup2"), program.text(source));
     let options = options_list(program, view.options);
     let attributes = Attributes { clear: 0, ..view.attributes };
-    program.push(view.field, Op::Mount { target: view.target, kind, source, instead, options, attributes, place: 0 });
+    let View { target, place, keep, .. } = *view;
+    program.push(view.field, Op::Mount { target, kind, source, instead, options, attributes, place, keep });
 }
 
 /// A named hierarchy is shown by its name, as runc does and systemd inside expects.
@@ -101,14 +116,14 @@ fn source_of(controllers: &str) -> &str {
 }
 
 /// `cpu -> cpu,cpuacct` and the like, where controllers share a hierarchy.
-fn links(program: &mut Program, destination: &Path, controllers: &str, name: &str, field: &Field) {
+fn links(program: &mut Program, base: Slot, controllers: &str, name: &str, field: &Field) {
     let apart: Vec<&str> =
         controllers.split(',').filter(|one| *one != name && !one.contains('=') && !one.is_empty()).collect();
     if apart.is_empty() {
         return;
     }
-    let path = program.text(&destination.to_string_lossy());
-    program.push(field, Op::Directory { path });
+    let path = program.text("/");
+    program.push(field, Op::Directory { base, path, place: 0 });
     for controller in apart {
         let (name, target) = (program.text(controller), program.text(name));
         program.push(field, Op::Link { name, target });

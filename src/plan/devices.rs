@@ -2,14 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
-use super::Context;
-use super::mounts::clean;
-use super::program::Program;
-use crate::init::op::Op;
+use super::mounts::{Standing, clean};
+use super::program::{self, Descriptor, Program};
+use super::{Context, Mappings, host_id};
+use crate::init::op::{Op, Slot, place};
 use crate::spec::Field;
+
+/// `S_IFIFO`
+const FIFO: u32 = 0o010000;
+/// The kernel has 12 bits for a major number and 20 for a minor one.
+const MAJOR_MAX: u64 = (1 << 12) - 1;
+const MINOR_MAX: u64 = (1 << 20) - 1;
 
 /// config-linux.md, "Default Devices".
 const DEFAULTS: [(&str, u64, u64); 6] =
@@ -25,7 +31,20 @@ const LINKS: [(&str, &str); 4] = [
 
 /// `makedev(3)`.
 fn device_number(major: u64, minor: u64) -> u64 {
-    (major & 0xfff) << 8 | (minor & 0xff) | (minor & !0xff) << 12 | (major & !0xfff) << 32
+    (major & 0xfff) << 8 | (minor & 0xff) | (minor & !0xff) << 12
+}
+
+/// `/dev` of a root file system without a mount there, as it is before anything is mounted.
+const OWN_DEV: Descriptor = Descriptor::Kept(usize::MAX);
+
+/// Open `/dev` before a mount of the config can cover it, where none is there. Nodes and links are made in what the
+/// image or a file system of the config has there, never in a directory of the host that is bound over it through a
+/// link: it must be a plain directory.
+pub fn hold(program: &mut Program, context: &Context<'_>) {
+    if Standing::new(context).at("/dev").is_none() {
+        let (path, keep) = (program.text("/dev"), program.slot(OWN_DEV));
+        program.push(&Field::of("linux.devices"), Op::Hold { path, place: place::PLAIN, keep });
+    }
 }
 
 /// Add nodes and links. A `/dev` that is bound from the host is left alone.
@@ -35,19 +54,16 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     if context.dev_is_bound() {
         return Ok(());
     }
-    let path = program.text("/dev");
-    program.push(&field, Op::Directory { path });
+    let dev = program.slot(Standing::new(context).at("/dev").map_or(OWN_DEV, Descriptor::Kept));
+    let path = program.text("/");
+    program.push(&field, Op::Directory { base: dev, path, place: place::PLAIN });
     for (name, major, minor) in DEFAULTS {
-        if listed.iter().any(|device| clean(device.path()) == Path::new("/dev").join(name)) {
+        let path = Path::new("/dev").join(name);
+        if listed.iter().any(|device| clean(device.path()) == path) {
             continue;
         }
-        node(
-            program,
-            context,
-            &field,
-            &Path::new("/dev").join(name),
-            Node { mode: 0o020666, device: device_number(major, minor), uid: 0, gid: 0 },
-        );
+        let device = device_number(major, minor);
+        node(program, context, &field, &path, Node { mode: 0o020666, device, uid: 0, gid: 0, listed: false })?;
     }
     for (name, target) in LINKS {
         let (name, target) = (program.text(name), program.text(target));
@@ -58,7 +74,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let (name, target) = (program.text("ptmx"), program.text("pts/ptmx"));
     program.push(&field, Op::Relink { name, target });
     for (index, device) in listed.iter().enumerate() {
-        add(program, context, device, &Field::item("linux.devices", index))?;
+        add(program, context, device, dev, &Field::item("linux.devices", index))?;
     }
     Ok(())
 }
@@ -68,20 +84,42 @@ struct Node {
     device: u64,
     uid: u32,
     gid: u32,
+    /// In `linux.devices`, not one of those that every container has.
+    listed: bool,
 }
 
-fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path, it: Node) {
+fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path, it: Node) -> Result<()> {
+    let Node { mode, device, uid, gid, listed } = it;
     let name = program.text(&path.file_name().unwrap_or_default().to_string_lossy());
-    if context.binds_devices() {
-        let source = program.text(&path.to_string_lossy());
-        program.push(field, Op::BindNode { name, source });
-    } else {
-        let Node { mode, device, uid, gid } = it;
-        program.push(field, Op::Node { name, mode, device, uid, gid });
+    let host = path.to_string_lossy();
+    if !context.binds_devices() || mode & 0o170000 == FIFO {
+        // A FIFO can be made everywhere: the host's would be no substitute.
+        let host = program.text(if mode & 0o170000 == FIFO { "" } else { &host });
+        program.push(field, Op::Node { name, mode, device, uid, gid, host });
+        return Ok(());
     }
+    let maps = context.linux().and_then(|linux| linux.uid_mappings().as_ref().zip(linux.gid_mappings().as_ref()));
+    if listed && maps.is_some() && context.host.privileged() {
+        // As crun has it: the config's numbers count, not what the host has at this path.
+        let linux = context.linux();
+        let outside = |maps: Option<&Mappings>, id: u32, name: &str| {
+            let outside = maps.and_then(|maps| host_id(maps, id));
+            outside.with_context(|| format!("{field}.{name}: {id} is not mapped in linux.{name}Mappings"))
+        };
+        let uid = outside(linux.map(|linux| linux.uid_mappings()), uid, "uid")?;
+        let gid = outside(linux.map(|linux| linux.gid_mappings()), gid, "gid")?;
+        let (path, field) = (path.to_path_buf(), field.clone());
+        let node = program::Node { mode, device, uid, gid, path, field: field.clone() };
+        let tree = program.slot(Descriptor::Node(node));
+        program.push(&field, Op::AttachNode { name, tree });
+        return Ok(());
+    }
+    let source = program.text(&host);
+    program.push(field, Op::BindNode { name, source, mode, device });
+    Ok(())
 }
 
-fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, field: &Field) -> Result<()> {
+fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: Slot, field: &Field) -> Result<()> {
     let path = clean(device.path());
     let (Some(parent), Some(_)) = (path.parent(), path.file_name()) else {
         bail!("{field}.path: {:?} is not the path of a device", device.path());
@@ -96,38 +134,48 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, field
     let kind = match device.typ() {
         LinuxDeviceType::C | LinuxDeviceType::U => 0o020000,
         LinuxDeviceType::B => 0o060000,
-        LinuxDeviceType::P => 0o010000,
+        LinuxDeviceType::P => FIFO,
         LinuxDeviceType::A => bail!("{field}.type: \"a\" is for rules, not for nodes"),
     };
-    let number = |value: i64, name: &str| match u32::try_from(value) {
-        Ok(value) => Ok(u64::from(value)),
-        Err(_) => bail!("{field}.{name}: {value} is out of range"),
+    let number = |value: i64, most: u64, name: &str| match u64::try_from(value) {
+        Ok(value) if value <= most => Ok(value),
+        _ => bail!("{field}.{name}: {value} is out of range: the kernel has numbers up to {most}"),
     };
     // The numbers of a FIFO mean nothing.
-    let device_number = if kind == 0o010000 {
+    let device_number = if kind == FIFO {
         0
     } else {
-        device_number(number(device.major(), "major")?, number(device.minor(), "minor")?)
+        device_number(number(device.major(), MAJOR_MAX, "major")?, number(device.minor(), MINOR_MAX, "minor")?)
     };
-    if kind != 0o010000 && device.major() == 0 && device.minor() == 0 {
+    if kind != FIFO && device.major() == 0 && device.minor() == 0 {
         bail!("{field}.major: major and minor are required for a device of this type");
     }
     let mode = device.file_mode().unwrap_or(0o666);
-    if mode & !0o7777 != 0 && mode & 0o170000 != kind {
+    if mode & !0o7777 != 0 && mode & !0o7777 != kind {
         bail!("{field}.fileMode: {mode:o} contradicts the type");
     }
-    let directory = program.text(&parent.to_string_lossy());
-    program.push(field, Op::Directory { path: directory });
     let (uid, gid) = (device.uid().unwrap_or(0), device.gid().unwrap_or(0));
-    node(program, context, field, &path, Node { mode: kind | mode & 0o7777, device: device_number, uid, gid });
-    Ok(())
+    for (id, name) in [(uid, "uid"), (gid, "gid")] {
+        if id == u32::MAX {
+            bail!("{field}.{name}: {id} is no id");
+        }
+    }
+    // Nodes below /dev are made in what was opened as that; no link leads to a directory for the others.
+    let (base, directory) = match parent.strip_prefix("/dev") {
+        Ok(rest) => (dev, Path::new("/").join(rest)),
+        Err(_) => (Slot::NONE, parent.to_path_buf()),
+    };
+    let directory = program.text(&directory.to_string_lossy());
+    program.push(field, Op::Directory { base, path: directory, place: place::PLAIN });
+    let mode = kind | mode & 0o7777;
+    node(program, context, field, &path, Node { mode, device: device_number, uid, gid, listed: true })
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn numbers_are_those_of_makedev() {
-        for (major, minor) in [(1, 3), (8, 666), (253, 70000), (4096, 1)] {
+        for (major, minor) in [(1, 3), (8, 666), (253, 70000), (4095, 1_048_575)] {
             assert_eq!(super::device_number(major, minor), libc::makedev(major as u32, minor as u32));
         }
     }

@@ -1,6 +1,6 @@
 //! Processes that join a container: `exec`, and hooks that run inside.
 
-use std::ops::Range;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
@@ -106,7 +106,7 @@ impl Exec<'_> {
         }
         if !has_namespace(self.spec, Kind::Mount) {
             let path = program.text(&format!("/proc/{}/root", self.pid));
-            program.push(&Field::of("root.path"), Op::RootDirectory { path });
+            program.push(&Field::of("root.path"), Op::RootDirectory { path, follow: true });
             program.push(&Field::of("root.path"), Op::Chroot);
         }
         if has_namespace(self.spec, Kind::Pid) {
@@ -174,30 +174,37 @@ impl Exec<'_> {
         Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings })
     }
 
-    /// The program that changes what is mounted in the container, by some `mounts` of the config.
-    pub fn mounts(&self, change: MountChange, some: Range<usize>) -> Result<ProcessPlan> {
+    /// The program that adds one mount of the config to the living container.
+    pub fn add_mount(&self, index: usize) -> Result<ProcessPlan> {
+        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        context.joining = true;
+        let mut program = self.enter_mounts()?;
+        mounts::plan_living(&mut program, &mut context, index)?;
+        refuse_what_is_the_host_s(&program)?;
+        program.push(&Field::of("mounts"), Op::Ask { what: Ask::Ready });
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
+    }
+
+    /// The program that takes away the mount with this id, last seen at this path of the container.
+    pub fn remove_mount(&self, field: &Field, path: &Path, mount: u64) -> Result<ProcessPlan> {
+        let mut program = self.enter_mounts()?;
+        let target = program.text(&path.to_string_lossy());
+        program.push(field, Op::Unmount { target, mount });
+        program.push(field, Op::Ask { what: Ask::Ready });
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
+    }
+
+    fn enter_mounts(&self) -> Result<Program> {
         if !has_namespace(self.spec, Kind::Mount) {
             bail!("linux.namespaces: the container has no mount namespace of its own");
         }
         let mut program = Program::new();
-        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
-        context.joining = true;
         let everything = Field::of("mounts");
         program.push(&everything, Op::Signals);
         self.enter(&mut program);
         let path = program.text("/");
-        program.push(&everything, Op::RootDirectory { path });
-        match change {
-            MountChange::Remove => mounts::undo(&mut program, &context, some)?,
-            MountChange::Add => {
-                for (field, op) in mounts::plan_some(&mut program, &mut context, some)? {
-                    program.push(&field, op);
-                }
-                refuse_what_is_the_host_s(&program)?;
-            }
-        }
-        program.push(&everything, Op::Ask { what: Ask::Ready });
-        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
+        program.push(&everything, Op::RootDirectory { path, follow: false });
+        Ok(program)
     }
 
     /// The program of a hook that runs inside the container's namespaces: as root there with all the
@@ -234,15 +241,6 @@ impl Exec<'_> {
         program.push(field, Op::Exec { argv, envp });
         Ok(ProcessPlan { program, limits: Vec::new(), agent, preserved: 0, warnings: Vec::new() })
     }
-}
-
-/// What is done about mounts of a living container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MountChange {
-    /// They are made.
-    Add,
-    /// They are taken away.
-    Remove,
 }
 
 /// Views of cgroups, and a sysfs that is bound, are made of paths of the host, which only a container

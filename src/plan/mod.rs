@@ -30,12 +30,13 @@ use crate::init::op::Op;
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
-pub use exec::{Exec, HookEntry, MountChange, ProcessPlan, inherit};
+pub use exec::{Exec, HookEntry, ProcessPlan, inherit};
 pub use hooks::{Hook, Hooks};
+pub use mounts::clean;
 pub use namespaces::{Birth, Joined, Maps};
 pub use print::{describe, print};
 pub use process::{Limit, bit_list};
-pub use program::{Descriptor, IdMap, Owners, Program, Tree};
+pub use program::{Descriptor, IdMap, Node, Owners, Program, Tree};
 pub use seccomp::Agent;
 
 /// What the command line adds to `config.json`.

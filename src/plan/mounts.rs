@@ -1,6 +1,5 @@
 //! `mounts`: what is mounted where, with which flags, in which order.
 
-use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -9,7 +8,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 use super::Context;
 use super::cgroup_mount::View;
 use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
-use crate::init::op::{Attributes, List, Op, Text, place};
+use crate::init::op::{Attributes, List, Op, Slot, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, Effect};
 
@@ -44,13 +43,18 @@ struct Options<'a> {
     id_map_text: Option<&'a str>,
     /// Bits of [`place`] for symbolic links.
     links: u32,
+    /// Bits of [`place`] for flags of the superblock that only mount(2) can set.
+    legacy: u32,
+    /// Some word is for the superblock.
+    superblock: bool,
     /// The file system's own: key and value.
     data: Vec<(&'a str, Option<&'a str>)>,
 }
 
 impl<'a> Options<'a> {
-    /// The last word on a flag wins, as with mount(8); podman has empty words in between.
-    fn parse(mount: &'a Mount) -> Self {
+    /// The last word on a flag wins, as with mount(8); podman has empty words in between. Words that add up do so in
+    /// any order: `rbind` beside `bind` is recursive, a mount may become a slave and then shared.
+    fn parse(mount: &'a Mount, field: &Field) -> Result<Self> {
         let mut it = Options::default();
         for text in mount.options().iter().flatten().filter(|text| !text.is_empty()) {
             if let Some((name @ ("idmap" | "ridmap"), maps)) = text.split_once('=') {
@@ -58,7 +62,7 @@ impl<'a> Options<'a> {
                 continue;
             }
             match option::effect(text) {
-                Some(effect) => it.apply(effect),
+                Some(effect) => it.apply(effect).with_context(|| format!("{field}.options: \"{text}\""))?,
                 None => it.data.push(match text.split_once('=') {
                     Some((key, value)) => (key, Some(value)),
                     None => (text.as_str(), None),
@@ -68,25 +72,33 @@ impl<'a> Options<'a> {
         if mount.typ().as_deref() == Some("bind") && it.bind.is_none() {
             it.bind = Some(false);
         }
-        it
+        let Attributes { set, clear, tree_set, tree_clear, .. } = &mut it.attributes;
+        if *tree_set & (option::NOATIME | option::STRICTATIME) == option::NOATIME | option::STRICTATIME {
+            bail!("{field}.options: rnoatime and rstrictatime exclude each other");
+        }
+        settle_atime(set, clear, true);
+        settle_atime(tree_set, tree_clear, false);
+        Ok(it)
     }
 
-    fn apply(&mut self, effect: Effect) {
-        let it = &mut self.attributes;
-        let (mut set, mut clear) = (0, 0);
+    fn apply(&mut self, effect: Effect) -> Result<()> {
+        let Options { attributes: it, .. } = self;
         match effect {
-            Effect::Set(bit) | Effect::TreeSet(bit) => set = bit,
-            Effect::Clear(bit) | Effect::TreeClear(bit) if bit & option::ATIME != 0 => {
-                // The access time bits are one number: clearing a part of it means the default,
-                // and mount_setattr(2) wants the whole number cleared.
-                clear = option::ATIME;
+            Effect::Set(bit) => (it.set, it.clear) = (it.set | bit, it.clear & !bit),
+            Effect::Clear(bit) => (it.set, it.clear) = (it.set & !bit, it.clear | bit),
+            Effect::TreeSet(bit) => (it.tree_set, it.tree_clear) = (it.tree_set | bit, it.tree_clear & !bit),
+            Effect::TreeClear(bit) => (it.tree_set, it.tree_clear) = (it.tree_set & !bit, it.tree_clear | bit),
+            Effect::Propagation(flag, recursive) => {
+                let Some(words) = it.propagation.and(flag, recursive) else { bail!("too many words on propagation") };
+                it.propagation = words;
             }
-            Effect::Clear(bit) | Effect::TreeClear(bit) => clear = bit,
-            Effect::Atime(bits) | Effect::TreeAtime(bits) => (set, clear) = (bits, option::ATIME),
-            Effect::Propagation(kind) => it.propagation = kind,
-            Effect::TreePropagation(kind) => it.tree_propagation = kind,
-            Effect::Superblock(name) => self.data.push((name, None)),
-            Effect::Bind(recursive) => self.bind = Some(recursive),
+            Effect::Superblock(name) => {
+                self.superblock = true;
+                self.data.push((name, None));
+            }
+            Effect::Legacy(bit, true) => (self.superblock, self.legacy) = (true, self.legacy | bit),
+            Effect::Legacy(bit, false) => (self.superblock, self.legacy) = (true, self.legacy & !bit),
+            Effect::Bind(recursive) => self.bind = Some(recursive || self.bind == Some(true)),
             Effect::CopyUp => self.copy_up = true,
             Effect::CopyLink => self.links |= place::COPY_LINK | place::SOURCE_NO_FOLLOW,
             Effect::SourceNoFollow => self.links |= place::SOURCE_NO_FOLLOW,
@@ -95,15 +107,29 @@ impl<'a> Options<'a> {
             Effect::Remount => self.remount = true,
             Effect::Nothing => {}
         }
-        let tree = matches!(effect, Effect::TreeSet(_) | Effect::TreeClear(_) | Effect::TreeAtime(_));
-        let (all_set, all_clear) =
-            if tree { (&mut it.tree_set, &mut it.tree_clear) } else { (&mut it.set, &mut it.clear) };
-        *all_set = *all_set & !clear | set;
-        *all_clear = *all_clear & !set | clear;
+        Ok(())
     }
 
     fn value(&self, key: &str) -> Option<&str> {
         self.data.iter().rev().find(|(known, _)| *known == key).and_then(|(_, value)| *value)
+    }
+}
+
+/// The access time words as the kernel takes them: for mount(2) they are three flags, of which `strictatime` and then
+/// `noatime` win, for mount_setattr(2) one number that is cleared as a whole. mount(2) also keeps the number and
+/// `nodiratime` together: who sets one of them and not the other has the default of the other.
+fn settle_atime(set: &mut u64, clear: &mut u64, together: bool) {
+    let words = (*set | *clear) & option::ATIME;
+    if words != 0 || together && *set & option::NODIRATIME != 0 {
+        let chosen = match *set {
+            set if set & option::STRICTATIME != 0 => option::STRICTATIME,
+            set => set & option::NOATIME,
+        };
+        if together && *set & (option::ATIME | option::NODIRATIME) != 0 {
+            *clear |= option::NODIRATIME & !*set;
+        }
+        *set = *set & !option::ATIME | chosen;
+        *clear |= option::ATIME;
     }
 }
 
@@ -122,72 +148,115 @@ pub fn clean(path: &Path) -> PathBuf {
     clean
 }
 
-/// Add the operations that take mounts away again, the last one first.
-pub fn undo(program: &mut Program, context: &Context<'_>, some: Range<usize>) -> Result<()> {
-    let mounts = context.spec.mounts().as_deref().unwrap_or_default();
-    for (index, mount) in mounts.iter().enumerate().filter(|(index, _)| some.contains(index)).rev() {
-        let field = Field::item("mounts", index);
-        let destination = clean(mount.destination());
-        if destination == Path::new("/") {
-            bail!("{field}.destination: the root cannot be taken away");
-        }
-        let follow = Options::parse(mount).links & place::NO_FOLLOW == 0;
-        let target = program.text(&destination.to_string_lossy());
-        program.push(&field, Op::Unmount { target, follow });
+/// Which mounts of the config later operations need, and which paths they have: destinations, cleaned. A remount
+/// makes none.
+pub struct Standing(Vec<Option<String>>);
+
+impl Standing {
+    /// Read the destinations of all mounts.
+    pub fn new(context: &Context<'_>) -> Standing {
+        let destination = |mount: &Mount| {
+            let remount = |text: &String| option::effect(text) == Some(Effect::Remount);
+            let remounts = mount.options().iter().flatten().any(remount);
+            (!remounts).then(|| clean(mount.destination()).to_string_lossy().into_owned())
+        };
+        Standing(context.spec.mounts().iter().flatten().map(destination).collect())
     }
-    Ok(())
+
+    /// The last mount that a path of the container lies on, and the path on it. A path with `..` may lead anywhere.
+    pub fn below(&self, path: &str) -> Option<(usize, String)> {
+        if Path::new(path).components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let path = clean(Path::new(path)).to_string_lossy().into_owned();
+        let inside = |destination: &Option<String>| {
+            let rest = path.strip_prefix(destination.as_deref()?)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
+        };
+        self.0.iter().enumerate().rev().find_map(|(index, destination)| Some((index, inside(destination)?)))
+    }
+
+    /// The mount exactly at a path.
+    pub fn at(&self, path: &str) -> Option<usize> {
+        self.0.iter().rposition(|destination| destination.as_deref() == Some(path))
+    }
+}
+
+/// The mounts that stay open: those that something is hidden on, and `/dev`.
+fn kept(context: &Context<'_>) -> Vec<usize> {
+    let standing = Standing::new(context);
+    let Some(linux) = context.linux() else { return standing.at("/dev").into_iter().collect() };
+    let paths = linux.readonly_paths().iter().flatten().chain(linux.masked_paths().iter().flatten());
+    let hidden = paths.filter_map(|path| Some(standing.below(path)?.0));
+    hidden.chain(standing.at("/dev")).collect()
+}
+
+/// What is to happen to mounts, beside the list of operations.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// What has to wait until everything stands.
+    late: Vec<(Field, Op)>,
+    /// Mounts of the config that stay open for others.
+    kept: Vec<usize>,
 }
 
 /// Add the operations of all mounts; what has to wait until everything stands comes back.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Field, Op)>> {
-    plan_some(program, context, 0..usize::MAX)
-}
-
-/// The same for some of them.
-pub fn plan_some(program: &mut Program, context: &mut Context<'_>, some: Range<usize>) -> Result<Vec<(Field, Op)>> {
-    let mut late = Vec::new();
-    let mounts = context.spec.mounts().iter().flatten().enumerate();
-    for (index, mount) in mounts.filter(|(index, _)| some.contains(index)) {
-        let field = Field::item("mounts", index);
-        add(program, context, mount, &field, &mut late)?;
+    let mut pending = Pending { kept: kept(context), ..Pending::default() };
+    for (index, mount) in context.spec.mounts().iter().flatten().enumerate() {
+        add(program, context, mount, index, &mut pending)?;
     }
     if let Some(source) = context.options.notify.clone() {
         let target = program.text(NOTIFY);
         let set = option::RDONLY | option::NOSUID | option::NODEV | option::NOEXEC;
         let attributes = Attributes { set, ..NO_ATTRIBUTES };
         let field = Field::of("NOTIFY_SOCKET");
-        let graft = Graft { source, recursive: false, id_map: None, attributes, rules: 0 };
+        let graft = Graft { source, recursive: false, id_map: None, attributes, rules: 0, keep: Slot::NONE };
         attach(program, context, &field, target, graft);
     }
-    Ok(late)
+    Ok(pending.late)
+}
+
+/// Add the operations of one mount for a living container.
+pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usize) -> Result<()> {
+    let Some(mount) = context.spec.mounts().iter().flatten().nth(index) else { return Ok(()) };
+    let destination = clean(mount.destination());
+    if ["/proc", "/sys"].iter().any(|special| destination.starts_with(special)) {
+        bail!(
+            "mounts[{index}].destination: {destination:?}: nothing at or below /proc and /sys is mounted in a living container"
+        );
+    }
+    add(program, context, mount, index, &mut Pending::default())
 }
 
 fn add(
     program: &mut Program,
     context: &mut Context<'_>,
     mount: &Mount,
-    field: &Field,
-    late: &mut Vec<(Field, Op)>,
+    index: usize,
+    pending: &mut Pending,
 ) -> Result<()> {
+    let field = &Field::item("mounts", index);
     let destination = clean(mount.destination());
     if !mount.destination().is_absolute() {
         context
             .warn(format!("{field}.destination: {:?} is not absolute: taken as {destination:?}", mount.destination()));
     }
-    let options = Options::parse(mount);
+    let options = Options::parse(mount, field)?;
     let kind = mount.typ().as_deref().unwrap_or_default();
     check_place(&destination, kind, &options, field)?;
     let target = destination.to_string_lossy();
     let target = program.text(&target);
+    let living = if context.joining { place::LIVING } else { 0 };
     if options.remount {
-        if let Some((key, _)) = options.data.first() {
-            bail!("{field}.options: \"{key}\": a remount takes the flags of a mount only");
-        }
-        late.push((field.clone(), Op::Reattribute { target, attributes: options.attributes }));
-        return Ok(());
+        return remount(program, target, &destination, options, field, living);
     }
+    let keep = match pending.kept.contains(&index) {
+        true => program.slot(Descriptor::Kept(index)),
+        false => Slot::NONE,
+    };
     if let Some(recursive) = options.bind {
-        return bind(program, context, Bind { mount, field, target, options, recursive });
+        return bind(program, context, Bind { mount, field, target, options, recursive, keep });
     }
     if options.links != 0 {
         bail!("{field}.options: copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
@@ -205,27 +274,45 @@ fn add(
                 source: &source,
                 attributes: options.attributes,
                 options: &options.data,
+                place: options.legacy,
+                index,
+                keep,
                 field,
             };
-            super::cgroup_mount::plan(program, context, &view, late)
+            super::cgroup_mount::plan(program, context, &view, &mut pending.late)
         }
         "sysfs" if context.in_user_namespace() && !context.own_network() => {
             // Only the owner of the network namespace may have a sysfs of his own.
             let (source, attributes) = (program.text("/sys"), options.attributes);
             let place = place::PLAIN | place::EXACT;
-            program.push(field, Op::Bind { target, source, recursive: true, attributes, place });
+            program.push(field, Op::Bind { target, source, recursive: true, attributes, place, keep });
             Ok(())
         }
         kind => {
             let label =
                 context.linux().and_then(|linux| linux.mount_label().as_deref()).filter(|label| !label.is_empty());
-            file_system(
-                program,
-                FileSystem { mount, field, kind, target, destination: &destination, options, label },
-                late,
-            )
+            let it = FileSystem { mount, index, kind, target, destination: &destination, options, label, keep, living };
+            file_system(program, field, it, &mut pending.late)
         }
     }
+}
+
+/// Other flags for what is mounted there by now; those that are not named go, as with mount(2).
+fn remount(
+    program: &mut Program,
+    target: Text,
+    destination: &Path,
+    options: Options<'_>,
+    field: &Field,
+    living: u32,
+) -> Result<()> {
+    if let Some((key, _)) = options.data.first() {
+        bail!("{field}.options: \"{key}\": a remount takes the flags of a mount only");
+    }
+    let inside = if destination.starts_with("/proc") { place::IN_PROC } else { 0 };
+    let place = place::EXACT | inside | living | options.links & place::NO_FOLLOW;
+    program.push(field, Op::Remount { target, attributes: options.attributes, place });
+    Ok(())
 }
 
 fn check_place(destination: &Path, kind: &str, options: &Options<'_>, field: &Field) -> Result<()> {
@@ -258,10 +345,11 @@ struct Bind<'a> {
     target: Text,
     options: Options<'a>,
     recursive: bool,
+    keep: Slot,
 }
 
 fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Result<()> {
-    let Bind { mount, field, target, options, recursive } = it;
+    let Bind { mount, field, target, options, recursive, keep } = it;
     let Some(source) = mount.source().as_deref().filter(|source| !source.as_os_str().is_empty()) else {
         bail!("{field}.source: must not be empty for a bind mount");
     };
@@ -275,7 +363,11 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
     // A relative source is relative to the bundle, as config.md has it.
     let source = if source.is_absolute() { source.to_path_buf() } else { context.bundle.join(source) };
     let attributes = options.attributes;
-    let mut rules = options.links | if attributes.set | attributes.clear != 0 { place::EXACT } else { 0 };
+    let exact = attributes.set | attributes.clear != 0 || options.superblock;
+    let mut rules = options.links | if exact { place::EXACT } else { 0 };
+    if context.joining {
+        rules |= place::LIVING;
+    }
     let destination = clean(mount.destination());
     if destination.starts_with("/proc") {
         rules |= place::IN_PROC;
@@ -284,7 +376,7 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
         rules |= place::PROC_ONLY;
     }
     let id_map = id_map(context, mount, &options, field)?;
-    attach(program, context, field, target, Graft { source, recursive, id_map, attributes, rules });
+    attach(program, context, field, target, Graft { source, recursive, id_map, attributes, rules, keep });
     Ok(())
 }
 
@@ -295,10 +387,11 @@ struct Graft {
     id_map: Option<IdMap>,
     attributes: Attributes,
     rules: u32,
+    keep: Slot,
 }
 
 fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, graft: Graft) {
-    let Graft { source, recursive, id_map, attributes, mut rules } = graft;
+    let Graft { source, recursive, id_map, attributes, mut rules, keep } = graft;
     if id_map.is_some() || context.sources_by_parent() {
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
@@ -310,10 +403,10 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
         }
         let tree =
             program.slot(Descriptor::Tree(Tree { locked, source, recursive, follow, id_map, field: field.clone() }));
-        program.push(field, Op::Attach { target, tree, attributes, place: rules });
+        program.push(field, Op::Attach { target, tree, attributes, place: rules, keep });
     } else {
         let source = program.text(&source.to_string_lossy());
-        program.push(field, Op::Bind { target, source, recursive, attributes, place: rules });
+        program.push(field, Op::Bind { target, source, recursive, attributes, place: rules, keep });
     }
 }
 
@@ -394,23 +487,29 @@ fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String> {
 
 struct FileSystem<'a> {
     mount: &'a Mount,
-    field: &'a Field,
+    index: usize,
     kind: &'a str,
     target: Text,
     destination: &'a Path,
     options: Options<'a>,
     /// `linux.mountLabel`.
     label: Option<&'a str>,
+    keep: Slot,
+    /// [`place::LIVING`] or nothing.
+    living: u32,
 }
 
-fn file_system(program: &mut Program, it: FileSystem<'_>, late: &mut Vec<(Field, Op)>) -> Result<()> {
-    let FileSystem { mount, field, kind, target, destination, options, label } = it;
+fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &mut Vec<(Field, Op)>) -> Result<()> {
+    let FileSystem { mount, index, kind, target, destination, options, label, mut keep, living } = it;
     if options.copy_up && kind != "tmpfs" {
         bail!("{field}.options: tmpcopyup is for tmpfs only");
     }
-    let mut rules = match kind {
+    let mut rules = living | options.legacy;
+    rules |= match kind {
         "proc" => place::PLAIN | place::IN_PROC,
         "sysfs" => place::PLAIN,
+        // Nodes and links are made in there.
+        _ if destination == Path::new("/dev") => place::PLAIN,
         _ => 0,
     };
     if kind == "tmpfs" && options.value("mode").is_none() {
@@ -422,12 +521,15 @@ fn file_system(program: &mut Program, it: FileSystem<'_>, late: &mut Vec<(Field,
     let mut attributes = options.attributes;
     attributes.clear = 0;
     let mut data = options.data;
-    // What is mounted or made below these comes later, so they become read-only at the end.
-    if attributes.set & option::RDONLY != 0 && (kind == "tmpfs" || destination == Path::new("/dev")) {
+    // What is mounted or made below these comes later, so they become read-only at the end. In a living container
+    // nothing comes later.
+    let waits = living == 0 && (kind == "tmpfs" || destination == Path::new("/dev"));
+    if attributes.set & option::RDONLY != 0 && waits {
         attributes.set &= !option::RDONLY;
         let read_only = Attributes { set: option::RDONLY, ..NO_ATTRIBUTES };
-        late.push((field.clone(), Op::Reattribute { target, attributes: read_only }));
-    } else if attributes.set & option::RDONLY != 0 {
+        keep = program.slot(Descriptor::Kept(index));
+        late.push((field.clone(), Op::Reattribute { mount: keep, attributes: read_only }));
+    } else if attributes.set & option::RDONLY != 0 && kind != "tmpfs" {
         data.push(("ro", None));
     }
     // What has labels of its own is left alone.
@@ -437,7 +539,8 @@ fn file_system(program: &mut Program, it: FileSystem<'_>, late: &mut Vec<(Field,
     let source = mount.source().as_deref().map(Path::to_string_lossy).unwrap_or_default();
     let (kind, source) = (program.text(kind), program.text(&source));
     let options = options_list(program, &data);
-    program.push(field, Op::Mount { target, kind, source, instead: Text::NONE, options, attributes, place: rules });
+    let instead = Text::NONE;
+    program.push(field, Op::Mount { target, kind, source, instead, options, attributes, place: rules, keep });
     Ok(())
 }
 
@@ -454,24 +557,65 @@ pub fn options_list(program: &mut Program, data: &[(&str, Option<&str>)]) -> Lis
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::init::op::Propagation;
     use option::*;
 
     fn parsed(options: &[&str]) -> Attributes {
         let mount: Mount =
             serde_json::from_value(serde_json::json!({"destination": "/x", "options": options})).unwrap();
-        Options::parse(&mount).attributes
+        Options::parse(&mount, &Field::of("mounts")).unwrap().attributes
+    }
+
+    fn propagation(words: &[(u64, bool)]) -> Propagation {
+        words.iter().fold(Propagation::NONE, |all, (flag, recursive)| all.and(*flag, *recursive).unwrap())
     }
 
     #[test]
     fn the_last_word_wins() {
         assert_eq!(parsed(&["ro", "rw"]), Attributes { clear: RDONLY, ..NO_ATTRIBUTES });
         assert_eq!(parsed(&["rw", "ro", "nosuid"]), Attributes { set: RDONLY | NOSUID, ..NO_ATTRIBUTES });
-        assert_eq!(parsed(&["noatime", "strictatime"]), Attributes { set: STRICTATIME, clear: ATIME, ..NO_ATTRIBUTES });
         assert_eq!(parsed(&["rro"]), Attributes { tree_set: RDONLY, ..NO_ATTRIBUTES });
-        assert_eq!(
-            parsed(&["private", "rslave"]),
-            Attributes { propagation: PRIVATE, tree_propagation: SLAVE, ..NO_ATTRIBUTES }
-        );
+    }
+
+    #[test]
+    fn access_time_words_have_an_order_of_their_own() {
+        let strict = Attributes { set: STRICTATIME, clear: ATIME | NODIRATIME, ..NO_ATTRIBUTES };
+        let none = Attributes { set: NOATIME, ..strict };
+        let relative = Attributes { set: 0, ..strict };
+        for (words, wanted) in [
+            (["noatime", "strictatime"], strict),
+            (["strictatime", "noatime"], strict),
+            (["strictatime", "relatime"], strict),
+            (["relatime", "noatime"], none),
+            (["noatime", "norelatime"], none),
+            (["noatime", "relatime"], none),
+            (["strictatime", "nostrictatime"], Attributes { clear: ATIME, ..relative }),
+            (["relatime", "atime"], relative),
+        ] {
+            assert_eq!(parsed(&words), wanted, "{words:?}");
+        }
+        let both = Attributes { set: NOATIME | NODIRATIME, clear: ATIME, ..NO_ATTRIBUTES };
+        assert_eq!(parsed(&["nodiratime", "noatime"]), both);
+        assert_eq!(parsed(&["rnoatime"]), Attributes { tree_set: NOATIME, tree_clear: ATIME, ..NO_ATTRIBUTES });
+    }
+
+    #[test]
+    fn words_on_propagation_are_taken_one_after_the_other() {
+        let words = parsed(&["rslave", "shared"]).propagation;
+        assert_eq!(words, propagation(&[(SLAVE, true), (SHARED, false)]));
+        assert_eq!(words.changes().collect::<Vec<_>>(), [(SLAVE, true), (SHARED, false)]);
+        let many = ["slave"; 17].map(str::to_owned);
+        let mount: Mount = serde_json::from_value(serde_json::json!({"destination": "/x", "options": many})).unwrap();
+        assert!(Options::parse(&mount, &Field::of("mounts")).is_err());
+    }
+
+    #[test]
+    fn bind_is_recursive_when_one_word_says_so() {
+        for (words, recursive) in [(["rbind", "bind"], true), (["bind", "rbind"], true), (["bind", "bind"], false)] {
+            let mount: Mount =
+                serde_json::from_value(serde_json::json!({"destination": "/x", "options": words})).unwrap();
+            assert_eq!(Options::parse(&mount, &Field::of("mounts")).unwrap().bind, Some(recursive), "{words:?}");
+        }
     }
 
     #[test]

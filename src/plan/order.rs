@@ -8,7 +8,7 @@ use super::process::{self, Launch, Limit};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use super::seccomp::{Agent, Filtered};
 use super::{Context, Options, devices, hooks::Hooks, mounts, sysctl};
-use crate::init::op::{Ask, Attributes, Op};
+use crate::init::op::{Ask, Attributes, Op, Propagation, Slot, Text};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, RDONLY};
 use crate::tables::rlimit;
@@ -107,6 +107,7 @@ pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<
     program.push(&field, Op::Propagation { flags: option::SLAVE });
     let path = program.text(&context.rootfs.to_string_lossy());
     program.push(&field, Op::Root { path });
+    devices::hold(program, context);
     mounts::plan(program, context)?;
     devices::plan(program, context)?;
     if let Some(process) = context.spec.process() {
@@ -133,10 +134,11 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
         }
     }
     // Without a mount namespace a bind of the root would stay behind on the host.
-    program.push(&field, if own { Op::Root { path } } else { Op::RootDirectory { path } });
+    program.push(&field, if own { Op::Root { path } } else { Op::RootDirectory { path, follow: false } });
     if !own && context.spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty()) {
         context.warn("mounts: without a mount namespace they are made in the caller's, and stay there".to_owned());
     }
+    devices::hold(program, context);
     let late = mounts::plan(program, context)?;
     devices::plan(program, context)?;
     if let Some(process) = context.spec.process() {
@@ -185,10 +187,8 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     let uid = context.spec.process().as_ref().map_or(0, |process| process.user().uid());
     program.push(&Field::of("process"), Op::OwnStdio { uid });
     if let (true, Some((kind, tree))) = (own, propagation) {
-        let attributes = match tree {
-            true => Attributes { tree_propagation: kind, ..NO_ATTRIBUTES },
-            false => Attributes { propagation: kind, ..NO_ATTRIBUTES },
-        };
+        let propagation = Propagation::NONE.and(kind, tree).unwrap_or_default();
+        let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
         program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });
     }
     Ok(())
@@ -211,13 +211,20 @@ fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
 /// Read-only paths first: a path may be listed in both, and is hidden then.
 fn hidden_paths(program: &mut Program, context: &Context<'_>) {
     let Some(linux) = context.linux() else { return };
+    let standing = mounts::Standing::new(context);
+    let place = |program: &mut Program, path: &str| match standing.below(path) {
+        Some((index, inside)) => (program.slot(Descriptor::Kept(index)), program.text(&inside)),
+        None => (Slot::NONE, Text::NONE),
+    };
     for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
+        let (mount, inside) = place(program, path);
         let path = program.text(path);
-        program.push(&Field::item("linux.readonlyPaths", index), Op::ReadOnly { path });
+        program.push(&Field::item("linux.readonlyPaths", index), Op::ReadOnly { path, mount, inside });
     }
     for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
+        let (mount, inside) = place(program, path);
         let path = program.text(path);
-        program.push(&Field::item("linux.maskedPaths", index), Op::Mask { path });
+        program.push(&Field::item("linux.maskedPaths", index), Op::Mask { path, mount, inside });
     }
 }
 

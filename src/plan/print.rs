@@ -52,7 +52,11 @@ pub fn print(plan: &Plan) -> String {
                 line(field.as_str(), &format!("open tree {source:?}{tree}{link}{locks}{id_map}"));
             }
             Descriptor::Namespace { path, field, .. } => line(field.as_str(), &format!("open {path:?}")),
-            Descriptor::Gate | Descriptor::Process => {}
+            Descriptor::Node(it) => {
+                let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, (it.uid, it.gid));
+                line(it.field.as_str(), &format!("mknod {node} on a file system of its own"));
+            }
+            Descriptor::Gate | Descriptor::Process | Descriptor::Kept(_) => {}
         }
     }
     let new = namespace::names(plan.birth.new).join(" ");
@@ -146,7 +150,7 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Propagation { flags } => format!("make / r{}", propagation(flags)),
         Op::PrivateParent { path } => format!("make the mount that holds {:?} private", text(path)),
         Op::Root { path } => format!("bind {:?} as the root", text(path)),
-        Op::RootDirectory { path } => format!("open {:?} as the root", text(path)),
+        Op::RootDirectory { path, follow: _ } => format!("open {:?} as the root", text(path)),
         Op::Write { path, value, must } => {
             format!("write {} = {:?}{}", text(path), text(value), if must { "" } else { ", if that is allowed" })
         }
@@ -157,8 +161,8 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Bury { path } => format!("detach or cover {:?}", text(path)),
         Op::MoveRoot => "move the root over / and chroot".to_owned(),
         Op::Chroot => "chroot".to_owned(),
-        Op::ReadOnly { path } => format!("make {:?} read-only", text(path)),
-        Op::Mask { path } => format!("hide {:?}", text(path)),
+        Op::ReadOnly { path, mount, .. } => format!("make {:?} read-only{}", text(path), of_slot(program, mount)),
+        Op::Mask { path, mount, .. } => format!("hide {:?}{}", text(path), of_slot(program, mount)),
         Op::RootAttributes { attributes } => format!("set on the root:{}", attributes_text(&attributes)),
         Op::MakeDirectory { path } => format!("mkdir -p {:?}", text(path)),
         _ => mounting(op, program).or_else(|| process(op, program)).unwrap_or_default(),
@@ -205,7 +209,7 @@ fn cpu_list(words: &[u64]) -> String {
 fn mounting(op: &Op, program: &Program) -> Option<String> {
     let text = |it: Text| program.show(it);
     Some(match *op {
-        Op::Mount { target, kind, source, instead, options, attributes, place } => {
+        Op::Mount { target, kind, source, instead, options, attributes, place, keep: _ } => {
             let mut line = format!("mount {} {:?} on {:?}", text(kind), text(source), text(target));
             // What is a flag of the mount too is shown there.
             let flag = |pair: &&[Text]| pair[1] != Text::NONE || text(pair[0]) != "ro";
@@ -223,32 +227,40 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
             }
             line
         }
-        Op::Bind { target, source, recursive, attributes, place } => {
+        Op::Bind { target, source, recursive, attributes, place, keep: _ } => {
             let call = if recursive { "rbind" } else { "bind" };
             format!("{call} {:?} on {:?}{}{}", text(source), text(target), attributes_text(&attributes), rules(place))
         }
-        Op::Unmount { target, follow } => {
-            format!("unmount {:?}{}", text(target), if follow { "" } else { " itself" })
-        }
-        Op::Attach { target, tree: Slot(slot), attributes, place } => {
+        Op::Unmount { target, mount } => format!("unmount mount {mount} at {:?}", text(target)),
+        Op::Attach { target, tree: Slot(slot), attributes, place, keep: _ } => {
             let source = match program.slots().get(slot as usize) {
                 Some(Descriptor::Tree(tree)) => format!("{:?}", tree.source),
                 _ => "?".to_owned(),
             };
             format!("attach {source} on {:?}{}{}", text(target), attributes_text(&attributes), rules(place))
         }
-        Op::Reattribute { target, attributes } => format!("set on {:?}:{}", text(target), attributes_text(&attributes)),
-        Op::Directory { path } => format!("in {:?}", text(path)),
-        Op::Node { name, mode, device, uid, gid } => {
-            let (major, minor) = (libc::major(device), libc::minor(device));
-            let kind = match mode & 0o170000 {
-                0o060000 => 'b',
-                0o010000 => 'p',
-                _ => 'c',
-            };
-            format!("  mknod {} {kind} {major}:{minor} mode {:o} owner {uid}:{gid}", text(name), mode & 0o7777)
+        Op::Reattribute { mount, attributes } => {
+            format!("set{}:{}", of_slot(program, mount), attributes_text(&attributes))
         }
-        Op::BindNode { name, source } => format!("  bind {:?} as {}", text(source), text(name)),
+        Op::Remount { target, attributes, place } => {
+            format!("remount {:?}{}{}", text(target), attributes_text(&attributes), rules(place))
+        }
+        Op::Hold { path, place, keep: _ } => format!("open {:?}{}", text(path), rules(place)),
+        Op::Directory { base, path, place } => {
+            format!("in {:?}{}{}", text(path), of_slot(program, base), rules(place))
+        }
+        Op::Node { name, mode, device, uid, gid, host } => {
+            let node = node(text(name), mode, device, mode & 0o7777, (uid, gid));
+            let instead = if text(host).is_empty() { String::new() } else { format!(", or bind {:?}", text(host)) };
+            format!("  mknod {node}{instead}")
+        }
+        Op::BindNode { name, source, mode, device } => {
+            format!("  bind {:?} as {}, if it is {}", text(source), text(name), kind_and_number(mode, device))
+        }
+        Op::AttachNode { name, tree: Slot(slot) } => match program.slots().get(slot as usize) {
+            Some(Descriptor::Node(it)) => format!("  attach {}, {}", text(name), kind_and_number(it.mode, it.device)),
+            _ => "?".to_owned(),
+        },
         Op::Link { name, target } => format!("  symlink {} -> {}", text(name), text(target)),
         Op::LinkIf { name, target, host } => {
             format!("  symlink {} -> {} if {:?} exists", text(name), text(target), text(host))
@@ -256,6 +268,28 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
         Op::Relink { name, target } => format!("  replace by symlink {} -> {}", text(name), text(target)),
         _ => return None,
     })
+}
+
+fn kind_and_number(mode: u32, device: u64) -> String {
+    let kind = match mode & 0o170000 {
+        0o060000 => 'b',
+        0o010000 => 'p',
+        _ => 'c',
+    };
+    format!("{kind} {}:{}", libc::major(device), libc::minor(device))
+}
+
+fn node(name: &str, kind: u32, device: u64, mode: u32, (uid, gid): (u32, u32)) -> String {
+    format!("{name} {} mode {mode:o} owner {uid}:{gid}", kind_and_number(kind, device))
+}
+
+/// Where a descriptor comes from that `init` keeps open.
+fn of_slot(program: &Program, slot: Slot) -> String {
+    match program.slots().get(slot.0 as usize) {
+        Some(Descriptor::Kept(usize::MAX)) => " of the image's /dev".to_owned(),
+        Some(Descriptor::Kept(index)) => format!(" of mounts[{index}]"),
+        _ => String::new(),
+    }
 }
 
 fn process(op: &Op, program: &Program) -> Option<String> {
@@ -357,10 +391,8 @@ fn attributes_text(it: &Attributes) -> String {
             text += &format!(" {prefix}relatime");
         }
     }
-    for (prefix, kind) in [("", it.propagation), ("r", it.tree_propagation)] {
-        if kind != 0 {
-            text += &format!(" {prefix}{}", propagation(kind));
-        }
+    for (kind, recursive) in it.propagation.changes() {
+        text += &format!(" {}{}", if recursive { "r" } else { "" }, propagation(kind));
     }
     text
 }
@@ -378,6 +410,8 @@ fn rules(bits: u32) -> String {
         (place::NO_FOLLOW, "over a link itself"),
         (place::SOURCE_NO_FOLLOW, "not following a link"),
         (place::COPY_LINK, "or as a link of the same text"),
+        (place::LIVING, "in a living container"),
+        (place::I_VERSION, "by mount(2) with MS_I_VERSION"),
     ] {
         if bits & bit != 0 {
             text += &format!(", {what}");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::init::op::{Attributes, BASE, DATA, List, Op, Slot, Text};
+use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
 use crate::spec::Field;
 
 /// A descriptor that the parent opens for `init` just before the clone.
@@ -21,6 +21,10 @@ pub enum Descriptor {
     },
     /// A copy of a mount.
     Tree(Tree),
+    /// A mount of this number in the config, or what else `init` keeps open for later operations.
+    Kept(usize),
+    /// A device that the parent makes.
+    Node(Node),
     /// The read end of `exec.fifo`.
     Gate,
     /// The process whose namespaces are joined.
@@ -41,6 +45,23 @@ pub struct Tree {
     pub follow: bool,
     /// Map the owners of the files.
     pub id_map: Option<IdMap>,
+    /// Who asks for it.
+    pub field: Field,
+}
+
+/// A device on a file system of its own, for a user namespace, in which none can be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Type and permissions.
+    pub mode: u32,
+    /// Its number.
+    pub device: u64,
+    /// The owner as the host knows him.
+    pub uid: u32,
+    /// The same of the group.
+    pub gid: u32,
+    /// Its path, which the host may have, too: to be bound where the caller may make no nodes.
+    pub path: PathBuf,
     /// Who asks for it.
     pub field: Field,
 }
@@ -225,7 +246,7 @@ impl Program {
 
 /// Attributes that do nothing.
 pub const NO_ATTRIBUTES: Attributes =
-    Attributes { set: 0, clear: 0, tree_set: 0, tree_clear: 0, propagation: 0, tree_propagation: 0 };
+    Attributes { set: 0, clear: 0, tree_set: 0, tree_clear: 0, propagation: Propagation::NONE };
 
 #[cfg(test)]
 mod tests {

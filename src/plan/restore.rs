@@ -13,7 +13,7 @@ use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program, Tree};
 use super::{Context, Options, order};
 use crate::host::Host;
-use crate::init::op::{Ask, Op};
+use crate::init::op::{Ask, Op, Slot};
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option as option;
 
@@ -69,16 +69,23 @@ impl Mounts {
 /// The targets of a program, by where what is mounted there comes from.
 fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
     let (mut outside, mut inside) = (Vec::new(), Vec::new());
-    let mut directory = Path::new("/");
+    let mut directory = PathBuf::from("/");
     let path = |text| Path::new(program.show(text));
     for op in program.ops() {
         let (target, source, recursive) = match *op {
-            Op::Directory { path: text } => {
-                directory = path(text);
+            Op::Directory { base, path: text, .. } => {
+                // Nodes start at the root or at what was opened as /dev.
+                let start = Path::new(if base == Slot::NONE { "/" } else { "/dev" });
+                directory = start.join(path(text).strip_prefix("/").unwrap_or(path(text)));
                 continue;
             }
             Op::Bind { target, source, recursive, .. } => (path(target).to_owned(), path(source).to_owned(), recursive),
-            Op::BindNode { name, source } => (directory.join(program.show(name)), path(source).to_owned(), false),
+            Op::BindNode { name, source, .. } => (directory.join(program.show(name)), path(source).to_owned(), false),
+            // CRIU binds the host's, as it does for runc.
+            Op::AttachNode { name, .. } => {
+                let target = directory.join(program.show(name));
+                (target.clone(), target, false)
+            }
             Op::Attach { target, tree, .. } => match program.slots().get(tree.0 as usize) {
                 Some(Descriptor::Tree(tree)) => (path(target).to_owned(), tree.source.clone(), tree.recursive),
                 _ => continue,
@@ -123,11 +130,14 @@ impl Worker<'_> {
             program.push(&field, Op::Root { path: host });
             program.push(&field, Op::Chroot);
         } else {
-            program.push(&field, Op::RootDirectory { path: host });
+            program.push(&field, Op::RootDirectory { path: host, follow: false });
         }
         let target = program.text(&self.root.to_string_lossy());
         let source = program.text(&self.rootfs.to_string_lossy());
-        program.push(&field, Op::Bind { target, source, recursive: true, attributes: NO_ATTRIBUTES, place: 0 });
+        program.push(
+            &field,
+            Op::Bind { target, source, recursive: true, attributes: NO_ATTRIBUTES, place: 0, keep: Slot::NONE },
+        );
         let criu = program.text(&self.criu.to_string_lossy());
         let candidates = program.texts(&[criu]);
         program.push(&field, Op::Find { candidates });

@@ -29,7 +29,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 pub use directory::{Directory, Locked};
 pub use gate::Gate;
-pub use record::{MARKING, Namespaces, Record};
+pub use record::{Added, MARKING, Namespaces, Record};
 pub use status::Status;
 pub use time::{now, rfc3339};
 

@@ -72,6 +72,18 @@ pub struct Record {
     /// Its Intel RDT groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rdt: Option<Groups>,
+    /// Mounts that were added later, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Added>,
+}
+
+/// A mount that was added to the living container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Where it was to be, cleaned.
+    pub destination: PathBuf,
+    /// The id of the mount: the container may have moved it, or put something else there.
+    pub mount: u64,
 }
 
 /// Namespaces by which a process can be known, by their names below `/proc/PID/ns`. Of time and pid namespaces a process

@@ -1,5 +1,7 @@
 //! Mount options: runtime-spec, config.md, "Linux mount options", and `linux/mount.h`.
 
+use crate::init::op::place;
+
 /// What an option does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -7,20 +9,16 @@ pub enum Effect {
     Set(u64),
     /// Clear one.
     Clear(u64),
-    /// Set and clear bits: the access time options exclude each other.
-    Atime(u64),
     /// The same for the mount and all below it.
     TreeSet(u64),
     /// Clear one for the mount and all below it.
     TreeClear(u64),
-    /// An access time option for the mount and all below it.
-    TreeAtime(u64),
-    /// Propagation of the mount alone: an `MS_*` flag.
-    Propagation(u64),
-    /// Propagation of the mount and all below it.
-    TreePropagation(u64),
+    /// Propagation, an `MS_*` flag; `true` for the mount and all below it.
+    Propagation(u64, bool),
     /// A flag of the superblock, given to the file system by this name.
     Superblock(&'static str),
+    /// A flag of the superblock that only mount(2) can set: set it, or leave it unset.
+    Legacy(u32, bool),
     /// Bind instead of mounting; `true` for the whole tree.
     Bind(bool),
     /// Fill a tmpfs with what it covers.
@@ -53,6 +51,8 @@ pub const ATIME: u64 = 0x70;
 pub const NOATIME: u64 = 0x10;
 /// `MOUNT_ATTR_STRICTATIME`.
 pub const STRICTATIME: u64 = 0x20;
+/// What says `relatime`, beside the two above: not a bit of the kernel's, for which it is the absence of both.
+pub const RELATIME: u64 = 0x40;
 /// `MOUNT_ATTR_NODIRATIME`.
 pub const NODIRATIME: u64 = 0x80;
 /// `MOUNT_ATTR_NOSYMFOLLOW`.
@@ -84,61 +84,61 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("dirsync", Superblock("dirsync"), true),
     ("exec", Clear(NOEXEC), true),
     ("idmap", IdMap(false), false),
-    ("iversion", Superblock("iversion"), true),
+    ("iversion", Legacy(place::I_VERSION, true), true),
     ("lazytime", Superblock("lazytime"), true),
     ("loud", Nothing, true),
     ("mand", Superblock("mand"), true),
     ("noacl", Superblock("noacl"), true),
-    ("noatime", Atime(NOATIME), true),
+    ("noatime", Set(NOATIME), true),
     ("nodev", Set(NODEV), true),
     ("nodiratime", Set(NODIRATIME), true),
     ("noexec", Set(NOEXEC), true),
-    ("noiversion", Superblock("noiversion"), true),
+    ("noiversion", Legacy(place::I_VERSION, false), true),
     ("nolazytime", Superblock("nolazytime"), true),
     ("nomand", Superblock("nomand"), true),
-    ("norelatime", Clear(ATIME), true),
+    ("norelatime", Clear(RELATIME), true),
     ("nostrictatime", Clear(STRICTATIME), true),
     ("nosuid", Set(NOSUID), true),
     ("nosymfollow", Set(NOSYMFOLLOW), true),
-    ("private", Propagation(PRIVATE), true),
+    ("private", Propagation(PRIVATE, false), true),
     ("ratime", TreeClear(NOATIME), true),
     ("rbind", Bind(true), true),
     ("rdev", TreeClear(NODEV), true),
     ("rdiratime", TreeClear(NODIRATIME), true),
-    ("relatime", Atime(0), true),
+    ("relatime", Set(RELATIME), true),
     ("remount", Remount, true),
     ("rexec", TreeClear(NOEXEC), true),
     ("ridmap", IdMap(true), false),
-    ("rnoatime", TreeAtime(NOATIME), true),
+    ("rnoatime", TreeSet(NOATIME), true),
     ("rnodev", TreeSet(NODEV), true),
     ("rnodiratime", TreeSet(NODIRATIME), true),
     ("rnoexec", TreeSet(NOEXEC), true),
-    ("rnorelatime", TreeClear(ATIME), true),
+    ("rnorelatime", TreeClear(RELATIME), true),
     ("rnostrictatime", TreeClear(STRICTATIME), true),
     ("rnosuid", TreeSet(NOSUID), true),
     ("rnosymfollow", TreeSet(NOSYMFOLLOW), true),
     ("ro", Set(RDONLY), true),
-    ("rprivate", TreePropagation(PRIVATE), true),
-    ("rrelatime", TreeAtime(0), true),
+    ("rprivate", Propagation(PRIVATE, true), true),
+    ("rrelatime", TreeSet(RELATIME), true),
     ("rro", TreeSet(RDONLY), true),
     ("rrw", TreeClear(RDONLY), true),
-    ("rshared", TreePropagation(SHARED), true),
-    ("rslave", TreePropagation(SLAVE), true),
-    ("rstrictatime", TreeAtime(STRICTATIME), true),
+    ("rshared", Propagation(SHARED, true), true),
+    ("rslave", Propagation(SLAVE, true), true),
+    ("rstrictatime", TreeSet(STRICTATIME), true),
     ("rsuid", TreeClear(NOSUID), true),
     ("rsymfollow", TreeClear(NOSYMFOLLOW), true),
-    ("runbindable", TreePropagation(UNBINDABLE), true),
+    ("runbindable", Propagation(UNBINDABLE, true), true),
     ("rw", Clear(RDONLY), true),
-    ("shared", Propagation(SHARED), true),
+    ("shared", Propagation(SHARED, false), true),
     ("silent", Nothing, true),
-    ("slave", Propagation(SLAVE), true),
+    ("slave", Propagation(SLAVE, false), true),
     ("src-nofollow", SourceNoFollow, true),
-    ("strictatime", Atime(STRICTATIME), true),
+    ("strictatime", Set(STRICTATIME), true),
     ("suid", Clear(NOSUID), true),
     ("symfollow", Clear(NOSYMFOLLOW), true),
     ("sync", Superblock("sync"), true),
     ("tmpcopyup", CopyUp, true),
-    ("unbindable", Propagation(UNBINDABLE), true),
+    ("unbindable", Propagation(UNBINDABLE, false), true),
 ];
 
 /// What an option does, when it is one of the runtime's.

@@ -217,7 +217,7 @@ fn wait_for_ready(init: &mut Init<'_>) -> Result<Vec<String>> {
         match init.next()? {
             Waited::Warning(text) => warnings.push(text),
             Waited::Ask(Ask::Ready) => return Ok(warnings),
-            other @ (Waited::Ask(_) | Waited::Terminal(_) | Waited::Listener(_)) => {
+            other @ (Waited::Ask(_) | Waited::Terminal(_) | Waited::Listener(_) | Waited::Mounted(_)) => {
                 bail!("init says {other:?} in a restore")
             }
             Waited::Closed => bail!("init died before the restore"),
