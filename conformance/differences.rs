@@ -113,6 +113,8 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "run::preserve_fds_with_holes", "wants them all open"),
     differs("runc", "exec::preserve_fds_with_holes", "wants them all open"),
     differs("runc", "seccomp::what_forbids_the_program_itself", "its init spins where exit_group is forbidden"),
+    may_differ("runc", "process::init_is_not_for_its_user_to_look_into", "is for who has fs.suid_dumpable at 1"),
+    differs("runc", "exec::rights_of_what_is_about_to_join", "enters the pid namespace with all rights"),
     differs("runc", "run::callers_with_low_limits", "its second start has too few descriptors"),
     differs("runc", "namespaces::join_path_that_is_a_fifo", "waits for the fifo's other end"),
     differs("runc", "namespaces::sysctl_and_domainname", "the sysctl wins without a word"),

@@ -48,6 +48,7 @@ tests![
     process_file_with_an_oom_score,
     oom_score_that_may_not_be_lowered_is_a_warning,
     limit_of_processes_is_named,
+    rights_of_what_is_about_to_join,
     detached_writes_the_pid_file,
     detached_failure_writes_no_pid_file,
     pid_file_that_cannot_be_written_is_255,
@@ -493,6 +494,60 @@ fn oom_score_that_may_not_be_lowered_is_a_warning() -> Result {
 fn limit_of_processes_is_named() -> Result {
     let container = Bundle::new(["pause"]).set("/linux/resources/pids/limit", 1).start()?;
     names_field(&container.exec([], ["true"])?, "linux.resources.pids.limit")
+}
+
+/// A process that joins is seen in the container's pid namespace before it is what it shall be. Whoever may trace it there
+/// uses its rights: it has the container's, and what it still needs (to set groups and ids, to load a filter), no more. An
+/// agent is asked about one of its last steps, and looks at it meanwhile.
+fn rights_of_what_is_about_to_join() -> Result {
+    use std::sync::atomic::{AtomicI32, Ordering};
+    use std::sync::{Arc, Mutex};
+    const STILL_NEEDED: u64 = 1 << 6 | 1 << 7 | 1 << 21;
+    let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{ "names": ["setgroups"], "action": "SCMP_ACT_NOTIFY" }] });
+    let bundle = Bundle::new(["pause"]).capabilities(&["CAP_CHOWN", "CAP_KILL"]).set("/linux/seccomp", profile);
+    let container = bundle.build()?;
+    let (first, seen) = (Arc::new(AtomicI32::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let agent = Agent::bind(container.aside("agent"), {
+        let (first, seen) = (first.clone(), seen.clone());
+        move |_| {
+            let first = first.load(Ordering::Relaxed);
+            if let (true, Ok(mut seen)) = (first != 0, seen.lock()) {
+                seen.extend(neighbours(first).into_iter().map(rights));
+            }
+            Verdict::Continue
+        }
+    })?;
+    let path = agent.path.display().to_string();
+    container.edit_config(|config| config["linux"]["seccomp"]["listenerPath"] = json!(path))?;
+    container.create()?.success()?;
+    container.start()?;
+    first.store(container.pid()?, Ordering::Relaxed);
+    container.exec([], ["true"])?.success()?;
+    let seen = seen.lock().map_err(|_| anyhow::anyhow!("the agent's notes"))?;
+    ensure!(!seen.is_empty(), "nobody was seen that joins");
+    for [effective, permitted, bounding] in seen.iter() {
+        let more = (effective | permitted) & !(CHOWN | KILL | STILL_NEEDED) | bounding & !(CHOWN | KILL);
+        equal("rights that only the host's root has", format!("{more:x}"), "0")?;
+    }
+    Ok(())
+}
+
+/// The other processes of a pid namespace, as the host sees them.
+fn neighbours(first: i32) -> Vec<i32> {
+    let namespace = |pid: i32| namespace_of(pid, "pid").ok();
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != first && namespace(*pid).is_some_and(|own| Some(own) == namespace(first))).collect()
+}
+
+/// The effective, permitted and bounding sets of a process.
+fn rights(pid: i32) -> [u64; 3] {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    ["CapEff:", "CapPrm:", "CapBnd:"].map(|key| {
+        let set = status.lines().find_map(|line| line.strip_prefix(key));
+        set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(u64::MAX)
+    })
 }
 
 /// `--detach` returns once the program was started; the pid file is there by then.

@@ -59,6 +59,7 @@ tests![
     ignored_signals_of_the_caller_are_reset,
     has_no_parent_in_the_container,
     all_cpus_are_allowed,
+    init_is_not_for_its_user_to_look_into,
     affinity_that_cannot_be_undone_is_a_warning,
     groups_where_setgroups_is_denied,
     program_where_memfds_are_not_executable,
@@ -570,4 +571,15 @@ fn program_where_memfds_are_not_executable() -> Result {
     let call = Call::of(std::path::Path::new("unshare"), words).arg(&runtime::get().path).arg("--root");
     let call = call.arg(container.state_root()).args(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
     call.output()?.success()?.has_line("/payload").map(drop)
+}
+
+/// What waits for `start` has the user's identity already, and descriptors of the runtime's: nobody else of that user may
+/// look into it, whatever `fs.suid_dumpable` says. The files in /proc of a process that cannot be dumped are root's.
+fn init_is_not_for_its_user_to_look_into() -> Result {
+    use std::os::unix::fs::MetadataExt;
+    let container = Bundle::new(["pause"]).set("/process/user", json!({ "uid": 1000, "gid": 1000 })).create()?;
+    let environ = || -> Result<u32> { Ok(std::fs::metadata(format!("/proc/{}/environ", container.pid()?))?.uid()) };
+    equal("owner before start", environ()?, 0)?;
+    container.start()?;
+    eventually("the program itself, which is its user's", || Ok(environ()? == 1000))
 }

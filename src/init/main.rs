@@ -179,7 +179,7 @@ impl Init {
         match *op {
             Op::Chdir { .. } if self.entered => Ok(()),
             Op::Chdir { path, later } => match process::chdir(text(path)) {
-                Err(fault) if later && fault.errno == sys::EACCES => Ok(()),
+                Err(fault) if later && fault.step == sys::CHDIR as u32 => Ok(()),
                 other => other.map(|()| self.entered = true),
             },
             Op::OwnStdio { uid } => files::own_stdio(uid),
@@ -198,6 +198,7 @@ impl Init {
             Op::MemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, self.program.words(nodes)),
             Op::NoNewPrivileges => sys::prctl(38, 1, 0),
             Op::Bounding { keep } => process::bounding(keep),
+            Op::Shed { keep } => process::shed(keep),
             Op::User { uid, gid, groups, set_groups, keep } => {
                 if self.groups_denied && groups.len > 0 {
                     self.warn(index, Fault::because(why::GROUPS_DENIED, sys::EPERM));

@@ -276,7 +276,8 @@ pub enum Op {
     RootAttributes { attributes: Attributes },
     /// Make a directory, and those above it, in the root.
     MakeDirectory { path: Text },
-    /// `chdir(2)`, once; may fail here when `later` is set, since another identity may be allowed to.
+    /// `chdir(2)`, once; may fail here when `later` is set, since another identity may be allowed to, or the path leads by
+    /// way of a pid namespace that is not entered yet.
     Chdir { path: Text, later: bool },
     /// `umask(2)`.
     Umask { mask: u32 },
@@ -294,6 +295,8 @@ pub enum Op {
     NoNewPrivileges,
     /// Drop every capability outside the mask from the bounding set.
     Bounding { keep: u64 },
+    /// Keep no other capabilities than these: what is to be traced by others soon has no more than it still needs.
+    Shed { keep: u64 },
     /// Take the identity of the process; with `keep` the permitted capabilities outlive the change. Groups that are to be
     /// set are left out with a warning where the user namespace has setgroups(2) denied.
     User { uid: u32, gid: u32, groups: List, set_groups: bool, keep: bool },

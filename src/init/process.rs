@@ -82,6 +82,12 @@ pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Try<()> {
     sys::prctl(PR_SET_KEEPCAPS, 0, 0)
 }
 
+/// Nothing is inherited either, not even by a program that is run in the ambient set's favour.
+pub fn shed(keep: u64) -> Try<()> {
+    let kept = sys::permitted()? & keep;
+    sys::capset(kept, kept, 0)
+}
+
 /// Returns the capabilities that could not be had. What is asked for with all bits set is no demand.
 pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Try<u64> {
     const PR_CAP_AMBIENT_RAISE: u64 = 2;

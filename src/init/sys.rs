@@ -71,7 +71,7 @@ pub const RESOLVE_IN_ROOT: u64 = 16;
 pub const OPEN_TREE_CLONE: u32 = 1;
 
 macro_rules! numbers {
-    ($($name:ident = $value:expr;)*) => { $(const $name: usize = $value;)* };
+    ($($name:ident = $value:expr;)*) => { $(pub const $name: usize = $value;)* };
 }
 
 numbers! {

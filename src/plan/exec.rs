@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
 
 use super::order::{lower_limits, raise_limits};
-use super::process::{self, Launch, Limit};
+use super::process::{self, Launch, Limit, Needs};
 use super::program::{Descriptor, Program};
 use super::seccomp::{Agent, Filtered};
 use super::{Context, Options, annotation, has_namespace, mounts};
@@ -90,9 +90,14 @@ fn flags(spec: &Spec) -> u32 {
 }
 
 impl Exec<'_> {
-    /// Join the container. The pid namespace comes last: until then nobody in there sees this
-    /// process, or through it the host's files (CVE-2016-9962).
+    /// Enter the container.
     fn enter(&self, program: &mut Program) {
+        self.join(program);
+        self.appear(program);
+    }
+
+    /// Join the container, but for its pid namespace: nobody in there sees this process yet.
+    fn join(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
         if self.attaches_late {
             program.push(&field, Op::Wait);
@@ -109,6 +114,12 @@ impl Exec<'_> {
             program.push(&Field::of("root.path"), Op::RootDirectory { path, follow: true });
             program.push(&Field::of("root.path"), Op::Chroot);
         }
+    }
+
+    /// Enter the pid namespace. From now on who lives there sees this process, through it what it has open (CVE-2016-9962),
+    /// and where he may trace, has its rights.
+    fn appear(&self, program: &mut Program) {
+        let field = Field::of("linux.namespaces");
         if has_namespace(self.spec, Kind::Pid) {
             program.push(&field, Op::Fork { flags: 0 });
         }
@@ -135,32 +146,45 @@ impl Exec<'_> {
             // Engines hand the container's own score on, which a caller of less may not lower his to.
             process::write_oom_score(&mut program, score, false);
         }
-        self.enter(&mut program);
-        if !early {
-            process::scheduler(&mut program, process, self.extras)?;
-        }
-        program.push(&everything, Op::Session);
-        process::terminal(&mut program, process, false)?;
-        program.push(&everything, Op::OwnStdio { uid: process.user().uid() });
-        if !self.options.no_new_keyring {
-            let name = program.text(&format!("_ses.{}", self.options.id));
-            program.push(&everything, Op::Keyring { name });
-        }
-        program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
-        let (own, limits) = process::limits(&context, process)?;
-        raise_limits(&mut program, &own);
-        if process.no_new_privileges() == Some(true) {
-            program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
-        }
+        self.join(&mut program);
         let from = 3 + self.options.preserve_fds;
         let filtered = Filtered::new(&context, from)?;
+        let (own, limits) = process::limits(&context, process)?;
+        let terminal = process.terminal() == Some(true);
+        let cwd = program.text(&process.cwd().to_string_lossy());
+        program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
         let launch = Launch {
             args: process.args().as_deref().unwrap_or_default(),
             env: process.env().as_deref().unwrap_or_default(),
             uid: process.user().uid(),
         };
         let envp = launch.environment(&mut program);
-        process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
+        let stdio = Op::OwnStdio { uid: process.user().uid() };
+        if !terminal {
+            program.push(&everything, stdio);
+        }
+        let needs =
+            Needs { filter: filtered.takes_rights(process), limits: !own.is_empty(), scheduler: !early, terminal };
+        let bounded = has_namespace(self.spec, Kind::Pid) && process::shed(&mut program, process, needs);
+        self.appear(&mut program);
+        if !early {
+            process::scheduler(&mut program, process, self.extras)?;
+        }
+        program.push(&everything, Op::Session);
+        if terminal {
+            process::terminal(&mut program, process, false)?;
+            program.push(&everything, stdio);
+        }
+        if !self.options.no_new_keyring {
+            let name = program.text(&format!("_ses.{}", self.options.id));
+            program.push(&everything, Op::Keyring { name });
+        }
+        program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
+        raise_limits(&mut program, &own);
+        if process.no_new_privileges() == Some(true) {
+            program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
+        }
+        process::unprivileged_part(&mut program, &mut context, process, &filtered, bounded)?;
         let argv = launch.find(&mut program);
         if last.is_some() {
             affinity(&mut program, "process.execCPUAffinity.final", last.as_deref())?;
@@ -213,20 +237,28 @@ impl Exec<'_> {
         let mut program = Program::new();
         let field = hook.field;
         program.push(field, Op::Signals);
-        self.enter(&mut program);
-        program.push(field, Op::Session);
+        self.join(&mut program);
         let envp = process::environment(&mut program, hook.env, hook.home);
         let mut agent = None;
         if let Some(process) = hook.process {
             let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+            let filtered = Filtered::new(&context, 3)?;
+            let cwd = program.text(&process.cwd().to_string_lossy());
+            program.push(field, Op::Chdir { path: cwd, later: true });
+            let filter = filtered.takes_rights(process);
+            let needs = Needs { filter, limits: false, scheduler: false, terminal: false };
+            let bounded = has_namespace(self.spec, Kind::Pid) && process::shed(&mut program, process, needs);
+            self.appear(&mut program);
+            program.push(field, Op::Session);
             if process.no_new_privileges() == Some(true) {
                 program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
             }
-            let filtered = Filtered::new(&context, 3)?;
-            process::unprivileged_part(&mut program, &mut context, process, &filtered)?;
+            process::unprivileged_part(&mut program, &mut context, process, &filtered, bounded)?;
             filtered.late(&mut program, process);
             agent = filtered.agent();
         } else {
+            self.appear(&mut program);
+            program.push(field, Op::Session);
             let cwd = program.text(hook.cwd);
             program.push(field, Op::Chdir { path: cwd, later: false });
         }

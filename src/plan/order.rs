@@ -61,7 +61,7 @@ pub fn container(
     let args = process.args().as_deref().unwrap_or_default();
     let launch = Launch { args, env: &env, uid: process.user().uid() };
     let envp = launch.environment(program);
-    process::unprivileged_part(program, context, process, &filtered)?;
+    process::unprivileged_part(program, context, process, &filtered, false)?;
     let argv = launch.find(program);
     lower_limits(program, context.options, Some(process), &limits);
     filtered.late(program, process);

@@ -311,6 +311,7 @@ fn process(op: &Op, program: &Program) -> Option<String> {
         Op::MemoryPolicy { mode, nodes } => format!("set_mempolicy {mode:#x} nodes {:x?}", program.show_words(nodes)),
         Op::NoNewPrivileges => "no_new_privs".to_owned(),
         Op::Bounding { keep } => format!("bounding set: {}", set(keep)),
+        Op::Shed { keep } => format!("keep no other capabilities than: {}", set(keep)),
         Op::User { uid, gid, groups, set_groups, keep: _ } => {
             let groups = match set_groups {
                 true => format!("groups {:?}", program.show_numbers(groups)),

@@ -229,6 +229,47 @@ impl Masks {
     }
 }
 
+/// What a process that joins still needs, besides its own capabilities, once it can be seen by who lives there.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// It loads a seccomp filter, which without `no_new_privs` takes rights.
+    pub filter: bool,
+    /// It sets limits.
+    pub limits: bool,
+    /// It sets its scheduler.
+    pub scheduler: bool,
+    /// It opens a terminal and gives it to its user.
+    pub terminal: bool,
+}
+
+/// Shed all other rights, and limit those that may come back by `execve(2)`: who lives in the pid namespace that is about to
+/// be entered may be allowed to trace, and would use them. Without `capabilities` the process has all there are.
+pub fn shed(program: &mut Program, process: &Process, needs: Needs) -> bool {
+    const CHOWN: u64 = 1;
+    const DAC_OVERRIDE: u64 = 1 << 1;
+    const SETGID: u64 = 1 << 6;
+    const SETUID: u64 = 1 << 7;
+    const SYS_ADMIN: u64 = 1 << 21;
+    const SYS_NICE: u64 = 1 << 23;
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let Some(masks) = process.capabilities().as_ref().map(Masks::of) else { return false };
+    let some = |needed: bool, rights: u64| if needed { rights } else { 0 };
+    let keep = masks.effective
+        | masks.permitted
+        | masks.inheritable
+        | masks.ambient
+        | SETGID
+        | SETUID
+        | some(needs.filter, SYS_ADMIN)
+        | some(needs.limits, SYS_RESOURCE)
+        | some(needs.scheduler, SYS_NICE)
+        | some(needs.terminal, CHOWN | DAC_OVERRIDE);
+    let field = Field::of("process.capabilities");
+    program.push(&field, Op::Bounding { keep: masks.bounding });
+    program.push(&field, Op::Shed { keep });
+    true
+}
+
 fn mask(set: &Option<Capabilities>) -> u64 {
     let number = |name: &oci_spec::runtime::Capability| {
         // The crate prints names without the prefix.
@@ -239,7 +280,8 @@ fn mask(set: &Option<Capabilities>) -> u64 {
     set.iter().flatten().filter_map(number).fold(0, |mask, number| mask | 1 << number)
 }
 
-/// The last steps: identity, capabilities, working directory, and finding the program.
+/// The last steps: identity, capabilities, working directory, and finding the program. The bounding set may be `bounded`
+/// already.
 ///
 /// A seccomp filter comes in between where loading it takes privileges, and at the end, by
 /// [`Filtered::late`], where `no_new_privs` makes it anybody's right.
@@ -248,6 +290,7 @@ pub fn unprivileged_part(
     context: &mut Context<'_>,
     process: &Process,
     filtered: &Filtered,
+    bounded: bool,
 ) -> Result<()> {
     let masks = process.capabilities().as_ref().map(Masks::of);
     let field = Field::of("process.capabilities");
@@ -257,7 +300,9 @@ pub fn unprivileged_part(
         filtered.load(program);
     }
     if let Some(masks) = masks {
-        program.push(&field, Op::Bounding { keep: masks.bounding });
+        if !bounded {
+            program.push(&field, Op::Bounding { keep: masks.bounding });
+        }
         user(program, context, process, true)?;
         let Masks { effective, permitted, inheritable, ambient, .. } = masks;
         program.push(&field, Op::Capabilities { effective, permitted, inheritable, ambient });

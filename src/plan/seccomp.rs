@@ -61,6 +61,11 @@ impl Filtered {
         }
     }
 
+    /// Is there a filter, and does it take rights to load it?
+    pub fn takes_rights(&self, process: &Process) -> bool {
+        self.filter.is_some() && process.no_new_privileges() != Some(true)
+    }
+
     /// Load it here.
     pub fn load(&self, program: &mut Program) {
         let Some(filter) = &self.filter else { return };
