@@ -20,10 +20,12 @@ mod errors;
 mod events;
 mod exec;
 mod extensions;
+mod faults;
 mod features;
 mod harness;
 mod hierarchies;
 mod hooks;
+mod interleaved;
 mod kill;
 mod leftovers;
 mod limits;
@@ -32,6 +34,7 @@ mod log;
 mod mount_words;
 mod mounts;
 mod namespaces;
+mod ownership;
 mod pause;
 mod process;
 mod ps;
@@ -66,9 +69,11 @@ const THEMES: &[&[Test]] = &[
     events::TESTS,
     exec::TESTS,
     extensions::TESTS,
+    faults::TESTS,
     features::TESTS,
     hierarchies::TESTS,
     hooks::TESTS,
+    interleaved::TESTS,
     kill::TESTS,
     leftovers::TESTS,
     limits::TESTS,
@@ -76,6 +81,7 @@ const THEMES: &[&[Test]] = &[
     log::TESTS,
     mount_words::TESTS,
     mounts::TESTS,
+    ownership::TESTS,
     namespaces::TESTS,
     pause::TESTS,
     process::TESTS,

@@ -110,6 +110,15 @@ impl Call {
         self
     }
 
+    /// Has the child do something before it becomes the runtime; it must not need memory or locks.
+    pub fn in_child(mut self, act: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        // SAFETY: what callers hand in makes system calls only.
+        unsafe {
+            self.command.pre_exec(act);
+        }
+        self
+    }
+
     /// Makes the call as an ordinary user without further groups. What was asked for before is done as root.
     pub fn user(mut self, uid: u32) -> Self {
         // SAFETY: three async-signal-safe system calls, in a child with one thread.
@@ -304,7 +313,7 @@ impl Call {
             }
         }
         let child = self.command.spawn().with_context(|| format!("starting {}", self.line))?;
-        Ok(Running { child, line: self.line, stdout, stderr, patience: self.patience })
+        Ok(Running { child, collected: None, line: self.line, stdout, stderr, patience: self.patience })
     }
 
     /// Makes the call and waits for its end.
@@ -323,6 +332,8 @@ fn sink(path: Option<&Path>) -> Result<File> {
 /// A call that is under way; killed when dropped.
 pub struct Running {
     child: Child,
+    /// How it ended, where its tracer has learnt that.
+    collected: Option<ExitStatus>,
     line: String,
     stdout: File,
     stderr: File,
@@ -352,12 +363,23 @@ impl Running {
         read_all(&mut self.stdout)
     }
 
+    /// It has ended, and its tracer has got its wait status.
+    pub fn collected(&mut self, status: i32) {
+        self.collected = Some(ExitStatus::from_raw(status));
+    }
+
+    /// Has it ended?
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.collected.is_some() || self.child.try_wait()?.is_some())
+    }
+
     /// Waits for the end; a runtime that hangs is killed and an error.
     pub fn wait(mut self) -> Result<Output> {
         let patience = check::patience(self.patience);
         let deadline = Instant::now() + patience;
         let status = loop {
-            match self.child.try_wait()? {
+            let ended = self.collected.map_or_else(|| self.child.try_wait(), |status| Ok(Some(status)))?;
+            match ended {
                 Some(status) => break status,
                 None if Instant::now() > deadline => bail!("{} did not end within {patience:?}", self.line),
                 None => std::thread::sleep(Duration::from_millis(1)),
@@ -371,6 +393,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Its pid may be another's by now.
+        if self.collected.is_some() {
+            return;
+        }
         // Ended already: then neither call does anything.
         let _ = self.child.kill();
         let _ = self.child.wait();

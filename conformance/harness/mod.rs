@@ -13,6 +13,7 @@ pub mod payload;
 pub mod runtime;
 pub mod scope;
 pub mod terminal;
+pub mod tracer;
 
 pub use agent::{Agent, Verdict};
 pub use bundle::Bundle;
@@ -24,6 +25,7 @@ pub use disk::Disk;
 pub use machine::{View, has_namespace};
 pub use serde_json::{Value, json};
 pub use terminal::{Receiver, Terminal, at_terminal, pid_behind};
+pub use tracer::{Fault, Reached};
 
 /// What a test gives: nothing, a failure, or a [`Skip`] with its reason.
 pub type Result<T = ()> = anyhow::Result<T>;

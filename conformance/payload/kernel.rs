@@ -255,6 +255,19 @@ pub fn fork_sleepers(wanted: i32) -> String {
     wanted.to_string()
 }
 
+/// Ends the main thread and leaves another one running.
+pub fn end_main_thread(say: impl Fn(&'static str)) -> ! {
+    std::thread::spawn(|| {
+        loop {
+            std::thread::park();
+        }
+    });
+    say("the main thread ends");
+    // SAFETY: exit(2) ends this thread alone, and nobody waits for it.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!()
+}
+
 fn window_size() -> io::Result<libc::winsize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     raw(libc::SYS_ioctl, [0, libc::TIOCGWINSZ, address(&mut size), 0])?;

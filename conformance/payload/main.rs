@@ -79,6 +79,8 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
         "int80" => tell(verb, first, calls::by_interrupt(args).map(|value| format!("int80 {first}: {value}"))),
         "sigsys" => say(calls::with_handler(args)),
         "thread" => say(calls::in_a_thread(args)),
+        "thread-stays" => kernel::end_main_thread(say),
+        "wait" => wait_for(first),
         "traced" => say(calls::traced(args)),
         "fork" => say(format!("forked: {}", kernel::fork_sleepers(number(first)))),
         "alloc" => say(format!("allocated: {} MiB", allocate(number(first)))),
@@ -165,6 +167,12 @@ fn number(text: &str) -> i32 {
         say(format!("not a number: {text:?}"));
         exit(121)
     })
+}
+
+fn wait_for(path: &str) {
+    while fs::metadata(path).is_err() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn allocate(mebibytes: i32) -> usize {

@@ -1,6 +1,5 @@
 //! From a plan to a cgroup that exists.
 
-use std::fs::{File, TryLockError};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use nix::unistd::{Pid, mkdir};
 use super::dir::{self, contents, open_dir, open_subtree_control, put, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
+use super::owner::{self, Owner};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
 use crate::plan::annotation::SYSTEMD_SUBGROUP;
 use crate::sys::{self, reason};
@@ -62,7 +62,7 @@ impl Plan {
     /// Rootless and without permission the result has no directories if nothing was asked for.
     ///
     /// One that systemd makes is not there yet: it comes with the first process ([`Plan::admit`]).
-    pub fn create(&self) -> Result<Cgroup> {
+    pub fn create(&self, owner: Owner<'_>) -> Result<Cgroup> {
         if let Some(scope) = &self.scope {
             // systemd would take over a frozen one, and nothing in it ever moves.
             let old = |target: &Target| {
@@ -77,12 +77,12 @@ impl Plan {
             return Ok(self.intended());
         }
         let mut undo = Undo { made: Vec::new() };
-        let cgroup = self.build(&mut undo)?;
+        let cgroup = self.build(&mut undo, owner)?;
         undo.made.clear();
         Ok(cgroup)
     }
 
-    fn build(&self, undo: &mut Undo) -> Result<Cgroup> {
+    fn build(&self, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
         let mut made = Vec::with_capacity(self.targets.len());
         for (index, target) in self.targets.iter().enumerate() {
             made.push(self.make(undo, index, target)?);
@@ -90,6 +90,11 @@ impl Plan {
         let cgroup = self.living(&made);
         let claim = claim(&made)?;
         self.refuse_used(&cgroup, &made)?;
+        if let Some(first) = made.iter().flatten().next()
+            && (owner.shares_pids || !first.new)
+        {
+            owner::mark(&first.dir, owner.token);
+        }
         if let Some(target) = self.target_of("cpuset")
             && let Some(made) = &made[target]
         {
@@ -160,12 +165,15 @@ impl Plan {
 
     /// Gives a cgroup that systemd has made what systemd does not give, and the exact values: the hierarchies that it has
     /// nothing in, the kernel's files, the device program, the owner.
-    pub fn settle(&self, pid: Pid) -> Result<()> {
+    pub fn settle(&self, pid: Pid, owner: Owner<'_>) -> Result<()> {
         let Some(scope) = &self.scope else { return Ok(()) };
         if self.mode != Mode::Unified {
             self.join_v1(pid)?;
         }
         let dirs: Vec<PathBuf> = self.targets.iter().map(Target::dir).collect();
+        if let Some(first) = dirs.first() {
+            owner::mark(first, owner.token);
+        }
         let own = self.v2_target().map(|target| &dirs[target]);
         if let (Some(own), Some(_)) = (own, &scope.unit.subgroup) {
             enter(own, &format!("annotations.{SYSTEMD_SUBGROUP}"), pid)?;
@@ -363,14 +371,9 @@ impl Plan {
 /// afterwards a process in it tells that it is in use.
 fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
     let Some(made) = made.iter().flatten().next() else { return Ok(None) };
-    let failed = |what: &str, error| anyhow!("linux.cgroupsPath: {what} {}: {}", made.dir.display(), sys::io(error));
-    let dir = File::open(&made.dir).map_err(|error| failed("open", error))?;
-    match dir.try_lock() {
-        Ok(()) => Ok(Some(dir.into())),
-        Err(TryLockError::WouldBlock) => {
-            bail!("linux.cgroupsPath: container's cgroup is not empty: another container is about to be in it")
-        }
-        Err(TryLockError::Error(error)) => Err(failed("lock", error)),
+    match owner::claim(&made.dir)? {
+        Some(claim) => Ok(Some(claim)),
+        None => bail!("linux.cgroupsPath: container's cgroup is not empty: another container is about to be in it"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pausing and resuming.
 
 use std::fmt;
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use nix::sys::uio::pread;
 
 use super::dir::{self, is_gone, read_file, write_file};
 use super::living::Cgroup;
-use crate::sys::{again, reason};
+use crate::sys::{again, io, lock, reason};
 
 /// How long a cgroup may take to freeze, and how often v1 is asked in that time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,14 +62,32 @@ impl Cgroup {
         if self.path_for_v1("freezer").is_some() && self.is_frozen()? { self.thaw() } else { Ok(()) }
     }
 
+    /// Keeps others from freezing and thawing the cgroup, as long as the result is held. Whoever kills does not ask.
+    ///
+    /// `None` without a cgroup. Fails when somebody does not come to an end.
+    pub fn freezing(&self) -> Result<Option<File>> {
+        let Some(file) = self.freezer_file() else { return Ok(None) };
+        let opened = match File::open(&file) {
+            // The container is gone, as its status says.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| anyhow!("{}: {}", file.display(), io(error)))?,
+        };
+        lock::exclusive(&opened, &file.to_string_lossy())?;
+        Ok(Some(opened))
+    }
+
+    fn freezer_file(&self) -> Option<PathBuf> {
+        match (self.path_for_v1("freezer"), self.path_for_v2()) {
+            (Some(dir), _) => Some(dir.join("freezer.state")),
+            (None, Some(dir)) => Some(dir.join("cgroup.freeze")),
+            (None, None) => None,
+        }
+    }
+
     /// Whether the cgroup is frozen or about to be. One that is gone is not.
     pub fn is_frozen(&self) -> Result<bool> {
         // Own reading: the crate's answer hides the errno, and a cgroup that vanishes is no error.
-        let file = match (self.path_for_v1("freezer"), self.path_for_v2()) {
-            (Some(dir), _) => dir.join("freezer.state"),
-            (None, Some(dir)) => dir.join("cgroup.freeze"),
-            (None, None) => return Ok(false),
-        };
+        let Some(file) = self.freezer_file() else { return Ok(false) };
         match read_file(&file) {
             Ok(state) => Ok(matches!(state.trim(), "FROZEN" | "FREEZING" | "1")),
             Err(errno) if is_gone(errno) => Ok(false),

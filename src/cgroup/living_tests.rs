@@ -10,6 +10,8 @@ use super::tests::plan;
 use super::*;
 use crate::spec::Extras;
 
+const OWNER: Owner<'_> = Owner { token: "test", shares_pids: false };
+
 /// A process that sleeps, and is killed and waited for when the test is over.
 struct Sleeper(Child);
 
@@ -48,11 +50,11 @@ fn own(name: &str, json: &str, extras: &Extras) -> Option<anyhow::Result<Cgroup>
     };
     // Nobody here waits for the end of its creation.
     let let_go = |cgroup: &Cgroup| drop((cgroup.claim.take(), cgroup.leaf.take()));
-    let mut made = plan.create().inspect(let_go);
+    let mut made = plan.create(OWNER).inspect(let_go);
     // A child that another test starts has a copy of the lock until it calls execve(2).
     while made.as_ref().is_err_and(|error| error.to_string().ends_with("another container is about to be in it")) {
         std::thread::yield_now();
-        made = plan.create().inspect(let_go);
+        made = plan.create(OWNER).inspect(let_go);
     }
     Some(made)
 }

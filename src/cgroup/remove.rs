@@ -20,8 +20,9 @@ use crate::sys::reason;
 
 /// How long to wait for those who are dying.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between the signal and the flag that tells of the end of a process there is a moment in which nothing does.
-const SECOND_LOOK: Duration = Duration::from_millis(100);
+/// Between the signal and the flag that tells of the end of a process there is a moment in which nothing does; and an `exec`
+/// that came too late takes one to fail.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long systemd may take to see that a unit has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(1);
@@ -90,9 +91,9 @@ impl Cgroup {
         // One that nobody can tell of is waited for.
         let stays = |pid: &Pid| !is_dying(pid.as_raw()).unwrap_or(true);
         let strangers: Vec<Pid> = self.pids()?.into_iter().filter(stays).collect();
-        let passed = begin.elapsed();
-        if passed < SECOND_LOOK || (strangers.is_empty() && passed < PATIENCE) {
-            self.wait_for_exit(begin + PATIENCE, delay);
+        let end = begin + if strangers.is_empty() { PATIENCE } else { SECOND_LOOK };
+        if Instant::now() < end {
+            self.wait_for_exit(end, delay);
             return Ok(());
         }
         let dir = self.census().unwrap_or(Path::new("")).to_owned();

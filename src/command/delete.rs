@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{Log, each, tell};
 use crate::cli::Invocation;
-use crate::executor::{Unknown, destroy_locked, kill_and_wait};
+use crate::executor::{Survivors, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
 use crate::sys::{self, Errno, reason};
 
@@ -63,9 +63,8 @@ fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result
         _ if force => {}
         status => return refused(status),
     }
-    kill_and_wait(record)?;
-    let unknown = if force { Unknown::Killed } else { Unknown::Spared };
-    tell(log, destroy_locked(locked, directory, unknown)?);
+    let survivors = if force { Survivors::Unknown } else { Survivors::Own };
+    tell(log, end_locked(locked, directory, survivors)?);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! `exec`: run another process in a container.
 
+use std::os::fd::AsFd;
+
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
@@ -12,6 +14,7 @@ use crate::host::Host;
 use crate::plan::{Exec, inherit};
 use crate::spec::{self, Extras};
 use crate::state::{Record, Status};
+use crate::sys;
 use crate::tables::capability;
 
 /// Exit status of an exec that failed itself, as against the process that it ran.
@@ -73,8 +76,14 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
     if detach {
         return Ok(0);
     }
-    let mut relay = front.attend(joined.terminal)?;
-    let status = forward_until_exit(&joined.child, &mut relay)?;
+    let attended = front.attend(joined.terminal).and_then(|mut relay| {
+        let status = forward_until_exit(&joined.child, &mut relay)?;
+        Ok((status, relay))
+    });
+    let (status, relay) = attended.inspect_err(|_| {
+        // Nobody would wait for it.
+        let _ = sys::process::pidfd_send_signal(joined.child.pidfd.as_fd(), libc::SIGKILL);
+    })?;
     relay.finish();
     Ok(status)
 }
@@ -82,7 +91,7 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
 /// The process: from `--process` alone, or from the config and the options.
 fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)> {
     if let Some(file) = invocation.value("process") {
-        let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", crate::sys::io(error)))?;
+        let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", sys::io(error)))?;
         return spec::parse_process(&bytes);
     }
     if invocation.arguments.len() < 2 {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::{Log, each};
 use crate::cli::Invocation;
-use crate::executor::{Unknown, kill_survivors};
+use crate::executor::{Survivors, kill_survivors};
 use crate::state::{Record, Status};
 use crate::sys::{self, Errno, reason};
 use crate::tables::signal;
@@ -58,7 +58,7 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
 fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
     if status == Status::Stopped {
         // The cgroup may be another container's by now.
-        return if kill_survivors(record, Unknown::Spared)? { Ok(()) } else { bail!(NOT_RUNNING) };
+        return if kill_survivors(record, Survivors::Own)? { Ok(()) } else { bail!(NOT_RUNNING) };
     }
     if record.cgroup.host_dirs().is_empty() {
         log.warning("the container has no cgroup of its own: only its first process is killed");

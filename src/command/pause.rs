@@ -11,21 +11,24 @@ use crate::sys::{self, Errno};
 /// `pause`
 pub fn pause(invocation: &Invocation, log: &Log) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    let _turn = record.cgroup.freezing()?;
     match record.status(&directory)? {
         Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", invocation, log)?,
         _ => bail!("container not running"),
     }
     // Killed between the look and the freeze it would never die on v1: whoever kills thaws, but that was before.
-    if record.alive()? && !sys::proc::is_dying(record.pid)? {
-        return Ok(());
+    let dies = || anyhow::Ok(!record.alive()? || sys::proc::is_dying(record.pid).map_err(sys::io)?);
+    match dies() {
+        Ok(false) => Ok(()),
+        Ok(true) => record.cgroup.let_die().and_then(|()| bail!("container not running")),
+        Err(error) => record.cgroup.thaw().and(Err(error)),
     }
-    record.cgroup.let_die()?;
-    bail!("container not running")
 }
 
 /// `resume`
 pub fn resume(invocation: &Invocation, log: &Log) -> Result<()> {
     let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+    let _turn = record.cgroup.freezing()?;
     match record.status(&directory)? {
         Status::Paused => explain(record.cgroup.thaw(), "resume", invocation, log),
         _ => bail!("container not paused"),

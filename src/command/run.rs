@@ -3,13 +3,13 @@
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::create::{Prepared, make, prepare};
 use super::{Log, bind_notify, tell};
 use crate::cli::Invocation;
 use crate::executor::{
-    Created, Notify, Owner, Relay, Unknown, create, destroy, discard, forward_until_exit, poststart, prepare_to_wait,
+    Created, Notify, Owner, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart, prepare_to_wait,
     start_container,
 };
 use crate::sys;
@@ -89,6 +89,8 @@ pub fn end(created: &Created, error: anyhow::Error, log: &Log) -> anyhow::Error 
 /// What is left of it goes, and what failed in that is told.
 fn remove(created: &Created, log: &Log) -> Result<()> {
     let Created { record, directory, .. } = created;
-    tell(log, destroy(record, directory, Unknown::Spared)?.unwrap_or_default());
+    let removed =
+        destroy(record, directory, Survivors::Own).context("the container has ended and could not be removed")?;
+    tell(log, removed.unwrap_or_default());
     Ok(())
 }

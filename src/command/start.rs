@@ -20,13 +20,13 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
         let host = Host::read();
         let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
         let owner = Owner { record: &record, directory: &directory, host: &host, options: &options };
-        start_container(&owner).inspect_err(|_| stop(&record, &directory, log))?;
+        start_container(&owner).inspect_err(|_| unless_ended(&record, &directory, log))?;
     }
     let notify = bind_notify(&directory, log)?;
     gate.open()?;
     if !record.hooks.poststart.is_empty() {
         gate.wait_for_program()?;
-        poststart(&record).inspect_err(|_| stop(&record, &directory, log))?;
+        poststart(&record).inspect_err(|_| end(&record, &directory, log))?;
     }
     if let (Some(notify), Ok(process)) = (notify, sys::process::pidfd_open(record.pid)) {
         // The container runs, whoever hears of it.
@@ -54,8 +54,17 @@ fn gate<'a>(directory: &'a Directory, record: &Record) -> Result<Gate<'a>> {
     ))
 }
 
-/// A hook failed: the container is stopped, and what follows its end follows.
-fn stop(record: &Record, directory: &Directory, log: &Log) {
+/// A hook failed: the container is stopped, and what follows its end follows. One that somebody else has ended meanwhile,
+/// and with it the hook, is that one's to remove.
+fn unless_ended(record: &Record, directory: &Directory, log: &Log) {
+    let ended = || anyhow::Ok(!record.alive()? || sys::proc::is_dying(record.pid)?);
+    if ended().unwrap_or(false) {
+        return;
+    }
+    end(record, directory, log);
+}
+
+fn end(record: &Record, directory: &Directory, log: &Log) {
     match discard(record, directory) {
         Ok(warnings) => tell(log, warnings),
         Err(error) => log.warning(&format!("the container could not be removed: {error:#}")),

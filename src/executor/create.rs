@@ -17,10 +17,9 @@ use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::{Ask, Op};
 use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace};
-use crate::state::{Directory, MARKING, Namespaces, Place, Record, Status};
+use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
-use crate::tables::namespace::NAMESPACES;
 
 /// What engines look for in front of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
@@ -79,8 +78,9 @@ const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a
 pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory) -> Result<()>) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
     check_root(&plan.rootfs)?;
+    let record = Record::new(&options.id)?;
     let directory = order.place.create()?;
-    let mut work = begin(order, &directory)?;
+    let mut work = begin(order, record, &directory)?;
     let gate = if options.gate { Some(directory.make_gate()?) } else { None };
     let trees = tree::open(plan.program.slots()).context(CHAIN)?;
     let leaf = work.record.cgroup.open_for_clone()?;
@@ -140,9 +140,8 @@ fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cg
 }
 
 /// Everything that is there before there is a process: the record in its directory, cgroups, RDT groups.
-pub(super) fn begin<'a>(order: &Order<'a>, directory: &'a Directory) -> Result<Work<'a>> {
+pub(super) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Directory) -> Result<Work<'a>> {
     let Order { spec, config, plan, options, .. } = *order;
-    let mut record = Record::new(&options.id)?;
     fill(&mut record, spec, plan, options);
     // Saved before it is made: whatever a killed create leaves, delete finds it. Whoever is in that cgroup is left alone
     // by delete as long as no process is recorded.
@@ -153,7 +152,7 @@ pub(super) fn begin<'a>(order: &Order<'a>, directory: &'a Directory) -> Result<W
     if options.notify.is_some() {
         directory.make_notify()?;
     }
-    work.record.cgroup = plan.cgroup.create()?;
+    work.record.cgroup = plan.cgroup.create(work.record.owner())?;
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
         work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
@@ -193,7 +192,7 @@ impl Work<'_> {
         let pid = nix::unistd::Pid::from_raw(pid);
         plan.admit(&self.record.cgroup, pid)?;
         self.made = true;
-        plan.settle(pid)
+        plan.settle(pid, self.record.owner())
     }
 
     /// It is done, and stays: others may see it.
@@ -227,17 +226,6 @@ impl Work<'_> {
     /// From now on other commands find the process.
     pub(super) fn remember(&mut self, pid: i32) -> Result<()> {
         self.record.set_process(pid)?;
-        self.directory.save(&self.record, self.config)
-    }
-
-    /// The process has all its namespaces. Where none of them is a pid namespace they are what the container's processes
-    /// are known by.
-    pub(super) fn mark(&mut self, spec: &Spec) -> Result<()> {
-        if self.record.namespaces.pid {
-            return Ok(());
-        }
-        let made = NAMESPACES.iter().filter(|row| makes_namespace(spec, row.kind)).map(|row| row.file);
-        self.record.set_marks(&made.filter(|file| MARKING.contains(file)).collect::<Vec<_>>())?;
         self.directory.save(&self.record, self.config)
     }
 }
@@ -323,7 +311,7 @@ fn bring_up(
     order: &Order<'_>,
     before_running: impl FnOnce(&Record, &Directory) -> Result<()>,
 ) -> Result<(Vec<String>, Option<Terminal>)> {
-    let Order { spec, plan, host, options, connections, .. } = *order;
+    let Order { plan, host, options, connections, .. } = *order;
     let receivers = connections.receivers;
     adopt(init, work, born_there, order)?;
     if !plan.birth.forks {
@@ -367,7 +355,6 @@ fn bring_up(
                 if work.record.pid != init.child.pid {
                     work.remember(init.child.pid)?;
                 }
-                work.mark(spec)?;
                 init.limit(&plan.limits)?;
                 receivers.process("standard", init.child.pidfd.as_fd())?;
                 if let Some(before_running) = before_running.take() {

@@ -3,12 +3,12 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::hooks;
-use crate::cgroup::Busy;
+use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
 use crate::sys::{self, Errno, reason};
 
@@ -17,18 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After that time it may have been frozen once more by a `pause` that came in between.
 const THAW_AGAIN: Duration = Duration::from_secs(1);
 /// How often an `init` that its `create` has left is waited for. It ends when it has something to say to it.
-const FAREWELLS: usize = 20;
-/// Processes that fork while they are killed one by one are looked for again.
-const ROUNDS: usize = 100;
+const FAREWELLS: usize = 2;
 
-/// Whose processes are killed when nothing tells whether those in the cgroup are the container's: its first process is
-/// dead, and it has no namespace of its own.
+/// Who is killed of those that live in the cgroup when the first process is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// They are somebody else's, and stay.
-    Spared,
-    /// `--force`: the cgroup says that they are the container's.
-    Killed,
+pub enum Survivors {
+    /// All, if a mark says that the cgroup is still the container's.
+    Own,
+    /// All, unless a mark says that it is another one's: `--force`.
+    Unknown,
+    /// All: the first process has lived until a moment ago, and since then nobody could take over the cgroup.
+    All,
 }
 
 /// Kill the first process, and with it everything in its pid namespace, and wait for its end.
@@ -89,9 +88,9 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Resul
 ///
 /// # Errors
 /// A cgroup that cannot be removed, because others live in it or without permission; nothing is lost then.
-pub fn destroy(record: &Record, directory: &Directory, unknown: Unknown) -> Result<Option<Vec<String>>> {
+pub fn destroy(record: &Record, directory: &Directory, survivors: Survivors) -> Result<Option<Vec<String>>> {
     match directory.lock_record()? {
-        Some(locked) if locked.record.is_of(record) => destroy_locked(&locked, directory, unknown).map(Some),
+        Some(locked) if locked.record.is_of(record) => destroy_locked(&locked, directory, survivors).map(Some),
         _ => Ok(None),
     }
 }
@@ -100,9 +99,9 @@ pub fn destroy(record: &Record, directory: &Directory, unknown: Unknown) -> Resu
 ///
 /// # Errors
 /// As [`destroy`].
-pub fn destroy_locked(locked: &Locked, directory: &Directory, unknown: Unknown) -> Result<Vec<String>> {
+pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivors) -> Result<Vec<String>> {
     let record = &locked.record;
-    kill_survivors(record, unknown)?;
+    kill_survivors(record, survivors)?;
     let stays = remove_cgroup(record)?;
     if let Some(groups) = &record.rdt {
         groups.remove()?;
@@ -125,55 +124,51 @@ fn remove_cgroup(record: &Record) -> Result<Option<String>> {
     Ok(record.cgroup.remove().err().map(|error| format!("{error:#}")))
 }
 
-/// End a container that cannot go on, whatever it is doing, and remove it.
+/// Kill a container whatever it is doing, and remove it, for who has the record already.
+///
+/// # Errors
+/// As [`kill_and_wait`] and [`destroy`].
+pub fn end_locked(locked: &Locked, directory: &Directory, otherwise: Survivors) -> Result<Vec<String>> {
+    let record = &locked.record;
+    let claim = if record.alive()? { record.cgroup.claim()? } else { None };
+    // Alive behind the claim: so it is the container's.
+    let survivors = if claim.is_some() && record.alive()? { Survivors::All } else { otherwise };
+    kill_and_wait(record)?;
+    destroy_locked(locked, directory, survivors)
+}
+
+/// End a container that cannot go on, and remove it.
 ///
 /// # Errors
 /// As [`kill_and_wait`] and [`destroy`].
 pub fn discard(record: &Record, directory: &Directory) -> Result<Vec<String>> {
-    kill_and_wait(record)?;
-    Ok(destroy(record, directory, Unknown::Killed)?.unwrap_or_default())
+    match directory.lock_record()? {
+        Some(locked) if locked.record.is_of(record) => end_locked(&locked, directory, Survivors::Unknown),
+        _ => Ok(Vec::new()),
+    }
 }
 
-/// Without a pid namespace of its own the end of a container's first process is not the end of the others. Those that
-/// are in the container's cgroup and in its namespaces are killed; who else lives in that cgroup is not.
+/// Without a pid namespace of its own the end of a container's first process is not the end of the others: all that is in
+/// its cgroup is killed, unless the cgroup is another container's by now.
 ///
 /// Says whether there was anybody to kill.
 ///
 /// # Errors
 /// The cgroup cannot be read; a process cannot be killed.
-pub fn kill_survivors(record: &Record, unknown: Unknown) -> Result<bool> {
+pub fn kill_survivors(record: &Record, survivors: Survivors) -> Result<bool> {
+    let Record { cgroup, namespaces, pid, .. } = record;
+    let own = || -> Result<bool> {
+        Ok(match (survivors, cgroup.mark_for(record.owner().token)?) {
+            (Survivors::All, _) | (_, Mark::Own) => true,
+            (Survivors::Own, _) | (_, Mark::Other) => false,
+            (Survivors::Unknown, Mark::None) => true,
+        })
+    };
     // A create that was killed before it knew its process: that ends by itself, and whoever else is in the cgroup was
     // there before.
-    if record.namespaces.pid || record.pid == 0 {
+    let nobody = survivors != Survivors::All && (namespaces.pid || *pid == 0);
+    if nobody || cgroup.is_empty()? || !own()? {
         return Ok(false);
     }
-    let own = |pid: i32| record.is_own(pid).unwrap_or(unknown == Unknown::Killed);
-    let mut killed = false;
-    for _ in 0..ROUNDS {
-        let all = record.cgroup.pids()?;
-        let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|pid| own(pid.as_raw()));
-        if ours.is_empty() {
-            return Ok(killed);
-        }
-        if others.is_empty() {
-            // At once, so that nobody forks away.
-            record.cgroup.kill_all(Signal::SIGKILL)?;
-            return Ok(true);
-        }
-        for pid in ours {
-            match sys::process::pidfd_open(pid.as_raw()) {
-                // Once more behind the handle, as the pid may have become another's.
-                Ok(pidfd) if own(pid.as_raw()) => {
-                    let sent = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
-                    sent.or_else(|errno| if errno == Errno::ESRCH { Ok(()) } else { Err(errno) })
-                        .map_err(|errno| anyhow!("kill {pid}: {}", reason(errno)))?;
-                    wait_for_exit(pidfd.as_fd(), Some(PATIENCE)).with_context(|| format!("kill {pid}"))?;
-                }
-                Ok(_) | Err(Errno::ESRCH) => {}
-                Err(errno) => bail!("pidfd_open {pid}: {}", reason(errno)),
-            }
-        }
-        killed = true;
-    }
-    Ok(killed)
+    cgroup.kill_all(Signal::SIGKILL).map(|()| true)
 }

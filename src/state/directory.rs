@@ -15,11 +15,11 @@ use oci_spec::runtime::Spec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Place;
 use super::gate::FIFO;
 use super::record::Record;
-use super::{Place, lock};
 use crate::spec::Extras;
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Errno, lock, reason};
 
 /// The format of `state.json` that this program writes; 0 is that of the versions that did not number it.
 pub(super) const FORMAT: u32 = 1;

@@ -14,8 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
-use super::{Directory, lock};
-use crate::sys::{self, Errno, reason};
+use super::Directory;
+use crate::sys::{self, Errno, lock, reason};
 
 /// The fifo's name in the container's directory; the name is runc's.
 pub(super) const FIFO: &str = "exec.fifo";

@@ -15,7 +15,6 @@
 mod directory;
 mod gate;
 mod life;
-mod lock;
 mod origin;
 mod record;
 mod status;
@@ -29,7 +28,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 pub use directory::{Directory, Locked};
 pub use gate::Gate;
-pub use record::{Added, MARKING, Namespaces, Record};
+pub use record::{Added, Namespaces, Record};
 pub use status::Status;
 pub use time::{now, rfc3339};
 

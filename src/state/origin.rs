@@ -52,6 +52,6 @@ impl Origin {
 }
 
 /// The inode number of a namespace of a process, which tells it from all others (namespaces(7)).
-pub(super) fn namespace(process: &str, kind: &str) -> std::io::Result<u64> {
+fn namespace(process: &str, kind: &str) -> std::io::Result<u64> {
     std::fs::metadata(format!("/proc/{process}/ns/{kind}")).map(|file| file.ino())
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::directory::FORMAT;
 use super::life::{alive, now_in_ticks, start_time};
-use super::origin::{self, Origin};
+use super::origin::Origin;
 use super::{Directory, Status, time};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Owner};
 use crate::executor::Groups;
 use crate::plan::{Agent, Hooks};
 use crate::spec::OCI_VERSION;
@@ -64,9 +64,6 @@ pub struct Record {
     pub hooks: Hooks,
     /// Its namespaces.
     pub namespaces: Namespaces,
-    /// The inode numbers of the namespaces that were made for it, where its processes are not known by a pid namespace.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    marks: Vec<u64>,
     /// Its control groups.
     pub cgroup: Cgroup,
     /// Its Intel RDT groups.
@@ -85,10 +82,6 @@ pub struct Added {
     /// The id of the mount: the container may have moved it, or put something else there.
     pub mount: u64,
 }
-
-/// Namespaces by which a process can be known, by their names below `/proc/PID/ns`. Of time and pid namespaces a process
-/// is not in the one that it makes.
-pub const MARKING: [&str; 5] = ["mnt", "uts", "ipc", "net", "user"];
 
 fn hookless(hooks: &Hooks) -> bool {
     *hooks == Hooks::default()
@@ -167,34 +160,9 @@ impl Record {
         Ok(())
     }
 
-    /// Take down by which namespaces the container's processes are known, once it has all of them.
-    ///
-    /// # Errors
-    /// `/proc` cannot be read.
-    pub fn set_marks(&mut self, made: &[&str]) -> Result<()> {
-        let of = |process: &str, kind: &str| {
-            origin::namespace(process, kind)
-                .map_err(crate::sys::io)
-                .with_context(|| format!("/proc/{process}/ns/{kind}"))
-        };
-        for kind in made {
-            let mark = of(&self.pid.to_string(), kind)?;
-            if mark != of("self", kind)? {
-                self.marks.push(mark);
-            }
-        }
-        Ok(())
-    }
-
-    /// Is this process, which is in the container's cgroup, the container's? Somebody else's may be there too.
-    ///
-    /// `None` where nothing of the container's own tells.
-    pub fn is_own(&self, pid: i32) -> Option<bool> {
-        if self.marks.is_empty() {
-            return None;
-        }
-        let has = |kind: &&str| origin::namespace(&pid.to_string(), kind).is_ok_and(|mark| self.marks.contains(&mark));
-        Some(MARKING.iter().any(has))
+    /// Whose its cgroup is.
+    pub fn owner(&self) -> Owner<'_> {
+        Owner { token: &self.created, shares_pids: !self.namespaces.pid }
     }
 
     /// The process that creates the container, if it is still there.

@@ -5,11 +5,13 @@ pub mod clone;
 pub mod entry;
 mod errno;
 pub mod limits;
+pub mod lock;
 pub mod mount;
 pub mod proc;
 pub mod process;
 pub mod regex;
 pub mod socket;
 pub mod terminal;
+pub mod xattr;
 
 pub use errno::{Errno, again, io, reason};

@@ -55,8 +55,9 @@ pub fn restore(
     let criu = find_criu()?;
     let inherited = Inherited::of(&it.settings.images, order.spec)?;
     check_root(&order.plan.rootfs)?;
+    let record = Record::new(&order.options.id)?;
     let directory = order.place.create()?;
-    let mut work = begin(order, &directory)?;
+    let mut work = begin(order, record, &directory)?;
     let (names, warnings) = make_mount_points(mounts)?;
     let root = TemporaryRoot::make(&directory)?;
     let _searchable = Searchable::make(&it.settings.images, order.spec)?;
@@ -115,7 +116,6 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
             }
             "post-restore" => {
                 self.work.remember(notice.pid)?;
-                self.work.mark(self.order.spec)?;
                 self.order.connections.receivers.process("standard", pidfd_of(notice.pid)?.as_fd())?;
                 self.before_running.take().map_or(Ok(()), |run| run(&self.work.record))
             }

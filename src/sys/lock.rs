@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::sys;
+use super::io as text;
 
 /// Nobody holds a lock while he waits for anything but dying processes, which he gives as long.
 const PATIENCE: Duration = Duration::from_secs(12);
 const LONGEST_DELAY: Duration = Duration::from_millis(32);
 
-/// Take the lock of an open file for oneself alone, within [`PATIENCE`]. The kernel has no event to wait for that
+/// Take the lock of an open file for oneself alone, waiting for at most twelve seconds. The kernel has no event to wait for that
 /// would end by itself.
 ///
 /// # Errors
 /// A holder that does not let go, or what flock(2) answers.
-pub(super) fn exclusive(file: &File, name: &str) -> Result<()> {
+pub fn exclusive(file: &File, name: &str) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     let mut delay = Duration::from_millis(1);
     while !try_exclusive(file, name)? {
@@ -31,12 +31,18 @@ pub(super) fn exclusive(file: &File, name: &str) -> Result<()> {
 }
 
 /// Take it now, or not at all.
-pub(super) fn try_exclusive(file: &File, name: &str) -> Result<bool> {
+///
+/// # Errors
+/// What flock(2) answers.
+pub fn try_exclusive(file: &File, name: &str) -> Result<bool> {
     taken(|| file.try_lock(), name)
 }
 
 /// Does somebody hold it for himself alone?
-pub(super) fn is_held(file: &File, name: &str) -> Result<bool> {
+///
+/// # Errors
+/// What flock(2) answers.
+pub fn is_held(file: &File, name: &str) -> Result<bool> {
     let free = taken(|| file.try_lock_shared(), name)?;
     if free {
         release(file, name)?;
@@ -45,7 +51,10 @@ pub(super) fn is_held(file: &File, name: &str) -> Result<bool> {
 }
 
 /// Let go.
-pub(super) fn release(file: &File, name: &str) -> Result<()> {
+///
+/// # Errors
+/// What flock(2) answers.
+pub fn release(file: &File, name: &str) -> Result<()> {
     loop {
         match file.unlock() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -66,5 +75,5 @@ fn taken(mut lock: impl FnMut() -> Result<(), TryLockError>, name: &str) -> Resu
 }
 
 fn failed(name: &str, error: io::Error) -> anyhow::Error {
-    anyhow!("{name}: lock: {}", sys::io(error))
+    anyhow!("{name}: lock: {}", text(error))
 }

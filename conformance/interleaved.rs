@@ -1,0 +1,343 @@
+//! Two commands at one container: the one is stopped before each of its system calls, and the other runs meanwhile.
+//!
+//! Right is what one of the two orders gives, or that one of them fails and changes nothing. The container's hooks leave
+//! marks, so a hook that runs twice is seen. Each test looks at some of the moments; `INTERLEAVED=all` has it look at
+//! all of them (`hack/interleaved`).
+
+use crate::harness::{check, *};
+use anyhow::{Context, bail, ensure};
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+tests![
+    create_beside_create,
+    create_beside_forced_delete,
+    create_beside_start,
+    create_beside_others,
+    run_beside_others,
+    start_beside_start,
+    start_beside_forced_delete,
+    start_beside_others,
+    delete_of_created_beside_start,
+    delete_of_created_beside_others,
+    forced_delete_beside_others,
+    kill_beside_others,
+    pause_beside_kill,
+    pause_beside_others,
+    update_beside_forced_delete,
+    delete_beside_delete,
+    delete_of_stopped_beside_others,
+    three_at_once,
+];
+
+/// At most so many moments of a pair are looked at, unless all are asked for.
+const MOMENTS: usize = 4;
+
+/// What the container is when the two begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Created,
+    Running,
+    Stopped,
+}
+
+use Before::{Created, Nothing, Running as Runs, Stopped};
+
+/// What is seen afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    /// Whether each command said that it succeeded.
+    succeeded: Vec<bool>,
+    status: String,
+    /// How many processes live in the container's cgroup.
+    processes: usize,
+    /// How often each hook has run.
+    hooks: String,
+}
+
+/// A container whose hooks leave marks, in this state.
+fn fresh(before: Before) -> Result<Container> {
+    let container = Bundle::new(["pause"]).build()?;
+    let hook = |name: &str| {
+        let line = format!("echo {name} >> {}", container.aside("hooks").display());
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", line] }])
+    };
+    container.edit_config(|config| {
+        config["hooks"] = json!({ "poststart": hook("poststart"), "poststop": hook("poststop") });
+        config["hooks"]["startContainer"] =
+            json!([{ "path": "/payload", "args": ["payload", "append", "/tmp/hooks", "startContainer\n"] }]);
+    })?;
+    fs::create_dir(container.rootfs().join("tmp"))?;
+    fs::write(container.rootfs().join("tmp/hooks"), "")?;
+    if before != Nothing {
+        container.create()?.success()?;
+    }
+    if matches!(before, Runs | Stopped) {
+        container.start()?;
+    }
+    if before == Stopped {
+        container.stop()?;
+    }
+    Ok(container)
+}
+
+fn call(container: &Container, command: &str) -> Call {
+    match command {
+        "create" => container.launch(["create"]),
+        "run" => container.launch(["run", "--detach"]),
+        "force" => container.call(["delete", "--force"]).arg(&container.id),
+        "kill" => container.call(["kill"]).args([&*container.id, "KILL"]),
+        "exec" => container.exec_call([], ["true"]),
+        "update" => container.call(["update", "--pids-limit", "77"]).arg(&container.id),
+        "list" => container.call(["list"]),
+        other => container.call([other]).arg(&container.id),
+    }
+    .patience(30)
+}
+
+fn look(container: &Container, succeeded: &[bool]) -> Result<End> {
+    let output = container.command(["state"])?;
+    let status = if output.status.success() {
+        let state: Value = serde_json::from_str(&output.stdout)?;
+        state["status"].as_str().context("a status")?.to_owned()
+    } else {
+        contains("state of what is not there", &output.stderr, "does not exist")?;
+        "none".to_owned()
+    };
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let marks = read(container.aside("hooks")) + &container.read("tmp/hooks")?;
+    let count = |name: &str| marks.lines().filter(|line| *line == name).count();
+    let hooks = ["startContainer", "poststart", "poststop"].map(|name| format!("{name} {}", count(name))).join(", ");
+    Ok(End { succeeded: succeeded.to_vec(), status, processes: container.processes().len(), hooks })
+}
+
+/// The end, once it stays: what was killed takes its time to go, and a program its time to begin.
+fn end(container: &Container, succeeded: &[bool], is_right: impl Fn(&End) -> bool) -> Result<End> {
+    let mut last = look(container, succeeded)?;
+    let patience = Instant::now() + check::patience(3);
+    while !is_right(&last) && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+        last = look(container, succeeded)?;
+    }
+    Ok(last)
+}
+
+/// Everything that the container still has goes, and nothing stays that `delete --force` does not find.
+fn clear(container: &Container) -> Result {
+    container.call(["delete", "--force"]).arg(&container.id).patience(30).output()?.success()?;
+    container.nothing_left()
+}
+
+/// The commands one after the other, in this order of their numbers; the others are not made and count as failed.
+fn in_order(before: Before, commands: &[&str], order: &[usize]) -> Result<End> {
+    let container = fresh(before)?;
+    let mut succeeded = vec![false; commands.len()];
+    for &number in order {
+        succeeded[number] = call(&container, commands[number]).output()?.status.success();
+    }
+    // The commands have ended one after the other: what they did needs no more than a moment.
+    let mut same = 0;
+    let mut last = look(&container, &succeeded)?;
+    eventually("an end that stays", || {
+        std::thread::sleep(Duration::from_millis(10));
+        let now = look(&container, &succeeded)?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        Ok(same == 5)
+    })?;
+    clear(&container)?;
+    Ok(last)
+}
+
+/// What may come of commands that are made at once: what some order of some of them gives, where those that are left out
+/// have failed.
+fn allowed(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result<BTreeSet<End>> {
+    orders.iter().map(|order| in_order(before, commands, order)).collect()
+}
+
+/// The first command is stopped before one of its calls; the others run one after the other meanwhile.
+fn interleave(before: Before, commands: &[&str], number: usize, allowed: &BTreeSet<End>) -> Result<Option<End>> {
+    let container = fresh(before)?;
+    let first = call(&container, commands[0]);
+    let held = match first.hold_before(number)? {
+        Reached::Held(held) => held,
+        Reached::Ended => return Ok(None),
+    };
+    let mut others = Vec::new();
+    let mut waiting = false;
+    for command in &commands[1..] {
+        let mut running = call(&container, command).spawn()?;
+        // One that waits for the first one goes on when that does.
+        let patience = Instant::now() + Duration::from_millis(250);
+        while !waiting && !running.has_ended()? {
+            waiting = Instant::now() > patience;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        others.push(running);
+    }
+    let mut succeeded = vec![held.go_on()?.wait()?.status.success()];
+    for running in others {
+        succeeded.push(running.wait()?.status.success());
+    }
+    let end = end(&container, &succeeded, |end| allowed.contains(end))?;
+    clear(&container)?;
+    Ok(Some(end))
+}
+
+fn moments(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result {
+    if runtime::is("runc") {
+        return skip("its calls are made by several threads, and this follows one");
+    }
+    let mut allowed = allowed(before, commands, orders)?;
+    if before == Nothing {
+        // What is deleted while it is created has run hooks, and those that undo them.
+        let deleted: Vec<End> = allowed.iter().filter(|end| end.hooks.ends_with("poststop 0")).cloned().collect();
+        allowed
+            .extend(deleted.into_iter().map(|end| End { hooks: end.hooks.replace("poststop 0", "poststop 1"), ..end }));
+    }
+    let container = fresh(before)?;
+    let calls = call(&container, commands[0]).count_calls()?;
+    clear(&container)?;
+    ensure!(calls > 0, "{commands:?}: no system call was seen");
+    let all = std::env::var_os("INTERLEAVED").is_some_and(|which| which == "all");
+    let step = if all { 1 } else { calls.div_ceil(MOMENTS) };
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    // Not always the same ones: together, many runs look at them all.
+    let first = std::process::id() as usize % step;
+    for number in (first..calls).step_by(step) {
+        let what = || format!("{before:?}: {commands:?}, the first one stopped before its call {number} of {calls}");
+        let Some(end) = interleave(before, commands, number, &allowed).with_context(what)? else { continue };
+        seen += 1;
+        if !allowed.contains(&end) {
+            wrong.push(format!("{}: {end:?}", what()));
+        }
+    }
+    if all {
+        println!("{before:?} {commands:?}: {seen} moments, {} wrong", wrong.len());
+    }
+    if let Some(first) = wrong.first() {
+        bail!("{} of {seen} moments ended as no order can, the first: {first}; allowed: {allowed:#?}", wrong.len());
+    }
+    Ok(())
+}
+
+fn pair(before: Before, first: &str, second: &str) -> Result {
+    moments(before, &[first, second], &[vec![0, 1], vec![1, 0], vec![0], vec![1], vec![]])
+}
+
+fn pairs(before: Before, first: &str, others: &[&str]) -> Result {
+    others.iter().try_for_each(|other| pair(before, first, other))
+}
+
+/// Of two creates of one id one succeeds.
+fn create_beside_create() -> Result {
+    pair(Nothing, "create", "create")
+}
+
+/// A forced delete ends a create, or finds nothing; the create's container is not lost.
+fn create_beside_forced_delete() -> Result {
+    pair(Nothing, "create", "force")
+}
+
+/// What is not created yet is not started.
+fn create_beside_start() -> Result {
+    pair(Nothing, "create", "start")
+}
+
+/// The others fail, or come after it.
+fn create_beside_others() -> Result {
+    pairs(Nothing, "create", &["state", "kill", "delete"])
+}
+
+/// The same of run.
+fn run_beside_others() -> Result {
+    pairs(Nothing, "run", &["force", "create", "kill"])
+}
+
+/// Of two starts one succeeds, and hooks run once.
+fn start_beside_start() -> Result {
+    pair(Created, "start", "start")
+}
+
+/// Whoever is deleted while he starts is gone.
+fn start_beside_forced_delete() -> Result {
+    pair(Created, "start", "force")
+}
+
+/// A start beside those that look at the container, stop it or change it.
+fn start_beside_others() -> Result {
+    pairs(Created, "start", &["kill", "state", "exec", "delete"])
+}
+
+/// Delete of a created container and its start do not both succeed: the program that runs would be killed.
+fn delete_of_created_beside_start() -> Result {
+    pair(Created, "delete", "start")
+}
+
+/// What is deleted is not there for others, before or after.
+fn delete_of_created_beside_others() -> Result {
+    pairs(Created, "delete", &["delete", "force", "kill", "state"])
+}
+
+/// The same with `--force`.
+fn forced_delete_beside_others() -> Result {
+    pairs(Created, "force", &["start", "force", "create", "state"])?;
+    pairs(Runs, "force", &["kill", "pause", "create", "force", "exec"])
+}
+
+/// A kill beside others is one before or after them.
+fn kill_beside_others() -> Result {
+    pair(Created, "kill", "start")?;
+    pairs(Runs, "kill", &["force", "pause"])
+}
+
+/// What is killed and paused at once dies.
+fn pause_beside_kill() -> Result {
+    pair(Runs, "pause", "kill")
+}
+
+/// What is paused by one can be removed, started or resumed by the other.
+fn pause_beside_others() -> Result {
+    pairs(Created, "pause", &["start", "force"])?;
+    pairs(Runs, "pause", &["force", "resume", "pause"])
+}
+
+/// An update does not bring back what is deleted.
+fn update_beside_forced_delete() -> Result {
+    pair(Created, "update", "force")?;
+    pair(Runs, "update", "force")?;
+    pair(Runs, "exec", "force")
+}
+
+/// Of two deletes one succeeds, and poststop hooks run once.
+fn delete_beside_delete() -> Result {
+    pair(Stopped, "delete", "delete")
+}
+
+/// A stopped container is deleted once, and its id is free for one other.
+fn delete_of_stopped_beside_others() -> Result {
+    pairs(Stopped, "delete", &["create", "force", "start", "state"])?;
+    pair(Stopped, "create", "delete")?;
+    pair(Stopped, "force", "create")
+}
+
+/// A create that is overtaken by a delete and another create leaves that one's container alone.
+fn three_at_once() -> Result {
+    // The second and the third one run in this order.
+    let orders: Vec<Vec<usize>> = vec![
+        vec![0, 1, 2],
+        vec![1, 0, 2],
+        vec![1, 2, 0],
+        vec![0, 1],
+        vec![1, 0],
+        vec![1, 2],
+        vec![0, 2],
+        vec![2],
+        vec![1],
+    ];
+    moments(Nothing, &["create", "force", "create"], &orders)?;
+    moments(Stopped, &["delete", "force", "create"], &orders)?;
+    moments(Created, &["start", "force", "create"], &orders)
+}

@@ -1,0 +1,366 @@
+//! Whose is what: commands about one container do nothing to another one, nor to what they cannot read.
+
+use crate::harness::*;
+use anyhow::{Context, ensure};
+use nix::errno::Errno;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+tests![
+    delete_spares_who_took_over_the_cgroup,
+    delete_spares_who_took_over_the_cgroup_in_the_unified_view,
+    forced_delete_spares_who_took_over_the_cgroup,
+    kill_of_stopped_spares_who_took_over_the_cgroup,
+    delete_spares_who_lives_below_the_cgroup,
+    one_id_under_two_roots,
+    create_in_a_cgroup_in_use_leaves_it_alone,
+    killed_create_in_a_cgroup_in_use,
+    creates_at_once_in_one_cgroup,
+    from_another_pid_namespace,
+    from_another_time_namespace,
+    main_thread_that_has_ended,
+    record_of_another_program,
+    record_of_a_newer_version,
+    record_that_cannot_be_read,
+    empty_record,
+    directory_of_another_program,
+    gate_is_the_runtimes_own,
+    start_hook_runs_once,
+    pid_file_of_somebody_else,
+    pid_file_leaves_no_other_name,
+    pid_file_is_replaced,
+    foreground_run_that_cannot_go_on,
+];
+
+/// A container in the cgroup of `other`, whose own is empty by now.
+fn successor(other: &Container, bundle: Bundle) -> Result<Container> {
+    let path = format!("{}/{}", machine::cgroup_parent(), other.id);
+    bundle.set("/linux/cgroupsPath", path).start()
+}
+
+fn lives(container: &Container) -> Result {
+    equal("status of the other container", container.status()?, "running")
+}
+
+fn spares(view: View, command: &[&str]) -> Result {
+    let old = Bundle::new(["true"]).view(view).start()?;
+    old.wait_status("stopped")?;
+    let new = successor(&old, Bundle::new(["pause"]).view(view))?;
+    old.call([]).args(command).arg(&old.id).output()?.fails_with("device or resource busy")?;
+    lives(&new)?;
+    new.command(["delete", "--force"])?.success()?;
+    old.command(["delete"])?.success()?;
+    old.nothing_left()
+}
+
+/// A stopped container's cgroup may be another one's by now: delete kills nobody in it, and says that it is busy.
+fn delete_spares_who_took_over_the_cgroup() -> Result {
+    spares(View::Machine, &["delete"])
+}
+
+/// The same on v2.
+fn delete_spares_who_took_over_the_cgroup_in_the_unified_view() -> Result {
+    spares(View::Unified, &["delete"])
+}
+
+/// `--force` is about the container, not about others.
+fn forced_delete_spares_who_took_over_the_cgroup() -> Result {
+    spares(View::Machine, &["delete", "--force"])
+}
+
+/// Where pids are shared, too: what is in the cgroup and not in the container's namespaces is not its own.
+fn kill_of_stopped_spares_who_took_over_the_cgroup() -> Result {
+    let old = Bundle::new(["true"]).without_namespace("pid").start()?;
+    old.wait_status("stopped")?;
+    let new = successor(&old, Bundle::new(["pause"]).without_namespace("pid"))?;
+    old.kill("KILL")?.fails_with("not running")?;
+    lives(&new)?;
+    old.command(["delete"])?.fails_with("device or resource busy")?;
+    lives(&new)?;
+    old.command(["delete", "--force"])?.fails_with("device or resource busy")?;
+    lives(&new)
+}
+
+/// Nor does it kill whose cgroup is below.
+fn delete_spares_who_lives_below_the_cgroup() -> Result {
+    let old = Bundle::new(["true"]).start()?;
+    old.wait_status("stopped")?;
+    let path = format!("{}/{}/below", machine::cgroup_parent(), old.id);
+    let new = Bundle::new(["pause"]).set("/linux/cgroupsPath", path).start()?;
+    old.command(["delete"])?.fails_with("device or resource busy")?;
+    lives(&new)?;
+    new.command(["delete", "--force"])?.success()?;
+    old.command(["delete"])?.success()?;
+    old.nothing_left()
+}
+
+/// The same id under two state roots is two containers, whose default cgroups are one.
+fn one_id_under_two_roots() -> Result {
+    let old = Bundle::new(["true"]).start()?;
+    old.wait_status("stopped")?;
+    let new = successor(&old, Bundle::new(["pause"]))?;
+    let root = new.state_root();
+    let (from, to) = (root.join(&new.id), old.state_root().join("other"));
+    fs::rename(&from, &to)?;
+    let refused = old.command(["delete"])?.fails_with("device or resource busy").map(drop);
+    fs::rename(to, from)?;
+    refused?;
+    lives(&new)
+}
+
+/// A create that finds processes in its cgroup is refused, and its undo leaves them.
+fn create_in_a_cgroup_in_use_leaves_it_alone() -> Result {
+    for view in [View::Machine, View::Unified] {
+        let first = Bundle::new(["pause"]).view(view).start()?;
+        let path = format!("{}/{}", machine::cgroup_parent(), first.id);
+        let second = Bundle::new(["pause"]).view(view).set("/linux/cgroupsPath", path).build()?;
+        second.create()?.failure()?;
+        second.call(["delete", "--force"]).arg(&second.id).output()?.success()?;
+        lives(&first)?;
+    }
+    Ok(())
+}
+
+/// ... and so does `delete --force` of what it leaves when it is killed, whenever that is.
+fn killed_create_in_a_cgroup_in_use() -> Result {
+    let first = Bundle::new(["pause"]).start()?;
+    let path = format!("{}/{}", machine::cgroup_parent(), first.id);
+    let bundle = || Bundle::new(["pause"]).set("/linux/cgroupsPath", &*path).build();
+    if runtime::is("runc") {
+        return skip("its calls are made by several threads, and this follows one");
+    }
+    let calls = bundle()?.launch(["create"]).count_calls()?;
+    ensure!(calls > 0, "no system call was seen");
+    for number in (0..calls).step_by(calls.div_ceil(12)) {
+        let second = bundle()?;
+        second.launch(["create"]).with_fault(number, Fault::Killed)?;
+        let forced = second.call(["delete", "--force"]).arg(&second.id).output()?;
+        forced.success().with_context(|| format!("killed before call {number}"))?;
+        ensure!(!second.state_dir().exists(), "the record is gone, killed before call {number}");
+        lives(&first)?;
+    }
+    Ok(())
+}
+
+/// Of two creates that take over one empty cgroup at once at most one succeeds.
+fn creates_at_once_in_one_cgroup() -> Result {
+    if runtime::is("runc") {
+        return skip("its calls are made by several threads, and this follows one");
+    }
+    let calls = Bundle::new(["pause"]).build()?.launch(["create"]).count_calls()?;
+    for number in (0..calls).step_by(calls.div_ceil(12)) {
+        let first = Bundle::new(["pause"]).build()?;
+        let path = format!("{}/{}", machine::cgroup_parent(), first.id);
+        let second = Bundle::new(["pause"]).set("/linux/cgroupsPath", path).build()?;
+        let Reached::Held(held) = first.launch(["create"]).hold_before(number)? else { break };
+        let two = second.create()?.status.success();
+        let one = held.go_on()?.wait()?.status.success();
+        ensure!(!(one && two), "both are in one cgroup, the first stopped before call {number}");
+        for (succeeded, container) in [(one, &first), (two, &second)] {
+            if succeeded {
+                equal("status", container.status()?, "created")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whoever does not see the container's process does not know that it is dead.
+fn from_elsewhere(options: &[&str]) -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    for words in [&["delete"][..], &["state"], &["kill"], &["delete", "--force"], &["start"]] {
+        let call = Call::of(Path::new("unshare"), options).arg(&runtime::get().path).arg("--root");
+        let call = call.arg(container.state_root()).args(words).arg(&container.id);
+        call.output()?.fails_with("namespace")?;
+        lives(&container)?;
+    }
+    Ok(())
+}
+
+/// From another pid namespace.
+fn from_another_pid_namespace() -> Result {
+    from_elsewhere(&["--pid", "--fork", "--mount-proc"])
+}
+
+/// From another time namespace, where processes were started at other times.
+fn from_another_time_namespace() -> Result {
+    if !has_namespace("time") {
+        return skip("the kernel has no time namespaces");
+    }
+    from_elsewhere(&["--time", "--boottime", "100000", "--fork"])
+}
+
+/// A program whose main thread has ended while others run is running.
+fn main_thread_that_has_ended() -> Result {
+    let container = Bundle::new(["thread-stays"]).start()?;
+    container.wait_output("the main thread ends")?;
+    let pid = container.pid()?;
+    let zombie = || Ok(fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z "));
+    eventually("a zombie for a main thread", zombie)?;
+    equal("status", container.status()?, "running")?;
+    container.command(["delete"])?.fails_with("not stopped")?;
+    ensure!(fs::read_dir(format!("/proc/{pid}/task"))?.count() > 1, "its threads live");
+    container.kill("KILL")?.success()?;
+    container.wait_status("stopped")?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// Every command says that it cannot read the record, and only `delete --force` removes it.
+fn unreadable(record: &str, wanted: &str) -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    fs::create_dir(container.state_dir())?;
+    let path = container.state_dir().join("state.json");
+    fs::write(&path, record)?;
+    for words in [&["state"][..], &["start"], &["kill"], &["delete"], &["pause"], &["resume"], &["ps"], &["update"]] {
+        let output = container.call([]).args(words).arg(&container.id).output()?;
+        output.fails_with("state.json")?.fails_with(wanted)?;
+    }
+    container.exec([], ["true"])?.fails_with("state.json")?;
+    contains("list", &container.call(["list"]).output()?.stderr, "state.json")?;
+    container.create()?.fails_with("already exists")?;
+    equal("the record", fs::read_to_string(&path)?, record)?;
+    contains("warning", &container.command(["delete", "--force"])?.success()?.stderr, "state.json")?;
+    container.nothing_left()
+}
+
+/// One that runc has written, say: its container runs, and would be lost.
+fn record_of_another_program() -> Result {
+    unreadable(r#"{"id":"x","init_process_pid":1,"init_process_start":1,"created":"","config":{}}"#, "another")
+}
+
+/// One of a format that is not known yet.
+fn record_of_a_newer_version() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let path = container.state_dir().join("state.json");
+    let mut record: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    record["format"] = json!(99);
+    unreadable(&record.to_string(), "format is 99")
+}
+
+/// One that is there and cannot be read is not one that is not there.
+fn record_that_cannot_be_read() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let path = container.state_dir().join("state.json");
+    fs::create_dir_all(&path)?;
+    for words in [&["state"][..], &["kill"], &["delete"]] {
+        container.call([]).args(words).arg(&container.id).output()?.fails_with("state.json")?;
+    }
+    ensure!(path.exists(), "it stays");
+    fs::remove_dir_all(container.state_dir())?;
+    Ok(())
+}
+
+/// A create that was killed before it had written a word of it: there is no container, and delete clears it away.
+fn empty_record() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    fs::create_dir(container.state_dir())?;
+    fs::write(container.state_dir().join("state.json"), "")?;
+    container.command(["state"])?.fails_with("does not exist")?;
+    container.command(["delete"])?.fails_with("does not exist")?;
+    container.nothing_left()
+}
+
+/// A directory with files that are not this program's: crun's record is one. They stay, whatever is said.
+fn directory_of_another_program() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    fs::create_dir(container.state_dir())?;
+    fs::write(container.state_dir().join("status"), "{}")?;
+    for words in [&["delete"][..], &["delete", "--force"]] {
+        container.call([]).args(words).arg(&container.id).output()?.fails_with("not empty")?;
+        ensure!(container.state_dir().join("status").exists(), "the file stays");
+    }
+    fs::remove_dir_all(container.state_dir())?;
+    Ok(())
+}
+
+/// Whoever can open the gate starts the container, past its hooks: nobody but the runtime's user can, whatever the umask
+/// and whose the user namespace.
+fn gate_is_the_runtimes_own() -> Result {
+    for bundle in [Bundle::new(["pause"]), Bundle::new(["pause"]).user_namespace(100_000, 65536)] {
+        let container = bundle.build()?;
+        let open = || {
+            nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+            Ok(())
+        };
+        container.launch(["create"]).in_child(open).output()?.success()?;
+        let gate = fs::metadata(container.state_dir().join("exec.fifo"))?;
+        equal("mode", gate.permissions().mode() & 0o777, 0o600)?;
+        equal("owner", std::os::unix::fs::MetadataExt::uid(&gate), 0)?;
+        container.start()?;
+    }
+    Ok(())
+}
+
+/// Of two starts the second one is refused before it runs a hook: when that fails, the container goes.
+fn start_hook_runs_once() -> Result {
+    let container = Bundle::new(["pause"]).dir("once").build()?;
+    container.edit_config(|config| {
+        // Waits until the other start has been refused.
+        let words = ["payload", "append", "/once/ran", "ran\n", ",", "wait", "/once/go"];
+        config["hooks"] = json!({ "startContainer": [{ "path": "/payload", "args": words }] });
+    })?;
+    container.create()?.success()?;
+    let first = container.call(["start", &container.id]).spawn()?;
+    eventually("the hook", || Ok(container.read("once/ran").is_ok()))?;
+    container.command(["start"])?.failure()?;
+    fs::write(container.rootfs().join("once/go"), "")?;
+    first.wait()?.success()?;
+    equal("hooks", container.read("once/ran")?, "ran\n")?;
+    lives(&container)
+}
+
+/// A file that looks like a temporary name of ours is somebody else's.
+fn pid_file_of_somebody_else() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let (file, other) = (container.aside("pid"), container.aside(".pid"));
+    fs::write(&other, "precious")?;
+    container.launch(["create", "--pid-file", &file.to_string_lossy()]).output()?.success()?;
+    equal("pid file", fs::read_to_string(&file)?, container.pid()?.to_string())?;
+    equal("the other file", fs::read_to_string(other)?, "precious")
+}
+
+/// Killed at any moment, a create leaves the pid file or none.
+fn pid_file_leaves_no_other_name() -> Result {
+    if !runtime::is("tare") {
+        return skip("what others leave is not looked at");
+    }
+    let create = |it: &Container| it.launch(["create", "--pid-file", &it.aside("pids/1").to_string_lossy()]);
+    let bundle = || -> Result<Container> {
+        let container = Bundle::new(["pause"]).build()?;
+        fs::create_dir(container.aside("pids"))?;
+        Ok(container)
+    };
+    let calls = create(&bundle()?).count_calls()?;
+    // It is written at the end.
+    for number in calls.saturating_sub(24)..calls {
+        let container = bundle()?;
+        create(&container).with_fault(number, Fault::Killed)?;
+        let names: Vec<_> = fs::read_dir(container.aside("pids"))?.flatten().map(|entry| entry.file_name()).collect();
+        ensure!(names.iter().all(|name| name == "1"), "killed before call {number} of {calls}: {names:?}");
+    }
+    Ok(())
+}
+
+/// The pid file of a container that was is replaced.
+fn pid_file_is_replaced() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let file = container.aside("pid");
+    fs::write(&file, "1")?;
+    container.launch(["create", "--pid-file", &file.to_string_lossy()]).output()?.success()?;
+    equal("pid file", fs::read_to_string(&file)?, container.pid()?.to_string())
+}
+
+/// A run in the foreground that cannot wait for its container ends it, and leaves nothing.
+fn foreground_run_that_cannot_go_on() -> Result {
+    if runtime::is("runc") {
+        return skip("its calls are made by several threads, and this follows one");
+    }
+    let container = Bundle::new(["pause"]).build()?;
+    let wait = |call| call == libc::SYS_signalfd4;
+    let (call, output) = container.launch(["run"]).with_fault_where(wait, Fault::Fails(Errno::EMFILE))?;
+    ensure!(call.is_some(), "it waits for signals");
+    output.fails_with("too many open files")?;
+    container.nothing_left()
+}
