@@ -53,8 +53,10 @@ struct End {
     status: String,
     /// How many processes live in the container's cgroup.
     processes: usize,
-    /// How often each hook has run.
-    hooks: String,
+    /// How often the poststop hook has run.
+    poststop: usize,
+    /// A hook of start has run twice. That it has run says nothing: a start may be overtaken after its hook.
+    hooks_twice: bool,
 }
 
 /// A container whose hooks leave marks, in this state.
@@ -109,8 +111,13 @@ fn look(container: &Container, succeeded: &[bool]) -> Result<End> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let marks = read(container.aside("hooks")) + &container.read("tmp/hooks")?;
     let count = |name: &str| marks.lines().filter(|line| *line == name).count();
-    let hooks = ["startContainer", "poststart", "poststop"].map(|name| format!("{name} {}", count(name))).join(", ");
-    Ok(End { succeeded: succeeded.to_vec(), status, processes: container.processes().len(), hooks })
+    Ok(End {
+        succeeded: succeeded.to_vec(),
+        status,
+        processes: container.processes().len(),
+        poststop: count("poststop"),
+        hooks_twice: ["startContainer", "poststart"].into_iter().any(|name| count(name) > 1),
+    })
 }
 
 /// The end, once it stays: what was killed takes its time to go, and a program its time to begin.
@@ -193,9 +200,8 @@ fn moments(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result {
     let mut allowed = allowed(before, commands, orders)?;
     if before == Nothing {
         // What is deleted while it is created has run hooks, and those that undo them.
-        let deleted: Vec<End> = allowed.iter().filter(|end| end.hooks.ends_with("poststop 0")).cloned().collect();
-        allowed
-            .extend(deleted.into_iter().map(|end| End { hooks: end.hooks.replace("poststop 0", "poststop 1"), ..end }));
+        let deleted: Vec<End> = allowed.iter().filter(|end| end.poststop == 0).cloned().collect();
+        allowed.extend(deleted.into_iter().map(|end| End { poststop: 1, ..end }));
     }
     let container = fresh(before)?;
     let calls = call(&container, commands[0]).count_calls()?;
