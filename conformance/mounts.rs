@@ -71,6 +71,9 @@ tests![
     read_only_at_the_end_is_of_its_own_mount,
     cgroup_read_only_below_a_later_mount,
     idmap_of_a_file_system_that_has_none,
+    cgroup_of_a_caller_who_may_make_none,
+    without_mount_setattr,
+    without_fsopen,
 ];
 
 /// The mount options and the super block's of a mount point in the container: `rw,nosuid … rw,size=…`.
@@ -804,4 +807,66 @@ fn idmap_of_a_file_system_that_has_none() -> Result {
     (entry["uidMappings"], entry["gidMappings"]) = (map.clone(), map);
     let output = Bundle::new(["true"]).mount(entry).refused("mounts[2]")?;
     contains("message", &output.stderr, "support")
+}
+
+/// An ordinary user without a cgroup of his own sees the one that he is in, and cannot write to it: programs look for
+/// limits there.
+fn cgroup_of_a_caller_who_may_make_none() -> Result {
+    if machine::get().layout == machine::Layout::Unified {
+        return skip("on v2 the host's view would be writable, so it is hidden");
+    }
+    const USER: u32 = 64_321;
+    let words = ["ls", "/sys/fs/cgroup", ",", "cat", "/sys/fs/cgroup/pids/cgroup.procs", ",", "mountinfo"];
+    let bundle = Bundle::new(words).user(USER).user_namespace(USER, 1).mount(cgroup_mount(&["nosuid", "ro"]));
+    let output = bundle.run()?;
+    let listed: Vec<&str> = output.success()?.value("ls /sys/fs/cgroup")?.split(' ').collect();
+    ensure!(listed.contains(&"pids") && !output.stdout.contains("cgroup.procs:"), "{output}");
+    has_options(&output, "/sys/fs/cgroup/pids", &["ro", "nosuid"])
+}
+
+/// What a kernel before 5.12, or a sandbox that does not know mount_setattr(2), makes of a container.
+fn old_kernel(denied: libc::c_long) -> Result {
+    let source = scratch()?;
+    fs::write(source.path().join("file"), "bound")?;
+    let file = json!({ "destination": "/etc/file", "source": source.path().join("file"), "options": ["bind", "ro"] });
+    let words = [
+        "mountinfo",
+        ",",
+        "write",
+        "/etc/file",
+        "x",
+        ",",
+        "write",
+        "/new",
+        "x",
+        ",",
+        "cat",
+        "/up/file",
+        ",",
+        "stat",
+        "/t",
+    ];
+    let bundle = Bundle::new(words).file("up/file", "copied").dir("t").set("/root/readonly", true);
+    let bundle = bundle.set("/linux/rootfsPropagation", "private").set("/linux/readonlyPaths", json!(["/proc/sys"]));
+    let bundle = bundle.set("/linux/maskedPaths", json!(["/proc/irq", "/proc/version"]));
+    let bundle = bundle.mount(bind(source.path(), &["rbind", "nosuid", "rprivate", "shared"])).mount(file);
+    let bundle = bundle.mount(tmpfs("/t", &["ro", "noexec"])).mount(tmpfs("/up", &["tmpcopyup", "noatime"]));
+    let output = bundle.build()?.launch(["run"]).denying(denied, None, nix::errno::Errno::ENOSYS).output()?;
+    has_options(&output, "/mnt", &["rw", "nosuid", "!ro"])?;
+    contains("propagation", line_of(&output, "/mnt")?, " shared:")?;
+    has_options(&output, "/t", &["ro", "noexec"])?;
+    has_options(&output, "/up", &["rw", "noatime"])?;
+    has_options(&output, "/proc/sys", &["ro"])?;
+    line_of(&output, "/proc/irq")?;
+    line_of(&output, "/proc/version")?;
+    output.has_line("write /etc/file: EROFS")?.has_line("write /new: EROFS")?.has_line("copied")?;
+    contains("mode", &output.stdout, "stat /t: dir mode=0755")
+}
+
+fn without_mount_setattr() -> Result {
+    old_kernel(libc::SYS_mount_setattr)
+}
+
+fn without_fsopen() -> Result {
+    old_kernel(libc::SYS_fsopen)
 }

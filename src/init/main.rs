@@ -124,8 +124,10 @@ impl Init {
                 };
                 mounts.mount(&it, keep)
             }
-            Op::Bind { target, source, recursive, ref attributes, place, keep } => {
-                mounts.bind(text(source), recursive, &Graft { target: text(target), attributes, place, keep })
+            Op::Bind { target, source, instead, recursive, ref attributes, place, keep } => {
+                let graft = Graft { target: text(target), attributes, place, keep };
+                let instead = (instead != op::Text::NONE).then(|| text(instead));
+                mounts.bind(text(source), instead, recursive, &graft)
             }
             Op::Attach { target, tree, ref attributes, place, keep } => {
                 let tree = files::Fd(self.program.slot(tree.0));

@@ -233,7 +233,7 @@ impl Mounts {
         Ok(made)
     }
 
-    pub fn bind(&self, source: &CStr, recursive: bool, graft: &Graft<'_>) -> Try<()> {
+    pub fn bind(&self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Graft<'_>) -> Try<()> {
         let rules = graft.place;
         let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
         if rules & place::SOURCE_NO_FOLLOW != 0 {
@@ -241,7 +241,13 @@ impl Mounts {
         }
         match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
             Ok(tree) => self.attach(tree, graft),
-            Err(fault) if rules & place::OPTIONAL != 0 && fault.errno == sys::ENOENT => Ok(()),
+            Err(fault) if fault.errno == sys::ENOENT => {
+                let tree = Fd(sys::open_tree(sys::AT_FDCWD, instead.ok_or(fault)?, tree)?);
+                // What is not the container's own it may not write to.
+                let set = graft.attributes.set | MOUNT_ATTR_RDONLY;
+                let attributes = Attributes { set, clear: graft.attributes.clear & !MOUNT_ATTR_RDONLY, ..*graft.attributes };
+                self.attach(tree, &Graft { attributes: &attributes, ..*graft })
+            }
             Err(fault) => Err(fault),
         }
     }

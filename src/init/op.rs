@@ -119,8 +119,6 @@ pub mod place {
     pub const KEEP_MODE: u32 = 4;
     /// A tmpfs is filled with what it covers (`tmpcopyup`).
     pub const COPY_UP: u32 = 8;
-    /// A source that is not there is no error: an ordinary user may have no cgroup of his own.
-    pub const OPTIONAL: u32 = 32;
     /// What is attached must be a procfs.
     pub const PROC_ONLY: u32 = 128;
     /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
@@ -218,8 +216,9 @@ pub enum Op {
         place: u32,
         keep: Slot,
     },
-    /// Bind a host path, and keep the mount open in `keep`.
-    Bind { target: Text, source: Text, recursive: bool, attributes: Attributes, place: u32, keep: Slot },
+    /// Bind a host path, and keep the mount open in `keep`. A source that is not there is replaced by
+    /// `instead`, read-only, unless that is `Text::NONE`.
+    Bind { target: Text, source: Text, instead: Text, recursive: bool, attributes: Attributes, place: u32, keep: Slot },
     /// Attach a tree that the parent opened, and keep it open in `keep`.
     Attach { target: Text, tree: Slot, attributes: Attributes, place: u32, keep: Slot },
     /// Let go of the mount with this id; it was last seen at this path of a living container.

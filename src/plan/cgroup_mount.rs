@@ -1,6 +1,6 @@
 //! A mount of type `cgroup`: the container's view of its control groups.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -81,9 +81,13 @@ pub fn plan(
             );
         } else {
             let source = program.text(&hierarchy.dir().to_string_lossy());
-            let optional = if context.options.rootless_cgroups { place::OPTIONAL } else { 0 };
-            let (place, keep) = (place::EXACT | optional, Slot::NONE);
-            program.push(field, Op::Bind { target, source, recursive: false, attributes, place, keep });
+            // Who may make no cgroup is shown the one that he is in, as by runc: programs look for limits there.
+            let instead = match context.options.rootless_cgroups {
+                true => program.text(&own_of_caller(context, &hierarchy.mount)?.to_string_lossy()),
+                false => Text::NONE,
+            };
+            let (place, keep) = (place::EXACT, Slot::NONE);
+            program.push(field, Op::Bind { target, source, instead, recursive: false, attributes, place, keep });
         }
         links(program, base, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
     }
@@ -108,6 +112,16 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
     let attributes = Attributes { clear: 0, ..view.attributes };
     let View { target, place, keep, .. } = *view;
     program.push(view.field, Op::Mount { target, kind, source, instead, options, attributes, place, keep });
+}
+
+/// The directory of the caller's own cgroup in a hierarchy.
+fn own_of_caller(context: &Context<'_>, mount: &Path) -> Result<PathBuf> {
+    let layout = context.host.cgroups()?;
+    let own = match layout.v1().iter().find(|hierarchy| hierarchy.mount == mount) {
+        Some(hierarchy) => &hierarchy.own,
+        None => layout.v2_own()?,
+    };
+    Ok(mount.join(own.strip_prefix("/").unwrap_or(own)))
 }
 
 /// A named hierarchy is shown by its name, as runc does and systemd inside expects.

@@ -285,7 +285,10 @@ fn add(
             // Only the owner of the network namespace may have a sysfs of his own.
             let (source, attributes) = (program.text("/sys"), options.attributes);
             let place = place::PLAIN | place::EXACT;
-            program.push(field, Op::Bind { target, source, recursive: true, attributes, place, keep });
+            program.push(
+                field,
+                Op::Bind { target, source, instead: Text::NONE, recursive: true, attributes, place, keep },
+            );
             Ok(())
         }
         kind => {
@@ -406,7 +409,8 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
         program.push(field, Op::Attach { target, tree, attributes, place: rules, keep });
     } else {
         let source = program.text(&source.to_string_lossy());
-        program.push(field, Op::Bind { target, source, recursive, attributes, place: rules, keep });
+        program
+            .push(field, Op::Bind { target, source, instead: Text::NONE, recursive, attributes, place: rules, keep });
     }
 }
 

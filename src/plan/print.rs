@@ -227,9 +227,11 @@ fn mounting(op: &Op, program: &Program) -> Option<String> {
             }
             line
         }
-        Op::Bind { target, source, recursive, attributes, place, keep: _ } => {
+        Op::Bind { target, source, instead, recursive, attributes, place, keep: _ } => {
             let call = if recursive { "rbind" } else { "bind" };
-            format!("{call} {:?} on {:?}{}{}", text(source), text(target), attributes_text(&attributes), rules(place))
+            let (attributes, rules) = (attributes_text(&attributes), rules(place));
+            let instead = if instead == Text::NONE { String::new() } else { format!(", or {:?} ro", text(instead)) };
+            format!("{call} {:?} on {:?}{attributes}{rules}{instead}", text(source), text(target))
         }
         Op::Unmount { target, mount } => format!("unmount mount {mount} at {:?}", text(target)),
         Op::Attach { target, tree: Slot(slot), attributes, place, keep: _ } => {
@@ -405,7 +407,6 @@ fn rules(bits: u32) -> String {
         (place::KEEP_MODE, "with the mode of what it covers"),
         (place::COPY_UP, "filled with what it covers"),
         (place::PROC_ONLY, "a procfs only"),
-        (place::OPTIONAL, "if it is there"),
         (place::EXACT, "with no other flags"),
         (place::SLAVE, "a slave of the host's"),
         (place::NO_FOLLOW, "over a link itself"),

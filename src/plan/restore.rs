@@ -13,7 +13,7 @@ use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program, Tree};
 use super::{Context, Options, order};
 use crate::host::Host;
-use crate::init::op::{Ask, Op, Slot};
+use crate::init::op::{Ask, Op, Slot, Text};
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option as option;
 
@@ -136,7 +136,15 @@ impl Worker<'_> {
         let source = program.text(&self.rootfs.to_string_lossy());
         program.push(
             &field,
-            Op::Bind { target, source, recursive: true, attributes: NO_ATTRIBUTES, place: 0, keep: Slot::NONE },
+            Op::Bind {
+                target,
+                source,
+                instead: Text::NONE,
+                recursive: true,
+                attributes: NO_ATTRIBUTES,
+                place: 0,
+                keep: Slot::NONE,
+            },
         );
         let criu = program.text(&self.criu.to_string_lossy());
         let candidates = program.texts(&[criu]);
