@@ -64,6 +64,9 @@ tests![
     join_user_and_raise_limits,
     join_path_that_is_a_fifo,
     mount_namespace_is_needed_for_masks,
+    user_namespace_without_root,
+    ids_that_are_not_mapped,
+    mappings_that_do_not_fit,
 ];
 
 const KINDS: [(&str, &str); 8] = [
@@ -704,4 +707,55 @@ fn loopback_without_internet_sockets() -> Result {
     let output = Call::of(std::path::Path::new("nsenter"), words).output()?;
     // An interface has its addresses once it is up.
     contains("addresses", &output.stdout, "00000000000000000000000000000001")
+}
+
+/// What is made in the root file system belongs to the user, where root is nobody.
+fn user_namespace_without_root() -> Result {
+    if runtime::is("runc") {
+        return skip("runc wants a mapping for root");
+    }
+    let map = json!([{ "containerID": 5, "hostID": 100_000, "size": 1 }]);
+    let words = [
+        "ids", ",", "write", "/new", "x", ",", "stat", "/new", ",", "stat", "/made", ",", "stat", "/dev", ",", "pause",
+    ];
+    let bundle = Bundle::new(words).user_namespace(100_000, 1).set("/linux/uidMappings", map.clone());
+    let bundle = bundle.set("/linux/gidMappings", map).set("/process/user", json!({ "uid": 5, "gid": 5 }));
+    let volume = json!({ "destination": "/made", "type": "tmpfs", "source": "tmpfs" });
+    let container = bundle.mount(volume).start()?;
+    container.wait_output("uid: 5")?;
+    check::eventually("the last word", || Ok(container.output()?.contains("stat /dev:")))?;
+    let output = container.output()?;
+    for part in ["write /new: ok", "/new: file mode=0644 uid=5 gid=5", "/made: dir mode=1777 uid=5 gid=5"] {
+        contains("output", &output, part)?;
+    }
+    contains("output", &output, "/dev: dir mode=0755 uid=5 gid=5")?;
+    container.exec([], ["ids"])?.success()?.says("uid", "5").map(drop)
+}
+
+/// Ids that are nobody in the container are named before anything is made.
+fn ids_that_are_not_mapped() -> Result {
+    let bundle = || Bundle::new(["true"]).user_namespace(100_000, 10);
+    for (key, value, field) in [
+        ("uid", json!(20), "process.user.uid"),
+        ("gid", json!(20), "process.user.gid"),
+        ("additionalGids", json!([5, 20]), "process.user.additionalGids[1]"),
+    ] {
+        bundle().set(&format!("/process/user/{key}"), value).refused(field)?;
+    }
+    for option in ["uid=20", "gid=10"] {
+        let entry = json!({ "destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": [option] });
+        bundle().mount(entry).refused("mounts[2].options")?;
+    }
+    Ok(())
+}
+
+/// Ids beyond the largest one are refused by name, too.
+fn mappings_that_do_not_fit() -> Result {
+    for (key, value) in [("containerID", u32::MAX), ("hostID", u32::MAX - 5)] {
+        let mut map = json!({ "containerID": 0, "hostID": 100_000, "size": 10 });
+        map[key] = json!(value);
+        let bundle = Bundle::new(["true"]).user_namespace(100_000, 10).set("/linux/gidMappings", json!([map]));
+        bundle.refused("linux.gidMappings[0].size")?;
+    }
+    Ok(())
 }

@@ -97,7 +97,9 @@ impl Init {
             Op::Fork { flags } => self.fork(index, flags),
             Op::Unshare { flags } => sys::unshare(flags),
             Op::TimeOffsets { lines } => files::write(c"/proc/self/timens_offsets", text(lines).to_bytes()),
-            Op::BecomeRoot { keep_groups } => process::become_root(keep_groups).map(|denied| self.groups_denied = denied),
+            Op::BecomeRoot { uid, gid, keep_groups } => {
+                process::become_root(uid, gid, keep_groups).map(|denied| self.groups_denied = denied)
+            }
             Op::Session => sys::setsid(),
             Op::Keyring { name } => match sys::session_keyring(text(name)) {
                 // A kernel without keyrings has none that could be the caller's.

@@ -179,8 +179,8 @@ pub enum Op {
     /// A line for `/proc/self/timens_offsets`.
     TimeOffsets { lines: Text },
     /// Take this identity with no other groups, unless they are kept or the namespace has setgroups(2) denied: root of a
-    /// user namespace.
-    BecomeRoot { keep_groups: bool },
+    /// user namespace or, where that maps none, the container's user.
+    BecomeRoot { uid: u32, gid: u32, keep_groups: bool },
     /// `setsid(2)`.
     Session,
     /// Join a new session keyring of this name.

@@ -39,9 +39,9 @@ pub fn join(program: Program, list: List) -> Try<()> {
 }
 
 /// Root of the user namespace. Groups go too, where the namespace lets them be set at all. Returns whether it does not.
-pub fn become_root(keep_groups: bool) -> Try<bool> {
-    sys::setresgid(0)?;
-    set_uid(0)?;
+pub fn become_root(uid: u32, gid: u32, keep_groups: bool) -> Try<bool> {
+    sys::setresgid(gid)?;
+    set_uid(uid)?;
     if keep_groups {
         return Ok(false);
     }

@@ -104,7 +104,7 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
         let linux = context.linux();
         let outside = |maps: Option<&Mappings>, id: u32, name: &str| {
             let outside = maps.and_then(|maps| host_id(maps, id));
-            outside.with_context(|| format!("{field}.{name}: {id} is not mapped in linux.{name}Mappings"))
+            outside.with_context(|| format!("{field}.{name}: {name} {id} is not mapped in linux.{name}Mappings"))
         };
         let uid = outside(linux.map(|linux| linux.uid_mappings()), uid, "uid")?;
         let gid = outside(linux.map(|linux| linux.gid_mappings()), gid, "gid")?;

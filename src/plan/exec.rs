@@ -124,7 +124,8 @@ impl Exec<'_> {
             program.push(&field, Op::Fork { flags: 0 });
         }
         if has_namespace(self.spec, Kind::User) {
-            program.push(&field, Op::BecomeRoot { keep_groups: annotation::keeps_groups(self.spec) });
+            let (uid, gid) = super::root_inside(self.spec);
+            program.push(&field, Op::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.spec) });
         }
     }
 

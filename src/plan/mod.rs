@@ -238,6 +238,16 @@ impl<'a> Context<'a> {
         self.own(Kind::User)
     }
 
+    /// Refuse an id of the container that is nobody there: `name` is uid or gid.
+    fn check_mapped(&self, id: u32, name: &str, field: impl Fn() -> Field) -> Result<()> {
+        let Some(linux) = self.linux().filter(|_| self.in_user_namespace()) else { return Ok(()) };
+        let maps = if name == "uid" { linux.uid_mappings() } else { linux.gid_mappings() };
+        if is_unmapped(maps, id) {
+            bail!("{}: {name} {id} is not mapped in linux.{name}Mappings", field());
+        }
+        Ok(())
+    }
+
     /// Devices cannot be made, only bound.
     fn binds_devices(&self) -> bool {
         self.in_user_namespace() || self.host.in_user_namespace
@@ -323,7 +333,23 @@ fn host_id(maps: &Mappings, id: u32) -> Option<u32> {
     let within = |map: &&oci_spec::runtime::LinuxIdMapping| {
         (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id)
     };
-    maps.find(within).map(|map| map.host_id() + (id - map.container_id()))
+    maps.find(within).and_then(|map| map.host_id().checked_add(id - map.container_id()))
+}
+
+/// Whom what the runtime makes belongs to in a user namespace: root or, where that is not mapped, the container's user,
+/// as with crun.
+fn root_inside(spec: &Spec) -> (u32, u32) {
+    let linux = spec.linux().as_ref();
+    let lacks_root = |maps: Option<&Mappings>| maps.is_some_and(|maps| is_unmapped(maps, 0));
+    let none =
+        lacks_root(linux.map(|linux| linux.uid_mappings())) || lacks_root(linux.map(|linux| linux.gid_mappings()));
+    let user = spec.process().as_ref().map(|process| process.user()).filter(|_| none);
+    user.map_or((0, 0), |user| (user.uid(), user.gid()))
+}
+
+/// An id that is nobody in the user namespace with these mappings. Without mappings nothing is known of it.
+fn is_unmapped(maps: &Mappings, id: u32) -> bool {
+    maps.as_ref().is_some_and(|list| !list.is_empty()) && host_id(maps, id).is_none()
 }
 
 /// The host's ids of the container's root, where `config.json` maps it to somebody.

@@ -294,6 +294,11 @@ fn add(
         kind => {
             let label =
                 context.linux().and_then(|linux| linux.mount_label().as_deref()).filter(|label| !label.is_empty());
+            for (key, value) in &options.data {
+                if let ("uid" | "gid", Some(Ok(id))) = (*key, value.map(str::parse)) {
+                    context.check_mapped(id, key, || field.member("options"))?;
+                }
+            }
             let it = FileSystem { mount, index, kind, target, destination: &destination, options, label, keep, living };
             file_system(program, field, it, &mut pending.late)
         }

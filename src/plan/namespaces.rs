@@ -68,12 +68,6 @@ pub fn map_lines(maps: &[LinuxIdMapping]) -> String {
     maps.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect()
 }
 
-/// Does the map hold this id of the container?
-fn maps_id(maps: &[LinuxIdMapping], id: u64) -> bool {
-    maps.iter()
-        .any(|map| (u64::from(map.container_id())..u64::from(map.container_id()) + u64::from(map.size())).contains(&id))
-}
-
 /// What the list of namespaces comes to.
 #[derive(Debug)]
 struct Sorted {
@@ -166,8 +160,9 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     if cgroup {
         program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
     }
-    if joined_user || new_user && maps_id(&uid, 0) && maps_id(&gid, 0) {
-        program.push(&field, Op::BecomeRoot { keep_groups: annotation::keeps_groups(context.spec) });
+    if joined_user || new_user {
+        let (uid, gid) = super::root_inside(context.spec);
+        program.push(&field, Op::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(context.spec) });
     }
     let maps = || Maps { uid: map_lines(&uid), gid: map_lines(&gid) };
     birth.maps = new_user.then(maps);
@@ -212,8 +207,18 @@ fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMa
         linux.map_or_else(Default::default, |linux| (get(linux.uid_mappings()), get(linux.gid_mappings())));
     for (key, maps) in [("linux.uidMappings", &uid), ("linux.gidMappings", &gid)] {
         for (index, map) in maps.iter().enumerate() {
+            let field = Field::item(key, index);
             if map.size() == 0 {
-                bail!("{}.size: must not be 0", Field::item(key, index));
+                bail!("{field}.size: must not be 0");
+            }
+            for (first, name) in [(map.container_id(), "containerID"), (map.host_id(), "hostID")] {
+                if first.checked_add(map.size()).is_none() {
+                    bail!(
+                        "{field}.size: {} ids from {name} {first} on: there are none beyond {}",
+                        map.size(),
+                        u32::MAX
+                    );
+                }
             }
         }
     }

@@ -139,8 +139,11 @@ pub fn describe(op: &Op, program: &Program) -> String {
         Op::Fork { flags } => format!("fork {}", namespace::names(flags).join(" ")).trim_end().to_owned(),
         Op::Unshare { flags } => format!("unshare {}", namespace::names(flags).join(" ")),
         Op::TimeOffsets { lines } => format!("write timens_offsets {}", text(lines).trim_end().replace('\n', ", ")),
-        Op::BecomeRoot { keep_groups: false } => "become root of the user namespace".to_owned(),
-        Op::BecomeRoot { keep_groups: true } => "become root of the user namespace, in the caller's groups".to_owned(),
+        Op::BecomeRoot { uid, gid, keep_groups } => {
+            let who = if (uid, gid) == (0, 0) { "root".to_owned() } else { format!("uid {uid} gid {gid}") };
+            let groups = if keep_groups { ", in the caller's groups" } else { "" };
+            format!("become {who} of the user namespace{groups}")
+        }
         Op::Session => "setsid".to_owned(),
         Op::Keyring { name } => format!("join session keyring {}", text(name)),
         Op::Affinity { mask } => affinity(program, mask),

@@ -326,6 +326,7 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
         if id == u32::MAX {
             bail!("{field}.{name}: {id} is not an id");
         }
+        context.check_mapped(id, name, || field.member(name))?;
     }
     // Engines always give those that the image lists: the annotation wins, as with crun.
     let kept = annotation::keeps_groups(context.spec);
@@ -336,6 +337,9 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
         context.warn(format!("{field}.additionalGids: left out, for the runtime's user namespace denies setgroups"));
     } else if !set_groups && !additional.is_empty() {
         bail!("{field}.additionalGids: cannot set any additional groups in a rootless container");
+    }
+    for (index, id) in additional.iter().enumerate().filter(|_| set_groups) {
+        context.check_mapped(*id, "gid", || Field::item("process.user.additionalGids", index))?;
     }
     let groups = program.numbers(additional);
     program.push(&field, Op::User { uid: user.uid(), gid: user.gid(), groups, set_groups, keep });
