@@ -4,7 +4,7 @@
 //! marks, so a hook that runs twice is seen. Each test looks at some of the moments; `INTERLEAVED=all` has it look at
 //! all of them (`hack/interleaved`).
 
-use crate::harness::{check, *};
+use crate::harness::{check, scope, *};
 use anyhow::{Context, bail, ensure};
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,6 +29,7 @@ tests![
     delete_beside_delete,
     delete_of_stopped_beside_others,
     three_at_once,
+    scopes_of_systemd,
 ];
 
 /// At most so many moments of a pair are looked at, unless all are asked for.
@@ -45,6 +46,13 @@ enum Before {
 
 use Before::{Created, Nothing, Running as Runs, Stopped};
 
+/// What the container is, and who makes its cgroup.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    before: Before,
+    systemd: bool,
+}
+
 /// What is seen afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
@@ -60,8 +68,10 @@ struct End {
 }
 
 /// A container whose hooks leave marks, in this state.
-fn fresh(before: Before) -> Result<Container> {
-    let container = Bundle::new(["pause"]).build()?;
+fn fresh(scene: Scene) -> Result<Container> {
+    let Scene { before, systemd } = scene;
+    let bundle = Bundle::new(["pause"]);
+    let container = if systemd { scope::build(bundle, scope::PATH)? } else { bundle.build()? };
     let hook = |name: &str| {
         let line = format!("echo {name} >> {}", container.aside("hooks").display());
         json!([{ "path": "/bin/sh", "args": ["sh", "-c", line] }])
@@ -74,7 +84,7 @@ fn fresh(before: Before) -> Result<Container> {
     fs::create_dir(container.rootfs().join("tmp"))?;
     fs::write(container.rootfs().join("tmp/hooks"), "")?;
     if before != Nothing {
-        container.create()?.success()?;
+        call(&container, systemd, "create").output()?.success()?;
     }
     if matches!(before, Runs | Stopped) {
         container.start()?;
@@ -85,8 +95,9 @@ fn fresh(before: Before) -> Result<Container> {
     Ok(container)
 }
 
-fn call(container: &Container, command: &str) -> Call {
+fn call(container: &Container, systemd: bool, command: &str) -> Call {
     match command {
+        "create" if systemd => container.launch(["--systemd-cgroup", "create"]),
         "create" => container.launch(["create"]),
         "run" => container.launch(["run", "--detach"]),
         "force" => container.call(["delete", "--force"]).arg(&container.id),
@@ -138,11 +149,11 @@ fn clear(container: &Container) -> Result {
 }
 
 /// The commands one after the other, in this order of their numbers; the others are not made and count as failed.
-fn in_order(before: Before, commands: &[&str], order: &[usize]) -> Result<End> {
-    let container = fresh(before)?;
+fn in_order(scene: Scene, commands: &[&str], order: &[usize]) -> Result<End> {
+    let container = fresh(scene)?;
     let mut succeeded = vec![false; commands.len()];
     for &number in order {
-        succeeded[number] = call(&container, commands[number]).output()?.status.success();
+        succeeded[number] = call(&container, scene.systemd, commands[number]).output()?.status.success();
     }
     // The commands have ended one after the other: what they did needs no more than a moment.
     let mut same = 0;
@@ -160,14 +171,14 @@ fn in_order(before: Before, commands: &[&str], order: &[usize]) -> Result<End> {
 
 /// What may come of commands that are made at once: what some order of some of them gives, where those that are left out
 /// have failed.
-fn allowed(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result<BTreeSet<End>> {
-    orders.iter().map(|order| in_order(before, commands, order)).collect()
+fn allowed(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result<BTreeSet<End>> {
+    orders.iter().map(|order| in_order(scene, commands, order)).collect()
 }
 
 /// The first command is stopped before one of its calls; the others run one after the other meanwhile.
-fn interleave(before: Before, commands: &[&str], number: usize, allowed: &BTreeSet<End>) -> Result<Option<End>> {
-    let container = fresh(before)?;
-    let first = call(&container, commands[0]);
+fn interleave(scene: Scene, commands: &[&str], number: usize, allowed: &BTreeSet<End>) -> Result<Option<End>> {
+    let container = fresh(scene)?;
+    let first = call(&container, scene.systemd, commands[0]);
     let held = match first.hold_before(number)? {
         Reached::Held(held) => held,
         Reached::Ended => return Ok(None),
@@ -175,7 +186,7 @@ fn interleave(before: Before, commands: &[&str], number: usize, allowed: &BTreeS
     let mut others = Vec::new();
     let mut waiting = false;
     for command in &commands[1..] {
-        let mut running = call(&container, command).spawn()?;
+        let mut running = call(&container, scene.systemd, command).spawn()?;
         // One that waits for the first one goes on when that does.
         let patience = Instant::now() + Duration::from_millis(250);
         while !waiting && !running.has_ended()? {
@@ -193,18 +204,18 @@ fn interleave(before: Before, commands: &[&str], number: usize, allowed: &BTreeS
     Ok(Some(end))
 }
 
-fn moments(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result {
+fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
     if runtime::is("runc") {
         return skip("its calls are made by several threads, and this follows one");
     }
-    let mut allowed = allowed(before, commands, orders)?;
-    if before == Nothing {
+    let mut allowed = allowed(scene, commands, orders)?;
+    if scene.before == Nothing {
         // What is deleted while it is created has run hooks, and those that undo them.
         let deleted: Vec<End> = allowed.iter().filter(|end| end.poststop == 0).cloned().collect();
         allowed.extend(deleted.into_iter().map(|end| End { poststop: 1, ..end }));
     }
-    let container = fresh(before)?;
-    let calls = call(&container, commands[0]).count_calls()?;
+    let container = fresh(scene)?;
+    let calls = call(&container, scene.systemd, commands[0]).count_calls()?;
     clear(&container)?;
     ensure!(calls > 0, "{commands:?}: no system call was seen");
     let all = std::env::var_os("INTERLEAVED").is_some_and(|which| which == "all");
@@ -213,15 +224,15 @@ fn moments(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result {
     // Not always the same ones: together, many runs look at them all.
     let first = std::process::id() as usize % step;
     for number in (first..calls).step_by(step) {
-        let what = || format!("{before:?}: {commands:?}, the first one stopped before its call {number} of {calls}");
-        let Some(end) = interleave(before, commands, number, &allowed).with_context(what)? else { continue };
+        let what = || format!("{scene:?}: {commands:?}, the first one stopped before its call {number} of {calls}");
+        let Some(end) = interleave(scene, commands, number, &allowed).with_context(what)? else { continue };
         seen += 1;
         if !allowed.contains(&end) {
             wrong.push(format!("{}: {end:?}", what()));
         }
     }
     if all {
-        println!("{before:?} {commands:?}: {seen} moments, {} wrong", wrong.len());
+        println!("{scene:?} {commands:?}: {seen} moments, {} wrong", wrong.len());
     }
     if let Some(first) = wrong.first() {
         bail!("{} of {seen} moments ended as no order can, the first: {first}; allowed: {allowed:#?}", wrong.len());
@@ -229,8 +240,11 @@ fn moments(before: Before, commands: &[&str], orders: &[Vec<usize>]) -> Result {
     Ok(())
 }
 
+/// The two in either order, or one of them, or none.
+const ORDERS: [&[usize]; 5] = [&[0, 1], &[1, 0], &[0], &[1], &[]];
+
 fn pair(before: Before, first: &str, second: &str) -> Result {
-    moments(before, &[first, second], &[vec![0, 1], vec![1, 0], vec![0], vec![1], vec![]])
+    moments(Scene { before, systemd: false }, &[first, second], &ORDERS)
 }
 
 fn pairs(before: Before, first: &str, others: &[&str]) -> Result {
@@ -332,18 +346,23 @@ fn delete_of_stopped_beside_others() -> Result {
 /// A create that is overtaken by a delete and another create leaves that one's container alone.
 fn three_at_once() -> Result {
     // The second and the third one run in this order.
-    let orders: Vec<Vec<usize>> = vec![
-        vec![0, 1, 2],
-        vec![1, 0, 2],
-        vec![1, 2, 0],
-        vec![0, 1],
-        vec![1, 0],
-        vec![1, 2],
-        vec![0, 2],
-        vec![2],
-        vec![1],
-    ];
-    moments(Nothing, &["create", "force", "create"], &orders)?;
-    moments(Stopped, &["delete", "force", "create"], &orders)?;
-    moments(Created, &["start", "force", "create"], &orders)
+    let orders: [&[usize]; 9] = [&[0, 1, 2], &[1, 0, 2], &[1, 2, 0], &[0, 1], &[1, 0], &[1, 2], &[0, 2], &[2], &[1]];
+    for (before, first) in [(Nothing, "create"), (Stopped, "delete"), (Created, "start")] {
+        moments(Scene { before, systemd: false }, &[first, "force", "create"], &orders)?;
+    }
+    Ok(())
+}
+
+/// The same where systemd makes the cgroup, and takes it away when it sees fit.
+fn scopes_of_systemd() -> Result {
+    for (before, first, second) in [
+        (Nothing, "create", "force"),
+        (Created, "delete", "start"),
+        (Created, "start", "force"),
+        (Stopped, "delete", "delete"),
+        (Runs, "force", "kill"),
+    ] {
+        moments(Scene { before, systemd: true }, &[first, second], &ORDERS)?;
+    }
+    Ok(())
 }

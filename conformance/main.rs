@@ -13,6 +13,7 @@ mod cgroups;
 mod checkpoint;
 mod cli;
 mod create;
+mod crowd;
 mod cves;
 mod delete;
 mod differences;
@@ -63,6 +64,7 @@ const THEMES: &[&[Test]] = &[
     checkpoint::TESTS,
     cli::TESTS,
     create::TESTS,
+    crowd::TESTS,
     cves::TESTS,
     delete::TESTS,
     errors::TESTS,

@@ -1,15 +1,17 @@
 //! Joining a living container.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
+use super::destroy::wait_for_exit;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::{agent, tree};
 use crate::cgroup::Place;
-use crate::init::op::Ask;
+use crate::init::op::{Ask, Op};
 use crate::plan::ProcessPlan;
 use crate::state::{Record, Status};
 use crate::sys::clone::Child;
@@ -111,6 +113,12 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                     init.go_on()?;
                 }
                 Waited::Ask(Ask::Ready) => {
+                    // Where there is no mount namespace to join, init has found the root by the pid of a process that has
+                    // to have lived until then.
+                    let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::RootDirectory { .. }));
+                    if by_pid && wait_for_exit(process.as_fd(), Some(Duration::ZERO))? {
+                        bail!("container not running");
+                    }
                     init.limit(&plan.limits)?;
                     receivers.process("setns", init.child.pidfd.as_fd())?;
                     if let Some(before_running) = before_running.take() {

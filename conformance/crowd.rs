@@ -1,0 +1,187 @@
+//! Many commands at random: eight callers at twenty containers, and one caller beside another runtime's.
+//!
+//! `CROWD=600` has the first one last ten minutes instead of some seconds; `PEER=/path/to/runc` names the other runtime,
+//! else it is the runc that `hack/peers` has fetched.
+
+use crate::harness::*;
+use anyhow::{Context, bail, ensure};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+tests![eight_callers, like_another_runtime];
+
+const CALLERS: u64 = 8;
+const CONTAINERS: usize = 20;
+const SECONDS: u64 = 4;
+
+/// Numbers that look like chance and come again with their seed (Marsaglia's xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn of_now() -> Result<Chance> {
+        Ok(Chance(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64 | 1))
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % limit
+    }
+}
+
+fn call(container: &Container, command: &str) -> Call {
+    match command {
+        "create" => container.launch(["create"]),
+        "run" => container.launch(["run", "--detach"]),
+        "force" => container.call(["delete", "--force"]).arg(&container.id),
+        "kill" => container.call(["kill"]).args([&*container.id, "KILL"]),
+        "exec" => container.exec_call([], ["true"]),
+        "update" => container.call(["update", "--pids-limit", "77"]).arg(&container.id),
+        "list" => container.call(["list"]),
+        other => container.call([other]).arg(&container.id),
+    }
+    .patience(60)
+}
+
+/// One command after the other until the time is up; the containers are everybody's.
+fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<usize> {
+    const COMMANDS: [&str; 16] = [
+        "create", "create", "create", "run", "start", "start", "start", "kill", "delete", "delete", "force", "exec",
+        "state", "pause", "resume", "update",
+    ];
+    let mut made = 0;
+    while Instant::now() < end {
+        let container = &containers[chance.below(containers.len())];
+        let command = COMMANDS[chance.below(COMMANDS.len())];
+        let output = call(container, command).output()?;
+        // A forced delete ends who creates the container.
+        let ended = matches!(command, "create" | "run") && output.status.signal() == Some(libc::SIGKILL);
+        ensure!(ended || output.status.code().is_some(), "died: {output}");
+        ensure!(!output.stderr.contains("panicked"), "panicked: {output}");
+        if command == "state" && output.status.success() {
+            let state: Value = serde_json::from_str(&output.stdout).with_context(|| format!("{output}"))?;
+            let known = ["creating", "created", "running", "paused", "stopped"];
+            ensure!(known.iter().any(|status| state["status"] == **status), "{output}");
+        }
+        made += 1;
+    }
+    Ok(made)
+}
+
+/// Nothing hangs, nothing dies, and whatever is left is known: a forced delete removes it all.
+fn eight_callers() -> Result {
+    let seconds = std::env::var("CROWD").ok().and_then(|text| text.parse().ok());
+    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(SECONDS));
+    let mut containers = Vec::new();
+    for _ in 0..CONTAINERS {
+        let container = Bundle::new(["pause"]).build()?;
+        container.edit_config(|config| {
+            config["hooks"] = json!({ "startContainer": [{ "path": "/payload", "args": ["payload", "true"] }] });
+        })?;
+        containers.push(container);
+    }
+    let seed = Chance::of_now()?.0;
+    let failures = Mutex::new(Vec::new());
+    let mut made = 0;
+    std::thread::scope(|scope| {
+        let containers = &containers;
+        let callers: Vec<_> = (1..=CALLERS)
+            .map(|number| scope.spawn(move || caller(containers, Chance(seed.wrapping_mul(2 * number + 1)), end)))
+            .collect();
+        for caller in callers {
+            match caller.join() {
+                Ok(Ok(count)) => made += count,
+                Ok(Err(error)) => failures.lock().expect("no caller panics with it").push(format!("{error:#}")),
+                Err(_) => failures.lock().expect("no caller panics with it").push("a caller panicked".to_owned()),
+            }
+        }
+    });
+    let failures = failures.into_inner()?;
+    ensure!(failures.is_empty(), "seed {seed}: {failures:#?}");
+    for container in &containers {
+        let forced = container.call(["delete", "--force"]).arg(&container.id).patience(60).output()?;
+        forced.success().with_context(|| format!("seed {seed}"))?;
+        container.nothing_left().with_context(|| format!("seed {seed}, after {made} commands"))?;
+    }
+    if seconds.is_some() {
+        println!("{made} commands");
+    }
+    Ok(())
+}
+
+/// The other runtime: with a container of its own.
+struct Peer {
+    path: PathBuf,
+    container: Container,
+}
+
+impl Peer {
+    fn call(&self, command: &str) -> Call {
+        let container = &self.container;
+        let base = Call::of(&self.path, ["--root"]).arg(container.state_root());
+        let about = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
+        let bundle = container.bundle().display().to_string();
+        let id = &*container.id;
+        let words = match command {
+            "create" => about(&["create", "--bundle", &bundle, id]),
+            "run" => about(&["run", "--detach", "--bundle", &bundle, id]),
+            "force" => about(&["delete", "--force", id]),
+            "kill" => about(&["kill", id, "KILL"]),
+            "exec" => about(&["exec", id, "/payload", "true"]),
+            "update" => about(&["update", "--pids-limit", "77", id]),
+            other => about(&[other, id]),
+        };
+        base.args(words).output_to(container.aside("out"), container.aside("err")).patience(60)
+    }
+
+    fn status(&self) -> Result<String> {
+        let call = Call::of(&self.path, ["--root"]).arg(self.container.state_root());
+        status(&call.args(["state", &self.container.id]).output()?)
+    }
+}
+
+fn status(output: &Output) -> Result<String> {
+    if !output.status.success() {
+        return Ok("none".to_owned());
+    }
+    let state: Value = serde_json::from_str(&output.stdout).with_context(|| format!("{output}"))?;
+    Ok(state["status"].as_str().context("a status")?.to_owned())
+}
+
+/// The same commands one after the other, with the same success and the same status after each.
+fn like_another_runtime() -> Result {
+    const COMMANDS: [&str; 12] =
+        ["create", "create", "run", "start", "start", "start", "kill", "kill", "delete", "force", "exec", "update"];
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/runc");
+    let path = std::env::var_os("PEER").map_or(fetched, PathBuf::from);
+    if runtime::is("runc") || !path.exists() {
+        return skip(format!("there is no other runtime at {}", path.display()));
+    }
+    let ours = Bundle::new(["pause"]).build()?;
+    let peer = Peer { path, container: Bundle::new(["pause"]).build()? };
+    let mut chance = Chance::of_now()?;
+    let seed = chance.0;
+    let mut history = Vec::new();
+    for _ in 0..60 {
+        let command = COMMANDS[chance.below(COMMANDS.len())];
+        history.push(command);
+        let (one, other) = (call(&ours, command).output()?, peer.call(command).output()?);
+        let what = || format!("seed {seed}: {history:?}: {one}; the other: {other}");
+        ensure!(one.status.success() == other.status.success(), "{}", what());
+        // What was killed takes its time to go.
+        let mut both = (String::new(), String::new());
+        let same = eventually("one status", || {
+            both = (status(&ours.command(["state"])?)?, peer.status()?);
+            Ok(both.0 == both.1)
+        });
+        if same.is_err() {
+            bail!("{both:?} after {}", what());
+        }
+    }
+    peer.call("force").output()?;
+    ours.command(["delete", "--force"])?.success()?;
+    ours.nothing_left()
+}
