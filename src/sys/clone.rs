@@ -58,8 +58,8 @@ impl Sealed {
             IoSlice::new(&slots),
         ];
         let file = match memfd() {
-            // `vm.memfd_noexec=2`: no program may be in a memfd.
-            Err(Errno::EACCES) => unlinked_file(&parts)?,
+            // `vm.memfd_noexec=2`, where no program may be in a memfd, or a sandbox that knows of none.
+            Err(Errno::EACCES | Errno::EPERM | Errno::ENOSYS) => unlinked_file(&parts)?,
             file => {
                 let file = file?;
                 write_all(&file, &parts)?;

@@ -191,13 +191,22 @@ pub fn start_as_called(command: &mut std::process::Command) {
     unsafe { command.pre_exec(restore) };
 }
 
-/// Have all descriptors from a number on closed by the next `execve(2)`; Linux 5.11.
+/// Have all descriptors from a number on closed by the next `execve(2)`: by one call of Linux 5.11, or one by one.
 ///
 /// # Errors
-/// EINVAL where the kernel does not know how.
+/// Where neither is to be had.
 pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
     // SAFETY: integers only; no descriptor is closed here, so none of ours is invalidated.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
-    Errno::result(result).map(drop)
+    let Err(errno) = Errno::result(result) else { return Ok(()) };
+    for entry in std::fs::read_dir("/proc/self/fd").map_err(|_| errno)? {
+        let name = entry.map_err(|_| errno)?.file_name();
+        let number = name.to_str().and_then(|name| name.parse::<RawFd>().ok()).unwrap_or(-1);
+        if number >= first as RawFd {
+            use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+            fcntl(borrow(number), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+    }
+    Ok(())
 }
