@@ -33,6 +33,7 @@ tests![
     preserve_fds_passes_them,
     preserve_fds_with_holes,
     callers_with_low_limits,
+    sandboxes_that_lack_newer_calls,
     listen_fds_are_passed,
     listen_fds_of_another_process_are_ignored,
     callers_directory_is_not_the_containers,
@@ -274,6 +275,39 @@ fn preserve_fds_with_holes() -> Result {
     let container = bundle.build()?;
     let output = container.launch(["run"]).closing_all().inherit(File::open("/dev/null")?, 8)?.output()?;
     output.success()?.says("fds", "0,1,2,8").map(drop)
+}
+
+/// In a sandbox that does not know newer system calls there are older ways. Processes are where they belong nevertheless.
+fn sandboxes_that_lack_newer_calls() -> Result {
+    use nix::errno::Errno;
+    let lacking = [
+        (libc::SYS_clone3, Errno::ENOSYS),
+        (libc::SYS_close_range, Errno::ENOSYS),
+        (libc::SYS_close_range, Errno::EPERM),
+        (libc::SYS_memfd_create, Errno::ENOSYS),
+        (libc::SYS_memfd_create, Errno::EPERM),
+    ];
+    for (view, user_namespace) in
+        [(View::Machine, false), (View::Machine, true), (View::Unified, false), (View::Unified, true)]
+    {
+        for (number, errno) in lacking {
+            let bundle = Bundle::new(["echo", "runs", ",", "fds", ",", "pause"]).view(view);
+            let bundle = if user_namespace { bundle.user_namespace(100_000, 1000) } else { bundle };
+            let container = bundle.build()?;
+            let low = |call: Call| call.closing_all().limiting(nix::sys::resource::Resource::RLIMIT_NOFILE, 256, 1024);
+            low(container.launch(["create"])).denying(number, None, errno).output()?.success()?;
+            container.start()?;
+            container.wait_output("fds: 0,1,2")?;
+            let pid_file = container.aside("pid").display().to_string();
+            let call = container.exec_call(["--detach", "--pid-file", &pid_file], ["pause"]);
+            low(call).denying(number, None, errno).output()?.success()?;
+            let cgroup = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup"));
+            let own = cgroup(&container.pid()?.to_string())?;
+            contains("cgroups", &own, &container.id)?;
+            equal("cgroups of what joins", cgroup(&fs::read_to_string(&pid_file)?)?, own)?;
+        }
+    }
+    Ok(())
 }
 
 /// Soft limits of the caller that are too low for the runtime's own work are no reason to fail, and the container has them

@@ -24,6 +24,7 @@ pub struct Host {
     manager: OnceCell<Manager>,
     opens_trees: OnceCell<bool>,
     denies_setgroups: OnceCell<bool>,
+    clones_into_cgroups: OnceCell<bool>,
 }
 
 /// What few configs ask for: looked at when one does.
@@ -46,6 +47,7 @@ impl Host {
             manager: OnceCell::new(),
             opens_trees: OnceCell::new(),
             denies_setgroups: OnceCell::new(),
+            clones_into_cgroups: OnceCell::new(),
         }
     }
 
@@ -61,6 +63,7 @@ impl Host {
             manager: OnceCell::from(manager),
             opens_trees: OnceCell::from(true),
             denies_setgroups: OnceCell::from(false),
+            clones_into_cgroups: OnceCell::from(true),
         }
     }
 
@@ -114,6 +117,11 @@ impl Host {
         // tried once for all bind mounts of a container.
         let tried = || sys::mount::open_tree(Path::new("/"), true, true).is_ok();
         self.privileged() || self.euid == 0 && *self.opens_trees.get_or_init(tried)
+    }
+
+    /// May a process be born into a cgroup of v2?
+    pub fn clones_into_cgroups(&self) -> bool {
+        *self.clones_into_cgroups.get_or_init(sys::clone::has_clone3)
     }
 
     /// Does the caller's user namespace deny `setgroups(2)`? Then all that are made in it do. It can be so only where an

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::dir::open_dir;
 use super::layout::Mode;
 use super::systemd::Unit;
+use crate::sys::clone::has_clone3;
 use crate::sys::reason;
 
 /// The container's directory in one hierarchy.
@@ -85,9 +86,12 @@ impl Cgroup {
     /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts, and without a cgroup.
     ///
     /// After [`Plan::create`](super::Plan::create) it is the one that is open already. One that systemd makes is not
-    /// there to be born into.
+    /// there to be born into, and without `clone3(2)` there is no such birth.
     pub fn open_for_clone(&self) -> Result<Option<OwnedFd>> {
         let (Mode::Unified, None, Some(own)) = (self.mode, &self.unit, self.path_for_v2()) else { return Ok(None) };
+        if !has_clone3() {
+            return Ok(None);
+        }
         if let Some(leaf) = self.leaf.take() {
             return Ok(Some(leaf));
         }

@@ -14,6 +14,7 @@ use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::path::clean;
 use super::systemd::Unit;
+use crate::sys::clone::has_clone3;
 use crate::sys::reason;
 
 /// A directory for a process in each of the container's hierarchies.
@@ -114,6 +115,9 @@ impl Place<'_> {
     /// `init` holds the first process. Fails when the directory is gone, and so is the one that would do instead.
     pub fn open(&self, init: BorrowedFd) -> Result<Option<OwnedFd>> {
         let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
+        if !has_clone3() {
+            return Ok(None);
+        }
         match open_dir(&place.dir) {
             Ok(dir) => Ok(Some(dir)),
             Err(errno) => match self.instead(init, errno) {

@@ -14,7 +14,7 @@ use crate::cgroup::Place;
 use crate::init::op::{Ask, Op};
 use crate::plan::ProcessPlan;
 use crate::state::{Record, Status};
-use crate::sys::clone::Child;
+use crate::sys::clone::{Child, has_clone3};
 use crate::sys::{self, reason};
 
 /// Who joins what.
@@ -47,12 +47,12 @@ pub struct Joined {
 }
 
 /// Must a process be moved into the cgroups after it was born? On pure v2 it is born there, unless only the user's
-/// service manager may put it there.
+/// service manager may put it there, or there is no `clone3(2)`.
 pub fn attaches_late(record: &Record) -> bool {
     if record.cgroup.unit().is_some_and(|unit| unit.user) {
         return true;
     }
-    record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty())
+    record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty() || !has_clone3())
 }
 
 /// Make the process. Where on v2 the place takes none, it goes to that of the container's first one:

@@ -76,7 +76,7 @@ macro_rules! numbers {
 
 numbers! {
     READ = 0; WRITE = 1; CLOSE = 3; FSTAT = 5; LSEEK = 8; MMAP = 9; RT_SIGACTION = 13; RT_SIGPROCMASK = 14;
-    IOCTL = 16; SENDFILE = 40; SOCKET = 41; SENDMSG = 46; EXECVE = 59; FCNTL = 72; GETCWD = 79; CHDIR = 80; FCHDIR = 81;
+    IOCTL = 16; SENDFILE = 40; SOCKET = 41; SENDMSG = 46; CLONE = 56; EXECVE = 59; FCNTL = 72; GETCWD = 79; CHDIR = 80; FCHDIR = 81;
     FCHMOD = 91; FCHOWN = 93; UMASK = 95; SETSID = 112; SETGROUPS = 116; SETRESUID = 117;
     SETRESGID = 119; CAPGET = 125; CAPSET = 126; PERSONALITY = 135; FSTATFS = 138;
     PIVOT_ROOT = 155; PRCTL = 157; CHROOT = 161; MOUNT = 165; UMOUNT2 = 166; SETHOSTNAME = 170;
@@ -642,7 +642,12 @@ pub fn fork_sibling(flags: u64) -> Try<Fork> {
     let mut args = [0u64; 11];
     args[0] = flags | CLONE_PARENT;
     // Without CLONE_VM the child goes on with a copy of this very stack.
-    match call!(CLONE3, args.as_ptr(), size_of_val(&args))? {
+    let forked = match call!(CLONE3, args.as_ptr(), size_of_val(&args)) {
+        // A sandbox may know the older call only.
+        Err(fault) if matches!(fault.errno, EPERM | ENOSYS) => call!(CLONE, args[0], 0, 0, 0, 0).map_err(|_| fault),
+        other => other,
+    };
+    match forked? {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(pid as i32)),
     }

@@ -260,7 +260,8 @@ impl<'a> Context<'a> {
 
     /// The process cannot be born into its cgroups, so it waits until it was moved there.
     fn attaches_late(&self) -> bool {
-        self.cgroup.is_scope() || self.cgroup.targets().iter().any(|target| !target.is_v2())
+        let born_there = |target: &cgroup::Target| target.is_v2() && self.host.clones_into_cgroups();
+        self.cgroup.is_scope() || !self.cgroup.targets().iter().all(born_there)
     }
 
     fn cgroup_targets(&self) -> Vec<cgroup::Target> {

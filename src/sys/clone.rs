@@ -4,6 +4,7 @@ use std::arch::asm;
 use std::ffi::CString;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
@@ -176,7 +177,7 @@ struct Start {
 /// along in the ambient set.
 ///
 /// # Errors
-/// What `clone3(2)` or `execveat(2)` answer.
+/// What `clone3(2)` or `execveat(2)` answer. Without `clone3(2)` there is no birth into a cgroup.
 pub fn start(
     sealed: &Sealed,
     namespaces: u64,
@@ -230,6 +231,32 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
+    let by_clone3 = [&raw const args as usize, size_of::<CloneArgs>(), 0];
+    let mut result = call(libc::SYS_clone3, by_clone3, start);
+    const KNOWN_TO_CLONE: u64 = !(CLONE_INTO_CGROUP | libc::CLONE_NEWTIME as u64);
+    if (result == -(libc::ENOSYS as isize) || result == -(libc::EPERM as isize))
+        && args.flags & KNOWN_TO_CLONE == args.flags
+    {
+        // A sandbox that knows the older call only; the handle comes by another way there.
+        let flags = args.flags | args.exit_signal;
+        result = call(
+            libc::SYS_clone,
+            [flags as usize, stack.as_mut_ptr_range().end as usize, &raw mut pidfd as usize],
+            start,
+        );
+    }
+    drop(stack);
+    if result < 0 {
+        return Err(Errno::from_raw(-result as i32));
+    }
+    // SAFETY: clone3(2) stored a new descriptor of our own there.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Child { pid: result as i32, pidfd })
+}
+
+/// Clone by a system call that is given these arguments, and have the child call [`child`] on its own stack, which they name.
+/// Returns the pid or the negative error.
+fn call(number: libc::c_long, arguments: [usize; 3], start: &Start) -> isize {
     let result: isize;
     // SAFETY: the child starts on a stack of its own and calls `child` with a pointer to `start`,
     // which outlives it here because of CLONE_VFORK: this thread goes on only once the child has
@@ -245,22 +272,26 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
             "call r13",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone3 as isize => result,
-            in("rdi") &raw const args,
-            in("rsi") size_of::<CloneArgs>(),
+            inlateout("rax") number as isize => result,
+            in("rdi") arguments[0],
+            in("rsi") arguments[1],
+            in("rdx") arguments[2],
+            in("r10") 0,
+            in("r8") 0,
             in("r12") start,
             in("r13") child as extern "C" fn(*const Start) -> !,
             lateout("rcx") _,
             lateout("r11") _,
         );
     }
-    drop(stack);
-    if result < 0 {
-        return Err(Errno::from_raw(-result as i32));
-    }
-    // SAFETY: clone3(2) stored a new descriptor of our own there.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Child { pid: result as i32, pidfd })
+    result
+}
+
+/// May `clone3(2)` be called here, by which alone a process is born into a cgroup?
+pub fn has_clone3() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    // SAFETY: no arguments, which the kernel refuses where it knows the call.
+    *HAS.get_or_init(|| Errno::result(unsafe { libc::syscall(libc::SYS_clone3, 0, 0) }) == Err(Errno::EINVAL))
 }
 
 /// The child's whole life before `execveat(2)`: system calls only, on borrowed memory.
