@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use crate::files::{self, Fd, PathBuffer, Target};
 use crate::op::{Attributes, Message, Propagation, Slot, Text, kind, place, why};
-use crate::sys::{self, Fault, Program, Stat, Try};
+use crate::sys::{self, Fault, Program, Try};
 
 const MOUNT_ATTR_RDONLY: u64 = 1;
 const MOUNT_ATTR_NODEV: u64 = 4;
@@ -74,6 +74,17 @@ pub struct Hidden<'a> {
     /// The path on that mount.
     pub inside: &'a CStr,
 }
+
+/// Where such a path is.
+struct Places {
+    /// On the mount.
+    on_mount: Option<Fd>,
+    /// Where its name leads.
+    by_name: Option<Fd>,
+}
+
+const READ_ONLY: Attributes =
+    Attributes { set: MOUNT_ATTR_RDONLY, clear: 0, tree_set: 0, tree_clear: 0, propagation: Propagation::NONE };
 
 /// A node of `/dev`.
 pub struct Node<'a> {
@@ -222,7 +233,7 @@ impl Mounts {
         }
         let flags = legacy_flags(it.attributes.set & !MOUNT_ATTR_RDONLY)
             | if it.place & place::I_VERSION != 0 { MS_I_VERSION } else { 0 };
-        named(target.fd.0, |path| sys::mount(it.source, path, it.kind, flags, data.as_cstr()))?;
+        named(target.fd.0, &|path| sys::mount(it.source, path, it.kind, flags, data.as_cstr()))?;
         let made = files::look(self.root, it.target, 0)?;
         if it.place & place::COPY_UP != 0 {
             copy_covered(&target.fd, &made)?;
@@ -337,7 +348,7 @@ impl Mounts {
             return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
         }
         if sys::fstat(there.0)?.is_directory() {
-            return named(there.0, sys::detach);
+            return named(there.0, &sys::detach);
         }
         // A file is no working directory, the one that it is in is; a mount point keeps its name in its own namespace.
         let mut parent = PathBuffer::new(path.to_bytes())?;
@@ -347,7 +358,7 @@ impl Mounts {
         if sys::mount_id(files::plain(directory.0, name.as_cstr(), sys::O_NOFOLLOW)?.0)? != (id, true) {
             return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
         }
-        named(directory.0, |_| sys::detach(name.as_cstr()))
+        named(directory.0, &|_| sys::detach(name.as_cstr()))
     }
 
     pub fn hold(&self, path: &CStr, rules: u32, keep: Slot) -> Try<()> {
@@ -451,57 +462,64 @@ impl Mounts {
     }
 
     pub fn read_only(&mut self, it: &Hidden<'_>) -> Try<()> {
-        for place in self.places(it)?.iter().flatten() {
-            self.read_only_place(place)?;
+        let places = self.places(it)?;
+        if let Some(place) = places.on_mount {
+            self.read_only_place(&place)?;
         }
-        Ok(())
+        match places.by_name {
+            Some(place) if self.is_root(&place)? => set_attributes(self.root, &READ_ONLY, 0),
+            Some(place) => self.read_only_place(&place),
+            None => Ok(()),
+        }
     }
 
     fn read_only_place(&self, place: &Fd) -> Try<()> {
-        let attributes = Attributes { set: MOUNT_ATTR_RDONLY, ..Attributes::default() };
-        if self.is_root(place, &sys::fstat(place.0)?)? {
-            return self.root_attributes(&attributes);
-        }
         let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
         let tree = Fd(sys::open_tree(place.0, c"", flags)?);
-        self.attach_tree(tree.0, place, &attributes, 0)
+        self.attach_tree(tree.0, place, &READ_ONLY, 0)
     }
 
     pub fn mask(&mut self, it: &Hidden<'_>) -> Try<()> {
-        for place in self.places(it)?.iter().flatten() {
-            let stat = sys::fstat(place.0)?;
-            if self.is_root(place, &stat)? {
-                return Err(Fault::because(why::IS_ROOT, sys::EINVAL));
-            }
-            if stat.is_directory() { self.hide_directory(place)? } else { self.hide_file(place)? }
+        let places = self.places(it)?;
+        if let Some(place) = places.on_mount {
+            self.mask_place(&place)?;
         }
-        Ok(())
+        match places.by_name {
+            Some(place) if self.is_root(&place)? => Err(Fault::because(why::IS_ROOT, sys::EINVAL)),
+            Some(place) => self.mask_place(&place),
+            None => Ok(()),
+        }
+    }
+
+    fn mask_place(&mut self, place: &Fd) -> Try<()> {
+        if sys::fstat(place.0)?.is_directory() { self.hide_directory(place) } else { self.hide_file(place) }
     }
 
     /// Where a path is, if it is anywhere. On a mount of this config it is looked up from there, since another
     /// container that shares the root file system may move the mount while this one is made, and what is to be
     /// hidden would seem to be missing. Where the mount is not found at its place (a later one may cover it, through
     /// a link), the path is taken by its name as well.
-    fn places(&mut self, it: &Hidden<'_>) -> Try<[Option<Fd>; 2]> {
-        let Some(mount) = it.mount else { return Ok([self.existing(it.path)?, None]) };
+    fn places(&mut self, it: &Hidden<'_>) -> Try<Places> {
+        let by_name = || Ok(Places { on_mount: None, by_name: self.existing(it.path)? });
+        let Some(mount) = it.mount else { return by_name() };
         let resolve = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_MAGICLINKS;
         let place = if it.inside.is_empty() {
             sys::duplicate(mount)
         } else {
             sys::openat2(mount, it.inside, sys::O_PATH | sys::O_CLOEXEC, 0, resolve)
         };
-        let place = match place {
+        let on_mount = match place {
             Ok(fd) => Some(Fd(fd)),
             Err(fault) if matches!(fault.errno, sys::ENOENT | sys::ENOTDIR) => None,
             // A link leads away from the mount.
-            Err(fault) if fault.errno == sys::EXDEV => return Ok([self.existing(it.path)?, None]),
+            Err(fault) if fault.errno == sys::EXDEV => return by_name(),
             Err(fault) => return Err(fault),
         };
         if self.in_place == Some(mount) || self.is_in_place(mount, it)? {
             self.in_place = Some(mount);
-            return Ok([place, None]);
+            return Ok(Places { on_mount, by_name: None });
         }
-        Ok([place, self.existing(it.path)?])
+        Ok(Places { on_mount, by_name: self.existing(it.path)? })
     }
 
     fn is_in_place(&self, mount: i32, it: &Hidden<'_>) -> Try<bool> {
@@ -525,8 +543,8 @@ impl Mounts {
     }
 
     /// Is a place the root itself, not only the same directory mounted elsewhere?
-    fn is_root(&self, place: &Fd, stat: &Stat) -> Try<bool> {
-        if !stat.is_directory() || !sys::fstat(self.root)?.is_same_file(stat) {
+    fn is_root(&self, place: &Fd) -> Try<bool> {
+        if !sys::fstat(self.root)?.is_same_file(&sys::fstat(place.0)?) {
             return Ok(false);
         }
         Ok(match (sys::mount_id(place.0), sys::mount_id(self.root)) {
@@ -601,7 +619,7 @@ fn copy_covered(covered: &Fd, made: &Fd) -> Try<()> {
 /// A tmpfs of its own, where the host's seccomp filter knows no `fsopen(2)`.
 #[inline(never)]
 fn hide_by_name(place: &Fd) -> Try<()> {
-    named(place.0, |path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1"))
+    named(place.0, &|path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1"))
 }
 
 fn octal(mode: u32) -> [u8; 5] {
@@ -626,7 +644,7 @@ fn propagate(fd: i32, path: &CStr, recursive: bool, flags: u64) -> Try<()> {
 fn propagate_here(fd: i32, recursive: bool, flags: u64) -> Try<()> {
     match sys::mount_setattr(fd, c"", recursive, 0, 0, flags) {
         Err(fault) if fault.errno == sys::ENOSYS => {
-            named(fd, |path| propagate(sys::AT_FDCWD, path, recursive, flags))
+            named(fd, &|path| propagate(sys::AT_FDCWD, path, recursive, flags))
         }
         other => other,
     }
@@ -679,7 +697,7 @@ fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     let had = if had & 8192 != 0 { had & !8192 | 256 } else { had };
     let change = |clear: u64| {
         let flags = had & !legacy_flags(clear) | legacy_flags(it.set);
-        named(fd, |path| sys::mount(c"", path, c"", flags | MS_REMOUNT_BIND, c""))
+        named(fd, &|path| sys::mount(c"", path, c"", flags | MS_REMOUNT_BIND, c""))
     };
     match change(it.clear | if exact { PLAIN_FLAGS } else { 0 }) {
         Err(fault) if exact && fault.errno == sys::EPERM => change(it.clear),
@@ -690,7 +708,7 @@ fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
 /// Do what a call by name does to a descriptor: a directory is `.` for it, so that no name of the container's is
 /// looked up. For another file there is procfs, once that is known to be one.
 #[inline(never)]
-fn named(fd: i32, call: impl Fn(&CStr) -> Try<()>) -> Try<()> {
+fn named(fd: i32, call: &dyn Fn(&CStr) -> Try<()>) -> Try<()> {
     const PROC_ROOT_INO: u64 = 1;
     let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
     let result = if sys::fstat(fd)?.is_directory() {
