@@ -67,6 +67,7 @@ tests![
     apparmor_where_there_is_none,
     selinux_where_there_is_none,
     memory_policy,
+    umask_that_is_none,
 ];
 
 /// `args` reach the program one by one, unaltered.
@@ -582,4 +583,9 @@ fn init_is_not_for_its_user_to_look_into() -> Result {
     equal("owner before start", environ()?, 0)?;
     container.start()?;
     eventually("the program itself, which is its user's", || Ok(environ()? == 1000))
+}
+
+/// The kernel would leave bits out.
+fn umask_that_is_none() -> Result {
+    Bundle::new(["true"]).set("/process/user/umask", 0o1022).refused_by_tare("process.user.umask")
 }

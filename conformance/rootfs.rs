@@ -55,6 +55,7 @@ tests![
     device_that_may_not_be_made,
     device_of_a_user_namespace_is_its_own,
     device_owner_that_is_not_mapped,
+    device_of_an_ordinary_user_is_the_hosts,
     devices_below_a_link_to_a_volume,
     devices_where_a_volume_covers_dev_through_a_link,
     null_device_of_the_host_is_not_handed_on,
@@ -563,6 +564,17 @@ fn device_owner_that_is_not_mapped() -> Result {
     device["gid"] = json!(10);
     let bundle = Bundle::new(["true"]).user_namespace(100_000, 10).set("/linux/devices", json!([device]));
     bundle.refused_by_tare("linux.devices[0].gid")
+}
+
+/// An ordinary user can only bind what the host has, if it is what he asks for.
+fn device_of_an_ordinary_user_is_the_hosts() -> Result {
+    const USER: u32 = 64_321;
+    let bundle = |path: &str| {
+        let bundle = Bundle::new(["stat", path]).user(USER).user_namespace(USER, 1);
+        bundle.set("/linux/devices", json!([one_device(path)]))
+    };
+    contains("stat", &bundle("/dev/zero").run()?.success()?.stdout, "rdev=1:5")?;
+    bundle("/dev/full").refused_by_tare("linux.devices[0]")
 }
 
 /// A directory of the host, and that it is as it was.

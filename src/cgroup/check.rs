@@ -98,6 +98,27 @@ fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
     for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
         weight(&format!("weightDevice[{index}].weight"), device.weight())?;
         weight(&format!("weightDevice[{index}].leafWeight"), device.leaf_weight())?;
+        device_number(&format!("{field}.weightDevice[{index}]"), device.major(), device.minor())?;
+    }
+    for (key, list) in [
+        ("throttleReadBpsDevice", block_io.throttle_read_bps_device()),
+        ("throttleWriteBpsDevice", block_io.throttle_write_bps_device()),
+        ("throttleReadIOPSDevice", block_io.throttle_read_iops_device()),
+        ("throttleWriteIOPSDevice", block_io.throttle_write_iops_device()),
+    ] {
+        for (index, device) in list.iter().flatten().enumerate() {
+            device_number(&format!("{field}.{key}[{index}]"), device.major(), device.minor())?;
+        }
+    }
+    Ok(())
+}
+
+/// The kernel reads 32 bits of each and leaves out the rest: the limit would be another device's.
+fn device_number(field: &str, major: i64, minor: i64) -> Result<()> {
+    for (name, value) in [("major", major), ("minor", minor)] {
+        if u32::try_from(value).is_err() {
+            bail!("{field}.{name}: {value} is not a device number");
+        }
     }
     Ok(())
 }
@@ -116,6 +137,15 @@ fn is_page_size(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn device_numbers_are_not_cut_off() {
+        let throttle = r#"{"blockIO": {"throttleReadIOPSDevice": [{"major": 4294967304, "minor": 0, "rate": 1}]}}"#;
+        let wanted = "linux.resources.blockIO.throttleReadIOPSDevice[0].major: 4294967304 is not a device number";
+        assert_eq!(refusal(throttle), wanted);
+        let weight = r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": -1, "weight": 100}]}}"#;
+        assert_eq!(refusal(weight), "linux.resources.blockIO.weightDevice[0].minor: -1 is not a device number");
+    }
 
     fn refusal(json: &str) -> String {
         let wanted: LinuxResources = serde_json::from_str(json).unwrap();

@@ -328,6 +328,9 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
         }
         context.check_mapped(id, name, || field.member(name))?;
     }
+    if let Some(mask) = user.umask().filter(|mask| *mask > 0o777) {
+        bail!("{field}.umask: {mask:o} has bits that no mask has");
+    }
     // Engines always give those that the image lists: the annotation wins, as with crun.
     let kept = annotation::keeps_groups(context.spec);
     let additional = if kept { &[] } else { user.additional_gids().as_deref().unwrap_or_default() };
