@@ -12,6 +12,7 @@ tests![
     conmon_exec_with_a_terminal,
     conmon_exec_of_a_missing_program,
     conmon_create_that_fails,
+    conmon_terminal_that_fails,
     containerd_run,
     containerd_terminal,
     containerd_exec,
@@ -101,6 +102,31 @@ fn conmon_create_that_fails() -> Result {
     contains("what conmon tells its engine", conmon.told(), "no such file or directory")?;
     ensure!(!conmon.pid_file().exists(), "there is a pid file");
     container.nothing_left()
+}
+
+/// Also where it waits for a terminal: it gives up, with no word for its engine, when the runtime connects and then goes
+/// away without one.
+fn conmon_terminal_that_fails() -> Result {
+    let bundle = Bundle::new(["true"]).set("/process/terminal", true);
+    // Fails before there is a process, and in it before there is a terminal.
+    for wrong in [
+        json!({ "destination": "/x", "type": "bind", "source": "/nosuch" }),
+        json!({ "destination": "/x", "type": "nosuch" }),
+    ] {
+        let container = pts(Bundle::new(["true"]).set("/process/terminal", true)).mount(wrong).build()?;
+        let conmon = Conmon::create(&container, &["-t"])?;
+        contains("what conmon tells its engine", conmon.told(), "mounts")?;
+        container.nothing_left()?;
+    }
+    let container = bundle.build()?;
+    let conmon = Conmon::create(&container, &["-t"])?;
+    contains("what conmon tells its engine", conmon.told(), "/dev/pts")?;
+    container.nothing_left()?;
+    let container = Bundle::new(["pause"]).start()?;
+    let mut process = process(["true"]);
+    process["terminal"] = json!(true);
+    let conmon = Conmon::exec(&container, &process, &["-t"])?;
+    contains("what conmon tells its engine", conmon.told(), "exec failed: unable to start container process")
 }
 
 /// `create`, `start`, `state`, `kill`, `delete` as the shim calls them.

@@ -108,7 +108,7 @@ fn sub_cgroups_deeper_than_a_path() -> Result {
         }
         let container = bundle.start()?;
         container.wait_output("forked: 1")?;
-        let deep = Deep::make(&container, "d".repeat(200), 30)?;
+        let deep = Deep::make(&container, "d".repeat(200), 22)?;
         equal("processes", pids(&container)?.len(), 2)?;
         container.stop()?;
         let inmate = format!("/proc/{}", deep.inmate);
@@ -124,7 +124,7 @@ fn sub_cgroups_deeper_than_there_are_descriptors() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["fork", "1", ",", "pause"]).without_namespace("pid").view(view).start()?;
         container.wait_output("forked: 1")?;
-        let deep = Deep::make(&container, "d".to_owned(), 100)?;
+        let deep = Deep::make(&container, "d".to_owned(), 50)?;
         let call = |words: &[&str]| container.call([]).args(words).limiting(Resource::RLIMIT_NOFILE, 40, 40).output();
         call(&["ps", "--format", "json", &container.id])?.success()?;
         call(&["kill", &container.id, "KILL"])?.success()?;

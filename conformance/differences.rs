@@ -137,6 +137,7 @@ const DIFFERENCES: &[Difference] = &[
     differs("runc", "cves::rootless_cgroups_are_not_writable", "1.3 leaves the tmpfs around the v1 mounts writable"),
     differs("runc", "run::every_catchable_signal_is_forwarded", "Go keeps SIGPROF for its profiler"),
     differs("runc", "sockets::pidfd_socket_that_does_not_answer", "leaves its state directory behind"),
+    differs("runc", "callers::conmon_terminal_that_fails", "connects to the console socket before it has a terminal"),
     differs("runc", "sockets::sockets_with_long_paths", "connects by the path alone"),
     differs("runc", "sockets::notify_manager_that_is_not_there", "start fails, and the container runs all the same"),
     differs(

@@ -487,7 +487,11 @@ fn property_that_is_none() -> Result {
     for (name, value) in [("Kill.Signal", "10"), ("KillSignal", "x"), ("NoSuchProperty", "10"), ("KillSignal", "'a'")] {
         let annotation = json!({ format!("org.systemd.property.{name}"): value });
         let container = build(Bundle::new(["pause"]).set("/annotations", annotation), "system.slice:tare:ID")?;
-        launch(&container, &["create"])?.failure()?;
+        let output = launch(&container, &["create"])?;
+        output.failure()?;
+        if runtime::is("tare") {
+            output.fails_with(&format!("annotations.org.systemd.property.{name}: "))?;
+        }
         nothing_left(&container)?;
     }
     Ok(())

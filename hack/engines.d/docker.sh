@@ -298,6 +298,15 @@ case_profiles() {
   has 'not permitted' run --security-opt seccomp=/tmp/$N.json $IMAGE sh -c 'mkdir /x 2>&1 || true'
   want fine run --security-opt apparmor=unconfined --security-opt label=disable $IMAGE echo fine
 }
+# It ends, whatever the program needs, and says why.
+case_profile_that_denies_all() {
+  echo '{"defaultAction":"SCMP_ACT_ERRNO"}' >/tmp/$N.json
+  case $KIND in
+    tare) fails 125 linux.seccomp run --security-opt seccomp=/tmp/$N.json $IMAGE true ;;
+    crun) fails 125 '' run --security-opt seccomp=/tmp/$N.json $IMAGE true ;;
+    runc) fails 127 '' run --security-opt seccomp=/tmp/$N.json $IMAGE true ;;
+  esac
+}
 case_mounts() {
   local dir
   dir=$(directory) && mkdir "$dir/sub" && mount -t tmpfs none "$dir/sub" && touch "$dir/sub/f"

@@ -36,6 +36,30 @@ case_devices() { want '5 1' run --device /dev/console:/dev/f:rw $IMAGE sh -c 'st
 case_groups_kept() {
   [ $KIND != runc ] || skip "keep-groups is crun's and tare's"
   want fine run --group-add keep-groups $IMAGE echo fine
+  # Its root has groups of its own, which podman hands on, too.
+  root_with_groups
+  want fine run --group-add keep-groups --rootfs /home/user/$N echo fine
+  rm -r /home/user/$N
+}
+root_with_groups() {
+  cp -r /img /home/user/$N
+  echo few:x:3004:root >>/home/user/$N/etc/group
+  chown -R user: /home/user/$N
+}
+# The command line of distrobox.
+case_distrobox() {
+  root_with_groups
+  podman create --name $N --hostname $N --privileged --security-opt label=disable --security-opt apparmor=unconfined \
+    --pids-limit=-1 --user root:root --ipc host --network host --pid host --label manager=distrobox --env SHELL=sh \
+    --env HOME=/home/user --env container=podman --env CONTAINER_ID=$N --volume /tmp:/tmp:rslave \
+    --volume /home/user:/home/user:rslave --volume /:/run/host:rslave --volume /dev:/dev:rslave --volume /sys:/sys:rslave \
+    --mount type=devpts,destination=/dev/pts --volume /run/user/1000:/run/user/1000:rslave \
+    --annotation run.oci.keep_original_groups=1 --ulimit host --userns keep-id --rootfs /home/user/$N sleep 1000 >/dev/null
+  podman start $N >/dev/null
+  want 'user /home/user' podman exec --user user --workdir /home/user $N sh -c 'echo $(whoami) $PWD'
+  has /dev/pts/ terminal "${ENGINE[@]}" exec -it --user user $N tty
+  podman rm --force --time 0 $N >/dev/null
+  rm -r /home/user/$N
 }
 case_network() {
   podman run -d --name $N -p 8080:80 $IMAGE httpd -f -p 80 -h / >/dev/null

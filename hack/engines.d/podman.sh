@@ -111,6 +111,28 @@ case_pods() {
   podman pod pause $N >/dev/null && podman pod unpause $N >/dev/null
   podman pod stop -t 0 $N >/dev/null
 }
+# What is in the pod joins the user namespace of its first container, with limits above those of whoever calls.
+case_pods_with_a_user_namespace() {
+  podman pod create --name $N --network=none --userns auto:size=10000 >/dev/null
+  podman run -d --pod $N --name $N-a $IMAGE sleep 1000 >/dev/null
+  want 10000 podman exec $N-a sh -c 'set -- $(cat /proc/self/uid_map); echo $3'
+  want "$(podman exec $N-a readlink /proc/self/ns/user)" podman run --rm --pod $N $IMAGE readlink /proc/self/ns/user
+  [ $OWNER != root ] || want 600000 podman run --rm --pod $N --ulimit nofile=600000:600000 $IMAGE sh -c 'ulimit -Hn'
+}
+case_user_namespace_of_another() {
+  podman run -d --name $N --network=none --userns auto:size=10000 $IMAGE sleep 1000 >/dev/null
+  want "$(podman exec $N readlink /proc/self/ns/user)" run --userns container:$N $IMAGE readlink /proc/self/ns/user
+  [ $OWNER != root ] || want 600000 run --userns container:$N --ulimit nofile=600000:600000 $IMAGE sh -c 'ulimit -Hn'
+}
+# Some descriptors of the caller's, and none of those between.
+case_preserved_descriptors() {
+  local shown='read a <&9; read b <&40; echo $a $b $(ls /proc/self/fd | sort -n | tr "\n" " ")'
+  exec 9<<<nine 40<<<forty
+  want 'nine forty 0 1 2 3 9 40' run --preserve-fd=9,40 $IMAGE sh -c "$shown"
+  exec 9<<<nine 40<<<forty
+  podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
+  want 'nine forty 0 1 2 3 9 40' podman exec --preserve-fd=9,40 $N sh -c "$shown"
+}
 case_namespaces() {
   podman run -d --name $N --network=none $IMAGE sleep 1000 >/dev/null
   has 'sleep 1000' run --pid container:$N $IMAGE ps
@@ -150,6 +172,11 @@ case_security() {
   run $IMAGE sh -c "$COVERED"
   want fine run --security-opt label=disable --security-opt apparmor=unconfined $IMAGE echo fine
   has hidepid= run --security-opt proc-opts=hidepid=2 $IMAGE grep ' /proc ' /proc/self/mountinfo
+}
+# It ends, whatever the program needs, and says why.
+case_profile_that_denies_all() {
+  echo '{"defaultAction":"SCMP_ACT_ERRNO"}' >/tmp/$N.json
+  fails 126 "$([ $KIND != tare ] || echo linux.seccomp)" run --security-opt seccomp=/tmp/$N.json $IMAGE true
 }
 case_capabilities() {
   want 0000000000000000 run --cap-drop ALL $IMAGE sh -c 'grep CapEff /proc/self/status | cut -f2'

@@ -123,8 +123,9 @@ impl Groups {
     /// `mon_data/mon_L3_00` and so on, one for each cache.
     fn monitored(&self, stats: &mut RdtStats) {
         let group = self.monitoring.as_ref().unwrap_or(&self.class);
-        let caches = std::fs::read_dir(group.join("mon_data")).into_iter().flatten().flatten();
-        let mut caches: Vec<_> = caches.map(|entry| entry.path()).collect();
+        let caches = group.join("mon_data");
+        let mut caches: Vec<_> =
+            crate::sys::directory::entries(&caches).into_iter().flatten().map(|(name, _)| caches.join(name)).collect();
         caches.sort();
         for cache in caches {
             let (total, local) = (cache.join("mbm_total_bytes"), cache.join("mbm_local_bytes"));

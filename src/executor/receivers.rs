@@ -1,19 +1,30 @@
 //! Who gets the descriptors of a new process: `--console-socket`, `--pidfd-socket` and `run.oci.pidfd_receiver`.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Result, anyhow};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, fstat};
 
 use super::relay::Terminal;
-use crate::sys::{self, reason};
+use crate::sys::{self, Errno, again, reason};
 
-/// The sockets, connected before anything is made: a wrong name costs nothing then.
+/// The sockets, looked for before anything is made: a wrong name costs nothing then.
 #[derive(Debug, Default)]
 pub struct Receivers {
-    console: Option<Receiver>,
+    console: Option<Console>,
     pidfd: Vec<Receiver>,
+}
+
+/// Who waits for a terminal. conmon gives up, and tells its engine nothing, when somebody connects and goes away without
+/// one: so nobody does before there is one.
+#[derive(Debug)]
+struct Console {
+    name: String,
+    /// The file of that name, if it is one.
+    file: Option<OwnedFd>,
 }
 
 /// A socket, and the option or annotation that names it.
@@ -29,22 +40,47 @@ impl Receivers {
         console: Option<&str>,
         pidfd: impl IntoIterator<Item = (&'static str, &'a str)>,
     ) -> Result<Receivers> {
-        let console = console.map(|path| Receiver::connect("--console-socket", path)).transpose()?;
+        let console = console.map(Console::find).transpose()?;
         let pidfd = pidfd.into_iter().map(|(name, path)| Receiver::connect(name, path)).collect::<Result<_>>()?;
         Ok(Receivers { console, pidfd })
     }
 
     /// Hand the terminal out. When nobody waits for it, it is for the caller to sit at.
     pub fn terminal(&self, terminal: OwnedFd) -> Result<Option<Terminal>> {
-        let Some(receiver) = &self.console else { return Terminal::new(terminal).map(Some) };
+        let Some(console) = &self.console else { return Terminal::new(terminal).map(Some) };
         // runc names the file that it has opened, which in the container is always this one.
-        receiver.give("/dev/ptmx", terminal.as_fd())?;
+        console.connect()?.give("/dev/ptmx", terminal.as_fd())?;
         Ok(None)
     }
 
     /// Hand out the handle of a process, `kind` being `standard` or `setns`.
     pub fn process(&self, kind: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
         self.pidfd.iter().try_for_each(|receiver| receiver.give(kind, pidfd))
+    }
+}
+
+const CONSOLE_SOCKET: &str = "--console-socket";
+
+impl Console {
+    fn find(name: &str) -> Result<Console> {
+        let failed = |errno| anyhow!("{CONSOLE_SOCKET}: connect to {name}: {}", reason(errno));
+        let name_of_its_own = name.starts_with('@');
+        let open = || again(|| open(name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()));
+        let file = (!name_of_its_own).then(open).transpose().map_err(failed)?;
+        if let Some(file) = &file
+            && SFlag::from_bits_truncate(fstat(file).map_err(failed)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK
+        {
+            return Err(failed(Errno::ECONNREFUSED));
+        }
+        Ok(Console { name: name.to_owned(), file })
+    }
+
+    fn connect(&self) -> Result<Receiver> {
+        let place = self.file.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let place = OsStr::new(place.as_ref().unwrap_or(&self.name));
+        let socket = sys::socket::connect(place, UnixStream::connect_addr)
+            .map_err(|error| anyhow!("{CONSOLE_SOCKET}: connect to {}: {}", self.name, sys::io(error)))?;
+        Ok(Receiver { named_by: CONSOLE_SOCKET, socket })
     }
 }
 

@@ -139,6 +139,9 @@ fn plain_failure(program: &Program, message: &Message) -> String {
         (Op::Keyring { .. }, _) => format!("{field}: {what}: {errno} (--no-new-keyring keeps the caller's)"),
         (_, why::NOT_PROC) => format!("{field}: {what}: cannot be mounted because it is not of type proc"),
         (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
+        (Op::Terminal { .. }, _) if message.errno == libc::ENOENT => {
+            format!("{field}: {what}: there is no devpts at /dev/pts of the container: {errno}")
+        }
         (Op::Terminal { .. }, why::NOT_TERMINAL) => format!("{field}: {what}: /dev/pts of the container is no devpts"),
         (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
         (Op::Directory { .. } | Op::Hold { .. }, why::NOT_PLAIN) => {

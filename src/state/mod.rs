@@ -69,13 +69,8 @@ impl Root {
 
     /// The ids of all containers, sorted.
     pub fn ids(&self) -> std::io::Result<Vec<String>> {
-        let mut ids = Vec::new();
-        for entry in std::fs::read_dir(&self.0)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                ids.push(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
+        let directories = sys::directory::entries(&self.0)?.into_iter().filter(|(_, is_directory)| *is_directory);
+        let mut ids: Vec<String> = directories.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         ids.sort();
         Ok(ids)
     }

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod clone;
+pub mod directory;
 pub mod entry;
 mod errno;
 pub mod limits;

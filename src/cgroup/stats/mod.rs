@@ -4,17 +4,17 @@ mod v1;
 mod v2;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::dir::{number_of, read_file};
+use super::dir::{is_gone, number_of, read_file};
 use super::layout::Mode;
 use super::living::Cgroup;
-use crate::sys::{io, reason};
+use crate::sys::{directory, reason};
 
 /// Statistics of a cgroup. What the kernel does not say is 0 or absent.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -253,19 +253,16 @@ impl Cgroup {
 
 /// The sizes of huge pages that a cgroup has files for.
 fn page_sizes(dir: &Path) -> Result<Vec<String>> {
-    let failed = |error| anyhow!("{}: {}", dir.display(), io(error));
-    let mut sizes = Vec::new();
-    let entries = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sizes),
-        other => other.map_err(failed)?,
+    let entries = match directory::entries(dir) {
+        Err(errno) if is_gone(errno) => return Ok(Vec::new()),
+        other => other.map_err(|errno| anyhow!("{}: {}", dir.display(), reason(errno)))?,
     };
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let name = name.to_str().and_then(|name| name.strip_prefix("hugetlb."));
-        let size = name.and_then(|name| name.strip_suffix(".max").or_else(|| name.strip_suffix(".limit_in_bytes")));
-        sizes.extend(size.filter(|size| !size.contains('.')).map(str::to_owned));
-    }
-    Ok(sizes)
+    let size = |name: OsString| {
+        let name = name.to_str()?.strip_prefix("hugetlb.")?;
+        let size = name.strip_suffix(".max").or_else(|| name.strip_suffix(".limit_in_bytes"))?;
+        (!size.contains('.')).then(|| size.to_owned())
+    };
+    Ok(entries.into_iter().filter_map(|(name, _)| size(name)).collect())
 }
 
 /// The text of a file; none where there is no such file, or the kernel knows it and has no support for it.
