@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use zbus::connection::Builder;
 use zbus::message::Type;
 use zbus::{
-    Array, Connection, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Signature, Str,
-    Structure, Variant,
+    Array, Connection, DBusError, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
+    Signature, Str, Structure, Variant,
 };
 
 use super::gvariant::Value;
@@ -231,7 +231,7 @@ impl Bus {
         let mut given = variants(properties)?;
         given.extend(more);
         let error = match call(&given).await {
-            Err(error @ zbus::Error::MethodError(..)) if properties.iter().any(|it| it.since.is_some()) => error,
+            Err(error) if answer(&error).is_some() && properties.iter().any(|it| it.since.is_some()) => error,
             done => return done.map_err(plain),
         };
         let version = self.property("Version").await.ok().as_deref().and_then(version).unwrap_or(0);
@@ -346,15 +346,29 @@ fn late() -> anyhow::Error {
 }
 
 fn is(error: &zbus::Error, name: &str) -> bool {
-    matches!(error, zbus::Error::MethodError(given, ..) if given.as_str() == name)
+    answer(error).is_some_and(|refused| refused.name == name)
+}
+
+/// The answer of the other end, if the error is one: the names that the D-Bus specification has come in a form of their own.
+fn answer(error: &zbus::Error) -> Option<Refused> {
+    let (name, words) = match error {
+        zbus::Error::MethodError(name, words, _) => (name.to_string(), words.as_deref()),
+        zbus::Error::FDO(error) if !matches!(**error, zbus::fdo::Error::ZBus(_)) => {
+            (error.name().to_string(), error.description())
+        }
+        _ => return None,
+    };
+    let words = words.map_or_else(|| name.clone(), |words| words.trim_end_matches('.').to_owned());
+    Some(Refused { name, words })
 }
 
 /// What systemd said, without the name of the error.
 fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
-    match error.into() {
-        zbus::Error::MethodError(name, Some(words), _) => {
-            Refused { name: name.to_string(), words: words.trim_end_matches('.').to_owned() }.into()
-        }
+    let error = error.into();
+    if let Some(refused) = answer(&error) {
+        return refused.into();
+    }
+    match error {
         zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
         zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
         // Its words have those of its causes in them.
