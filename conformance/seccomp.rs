@@ -511,8 +511,9 @@ fn what_allows_everything_is_loaded() -> Result {
 fn what_forbids_all_that_is_left_to_do() -> Result {
     let nothing = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     let killed = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS" });
+    let deaf = profile(json!([{ "names": ["read"], "action": "SCMP_ACT_ERRNO" }]));
     for new_privileges in [true, false] {
-        for filter in [&nothing, &killed] {
+        for filter in [&nothing, &killed, &deaf] {
             let bundle = filtered(["true"], filter.clone()).set("/process/noNewPrivileges", !new_privileges);
             let container = bundle.build()?;
             let output = container.create()?;

@@ -304,17 +304,22 @@ impl Init<'_> {
 
     /// It has ended too early. How, and, as far as can be told, why.
     pub fn death(&self) -> anyhow::Error {
+        use nix::sys::signal::Signal;
         use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
         // What closes its descriptors is about to die; what has died of something else does not die of this.
         let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
         let pid = nix::unistd::Pid::from_raw(self.child.pid);
-        let end = match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+        let status = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        let end = match status {
             Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
             Ok(WaitStatus::Signaled(_, signal, _)) => format!("signal: {}", sys::process::signal_text(signal as i32)),
             Ok(other) => format!("{other:?}"),
             Err(errno) => reason(errno),
         };
-        anyhow!(report::death(self.program, self.at, &end))
+        // Killed by the filter, ended by a fault since it may not exit, or with no way to say what is wrong.
+        let by_filter =
+            matches!(status, Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(_, Signal::SIGSYS | Signal::SIGILL, _)));
+        anyhow!(report::death(self.program, self.at, &end, by_filter))
     }
 
     /// End it and collect it.
@@ -347,7 +352,9 @@ fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
         }
         _ => None,
     };
-    next.filter(|_| message.index >= at).ok_or_else(|| anyhow!("init says what its program does not: {message:?}"))
+    // What has asked may fail yet: when it cannot read the answer.
+    let from = if message.kind == kind::FAILED { at.saturating_sub(1) } else { at };
+    next.filter(|_| message.index >= from).ok_or_else(|| anyhow!("init says what its program does not: {message:?}"))
 }
 
 #[cfg(test)]
@@ -372,6 +379,8 @@ mod tests {
         assert_eq!(say(3, kind::ASK, 2, Ask::Ready as u64), None);
         assert_eq!(say(2, kind::TERMINAL, 2, 0), None);
         assert_eq!(say(2, kind::FAILED, 9, 0), None);
-        assert_eq!(say(3, kind::FAILED, 2, 0), None);
+        assert_eq!(say(3, kind::FAILED, 2, 0), Some(2));
+        assert_eq!(say(3, kind::FAILED, 1, 0), None);
+        assert_eq!(say(3, kind::WARNING, 2, 0), None);
     }
 }

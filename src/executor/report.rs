@@ -87,14 +87,14 @@ pub fn failure(program: &Program, message: &Message) -> String {
 
 const FILTERED: &str = "linux.seccomp: the filter is in force already, and may forbid what is still to be done";
 
-/// `init` ended before all was done, and could not say why. `end` is how.
-pub fn death(program: &Program, heard_of: u32, end: &str) -> String {
+/// `init` ended before all was done, and could not say why. `end` is how, which a filter may have brought about or not.
+pub fn death(program: &Program, heard_of: u32, end: &str, by_filter: bool) -> String {
     // A filter that forbids write(2) is noticed at the first message after it.
     let next = program.ops().iter().skip(heard_of as usize).position(|op| matches!(op, Op::Ask { .. }));
     let until = next.map_or(u32::MAX, |next| heard_of + next as u32);
     match filter_before(program, until) {
-        Some(_) => format!("{FILTERED}: init died before the container's program could run: {end}"),
-        None => format!("init died before the container's program could run: {end}"),
+        Some(_) if by_filter => format!("{FILTERED}: init died before the container's program could run: {end}"),
+        _ => format!("init died before the container's program could run: {end}"),
     }
 }
 
@@ -220,5 +220,23 @@ mod tests {
         program.push(&Field::of("hostname"), Op::Hostname { name });
         let message = Message { step: 170, errno: 1, ..Message::default() };
         assert_eq!(failure(&program, &message), "hostname: sethostname \"web\": operation not permitted");
+    }
+
+    #[test]
+    fn a_filter_is_named_where_it_may_be_the_cause() {
+        let errno = |errno: u64| 0x0006 | (0x0005_0000 | errno) << 32;
+        let mut program = Program::new();
+        let name = program.text("web");
+        program.push(&Field::of("hostname"), Op::Hostname { name });
+        let filter = program.words(&[errno(1)]);
+        let agent = crate::init::op::Text::NONE;
+        program.push(&Field::of("linux.seccomp"), Op::Seccomp { filter, flags: 0, agent });
+        program.push(&Field::of("process"), Op::Session);
+        let text = |index, errno| failure(&program, &Message { step: 112, index, errno, ..Message::default() });
+        assert!(text(2, 1).starts_with("linux.seccomp: the filter is in force already"), "{}", text(2, 1));
+        assert_eq!(text(2, 13), "process: setsid: permission denied");
+        assert!(text(0, 1).starts_with("hostname: "), "{}", text(0, 1));
+        assert!(death(&program, 2, "exit status 255", true).starts_with("linux.seccomp: "));
+        assert!(death(&program, 0, "signal: killed", false).starts_with("init died"));
     }
 }

@@ -319,3 +319,53 @@ fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(text: &str) -> (Process, Extras) {
+        crate::spec::parse_process(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_first_ones() {
+        let (first, of_first) = process(
+            r#"{"args": ["a"], "cwd": "/", "env": ["A=1"], "user": {"uid": 5, "gid": 6, "umask": 63, "additionalGids": [7]},
+                "capabilities": {"bounding": ["CAP_KILL"]}, "noNewPrivileges": true, "oomScoreAdj": 9,
+                "apparmorProfile": "p", "selinuxLabel": "l", "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}],
+                "scheduler": {"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+                "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 3}, "execCPUAffinity": {"initial": "1"}}"#,
+        );
+        let (mut silent, mut extras) =
+            process(r#"{"args": ["b"], "cwd": "/", "apparmorProfile": "", "execCPUAffinity": {}}"#);
+        inherit(&mut silent, &mut extras, &first, &of_first);
+        assert_eq!(silent.capabilities(), first.capabilities());
+        assert_eq!(silent.no_new_privileges(), Some(true));
+        assert_eq!((silent.apparmor_profile().as_deref(), silent.selinux_label().as_deref()), (Some("p"), Some("l")));
+        assert_eq!((silent.user().umask(), silent.oom_score_adj()), (Some(63), Some(9)));
+        assert_eq!((silent.scheduler(), silent.io_priority()), (first.scheduler(), first.io_priority()));
+        assert_eq!(
+            (&extras.scheduler_flags, &extras.exec_cpu_affinity),
+            (&of_first.scheduler_flags, &of_first.exec_cpu_affinity)
+        );
+        // What it is, and not how it is limited, is its own.
+        assert_eq!((silent.user().uid(), silent.user().additional_gids()), (0, &None));
+        assert_eq!((silent.env(), silent.rlimits()), (&None, &None));
+    }
+
+    #[test]
+    fn what_is_said_stays() {
+        let (first, of_first) = process(
+            r#"{"args": ["a"], "cwd": "/", "capabilities": {"bounding": ["CAP_KILL"]}, "noNewPrivileges": true,
+                "scheduler": {"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}}"#,
+        );
+        let (mut own, mut extras) = process(
+            r#"{"args": ["b"], "cwd": "/", "capabilities": {}, "noNewPrivileges": false,
+                "scheduler": {"policy": "SCHED_OTHER"}, "execCPUAffinity": {"final": "0"}}"#,
+        );
+        let (said, of_own) = (own.clone(), extras.clone());
+        inherit(&mut own, &mut extras, &first, &of_first);
+        assert_eq!((own, extras), (said, of_own));
+    }
+}
