@@ -151,7 +151,10 @@ impl Mounts {
         let made = match if by_name { self.mount_by_name(it, &target) } else { self.mount_by_descriptor(it, &target) } {
             Err(fault) if fault.errno == sys::ENOSYS && !by_name => self.mount_by_name(it, &target)?,
             Err(Fault { errno: sys::EPERM | sys::EBUSY, .. }) if it.instead.is_some() => {
-                return self.mount_instead(it, &target);
+                match self.mount_instead(it, &target)? {
+                    Some(tree) => tree,
+                    None => return Ok(()),
+                }
             }
             other => other?,
         };
@@ -160,13 +163,13 @@ impl Mounts {
     }
 
     /// Show a path of the host where the file system itself may not be mounted.
-    fn mount_instead(&mut self, it: &FileSystem<'_>, target: &Target) -> Try<()> {
+    fn mount_instead(&mut self, it: &FileSystem<'_>, target: &Target) -> Try<Option<Fd>> {
         let path = it.instead.unwrap_or_default();
         match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
-            Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place),
+            Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place).map(|()| Some(tree)),
             // Without a cgroup of its own the container must not see, let alone write,
             // the one that it is in (CVE-2023-25809).
-            Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd),
+            Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd).map(|()| None),
             Err(fault) => Err(fault),
         }
     }
@@ -231,16 +234,13 @@ impl Mounts {
                 data.append(self.program.text(option[1]).to_bytes())?;
             }
         }
-        let flags = legacy_flags(it.attributes.set & !MOUNT_ATTR_RDONLY)
-            | if it.place & place::I_VERSION != 0 { MS_I_VERSION } else { 0 };
+        let flags = legacy_flags(it.attributes.set) | if it.place & place::I_VERSION != 0 { MS_I_VERSION } else { 0 };
         named(target.fd.0, &|path| sys::mount(it.source, path, it.kind, flags, data.as_cstr()))?;
         let made = files::look(self.root, it.target, 0)?;
         if it.place & place::COPY_UP != 0 {
             copy_covered(&target.fd, &made)?;
         }
-        let rest = Attributes { set: it.attributes.set & MOUNT_ATTR_RDONLY, clear: 0, ..*it.attributes };
-        set_flags(made.0, &rest, 0)?;
-        set_propagation(made.0, rest.propagation)?;
+        set_attributes(made.0, &Attributes { set: 0, clear: 0, ..*it.attributes }, 0)?;
         Ok(made)
     }
 
@@ -253,7 +253,11 @@ impl Mounts {
         match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
             Ok(tree) => self.attach(tree, graft),
             Err(fault) if fault.errno == sys::ENOENT => {
-                let tree = Fd(sys::open_tree(sys::AT_FDCWD, instead.ok_or(fault)?, tree)?);
+                let tree = match sys::open_tree(sys::AT_FDCWD, instead.ok_or(fault)?, tree) {
+                    // In a cgroup namespace it may be out of reach.
+                    Err(fault) if fault.errno == sys::ENOENT => return Ok(()),
+                    other => Fd(other?),
+                };
                 // What is not the container's own it may not write to.
                 let set = graft.attributes.set | MOUNT_ATTR_RDONLY;
                 let attributes = Attributes { set, clear: graft.attributes.clear & !MOUNT_ATTR_RDONLY, ..*graft.attributes };
@@ -367,7 +371,11 @@ impl Mounts {
     }
 
     pub fn directory(&mut self, base: Slot, path: &CStr, rules: u32) -> Try<()> {
-        let base = self.program.kept(base).unwrap_or(self.root);
+        let base = match self.program.kept(base) {
+            Some(base) => base,
+            None if base == Slot::NONE => self.root,
+            None => return Err(Fault::because(why::NOT_MOUNTED, sys::ENOENT)),
+        };
         self.directory = Some(files::target(base, path, true, rules)?.fd);
         Ok(())
     }
