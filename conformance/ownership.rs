@@ -148,11 +148,19 @@ fn creates_at_once_in_one_cgroup() -> Result {
     if runtime::is("runc") {
         return skip("its calls are made by several threads, and this follows one");
     }
-    let calls = Bundle::new(["pause"]).build()?.launch(["create"]).count_calls()?;
-    for number in (0..calls).step_by(calls.div_ceil(12)) {
-        let first = Bundle::new(["pause"]).build()?;
+    for view in [View::Machine, View::Unified] {
+        at_once_in_one_cgroup(view)?;
+    }
+    Ok(())
+}
+
+fn at_once_in_one_cgroup(view: View) -> Result {
+    let calls = Bundle::new(["pause"]).view(view).build()?.launch(["create"]).count_calls()?;
+    // On v2 there are few: every one.
+    for number in (calls / 8..calls).step_by(if view == View::Unified { 1 } else { 5 }) {
+        let first = Bundle::new(["pause"]).view(view).build()?;
         let path = format!("{}/{}", machine::cgroup_parent(), first.id);
-        let second = Bundle::new(["pause"]).set("/linux/cgroupsPath", path).build()?;
+        let second = Bundle::new(["pause"]).view(view).set("/linux/cgroupsPath", path).build()?;
         let Reached::Held(held) = first.launch(["create"]).hold_before(number)? else { break };
         let two = second.create()?.status.success();
         let one = held.go_on()?.wait()?.status.success();

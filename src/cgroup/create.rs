@@ -11,7 +11,7 @@ use nix::unistd::{Pid, mkdir};
 use super::dir::{self, contents, open_dir, open_subtree_control, put, read_at, read_file, write_file};
 use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
-use super::owner::{self, Owner};
+use super::owner::{self, Mark, Owner};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
 use crate::plan::annotation::SYSTEMD_SUBGROUP;
 use crate::sys::{self, reason};
@@ -90,10 +90,14 @@ impl Plan {
         let cgroup = self.living(&made);
         let claim = claim(&made)?;
         self.refuse_used(&cgroup, &made)?;
-        if let Some(first) = made.iter().flatten().next()
-            && (owner.shares_pids || !first.new)
-        {
-            owner::mark(&first.dir, owner.token);
+        if let Some(first) = made.iter().flatten().next() {
+            // Made here, and then taken over by somebody who was quicker.
+            if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
+                bail!("linux.cgroupsPath: container's cgroup is not empty: another container is in it");
+            }
+            if owner.shares_pids || !first.new {
+                owner::mark(&first.dir, owner.token);
+            }
         }
         if let Some(target) = self.target_of("cpuset")
             && let Some(made) = &made[target]

@@ -67,15 +67,19 @@ impl Cgroup {
     ///
     /// Fails when it cannot be read.
     pub fn mark_for(&self, token: &str) -> Result<Mark> {
-        let Some(place) = self.dirs.first() else { return Ok(Mark::None) };
-        for name in NAMES {
-            match xattr::get(&place.dir, name) {
-                Ok(Some(found)) => return Ok(if found == token.as_bytes() { Mark::Own } else { Mark::Other }),
-                Ok(None) | Err(Errno::EPERM) => {}
-                Err(errno) if is_gone(errno) => {}
-                Err(errno) => return Err(anyhow!("{}: getxattr: {}", place.dir.display(), reason(errno))),
-            }
-        }
-        Ok(Mark::None)
+        self.dirs.first().map_or(Ok(Mark::None), |place| mark_of(&place.dir, token))
     }
+}
+
+/// What the mark of a directory says to the container of this token; one that is gone has none.
+pub(super) fn mark_of(dir: &Path, token: &str) -> Result<Mark> {
+    for name in NAMES {
+        match xattr::get(dir, name) {
+            Ok(Some(found)) => return Ok(if found == token.as_bytes() { Mark::Own } else { Mark::Other }),
+            Ok(None) | Err(Errno::EPERM) => {}
+            Err(errno) if is_gone(errno) => {}
+            Err(errno) => return Err(anyhow!("{}: getxattr: {}", dir.display(), reason(errno))),
+        }
+    }
+    Ok(Mark::None)
 }
