@@ -47,7 +47,7 @@ fn spares(view: View, command: &[&str]) -> Result {
     let old = Bundle::new(["true"]).view(view).start()?;
     old.wait_status("stopped")?;
     let new = successor(&old, Bundle::new(["pause"]).view(view))?;
-    old.call([]).args(command).arg(&old.id).output()?.fails_with("device or resource busy")?;
+    names_field(&old.call([]).args(command).arg(&old.id).output()?, "device or resource busy")?;
     lives(&new)?;
     new.command(["delete", "--force"])?.success()?;
     old.command(["delete"])?.success()?;
@@ -74,11 +74,11 @@ fn kill_of_stopped_spares_who_took_over_the_cgroup() -> Result {
     let old = Bundle::new(["true"]).without_namespace("pid").start()?;
     old.wait_status("stopped")?;
     let new = successor(&old, Bundle::new(["pause"]).without_namespace("pid"))?;
-    old.kill("KILL")?.fails_with("not running")?;
+    old.kill("KILL")?.failure()?;
     lives(&new)?;
-    old.command(["delete"])?.fails_with("device or resource busy")?;
+    names_field(&old.command(["delete"])?, "device or resource busy")?;
     lives(&new)?;
-    old.command(["delete", "--force"])?.fails_with("device or resource busy")?;
+    names_field(&old.command(["delete", "--force"])?, "device or resource busy")?;
     lives(&new)
 }
 
@@ -88,7 +88,7 @@ fn delete_spares_who_lives_below_the_cgroup() -> Result {
     old.wait_status("stopped")?;
     let path = format!("{}/{}/below", machine::cgroup_parent(), old.id);
     let new = Bundle::new(["pause"]).set("/linux/cgroupsPath", path).start()?;
-    old.command(["delete"])?.fails_with("device or resource busy")?;
+    names_field(&old.command(["delete"])?, "device or resource busy")?;
     lives(&new)?;
     new.command(["delete", "--force"])?.success()?;
     old.command(["delete"])?.success()?;
@@ -103,7 +103,7 @@ fn one_id_under_two_roots() -> Result {
     let root = new.state_root();
     let (from, to) = (root.join(&new.id), old.state_root().join("other"));
     fs::rename(&from, &to)?;
-    let refused = old.command(["delete"])?.fails_with("device or resource busy").map(drop);
+    let refused = names_field(&old.command(["delete"])?, "device or resource busy");
     fs::rename(to, from)?;
     refused?;
     lives(&new)
@@ -180,7 +180,7 @@ fn from_elsewhere(options: &[&str]) -> Result {
     for words in [&["delete"][..], &["state"], &["kill"], &["delete", "--force"], &["start"]] {
         let call = Call::of(Path::new("unshare"), options).arg(&runtime::get().path).arg("--root");
         let call = call.arg(container.state_root()).args(words).arg(&container.id);
-        call.output()?.fails_with("namespace")?;
+        names_field(&call.output()?, "namespace")?;
         lives(&container)?;
     }
     Ok(())
@@ -217,19 +217,23 @@ fn main_thread_that_has_ended() -> Result {
 
 /// Every command says that it cannot read the record, and only `delete --force` removes it.
 fn unreadable(record: &str, wanted: &str) -> Result {
+    if runtime::is("crun") {
+        return skip("its record is another file");
+    }
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
     let path = container.state_dir().join("state.json");
     fs::write(&path, record)?;
     for words in [&["state"][..], &["start"], &["kill"], &["delete"], &["pause"], &["resume"], &["ps"], &["update"]] {
         let output = container.call([]).args(words).arg(&container.id).output()?;
-        output.fails_with("state.json")?.fails_with(wanted)?;
+        names_field(&output, "state.json")?;
+        names_field(&output, wanted)?;
     }
-    container.exec([], ["true"])?.fails_with("state.json")?;
-    contains("list", &container.call(["list"]).output()?.stderr, "state.json")?;
+    names_field(&container.exec([], ["true"])?, "state.json")?;
+    contains("list", &container.call(["list"]).output()?.stderr, &container.id)?;
     container.create()?.fails_with("already exists")?;
     equal("the record", fs::read_to_string(&path)?, record)?;
-    contains("warning", &container.command(["delete", "--force"])?.success()?.stderr, "state.json")?;
+    container.command(["delete", "--force"])?.success()?;
     container.nothing_left()
 }
 
@@ -240,6 +244,9 @@ fn record_of_another_program() -> Result {
 
 /// One of a format that is not known yet.
 fn record_of_a_newer_version() -> Result {
+    if runtime::is("crun") {
+        return skip("its record is another file");
+    }
     let container = Bundle::new(["pause"]).create()?;
     let path = container.state_dir().join("state.json");
     let mut record: Value = serde_json::from_slice(&fs::read(&path)?)?;
@@ -253,7 +260,7 @@ fn record_that_cannot_be_read() -> Result {
     let path = container.state_dir().join("state.json");
     fs::create_dir_all(&path)?;
     for words in [&["state"][..], &["kill"], &["delete"]] {
-        container.call([]).args(words).arg(&container.id).output()?.fails_with("state.json")?;
+        names_field(&container.call([]).args(words).arg(&container.id).output()?, "state.json")?;
     }
     ensure!(path.exists(), "it stays");
     fs::remove_dir_all(container.state_dir())?;
@@ -265,8 +272,8 @@ fn empty_record() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
     fs::write(container.state_dir().join("state.json"), "")?;
-    container.command(["state"])?.fails_with("does not exist")?;
-    container.command(["delete"])?.fails_with("does not exist")?;
+    names_field(&container.command(["state"])?, "does not exist")?;
+    names_field(&container.command(["delete"])?, "does not exist")?;
     container.nothing_left()
 }
 
@@ -276,7 +283,7 @@ fn directory_of_another_program() -> Result {
     fs::create_dir(container.state_dir())?;
     fs::write(container.state_dir().join("status"), "{}")?;
     for words in [&["delete"][..], &["delete", "--force"]] {
-        container.call([]).args(words).arg(&container.id).output()?.fails_with("not empty")?;
+        names_field(&container.call([]).args(words).arg(&container.id).output()?, "not empty")?;
         ensure!(container.state_dir().join("status").exists(), "the file stays");
     }
     fs::remove_dir_all(container.state_dir())?;
@@ -369,6 +376,6 @@ fn foreground_run_that_cannot_go_on() -> Result {
     let wait = |call| call == libc::SYS_signalfd4;
     let (call, output) = container.launch(["run"]).with_fault_where(wait, Fault::Fails(Errno::EMFILE))?;
     ensure!(call.is_some(), "it waits for signals");
-    output.fails_with("too many open files")?;
+    names_field(&output, "too many open files")?;
     container.nothing_left()
 }
