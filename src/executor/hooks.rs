@@ -117,8 +117,10 @@ struct Front {
 const TOLD: u64 = 64 << 10;
 
 impl Front {
-    /// `owner` is the root of the container, as the host counts users, for a hook that runs inside.
-    fn new(record: &Record, state: &[u8], owner: Option<(u32, u32)>) -> Result<Front> {
+    /// `inside` is the config of the container that the hook runs in, if it does: then also what it says to nobody goes
+    /// into a pipe, since by the host's null device it could change that.
+    fn new(record: &Record, state: &[u8], inside: Option<&Spec>) -> Result<Front> {
+        let owner = inside.and_then(mapped_root);
         let (stdin, state_to) = pipe(owner, 0)?;
         let state = state.to_vec();
         // Beside waiting for the hook: it may be more than a pipe holds. A hook that does not read it is within its
@@ -126,6 +128,10 @@ impl Front {
         thread(move || drop(File::from(state_to).write_all(&state)))?;
         let stdout = match output(record, annotation::HOOKS_STDOUT)? {
             Some(file) => file.into(),
+            None if inside.is_none() => {
+                let null = File::options().write(true).open("/dev/null");
+                null.map_err(|error| anyhow!("open /dev/null: {}", sys::io(error)))?.into()
+            }
             None => {
                 let (said, stdout) = pipe(owner, 1)?;
                 thread(move || drop(std::io::copy(&mut File::from(said), &mut std::io::sink())))?;
@@ -264,7 +270,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
     let outcome = || -> Result<()> {
         let record = inside.owner.record;
-        let Front { stdin, stdout, stderr, errors } = Front::new(record, state, mapped_root(inside.spec))?;
+        let Front { stdin, stdout, stderr, errors } = Front::new(record, state, Some(inside.spec))?;
         let joining = Joining {
             record,
             status: inside.status,
