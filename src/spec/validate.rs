@@ -67,8 +67,16 @@ fn version(version: &str) -> Result<()> {
 }
 
 fn namespaces(spec: &Spec) -> Result<()> {
+    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    let has = |kind| list.iter().any(|namespace| namespace.typ() == kind);
+    // Also without `linux`: it would be the host's name.
+    if spec.hostname().as_ref().is_some_and(|name| !name.is_empty()) && !has(LinuxNamespaceType::Uts) {
+        bail!("hostname: unable to set hostname without a private UTS namespace");
+    }
+    if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !has(LinuxNamespaceType::Uts) {
+        bail!("domainname: unable to set domainname without a private UTS namespace");
+    }
     let Some(linux) = spec.linux() else { return Ok(()) };
-    let list = linux.namespaces().as_deref().unwrap_or_default();
     for (index, namespace) in list.iter().enumerate() {
         let field = Field::item("linux.namespaces", index);
         if list[..index].iter().any(|earlier| earlier.typ() == namespace.typ()) {
@@ -78,18 +86,10 @@ fn namespaces(spec: &Spec) -> Result<()> {
             no_nul(&field.member("path"), &path.to_string_lossy())?;
         }
     }
-    let has = |kind| list.iter().any(|namespace| namespace.typ() == kind);
     let mapped = linux.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
         || linux.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty());
     if mapped && !has(LinuxNamespaceType::User) {
         bail!("linux.uidMappings: user namespace mappings specified, but user namespace isn't enabled in the config");
-    }
-    let private = |kind| list.iter().any(|namespace| namespace.typ() == kind);
-    if spec.hostname().as_ref().is_some_and(|name| !name.is_empty()) && !private(LinuxNamespaceType::Uts) {
-        bail!("hostname: unable to set hostname without a private UTS namespace");
-    }
-    if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !private(LinuxNamespaceType::Uts) {
-        bail!("domainname: unable to set domainname without a private UTS namespace");
     }
     for (key, paths) in [("linux.maskedPaths", linux.masked_paths()), ("linux.readonlyPaths", linux.readonly_paths())] {
         if paths.as_ref().is_some_and(|paths| !paths.is_empty()) && !has(LinuxNamespaceType::Mount) {
