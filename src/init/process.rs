@@ -82,7 +82,7 @@ pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Try<()> {
     sys::prctl(PR_SET_KEEPCAPS, 0, 0)
 }
 
-/// Nothing is inherited either, not even by a program that is run in the ambient set's favour.
+/// Keep no other capabilities than these. The inheritable set becomes empty, and with it the ambient one.
 pub fn shed(keep: u64) -> Try<()> {
     let kept = sys::permitted()? & keep;
     sys::capset(kept, kept, 0)
@@ -222,7 +222,8 @@ pub fn complain(path: &CStr, errno: i32, filtered: bool) {
         line.append(path.to_bytes())?;
         line.append(b": ")?;
         line.append(reason)?;
-        line.append(if filtered { b" (a filter of linux.seccomp is in force)\n" } else { b"\n" })?;
+        let by_filter = filtered && matches!(errno, sys::EPERM | sys::ENOSYS);
+        line.append(if by_filter { b" (a filter of linux.seccomp is in force)\n" } else { b"\n" })?;
         Ok(line)
     });
     if let Ok(line) = line {

@@ -90,12 +90,6 @@ fn flags(spec: &Spec) -> u32 {
 }
 
 impl Exec<'_> {
-    /// Enter the container.
-    fn enter(&self, program: &mut Program) {
-        self.join(program);
-        self.appear(program);
-    }
-
     /// Join the container, but for its pid namespace: nobody in there sees this process yet.
     fn join(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
@@ -203,7 +197,8 @@ impl Exec<'_> {
     pub fn add_mount(&self, index: usize) -> Result<ProcessPlan> {
         let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
         context.joining = true;
-        let mut program = self.enter_mounts()?;
+        let mount = self.spec.mounts().as_ref().and_then(|mounts| mounts.get(index));
+        let mut program = self.enter_mounts(mount.is_some_and(|mount| mount.typ().as_deref() == Some("proc")))?;
         mounts::plan_living(&mut program, &mut context, index)?;
         refuse_what_is_the_host_s(&program)?;
         program.push(&Field::of("mounts"), Op::Ask { what: Ask::Ready });
@@ -212,21 +207,28 @@ impl Exec<'_> {
 
     /// The program that takes away the mount with this id, last seen at this path of the container.
     pub fn remove_mount(&self, field: &Field, path: &Path, mount: u64) -> Result<ProcessPlan> {
-        let mut program = self.enter_mounts()?;
+        let mut program = self.enter_mounts(false)?;
         let target = program.text(&path.to_string_lossy());
         program.push(field, Op::Unmount { target, mount });
         program.push(field, Op::Ask { what: Ask::Ready });
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
     }
 
-    fn enter_mounts(&self) -> Result<Program> {
+    /// It keeps all rights, so nobody in the container is to see it, unless it mounts a procfs, which is the pid namespace's.
+    fn enter_mounts(&self, seen: bool) -> Result<Program> {
         if !has_namespace(self.spec, Kind::Mount) {
             bail!("linux.namespaces: the container has no mount namespace of its own");
         }
         let mut program = Program::new();
         let everything = Field::of("mounts");
         program.push(&everything, Op::Signals);
-        self.enter(&mut program);
+        self.join(&mut program);
+        if seen {
+            self.appear(&mut program);
+        } else if has_namespace(self.spec, Kind::User) {
+            let (uid, gid) = super::root_inside(self.spec);
+            program.push(&Field::of("linux.namespaces"), Op::BecomeRoot { uid, gid, keep_groups: true });
+        }
         let path = program.text("/");
         program.push(&everything, Op::RootDirectory { path, follow: false });
         Ok(program)
