@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{Log, each, tell};
 use crate::cli::Invocation;
-use crate::executor::{Survivors, end_locked};
+use crate::executor::{Survivors, destroy_locked, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
 use crate::sys::{self, Errno, reason};
 
@@ -50,9 +50,13 @@ fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
 fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result<()> {
     let record = &locked.record;
     let refused = |status| bail!("cannot delete container {} that is not stopped: {status}", record.id);
+    let survivors = if force { Survivors::Unknown } else { Survivors::Own };
     let mut _shut: Option<Gate<'_>> = None;
     match record.status(directory)? {
-        Status::Stopped => {}
+        Status::Stopped => {
+            tell(log, destroy_locked(locked, directory, survivors)?);
+            return Ok(());
+        }
         // As long as the gate is taken nobody starts it.
         Status::Created => match directory.take_gate() {
             Ok(None) if !force && record.alive()? => return refused(Status::Running),
@@ -63,7 +67,6 @@ fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result
         _ if force => {}
         status => return refused(status),
     }
-    let survivors = if force { Survivors::Unknown } else { Survivors::Own };
     tell(log, end_locked(locked, directory, survivors)?);
     Ok(())
 }

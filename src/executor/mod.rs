@@ -22,7 +22,7 @@ mod tree;
 mod wait;
 
 pub use create::{Connections, Created, Order, create};
-pub use destroy::{Survivors, destroy, discard, end_locked, kill_survivors};
+pub use destroy::{Survivors, destroy, destroy_locked, discard, end_locked, kill_survivors};
 pub use exec::{Joined, Joining, attaches_late, exec};
 pub use hooks::{Owner, poststart, poststop, start_container};
 pub use intel_rdt::Groups;

@@ -1,6 +1,7 @@
 //! What `/proc/PID` says of a process.
 
-use std::io::{Error, ErrorKind, Result};
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read, Result};
 
 /// Of `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,21 @@ impl Stat {
 /// # Errors
 /// `/proc` cannot be read.
 pub fn stat(pid: i32) -> Result<Option<Stat>> {
-    let Some(text) = read(pid, "stat")? else { return Ok(None) };
-    Stat::parse(&text).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
+    let mut line = [0; 1024];
+    let Some(count) = missing(read_line(pid, &mut line))? else { return Ok(None) };
+    Stat::parse(&line[..count]).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
+}
+
+/// The kernel gives the line of some two hundred bytes at once; the standard library, which does not know that, asks five
+/// times.
+fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
+    let mut file = File::open(format!("/proc/{pid}/stat"))?;
+    loop {
+        match file.read(line) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Has a process ended, or is it about to: is it killed? Frozen by cgroup v1 it may stay so.
@@ -53,7 +67,8 @@ pub fn stat(pid: i32) -> Result<Option<Stat>> {
 /// `/proc` cannot be read.
 pub fn is_dying(pid: i32) -> Result<bool> {
     const SIGKILL: u64 = 1 << (libc::SIGKILL - 1);
-    let (Some(stat), Some(status)) = (stat(pid)?, read(pid, "status")?) else { return Ok(true) };
+    let status = missing(std::fs::read(format!("/proc/{pid}/status")))?;
+    let (Some(stat), Some(status)) = (stat(pid)?, status) else { return Ok(true) };
     let status = String::from_utf8_lossy(&status);
     let pending = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
     let killed = |key: &str| {
@@ -62,9 +77,10 @@ pub fn is_dying(pid: i32) -> Result<bool> {
     Ok(!stat.lives() || stat.exits() || killed("SigPnd:") || killed("ShdPnd:"))
 }
 
-fn read(pid: i32, file: &str) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(format!("/proc/{pid}/{file}")) {
-        Ok(text) => Ok(Some(text)),
+/// `None` where the process is gone, before a file of it was opened or after.
+fn missing<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
         Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
         Err(error) => Err(error),
     }
