@@ -135,7 +135,7 @@ const DIFFERENCES: &[Difference] = &[
         "namespaces::sysctl_past_what_is_mounted_in_the_joined_namespace",
         "makes links in /dev, where they are already",
     ),
-    may_differ("runc", "exec::limit_of_processes_is_named", "moves a process there, which is refused to nobody (v1)"),
+    may_differ("runc", "exec::limit_of_processes_is_named", "moves a process there, which is refused to nobody"),
     differs("runc", "exec::process_file_without_no_new_privileges", "what a file leaves out is false"),
     differs("runc", "exec::process_file_with_an_umask", "takes the container's"),
     differs("runc", "exec::process_file_with_an_oom_score", "takes the container's"),
