@@ -1,6 +1,6 @@
 //! From an index and an errno to a sentence that names the field.
 
-use crate::init::op::{Message, Op, why};
+use crate::init::op::{Message, Op, place, why};
 use crate::plan::{Program, describe};
 use crate::seccomp::FLAG_WAIT_KILLABLE_RECV;
 use crate::sys::{Errno, reason};
@@ -146,6 +146,11 @@ fn plain_failure(program: &Program, message: &Message) -> String {
         (Op::Write { .. }, why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
         (Op::Directory { .. } | Op::Hold { .. }, why::NOT_PLAIN) => {
             format!("{field}: {what}: must be an ordinary directory: {errno}")
+        }
+        (Op::Mount { place, .. } | Op::Attach { place, .. } | Op::Remount { place, .. }, why::NOT_PLAIN)
+            if place & place::LIVING != 0 =>
+        {
+            format!("{field}: {what}: no symbolic link may lead there: {errno}")
         }
         (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),
         (_, why::NOT_DEVICE) => format!("{field}: {}: there is another file already: {errno}", what.trim()),
