@@ -1,7 +1,9 @@
 //! Configurations that are wrong: an error that names the place, and nothing left behind.
 
 use crate::harness::*;
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use nix::errno::Errno;
+use nix::sys::resource::Resource;
 use std::fs;
 
 tests![
@@ -34,6 +36,7 @@ tests![
     refused_create_leaves_the_id_free,
     late_failure_leaves_nothing,
     error_is_printed_once,
+    reasons_are_those_of_the_caller,
 ];
 
 /// A configuration of this text: create must fail and leave nothing.
@@ -265,6 +268,18 @@ fn late_failure_leaves_nothing() -> Result {
         .mount(tmpfs)
         .refused("process.args")
         .map(drop)
+}
+
+/// A limit of the caller's, and a call that a sandbox keeps from him, are told as what they are, if they matter at all.
+fn reasons_are_those_of_the_caller() -> Result {
+    let container = Bundle::new(["true"]).build()?;
+    let limited = container.launch(["create"]).limiting(Resource::RLIMIT_FSIZE, 10 << 10, 10 << 10).output()?;
+    ensure!(!limited.stderr.contains("no space left"), "{limited}");
+    container.command(["delete", "--force"])?.success()?;
+    let sandboxed = container.launch(["create"]).denying(libc::SYS_openat2, None, Errno::ENOSYS).output()?;
+    ensure!(!sandboxed.stderr.contains("invalid rootfs"), "{sandboxed}");
+    container.command(["delete", "--force"])?.success()?;
+    container.nothing_left()
 }
 
 /// An error is one line on standard error, not a chain that is printed at every level.

@@ -91,13 +91,14 @@ fn sockets_with_long_paths() -> Result {
     let (console, pidfd) = (bind("console")?, bind("pidfd")?);
     let manager = Manager::bind(container.aside("manager"))?;
     fs::rename(&manager.path, directory.join("manager"))?;
-    let call = container.launch(["run", "-d"]).console(&console).arg("--pidfd-socket").arg(&pidfd.path);
-    let output = call.env("NOTIFY_SOCKET", directory.join("manager")).spawn()?;
+    let call = container.launch(["create"]).console(&console).arg("--pidfd-socket").arg(&pidfd.path);
+    call.env("NOTIFY_SOCKET", directory.join("manager")).output()?.success()?;
     console.terminal()?;
     equal("the process", pid_behind(&pidfd.receive()?.descriptors[0])?, container.pid()?)?;
+    let start = container.call(["start", &container.id]).env("NOTIFY_SOCKET", directory.join("manager")).spawn()?;
+    container.wait_status("running")?;
     container.stop()?;
-    let output = output.wait()?;
-    equal("standard error", output.success()?.stderr.as_str(), "")
+    equal("standard error", start.wait()?.success()?.stderr.as_str(), "")
 }
 
 /// A socket that is not there is an error, which leaves nothing.
