@@ -32,20 +32,6 @@ impl Chance {
     }
 }
 
-fn call(container: &Container, command: &str) -> Call {
-    match command {
-        "create" => container.launch(["create"]),
-        "run" => container.launch(["run", "--detach"]),
-        "force" => container.call(["delete", "--force"]).arg(&container.id),
-        "kill" => container.call(["kill"]).args([&*container.id, "KILL"]),
-        "exec" => container.exec_call([], ["true"]),
-        "update" => container.call(["update", "--pids-limit", "77"]).arg(&container.id),
-        "list" => container.call(["list"]),
-        other => container.call([other]).arg(&container.id),
-    }
-    .patience(60)
-}
-
 /// One command after the other until the time is up; the containers are everybody's.
 fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<usize> {
     const COMMANDS: [&str; 16] = [
@@ -56,7 +42,7 @@ fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<
     while Instant::now() < end {
         let container = &containers[chance.below(containers.len())];
         let command = COMMANDS[chance.below(COMMANDS.len())];
-        let output = call(container, command).output()?;
+        let output = container.named(command).patience(60).output()?;
         // A forced delete ends who creates the container.
         let ended = matches!(command, "create" | "run") && output.status.signal() == Some(libc::SIGKILL);
         ensure!(ended || output.status.code().is_some(), "died: {output}");
@@ -168,7 +154,7 @@ fn like_another_runtime() -> Result {
     for _ in 0..60 {
         let command = COMMANDS[chance.below(COMMANDS.len())];
         history.push(command);
-        let (one, other) = (call(&ours, command).output()?, peer.call(command).output()?);
+        let (one, other) = (ours.named(command).patience(60).output()?, peer.call(command).output()?);
         let what = || format!("seed {seed}: {history:?}: {one}; the other: {other}");
         ensure!(one.status.success() == other.status.success(), "{}", what());
         // What was killed takes its time to go.

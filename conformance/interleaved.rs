@@ -124,14 +124,7 @@ fn fresh(scene: Scene) -> Result<Container> {
 fn call(container: &Container, systemd: bool, command: &str) -> Call {
     match command {
         "create" if systemd => container.launch(["--systemd-cgroup", "create"]),
-        "create" => container.launch(["create"]),
-        "run" => container.launch(["run", "--detach"]),
-        "force" => container.call(["delete", "--force"]).arg(&container.id),
-        "kill" => container.call(["kill"]).args([&*container.id, "KILL"]),
-        "exec" => container.exec_call([], ["true"]),
-        "update" => container.call(["update", "--pids-limit", "77"]).arg(&container.id),
-        "list" => container.call(["list"]),
-        other => container.call([other]).arg(&container.id),
+        other => container.named(other),
     }
     .patience(30)
 }

@@ -83,6 +83,21 @@ impl Container {
             .output_to(self.aside("out"), self.aside("err"))
     }
 
+    /// A command about this container by a short name, for those that are chosen by chance or from a table: `force` is
+    /// `delete --force`, `kill` sends SIGKILL, `exec` runs a program that ends.
+    pub fn named(&self, command: &str) -> Call {
+        match command {
+            "create" => self.launch(["create"]),
+            "run" => self.launch(["run", "--detach"]),
+            "force" => self.call(["delete", "--force"]).arg(&self.id),
+            "kill" => self.call(["kill"]).args([&*self.id, "KILL"]),
+            "exec" => self.exec_call([], ["true"]),
+            "update" => self.call(["update", "--pids-limit", "77"]).arg(&self.id),
+            "list" => self.call(["list"]),
+            other => self.call([other]).arg(&self.id),
+        }
+    }
+
     pub fn create(&self) -> Result<Output> {
         self.launch(["create"]).output()
     }
