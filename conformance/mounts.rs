@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 tests![
+    dev_remounted_read_only,
     are_made_in_order,
     destination_is_made,
     destination_file_is_made_for_a_file,
@@ -869,4 +870,12 @@ fn without_mount_setattr() -> Result {
 
 fn without_fsopen() -> Result {
     old_kernel(libc::SYS_fsopen)
+}
+
+/// Nodes are made when all mounts stand, also where one of these makes /dev read-only, which it is in the end.
+fn dev_remounted_read_only() -> Result {
+    let entry = json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["remount", "ro"] });
+    let output = Bundle::new(["stat", "/dev/null", ",", "mkdir", "/dev/new"]).mount(entry).run()?;
+    contains("the null device", &output.success()?.stdout, "char")?;
+    output.says("mkdir /dev/new", "EROFS").map(drop)
 }

@@ -242,13 +242,23 @@ fn add(
         context
             .warn(format!("{field}.destination: {:?} is not absolute: taken as {destination:?}", mount.destination()));
     }
-    let options = Options::parse(mount, field)?;
+    let mut options = Options::parse(mount, field)?;
     let kind = mount.typ().as_deref().unwrap_or_default();
     check_place(&destination, kind, &options, field)?;
     let target = destination.to_string_lossy();
     let target = program.text(&target);
     let living = if context.joining { place::LIVING } else { 0 };
     if options.remount {
+        if destination == Path::new("/dev")
+            && options.attributes.set & option::RDONLY != 0
+            && let Some(standing) = Standing::new(context).at("/dev").filter(|_| !context.joining)
+        {
+            // Nodes are made there once all mounts stand.
+            options.attributes.set &= !option::RDONLY;
+            let mount = program.slot(Descriptor::Kept(standing));
+            let attributes = Attributes { set: option::RDONLY, ..NO_ATTRIBUTES };
+            pending.late.push((field.clone(), Op::Reattribute { mount, attributes }));
+        }
         return remount(program, target, &destination, options, field, living);
     }
     let keep = match pending.kept.contains(&index) {
