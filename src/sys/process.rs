@@ -10,10 +10,12 @@ use nix::errno::Errno;
 /// ESRCH when there is no such process.
 pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: integers only; a result is a new descriptor of our own.
-    unsafe {
+    let opened = unsafe {
         let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
-    }
+    };
+    // Older kernels say this of a number that is still a process group's or a session's whose leader is gone.
+    opened.map_err(|errno| if errno == Errno::EINVAL { Errno::ESRCH } else { errno })
 }
 
 /// Send a signal to the process behind a handle; 0 only asks whether it could be sent.
