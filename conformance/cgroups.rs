@@ -155,7 +155,7 @@ fn no_hierarchy_for_the_rootless() -> Result {
     call.covering(Path::new("/sys"))?.output()?.success()?.has_line("ran").map(drop)
 }
 
-/// What is mounted over the hierarchies is none, and nothing is made in it.
+/// A file system that covers the hierarchies is no hierarchy, and tare makes nothing in it.
 fn hierarchies_that_are_covered() -> Result {
     let container = Bundle::new(["echo", "ran"]).build()?;
     let output = container.launch(["run"]).covering(Path::new("/sys/fs/cgroup"))?.output()?;

@@ -157,7 +157,7 @@ fn like_another_runtime() -> Result {
         let (one, other) = (ours.named(command).patience(60).output()?, peer.call(command).output()?);
         let what = || format!("seed {seed}: {history:?}: {one}; the other: {other}");
         ensure!(one.status.success() == other.status.success(), "{}", what());
-        // What was killed takes its time to go.
+        // A killed process takes its time to go.
         let mut both = (String::new(), String::new());
         let same = eventually("one status", || {
             both = (status(&ours.command(["state"])?)?, peer.status()?);

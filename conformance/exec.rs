@@ -358,7 +358,7 @@ fn process_file_that_is_broken() -> Result {
     Ok(())
 }
 
-/// What limits a container and how it is scheduled, and what a process file may say of it.
+/// A container's limits and scheduling, and the same fields of a process file.
 const LIMITED: [(&str, &str); 3] = [
     ("/process/scheduler", r#"{ "policy": "SCHED_BATCH", "nice": 5 }"#),
     ("/process/ioPriority", r#"{ "class": "IOPRIO_CLASS_BE", "priority": 6 }"#),
@@ -381,7 +381,7 @@ fn containers() -> Result<Vec<Container>> {
 
 const FACTS: [&str; 11] = ["caps", ",", "ids", ",", "sched", ",", "ioprio", ",", "affinity", ",", "cat"];
 
-/// What a process of this description tells of itself; `cat` is about the OOM score.
+/// The facts that a process of this description prints of itself; `cat` prints the OOM score.
 fn with_file(container: &Container, mut file: Value) -> Result<Output> {
     let mut args = vec!["/payload"];
     args.extend(FACTS);
@@ -394,7 +394,7 @@ fn with_file(container: &Container, mut file: Value) -> Result<Output> {
     container.call(["exec", "--process"]).arg(&path).arg(&container.id).output()
 }
 
-/// What the file does not say is the container's: above all no process has a capability that the container has not.
+/// A field that the file lacks has the container's value: above all no process has a capability that the container lacks.
 fn process_file_is_silent() -> Result {
     let containers = containers()?;
     let silent = [
@@ -425,7 +425,7 @@ fn process_file_is_silent() -> Result {
     output.says("ioprio", "class=2 priority=6")?.says("affinity", "0")?.has_line("321").map(drop)
 }
 
-/// What it does say counts, more capabilities than the container's too: they were asked for by name.
+/// A field that the file has counts, also one with more capabilities than the container's: the caller names them.
 fn process_file_says_it_all() -> Result {
     let sets = |names: Value| json!({ "bounding": names, "effective": names, "permitted": names });
     for container in containers()? {
@@ -490,7 +490,7 @@ fn oom_score_that_may_not_be_lowered_is_a_warning() -> Result {
     Ok(())
 }
 
-/// Where the container may have no more processes, the message is about that limit.
+/// The message names linux.resources.pids.limit where the container may have no more processes.
 fn limit_of_processes_is_named() -> Result {
     let container = Bundle::new(["pause"]).set("/linux/resources/pids/limit", 1).start()?;
     names_field(&container.exec([], ["true"])?, "linux.resources.pids.limit")
@@ -587,7 +587,7 @@ fn descriptors_of_the_caller_are_closed() -> Result {
     output.success()?.says("fds", "0,1,2").map(drop)
 }
 
-/// What is not open in between stays closed, as `podman exec --preserve-fd=9,40` has it; what the runtime opens in its
+/// Numbers in between that are not open stay closed, as `podman exec --preserve-fd=9,40` has it; what the runtime opens in its
 /// place, its log too, is not for the container.
 fn preserve_fds_with_holes() -> Result {
     let container = Bundle::new(["pause"]).start()?;

@@ -257,7 +257,7 @@ fn preserve_fds_passes_them() -> Result {
     output.success()?.says("fds", "0,1,2,3,4")?.has_line("third").map(drop)
 }
 
-/// What is not open in between stays closed, as `podman run --preserve-fd=9,40` has it. Nothing of the runtime's sits there,
+/// Numbers in between that are not open stay closed, as `podman run --preserve-fd=9,40` has it. Nothing of the runtime's sits there,
 /// neither while the container waits for its start nor later.
 fn preserve_fds_with_holes() -> Result {
     for (given, wanted) in [(&[9, 40][..], "fds: 0,1,2,9,40"), (&[], "fds: 0,1,2")] {

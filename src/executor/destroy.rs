@@ -115,13 +115,14 @@ pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivo
 /// A container that never had a process may have a cgroup in its record that was another's before: that one stays, and a
 /// warning says so.
 fn remove_cgroup(record: &Record) -> Result<Option<String>> {
+    let is_busy = |removed: &Result<()>| removed.as_ref().is_err_and(|error| record.pid == 0 && error.is::<Busy>());
+    let mut removed = record.cgroup.remove();
     for _ in 0..FAREWELLS {
-        match record.cgroup.remove() {
-            Err(error) if record.pid == 0 && error.is::<Busy>() => {}
-            other => return other.map(|()| None),
+        if is_busy(&removed) {
+            removed = record.cgroup.remove();
         }
     }
-    Ok(record.cgroup.remove().err().map(|error| format!("{error:#}")))
+    if is_busy(&removed) { Ok(removed.err().map(|error| format!("{error:#}"))) } else { removed.map(|()| None) }
 }
 
 /// Kill a container whatever it is doing, and remove it, for who has the record already.
@@ -157,12 +158,11 @@ pub fn discard(record: &Record, directory: &Directory) -> Result<Vec<String>> {
 /// The cgroup cannot be read; a process cannot be killed.
 pub fn kill_survivors(record: &Record, survivors: Survivors) -> Result<bool> {
     let Record { cgroup, namespaces, pid, .. } = record;
-    let own = || -> Result<bool> {
-        Ok(match (survivors, cgroup.mark_for(record.owner().token)?) {
-            (Survivors::All, _) | (_, Mark::Own) => true,
-            (Survivors::Own, _) | (_, Mark::Other) => false,
-            (Survivors::Unknown, Mark::None) => true,
-        })
+    let mark = || cgroup.mark_for(record.owner().token);
+    let own = || match survivors {
+        Survivors::All => Ok(true),
+        Survivors::Own => Ok(mark()? == Mark::Own),
+        Survivors::Unknown => Ok::<_, anyhow::Error>(mark()? != Mark::Other),
     };
     // A create that was killed before it knew its process: that ends by itself, and whoever else is in the cgroup was
     // there before.

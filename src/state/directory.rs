@@ -15,7 +15,6 @@ use oci_spec::runtime::Spec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Place;
 use super::gate::FIFO;
 use super::record::Record;
 use crate::spec::Extras;
@@ -65,11 +64,6 @@ impl Directory {
     /// Its name.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Its name, for somebody who opens it later.
-    pub fn place(&self) -> Place {
-        Place { path: self.path.clone() }
     }
 
     /// Where the container's socket for the service manager is, if it has one.

@@ -78,18 +78,15 @@ impl Gate<'_> {
     /// Let the program run. From then on the container is not `created` any more.
     ///
     /// # Errors
-    /// `init` is gone; what write(2) or unlink(2) answer.
+    /// `init` is gone; what write(2) answers.
     pub fn open(&mut self) -> Result<()> {
         self.fifo.write_all(b"0").map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EPIPE) => anyhow!("cannot start a container that has stopped"),
             _ => anyhow!("{FIFO}: {}", sys::io(error)),
         })?;
-        match unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir) {
-            // The container was removed in the meantime.
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            // The program runs all the same: the fifo has no reader, which is what counts.
-            Err(_) => Ok(()),
-        }
+        // The program runs all the same where the name stays: the fifo has no reader, which is what counts.
+        let _ = unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir);
+        Ok(())
     }
 
     /// Wait until the program runs: `init` loses its end of the gate in the `execve(2)` of the user's program, and the
