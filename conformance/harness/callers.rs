@@ -75,6 +75,8 @@ impl Conmon {
         }
         command
             .env("PATH", path()?)
+            // conmon leaves its console socket there when nobody connects.
+            .env("TMPDIR", place)
             .env("_OCI_SYNCPIPE", "3")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
