@@ -93,9 +93,10 @@ class Pod:
         equal(f"exit code of {command!r}, which says {said!r}", status(it).exit_code, 0)
         return said
 
-    def log(self, name):
+    def log(self, name, streams=("stdout", "stderr")):
         with open(f"{LOGS}/{self.config.metadata.name}/{name}.log") as file:
-            return "".join(line.split(" ", 3)[3] for line in file).strip()
+            lines = [line.split(" ", 3) for line in file]
+        return "".join(text for _, stream, _, text in lines if stream in streams).strip()
 
 
 def status(it):
@@ -189,7 +190,10 @@ def case_pod_and_container():
 
 def case_log():
     pod = Pod("log")
-    equal("log", pod.run("c", "echo out; echo err >&2"), "out\nerr")
+    # Two pipes: which of them containerd reads first is open.
+    pod.run("c", "echo out; echo err >&2")
+    equal("log of stdout", pod.log("c", ["stdout"]), "out")
+    equal("log of stderr", pod.log("c", ["stderr"]), "err")
 
 
 def case_exec_with_a_terminal():

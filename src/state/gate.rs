@@ -84,8 +84,10 @@ impl Gate<'_> {
             Some(Errno::EPIPE) => anyhow!("cannot start a container that has stopped"),
             _ => anyhow!("{FIFO}: {}", sys::io(error)),
         })?;
-        // The program runs all the same where the name stays: the fifo has no reader, which is what counts.
-        let _ = unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir);
+        // Where the name stays, `created` ends with the fifo's reader, which `init` is until it runs the program.
+        if unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir).is_err() {
+            self.wait_for_program()?;
+        }
         Ok(())
     }
 
