@@ -95,7 +95,7 @@ class Pod:
 
     def log(self, name, streams=("stdout", "stderr")):
         with open(f"{LOGS}/{self.config.metadata.name}/{name}.log") as file:
-            lines = [line.split(" ", 3) for line in file]
+            lines = [line.split(" ", 3) for line in file if line.endswith("\n")]
         return "".join(text for _, stream, _, text in lines if stream in streams).strip()
 
 
