@@ -22,6 +22,9 @@ tests![
     environment_is_the_hooks_own,
     environment_absent_is_empty,
     start_container_without_env_has_the_containers,
+    start_container_hook_has_what_the_process_has,
+    umask_is_the_callers,
+    keyring_is_not_the_callers,
     arguments_are_kept,
     signals_are_not_held_back,
     hooks_of_a_caller_without_sigchld,
@@ -212,6 +215,60 @@ fn start_container_without_env_has_the_containers() -> Result {
     contains("env", recorder.record("startContainer")?.get("env"), "C=1")?;
     // With what the runtime adds to it.
     contains("env", recorder.record("startContainer")?.get("env"), "HOME=/root")
+}
+
+/// A startContainer hook runs with all that is set on the process: identity, mask, limits, scheduling.
+fn start_container_hook_has_what_the_process_has() -> Result {
+    let recorder = Recorder::new()?;
+    let bundle = recorder
+        .bundle(["attributes"], &["startContainer"])
+        .set("/process/user", json!({"uid": 0, "gid": 0, "umask": 0o27, "additionalGids": [5, 6]}))
+        .set(
+            "/process/rlimits",
+            json!([
+                {"type": "RLIMIT_NOFILE", "soft": 512, "hard": 600}, {"type": "RLIMIT_CORE", "soft": 4096, "hard": 8192}
+            ]),
+        )
+        .set("/process/oomScoreAdj", 77)
+        .set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 3}))
+        .set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 2}))
+        .set("/linux/personality", json!({"domain": "LINUX32"}));
+    let output = bundle.run()?;
+    output.success()?;
+    contains("attributes", &output.stdout, "umask: 0027")?;
+    contains("attributes", &output.stdout, "oom_score_adj: 77")?;
+    equal("attributes", recorder.record("startContainer")?.get("attributes"), output.stdout.trim())
+}
+
+/// Hooks of the runtime's, and one of create that runs inside, make files as the caller would.
+fn umask_is_the_callers() -> Result {
+    let recorder = Recorder::new()?;
+    let lists = ["prestart", "createRuntime", "createContainer", "poststart"];
+    let container = recorder.bundle(["pause"], &lists).build()?;
+    let as_caller = |call: Call| {
+        call.in_child(|| {
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o27));
+            Ok(())
+        })
+    };
+    as_caller(container.launch(["create"])).output()?.success()?;
+    as_caller(container.call(["start"]).arg(&container.id)).output()?.success()?;
+    for list in lists {
+        equal(list, recorder.record(list)?.get("umask"), "0027")?;
+    }
+    Ok(())
+}
+
+/// A hook inside has the session keyring of the container, and so none of the caller's keys.
+fn keyring_is_not_the_callers() -> Result {
+    let recorder = Recorder::new()?;
+    let container = recorder.bundle(["keyring"], &["createContainer", "startContainer"]).build()?;
+    let output = container.launch(["run"]).output()?;
+    output.success()?;
+    for list in ["createContainer", "startContainer"] {
+        equal(list, recorder.record(list)?.get("keyring"), output.stdout.trim())?;
+    }
+    Ok(())
 }
 
 /// `args` has execv's semantics: the first is the name that the program sees.

@@ -32,10 +32,34 @@ fn join<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(",")
 }
 
-pub fn ids() -> String {
-    // umask(2) has no question form: set it to read it, then put it back.
+/// The mask of new files. umask(2) has no question form: set it to read it, then put it back.
+pub fn umask() -> u32 {
     let mask = nix::sys::stat::umask(Mode::empty());
     nix::sys::stat::umask(mask);
+    mask.bits()
+}
+
+/// All that is set on a process besides its program, in one line.
+pub fn attributes() -> String {
+    let keyring = session_keyring().unwrap_or_else(|error| errno_name(&error));
+    let score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_else(|error| errno_name(&error));
+    let facts = [
+        ids(),
+        capabilities(),
+        rlimit("RLIMIT_NOFILE"),
+        rlimit("RLIMIT_CORE"),
+        scheduling(),
+        io_priority(),
+        affinity(),
+        personality(),
+        no_new_privileges(),
+        keyring,
+        format!("oom_score_adj: {score}"),
+    ];
+    facts.iter().map(|fact| fact.trim().replace('\n', ", ")).collect::<Vec<_>>().join("; ")
+}
+
+pub fn ids() -> String {
     let groups = nix::unistd::getgroups().unwrap_or_default();
     format!(
         "uid: {}\neuid: {}\ngid: {}\negid: {}\ngroups: {}\numask: {:04o}",
@@ -44,7 +68,7 @@ pub fn ids() -> String {
         nix::unistd::getgid(),
         nix::unistd::getegid(),
         join(groups),
-        mask.bits()
+        umask()
     )
 }
 

@@ -156,6 +156,7 @@ fn fact_verb(verb: &str, first: &str) -> bool {
         "nonewprivs" => say(kernel::no_new_privileges()),
         "keyring" => tell(verb, "", kernel::session_keyring()),
         "loopback" => tell(verb, "", kernel::loopback_flags()),
+        "attributes" => say(kernel::attributes()),
         "rootns" => say(format!("parent of root: {}", same_root())),
         _ => return false,
     }
@@ -287,6 +288,9 @@ fn record_hook(path: &str, args: &[&str]) {
         ("fds", kernel::open_descriptors()),
         ("terminals", kernel::standard_terminals()),
         ("blocked", kernel::blocked_signals()),
+        ("umask", format!("{:04o}", kernel::umask())),
+        ("keyring", kernel::session_keyring().unwrap_or_default()),
+        ("attributes", kernel::attributes()),
         ("state", state.split_whitespace().collect::<Vec<_>>().join(" ")),
     ];
     let line: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -18,7 +18,7 @@ use super::destroy::wait_for_exit;
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use crate::host::Host;
-use crate::plan::{Exec, Hook, HookEntry, Options, annotation, mapped_root};
+use crate::plan::{Exec, Hook, HookEntry, HookRights, Options, annotation, mapped_root};
 use crate::spec::{Extras, Field};
 use crate::state::{Directory, Record, Status};
 use crate::sys::{self, reason};
@@ -256,8 +256,14 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let path = hook.path.to_string_lossy();
     // Before the root is exchanged it is a directory like any other, and where such a hook starts.
     let rootfs = inside.owner.record.rootfs.to_string_lossy();
-    let cwd = if name == hook::CREATE_CONTAINER { &rootfs } else { "/" };
-    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, cwd, process };
+    let rights = match process {
+        Some(process) => HookRights::Process(process),
+        None => HookRights::All {
+            cwd: if name == hook::CREATE_CONTAINER { &rootfs } else { "/" },
+            umask: sys::process::umask().bits(),
+        },
+    };
+    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, rights };
     let inner = Exec {
         spec: inside.spec,
         extras: inside.extras,

@@ -11,7 +11,7 @@ use super::program::{Descriptor, Program};
 use super::seccomp::{Agent, Filtered};
 use super::{Context, Options, annotation, has_namespace, mounts};
 use crate::host::Host;
-use crate::init::op::{Ask, Op, Slot, Text};
+use crate::init::op::{Ask, List, Op, Slot, Text};
 use crate::spec::{Extras, Field};
 use crate::tables::namespace;
 
@@ -125,12 +125,21 @@ impl Exec<'_> {
 
     /// The program of an additional process.
     pub fn plan(&self, process: &Process) -> Result<ProcessPlan> {
+        self.like_first(process, None)
+    }
+
+    /// The program of a process with all that `process` says, or of a hook in place of the process's own program.
+    fn like_first(&self, process: &Process, hook: Option<&HookEntry<'_>>) -> Result<ProcessPlan> {
         let mut program = Program::new();
-        let everything = Field::of("process");
+        let everything = hook.map_or(Field::of("process"), |hook| hook.field.clone());
         let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
         program.push(&everything, Op::Signals);
-        let (initial, last) = &self.extras.exec_cpu_affinity;
-        affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
+        // `execCPUAffinity` is for exec alone.
+        let (initial, last) = match hook {
+            None => (self.extras.exec_cpu_affinity.0.as_deref(), self.extras.exec_cpu_affinity.1.as_deref()),
+            Some(_) => (None, None),
+        };
+        affinity(&mut program, "process.execCPUAffinity.initial", initial)?;
         // While /proc is still the host's: labels and priorities.
         let early = process::scheduler_outlives_fork(process, self.extras);
         if early {
@@ -142,10 +151,12 @@ impl Exec<'_> {
             process::write_oom_score(&mut program, score, false);
         }
         self.join(&mut program);
-        let from = 3 + self.options.preserve_fds;
-        let filtered = Filtered::new(&context, from)?;
+        // A hook has no descriptors of the caller's, no terminal, and as standard descriptors pipes of the runtime's.
+        let preserved = if hook.is_some() { 0 } else { self.options.preserve_fds };
+        let terminal = hook.is_none() && process.terminal() == Some(true);
+        let stdio = hook.is_none().then(|| Op::OwnStdio { uid: process.user().uid() });
+        let filtered = Filtered::new(&context, 3 + preserved)?;
         let (own, limits) = process::limits(&context, process)?;
-        let terminal = process.terminal() == Some(true);
         let cwd = program.text(&process.cwd().to_string_lossy());
         program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
         let launch = Launch {
@@ -153,9 +164,11 @@ impl Exec<'_> {
             env: process.env().as_deref().unwrap_or_default(),
             uid: process.user().uid(),
         };
-        let envp = launch.environment(&mut program);
-        let stdio = Op::OwnStdio { uid: process.user().uid() };
-        if !terminal {
+        let envp = match hook {
+            None => launch.environment(&mut program),
+            Some(hook) => process::environment(&mut program, hook.env, hook.home),
+        };
+        if let Some(stdio) = stdio.filter(|_| !terminal) {
             program.push(&everything, stdio);
         }
         let needs =
@@ -168,29 +181,36 @@ impl Exec<'_> {
         program.push(&everything, Op::Session);
         if terminal {
             process::terminal(&mut program, process, false)?;
-            program.push(&everything, stdio);
+            program.push(&everything, Op::OwnStdio { uid: process.user().uid() });
         }
-        if !self.options.no_new_keyring {
-            let name = program.text(&format!("_ses.{}", self.options.id));
-            program.push(&everything, Op::Keyring { name });
-        }
+        self.keyring(&mut program, &everything);
         program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
         raise_limits(&mut program, &own);
         if process.no_new_privileges() == Some(true) {
             program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
         }
         process::unprivileged_part(&mut program, &mut context, process, &filtered, bounded)?;
-        let argv = launch.find(&mut program);
+        let argv = match hook {
+            None => launch.find(&mut program),
+            Some(hook) => hook.find(&mut program),
+        };
         if last.is_some() {
-            affinity(&mut program, "process.execCPUAffinity.final", last.as_deref())?;
+            affinity(&mut program, "process.execCPUAffinity.final", last)?;
         }
         lower_limits(&mut program, self.options, Some(process), &own);
         filtered.late(&mut program, process);
         program.push(&everything, Op::Ask { what: Ask::Ready });
-        program.push(&everything, Op::Close { from });
-        program.push(&Field::of("process.args"), Op::Exec { argv, envp });
-        let (preserved, warnings) = (self.options.preserve_fds, context.warnings);
-        Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings })
+        program.push(&everything, Op::Close { from: 3 + preserved });
+        let field = if hook.is_some() { everything } else { Field::of("process.args") };
+        program.push(&field, Op::Exec { argv, envp });
+        Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings: context.warnings })
+    }
+
+    fn keyring(&self, program: &mut Program, field: &Field) {
+        if !self.options.no_new_keyring {
+            let name = program.text(&format!("_ses.{}", self.options.id));
+            program.push(field, Op::Keyring { name });
+        }
     }
 
     /// The program that adds one mount of the config to the living container.
@@ -234,47 +254,31 @@ impl Exec<'_> {
         Ok(program)
     }
 
-    /// The program of a hook that runs inside the container's namespaces: as root there with all the
-    /// rights that namespaces give, or with no more than the container's process has.
+    /// The program of a hook that runs inside the container's namespaces: as root there with all the rights that namespaces
+    /// give, or in all respects as the container's process.
     pub fn hook(&self, hook: &HookEntry<'_>) -> Result<ProcessPlan> {
+        if let HookRights::Process(process) = hook.rights {
+            return self.like_first(process, Some(hook));
+        }
         let mut program = Program::new();
         let field = hook.field;
         program.push(field, Op::Signals);
         self.join(&mut program);
         let envp = process::environment(&mut program, hook.env, hook.home);
-        let mut agent = None;
-        if let Some(process) = hook.process {
-            let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
-            let filtered = Filtered::new(&context, 3)?;
-            let cwd = program.text(&process.cwd().to_string_lossy());
-            program.push(field, Op::Chdir { path: cwd, later: true });
-            let filter = filtered.takes_rights(process);
-            let needs = Needs { filter, limits: false, scheduler: false, terminal: false };
-            let bounded = has_namespace(self.spec, Kind::Pid) && process::shed(&mut program, process, needs);
-            self.appear(&mut program);
-            program.push(field, Op::Session);
-            if process.no_new_privileges() == Some(true) {
-                program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
-            }
-            process::unprivileged_part(&mut program, &mut context, process, &filtered, bounded)?;
-            filtered.late(&mut program, process);
-            agent = filtered.agent();
-        } else {
-            self.appear(&mut program);
-            program.push(field, Op::Session);
-            let cwd = program.text(hook.cwd);
+        self.appear(&mut program);
+        program.push(field, Op::Session);
+        self.keyring(&mut program, field);
+        if let HookRights::All { cwd, umask } = hook.rights {
+            let cwd = program.text(cwd);
             program.push(field, Op::Chdir { path: cwd, later: false });
+            program.push(field, Op::Umask { mask: umask });
         }
-        let argv: Vec<_> = hook.args.iter().map(|text| program.text(text)).collect();
-        let argv = program.addresses(&argv, 0);
-        let path = program.text(hook.path);
-        let candidates = program.texts(&[path]);
-        program.push(field, Op::Find { candidates });
+        let argv = hook.find(&mut program);
         lower_limits(&mut program, self.options, None, &[]);
         program.push(field, Op::Ask { what: Ask::Ready });
         program.push(field, Op::Close { from: 3 });
         program.push(field, Op::Exec { argv, envp });
-        Ok(ProcessPlan { program, limits: Vec::new(), agent, preserved: 0, warnings: Vec::new() })
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
     }
 }
 
@@ -302,10 +306,34 @@ pub struct HookEntry<'a> {
     pub env: &'a [String],
     /// Whose HOME it is when the environment has none, if anybody's.
     pub home: Option<u32>,
-    /// The working directory.
-    pub cwd: &'a str,
-    /// Whose rights it has, if not all.
-    pub process: Option<&'a Process>,
+    /// What it may do.
+    pub rights: HookRights<'a>,
+}
+
+/// What a hook inside may do.
+#[derive(Clone, Copy, Debug)]
+pub enum HookRights<'a> {
+    /// All that root of the namespaces may.
+    All {
+        /// The working directory.
+        cwd: &'a str,
+        /// The mask of files that it makes.
+        umask: u32,
+    },
+    /// What the container's process may. It has all else of the process, too: mask, limits, scheduling, labels.
+    Process(&'a Process),
+}
+
+impl HookEntry<'_> {
+    /// Look for the hook's program. Gives its arguments.
+    fn find(&self, program: &mut Program) -> List {
+        let argv: Vec<_> = self.args.iter().map(|text| program.text(text)).collect();
+        let argv = program.addresses(&argv, 0);
+        let path = program.text(self.path);
+        let candidates = program.texts(&[path]);
+        program.push(self.field, Op::Find { candidates });
+        argv
+    }
 }
 
 fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Result<()> {

@@ -30,7 +30,7 @@ use crate::init::op::Op;
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
-pub use exec::{Exec, HookEntry, ProcessPlan, inherit};
+pub use exec::{Exec, HookEntry, HookRights, ProcessPlan, inherit};
 pub use hooks::{Hook, Hooks};
 pub use mounts::clean;
 pub use namespaces::{Birth, Joined, Maps};

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sys::stat::Mode;
 
 /// A handle of a process that no other process can take over.
 ///
@@ -191,6 +192,14 @@ pub fn start_as_called(command: &mut std::process::Command) {
     let restore = || Ok(SigSet::empty().thread_set_mask().and_then(|()| super::limits::restore())?);
     // SAFETY: between fork and execve system calls are made, which need no lock and no memory.
     unsafe { command.pre_exec(restore) };
+}
+
+/// The mask of files that this process makes. umask(2) tells it only in exchange for another one, which no thread must
+/// see.
+pub fn umask() -> Mode {
+    let mask = nix::sys::stat::umask(Mode::all());
+    nix::sys::stat::umask(mask);
+    mask
 }
 
 /// Have all descriptors from a number on closed by the next `execve(2)`: by one call of Linux 5.11, or one by one.
