@@ -4,6 +4,8 @@
 //! and the facts about the [`host`] become a [`plan`], and the plan is carried out by the
 //! [`executor`] on the host's side and by [`init`], the sealed program inside the new namespaces.
 
+#![deny(unsafe_code)]
+
 pub mod cgroup;
 pub mod cli;
 pub mod command;
@@ -15,5 +17,6 @@ pub mod plan;
 pub mod seccomp;
 pub mod spec;
 pub mod state;
+#[allow(unsafe_code, reason = "the room of the system calls")]
 pub mod sys;
 pub mod tables;

@@ -11,7 +11,7 @@ use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::{agent, tree};
 use crate::cgroup::Place;
-use crate::init::op::{Ask, Op};
+use crate::init::op::{self, Ask, Op};
 use crate::plan::ProcessPlan;
 use crate::state::{Record, Status};
 use crate::sys::clone::{Child, has_clone3};
@@ -115,7 +115,8 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                 Waited::Ask(Ask::Ready) => {
                     // Where there is no mount namespace to join, init has found the root by the pid of a process that has
                     // to have lived until then.
-                    let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::RootDirectory { .. }));
+                    let by_pid =
+                        plan.program.ops().iter().any(|op| matches!(op, Op::Mount(op::Mount::RootDirectory { .. })));
                     if by_pid && wait_for_exit(process.as_fd(), Some(Duration::ZERO))? {
                         bail!("container not running");
                     }

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::channel::Channel;
 use super::report;
 use crate::init;
-use crate::init::op::{Ask, Message, Op, kind, place};
+use crate::init::op::{self, Ask, Message, Op, kind, place};
 use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::Field;
 use crate::sys::clone::{Child, Sealed, start};
@@ -343,13 +343,16 @@ impl Init<'_> {
 fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
     let next = match (message.kind, program.ops().get(message.index as usize)) {
         (kind::FAILED | kind::WARNING, Some(_)) => Some(message.index),
-        (kind::ASK, Some(Op::Ask { what })) if message.detail == *what as u64 => Some(message.index + 1),
-        (kind::FORKED, Some(Op::Fork { .. })) => Some(message.index + 1),
-        (kind::TERMINAL, Some(Op::Terminal { .. })) => Some(message.index + 1),
-        (kind::LISTENER, Some(Op::Seccomp { .. })) => Some(message.index + 1),
-        (kind::MOUNTED, Some(Op::Mount { place, .. } | Op::Attach { place, .. })) if place & place::LIVING != 0 => {
+        (kind::ASK, Some(Op::Talk(op::Talk::Ask { what }))) if message.detail == *what as u64 => {
             Some(message.index + 1)
         }
+        (kind::FORKED, Some(Op::Enter(op::Enter::Fork { .. }))) => Some(message.index + 1),
+        (kind::TERMINAL, Some(Op::Talk(op::Talk::Terminal { .. }))) => Some(message.index + 1),
+        (kind::LISTENER, Some(Op::Process(op::Process::Seccomp { .. }))) => Some(message.index + 1),
+        (
+            kind::MOUNTED,
+            Some(Op::Mount(op::Mount::FileSystem { place, .. }) | Op::Mount(op::Mount::Attach { place, .. })),
+        ) if place & place::LIVING != 0 => Some(message.index + 1),
         _ => None,
     };
     // What has asked may fail yet: when it cannot read the answer.
@@ -364,7 +367,12 @@ mod tests {
     #[test]
     fn init_can_say_what_its_program_does_once() {
         let mut program = Program::new();
-        for op in [Op::Undumpable, Op::Fork { flags: 0 }, Op::Ask { what: Ask::Ready }] {
+        let ops: [Op; 3] = [
+            op::Enter::Undumpable.into(),
+            op::Enter::Fork { flags: 0 }.into(),
+            op::Talk::Ask { what: Ask::Ready }.into(),
+        ];
+        for op in ops {
             program.push(&Field::of("process"), op);
         }
         let say = |at, kind, index, detail| {

@@ -1,8 +1,39 @@
-//! The sealed program that enters the namespaces: its image, and the operations it knows.
+//! The sealed program that enters the namespaces: its image, the operations it knows and the system calls it makes.
 //!
-//! Its own code (`main.rs` and what that names) is compiled by `build.rs` as a program of its own.
+//! `build.rs` compiles its own code (`main.rs` and the files that `main.rs` names) as a program of its own. The library
+//! compiles those files only for their unit tests, which also has `cargo fmt` and `clippy` read them.
 
+pub mod calls;
 pub mod op;
+
+#[cfg(test)]
+mod copy;
+#[cfg(test)]
+mod enter;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+#[allow(dead_code, reason = "the program's main file calls it")]
+mod machine;
+#[cfg(test)]
+mod mount;
+#[cfg(test)]
+mod passwd;
+#[cfg(test)]
+mod path;
+#[cfg(test)]
+mod proc_file;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod stdio;
+#[cfg(test)]
+#[allow(unsafe_code, reason = "the room of the system calls")]
+mod sys;
+#[cfg(test)]
+mod talk;
+#[cfg(test)]
+mod terminal;
 
 /// The static ELF image of `init`.
 pub const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));

@@ -1,60 +1,106 @@
-//! The process: identity, privileges, limits, the program to run.
+//! Operations on the process: identity, privileges, limits, the program to run.
 
 use core::ffi::CStr;
 
-use crate::files::{self, Fd, PathBuffer};
-use crate::op::{List, Text, why};
-use crate::sys::{self, Fault, Program, Try};
+use super::files::Fd;
+use super::machine::{Init, NOT_RUN};
+use super::op::{self, Text, why};
+use super::path::PathBuffer;
+use super::sys::{self, Fault, Program, Try};
+use super::{calls, passwd, proc_file, stdio};
 
 const PR_CAPBSET_DROP: u32 = 24;
 const PR_CAP_AMBIENT: u32 = 47;
 const PR_SET_KEEPCAPS: u32 = 8;
-const PR_SET_DUMPABLE: u32 = 4;
-const CLONE_NEWUSER: u32 = 0x1000_0000;
+pub const PR_SET_DUMPABLE: u32 = 4;
+const PR_SET_NO_NEW_PRIVS: u32 = 38;
 
-/// `setns(2)` for each, as `nsenter` does it: namespaces that the user namespace does not own are
-/// joined before it, those that it owns after it.
-pub fn join(program: Program, list: List) -> Try<()> {
-    let pairs = program.pairs(list);
-    let mut late = 0u64;
-    for (at, (slot, kind)) in pairs.iter().enumerate() {
-        if pairs.len() > 1 && *kind == CLONE_NEWUSER {
-            late |= 1 << at;
-            continue;
-        }
-        match sys::setns(program.slot(*slot), *kind) {
-            Err(fault) if fault.errno == sys::EPERM && pairs.len() > 1 => late |= 1 << at,
-            other => other.map_err(|fault| Fault { detail: at as u64, ..fault })?,
+impl Init {
+    pub fn process(&mut self, op: &op::Process) -> Try<()> {
+        use op::Process as Do;
+        let text = |text| self.program.text(text);
+        match *op {
+            Do::Write { path, value, must } => match proc_file::write(text(path), text(value).to_bytes()) {
+                Err(fault) if !must && matches!(fault.errno, sys::EPERM | sys::EACCES) => {
+                    self.warn(fault);
+                    Ok(())
+                }
+                other => other,
+            },
+            Do::OwnStdio { uid } => stdio::own_stdio(uid),
+            Do::Chdir { .. } if self.entered => Ok(()),
+            Do::Chdir { path, later } => match chdir(text(path)) {
+                Err(fault) if later && fault.step == calls::CHDIR => Ok(()),
+                other => other.map(|()| self.entered = true),
+            },
+            Do::Umask { mask } => {
+                sys::umask(mask);
+                Ok(())
+            }
+            Do::Limit { resource, soft, hard } => sys::setrlimit(resource, soft, hard),
+            Do::Scheduler { policy, nice, priority, flags, runtime, deadline, period } => {
+                let size = size_of::<sys::SchedAttr>() as u32;
+                sys::sched_setattr(&sys::SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period })
+            }
+            Do::IoPriority { value } => sys::ioprio_set(value),
+            Do::Personality { domain } => sys::personality(domain),
+            Do::MemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, self.program.words(nodes)),
+            Do::NoNewPrivileges => sys::prctl(PR_SET_NO_NEW_PRIVS, 1, 0),
+            Do::Bounding { keep } => bounding(keep),
+            Do::Shed { keep } => shed(keep),
+            Do::User { uid, gid, groups, set_groups, keep } => {
+                if self.groups_denied && groups.len > 0 {
+                    self.warn(Fault::because(why::GROUPS_DENIED, sys::EPERM));
+                }
+                let groups = (set_groups && !self.groups_denied).then(|| self.program.numbers(groups));
+                user(uid, gid, groups, keep)
+            }
+            Do::Capabilities { effective, permitted, inheritable, ambient } => {
+                let lost = capabilities(effective, permitted, inheritable, ambient)?;
+                if lost != 0 {
+                    self.warn(Fault { detail: lost, ..Fault::because(0, sys::EPERM) });
+                }
+                Ok(())
+            }
+            Do::Home { uid, envp, slot } => {
+                self.program.put(envp, slot, passwd::home(uid));
+                Ok(())
+            }
+            Do::Find { candidates } => {
+                self.found = find(self.program, self.program.texts(candidates))?;
+                Ok(())
+            }
+            Do::CloseOnExec { from } => {
+                // Linux before 5.11 does not know how; then Close has to succeed.
+                self.close_on_exec = sys::close_range_on_exec(from).is_ok();
+                Ok(())
+            }
+            Do::Seccomp { filter, flags, agent } => {
+                let listener = sys::seccomp(self.program.words(filter), flags)?;
+                self.filtered = true;
+                if agent == Text::NONE { Ok(()) } else { self.listener(listener) }
+            }
+            Do::Close { from } => self.close(from, u32::MAX),
+            Do::Exec { argv, envp } => {
+                let fault = sys::execve(self.found, self.program, argv, envp);
+                complain(self.found, fault.errno, self.filtered);
+                sys::exit(NOT_RUN)
+            }
         }
     }
-    let is_user = |at: usize| pairs[at].1 == CLONE_NEWUSER;
-    let users = (0..pairs.len()).filter(|at| is_user(*at));
-    for at in users.chain((0..pairs.len()).filter(|at| !is_user(*at))) {
-        if late >> at & 1 == 1 {
-            let (slot, kind) = pairs[at];
-            sys::setns(program.slot(slot), kind).map_err(|fault| Fault { detail: at as u64, ..fault })?;
-        }
-    }
-    Ok(())
-}
 
-/// Root of the user namespace. Groups go too, where the namespace lets them be set at all. Returns whether it does not.
-pub fn become_root(uid: u32, gid: u32, keep_groups: bool) -> Try<bool> {
-    sys::setresgid(gid)?;
-    set_uid(uid)?;
-    if keep_groups {
-        return Ok(false);
-    }
-    match sys::setgroups(&[]) {
-        // An unprivileged user's namespace has setgroups denied: the groups stay as they are.
-        Err(fault) if fault.errno == sys::EPERM && files::setgroups_is_denied() => Ok(true),
-        other => other.map(|()| false),
+    /// Where a filter of the container forbids to close, `execve(2)` does it, when it was told to.
+    pub fn close(&self, first: u32, last: u32) -> Try<()> {
+        match sys::close_range(first, last) {
+            Err(_) if self.close_on_exec => Ok(()),
+            other => other,
+        }
     }
 }
 
 /// With `fs.suid_dumpable` the kernel makes whoever changes his identity one that others may look into; this program they
 /// may not.
-fn set_uid(uid: u32) -> Try<()> {
+pub fn set_uid(uid: u32) -> Try<()> {
     sys::setresuid(uid)?;
     sys::prctl(PR_SET_DUMPABLE, 0, 0)
 }
@@ -98,7 +144,9 @@ pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u
     match sys::capset(acts, permits, inherits) {
         Err(fault) if fault.errno == sys::EPERM && inherits != 0 => {
             // Nobody inherits what is not in the bounding set.
-            inherits = (0..64).filter(|it| inherits >> it & 1 == 1 && sys::in_bounding_set(*it)).fold(0, |all, it| all | 1 << it);
+            inherits = (0..64)
+                .filter(|it| inherits >> it & 1 == 1 && sys::in_bounding_set(*it))
+                .fold(0, |all, it| all | 1 << it);
             sys::capset(acts, permits, inherits)?;
         }
         other => other?,
@@ -124,60 +172,6 @@ pub fn chdir(path: &CStr) -> Try<()> {
         Ok(_) => Err(Fault::because(why::CWD_OUTSIDE, sys::ENOENT)),
         Err(fault) if fault.errno == sys::ENOENT => Err(Fault::because(why::CWD_OUTSIDE, sys::ENOENT)),
         Err(fault) => Err(fault),
-    }
-}
-
-/// HOME of this uid from the container's `/etc/passwd`, else `/`.
-pub fn home(uid: u32) -> &'static CStr {
-    let buffer = sys::lasting();
-    buffer[..5].copy_from_slice(b"HOME=");
-    let found = passwd(uid, &mut buffer[5..511]).unwrap_or(0);
-    if found == 0 {
-        buffer[5..7].copy_from_slice(b"/\0");
-    }
-    CStr::from_bytes_until_nul(buffer).unwrap_or(c"HOME=/")
-}
-
-/// Write the home directory of the first entry of this uid; returns its length.
-fn passwd(uid: u32, home: &mut [u8]) -> Option<usize> {
-    const OPEN: u64 = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NONBLOCK;
-    let file = Fd(sys::open(c"/etc/passwd", OPEN).ok()?);
-    if !sys::fstat(file.0).ok()?.is_file() {
-        return None;
-    }
-    // A file of the container's own: it may be of any size.
-    const MOST: usize = 1 << 20;
-    let mut chunk = [0u8; 1024];
-    let mut seen = 0;
-    let (mut field, mut number, mut length) = (0, Some(0u32), 0);
-    loop {
-        let filled = if seen < MOST { sys::read(file.0, &mut chunk).ok()? } else { 0 };
-        seen += filled;
-        let end = if filled == 0 { &b"\n"[..] } else { &chunk[..filled] };
-        for byte in end {
-            match byte {
-                b'\n' if field >= 5 && number == Some(uid) && length > 0 => {
-                    *home.get_mut(length)? = 0;
-                    return Some(length);
-                }
-                b'\n' => (field, number, length) = (0, Some(0), 0),
-                b':' => field += 1,
-                digit if field == 2 => {
-                    let digit = u32::from(*digit).wrapping_sub(u32::from(b'0'));
-                    number = number.filter(|_| digit < 10).and_then(|n| n.checked_mul(10)?.checked_add(digit));
-                }
-                byte if field == 5 => {
-                    if let Some(place) = home.get_mut(length) {
-                        *place = *byte;
-                        length += 1;
-                    }
-                }
-                _ => {}
-            }
-        }
-        if filled == 0 {
-            return None;
-        }
     }
 }
 
@@ -217,7 +211,8 @@ pub fn complain(path: &CStr, errno: i32, filtered: bool) {
         (40, b"too many levels of symbolic links"),
         (80, b"accessing a corrupted shared library"),
     ];
-    let reason = REASONS.iter().find(|(number, _)| *number == errno).map_or(&b"cannot be executed"[..], |(_, text)| text);
+    let reason =
+        REASONS.iter().find(|(number, _)| *number == errno).map_or(&b"cannot be executed"[..], |(_, text)| text);
     let line = PathBuffer::new(b"exec ").and_then(|mut line| {
         line.append(path.to_bytes())?;
         line.append(b": ")?;

@@ -1,8 +1,8 @@
 //! A terminal from the container's own devpts.
 
-use crate::files::{self, Fd};
-use crate::op::why;
-use crate::sys::{self, Fault, Try};
+use super::files::{self, Fd};
+use super::op::why;
+use super::sys::{self, Fault, Try};
 
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 /// `TTYAUX_MAJOR` and the minor number of ptmx.
@@ -27,7 +27,8 @@ impl Terminal {
         };
         let peer = Fd(sys::terminal_peer(master.0)?);
         let number = sys::fstat(peer.0)?;
-        if sys::fstatfs(peer.0)?.0 != DEVPTS_SUPER_MAGIC || !number.is_device() || !PEERS.contains(&(number.rdev >> 8)) {
+        if sys::fstatfs(peer.0)?.0 != DEVPTS_SUPER_MAGIC || !number.is_device() || !PEERS.contains(&(number.rdev >> 8))
+        {
             return Err(Fault::because(why::NOT_TERMINAL, sys::EINVAL));
         }
         Ok(Terminal { master, peer })

@@ -8,7 +8,7 @@ use super::Context;
 use super::mounts::options_list;
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use crate::cgroup::Mode;
-use crate::init::op::{Attributes, Op, Slot, Text, place};
+use crate::init::op::{self, Attributes, Op, Slot, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::RDONLY;
 
@@ -56,7 +56,16 @@ pub fn plan(
     let (instead, base) = (Text::NONE, program.slot(Descriptor::Kept(index)));
     program.push(
         field,
-        Op::Mount { target, kind, source, instead, options, attributes: kept, place: view.place, keep: base },
+        op::Mount::FileSystem {
+            target,
+            kind,
+            source,
+            instead,
+            options,
+            attributes: kept,
+            place: view.place,
+            keep: base,
+        },
     );
     for hierarchy in context.cgroup_targets() {
         let Some(name) = hierarchy.mount.file_name() else { continue };
@@ -77,7 +86,16 @@ pub fn plan(
             let options = options_list(program, &data);
             program.push(
                 field,
-                Op::Mount { target, kind, source, instead, options, attributes, place: view.place, keep: Slot::NONE },
+                op::Mount::FileSystem {
+                    target,
+                    kind,
+                    source,
+                    instead,
+                    options,
+                    attributes,
+                    place: view.place,
+                    keep: Slot::NONE,
+                },
             );
         } else {
             let source = program.text(&hierarchy.dir().to_string_lossy());
@@ -87,13 +105,13 @@ pub fn plan(
                 false => Text::NONE,
             };
             let (place, keep) = (place::EXACT, Slot::NONE);
-            program.push(field, Op::Bind { target, source, instead, recursive: false, attributes, place, keep });
+            program.push(field, op::Mount::Bind { target, source, instead, recursive: false, attributes, place, keep });
         }
         links(program, base, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
     }
     if attributes.set & RDONLY != 0 {
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
-        late.push((field.clone(), Op::Reattribute { mount: base, attributes }));
+        late.push((field.clone(), op::Mount::Reattribute { mount: base, attributes }.into()));
     }
     Ok(())
 }
@@ -111,7 +129,7 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
     let options = options_list(program, view.options);
     let attributes = Attributes { clear: 0, ..view.attributes };
     let View { target, place, keep, .. } = *view;
-    program.push(view.field, Op::Mount { target, kind, source, instead, options, attributes, place, keep });
+    program.push(view.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, place, keep });
 }
 
 /// The directory of the caller's own cgroup in a hierarchy.
@@ -137,9 +155,9 @@ fn links(program: &mut Program, base: Slot, controllers: &str, name: &str, field
         return;
     }
     let path = program.text("/");
-    program.push(field, Op::Directory { base, path, place: 0 });
+    program.push(field, op::Mount::Directory { base, path, place: 0 });
     for controller in apart {
         let (name, target) = (program.text(controller), program.text(name));
-        program.push(field, Op::Link { name, target });
+        program.push(field, op::Mount::Link { name, target });
     }
 }

@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use super::mounts::{Standing, clean};
 use super::program::{self, Descriptor, Program};
 use super::{Context, Mappings, host_id};
-use crate::init::op::{Op, Slot, place};
+use crate::init::op::{self, Slot, place};
 use crate::spec::Field;
 
 /// `S_IFIFO`
@@ -43,7 +43,7 @@ const OWN_DEV: Descriptor = Descriptor::Kept(usize::MAX);
 pub fn hold(program: &mut Program, context: &Context<'_>) {
     if Standing::new(context).at("/dev").is_none() {
         let (path, keep) = (program.text("/dev"), program.slot(OWN_DEV));
-        program.push(&Field::of("linux.devices"), Op::Hold { path, place: place::PLAIN, keep });
+        program.push(&Field::of("linux.devices"), op::Mount::Hold { path, place: place::PLAIN, keep });
     }
 }
 
@@ -56,7 +56,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     }
     let dev = program.slot(Standing::new(context).at("/dev").map_or(OWN_DEV, Descriptor::Kept));
     let path = program.text("/");
-    program.push(&field, Op::Directory { base: dev, path, place: place::PLAIN });
+    program.push(&field, op::Mount::Directory { base: dev, path, place: place::PLAIN });
     for (name, major, minor) in DEFAULTS {
         let path = Path::new("/dev").join(name);
         if listed.iter().any(|device| clean(device.path()) == path) {
@@ -67,12 +67,12 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     }
     for (name, target) in LINKS {
         let (name, target) = (program.text(name), program.text(target));
-        program.push(&field, Op::Link { name, target });
+        program.push(&field, op::Mount::Link { name, target });
     }
     let (name, target, host) = (program.text("core"), program.text("/proc/kcore"), program.text("/proc/kcore"));
-    program.push(&field, Op::LinkIf { name, target, host });
+    program.push(&field, op::Mount::LinkIf { name, target, host });
     let (name, target) = (program.text("ptmx"), program.text("pts/ptmx"));
-    program.push(&field, Op::Relink { name, target });
+    program.push(&field, op::Mount::Relink { name, target });
     for (index, device) in listed.iter().enumerate() {
         add(program, context, device, dev, &Field::item("linux.devices", index))?;
     }
@@ -95,7 +95,7 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
     if !context.binds_devices() || mode & 0o170000 == FIFO {
         // A FIFO can be made everywhere: the host's would be no substitute.
         let host = program.text(if mode & 0o170000 == FIFO { "" } else { &host });
-        program.push(field, Op::Node { name, mode, device, uid, gid, host });
+        program.push(field, op::Mount::Node { name, mode, device, uid, gid, host });
         return Ok(());
     }
     let maps = context.linux().and_then(|linux| linux.uid_mappings().as_ref().zip(linux.gid_mappings().as_ref()));
@@ -111,11 +111,11 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
         let (path, field) = (path.to_path_buf(), field.clone());
         let node = program::Node { mode, device, uid, gid, path, field: field.clone() };
         let tree = program.slot(Descriptor::Node(node));
-        program.push(&field, Op::AttachNode { name, tree });
+        program.push(&field, op::Mount::AttachNode { name, tree });
         return Ok(());
     }
     let source = program.text(&host);
-    program.push(field, Op::BindNode { name, source, mode, device });
+    program.push(field, op::Mount::BindNode { name, source, mode, device });
     Ok(())
 }
 
@@ -166,7 +166,7 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         Err(_) => (Slot::NONE, parent.to_path_buf()),
     };
     let directory = program.text(&directory.to_string_lossy());
-    program.push(field, Op::Directory { base, path: directory, place: place::PLAIN });
+    program.push(field, op::Mount::Directory { base, path: directory, place: place::PLAIN });
     let mode = kind | mode & 0o7777;
     node(program, context, field, &path, Node { mode, device: device_number, uid, gid, listed: true })
 }

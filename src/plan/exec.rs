@@ -11,7 +11,7 @@ use super::program::{Descriptor, Program};
 use super::seccomp::{Agent, Filtered};
 use super::{Context, Options, annotation, has_namespace, mounts};
 use crate::host::Host;
-use crate::init::op::{Ask, List, Op, Slot, Text};
+use crate::init::op::{self, Ask, List, Op, Slot, Text};
 use crate::spec::{Extras, Field};
 use crate::tables::namespace;
 
@@ -94,19 +94,19 @@ impl Exec<'_> {
     fn join(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
         if self.attaches_late {
-            program.push(&field, Op::Wait);
+            program.push(&field, op::Talk::Wait);
         }
-        program.push(&field, Op::Undumpable);
+        program.push(&field, op::Enter::Undumpable);
         let flags = flags(self.spec);
         if flags != 0 {
             let Slot(slot) = program.slot(Descriptor::Process);
             let list = program.pairs(&[(slot, flags)]);
-            program.push(&field, Op::Join { list });
+            program.push(&field, op::Enter::Join { list });
         }
         if !has_namespace(self.spec, Kind::Mount) {
             let path = program.text(&format!("/proc/{}/root", self.pid));
-            program.push(&Field::of("root.path"), Op::RootDirectory { path, follow: true });
-            program.push(&Field::of("root.path"), Op::Chroot);
+            program.push(&Field::of("root.path"), op::Mount::RootDirectory { path, follow: true });
+            program.push(&Field::of("root.path"), op::Mount::Chroot);
         }
     }
 
@@ -115,11 +115,11 @@ impl Exec<'_> {
     fn appear(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
         if has_namespace(self.spec, Kind::Pid) {
-            program.push(&field, Op::Fork { flags: 0 });
+            program.push(&field, op::Enter::Fork { flags: 0 });
         }
         if has_namespace(self.spec, Kind::User) {
             let (uid, gid) = super::root_inside(self.spec);
-            program.push(&field, Op::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.spec) });
+            program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.spec) });
         }
     }
 
@@ -133,7 +133,7 @@ impl Exec<'_> {
         let mut program = Program::new();
         let everything = hook.map_or(Field::of("process"), |hook| hook.field.clone());
         let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
-        program.push(&everything, Op::Signals);
+        program.push(&everything, op::Enter::Signals);
         // `execCPUAffinity` is for exec alone.
         let (initial, last) = match hook {
             None => (self.extras.exec_cpu_affinity.0.as_deref(), self.extras.exec_cpu_affinity.1.as_deref()),
@@ -154,11 +154,11 @@ impl Exec<'_> {
         // A hook has no descriptors of the caller's, no terminal, and as standard descriptors pipes of the runtime's.
         let preserved = if hook.is_some() { 0 } else { self.options.preserve_fds };
         let terminal = hook.is_none() && process.terminal() == Some(true);
-        let stdio = hook.is_none().then(|| Op::OwnStdio { uid: process.user().uid() });
+        let stdio = hook.is_none().then(|| op::Process::OwnStdio { uid: process.user().uid() });
         let filtered = Filtered::new(&context, 3 + preserved)?;
         let (own, limits) = process::limits(&context, process)?;
         let cwd = program.text(&process.cwd().to_string_lossy());
-        program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
+        program.push(&Field::of("process.cwd"), op::Process::Chdir { path: cwd, later: true });
         let launch = Launch {
             args: process.args().as_deref().unwrap_or_default(),
             env: process.env().as_deref().unwrap_or_default(),
@@ -178,16 +178,19 @@ impl Exec<'_> {
         if !early {
             process::scheduler(&mut program, process, self.extras)?;
         }
-        program.push(&everything, Op::Session);
+        program.push(&everything, op::Enter::Session);
         if terminal {
             process::terminal(&mut program, process, false)?;
-            program.push(&everything, Op::OwnStdio { uid: process.user().uid() });
+            program.push(&everything, op::Process::OwnStdio { uid: process.user().uid() });
         }
         self.keyring(&mut program, &everything);
-        program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
+        program.push(
+            &Field::of("process.user.umask"),
+            op::Process::Umask { mask: process.user().umask().unwrap_or(0o022) },
+        );
         raise_limits(&mut program, &own);
         if process.no_new_privileges() == Some(true) {
-            program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
+            program.push(&Field::of("process.noNewPrivileges"), op::Process::NoNewPrivileges);
         }
         process::unprivileged_part(&mut program, &mut context, process, &filtered, bounded)?;
         let argv = match hook {
@@ -199,17 +202,17 @@ impl Exec<'_> {
         }
         lower_limits(&mut program, self.options, Some(process), &own);
         filtered.late(&mut program, process);
-        program.push(&everything, Op::Ask { what: Ask::Ready });
-        program.push(&everything, Op::Close { from: 3 + preserved });
+        program.push(&everything, op::Talk::Ask { what: Ask::Ready });
+        program.push(&everything, op::Process::Close { from: 3 + preserved });
         let field = if hook.is_some() { everything } else { Field::of("process.args") };
-        program.push(&field, Op::Exec { argv, envp });
+        program.push(&field, op::Process::Exec { argv, envp });
         Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings: context.warnings })
     }
 
     fn keyring(&self, program: &mut Program, field: &Field) {
         if !self.options.no_new_keyring {
             let name = program.text(&format!("_ses.{}", self.options.id));
-            program.push(field, Op::Keyring { name });
+            program.push(field, op::Enter::Keyring { name });
         }
     }
 
@@ -221,7 +224,7 @@ impl Exec<'_> {
         let mut program = self.enter_mounts(mount.is_some_and(|mount| mount.typ().as_deref() == Some("proc")))?;
         mounts::plan_living(&mut program, &mut context, index)?;
         refuse_what_is_the_host_s(&program)?;
-        program.push(&Field::of("mounts"), Op::Ask { what: Ask::Ready });
+        program.push(&Field::of("mounts"), op::Talk::Ask { what: Ask::Ready });
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
     }
 
@@ -229,8 +232,8 @@ impl Exec<'_> {
     pub fn remove_mount(&self, field: &Field, path: &Path, mount: u64) -> Result<ProcessPlan> {
         let mut program = self.enter_mounts(false)?;
         let target = program.text(&path.to_string_lossy());
-        program.push(field, Op::Unmount { target, mount });
-        program.push(field, Op::Ask { what: Ask::Ready });
+        program.push(field, op::Mount::Unmount { target, mount });
+        program.push(field, op::Talk::Ask { what: Ask::Ready });
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
     }
 
@@ -241,16 +244,16 @@ impl Exec<'_> {
         }
         let mut program = Program::new();
         let everything = Field::of("mounts");
-        program.push(&everything, Op::Signals);
+        program.push(&everything, op::Enter::Signals);
         self.join(&mut program);
         if seen {
             self.appear(&mut program);
         } else if has_namespace(self.spec, Kind::User) {
             let (uid, gid) = super::root_inside(self.spec);
-            program.push(&Field::of("linux.namespaces"), Op::BecomeRoot { uid, gid, keep_groups: true });
+            program.push(&Field::of("linux.namespaces"), op::Enter::BecomeRoot { uid, gid, keep_groups: true });
         }
         let path = program.text("/");
-        program.push(&everything, Op::RootDirectory { path, follow: false });
+        program.push(&everything, op::Mount::RootDirectory { path, follow: false });
         Ok(program)
     }
 
@@ -262,22 +265,22 @@ impl Exec<'_> {
         }
         let mut program = Program::new();
         let field = hook.field;
-        program.push(field, Op::Signals);
+        program.push(field, op::Enter::Signals);
         self.join(&mut program);
         let envp = process::environment(&mut program, hook.env, hook.home);
         self.appear(&mut program);
-        program.push(field, Op::Session);
+        program.push(field, op::Enter::Session);
         self.keyring(&mut program, field);
         if let HookRights::All { cwd, umask } = hook.rights {
             let cwd = program.text(cwd);
-            program.push(field, Op::Chdir { path: cwd, later: false });
-            program.push(field, Op::Umask { mask: umask });
+            program.push(field, op::Process::Chdir { path: cwd, later: false });
+            program.push(field, op::Process::Umask { mask: umask });
         }
         let argv = hook.find(&mut program);
         lower_limits(&mut program, self.options, None, &[]);
-        program.push(field, Op::Ask { what: Ask::Ready });
-        program.push(field, Op::Close { from: 3 });
-        program.push(field, Op::Exec { argv, envp });
+        program.push(field, op::Talk::Ask { what: Ask::Ready });
+        program.push(field, op::Process::Close { from: 3 });
+        program.push(field, op::Process::Exec { argv, envp });
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
     }
 }
@@ -286,7 +289,9 @@ impl Exec<'_> {
 /// in the making sees.
 fn refuse_what_is_the_host_s(program: &Program) -> Result<()> {
     for (op, field) in program.iter() {
-        if matches!(op, Op::Bind { .. }) || matches!(op, Op::Mount { instead, .. } if *instead != Text::NONE) {
+        if matches!(op, Op::Mount(op::Mount::Bind { .. }))
+            || matches!(op, Op::Mount(op::Mount::FileSystem { instead, .. }) if *instead != Text::NONE)
+        {
             bail!("{field}: cannot be mounted in a living container");
         }
     }
@@ -331,7 +336,7 @@ impl HookEntry<'_> {
         let argv = program.addresses(&argv, 0);
         let path = program.text(self.path);
         let candidates = program.texts(&[path]);
-        program.push(self.field, Op::Find { candidates });
+        program.push(self.field, op::Process::Find { candidates });
         argv
     }
 }
@@ -344,7 +349,7 @@ fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Res
             let words =
                 process::bit_list(list).ok_or_else(|| anyhow::anyhow!("{field}: \"{list}\" is not a list of CPUs"))?;
             let mask = program.words(&words);
-            program.push(&field, Op::Affinity { mask });
+            program.push(&field, op::Enter::Affinity { mask });
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 pub mod annotation;
 mod cgroup_mount;
+mod describe;
 mod devices;
 mod exec;
 #[cfg(test)]
@@ -26,15 +27,16 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind, Spec};
 
 use crate::cgroup;
 use crate::host::Host;
-use crate::init::op::Op;
+use crate::init::op::{self, Op};
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
+pub use describe::describe;
 pub use exec::{Exec, HookEntry, HookRights, ProcessPlan, inherit};
 pub use hooks::{Hook, Hooks};
 pub use mounts::clean;
 pub use namespaces::{Birth, Joined, Maps};
-pub use print::{describe, print};
+pub use print::print;
 pub use process::{Limit, bit_list};
 pub use program::{Descriptor, IdMap, Node, Owners, Program, Tree};
 pub use seccomp::Agent;
@@ -111,7 +113,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     let order::Outside { birth, limits, agent } = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let process = spec.process().as_ref();
-    let oom_score_adj = process::oom_score(process).filter(|_| program.ops().contains(&Op::Wait));
+    let oom_score_adj = process::oom_score(process).filter(|_| program.ops().contains(&Op::Talk(op::Talk::Wait)));
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());
     Ok(Plan {

@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 use super::Context;
 use super::cgroup_mount::View;
 use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
-use crate::init::op::{Attributes, List, Op, Slot, Text, place};
+use crate::init::op::{self, Attributes, List, Op, Slot, Text, place};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, Effect};
 
@@ -257,7 +257,7 @@ fn add(
             options.attributes.set &= !option::RDONLY;
             let mount = program.slot(Descriptor::Kept(standing));
             let attributes = Attributes { set: option::RDONLY, ..NO_ATTRIBUTES };
-            pending.late.push((field.clone(), Op::Reattribute { mount, attributes }));
+            pending.late.push((field.clone(), op::Mount::Reattribute { mount, attributes }.into()));
         }
         return remount(program, target, &destination, options, field, living);
     }
@@ -297,7 +297,7 @@ fn add(
             let place = place::PLAIN | place::EXACT;
             program.push(
                 field,
-                Op::Bind { target, source, instead: Text::NONE, recursive: true, attributes, place, keep },
+                op::Mount::Bind { target, source, instead: Text::NONE, recursive: true, attributes, place, keep },
             );
             Ok(())
         }
@@ -329,7 +329,7 @@ fn remount(
     }
     let inside = if destination.starts_with("/proc") { place::IN_PROC } else { 0 };
     let place = place::EXACT | inside | living | options.links & place::NO_FOLLOW;
-    program.push(field, Op::Remount { target, attributes: options.attributes, place });
+    program.push(field, op::Mount::Remount { target, attributes: options.attributes, place });
     Ok(())
 }
 
@@ -421,11 +421,13 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
         }
         let tree =
             program.slot(Descriptor::Tree(Tree { locked, source, recursive, follow, id_map, field: field.clone() }));
-        program.push(field, Op::Attach { target, tree, attributes, place: rules, keep });
+        program.push(field, op::Mount::Attach { target, tree, attributes, place: rules, keep });
     } else {
         let source = program.text(&source.to_string_lossy());
-        program
-            .push(field, Op::Bind { target, source, instead: Text::NONE, recursive, attributes, place: rules, keep });
+        program.push(
+            field,
+            op::Mount::Bind { target, source, instead: Text::NONE, recursive, attributes, place: rules, keep },
+        );
     }
 }
 
@@ -547,7 +549,7 @@ fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &
         attributes.set &= !option::RDONLY;
         let read_only = Attributes { set: option::RDONLY, ..NO_ATTRIBUTES };
         keep = program.slot(Descriptor::Kept(index));
-        late.push((field.clone(), Op::Reattribute { mount: keep, attributes: read_only }));
+        late.push((field.clone(), op::Mount::Reattribute { mount: keep, attributes: read_only }.into()));
     } else if attributes.set & option::RDONLY != 0 && kind != "tmpfs" {
         data.push(("ro", None));
     }
@@ -559,7 +561,8 @@ fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &
     let (kind, source) = (program.text(kind), program.text(&source));
     let options = options_list(program, &data);
     let instead = Text::NONE;
-    program.push(field, Op::Mount { target, kind, source, instead, options, attributes, place: rules, keep });
+    program
+        .push(field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, place: rules, keep });
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Ki
 
 use super::program::{Descriptor, Program};
 use super::{Context, annotation, process, sysctl};
-use crate::init::op::{Op, Slot};
+use crate::init::op::{self, Slot};
 use crate::spec::Field;
 use crate::tables::namespace;
 
@@ -125,11 +125,11 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     // In a user namespace it may not lower its score: the parent does, before it can fork.
     let held = new_user || context.attaches_late() || joined_user && score.is_some();
     match score {
-        _ if held => program.push(&field, Op::Wait),
+        _ if held => program.push(&field, op::Talk::Wait),
         Some(score) => process::write_oom_score(program, score, true),
         None => {}
     }
-    program.push(&field, Op::Undumpable);
+    program.push(&field, op::Enter::Undumpable);
     let mut time = sorted.take(Kind::Time);
     if time && context.host.privileged() {
         birth.time = Some(offsets.clone());
@@ -146,23 +146,23 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
             join(program, &field, &sorted.joined);
             birth.forks = sorted.joins(Kind::Pid);
             if birth.forks {
-                program.push(&field, Op::Fork { flags: 0 });
+                program.push(&field, op::Enter::Fork { flags: 0 });
             }
         }
     }
     if time {
-        program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });
+        program.push(&field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });
         if !offsets.is_empty() {
             let lines = program.text(&offsets);
-            program.push(&Field::of("linux.timeOffsets"), Op::TimeOffsets { lines });
+            program.push(&Field::of("linux.timeOffsets"), op::Enter::TimeOffsets { lines });
         }
     }
     if cgroup {
-        program.push(&field, Op::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
+        program.push(&field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
     }
     if joined_user || new_user {
         let (uid, gid) = super::root_inside(context.spec);
-        program.push(&field, Op::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(context.spec) });
+        program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(context.spec) });
     }
     let maps = || Maps { uid: map_lines(&uid), gid: map_lines(&gid) };
     birth.maps = new_user.then(maps);
@@ -175,12 +175,12 @@ fn joined_first(program: &mut Program, field: &Field, sorted: &mut Sorted, birth
     join(program, field, &sorted.joined);
     let pid = sorted.take(Kind::Pid);
     if sorted.new != 0 {
-        program.push(field, Op::Unshare { flags: sorted.new });
+        program.push(field, op::Enter::Unshare { flags: sorted.new });
     }
     if pid || sorted.joins(Kind::Pid) {
         birth.forks = true;
         let flags = if pid { u64::from(namespace::of(Kind::Pid).flag) } else { 0 };
-        program.push(field, Op::Fork { flags });
+        program.push(field, op::Enter::Fork { flags });
     }
 }
 
@@ -197,7 +197,7 @@ fn join(program: &mut Program, field: &Field, joined: &[Joined]) {
         })
         .collect();
     let list = program.pairs(&pairs);
-    program.push(field, Op::Join { list });
+    program.push(field, op::Enter::Join { list });
 }
 
 fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {

@@ -8,7 +8,7 @@ use super::process::{self, Launch, Limit};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use super::seccomp::{Agent, Filtered};
 use super::{Context, Options, devices, hooks::Hooks, mounts, sysctl};
-use crate::init::op::{Ask, Attributes, Op, Propagation, Slot, Text};
+use crate::init::op::{self, Ask, Attributes, Op, Propagation, Slot, Text};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, RDONLY};
 use crate::tables::rlimit;
@@ -35,19 +35,20 @@ pub fn container(
     let spec = context.spec;
     let Some(process) = spec.process() else { bail!("process: process property must not be empty") };
     let everything = Field::of("process");
-    program.push(&everything, Op::Signals);
+    program.push(&everything, op::Enter::Signals);
     let birth = namespaces::plan(program, context)?;
     if !net_devices.is_empty() {
-        program.push(&Field::of("linux.netDevices"), Op::Ask { what: Ask::NetDevices });
+        program.push(&Field::of("linux.netDevices"), op::Talk::Ask { what: Ask::NetDevices });
     }
     session(program, context, &birth);
     root_file_system(program, context)?;
 
-    program.push(&Field::of("process.user.umask"), Op::Umask { mask: process.user().umask().unwrap_or(0o022) });
+    program
+        .push(&Field::of("process.user.umask"), op::Process::Umask { mask: process.user().umask().unwrap_or(0o022) });
     let (limits, from_outside) = process::limits(context, process)?;
     raise_limits(program, &limits);
     if process.no_new_privileges() == Some(true) {
-        program.push(&Field::of("process.noNewPrivileges"), Op::NoNewPrivileges);
+        program.push(&Field::of("process.noNewPrivileges"), op::Process::NoNewPrivileges);
     }
     let from = 3 + context.options.preserve_fds;
     let filtered = Filtered::new(context, from)?;
@@ -65,38 +66,38 @@ pub fn container(
     let argv = launch.find(program);
     lower_limits(program, context.options, Some(process), &limits);
     filtered.late(program, process);
-    program.push(&everything, Op::Ask { what: Ask::Ready });
+    program.push(&everything, op::Talk::Ask { what: Ask::Ready });
     if context.options.gate {
         let fifo = program.slot(Descriptor::Gate);
-        program.push(&everything, Op::Gate { fifo, from });
+        program.push(&everything, op::Talk::Gate { fifo, from });
     }
-    program.push(&everything, Op::Close { from });
-    program.push(&Field::of("process.args"), Op::Exec { argv, envp });
+    program.push(&everything, op::Process::Close { from });
+    program.push(&Field::of("process.args"), op::Process::Exec { argv, envp });
     Ok(Outside { birth, limits: from_outside, agent: filtered.agent() })
 }
 
 /// What does not touch files: session, keyring, CPUs, names, loopback.
 fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     let field = Field::of("process");
-    program.push(&field, Op::Session);
+    program.push(&field, op::Enter::Session);
     if !context.options.no_new_keyring {
         let name = program.text(&format!("_ses.{}", context.options.id));
-        program.push(&field, Op::Keyring { name });
+        program.push(&field, op::Enter::Keyring { name });
     }
     process::all_cpus(program, &field);
     let network = u64::from(crate::tables::namespace::of(Kind::Network).flag);
     if birth.new & network != 0
-        || program.ops().iter().any(|op| matches!(op, Op::Unshare { flags } if flags & network != 0))
+        || program.ops().iter().any(|op| matches!(op, Op::Enter(op::Enter::Unshare { flags }) if flags & network != 0))
     {
-        program.push(&Field::of("linux.namespaces"), Op::Loopback);
+        program.push(&Field::of("linux.namespaces"), op::Enter::Loopback);
     }
     if let Some(name) = context.spec.hostname().as_deref().filter(|name| !name.is_empty()) {
         let name = program.text(name);
-        program.push(&Field::of("hostname"), Op::Hostname { name });
+        program.push(&Field::of("hostname"), op::Enter::Hostname { name });
     }
     if let Some(name) = context.spec.domainname().as_deref().filter(|name| !name.is_empty()) {
         let name = program.text(name);
-        program.push(&Field::of("domainname"), Op::Domainname { name });
+        program.push(&Field::of("domainname"), op::Enter::Domainname { name });
     }
 }
 
@@ -104,17 +105,17 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
 /// system of a mount namespace that goes with the process.
 pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("root.path");
-    program.push(&field, Op::Propagation { flags: option::SLAVE });
+    program.push(&field, op::Mount::Propagation { flags: option::SLAVE });
     let path = program.text(&context.rootfs.to_string_lossy());
-    program.push(&field, Op::Root { path });
+    program.push(&field, op::Mount::Root { path });
     devices::hold(program, context);
     mounts::plan(program, context)?;
     devices::plan(program, context)?;
     if let Some(process) = context.spec.process() {
         let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
-        program.push(&Field::of("process.cwd"), Op::MakeDirectory { path });
+        program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
     }
-    program.push(&field, Op::Ask { what: Ask::Ready });
+    program.push(&field, op::Talk::Ask { what: Ask::Ready });
     Ok(())
 }
 
@@ -128,13 +129,13 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
         let before = propagation.map_or(option::SLAVE, |(kind, _)| kind);
         // An unbindable tree could not be bound from, and the root is.
         let flags = if before == option::UNBINDABLE { option::PRIVATE } else { before };
-        program.push(&Field::of("linux.rootfsPropagation"), Op::Propagation { flags });
+        program.push(&Field::of("linux.rootfsPropagation"), op::Mount::Propagation { flags });
         if before == option::SHARED {
-            program.push(&Field::of("linux.rootfsPropagation"), Op::PrivateParent { path });
+            program.push(&Field::of("linux.rootfsPropagation"), op::Mount::PrivateParent { path });
         }
     }
     // Without a mount namespace a bind of the root would stay behind on the host.
-    program.push(&field, if own { Op::Root { path } } else { Op::RootDirectory { path, follow: false } });
+    program.push(&field, if own { op::Mount::Root { path } } else { op::Mount::RootDirectory { path, follow: false } });
     if !own && context.spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty()) {
         context.warn("mounts: without a mount namespace they are made in the caller's, and stay there".to_owned());
     }
@@ -143,10 +144,10 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     devices::plan(program, context)?;
     if let Some(process) = context.spec.process() {
         let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
-        program.push(&Field::of("process.cwd"), Op::MakeDirectory { path });
+        program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
     }
     if Hooks::of(context.spec)?.before_pivot() {
-        program.push(&Field::of("hooks"), Op::Ask { what: Ask::Hooks });
+        program.push(&Field::of("hooks"), op::Talk::Ask { what: Ask::Hooks });
     }
     sysctl::plan(program, context)?;
     if let Some(process) = context.spec.process() {
@@ -163,7 +164,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
             bail!("root.readonly: unable to make the root read-only without a private MNT namespace");
         }
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
-        program.push(&Field::of("root.readonly"), Op::RootAttributes { attributes });
+        program.push(&Field::of("root.readonly"), op::Mount::RootAttributes { attributes });
     }
     if own && context.options.no_pivot {
         // The old root stays below the new one. With a whole proc or sysfs in it, the kernel would let a user namespace
@@ -171,25 +172,25 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
         let places = context.host.proc_and_sysfs()?;
         for place in places.iter().rev().filter(|place| !place.starts_with(&context.rootfs)) {
             let above = program.text(&place.parent().unwrap_or(place).to_string_lossy());
-            program.push(&field, Op::PrivateParent { path: above });
+            program.push(&field, op::Mount::PrivateParent { path: above });
             let path = program.text(&place.to_string_lossy());
-            program.push(&field, Op::Bury { path });
+            program.push(&field, op::Mount::Bury { path });
         }
     }
     program.push(
         &field,
         match (own, context.options.no_pivot) {
-            (true, false) => Op::Pivot { shared: propagation.is_some_and(|(kind, _)| kind == option::SHARED) },
-            (true, true) => Op::MoveRoot,
-            (false, _) => Op::Chroot,
+            (true, false) => op::Mount::Pivot { shared: propagation.is_some_and(|(kind, _)| kind == option::SHARED) },
+            (true, true) => op::Mount::MoveRoot,
+            (false, _) => op::Mount::Chroot,
         },
     );
     let uid = context.spec.process().as_ref().map_or(0, |process| process.user().uid());
-    program.push(&Field::of("process"), Op::OwnStdio { uid });
+    program.push(&Field::of("process"), op::Process::OwnStdio { uid });
     if let (true, Some((kind, tree))) = (own, propagation) {
         let propagation = Propagation::NONE.and(kind, tree).unwrap_or_default();
         let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
-        program.push(&Field::of("linux.rootfsPropagation"), Op::RootAttributes { attributes });
+        program.push(&Field::of("linux.rootfsPropagation"), op::Mount::RootAttributes { attributes });
     }
     Ok(())
 }
@@ -219,12 +220,12 @@ fn hidden_paths(program: &mut Program, context: &Context<'_>) {
     for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
         let (mount, inside) = place(program, path);
         let path = program.text(path);
-        program.push(&Field::item("linux.readonlyPaths", index), Op::ReadOnly { path, mount, inside });
+        program.push(&Field::item("linux.readonlyPaths", index), op::Mount::ReadOnly { path, mount, inside });
     }
     for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
         let (mount, inside) = place(program, path);
         let path = program.text(path);
-        program.push(&Field::item("linux.maskedPaths", index), Op::Mask { path, mount, inside });
+        program.push(&Field::item("linux.maskedPaths", index), op::Mount::Mask { path, mount, inside });
     }
 }
 
@@ -235,7 +236,7 @@ pub fn raise_limits(program: &mut Program, limits: &[Limit]) {
         let Limit { resource, soft, hard } = *limit;
         let soft = if resource == NOFILE { hard } else { soft };
         if resource != NOFILE || hard >= 64 {
-            program.push(&Field::item("process.rlimits", index), Op::Limit { resource, soft, hard });
+            program.push(&Field::item("process.rlimits", index), op::Process::Limit { resource, soft, hard });
         }
     }
 }
@@ -247,13 +248,13 @@ pub fn lower_limits(program: &mut Program, options: &Options, process: Option<&P
     if let Some((index, Limit { resource, soft, hard })) = nofile {
         let (resource, soft, hard) = (*resource, *soft, *hard);
         if soft != hard || hard < 64 {
-            program.push(&Field::item("process.rlimits", index), Op::Limit { resource, soft, hard });
+            program.push(&Field::item("process.rlimits", index), op::Process::Limit { resource, soft, hard });
         }
     }
     let own = process.and_then(|process| process.rlimits().as_deref()).unwrap_or_default();
     for Limit { resource, soft, hard } in options.callers_limits.iter().copied() {
         if !own.iter().any(|limit| rlimit::number(limit.typ()) == resource) {
-            program.push(&Field::of("process.rlimits"), Op::Limit { resource, soft, hard });
+            program.push(&Field::of("process.rlimits"), op::Process::Limit { resource, soft, hard });
         }
     }
 }

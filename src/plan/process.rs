@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 use super::program::Program;
 use super::seccomp::Filtered;
 use super::{Context, annotation};
-use crate::init::op::{List, Op};
+use crate::init::op::{self, List};
 use crate::spec::{Extras, Field};
 use crate::tables::{capability, memory_policy, rlimit};
 
@@ -59,7 +59,7 @@ pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process
             IOPriorityClass::IoprioClassBe => 2,
             IOPriorityClass::IoprioClassIdle => 3,
         };
-        program.push(&field, Op::IoPriority { value: class << 13 | priority.priority() as u32 });
+        program.push(&field, op::Process::IoPriority { value: class << 13 | priority.priority() as u32 });
     }
     if let Some(linux) = context.linux() {
         if let Some(personality) = linux.personality() {
@@ -70,7 +70,7 @@ pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process
                 LinuxPersonalityDomain::PerLinux => 0,
                 LinuxPersonalityDomain::PerLinux32 => 8,
             };
-            program.push(&Field::of("linux.personality"), Op::Personality { domain });
+            program.push(&Field::of("linux.personality"), op::Process::Personality { domain });
         }
         if let Some(policy) = linux.memory_policy() {
             set_memory_policy(program, policy)?;
@@ -89,7 +89,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
         }
         let (path, value) =
             (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
-        program.push(&field, Op::Write { path, value, must: true });
+        program.push(&field, op::Process::Write { path, value, must: true });
     }
     if let Some(label) = set(process.selinux_label()) {
         let field = Field::of("process.selinuxLabel");
@@ -97,7 +97,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
             bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
         }
         let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(&label));
-        program.push(&field, Op::Write { path, value, must: true });
+        program.push(&field, op::Process::Write { path, value, must: true });
     }
     Ok(())
 }
@@ -141,7 +141,7 @@ pub fn scheduler(program: &mut Program, process: &Process, extras: &Extras) -> R
     for flag in &extras.scheduler_flags {
         bits |= scheduler_flag(flag).ok_or_else(|| anyhow::anyhow!("{field}.flags: unknown flag \"{flag}\""))?;
     }
-    program.push(&field, Op::Scheduler { policy, nice, priority, flags: bits, runtime, deadline, period });
+    program.push(&field, op::Process::Scheduler { policy, nice, priority, flags: bits, runtime, deadline, period });
     Ok(())
 }
 
@@ -173,7 +173,7 @@ fn set_memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMem
         _ => {}
     }
     let nodes = program.words(if count == 0 { &[] } else { &nodes });
-    program.push(&field, Op::MemoryPolicy { mode: mode.number | flags, nodes });
+    program.push(&field, op::Process::MemoryPolicy { mode: mode.number | flags, nodes });
     Ok(())
 }
 
@@ -198,7 +198,7 @@ pub fn bit_list(text: &str) -> Option<Vec<u64>> {
 /// Every CPU that there can be: the kernel takes those that the cpuset allows.
 pub fn all_cpus(program: &mut Program, field: &Field) {
     let mask = program.words(&[u64::MAX; 16]);
-    program.push(field, Op::Affinity { mask });
+    program.push(field, op::Enter::Affinity { mask });
 }
 
 /// `process.capabilities` as masks.
@@ -265,8 +265,8 @@ pub fn shed(program: &mut Program, process: &Process, needs: Needs) -> bool {
         | some(needs.scheduler, SYS_NICE)
         | some(needs.terminal, CHOWN | DAC_OVERRIDE);
     let field = Field::of("process.capabilities");
-    program.push(&field, Op::Bounding { keep: masks.bounding });
-    program.push(&field, Op::Shed { keep });
+    program.push(&field, op::Process::Bounding { keep: masks.bounding });
+    program.push(&field, op::Process::Shed { keep });
     true
 }
 
@@ -295,26 +295,26 @@ pub fn unprivileged_part(
     let masks = process.capabilities().as_ref().map(Masks::of);
     let field = Field::of("process.capabilities");
     let cwd = program.text(&process.cwd().to_string_lossy());
-    program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: true });
+    program.push(&Field::of("process.cwd"), op::Process::Chdir { path: cwd, later: true });
     if process.no_new_privileges() != Some(true) {
         filtered.load(program);
     }
     if let Some(masks) = masks {
         if !bounded {
-            program.push(&field, Op::Bounding { keep: masks.bounding });
+            program.push(&field, op::Process::Bounding { keep: masks.bounding });
         }
         user(program, context, process, true)?;
         let Masks { effective, permitted, inheritable, ambient, .. } = masks;
-        program.push(&field, Op::Capabilities { effective, permitted, inheritable, ambient });
+        program.push(&field, op::Process::Capabilities { effective, permitted, inheritable, ambient });
     } else {
         // Nothing said of them: as with runc the identity alone decides. Only what init itself was
         // given on its way must not be inherited.
         let all = u64::MAX;
-        program.push(&field, Op::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
+        program.push(&field, op::Process::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
         user(program, context, process, false)?;
     }
     // Tried once more: the new identity may be allowed what the old one was not.
-    program.push(&Field::of("process.cwd"), Op::Chdir { path: cwd, later: false });
+    program.push(&Field::of("process.cwd"), op::Process::Chdir { path: cwd, later: false });
     Ok(())
 }
 
@@ -345,7 +345,7 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
         context.check_mapped(*id, "gid", || Field::item("process.user.additionalGids", index))?;
     }
     let groups = program.numbers(additional);
-    program.push(&field, Op::User { uid: user.uid(), gid: user.gid(), groups, set_groups, keep });
+    program.push(&field, op::Process::User { uid: user.uid(), gid: user.gid(), groups, set_groups, keep });
     Ok(())
 }
 
@@ -373,7 +373,7 @@ impl Launch<'_> {
         let path = self.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
         let candidates: Vec<_> = candidates(&self.args[0], path).iter().map(|path| program.text(path)).collect();
         let candidates = program.texts(&candidates);
-        program.push(&field, Op::Find { candidates });
+        program.push(&field, op::Process::Find { candidates });
         argv
     }
 }
@@ -385,7 +385,7 @@ pub fn environment(program: &mut Program, env: &[String], home: Option<u32>) -> 
     let home = home.filter(|_| !env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > 5));
     let envp = program.addresses(&texts, usize::from(home.is_some()));
     if let Some(uid) = home {
-        program.push(&Field::of("process.env"), Op::Home { uid, envp, slot: texts.len() as u32 });
+        program.push(&Field::of("process.env"), op::Process::Home { uid, envp, slot: texts.len() as u32 });
     }
     envp
 }
@@ -425,7 +425,7 @@ pub fn oom_score(process: Option<&Process>) -> Option<i32> {
 /// Set it before anything is joined or forked: while /proc is the host's and the process its own.
 pub fn write_oom_score(program: &mut Program, score: i32, must: bool) {
     let (path, value) = (program.text("/proc/self/oom_score_adj"), program.text(&score.to_string()));
-    program.push(&Field::of("process.oomScoreAdj"), Op::Write { path, value, must });
+    program.push(&Field::of("process.oomScoreAdj"), op::Process::Write { path, value, must });
 }
 
 /// `process.terminal`; laid over `/dev/console` where there is a mount namespace to do it in.
@@ -440,7 +440,7 @@ pub fn terminal(program: &mut Program, process: &Process, console: bool) -> Resu
         Some(size) => (cells("height", size.height())?, cells("width", size.width())?),
         None => (0, 0),
     };
-    program.push(&Field::of("process.terminal"), Op::Terminal { rows, columns, console });
+    program.push(&Field::of("process.terminal"), op::Talk::Terminal { rows, columns, console });
     Ok(())
 }
 

@@ -111,8 +111,8 @@ impl Program {
     }
 
     /// Append an operation that `field` asks for.
-    pub fn push(&mut self, field: &Field, op: Op) {
-        self.ops.push(op);
+    pub fn push(&mut self, field: &Field, op: impl Into<Op>) {
+        self.ops.push(op.into());
         self.fields.push(field.clone());
     }
 

@@ -13,7 +13,7 @@ use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 use super::program::{Descriptor, NO_ATTRIBUTES, Program, Tree};
 use super::{Context, Options, order};
 use crate::host::Host;
-use crate::init::op::{Ask, Op, Slot, Text};
+use crate::init::op::{self, Ask, Op, Slot, Text};
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option as option;
 
@@ -73,24 +73,28 @@ fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
     let path = |text| Path::new(program.show(text));
     for op in program.ops() {
         let (target, source, recursive) = match *op {
-            Op::Directory { base, path: text, .. } => {
+            Op::Mount(op::Mount::Directory { base, path: text, .. }) => {
                 // Nodes start at the root or at what was opened as /dev.
                 let start = Path::new(if base == Slot::NONE { "/" } else { "/dev" });
                 directory = start.join(path(text).strip_prefix("/").unwrap_or(path(text)));
                 continue;
             }
-            Op::Bind { target, source, recursive, .. } => (path(target).to_owned(), path(source).to_owned(), recursive),
-            Op::BindNode { name, source, .. } => (directory.join(program.show(name)), path(source).to_owned(), false),
+            Op::Mount(op::Mount::Bind { target, source, recursive, .. }) => {
+                (path(target).to_owned(), path(source).to_owned(), recursive)
+            }
+            Op::Mount(op::Mount::BindNode { name, source, .. }) => {
+                (directory.join(program.show(name)), path(source).to_owned(), false)
+            }
             // CRIU binds the host's, as it does for runc.
-            Op::AttachNode { name, .. } => {
+            Op::Mount(op::Mount::AttachNode { name, .. }) => {
                 let target = directory.join(program.show(name));
                 (target.clone(), target, false)
             }
-            Op::Attach { target, tree, .. } => match program.slots().get(tree.0 as usize) {
+            Op::Mount(op::Mount::Attach { target, tree, .. }) => match program.slots().get(tree.0 as usize) {
                 Some(Descriptor::Tree(tree)) => (path(target).to_owned(), tree.source.clone(), tree.recursive),
                 _ => continue,
             },
-            Op::Mount { target, .. } => {
+            Op::Mount(op::Mount::FileSystem { target, .. }) => {
                 inside.push(path(target).to_owned());
                 continue;
             }
@@ -123,20 +127,20 @@ impl Worker<'_> {
     pub fn program(&self, environment: &[String]) -> Program {
         let mut program = Program::new();
         let field = Field::of("root.path");
-        program.push(&field, Op::Signals);
-        program.push(&field, Op::Propagation { flags: option::SLAVE });
+        program.push(&field, op::Enter::Signals);
+        program.push(&field, op::Mount::Propagation { flags: option::SLAVE });
         let host = program.text("/");
         if self.no_pivot {
-            program.push(&field, Op::Root { path: host });
-            program.push(&field, Op::Chroot);
+            program.push(&field, op::Mount::Root { path: host });
+            program.push(&field, op::Mount::Chroot);
         } else {
-            program.push(&field, Op::RootDirectory { path: host, follow: false });
+            program.push(&field, op::Mount::RootDirectory { path: host, follow: false });
         }
         let target = program.text(&self.root.to_string_lossy());
         let source = program.text(&self.rootfs.to_string_lossy());
         program.push(
             &field,
-            Op::Bind {
+            op::Mount::Bind {
                 target,
                 source,
                 instead: Text::NONE,
@@ -148,13 +152,13 @@ impl Worker<'_> {
         );
         let criu = program.text(&self.criu.to_string_lossy());
         let candidates = program.texts(&[criu]);
-        program.push(&field, Op::Find { candidates });
-        program.push(&field, Op::Ask { what: Ask::Ready });
+        program.push(&field, op::Process::Find { candidates });
+        program.push(&field, op::Talk::Ask { what: Ask::Ready });
         let argv = [criu, program.text("swrk"), program.text(&self.line.to_string())];
         let argv = program.addresses(&argv, 0);
         let envp: Vec<_> = environment.iter().map(|text| program.text(text)).collect();
         let envp = program.addresses(&envp, 0);
-        program.push(&field, Op::Exec { argv, envp });
+        program.push(&field, op::Process::Exec { argv, envp });
         program
     }
 }

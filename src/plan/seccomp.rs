@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxSeccomp, Process};
 
 use super::program::Program;
 use super::{Context, annotation};
-use crate::init::op::{Op, Text};
+use crate::init::op::{self, Text};
 use crate::seccomp::{self, Filter};
 use crate::spec::Field;
 
@@ -70,13 +70,13 @@ impl Filtered {
     pub fn load(&self, program: &mut Program) {
         let Some(filter) = &self.filter else { return };
         let field = Field::of("linux.seccomp");
-        program.push(&field, Op::CloseOnExec { from: self.from });
+        program.push(&field, op::Process::CloseOnExec { from: self.from });
         let words = program.words(&filter.program);
         if self.agent.is_some() && !self.privileged {
-            program.push(&field, Op::Dumpable);
+            program.push(&field, op::Enter::Dumpable);
         }
         let agent = self.agent.as_ref().map_or(Text::NONE, |agent| program.text(&agent.socket.to_string_lossy()));
-        program.push(&field, Op::Seccomp { filter: words, flags: filter.flags, agent });
+        program.push(&field, op::Process::Seccomp { filter: words, flags: filter.flags, agent });
     }
 
     /// Who gets the listener, if there is one.

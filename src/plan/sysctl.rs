@@ -5,7 +5,7 @@ use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::Context;
 use super::program::Program;
-use crate::init::op::Op;
+use crate::init::op;
 use crate::spec::Field;
 
 /// The sysctls of an ipc namespace that do not begin with `fs.mqueue.`.
@@ -30,7 +30,7 @@ pub fn plan(program: &mut Program, context: &Context<'_>) -> Result<()> {
         check(context, name, &sysctls[name], &field)?;
         let path = program.text(&format!("/proc/sys/{}", file(name)));
         let value = program.text(&sysctls[name]);
-        program.push(&field, Op::Write { path, value, must: true });
+        program.push(&field, op::Process::Write { path, value, must: true });
     }
     Ok(())
 }

@@ -1,0 +1,164 @@
+//! Flags and propagation of mounts, with mount_setattr(2) and without.
+
+use core::ffi::CStr;
+
+use super::super::files::{Fd, PROC_SUPER_MAGIC};
+use super::super::op::{Attributes, Propagation, place, why};
+use super::super::path::in_proc;
+use super::super::sys::{self, Fault, Try};
+use super::root::open_plain;
+
+pub const MOUNT_ATTR_RDONLY: u64 = 1;
+pub const MOUNT_ATTR_NODEV: u64 = 4;
+/// Every flag that a remount with exact flags takes away: `ro nosuid nodev noexec nosymfollow`.
+const PLAIN_FLAGS: u64 = 0x20_000f;
+/// The one of them that the kernel never locks.
+pub const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
+const MOUNT_ATTR_NOATIME: u64 = 0x10;
+const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
+const MOUNT_ATTR_NODIRATIME: u64 = 0x80;
+
+// The flags of mount(2). The first four are those of mount_setattr(2) too.
+const MS_RDONLY: u64 = 1;
+const MS_NOSUID: u64 = 2;
+const MS_NODEV: u64 = 4;
+const MS_NOEXEC: u64 = 8;
+const MS_NOSYMFOLLOW: u64 = 256;
+const MS_NOATIME: u64 = 1024;
+const MS_NODIRATIME: u64 = 2048;
+const MS_STRICTATIME: u64 = 1 << 24;
+pub const MS_SLAVE: u64 = 1 << 19;
+const MS_REC: u64 = 16384;
+pub const MS_PRIVATE: u64 = 1 << 18;
+
+pub fn propagate(fd: i32, path: &CStr, recursive: bool, flags: u64) -> Try<()> {
+    match sys::mount_setattr(fd, path, recursive, 0, 0, flags) {
+        Err(fault) if fault.errno == sys::ENOSYS => {
+            sys::mount(c"", path, c"", flags | if recursive { MS_REC } else { 0 }, c"")
+        }
+        other => other,
+    }
+}
+
+/// The same for a mount that is open.
+pub fn propagate_here(fd: i32, recursive: bool, flags: u64) -> Try<()> {
+    match sys::mount_setattr(fd, c"", recursive, 0, 0, flags) {
+        Err(fault) if fault.errno == sys::ENOSYS => named(fd, &|path| propagate(sys::AT_FDCWD, path, recursive, flags)),
+        other => other,
+    }
+}
+
+pub fn set_propagation(fd: i32, it: Propagation) -> Try<()> {
+    it.changes().try_for_each(|(flags, recursive)| propagate_here(fd, recursive, flags))
+}
+
+/// Flags and propagation of a mount that is attached.
+pub fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+    match set_flags(fd, it, rules) {
+        Err(fault) if fault.errno == sys::ENOSYS => set_flags_by_name(fd, it, rules)?,
+        other => other?,
+    }
+    set_propagation(fd, it.propagation)
+}
+
+/// The flags, with as few calls as they need.
+pub fn set_flags(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+    let exact = rules & place::EXACT != 0;
+    if it.set | it.clear != 0 || exact {
+        let set = |clear: u64| sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, 0);
+        match set(if exact { PLAIN_FLAGS } else { 0 }) {
+            // The source has flags that this user namespace may not take away: they stay.
+            Err(fault) if exact && fault.errno == sys::EPERM => set(MOUNT_ATTR_NOSYMFOLLOW)?,
+            other => other?,
+        }
+    }
+    if it.tree_set | it.tree_clear != 0 {
+        sys::mount_setattr(fd, c"", true, it.tree_set, it.tree_clear, 0)?;
+    }
+    Ok(())
+}
+
+/// Linux before 5.12: a remount replaces all flags, so those that are to stay go along. It changes one mount, never
+/// all below it.
+#[inline(never)]
+pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+    const MS_REMOUNT: u64 = 32;
+    const MS_BIND: u64 = 4096;
+    // The flags that statfs(2) tells have the numbers of mount(2), but for this one.
+    const ST_NOSYMFOLLOW: u64 = 8192;
+    const KEPT: u64 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | ST_NOSYMFOLLOW;
+    if it.tree_set | it.tree_clear != 0 {
+        return Err(Fault::because(why::NEEDS_SETATTR, sys::ENOSYS));
+    }
+    let exact = rules & place::EXACT != 0;
+    if it.set | it.clear == 0 && !exact {
+        return Ok(());
+    }
+    let had = sys::fstatfs(fd)?.1 & KEPT;
+    let had = if had & ST_NOSYMFOLLOW != 0 { had & !ST_NOSYMFOLLOW | MS_NOSYMFOLLOW } else { had };
+    let change = |clear: u64| {
+        let flags = had & !legacy_flags(clear) | legacy_flags(it.set);
+        named(fd, &|path| sys::mount(c"", path, c"", flags | MS_REMOUNT | MS_BIND, c""))
+    };
+    match change(it.clear | if exact { PLAIN_FLAGS } else { 0 }) {
+        Err(fault) if exact && fault.errno == sys::EPERM => change(it.clear),
+        other => other,
+    }
+}
+
+/// Do what a call by name does to a descriptor: a directory is `.` for it, so that no name of the container's is
+/// looked up. For another file there is procfs, once that is known to be one.
+#[inline(never)]
+pub fn named(fd: i32, call: &dyn Fn(&CStr) -> Try<()>) -> Try<()> {
+    const PROC_ROOT_INO: u64 = 1;
+    let old = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
+    let result = if sys::fstat(fd)?.is_directory() {
+        sys::fchdir(fd)?;
+        call(c".")
+    } else {
+        let proc = Fd(open_plain(c"/proc")?);
+        if sys::fstatfs(proc.0)?.0 != PROC_SUPER_MAGIC || sys::fstat(proc.0)?.inode != PROC_ROOT_INO {
+            return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
+        }
+        sys::fchdir(proc.0)?;
+        call(in_proc(fd)?.as_cstr())
+    };
+    sys::fchdir(old.0)?;
+    result
+}
+
+/// `MOUNT_ATTR_*` as the flags of mount(2).
+pub fn legacy_flags(attributes: u64) -> u64 {
+    const SAME: u64 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    const PAIRS: [(u64, u64); 4] = [
+        (MOUNT_ATTR_NOATIME, MS_NOATIME),
+        (MOUNT_ATTR_STRICTATIME, MS_STRICTATIME),
+        (MOUNT_ATTR_NODIRATIME, MS_NODIRATIME),
+        (MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW),
+    ];
+    PAIRS.iter().fold(attributes & SAME, |flags, (new, old)| if attributes & new != 0 { flags | old } else { flags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::legacy_flags;
+
+    /// Against the C library's numbers of both calls.
+    #[test]
+    fn flags_of_mount_setattr_have_flags_of_mount() {
+        for (attribute, flag) in [
+            (libc::MOUNT_ATTR_RDONLY, libc::MS_RDONLY),
+            (libc::MOUNT_ATTR_NOSUID, libc::MS_NOSUID),
+            (libc::MOUNT_ATTR_NODEV, libc::MS_NODEV),
+            (libc::MOUNT_ATTR_NOEXEC, libc::MS_NOEXEC),
+            (libc::MOUNT_ATTR_NOATIME, libc::MS_NOATIME),
+            (libc::MOUNT_ATTR_STRICTATIME, libc::MS_STRICTATIME),
+            (libc::MOUNT_ATTR_NODIRATIME, libc::MS_NODIRATIME),
+            (libc::MOUNT_ATTR_NOSYMFOLLOW, 256),
+            (0, 0),
+        ] {
+            assert_eq!(legacy_flags(attribute), flag, "{attribute:#x}");
+            assert_eq!(legacy_flags(attribute | libc::MOUNT_ATTR_RDONLY), flag | libc::MS_RDONLY);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The root: bound, entered, left behind.
+
+use core::ffi::CStr;
+
+use super::super::files::Fd;
+use super::super::op::Attributes;
+use super::super::sys::{self, Try};
+use super::Mounts;
+use super::attributes::{MS_PRIVATE, MS_SLAVE, propagate, propagate_here, set_attributes};
+
+pub fn bury(path: &CStr) -> Try<()> {
+    // What is mounted below goes along, and the host must not see that.
+    if let Err(fault) = propagate(sys::AT_FDCWD, path, true, MS_SLAVE)
+        && !matches!(fault.errno, sys::EINVAL | sys::ENOENT)
+    {
+        return Err(fault);
+    }
+    match sys::detach(path) {
+        Err(fault) if matches!(fault.errno, sys::EINVAL | sys::EPERM) => sys::mount(c"tmpfs", path, c"tmpfs", 0, c""),
+        Err(fault) if fault.errno == sys::ENOENT => Ok(()),
+        other => other,
+    }
+}
+
+impl Mounts {
+    pub fn propagation(&self, flags: u64) -> Try<()> {
+        propagate(sys::AT_FDCWD, c"/", true, flags)
+    }
+
+    /// Walk up to the mount that holds the path; it must not be shared when something is mounted
+    /// on it, or the host would see it too.
+    pub fn private_parent(&self, path: &CStr) -> Try<()> {
+        let mut here = Fd(open_plain(path)?);
+        loop {
+            match propagate_here(here.0, false, MS_PRIVATE) {
+                // It is not the root of a mount. That of the whole tree is one, so this ends.
+                Err(fault) if fault.errno == sys::EINVAL => {
+                    let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
+                    let above = Fd(sys::openat2(here.0, c"..", flags, 0, 0)?);
+                    if sys::fstat(above.0)?.is_same_file(&sys::fstat(here.0)?) {
+                        return Err(fault);
+                    }
+                    here = above;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The path was looked at before, but by name: no link may lead there now either.
+    pub fn bind_root(&mut self, path: &CStr) -> Try<()> {
+        let place = Fd(open_plain(path)?);
+        let tree = sys::open_tree(place.0, c"", sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH)?;
+        sys::move_mount(tree, place.0, c"")?;
+        self.root = tree;
+        Ok(())
+    }
+
+    pub fn take_root(&mut self, path: &CStr, follow: bool) -> Try<()> {
+        self.root = match follow {
+            true => sys::openat2(sys::AT_FDCWD, path, sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?,
+            false => open_plain(path)?,
+        };
+        Ok(())
+    }
+
+    /// Make the root the root of the namespace. The old one lies on top of the new one for a
+    /// moment, at `.`, and is let go from there.
+    pub fn pivot(&mut self, shared: bool) -> Try<()> {
+        let old = Fd(sys::openat2(sys::AT_FDCWD, c"/", sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?);
+        sys::fchdir(self.root)?;
+        sys::pivot_root(c".", c".")?;
+        sys::fchdir(old.0)?;
+        if shared {
+            // The host must not see its own mounts go.
+            propagate(sys::AT_FDCWD, c".", true, MS_SLAVE)?;
+        }
+        sys::detach(c".")?;
+        sys::chdir(c"/")
+    }
+
+    pub fn move_root(&mut self) -> Try<()> {
+        sys::fchdir(self.root)?;
+        sys::move_mount(self.root, sys::AT_FDCWD, c"/")?;
+        self.chroot()
+    }
+
+    pub fn chroot(&mut self) -> Try<()> {
+        sys::fchdir(self.root)?;
+        sys::chroot(c".")?;
+        sys::chdir(c"/")
+    }
+
+    pub fn root_attributes(&self, attributes: &Attributes) -> Try<()> {
+        set_attributes(self.root, attributes, 0)
+    }
+}
+
+/// A directory that no link leads to.
+pub fn open_plain(path: &CStr) -> Try<i32> {
+    let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
+    sys::openat2(sys::AT_FDCWD, path, flags, 0, sys::RESOLVE_NO_SYMLINKS)
+}

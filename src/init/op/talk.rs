@@ -1,0 +1,107 @@
+//! Operations that talk to the parent, and the words of that talk.
+
+use super::Slot;
+
+/// What `init` does together with the parent, or with `start`.
+#[repr(C, u32)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
+pub enum Talk {
+    /// Wait for the parent to finish what needs this process (id maps, cgroup v1).
+    Wait,
+    /// Ask the parent for something and wait.
+    Ask { what: Ask },
+    /// Open a terminal of the container's devpts, give it this size unless that is 0, take it as
+    /// controlling terminal and standard descriptors, and send its other end to the parent. With
+    /// `console` it is also laid over `/dev/console`.
+    Terminal { rows: u16, columns: u16, console: bool },
+    /// Close all descriptors from a number on but the gate, and wait there until `start` writes a
+    /// byte.
+    Gate { fifo: Slot, from: u32 },
+}
+
+/// What the parent is asked to do while `init` waits.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Run the hooks that belong before `pivot_root`.
+    Hooks = 1,
+    /// Everything is done: save the state, then let go.
+    Ready = 2,
+    /// Bring network devices into the network namespace that `init` is in now.
+    NetDevices = 3,
+}
+
+/// What kind of [`Message`] it is.
+pub mod kind {
+    /// An operation failed.
+    pub const FAILED: u32 = 1;
+    /// An operation asks: `detail` is the [`super::Ask`].
+    pub const ASK: u32 = 2;
+    /// An operation could not be carried out in full, and need not be.
+    pub const WARNING: u32 = 3;
+    /// The process is another one now: `detail` is its pid.
+    pub const FORKED: u32 = 4;
+    /// The parent gets a descriptor along with this: the terminal.
+    pub const TERMINAL: u32 = 5;
+    /// A seccomp filter is in force: `detail` is the number of the descriptor that its listener has
+    /// here, for the parent to fetch. It is not sent along, for the filter may hold back sendmsg(2)
+    /// until the agent answers, who is not there yet.
+    pub const LISTENER: u32 = 6;
+    /// A mount will be attached to a living container: `detail` is its id.
+    pub const MOUNTED: u32 = 7;
+}
+
+/// What `init` says to the parent, always of this size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// One of [`kind`].
+    pub kind: u32,
+    /// Index of the operation.
+    pub index: u32,
+    /// Number of the system call that failed, or one of [`why`].
+    pub step: u32,
+    /// Its error.
+    pub errno: i32,
+    /// Depends on the operation.
+    pub detail: u64,
+}
+
+/// Reasons that are not the failure of one system call.
+pub mod why {
+    /// The target lies inside a procfs.
+    pub const INSIDE_PROC: u32 = 0x8000_0001;
+    /// `/dev/null` is not the null device.
+    pub const NOT_NULL: u32 = 0x8000_0002;
+    /// The working directory is outside the root.
+    pub const CWD_OUTSIDE: u32 = 0x8000_0003;
+    /// The parent is gone.
+    pub const ORPHAN: u32 = 0x8000_0004;
+    /// No candidate can be run.
+    pub const NOT_FOUND: u32 = 0x8000_0005;
+    /// The target is not an ordinary directory.
+    pub const NOT_PLAIN: u32 = 0x8000_0006;
+    /// A path is too long.
+    pub const TOO_LONG: u32 = 0x8000_0007;
+    /// The file system to mount is not a procfs.
+    pub const NOT_PROC: u32 = 0x8000_0008;
+    /// `/dev/pts` has no terminals.
+    pub const NOT_TERMINAL: u32 = 0x8000_0009;
+    /// There is another file where the device should be.
+    pub const NOT_DEVICE: u32 = 0x8000_000a;
+    /// The host's file is not the device that is asked for.
+    pub const OTHER_DEVICE: u32 = 0x8000_000b;
+    /// The path is the root, which cannot be hidden.
+    pub const IS_ROOT: u32 = 0x8000_000c;
+    /// A running container takes only mounts whose flags can be set before they are attached.
+    pub const NEEDS_SETATTR: u32 = 0x8000_000d;
+    /// There is no mount at the path, or another one.
+    pub const NOT_MOUNTED: u32 = 0x8000_000e;
+    /// A file was exchanged for another one again and again while it was copied.
+    pub const UNSTEADY: u32 = 0x8000_000f;
+    /// The tree to copy is nested too deeply.
+    pub const TOO_DEEP: u32 = 0x8000_0010;
+    /// The user namespace denies setgroups(2).
+    pub const GROUPS_DENIED: u32 = 0x8000_0011;
+}

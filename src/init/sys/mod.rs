@@ -1,0 +1,67 @@
+//! The system calls of `init`, and all of its `unsafe`: one wrapper a call, each taking types that make the call safe.
+//!
+//! There is no C library.
+
+#[macro_use]
+mod call;
+mod channel;
+mod files;
+mod mounts;
+mod network;
+mod process;
+mod program;
+#[cfg(not(test))]
+mod start;
+mod terminal;
+
+pub use channel::*;
+pub use files::*;
+pub use mounts::*;
+pub use network::*;
+pub use process::*;
+pub use program::*;
+pub use terminal::*;
+
+use super::calls;
+
+/// Why something did not work.
+#[derive(Clone, Copy)]
+pub struct Fault {
+    /// Number of the system call, or one of [`super::op::why`].
+    pub step: u32,
+    /// The error it gave.
+    pub errno: i32,
+    /// Depends on the operation.
+    pub detail: u64,
+}
+
+impl Fault {
+    /// A failure that is not that of one system call.
+    pub fn because(why: u32, errno: i32) -> Fault {
+        Fault { step: why, errno, detail: 0 }
+    }
+}
+
+pub type Try<T> = Result<T, Fault>;
+
+pub const EPERM: i32 = 1;
+pub const ENOENT: i32 = 2;
+pub const EINTR: i32 = 4;
+pub const EAGAIN: i32 = 11;
+pub const EACCES: i32 = 13;
+pub const EBUSY: i32 = 16;
+pub const EEXIST: i32 = 17;
+pub const EXDEV: i32 = 18;
+pub const ENOTDIR: i32 = 20;
+pub const EISDIR: i32 = 21;
+pub const EINVAL: i32 = 22;
+pub const EROFS: i32 = 30;
+pub const ENAMETOOLONG: i32 = 36;
+pub const ENOSYS: i32 = 38;
+pub const ELOOP: i32 = 40;
+pub const EOPNOTSUPP: i32 = 95;
+
+pub const AT_FDCWD: i32 = -100;
+pub const AT_EMPTY_PATH: u32 = 0x1000;
+pub const AT_RECURSIVE: u32 = 0x8000;
+pub const AT_SYMLINK_NOFOLLOW: u32 = 0x100;

@@ -1,0 +1,189 @@
+//! The process: namespaces, identity, privileges, limits, its end.
+
+use core::arch::asm;
+use core::ffi::CStr;
+
+use super::super::op::List;
+use super::{EINVAL, ENOSYS, EPERM, Fault, Program, Try, calls};
+
+/// A seccomp filter may forbid this process to leave; then it ends by a fault, which no filter sees.
+pub fn exit(status: i32) -> ! {
+    let _ = call!(EXIT_GROUP, status);
+    // SAFETY: the instruction raises SIGILL here and does nothing else; nothing runs after it.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
+}
+
+pub fn setns(fd: i32, kind: u32) -> Try<()> {
+    done!(SETNS, fd, kind)
+}
+
+pub fn unshare(flags: u64) -> Try<()> {
+    done!(UNSHARE, flags)
+}
+
+/// What a fork returns.
+pub enum Fork {
+    Parent(i32),
+    Child,
+}
+
+/// A sibling with its own copy of the memory, in new namespaces.
+pub fn fork_sibling(flags: u64) -> Try<Fork> {
+    const CLONE_PARENT: u64 = 0x8000;
+    // struct clone_args: flags, then fields that are all left at 0; with CLONE_PARENT the exit
+    // signal is inherited and has to be 0 here.
+    let mut args = [0u64; 11];
+    args[0] = flags | CLONE_PARENT;
+    // Without CLONE_VM the child goes on with a copy of this very stack.
+    let forked = match call!(CLONE3, args.as_ptr(), size_of_val(&args)) {
+        // A sandbox may know the older call only.
+        Err(fault) if matches!(fault.errno, EPERM | ENOSYS) => call!(CLONE, args[0], 0, 0, 0, 0).map_err(|_| fault),
+        other => other,
+    };
+    match forked? {
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(pid as i32)),
+    }
+}
+
+pub fn setgroups(groups: &[u32]) -> Try<()> {
+    done!(SETGROUPS, groups.len(), groups.as_ptr())
+}
+
+pub fn setresgid(gid: u32) -> Try<()> {
+    done!(SETRESGID, gid, gid, gid)
+}
+
+pub fn setresuid(uid: u32) -> Try<()> {
+    done!(SETRESUID, uid, uid, uid)
+}
+
+const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
+
+/// The permitted capabilities of this process.
+pub fn permitted() -> Try<u64> {
+    let mut data = [0u32; 6];
+    call!(CAPGET, CAPABILITY_HEADER.as_ptr(), data.as_mut_ptr())?;
+    Ok(u64::from(data[1]) | u64::from(data[4]) << 32)
+}
+
+pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Try<()> {
+    let sets = [effective, permitted, inheritable];
+    let mut data = [0u32; 6];
+    for (at, set) in sets.iter().enumerate() {
+        data[at] = *set as u32;
+        data[at + 3] = (*set >> 32) as u32;
+    }
+    done!(CAPSET, CAPABILITY_HEADER.as_ptr(), data.as_ptr())
+}
+
+/// Is this capability in the bounding set?
+pub fn in_bounding_set(capability: u64) -> bool {
+    const PR_CAPBSET_READ: usize = 23;
+    call!(PRCTL, PR_CAPBSET_READ, capability, 0, 0, 0).is_ok_and(|answer| answer == 1)
+}
+
+pub fn prctl(option: u32, a: u64, b: u64) -> Try<()> {
+    done!(PRCTL, option, a, b, 0, 0)
+}
+
+pub fn setsid() -> Try<()> {
+    done!(SETSID)
+}
+
+/// `KEYCTL_JOIN_SESSION_KEYRING`, then `KEYCTL_SETPERM`: everything for who possesses it, and for the same user's other
+/// processes no more than to find it (view, read, search, link), which exec needs to join it by its name.
+pub fn session_keyring(name: &CStr) -> Try<()> {
+    const POSSESSOR_ALL_USER_FINDS: usize = 0x3f1b_0000;
+    const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+    const KEYCTL_SETPERM: usize = 5;
+    let key = call!(KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr())?;
+    done!(KEYCTL, KEYCTL_SETPERM, key, POSSESSOR_ALL_USER_FINDS)
+}
+
+pub fn sched_setaffinity(mask: &[u64]) -> Try<()> {
+    done!(SCHED_SETAFFINITY, 0, size_of_val(mask), mask.as_ptr())
+}
+
+pub fn sethostname(name: &CStr) -> Try<()> {
+    done!(SETHOSTNAME, name.as_ptr(), name.count_bytes())
+}
+
+pub fn setdomainname(name: &CStr) -> Try<()> {
+    done!(SETDOMAINNAME, name.as_ptr(), name.count_bytes())
+}
+
+/// The default action for every signal, and none of them blocked.
+pub fn reset_signals() -> Try<()> {
+    let default = [0u64; 4];
+    for signal in 1..=64 {
+        // SIGKILL and SIGSTOP answer EINVAL, and need nothing.
+        let _ = call!(RT_SIGACTION, signal, default.as_ptr(), 0, 8);
+    }
+    const SIG_SETMASK: usize = 2;
+    done!(RT_SIGPROCMASK, SIG_SETMASK, default.as_ptr(), 0, 8)
+}
+
+pub fn umask(mask: u32) {
+    let _ = call!(UMASK, mask);
+}
+
+pub fn setrlimit(resource: u32, soft: u64, hard: u64) -> Try<()> {
+    let limit = [soft, hard];
+    done!(PRLIMIT64, 0, resource, limit.as_ptr(), 0)
+}
+
+#[repr(C)]
+pub struct SchedAttr {
+    pub size: u32,
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
+pub fn sched_setattr(attr: &SchedAttr) -> Try<()> {
+    done!(SCHED_SETATTR, 0, attr as *const SchedAttr, 0)
+}
+
+pub fn ioprio_set(value: u32) -> Try<()> {
+    const IOPRIO_WHO_PROCESS: usize = 1;
+    done!(IOPRIO_SET, IOPRIO_WHO_PROCESS, 0, value)
+}
+
+pub fn personality(domain: u32) -> Try<()> {
+    done!(PERSONALITY, domain)
+}
+
+pub fn set_mempolicy(mode: u32, nodes: &[u64]) -> Try<()> {
+    if nodes.is_empty() {
+        return done!(SET_MEMPOLICY, mode, 0, 0);
+    }
+    // The kernel counts one bit more than it reads.
+    done!(SET_MEMPOLICY, mode, nodes.as_ptr(), nodes.len() * 64 + 1)
+}
+
+#[repr(C)]
+struct SockFprog {
+    length: u16,
+    filter: *const u64,
+}
+
+/// `SECCOMP_SET_MODE_FILTER`; gives the listener, where the flags ask for one.
+pub fn seccomp(filter: &[u64], flags: u32) -> Try<i32> {
+    const SECCOMP_SET_MODE_FILTER: usize = 1;
+    let program = SockFprog { length: filter.len() as u16, filter: filter.as_ptr() };
+    call!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &program as *const SockFprog).map(|listener| listener as i32)
+}
+
+/// Run another program; returns only when it could not.
+pub fn execve(path: &CStr, program: Program, argv: List, envp: List) -> Fault {
+    let (argv, envp): (&[usize], &[usize]) = (program.addresses(argv), program.addresses(envp));
+    match call!(EXECVE, path.as_ptr(), argv.as_ptr(), envp.as_ptr()) {
+        Err(fault) => fault,
+        Ok(_) => Fault::because(calls::EXECVE, EINVAL),
+    }
+}

@@ -1,0 +1,104 @@
+//! The mapped program.
+
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+
+use super::super::op::{BASE, DATA, Header, List, Op, Slot, Text};
+use super::Try;
+
+/// The mapped program: the sealed list of operations and what they refer to.
+#[derive(Clone, Copy)]
+pub struct Program(&'static Header);
+
+impl Program {
+    /// Map the program that lies in `fd` from `offset` on.
+    pub fn map(fd: i32, offset: usize, length: usize) -> Try<Program> {
+        const READ_WRITE: usize = 3;
+        const PRIVATE_FIXED_NOREPLACE: usize = 0x10_0002;
+        let at = call!(MMAP, BASE, length, READ_WRITE, PRIVATE_FIXED_NOREPLACE, fd, offset)?;
+        // SAFETY: the parent wrote a Header at the start, of the same definition and compiler,
+        // into a file that is sealed against any change; the mapping is never removed.
+        Ok(Program(unsafe { &*(at as *const Header) }))
+    }
+
+    pub fn channel(self) -> i32 {
+        self.0.channel
+    }
+
+    pub fn ops(self) -> &'static [Op] {
+        // SAFETY: `count` values of Op were written at `ops`, aligned, by the same compiler.
+        unsafe { core::slice::from_raw_parts((BASE + self.0.ops as usize) as *const Op, self.0.count as usize) }
+    }
+
+    /// The descriptor behind a slot.
+    pub fn slot(self, index: u32) -> i32 {
+        // SAFETY: the parent wrote one i32 for every slot that an operation names.
+        unsafe { *((BASE + self.0.slots as usize) as *const i32).add(index as usize) }
+    }
+
+    /// The descriptor of a mount that was kept open, if it was.
+    pub fn kept(self, slot: Slot) -> Option<i32> {
+        (slot != Slot::NONE).then(|| self.slot(slot.0)).filter(|fd| *fd >= 0)
+    }
+
+    /// Keep a descriptor open in a slot.
+    pub fn keep(self, slot: Slot, fd: i32) {
+        // SAFETY: the mapping is private and writable, and the parent wrote one i32 for every slot
+        // that an operation names.
+        unsafe { ((BASE + self.0.slots as usize) as *mut i32).add(slot.0 as usize).write(fd) };
+    }
+
+    pub fn text(self, text: Text) -> &'static CStr {
+        // SAFETY: the parent wrote `len` bytes without a NUL and one NUL behind them.
+        unsafe {
+            let bytes =
+                core::slice::from_raw_parts((BASE + DATA + text.at as usize) as *const u8, text.len as usize + 1);
+            CStr::from_bytes_with_nul_unchecked(bytes)
+        }
+    }
+
+    fn list<T>(self, list: List) -> &'static [T] {
+        // SAFETY: private, and used with the element type that the operation's description names;
+        // the parent aligns every list to 8 bytes.
+        unsafe { core::slice::from_raw_parts((BASE + DATA + list.at as usize) as *const T, list.len as usize) }
+    }
+
+    pub fn texts(self, list: List) -> &'static [Text] {
+        self.list(list)
+    }
+
+    pub fn words(self, list: List) -> &'static [u64] {
+        self.list(list)
+    }
+
+    pub fn numbers(self, list: List) -> &'static [u32] {
+        self.list(list)
+    }
+
+    pub fn addresses(self, list: List) -> &'static [usize] {
+        self.list(list)
+    }
+
+    pub fn pairs(self, list: List) -> &'static [(u32, u32)] {
+        self.list(list)
+    }
+
+    /// Put an address into an array of addresses, such as `envp`.
+    pub fn put(self, list: List, index: u32, text: &'static CStr) {
+        let place = (BASE + DATA + list.at as usize) as *mut usize;
+        if index < list.len {
+            // SAFETY: the mapping is private and writable, and the index is inside the list.
+            unsafe { place.add(index as usize).write(text.as_ptr() as usize) };
+        }
+    }
+}
+
+/// A buffer that lives as long as the process, for the one string that `init` composes.
+pub fn lasting() -> &'static mut [u8; 512] {
+    struct Buffer(UnsafeCell<[u8; 512]>);
+    // SAFETY: init has one thread.
+    unsafe impl Sync for Buffer {}
+    static BUFFER: Buffer = Buffer(UnsafeCell::new([0; 512]));
+    // SAFETY: one thread, and only the operation HOME, of which there is one, calls this.
+    unsafe { &mut *BUFFER.0.get() }
+}
