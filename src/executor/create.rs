@@ -15,7 +15,7 @@ use super::relay::Terminal;
 use super::{agent, hooks, id_map, intel_rdt, net_device, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
-use crate::init::op::{self, Ask, Op};
+use crate::init::op::Ask;
 use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
@@ -292,7 +292,7 @@ fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'
     if let Some(groups) = &work.record.rdt {
         groups.attach(pid)?;
     }
-    if plan.program.ops().contains(&Op::Talk(op::Talk::Wait)) {
+    if plan.birth.waits {
         init.go_on()?;
     }
     Ok(())

@@ -27,7 +27,6 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind, Spec};
 
 use crate::cgroup;
 use crate::host::Host;
-use crate::init::op::{self, Op};
 use crate::spec::{Extras, Field};
 use crate::tables::mount_option;
 
@@ -110,17 +109,15 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     annotation::check(spec)?;
     let net_devices = net_devices(spec, host)?;
     let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
-    let order::Outside { birth, limits, agent } = order::container(&mut program, &mut context, &net_devices)?;
+    let order::Outside { birth, limits, score, agent } = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
-    let process = spec.process().as_ref();
-    let oom_score_adj = process::oom_score(process).filter(|_| program.ops().contains(&Op::Talk(op::Talk::Wait)));
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());
     Ok(Plan {
         program,
         birth,
         cgroup,
-        oom_score_adj,
+        oom_score_adj: score,
         limits,
         hooks: Hooks::of(spec)?,
         net_devices,

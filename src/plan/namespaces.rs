@@ -44,6 +44,8 @@ pub struct Birth {
     pub maps: Option<Maps>,
     /// The maps that a joined user namespace has to have.
     pub expected: Option<Maps>,
+    /// `init` waits, before it enters anything, until the parent has written id maps, cgroups and the OOM score.
+    pub waits: bool,
 }
 
 /// The id maps of a new user namespace, as `/proc/PID/uid_map` takes them.
@@ -120,12 +122,12 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     let offsets = time_offsets(context, &sorted)?;
 
     let cgroup = sorted.take(Kind::Cgroup);
-    let mut birth = Birth::default();
     let score = process::oom_score(context.spec.process().as_ref());
     // In a user namespace it may not lower its score: the parent does, before it can fork.
-    let held = new_user || context.attaches_late() || joined_user && score.is_some();
+    let waits = new_user || context.attaches_late() || joined_user && score.is_some();
+    let mut birth = Birth { waits, ..Birth::default() };
     match score {
-        _ if held => program.push(&field, op::Talk::Wait),
+        _ if waits => program.push(&field, op::Talk::Wait),
         Some(score) => process::write_oom_score(program, score, true),
         None => {}
     }

@@ -359,7 +359,12 @@ pub struct Launch<'a> {
     pub uid: u32,
 }
 
-impl Launch<'_> {
+impl<'a> Launch<'a> {
+    /// That of a process, in this environment.
+    pub fn of(process: &'a Process, env: &'a [String]) -> Self {
+        Launch { args: process.args().as_deref().unwrap_or_default(), env, uid: process.user().uid() }
+    }
+
     /// The environment. HOME is looked up in a file that perhaps only root may read: before the process becomes the user.
     pub fn environment(&self, program: &mut Program) -> List {
         environment(program, self.env, Some(self.uid))
@@ -376,6 +381,20 @@ impl Launch<'_> {
         program.push(&field, op::Process::Find { candidates });
         argv
     }
+}
+
+/// The CPUs of a list, or all that the cpuset allows.
+pub fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Result<()> {
+    let field = Field::of(key);
+    match list {
+        None => all_cpus(program, &field),
+        Some(list) => {
+            let words = bit_list(list).ok_or_else(|| anyhow!("{field}: \"{list}\" is not a list of CPUs"))?;
+            let mask = program.words(&words);
+            program.push(&field, op::Enter::Affinity { mask });
+        }
+    }
+    Ok(())
 }
 
 /// The environment, with HOME of this user when it has none.

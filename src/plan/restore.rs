@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
-use super::program::{Descriptor, NO_ATTRIBUTES, Program, Tree};
+use super::program::{Descriptor, Program, Tree};
 use super::{Context, Options, order};
 use crate::host::Host;
-use crate::init::op::{self, Ask, Op, Slot, Text};
-use crate::spec::{Extras, Field};
-use crate::tables::mount_option as option;
+use crate::init::op::{self, Op, Slot};
+use crate::spec::Extras;
 
 /// A mount that shows something from outside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,49 +117,6 @@ pub struct Worker<'a> {
     pub root: &'a Path,
     /// CRIU exchanges the root, which an initramfs does not allow: it is given another one.
     pub no_pivot: bool,
-}
-
-impl Worker<'_> {
-    /// The program that becomes CRIU, for a mount namespace of its own in which the root file system
-    /// is mounted where nothing else is: CRIU takes no root that lies on another mount. When the
-    /// restore is over, or is cut off, nothing of it is left on the host.
-    pub fn program(&self, environment: &[String]) -> Program {
-        let mut program = Program::new();
-        let field = Field::of("root.path");
-        program.push(&field, op::Enter::Signals);
-        program.push(&field, op::Mount::Propagation { flags: option::SLAVE });
-        let host = program.text("/");
-        if self.no_pivot {
-            program.push(&field, op::Mount::Root { path: host });
-            program.push(&field, op::Mount::Chroot);
-        } else {
-            program.push(&field, op::Mount::RootDirectory { path: host, follow: false });
-        }
-        let target = program.text(&self.root.to_string_lossy());
-        let source = program.text(&self.rootfs.to_string_lossy());
-        program.push(
-            &field,
-            op::Mount::Bind {
-                target,
-                source,
-                instead: Text::NONE,
-                recursive: true,
-                attributes: NO_ATTRIBUTES,
-                place: 0,
-                keep: Slot::NONE,
-            },
-        );
-        let criu = program.text(&self.criu.to_string_lossy());
-        let candidates = program.texts(&[criu]);
-        program.push(&field, op::Process::Find { candidates });
-        program.push(&field, op::Talk::Ask { what: Ask::Ready });
-        let argv = [criu, program.text("swrk"), program.text(&self.line.to_string())];
-        let argv = program.addresses(&argv, 0);
-        let envp: Vec<_> = environment.iter().map(|text| program.text(text)).collect();
-        let envp = program.addresses(&envp, 0);
-        program.push(&field, op::Process::Exec { argv, envp });
-        program
-    }
 }
 
 #[cfg(test)]

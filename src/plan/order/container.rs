@@ -1,20 +1,17 @@
-//! The one place that says what happens where and when.
+//! The first process of a container.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Process};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 
-use super::namespaces::{self, Birth};
-use super::process::{self, Launch, Limit};
-use super::program::{Descriptor, NO_ATTRIBUTES, Program};
-use super::seccomp::{Agent, Filtered};
-use super::{Context, Options, devices, hooks::Hooks, mounts, sysctl};
+use super::super::namespaces::{self, Birth};
+use super::super::process::{self, Launch, Limit};
+use super::super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::super::seccomp::{Agent, Filtered};
+use super::super::{Context, devices, hooks::Hooks, mounts, sysctl};
+use super::tail::{End, Tail};
 use crate::init::op::{self, Ask, Attributes, Op, Propagation, Slot, Text};
 use crate::spec::Field;
 use crate::tables::mount_option::{self as option, RDONLY};
-use crate::tables::rlimit;
-
-/// `RLIMIT_NOFILE`.
-const NOFILE: u32 = 7;
 
 /// What others than `init` have to do for a container's first process.
 pub struct Outside {
@@ -22,6 +19,8 @@ pub struct Outside {
     pub birth: Birth,
     /// Limits that the parent sets.
     pub limits: Vec<Limit>,
+    /// The OOM score that the parent writes.
+    pub score: Option<i32>,
     /// Who gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
 }
@@ -43,13 +42,7 @@ pub fn container(
     session(program, context, &birth);
     root_file_system(program, context)?;
 
-    program
-        .push(&Field::of("process.user.umask"), op::Process::Umask { mask: process.user().umask().unwrap_or(0o022) });
-    let (limits, from_outside) = process::limits(context, process)?;
-    raise_limits(program, &limits);
-    if process.no_new_privileges() == Some(true) {
-        program.push(&Field::of("process.noNewPrivileges"), op::Process::NoNewPrivileges);
-    }
+    let (own, limits) = process::limits(context, process)?;
     let from = 3 + context.options.preserve_fds;
     let filtered = Filtered::new(context, from)?;
     let mut env = process.env().clone().unwrap_or_default();
@@ -59,21 +52,14 @@ pub fn container(
     if context.options.notify.is_some() {
         env.push(format!("NOTIFY_SOCKET={}/notify.sock", mounts::NOTIFY));
     }
-    let args = process.args().as_deref().unwrap_or_default();
-    let launch = Launch { args, env: &env, uid: process.user().uid() };
+    let launch = Launch::of(process, &env);
     let envp = launch.environment(program);
-    process::unprivileged_part(program, context, process, &filtered, false)?;
-    let argv = launch.find(program);
-    lower_limits(program, context.options, Some(process), &limits);
-    filtered.late(program, process);
-    program.push(&everything, op::Talk::Ask { what: Ask::Ready });
-    if context.options.gate {
-        let fifo = program.slot(Descriptor::Gate);
-        program.push(&everything, op::Talk::Gate { fifo, from });
-    }
-    program.push(&everything, op::Process::Close { from });
-    program.push(&Field::of("process.args"), op::Process::Exec { argv, envp });
-    Ok(Outside { birth, limits: from_outside, agent: filtered.agent() })
+    let gate = context.options.gate;
+    let tail = Tail { process, filtered: &filtered, limits: &own, bounded: false, cpus: None };
+    let end = End { field: &everything, program: &Field::of("process.args"), envp, from, gate };
+    tail.push(program, context, end, |program| launch.find(program))?;
+    let score = process::oom_score(Some(process)).filter(|_| birth.waits);
+    Ok(Outside { birth, limits, score, agent: filtered.agent() })
 }
 
 /// What does not touch files: session, keyring, CPUs, names, loopback.
@@ -101,24 +87,6 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     }
 }
 
-/// The mounts and nodes of a container, with every mount point that is missing, in the root file
-/// system of a mount namespace that goes with the process.
-pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
-    let field = Field::of("root.path");
-    program.push(&field, op::Mount::Propagation { flags: option::SLAVE });
-    let path = program.text(&context.rootfs.to_string_lossy());
-    program.push(&field, op::Mount::Root { path });
-    devices::hold(program, context);
-    mounts::plan(program, context)?;
-    devices::plan(program, context)?;
-    if let Some(process) = context.spec.process() {
-        let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
-        program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
-    }
-    program.push(&field, op::Talk::Ask { what: Ask::Ready });
-    Ok(())
-}
-
 /// From the host's tree to the container's.
 fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("root.path");
@@ -142,10 +110,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     devices::hold(program, context);
     let late = mounts::plan(program, context)?;
     devices::plan(program, context)?;
-    if let Some(process) = context.spec.process() {
-        let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
-        program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
-    }
+    working_directory(program, context);
     if Hooks::of(context.spec)?.before_pivot() {
         program.push(&Field::of("hooks"), op::Talk::Ask { what: Ask::Hooks });
     }
@@ -229,32 +194,10 @@ fn hidden_paths(program: &mut Program, context: &Context<'_>) {
     }
 }
 
-/// Set what takes privileges. `init` itself still opens files, so the number of descriptors keeps
-/// its room until the end.
-pub fn raise_limits(program: &mut Program, limits: &[Limit]) {
-    for (index, limit) in limits.iter().enumerate() {
-        let Limit { resource, soft, hard } = *limit;
-        let soft = if resource == NOFILE { hard } else { soft };
-        if resource != NOFILE || hard >= 64 {
-            program.push(&Field::item("process.rlimits", index), op::Process::Limit { resource, soft, hard });
-        }
-    }
-}
-
-/// The limit on descriptors as it was asked for, and what the runtime has raised for its own work as its caller has it,
-/// unless the process has a limit of its own.
-pub fn lower_limits(program: &mut Program, options: &Options, process: Option<&Process>, limits: &[Limit]) {
-    let nofile = limits.iter().enumerate().find(|(_, limit)| limit.resource == NOFILE);
-    if let Some((index, Limit { resource, soft, hard })) = nofile {
-        let (resource, soft, hard) = (*resource, *soft, *hard);
-        if soft != hard || hard < 64 {
-            program.push(&Field::item("process.rlimits", index), op::Process::Limit { resource, soft, hard });
-        }
-    }
-    let own = process.and_then(|process| process.rlimits().as_deref()).unwrap_or_default();
-    for Limit { resource, soft, hard } in options.callers_limits.iter().copied() {
-        if !own.iter().any(|limit| rlimit::number(limit.typ()) == resource) {
-            program.push(&Field::of("process.rlimits"), op::Process::Limit { resource, soft, hard });
-        }
+/// The working directory is made where it is missing.
+pub fn working_directory(program: &mut Program, context: &Context<'_>) {
+    if let Some(process) = context.spec.process() {
+        let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
+        program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
     }
 }

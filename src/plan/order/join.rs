@@ -1,0 +1,216 @@
+//! Processes that join a container: `exec`, hooks that run inside, and the mounts of a container that runs.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
+
+use super::super::exec::{Exec, HookEntry, HookRights, ProcessPlan};
+use super::super::process::{self, Launch, Needs};
+use super::super::program::{Descriptor, Program};
+use super::super::seccomp::Filtered;
+use super::super::{Context, annotation, has_namespace, mounts, root_inside};
+use super::tail::{End, Tail, lower_limits};
+use crate::init::op::{self, Ask, Op, Slot, Text};
+use crate::spec::Field;
+use crate::tables::namespace;
+
+/// The host's view of which namespaces there are to join: all that the config names.
+fn flags(spec: &Spec) -> u32 {
+    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    list.into_iter().flatten().fold(0, |flags, entry| flags | namespace::of(entry.typ()).flag)
+}
+
+impl Exec<'_> {
+    /// Join the container, but for its pid namespace: nobody in there sees this process yet.
+    fn join(&self, program: &mut Program) {
+        let field = Field::of("linux.namespaces");
+        if self.attaches_late {
+            program.push(&field, op::Talk::Wait);
+        }
+        program.push(&field, op::Enter::Undumpable);
+        let flags = flags(self.spec);
+        if flags != 0 {
+            let Slot(slot) = program.slot(Descriptor::Process);
+            let list = program.pairs(&[(slot, flags)]);
+            program.push(&field, op::Enter::Join { list });
+        }
+        if !has_namespace(self.spec, Kind::Mount) {
+            let path = program.text(&format!("/proc/{}/root", self.pid));
+            program.push(&Field::of("root.path"), op::Mount::RootDirectory { path, follow: true });
+            program.push(&Field::of("root.path"), op::Mount::Chroot);
+        }
+    }
+
+    /// Enter the pid namespace. From now on who lives there sees this process, through it what it has open (CVE-2016-9962),
+    /// and where he may trace, has its rights.
+    fn appear(&self, program: &mut Program) {
+        let field = Field::of("linux.namespaces");
+        if has_namespace(self.spec, Kind::Pid) {
+            program.push(&field, op::Enter::Fork { flags: 0 });
+        }
+        if has_namespace(self.spec, Kind::User) {
+            let (uid, gid) = root_inside(self.spec);
+            program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.spec) });
+        }
+    }
+
+    /// The program of an additional process.
+    pub fn plan(&self, process: &Process) -> Result<ProcessPlan> {
+        self.like_first(process, None)
+    }
+
+    /// The program of a process with all that `process` says, or of a hook in place of the process's own program.
+    fn like_first(&self, process: &Process, hook: Option<&HookEntry<'_>>) -> Result<ProcessPlan> {
+        let mut program = Program::new();
+        let everything = hook.map_or(Field::of("process"), |hook| hook.field.clone());
+        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        program.push(&everything, op::Enter::Signals);
+        // `execCPUAffinity` is for exec alone.
+        let (initial, last) = match hook {
+            None => (self.extras.exec_cpu_affinity.0.as_deref(), self.extras.exec_cpu_affinity.1.as_deref()),
+            Some(_) => (None, None),
+        };
+        process::affinity(&mut program, "process.execCPUAffinity.initial", initial)?;
+        // While /proc is still the host's: labels and priorities.
+        let early = process::scheduler_outlives_fork(process, self.extras);
+        if early {
+            process::scheduler(&mut program, process, self.extras)?;
+        }
+        process::privileged_part(&mut program, &mut context, process)?;
+        if let Some(score) = process::oom_score(Some(process)) {
+            // Engines hand the container's own score on, which a caller of less may not lower his to.
+            process::write_oom_score(&mut program, score, false);
+        }
+        self.join(&mut program);
+        // A hook has no descriptors of the caller's, no terminal, and as standard descriptors pipes of the runtime's.
+        let preserved = if hook.is_some() { 0 } else { self.options.preserve_fds };
+        let terminal = hook.is_none() && process.terminal() == Some(true);
+        let stdio = hook.is_none().then(|| op::Process::OwnStdio { uid: process.user().uid() });
+        let filtered = Filtered::new(&context, 3 + preserved)?;
+        let (own, limits) = process::limits(&context, process)?;
+        let cwd = program.text(&process.cwd().to_string_lossy());
+        program.push(&Field::of("process.cwd"), op::Process::Chdir { path: cwd, later: true });
+        let launch = Launch::of(process, process.env().as_deref().unwrap_or_default());
+        let envp = match hook {
+            None => launch.environment(&mut program),
+            Some(hook) => process::environment(&mut program, hook.env, hook.home),
+        };
+        if let Some(stdio) = stdio.filter(|_| !terminal) {
+            program.push(&everything, stdio);
+        }
+        let needs =
+            Needs { filter: filtered.takes_rights(process), limits: !own.is_empty(), scheduler: !early, terminal };
+        let bounded = has_namespace(self.spec, Kind::Pid) && process::shed(&mut program, process, needs);
+        self.appear(&mut program);
+        if !early {
+            process::scheduler(&mut program, process, self.extras)?;
+        }
+        program.push(&everything, op::Enter::Session);
+        if terminal {
+            process::terminal(&mut program, process, false)?;
+            program.push(&everything, op::Process::OwnStdio { uid: process.user().uid() });
+        }
+        self.keyring(&mut program, &everything);
+        let tail = Tail { process, filtered: &filtered, limits: &own, bounded, cpus: last };
+        let args = Field::of("process.args");
+        let end = End {
+            field: &everything,
+            program: if hook.is_some() { &everything } else { &args },
+            envp,
+            from: 3 + preserved,
+            gate: false,
+        };
+        tail.push(&mut program, &mut context, end, |program| match hook {
+            None => launch.find(program),
+            Some(hook) => hook.find(program),
+        })?;
+        Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings: context.warnings })
+    }
+
+    fn keyring(&self, program: &mut Program, field: &Field) {
+        if !self.options.no_new_keyring {
+            let name = program.text(&format!("_ses.{}", self.options.id));
+            program.push(field, op::Enter::Keyring { name });
+        }
+    }
+
+    /// The program that adds one mount of the config to the living container.
+    pub fn add_mount(&self, index: usize) -> Result<ProcessPlan> {
+        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        context.joining = true;
+        let mount = self.spec.mounts().as_ref().and_then(|mounts| mounts.get(index));
+        let mut program = self.enter_mounts(mount.is_some_and(|mount| mount.typ().as_deref() == Some("proc")))?;
+        mounts::plan_living(&mut program, &mut context, index)?;
+        refuse_what_is_the_host_s(&program)?;
+        program.push(&Field::of("mounts"), op::Talk::Ask { what: Ask::Ready });
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
+    }
+
+    /// The program that takes away the mount with this id, last seen at this path of the container.
+    pub fn remove_mount(&self, field: &Field, path: &Path, mount: u64) -> Result<ProcessPlan> {
+        let mut program = self.enter_mounts(false)?;
+        let target = program.text(&path.to_string_lossy());
+        program.push(field, op::Mount::Unmount { target, mount });
+        program.push(field, op::Talk::Ask { what: Ask::Ready });
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
+    }
+
+    /// It keeps all rights, so nobody in the container is to see it, unless it mounts a procfs, which is the pid namespace's.
+    fn enter_mounts(&self, seen: bool) -> Result<Program> {
+        if !has_namespace(self.spec, Kind::Mount) {
+            bail!("linux.namespaces: the container has no mount namespace of its own");
+        }
+        let mut program = Program::new();
+        let everything = Field::of("mounts");
+        program.push(&everything, op::Enter::Signals);
+        self.join(&mut program);
+        if seen {
+            self.appear(&mut program);
+        } else if has_namespace(self.spec, Kind::User) {
+            let (uid, gid) = root_inside(self.spec);
+            program.push(&Field::of("linux.namespaces"), op::Enter::BecomeRoot { uid, gid, keep_groups: true });
+        }
+        let path = program.text("/");
+        program.push(&everything, op::Mount::RootDirectory { path, follow: false });
+        Ok(program)
+    }
+
+    /// The program of a hook that runs inside the container's namespaces: as root there with all the rights that namespaces
+    /// give, or in all respects as the container's process.
+    pub fn hook(&self, hook: &HookEntry<'_>) -> Result<ProcessPlan> {
+        if let HookRights::Process(process) = hook.rights {
+            return self.like_first(process, Some(hook));
+        }
+        let mut program = Program::new();
+        let field = hook.field;
+        program.push(field, op::Enter::Signals);
+        self.join(&mut program);
+        let envp = process::environment(&mut program, hook.env, hook.home);
+        self.appear(&mut program);
+        program.push(field, op::Enter::Session);
+        self.keyring(&mut program, field);
+        if let HookRights::All { cwd, umask } = hook.rights {
+            let cwd = program.text(cwd);
+            program.push(field, op::Process::Chdir { path: cwd, later: false });
+            program.push(field, op::Process::Umask { mask: umask });
+        }
+        let argv = hook.find(&mut program);
+        lower_limits(&mut program, self.options, None, &[]);
+        End { field, program: field, envp, from: 3, gate: false }.push(&mut program, argv);
+        Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
+    }
+}
+
+/// Views of cgroups, and a sysfs that is bound, are made of paths of the host, which only a container
+/// in the making sees.
+fn refuse_what_is_the_host_s(program: &Program) -> Result<()> {
+    for (op, field) in program.iter() {
+        if matches!(op, Op::Mount(op::Mount::Bind { .. }))
+            || matches!(op, Op::Mount(op::Mount::FileSystem { instead, .. }) if *instead != Text::NONE)
+        {
+            bail!("{field}: cannot be mounted in a living container");
+        }
+    }
+    Ok(())
+}
