@@ -341,23 +341,34 @@ impl Init<'_> {
 /// Whoever got hold of `init` inside the container can say no more than its program does: each operation once, in their
 /// order. Gives the number of the operation from which on the next may be.
 fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
-    let next = match (message.kind, program.ops().get(message.index as usize)) {
-        (kind::FAILED | kind::WARNING, Some(_)) => Some(message.index),
-        (kind::ASK, Some(Op::Talk(op::Talk::Ask { what }))) if message.detail == *what as u64 => {
-            Some(message.index + 1)
-        }
-        (kind::FORKED, Some(Op::Enter(op::Enter::Fork { .. }))) => Some(message.index + 1),
-        (kind::TERMINAL, Some(Op::Talk(op::Talk::Terminal { .. }))) => Some(message.index + 1),
-        (kind::LISTENER, Some(Op::Process(op::Process::Seccomp { .. }))) => Some(message.index + 1),
-        (
-            kind::MOUNTED,
-            Some(Op::Mount(op::Mount::FileSystem { place, .. }) | Op::Mount(op::Mount::Attach { place, .. })),
-        ) if place & place::LIVING != 0 => Some(message.index + 1),
-        _ => None,
-    };
+    let next = program.ops().get(message.index as usize).and_then(|op| match message.kind {
+        kind::FAILED | kind::WARNING => Some(message.index),
+        asked => (says(op) == Some(asked) && is_asked(op, message)).then_some(message.index + 1),
+    });
     // What has asked may fail yet: when it cannot read the answer.
     let from = if message.kind == kind::FAILED { at.saturating_sub(1) } else { at };
     next.filter(|_| message.index >= from).ok_or_else(|| anyhow!("init says what its program does not: {message:?}"))
+}
+
+/// The kind of message that an operation sends when it succeeds.
+fn says(op: &Op) -> Option<u32> {
+    let announces = |place: u32| (place & place::LIVING != 0).then_some(kind::MOUNTED);
+    match *op {
+        Op::Enter(op::Enter::Fork { .. }) => Some(kind::FORKED),
+        Op::Enter(_) => None,
+        Op::Mount(op::Mount::FileSystem { place, .. } | op::Mount::Attach { place, .. }) => announces(place),
+        Op::Mount(_) => None,
+        Op::Process(op::Process::Seccomp { .. }) => Some(kind::LISTENER),
+        Op::Process(_) => None,
+        Op::Talk(op::Talk::Ask { .. }) => Some(kind::ASK),
+        Op::Talk(op::Talk::Terminal { .. }) => Some(kind::TERMINAL),
+        Op::Talk(op::Talk::Wait | op::Talk::Gate { .. }) => None,
+    }
+}
+
+/// Does the message ask for what the operation asks for?
+fn is_asked(op: &Op, message: &Message) -> bool {
+    !matches!(op, Op::Talk(op::Talk::Ask { what }) if message.detail != *what as u64)
 }
 
 #[cfg(test)]

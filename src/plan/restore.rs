@@ -71,33 +71,54 @@ fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
     let mut directory = PathBuf::from("/");
     let path = |text| Path::new(program.show(text));
     for op in program.ops() {
-        let (target, source, recursive) = match *op {
-            Op::Mount(op::Mount::Directory { base, path: text, .. }) => {
+        let Op::Mount(op) = *op else { continue };
+        let (target, source, recursive) = match op {
+            op::Mount::Directory { base, path: text, .. } => {
                 // Nodes start at the root or at what was opened as /dev.
                 let start = Path::new(if base == Slot::NONE { "/" } else { "/dev" });
                 directory = start.join(path(text).strip_prefix("/").unwrap_or(path(text)));
                 continue;
             }
-            Op::Mount(op::Mount::Bind { target, source, recursive, .. }) => {
+            op::Mount::Bind { target, source, recursive, .. } => {
                 (path(target).to_owned(), path(source).to_owned(), recursive)
             }
-            Op::Mount(op::Mount::BindNode { name, source, .. }) => {
+            op::Mount::BindNode { name, source, .. } => {
                 (directory.join(program.show(name)), path(source).to_owned(), false)
             }
             // CRIU binds the host's, as it does for runc.
-            Op::Mount(op::Mount::AttachNode { name, .. }) => {
+            op::Mount::AttachNode { name, .. } => {
                 let target = directory.join(program.show(name));
                 (target.clone(), target, false)
             }
-            Op::Mount(op::Mount::Attach { target, tree, .. }) => match program.slots().get(tree.0 as usize) {
+            op::Mount::Attach { target, tree, .. } => match program.slots().get(tree.0 as usize) {
                 Some(Descriptor::Tree(tree)) => (path(target).to_owned(), tree.source.clone(), tree.recursive),
                 _ => continue,
             },
-            Op::Mount(op::Mount::FileSystem { target, .. }) => {
+            op::Mount::FileSystem { target, .. } => {
                 inside.push(path(target).to_owned());
                 continue;
             }
-            _ => continue,
+            // These make no mount of which CRIU has to be told.
+            op::Mount::Propagation { .. }
+            | op::Mount::PrivateParent { .. }
+            | op::Mount::Root { .. }
+            | op::Mount::RootDirectory { .. }
+            | op::Mount::Unmount { .. }
+            | op::Mount::Reattribute { .. }
+            | op::Mount::Remount { .. }
+            | op::Mount::Hold { .. }
+            | op::Mount::Node { .. }
+            | op::Mount::Link { .. }
+            | op::Mount::LinkIf { .. }
+            | op::Mount::Relink { .. }
+            | op::Mount::Pivot { .. }
+            | op::Mount::Bury { .. }
+            | op::Mount::MoveRoot
+            | op::Mount::Chroot
+            | op::Mount::ReadOnly { .. }
+            | op::Mount::Mask { .. }
+            | op::Mount::RootAttributes { .. }
+            | op::Mount::MakeDirectory { .. } => continue,
         };
         outside.push(Outside { target, source, recursive });
     }
