@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
 use crate::mountinfo;
-use crate::sys;
+use crate::sys::{self, namespace};
 
 /// What a plan depends on besides `config.json`.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Host {
         Host {
             euid: nix::unistd::geteuid().as_raw(),
             egid: nix::unistd::getegid().as_raw(),
-            in_user_namespace: in_user_namespace(),
+            in_user_namespace: namespace::in_user_namespace(),
             features: OnceCell::new(),
             cgroups: OnceCell::new(),
             manager: OnceCell::new(),
@@ -104,7 +104,7 @@ impl Host {
     /// Where systemd does not run or cannot be asked.
     pub fn service_manager(&self) -> Result<&Manager> {
         if self.manager.get().is_none() {
-            let user = self.euid != 0 || self.in_user_namespace && !first_process_is_here();
+            let user = self.euid != 0 || self.in_user_namespace && !namespace::first_process_is_here();
             let _ = self.manager.set(Manager::find(user)?);
         }
         self.manager.get().ok_or_else(|| anyhow::anyhow!("systemd: cannot be asked"))
@@ -147,21 +147,6 @@ impl Host {
 fn whole_proc_and_sysfs(table: &[u8]) -> Vec<PathBuf> {
     let all = mountinfo::lines(table).filter(|line| line.is_whole() && matches!(line.kind, b"proc" | b"sysfs"));
     all.map(|line| line.point()).collect()
-}
-
-/// The first process lives in the caller's user namespace: a whole system in a container, with services of its own, not
-/// a user's corner of one.
-pub fn first_process_is_here() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let inode = |pid: &str| std::fs::metadata(format!("/proc/{pid}/ns/user")).map(|file| file.ino()).ok();
-    inode("1").is_some_and(|first| Some(first) == inode("self"))
-}
-
-/// The first user namespace has a fixed inode; an identity map of all ids proves nothing.
-fn in_user_namespace() -> bool {
-    const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/user").is_ok_and(|file| file.ino() != PROC_USER_INIT_INO)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::layout::Mode;
 use super::living::{Cgroup, HostDir};
 use super::owner::{self, Mark, Owner};
 use super::plan::{DELEGATE_CGROUP, Plan, SYSTEMD, Target, Write};
-use crate::plan::annotation::SYSTEMD_SUBGROUP;
+use crate::spec::annotation::SYSTEMD_SUBGROUP;
 use crate::sys::{self, reason};
 
 /// The directories made so far; removes them again unless the cgroup is kept.

@@ -9,8 +9,8 @@ use crate::cli::Invocation;
 use crate::executor::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
 use crate::executor::discard;
 use crate::host::Host;
-use crate::plan::annotation;
 use crate::plan::restore::Mounts;
+use crate::spec::annotation;
 use crate::state::Status;
 
 /// Where the images are by default.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::print;
 use crate::cli::VERSION;
-use crate::plan::annotation;
 use crate::spec::OCI_VERSION;
+use crate::spec::annotation;
 use crate::sys;
 use crate::tables::{capability, hook, memory_policy, mount_option, namespace, seccomp};
 

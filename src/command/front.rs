@@ -5,7 +5,8 @@ use oci_spec::runtime::{Process, Spec};
 
 use crate::cli::Invocation;
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
-use crate::plan::{annotation, mapped_root};
+use crate::plan::mapped_root;
+use crate::spec::annotation;
 
 /// The caller's side of a process.
 #[derive(Debug)]

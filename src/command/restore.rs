@@ -9,8 +9,8 @@ use super::run::{end, stay};
 use crate::cli::Invocation;
 use crate::executor::criu::{Restore, restore};
 use crate::executor::prepare_to_wait;
-use crate::plan::annotation;
 use crate::plan::restore::Mounts;
+use crate::spec::annotation;
 
 /// The command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {

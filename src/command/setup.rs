@@ -8,7 +8,7 @@ use serde_json::json;
 use super::print;
 use crate::cgroup::{Layout, Mode};
 use crate::cli::Invocation;
-use crate::plan::annotation::SYSTEMD_SUBGROUP;
+use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
 /// The command.
 pub fn run(invocation: &Invocation) -> Result<()> {

@@ -1,7 +1,6 @@
 //! From a [`Spec`] and the facts about the host to a [`Plan`]. Pure: no descriptors, no pids, no
 //! privileges, nothing touched.
 
-pub mod annotation;
 mod cgroup_mount;
 mod describe;
 mod devices;
@@ -27,7 +26,7 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind, Spec};
 
 use crate::cgroup;
 use crate::host::Host;
-use crate::spec::{Extras, Field};
+use crate::spec::{Extras, Field, annotation};
 use crate::tables::mount_option;
 
 pub use describe::describe;

@@ -11,9 +11,9 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind, Spec};
 
 use super::program::{Descriptor, Program};
-use super::{Context, annotation, process, sysctl};
+use super::{Context, process, sysctl};
 use crate::init::op::{self, Slot};
-use crate::spec::Field;
+use crate::spec::{Field, annotation};
 use crate::tables::namespace;
 
 /// A namespace that the parent joins for the time of the clone.

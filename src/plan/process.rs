@@ -5,11 +5,11 @@ use oci_spec::runtime::{
     Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, PosixRlimit, Process, Scheduler,
 };
 
+use super::Context;
 use super::program::Program;
 use super::seccomp::Filtered;
-use super::{Context, annotation};
 use crate::init::op::{self, List};
-use crate::spec::{Extras, Field};
+use crate::spec::{Extras, Field, annotation};
 use crate::tables::{capability, memory_policy, rlimit};
 
 /// A resource limit in the kernel's numbers.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxSeccomp, Process};
 
+use super::Context;
 use super::program::Program;
-use super::{Context, annotation};
 use crate::init::op::{self, Text};
 use crate::seccomp::{self, Filter};
-use crate::spec::Field;
+use crate::spec::{Field, annotation};
 
 /// The filter of a container, for every process that runs in it.
 pub struct Filtered {

@@ -1,5 +1,6 @@
 //! `config.json`: loading, and the checks that need nothing but the document itself.
 
+pub mod annotation;
 mod extras;
 mod field;
 mod load;

@@ -8,6 +8,7 @@ mod errno;
 pub mod limits;
 pub mod lock;
 pub mod mount;
+pub mod namespace;
 pub mod proc;
 pub mod process;
 pub mod regex;

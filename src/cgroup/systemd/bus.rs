@@ -305,7 +305,7 @@ fn own_bus() -> Result<Builder<'static>> {
     };
     let builder = Builder::address(address.as_str());
     let uid = nix::unistd::geteuid().as_raw();
-    Ok(match outside(uid).filter(|_| uid == 0 && !crate::host::first_process_is_here()) {
+    Ok(match outside(uid).filter(|_| uid == 0 && !crate::sys::namespace::first_process_is_here()) {
         Some(uid) => builder.user_id(uid),
         None => builder,
     })

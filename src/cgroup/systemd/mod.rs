@@ -22,8 +22,8 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Line, Write};
-use crate::plan::annotation::SYSTEMD_SUBGROUP;
 use crate::spec::Field;
+use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
 pub use gvariant::Value;
 pub(super) use properties::{devices, limits};

@@ -7,8 +7,8 @@ use anyhow::{Result, anyhow, bail};
 
 use super::gvariant::{self, Value};
 use super::{Property, Scope, Unit};
-use crate::plan::annotation::{self, SYSTEMD_PROPERTY};
 use crate::spec::Field;
+use crate::spec::annotation::{self, SYSTEMD_PROPERTY};
 
 /// sd_booted(3).
 const RUNNING: &str = "/run/systemd/system";

@@ -9,10 +9,10 @@ use super::super::exec::{Exec, HookEntry, HookRights, ProcessPlan};
 use super::super::process::{self, Launch, Needs};
 use super::super::program::{Descriptor, Program};
 use super::super::seccomp::Filtered;
-use super::super::{Context, annotation, has_namespace, mounts, root_inside};
+use super::super::{Context, has_namespace, mounts, root_inside};
 use super::tail::{End, Tail, lower_limits};
 use crate::init::op::{self, Ask, Op, Slot, Text};
-use crate::spec::Field;
+use crate::spec::{Field, annotation};
 use crate::tables::namespace;
 
 /// The host's view of which namespaces there are to join: all that the config names.

@@ -1,4 +1,4 @@
-//! `annotations` that mean something to the runtime; all others are somebody else's.
+//! The annotations that the runtime carries out. It ignores all others.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,36 +6,32 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use oci_spec::runtime::Spec;
 
-/// Keep the caller's supplementary groups; crun's, and what `podman run --group-add keep-groups`
-/// asks for. `0` asks for nothing.
+/// crun's: keep the caller's supplementary groups, which `podman run --group-add keep-groups` asks for. `0` means no.
 pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
-/// Append what hooks write to standard output to this file; crun's.
+/// crun's: append the standard output of hooks to this file.
 pub const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
-/// The same for standard error.
+/// crun's: append the standard error of hooks to this file.
 pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
-
-/// A socket that gets a handle of the container's first process; crun's.
+/// crun's: a socket that receives a pidfd of the container's first process.
 pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 /// Its place in the config.
 pub const PIDFD_RECEIVER_FIELD: &str = "annotations.run.oci.pidfd_receiver";
-/// A socket that gets the listener of a seccomp filter, where the profile names none; crun's.
+/// crun's: a socket that receives the listener of the seccomp filter if the profile names no socket.
 pub const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
-/// The name of a cgroup below the container's own, which the container is in and manages; crun's.
+/// crun's: the name of a cgroup below the container's own. The container runs in it and manages it.
 pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
-/// The name of a cgroup below the scope, which is the container's own then; crun's, whose value is `container` unless it is
-/// told otherwise. Nothing of it without systemd.
+/// crun's: the name of a cgroup below the scope, which becomes the container's own. crun's default is `container`, tare's
+/// is none. Only the systemd driver reads it.
 pub const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
-/// A file of settings for CRIU, or with no name that there is none; runc's.
+/// runc's: a file with settings for CRIU. An empty name means no such file.
 pub const CRIU_CONFIG: &str = "org.criu.config";
-
-/// What the names of those begin with that set a property of the container's unit; runc's.
+/// runc's: the prefix of annotations that set a property of the container's unit.
 pub const SYSTEMD_PROPERTY: &str = "org.systemd.property.";
-
-/// Fail where the profile names a system call that no architecture has; crun's. `0` asks for nothing.
+/// crun's: refuse a profile that names a system call that no architecture has. `0` means no.
 pub const FAIL_UNKNOWN_SYSCALL: &str = "run.oci.seccomp_fail_unknown_syscall";
 
-/// Annotations of crun that change what a container may do, or what it is, and are not carried out: each with what does
-/// it instead. Passed over, they would leave a container other than its config says.
+/// Annotations of crun that change what a container is or may do, and that tare refuses, each with its replacement. If tare
+/// ignored them, the container would differ from its config.
 const REFUSED: &[(&str, &str)] = &[
     ("run.oci.handler", "other kinds of containers are not made"),
     ("run.oci.mount_context_type", "linux.mountLabel always becomes the option \"context\""),
@@ -45,7 +41,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("run.oci.timens_offset", "offsets are given by linux.timeOffsets"),
 ];
 
-/// What an image must not be allowed to set: features.md, "Unsafe annotations in config.json".
+/// Annotations that an image must not set: features.md, "Unsafe annotations in config.json".
 pub const UNSAFE: &[&str] = &[
     #[cfg(feature = "criu")]
     CRIU_CONFIG,
@@ -67,10 +63,10 @@ pub fn delegated_cgroup(spec: &Spec) -> Result<Option<&str>> {
     cgroup_below(spec.annotations().as_ref(), DELEGATE_CGROUP, "the container's cgroup")
 }
 
-/// The cgroup below the scope of systemd, relative to it.
+/// The cgroup below the scope of systemd, relative to the scope.
 ///
 /// # Errors
-/// A path that leads elsewhere.
+/// A path that is not below the scope.
 pub fn systemd_subgroup(annotations: Option<&HashMap<String, String>>) -> Result<Option<&str>> {
     cgroup_below(annotations, SYSTEMD_SUBGROUP, "the scope")
 }
@@ -102,12 +98,12 @@ pub fn seccomp_receiver(spec: &Spec) -> Result<Option<&str>> {
     }
 }
 
-/// Are the caller's groups kept?
+/// Whether the process keeps the caller's groups.
 pub fn keeps_groups(spec: &Spec) -> bool {
     is_set(spec, KEEP_GROUPS)
 }
 
-/// Is a system call that no architecture has an error?
+/// Whether a system call that no architecture has is an error.
 pub fn fails_unknown_syscall(spec: &Spec) -> bool {
     is_set(spec, FAIL_UNKNOWN_SYSCALL)
 }
@@ -117,11 +113,11 @@ fn is_set(spec: &Spec, name: &str) -> bool {
     value.is_some_and(|value| value != "0")
 }
 
-/// Check the values of those that have to be something, and that nothing is asked for that is not carried out.
+/// Checks the annotations of `spec`.
 ///
 /// # Errors
-/// A file for the output of hooks that is not named by an absolute path: later commands run
-/// elsewhere.
+/// A refused annotation; a relative path for the output of hooks, since later commands may have another working
+/// directory.
 pub fn check(spec: &Spec) -> Result<()> {
     for (name, value) in spec.annotations().iter().flatten() {
         if matches!(name.as_str(), HOOKS_STDOUT | HOOKS_STDERR) && !Path::new(value).is_absolute() {
