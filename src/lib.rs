@@ -9,11 +9,15 @@
 pub mod cgroup;
 pub mod cli;
 pub mod command;
+#[cfg(feature = "criu")]
+pub mod criu;
 pub mod executor;
 pub mod host;
 pub mod init;
 pub mod mountinfo;
+pub mod network;
 pub mod plan;
+pub mod rdt;
 pub mod seccomp;
 pub mod spec;
 pub mod state;

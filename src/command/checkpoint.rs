@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::{Log, joining_options, root, tell};
 use crate::cli::Invocation;
-use crate::executor::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
+use crate::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
 use crate::executor::discard;
 use crate::host::Host;
 use crate::plan::restore::Mounts;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Log, root};
 use crate::cgroup::{Oom, Stats};
 use crate::cli::{Invocation, duration};
-use crate::executor::RdtStats;
+use crate::rdt::RdtStats;
 use crate::state::{Record, Status};
 use crate::sys::{self, Errno, reason};
 

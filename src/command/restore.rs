@@ -7,7 +7,7 @@ use super::checkpoint::{settings, warn_rootless};
 use super::create::{make, prepare};
 use super::run::{end, stay};
 use crate::cli::Invocation;
-use crate::executor::criu::{Restore, restore};
+use crate::criu::{Restore, restore};
 use crate::executor::prepare_to_wait;
 use crate::plan::restore::Mounts;
 use crate::spec::annotation;

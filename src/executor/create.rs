@@ -9,10 +9,9 @@ use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::hooks::Owner;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
-use super::net_device::Moved;
 use super::receivers::Receivers;
 use super::relay::Terminal;
-use super::{agent, hooks, id_map, intel_rdt, net_device, tree};
+use super::{agent, hooks, id_map, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::Ask;
@@ -20,6 +19,7 @@ use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
+use crate::{network, rdt};
 
 /// What engines look for in front of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
@@ -140,14 +140,14 @@ fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cg
 }
 
 /// Everything that is there before there is a process: the record in its directory, cgroups, RDT groups.
-pub(super) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Directory) -> Result<Work<'a>> {
+pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Directory) -> Result<Work<'a>> {
     let Order { spec, config, plan, options, .. } = *order;
     fill(&mut record, spec, plan, options);
     // Saved before it is made: whatever a killed create leaves, delete finds it. Whoever is in that cgroup is left alone
     // by delete as long as no process is recorded.
     record.cgroup = plan.cgroup.intended();
     directory.save_first(&record, config)?;
-    let (moved, claim) = (Moved::default(), None);
+    let (moved, claim) = (network::Moved::default(), None);
     let mut work = Work { directory, config, record, made: false, claim, moved, hooks: false, undo: true };
     if options.notify.is_some() {
         directory.make_notify()?;
@@ -155,7 +155,7 @@ pub(super) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     work.record.cgroup = plan.cgroup.create(work.record.owner())?;
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
-        work.record.rdt = Some(intel_rdt::Groups::create(rdt, Path::new(intel_rdt::RESCTRL))?);
+        work.record.rdt = Some(rdt::Groups::create(rdt, Path::new(rdt::RESCTRL))?);
         directory.save(&work.record, config)?;
     }
     Ok(work)
@@ -170,25 +170,25 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 }
 
 /// What exists so far; dropped before the end, it goes.
-pub(super) struct Work<'a> {
+pub(crate) struct Work<'a> {
     /// Its lock is held until the container is there.
-    pub(super) directory: &'a Directory,
-    pub(super) config: &'a [u8],
-    pub(super) record: Record,
+    pub(crate) directory: &'a Directory,
+    pub(crate) config: &'a [u8],
+    pub(crate) record: Record,
     /// The cgroup is there.
     made: bool,
     /// The cgroup that the first process was born into: as long as it is open nobody else takes it over.
     claim: Option<OwnedFd>,
     /// Network devices that are the host's again if this fails.
-    pub(super) moved: net_device::Moved,
+    pub(crate) moved: network::Moved,
     /// Hooks have run, so those that undo them have to.
-    pub(super) hooks: bool,
+    pub(crate) hooks: bool,
     undo: bool,
 }
 
 impl Work<'_> {
     /// Put a process that was born elsewhere into the cgroup, which may come to be with it.
-    pub(super) fn admit(&mut self, plan: &crate::cgroup::Plan, pid: i32) -> Result<()> {
+    pub(crate) fn admit(&mut self, plan: &crate::cgroup::Plan, pid: i32) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(pid);
         plan.admit(&self.record.cgroup, pid)?;
         self.made = true;
@@ -199,7 +199,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// The lock cannot be let go of.
-    pub(super) fn finish(&mut self) -> Result<()> {
+    pub(crate) fn finish(&mut self) -> Result<()> {
         self.directory.unlock()?;
         self.undo = false;
         Ok(())
@@ -208,7 +208,7 @@ impl Work<'_> {
     /// What of it is the host's, and is only ever known by the record: that stays when this fails.
     fn remove_groups(&self) -> Result<()> {
         let Record { rdt, cgroup, namespaces, .. } = &self.record;
-        rdt.as_ref().map_or(Ok(()), intel_rdt::Groups::remove)?;
+        rdt.as_ref().map_or(Ok(()), rdt::Groups::remove)?;
         if !self.made {
             return Ok(());
         }
@@ -219,12 +219,12 @@ impl Work<'_> {
     }
 
     /// What is known of the container that stays.
-    pub(super) fn take(mut self) -> Record {
+    pub(crate) fn take(mut self) -> Record {
         std::mem::take(&mut self.record)
     }
 
     /// From now on other commands find the process.
-    pub(super) fn remember(&mut self, pid: i32) -> Result<()> {
+    pub(crate) fn remember(&mut self, pid: i32) -> Result<()> {
         self.record.set_process(pid)?;
         self.directory.save(&self.record, self.config)
     }
@@ -246,7 +246,7 @@ impl Drop for Work<'_> {
 }
 
 /// The root has to be a directory that no link leads to, wherever in its path: one call tells.
-pub(super) fn check_root(rootfs: &Path) -> Result<()> {
+pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
     use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
@@ -348,7 +348,7 @@ fn bring_up(
                 init.go_on()?;
             }
             Waited::Ask(Ask::NetDevices) => {
-                work.moved = net_device::move_in(&plan.net_devices, init.child.pid)?;
+                work.moved = network::move_in(&plan.net_devices, init.child.pid)?;
                 init.go_on()?;
             }
             Waited::Ask(Ask::Ready) => {

@@ -1,13 +1,13 @@
 //! Ending a container: kill, wait, remove.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::hooks;
+use super::wait::wait_for_exit;
 use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
 use crate::sys::{self, Errno, reason};
@@ -60,27 +60,6 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
         }
     }
     bail!("container init still running");
-}
-
-/// Wait until the process behind a pidfd is dead; false when the time is up.
-///
-/// # Errors
-/// What poll(2) answers.
-pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Result<bool> {
-    let begin = Instant::now();
-    loop {
-        let left = patience.map(|patience| patience.saturating_sub(begin.elapsed()));
-        // Rounded up: poll(2) counts in milliseconds, and a wait of less than one is none.
-        let milliseconds = left.map(|left| left + Duration::from_micros(999));
-        let timeout =
-            milliseconds.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
-        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout) {
-            Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
-            Err(errno) => bail!("poll: {}", reason(errno)),
-        }
-    }
 }
 
 /// Remove what is left of a container whose first process is dead, then run the poststop hooks. What failed in those

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::destroy::wait_for_exit;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
+use super::wait::wait_for_exit;
 use super::{agent, tree};
 use crate::cgroup::Place;
 use crate::init::op::{self, Ask, Op};

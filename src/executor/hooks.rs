@@ -14,9 +14,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::OFlag;
 use oci_spec::runtime::Spec;
 
-use super::destroy::wait_for_exit;
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
+use super::wait::wait_for_exit;
 use crate::host::Host;
 use crate::plan::{Exec, Hook, HookEntry, HookRights, Options, mapped_root};
 use crate::spec::{Extras, Field, annotation};

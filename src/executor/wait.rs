@@ -1,8 +1,10 @@
 //! Staying in front of a process: its signals, its end, and the orphans it leaves.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -21,6 +23,27 @@ pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
         nix::sys::prctl::set_child_subreaper(true).map_err(|errno| anyhow!("prctl: {}", reason(errno)))?;
     }
     Ok(())
+}
+
+/// Wait until the process behind a pidfd is dead; false when the time is up.
+///
+/// # Errors
+/// What poll(2) answers.
+pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Result<bool> {
+    let begin = Instant::now();
+    loop {
+        let left = patience.map(|patience| patience.saturating_sub(begin.elapsed()));
+        // Rounded up: poll(2) counts in milliseconds, and a wait of less than one is none.
+        let milliseconds = left.map(|left| left + Duration::from_micros(999));
+        let timeout =
+            milliseconds.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout) {
+            Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => bail!("poll: {}", reason(errno)),
+        }
+    }
 }
 
 /// Pass every signal on until the process ends, and changes of the window's size to its terminal.

@@ -8,7 +8,6 @@ mod exec;
 #[cfg(test)]
 mod golden;
 mod hooks;
-pub mod intel_rdt;
 mod mounts;
 mod namespaces;
 mod order;
@@ -26,6 +25,7 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind, Spec};
 
 use crate::cgroup;
 use crate::host::Host;
+use crate::rdt::Rdt;
 use crate::spec::{Extras, Field, annotation};
 use crate::tables::mount_option;
 
@@ -90,7 +90,7 @@ pub struct Plan {
     /// Network devices to move in: name outside, name inside.
     pub net_devices: Vec<(String, String)>,
     /// `linux.intelRdt`.
-    pub rdt: Option<intel_rdt::Rdt>,
+    pub rdt: Option<Rdt>,
     /// Who gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
     /// The root file system, absolute.
@@ -107,7 +107,7 @@ pub fn compile(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> 
     context.cgroup.needs_hierarchy()?;
     annotation::check(spec)?;
     let net_devices = net_devices(spec, host)?;
-    let rdt = intel_rdt::Rdt::of(spec, &options.id, || host.resctrl())?;
+    let rdt = Rdt::of(spec, &options.id, || host.resctrl())?;
     let order::Outside { birth, limits, score, agent } = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let mut warnings = context.warnings;

@@ -13,8 +13,8 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
+use super::instruction::{RETURN, instruction};
 use super::rules::{Condition, Rule, Test};
-use super::tree::{RETURN, instruction};
 
 /// What `seccompiler` returns when a rule holds; an action of ours takes its place.
 const MATCH: u32 = 0x7ff0_beef;

@@ -20,6 +20,7 @@
 //!   conditions does not, for the arguments lie in memory there, where a filter cannot look.
 
 mod conditions;
+mod instruction;
 mod names;
 mod rules;
 #[cfg(test)]

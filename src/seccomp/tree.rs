@@ -8,30 +8,13 @@ use std::collections::HashMap;
 use anyhow::Result;
 
 use super::conditions;
+use super::instruction::{IF_EQUAL, IF_NOT_LESS, JUMP, LOAD, RETURN, instruction};
 use super::rules::{Interval, KILL_THREAD, Outcome, Section};
-
-/// Loads a word of `struct seccomp_data` (`BPF_LD | BPF_W | BPF_ABS`).
-pub(super) const LOAD: u16 = 0x20;
-/// Ends with an action (`BPF_RET | BPF_K`).
-pub(super) const RETURN: u16 = 0x06;
-/// Jumps (`BPF_JMP | BPF_JA`).
-const JUMP: u16 = 0x05;
-/// Is the word this (`BPF_JMP | BPF_JEQ | BPF_K`)?
-const IF_EQUAL: u16 = 0x15;
-/// Is the word this or more (`BPF_JMP | BPF_JGE | BPF_K`)?
-const IF_NOT_LESS: u16 = 0x35;
 
 /// Where the number is in `struct seccomp_data`.
 const NUMBER: u32 = 0;
 /// Where the architecture is in `struct seccomp_data`.
 const ARCH: u32 = 4;
-
-/// One instruction, as `struct sock_filter` lies in memory.
-pub(super) fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> u64 {
-    let [c0, c1] = code.to_ne_bytes();
-    let [k0, k1, k2, k3] = k.to_ne_bytes();
-    u64::from_ne_bytes([c0, c1, jt, jf, k0, k1, k2, k3])
-}
 
 /// The program for these sections; calls of all other architectures kill the thread.
 pub(super) fn program(sections: &[Section]) -> Result<Vec<u64>> {

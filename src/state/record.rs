@@ -12,8 +12,8 @@ use super::life::{alive, now_in_ticks, start_time};
 use super::origin::Origin;
 use super::{Directory, Status, time};
 use crate::cgroup::{Cgroup, Owner};
-use crate::executor::Groups;
 use crate::plan::{Agent, Hooks};
+use crate::rdt::Groups;
 use crate::spec::OCI_VERSION;
 
 /// Which namespaces of its own a container has, as far as later commands ask.

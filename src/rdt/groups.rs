@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::intel_rdt::{Rdt, separate};
+use super::plan::{Rdt, separate};
 use crate::sys;
 
 /// Where resctrl is mounted.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::intel_rdt::{Groups, RESCTRL};
+use super::groups::{Groups, RESCTRL};
 
 /// Statistics of a container's class and monitoring group; empty without them.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]

@@ -17,8 +17,9 @@ use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups};
 use crate::executor::Created;
 use crate::executor::create::{Order, Work, begin, check_root};
 use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
-use crate::executor::{Terminal, hooks, net_device, tree};
+use crate::executor::{Terminal, hooks, tree};
 use crate::init::op::Ask;
+use crate::network;
 use crate::plan::mapped_root;
 use crate::plan::restore::{self, Mounts};
 use crate::spec::Field;
@@ -104,7 +105,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
         match notice.script.as_str() {
             "setup-namespaces" => {
                 self.work.record.pid = notice.pid;
-                self.work.moved = net_device::move_in(&self.order.plan.net_devices, notice.pid)?;
+                self.work.moved = network::move_in(&self.order.plan.net_devices, notice.pid)?;
                 self.work.hooks = true;
                 hooks::once_there_are_namespaces(&self.work.record)
             }
