@@ -255,3 +255,9 @@ pub fn copy_link(root: i32, path: &CStr, link: i32, rules: u32) -> Try<()> {
         other => other,
     }
 }
+
+/// A directory that no link leads to.
+pub fn open_plain(path: &CStr) -> Try<i32> {
+    let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
+    sys::openat2(sys::AT_FDCWD, path, flags, 0, sys::RESOLVE_NO_SYMLINKS)
+}

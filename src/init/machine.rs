@@ -1,9 +1,9 @@
-//! The machine: one operation after the other.
+//! What the operations share, and how they talk to the parent.
 
 use core::ffi::CStr;
 
 use super::mount::Mounts;
-use super::op::{Message, Op, kind};
+use super::op::{Message, kind};
 use super::sys::{self, Fault, Program, Try};
 
 /// Status of a program that could not be run, as runc gives it.
@@ -28,42 +28,7 @@ pub struct Init {
     pub filtered: bool,
 }
 
-/// Carry out the operations that `fd` holds from `offset` on, in `length` bytes.
-pub fn run(fd: i32, offset: usize, length: usize) -> ! {
-    let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
-    sys::close(fd);
-    sys::umask(0);
-    let mut init = Init {
-        program,
-        channel: program.channel(),
-        index: 0,
-        mounts: Mounts::new(program),
-        found: c"",
-        close_on_exec: false,
-        entered: false,
-        groups_denied: false,
-        filtered: false,
-    };
-    for (index, op) in program.ops().iter().enumerate() {
-        init.index = index as u32;
-        if let Err(fault) = init.perform(op) {
-            init.report(kind::FAILED, fault);
-            sys::exit(NOT_RUN);
-        }
-    }
-    sys::exit(NOT_RUN)
-}
-
 impl Init {
-    fn perform(&mut self, op: &Op) -> Try<()> {
-        match op {
-            Op::Enter(op) => self.enter(op),
-            Op::Mount(op) => self.mount(op),
-            Op::Process(op) => self.process(op),
-            Op::Talk(op) => self.talk(op),
-        }
-    }
-
     pub fn say(&self, kind: u32, detail: u64) -> Try<()> {
         sys::send(self.channel, &Message { kind, index: self.index, detail, ..Message::default() })
     }
@@ -76,5 +41,10 @@ impl Init {
 
     pub fn warn(&self, fault: Fault) {
         self.report(kind::WARNING, fault);
+    }
+
+    /// Wait for the parent's word; without a parent there is nothing to live for.
+    pub fn wait(&self) -> Try<()> {
+        sys::hear(self.channel)
     }
 }

@@ -23,6 +23,7 @@ mod passwd;
 mod path;
 mod proc_file;
 mod process;
+mod run;
 mod stdio;
 #[allow(unsafe_code, reason = "the room of the system calls")]
 mod sys;

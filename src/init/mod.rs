@@ -13,7 +13,6 @@ mod enter;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
-#[allow(dead_code, reason = "the program's main file calls it")]
 mod machine;
 #[cfg(test)]
 mod mount;
@@ -25,6 +24,9 @@ mod path;
 mod proc_file;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+#[allow(dead_code, reason = "the program's first code calls it")]
+mod run;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]

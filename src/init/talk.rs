@@ -1,8 +1,8 @@
 //! Operations that need the parent, or `start`.
 
 use super::machine::Init;
-use super::op::{Message, Talk, kind, why};
-use super::sys::{self, Fault, Try};
+use super::op::{Message, Talk, kind};
+use super::sys::{self, Try};
 use super::terminal::Terminal;
 
 impl Init {
@@ -16,11 +16,6 @@ impl Init {
             Talk::Terminal { rows, columns, console } => self.terminal(rows, columns, console),
             Talk::Gate { fifo, from } => self.gate(self.program.slot(fifo.0), from),
         }
-    }
-
-    /// Wait for the parent's word; without a parent there is nothing to live for.
-    pub fn wait(&self) -> Try<()> {
-        hear(self.channel)
     }
 
     fn terminal(&self, rows: u16, columns: u16, console: bool) -> Try<()> {
@@ -50,13 +45,5 @@ impl Init {
         self.wait()?;
         sys::close(listener);
         Ok(())
-    }
-}
-
-/// Wait for one byte from the parent.
-pub fn hear(channel: i32) -> Try<()> {
-    match sys::read(channel, &mut [0u8])? {
-        0 => Err(Fault::because(why::ORPHAN, 0)),
-        _ => Ok(()),
     }
 }

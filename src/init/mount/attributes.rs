@@ -2,11 +2,10 @@
 
 use core::ffi::CStr;
 
-use super::super::files::{Fd, PROC_SUPER_MAGIC};
+use super::super::files::{Fd, PROC_SUPER_MAGIC, open_plain};
 use super::super::op::{Attributes, Propagation, place, why};
 use super::super::path::in_proc;
 use super::super::sys::{self, Fault, Try};
-use super::root::open_plain;
 
 pub const MOUNT_ATTR_RDONLY: u64 = 1;
 pub const MOUNT_ATTR_NODEV: u64 = 4;

@@ -6,8 +6,8 @@ use super::super::files::{self, Fd};
 use super::super::op::{Attributes, Propagation, why};
 use super::super::path::PathBuffer;
 use super::super::sys::{self, Fault, Try};
-use super::Mounts;
 use super::attributes::{MOUNT_ATTR_RDONLY, named, set_attributes};
+use super::mounts::Mounts;
 
 /// A path that is hidden or made read-only.
 pub struct Hidden<'a> {
@@ -123,7 +123,7 @@ impl Mounts {
     }
 
     /// All hidden directories share one empty, read-only tmpfs: one superblock instead of many.
-    pub fn hide_directory(&mut self, place: &Fd) -> Try<()> {
+    pub(super) fn hide_directory(&mut self, place: &Fd) -> Try<()> {
         if let Some(hidden) = &self.hidden {
             let tree = Fd(sys::open_tree(hidden.0, c"", sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?);
             return sys::move_mount(tree.0, place.0, c"");

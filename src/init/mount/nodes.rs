@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::super::files::Fd;
 use super::super::op::why;
 use super::super::sys::{self, Fault, Try};
-use super::Mounts;
+use super::mounts::Mounts;
 
 /// A node of `/dev`.
 pub struct Node<'a> {

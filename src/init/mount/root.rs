@@ -2,11 +2,11 @@
 
 use core::ffi::CStr;
 
-use super::super::files::Fd;
+use super::super::files::{Fd, open_plain};
 use super::super::op::Attributes;
 use super::super::sys::{self, Try};
-use super::Mounts;
 use super::attributes::{MS_PRIVATE, MS_SLAVE, propagate, propagate_here, set_attributes};
+use super::mounts::Mounts;
 
 pub fn bury(path: &CStr) -> Try<()> {
     // What is mounted below goes along, and the host must not see that.
@@ -94,10 +94,4 @@ impl Mounts {
     pub fn root_attributes(&self, attributes: &Attributes) -> Try<()> {
         set_attributes(self.root, attributes, 0)
     }
-}
-
-/// A directory that no link leads to.
-pub fn open_plain(path: &CStr) -> Try<i32> {
-    let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
-    sys::openat2(sys::AT_FDCWD, path, flags, 0, sys::RESOLVE_NO_SYMLINKS)
 }

@@ -1,7 +1,7 @@
 //! The socket to the parent.
 
-use super::super::op::Message;
-use super::Try;
+use super::super::op::{Message, why};
+use super::{Fault, Try, read};
 
 /// Send one [`Message`]; it is plain data of fixed size.
 pub fn send(fd: i32, message: &Message) -> Try<()> {
@@ -25,4 +25,12 @@ pub fn send_descriptor(socket: i32, message: &Message, fd: i32) -> Try<()> {
     let buffer = [message as *const Message as usize, size_of::<Message>()];
     let header = [0, 0, buffer.as_ptr() as usize, 1, &control as *const Control as usize, size_of::<Control>(), 0];
     done!(SENDMSG, socket, header.as_ptr(), 0)
+}
+
+/// Wait for one byte from the parent.
+pub fn hear(channel: i32) -> Try<()> {
+    match read(channel, &mut [0u8])? {
+        0 => Err(Fault::because(why::ORPHAN, 0)),
+        _ => Ok(()),
+    }
 }

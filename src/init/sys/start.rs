@@ -26,7 +26,7 @@ extern "C" fn entry(stack: *const usize) -> ! {
         if index < count { Some(CStr::from_ptr(*stack.add(1 + index) as *const _)) } else { None }
     };
     let number = |index| argument(index).map_or(0, decimal);
-    crate::machine::run(number(2) as i32, number(3), number(4))
+    crate::run::run(number(2) as i32, number(3), number(4))
 }
 
 /// # Safety

@@ -1,0 +1,312 @@
+//! The file systems of the container.
+
+use core::ffi::CStr;
+
+use super::super::copy;
+use super::super::files::{self, Fd, Target};
+use super::super::op::{Attributes, Message, Slot, Text, kind, place, why};
+use super::super::path::{PathBuffer, last_part, octal};
+use super::super::sys::{self, Fault, Program, Try};
+use super::attributes::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_SLAVE, legacy_flags, named, propagate_here, set_attributes, set_flags,
+    set_flags_by_name, set_propagation,
+};
+
+const MS_I_VERSION: u64 = 1 << 23;
+/// `fsconfig(2)` takes values of at most 255 bytes; mount(2) takes a page of them.
+const LONGEST_VALUE: u32 = 255;
+
+/// What is known of the new root while it is built.
+pub struct Mounts {
+    program: Program,
+    /// Number of the operation.
+    pub index: u32,
+    /// The root; targets are looked up below it.
+    pub root: i32,
+    directory: Option<Fd>,
+    pub(super) hidden: Option<Fd>,
+    pub(super) null: Option<Fd>,
+    /// A mount that was kept open and is known to be at its place.
+    pub(super) in_place: Option<i32>,
+}
+
+/// One file system to mount, as the operation describes it.
+pub struct FileSystem<'a> {
+    pub target: &'a CStr,
+    pub kind: &'a CStr,
+    pub source: &'a CStr,
+    pub instead: Option<&'a CStr>,
+    pub options: &'a [Text],
+    pub attributes: &'a Attributes,
+    pub place: u32,
+}
+
+/// What is attached where.
+pub struct Graft<'a> {
+    pub target: &'a CStr,
+    pub attributes: &'a Attributes,
+    pub place: u32,
+    /// Where it stays open.
+    pub keep: Slot,
+}
+
+impl Mounts {
+    pub fn new(program: Program) -> Mounts {
+        Mounts { program, index: 0, root: sys::AT_FDCWD, directory: None, hidden: None, null: None, in_place: None }
+    }
+
+    pub fn mount(&mut self, it: &FileSystem<'_>, keep: Slot) -> Try<()> {
+        let target = files::target(self.root, it.target, true, it.place)?;
+        let long = |text: &Text| *text != Text::NONE && text.len > LONGEST_VALUE;
+        let by_name = it.place & place::I_VERSION != 0
+            || it.options.iter().any(long)
+            || it.source.count_bytes() > LONGEST_VALUE as usize;
+        let made = match if by_name { self.mount_by_name(it, &target) } else { self.mount_by_descriptor(it, &target) } {
+            Err(fault) if fault.errno == sys::ENOSYS && !by_name => self.mount_by_name(it, &target)?,
+            Err(Fault { errno: sys::EPERM | sys::EBUSY, .. }) if it.instead.is_some() => {
+                match self.mount_instead(it, &target)? {
+                    Some(tree) => tree,
+                    None => return Ok(()),
+                }
+            }
+            other => other?,
+        };
+        self.keep(keep, made);
+        Ok(())
+    }
+
+    /// Show a path of the host where the file system itself may not be mounted.
+    fn mount_instead(&mut self, it: &FileSystem<'_>, target: &Target) -> Try<Option<Fd>> {
+        let path = it.instead.unwrap_or_default();
+        match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
+            Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place).map(|()| Some(tree)),
+            // Without a cgroup of its own the container must not see, let alone write,
+            // the one that it is in (CVE-2023-25809).
+            Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd).map(|()| None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn keep(&self, slot: Slot, mount: Fd) {
+        if slot != Slot::NONE {
+            self.program.keep(slot, mount.keep());
+        }
+    }
+
+    fn mount_by_descriptor(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
+        let context = Fd(sys::fsopen(it.kind)?);
+        if !it.source.is_empty() {
+            sys::fsconfig_string(context.0, c"source", it.source)?;
+        }
+        if it.place & place::KEEP_MODE != 0 && !target.made {
+            let mode = octal(sys::fstat(target.fd.0)?.mode & 0o7777);
+            sys::fsconfig_string(context.0, c"mode", CStr::from_bytes_until_nul(&mode).unwrap_or(c"0755"))?;
+        }
+        for option in it.options.as_chunks::<2>().0 {
+            let key = self.program.text(option[0]);
+            match option[1] {
+                Text::NONE => match sys::fsconfig_flag(context.0, key) {
+                    // A file system that does not know these words has such lists always or never.
+                    Err(fault) if fault.errno == sys::EINVAL && is_one_of(key, [c"acl", c"noacl"]) => {}
+                    other => other?,
+                },
+                value => sys::fsconfig_string(context.0, key, self.program.text(value))?,
+            }
+        }
+        sys::fsconfig_create(context.0)?;
+        let copies = it.place & place::COPY_UP != 0;
+        let first = if copies { it.attributes.set & !MOUNT_ATTR_RDONLY } else { it.attributes.set };
+        let made = Fd(sys::fsmount(context.0, first)?);
+        if copies {
+            copy_covered(&target.fd, &made)?;
+        }
+        let rest = Attributes { set: it.attributes.set & !first, clear: 0, ..*it.attributes };
+        self.attach_tree(made.0, &target.fd, &rest, it.place & place::LIVING)?;
+        Ok(made)
+    }
+
+    /// The old way, for option values that `fsconfig(2)` does not take (an overlay of many layers), for options
+    /// that it does not have, and for hosts whose seccomp filter does not know the new one.
+    #[inline(never)]
+    fn mount_by_name(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
+        if it.place & place::LIVING != 0 {
+            return Err(Fault::because(why::NEEDS_SETATTR, sys::EINVAL));
+        }
+        let mut data = PathBuffer::new(b"")?;
+        if it.place & place::KEEP_MODE != 0 && !target.made {
+            data.append(b"mode=")?;
+            data.append(&octal(sys::fstat(target.fd.0)?.mode & 0o7777)[..4])?;
+        }
+        for option in it.options.as_chunks::<2>().0 {
+            if !data.as_cstr().is_empty() {
+                data.append(b",")?;
+            }
+            data.append(self.program.text(option[0]).to_bytes())?;
+            if option[1] != Text::NONE {
+                data.append(b"=")?;
+                data.append(self.program.text(option[1]).to_bytes())?;
+            }
+        }
+        let flags = legacy_flags(it.attributes.set) | if it.place & place::I_VERSION != 0 { MS_I_VERSION } else { 0 };
+        named(target.fd.0, &|path| sys::mount(it.source, path, it.kind, flags, data.as_cstr()))?;
+        let made = files::look(self.root, it.target, 0)?;
+        if it.place & place::COPY_UP != 0 {
+            copy_covered(&target.fd, &made)?;
+        }
+        set_attributes(made.0, &Attributes { set: 0, clear: 0, ..*it.attributes }, 0)?;
+        Ok(made)
+    }
+
+    pub fn bind(&self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Graft<'_>) -> Try<()> {
+        let rules = graft.place;
+        let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
+        if rules & place::SOURCE_NO_FOLLOW != 0 {
+            tree |= sys::AT_SYMLINK_NOFOLLOW;
+        }
+        match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
+            Ok(tree) => self.attach(tree, graft),
+            Err(fault) if fault.errno == sys::ENOENT => {
+                let tree = match sys::open_tree(sys::AT_FDCWD, instead.ok_or(fault)?, tree) {
+                    // In a cgroup namespace it may be out of reach.
+                    Err(fault) if fault.errno == sys::ENOENT => return Ok(()),
+                    other => Fd(other?),
+                };
+                // What is not the container's own it may not write to.
+                let set = graft.attributes.set | MOUNT_ATTR_RDONLY;
+                let attributes =
+                    Attributes { set, clear: graft.attributes.clear & !MOUNT_ATTR_RDONLY, ..*graft.attributes };
+                self.attach(tree, &Graft { attributes: &attributes, ..*graft })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub fn attach(&self, tree: Fd, graft: &Graft<'_>) -> Try<()> {
+        let Graft { target, attributes, place: rules, keep } = *graft;
+        let stat = sys::fstat(tree.0)?;
+        if rules & place::COPY_LINK != 0 && stat.is_link() {
+            return files::copy_link(self.root, target, tree.0, rules);
+        }
+        let directory = stat.is_directory();
+        if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree.0)?.0 != files::PROC_SUPER_MAGIC {
+            return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
+        }
+        let target = files::target(self.root, target, directory, rules)?;
+        match self.attach_tree(tree.0, &target.fd, attributes, rules) {
+            // mount(2) has this answer for it, which engines look for.
+            Err(fault) if fault.errno == sys::EINVAL && sys::fstat(target.fd.0)?.is_directory() != directory => {
+                return Err(Fault { errno: sys::ENOTDIR, ..fault });
+            }
+            result => result?,
+        }
+        self.keep(keep, tree);
+        Ok(())
+    }
+
+    /// Give a detached tree its flags, and attach it. Before Linux 5.12 only what is attached can be given flags.
+    pub(super) fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: u32) -> Try<()> {
+        let living = rules & place::LIVING != 0;
+        let late = match set_flags(tree, attributes, rules) {
+            Err(fault) if fault.errno == sys::ENOSYS && !living => true,
+            Err(fault) if fault.errno == sys::ENOSYS => return Err(Fault::because(why::NEEDS_SETATTR, fault.errno)),
+            other => other.map(|()| false)?,
+        };
+        if living {
+            if rules & place::SLAVE != 0 {
+                propagate_here(tree, true, MS_SLAVE)?;
+            }
+            set_propagation(tree, attributes.propagation)?;
+            self.announce(tree)?;
+            return sys::move_mount(tree, target.0, c"");
+        }
+        sys::move_mount(tree, target.0, c"")?;
+        if late {
+            set_flags_by_name(tree, attributes, rules)?;
+        }
+        if rules & place::SLAVE != 0 {
+            propagate_here(tree, true, MS_SLAVE)?;
+        }
+        set_propagation(tree, attributes.propagation)
+    }
+
+    /// Tell the parent which mount the container is about to get, and wait until that is written down: it can be
+    /// found again by its number only.
+    #[inline(never)]
+    fn announce(&self, tree: i32) -> Try<()> {
+        let detail = sys::mount_id(tree)?.0;
+        let channel = self.program.channel();
+        sys::send(channel, &Message { kind: kind::MOUNTED, index: self.index, detail, ..Message::default() })?;
+        sys::hear(channel)
+    }
+
+    pub fn reattribute(&self, mount: Slot, attributes: &Attributes) -> Try<()> {
+        // Without a mount there was nothing to mount either: an optional source.
+        let Some(mount) = self.program.kept(mount) else { return Ok(()) };
+        set_attributes(mount, attributes, 0)
+    }
+
+    pub fn remount(&self, target: &CStr, attributes: &Attributes, rules: u32) -> Try<()> {
+        let target = files::target(self.root, target, false, rules | place::EXISTING)?;
+        if !sys::mount_id(target.fd.0)?.1 {
+            return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
+        }
+        set_attributes(target.fd.0, attributes, rules)
+    }
+
+    /// Detach the mount with this id and no other. The path says only where it was seen last: the container may
+    /// have changed everything there since.
+    #[inline(never)]
+    pub fn unmount(&self, path: &CStr, id: u64) -> Try<()> {
+        let there = files::plain(self.root, path, sys::O_NOFOLLOW)?;
+        if sys::mount_id(there.0)? != (id, true) {
+            return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
+        }
+        if sys::fstat(there.0)?.is_directory() {
+            return named(there.0, &sys::detach);
+        }
+        // A file is no working directory, the one that it is in is; a mount point keeps its name in its own namespace.
+        let mut parent = PathBuffer::new(path.to_bytes())?;
+        parent.pop();
+        let directory = files::plain(self.root, parent.as_cstr(), sys::O_DIRECTORY)?;
+        let name = PathBuffer::new(last_part(path).unwrap_or_default())?;
+        if sys::mount_id(files::plain(directory.0, name.as_cstr(), sys::O_NOFOLLOW)?.0)? != (id, true) {
+            return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
+        }
+        named(directory.0, &|_| sys::detach(name.as_cstr()))
+    }
+
+    pub fn hold(&self, path: &CStr, rules: u32, keep: Slot) -> Try<()> {
+        self.keep(keep, files::target(self.root, path, true, rules)?.fd);
+        Ok(())
+    }
+
+    pub fn directory(&mut self, base: Slot, path: &CStr, rules: u32) -> Try<()> {
+        let base = match self.program.kept(base) {
+            Some(base) => base,
+            None if base == Slot::NONE => self.root,
+            None => return Err(Fault::because(why::NOT_MOUNTED, sys::ENOENT)),
+        };
+        self.directory = Some(files::target(base, path, true, rules)?.fd);
+        Ok(())
+    }
+
+    pub(super) fn here(&self) -> i32 {
+        self.directory.as_ref().map_or(self.root, |fd| fd.0)
+    }
+}
+
+fn is_one_of(word: &CStr, words: [&CStr; 2]) -> bool {
+    words.iter().any(|known| known.to_bytes().iter().eq(word.to_bytes()))
+}
+
+/// Fill a tmpfs with what it covers, seen through a mount on which devices cannot be opened: what is copied may be
+/// exchanged for one at any moment.
+fn copy_covered(covered: &Fd, made: &Fd) -> Try<()> {
+    let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
+    let tree = Fd(sys::open_tree(covered.0, c"", flags)?);
+    match sys::mount_setattr(tree.0, c"", true, MOUNT_ATTR_NODEV, 0, 0) {
+        Err(fault) if fault.errno != sys::ENOSYS => return Err(fault),
+        _ => {}
+    }
+    copy::copy_tree(tree.0, made.0)
+}

@@ -1,0 +1,43 @@
+//! The program: one operation after the other.
+
+use super::machine::{Init, NOT_RUN};
+use super::mount::Mounts;
+use super::op::{Op, kind};
+use super::sys::{self, Program, Try};
+
+/// Carry out the operations that `fd` holds from `offset` on, in `length` bytes.
+pub fn run(fd: i32, offset: usize, length: usize) -> ! {
+    let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
+    sys::close(fd);
+    sys::umask(0);
+    let mut init = Init {
+        program,
+        channel: program.channel(),
+        index: 0,
+        mounts: Mounts::new(program),
+        found: c"",
+        close_on_exec: false,
+        entered: false,
+        groups_denied: false,
+        filtered: false,
+    };
+    for (index, op) in program.ops().iter().enumerate() {
+        init.index = index as u32;
+        if let Err(fault) = init.perform(op) {
+            init.report(kind::FAILED, fault);
+            sys::exit(NOT_RUN);
+        }
+    }
+    sys::exit(NOT_RUN)
+}
+
+impl Init {
+    fn perform(&mut self, op: &Op) -> Try<()> {
+        match op {
+            Op::Enter(op) => self.enter(op),
+            Op::Mount(op) => self.mount(op),
+            Op::Process(op) => self.process(op),
+            Op::Talk(op) => self.talk(op),
+        }
+    }
+}
