@@ -13,8 +13,6 @@ pub mod command;
 pub mod criu;
 pub mod executor;
 pub mod host;
-#[cfg(test)]
-mod imports;
 pub mod init;
 pub mod mountinfo;
 pub mod network;

@@ -15,23 +15,10 @@ use oci_spec::runtime::Spec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::gate::FIFO;
+use super::names::{CRIU_ROOT, FIFO, FORMAT, MISSING, NEW_RECORD, NOTIFY, RECORD, REMOVED, TAKEN};
 use super::record::Record;
 use crate::spec::Extras;
 use crate::sys::{self, Errno, lock, reason};
-
-/// The format of `state.json` that this program writes; 0 is that of the versions that did not number it.
-pub(super) const FORMAT: u32 = 1;
-
-const RECORD: &str = "state.json";
-const NEW_RECORD: &str = ".state.json";
-/// Where the socket for the service manager is.
-pub(super) const NOTIFY: &str = "notify";
-/// Where `restore` mounts the root.
-const CRIU_ROOT: &str = "criu-root";
-
-pub(super) const TAKEN: &str = "container with given ID already exists";
-pub(super) const REMOVED: &str = "the container was removed while it was created";
 
 /// The directory of one container, held open: its name may lead to another one by now.
 #[derive(Debug)]
@@ -178,7 +165,7 @@ impl Directory {
             #[serde(borrow)]
             config: &'a RawValue,
         }
-        let mut file = self.open_record()?.ok_or_else(|| anyhow!(super::MISSING))?;
+        let mut file = self.open_record()?.ok_or_else(|| anyhow!(MISSING))?;
         let bytes = self.read(&mut file)?;
         let kept: Kept<'_> = serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?;
         Ok(kept.config.to_owned())

@@ -14,11 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
-use super::Directory;
+use super::directory::Directory;
+use super::names::FIFO;
 use crate::sys::{self, Errno, lock, reason};
-
-/// The fifo's name in the container's directory; the name is runc's.
-pub(super) const FIFO: &str = "exec.fifo";
 
 /// The way in, for the one who may open it.
 #[derive(Debug)]

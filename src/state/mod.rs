@@ -15,130 +15,18 @@
 mod directory;
 mod gate;
 mod life;
+mod names;
+mod observe;
 mod origin;
 mod record;
+mod root;
 mod status;
 mod time;
 
-use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, anyhow, bail};
-
 pub use directory::{Directory, Locked};
 pub use gate::Gate;
+pub use names::MISSING;
 pub use record::{Added, Namespaces, Record};
+pub use root::{Place, Root};
 pub use status::Status;
 pub use time::{now, rfc3339};
-
-use crate::sys;
-
-/// Engines tell by these words that there is nothing to be done.
-pub const MISSING: &str = "container does not exist";
-
-/// The directory that holds one directory a container (`--root`).
-#[derive(Clone, Debug)]
-pub struct Root(pub PathBuf);
-
-impl Root {
-    /// The place of a container. The id is checked first: it becomes a path.
-    ///
-    /// # Errors
-    /// An id that is empty, `.`, `..`, or holds anything but `[A-Za-z0-9_+.-]`.
-    pub fn container(&self, id: &str) -> Result<Place> {
-        if id.is_empty() {
-            bail!("container id cannot be empty");
-        }
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
-        if id == "." || id == ".." || !id.bytes().all(plain) {
-            bail!("invalid container ID format: {id:?}");
-        }
-        Ok(Place { path: self.0.join(id) })
-    }
-
-    /// Load a container that has to exist.
-    ///
-    /// # Errors
-    /// [`MISSING`] where there is none; a record that cannot be read, or that this program did not write.
-    pub fn load(&self, id: &str) -> Result<(Directory, Record)> {
-        let directory = self.container(id)?.open()?.ok_or_else(|| anyhow!(MISSING))?;
-        let record = directory.load()?.ok_or_else(|| anyhow!(MISSING))?;
-        Ok((directory, record))
-    }
-
-    /// The ids of all containers, sorted.
-    pub fn ids(&self) -> std::io::Result<Vec<String>> {
-        let directories = sys::directory::entries(&self.0)?.into_iter().filter(|(_, is_directory)| *is_directory);
-        let mut ids: Vec<String> = directories.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        ids.sort();
-        Ok(ids)
-    }
-}
-
-/// Where the directory of a container is, or is going to be.
-#[derive(Clone, Debug)]
-pub struct Place {
-    path: PathBuf,
-}
-
-impl Place {
-    /// Make the directory, and take its lock. Of two that try, exactly one succeeds.
-    ///
-    /// # Errors
-    /// `container with given ID already exists`; whatever mkdir(2), open(2) or flock(2) answer, with nothing left.
-    pub fn create(&self) -> Result<Directory> {
-        let make = || std::fs::DirBuilder::new().mode(0o711).create(&self.path);
-        let made = match make() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let parent = self.path.parent().unwrap_or(Path::new("/"));
-                let all = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
-                all.and_then(|()| make())
-            }
-            other => other,
-        };
-        match made {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!(directory::TAKEN),
-            Err(error) => return Err(sys::io(error)).with_context(|| format!("mkdir {}", self.path.display())),
-        }
-        let opened = self.open().and_then(|directory| directory.ok_or_else(|| anyhow!(directory::REMOVED)));
-        let locked = opened.and_then(|directory| directory.lock().map(|()| directory));
-        // It is empty, unless it was removed and is somebody else's by now: then it stays.
-        locked.inspect_err(|_| drop(std::fs::remove_dir(&self.path)))
-    }
-
-    /// Open the directory; `None` where there is none.
-    ///
-    /// # Errors
-    /// What open(2) answers.
-    pub fn open(&self) -> Result<Option<Directory>> {
-        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        match File::options().read(true).custom_flags(flags).open(&self.path) {
-            Ok(file) => Ok(Some(Directory::new(self.path.clone(), file))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(sys::io(error)).with_context(|| format!("open {}", self.path.display())),
-        }
-    }
-
-    /// Where the container's socket for the service manager is, if it has one.
-    pub fn notify(&self) -> PathBuf {
-        self.path.join(directory::NOTIFY)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids() {
-        let root = Root("/nowhere".into());
-        for good in ["a", "A-b_c.d+e", "0", "..."] {
-            assert!(root.container(good).is_ok(), "{good}");
-        }
-        for bad in ["", ".", "..", "a/b", "../x", "a b", "ä", "a\0"] {
-            assert!(root.container(bad).is_err(), "{bad}");
-        }
-    }
-}

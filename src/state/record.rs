@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use anyhow::{Result, anyhow};
 
-use super::directory::FORMAT;
 use super::life::{alive, now_in_ticks, start_time};
+use super::names::FORMAT;
 use super::origin::Origin;
-use super::{Directory, Status, time};
+use super::status::Status;
+use super::time;
 use crate::cgroup::{Cgroup, Owner};
 use crate::plan::{Agent, Hooks};
 use crate::rdt::Groups;
@@ -194,25 +195,6 @@ impl Record {
     /// Is this a record of the same container?
     pub fn is_of(&self, other: &Record) -> bool {
         (self.pid, self.start_time, &self.created) == (other.pid, other.start_time, &other.created)
-    }
-
-    /// Derive the status from the process, the gate and the cgroup.
-    ///
-    /// # Errors
-    /// One of them cannot be read: then nothing may be done on the strength of a guess.
-    pub fn status(&self, directory: &Directory) -> Result<Status> {
-        let alive = self.alive()?;
-        if (alive || self.pid == 0) && directory.being_created()? {
-            return Ok(Status::Creating);
-        }
-        if !alive {
-            return Ok(Status::Stopped);
-        }
-        // A cgroup that vanishes meanwhile is not frozen.
-        if self.cgroup.is_frozen()? {
-            return Ok(Status::Paused);
-        }
-        Ok(if directory.is_gated()? { Status::Created } else { Status::Running })
     }
 
     /// For `state` and `list`.

@@ -1,0 +1,28 @@
+//! The status of a container, as it can be observed.
+
+use anyhow::Result;
+
+use super::directory::Directory;
+use super::record::Record;
+use super::status::Status;
+
+impl Record {
+    /// Derive the status from the process, the gate and the cgroup.
+    ///
+    /// # Errors
+    /// One of them cannot be read: then nothing may be done on the strength of a guess.
+    pub fn status(&self, directory: &Directory) -> Result<Status> {
+        let alive = self.alive()?;
+        if (alive || self.pid == 0) && directory.being_created()? {
+            return Ok(Status::Creating);
+        }
+        if !alive {
+            return Ok(Status::Stopped);
+        }
+        // A cgroup that vanishes meanwhile is not frozen.
+        if self.cgroup.is_frozen()? {
+            return Ok(Status::Paused);
+        }
+        Ok(if directory.is_gated()? { Status::Created } else { Status::Running })
+    }
+}
