@@ -1,305 +1,354 @@
-//! The table of commands: names, options, how many arguments.
+//! The commands: what each of them takes, described once.
+
+use std::path::PathBuf;
 
 use clap::Arg;
 
-use super::{list, option, switch};
+use super::option::{Count, Line, Number, Opt, Takes, list, option, switch, takes, with_value};
 
-/// A command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// `checkpoint`
-    Checkpoint,
-    /// `create`
-    Create,
-    /// `delete`
-    Delete,
-    /// `events`
-    Events,
-    /// `exec`
-    Exec,
-    /// `features`
-    Features,
-    /// `kill`
-    Kill,
-    /// `list`
-    List,
-    /// `mounts`
-    Mounts,
-    /// `pause`
-    Pause,
-    /// `plan`
-    Plan,
-    /// `ps`
-    Ps,
-    /// `restore`
-    Restore,
-    /// `resume`
-    Resume,
-    /// `run`
-    Run,
-    /// `setup`
-    Setup,
-    /// `spec`
-    Spec,
-    /// `start`
-    Start,
-    /// `state`
-    State,
-    /// `update`
-    Update,
-}
-
-/// A row of the table.
+/// A row of the table of commands.
 pub struct Row {
-    /// The command.
-    pub verb: Verb,
     /// Its name.
     pub name: &'static str,
+    /// Its arguments, for the usage.
+    pub usage: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// Its arguments, for the usage.
-    pub arguments: &'static str,
+    /// How many arguments.
+    pub arguments: Count,
     /// Its options.
     pub options: fn() -> Vec<Arg>,
-    /// Fewest arguments.
-    pub least: usize,
-    /// Most arguments.
-    pub most: Option<usize>,
-    /// The first argument ends the options.
-    pub stops: bool,
+    /// The command, from a command line that clap found right.
+    pub take: fn(Line) -> Verb,
 }
 
-const fn row(
-    verb: Verb,
-    name: &'static str,
-    about: &'static str,
-    arguments: &'static str,
-    options: fn() -> Vec<Arg>,
-) -> Row {
-    Row { verb, name, about, arguments, options, least: 1, most: Some(1), stops: false }
+impl Row {
+    /// What follows the first argument is another program's command line: that argument ends the options.
+    pub fn passes_on(&self) -> bool {
+        self.arguments.most.is_none()
+    }
 }
 
-/// All commands, sorted by name.
-pub const COMMANDS: &[Row] = &[
-    row(Verb::Checkpoint, "checkpoint", "write a running container to files", "<container-id>", checkpoint),
-    Row {
-        most: Some(2),
-        ..row(Verb::Create, "create", "make a container that waits for start", "<container-id> [bundle]", create)
-    },
-    row(Verb::Delete, "delete", "remove a container", "<container-id>", delete),
-    row(Verb::Events, "events", "show a container's statistics and its want of memory", "<container-id>", events),
-    Row {
-        most: None,
-        stops: true,
-        ..row(Verb::Exec, "exec", "run another process in a container", "<container-id> <command> [args...]", exec)
-    },
-    Row { least: 0, most: Some(0), ..row(Verb::Features, "features", "show what this runtime supports", "", none) },
-    Row { most: Some(2), ..row(Verb::Kill, "kill", "send a signal to a container", "<container-id> [signal]", kill) },
-    Row { least: 0, most: Some(0), ..row(Verb::List, "list", "list containers", "", list_options) },
-    Row {
-        least: 3,
-        most: Some(3),
-        ..row(
-            Verb::Mounts,
-            "mounts",
-            "add mounts to a container or remove them",
-            "add|remove <container-id> <file>",
-            none,
-        )
-    },
-    row(Verb::Pause, "pause", "suspend all processes of a container", "<container-id>", none),
-    Row { least: 0, ..row(Verb::Plan, "plan", "show what a bundle would do, without doing it", "[bundle]", plan) },
-    Row {
-        most: None,
-        stops: true,
-        ..row(Verb::Ps, "ps", "list the processes of a container", "<container-id> [ps options]", ps)
-    },
-    Row {
-        most: Some(2),
-        ..row(Verb::Restore, "restore", "bring a container back from a checkpoint", "<container-id> [bundle]", restore)
-    },
-    row(Verb::Resume, "resume", "let a paused container go on", "<container-id>", none),
-    Row { most: Some(2), ..row(Verb::Run, "run", "create and start a container", "<container-id> [bundle]", run) },
-    row(
-        Verb::Setup,
-        "setup",
-        "print what makes an engine use this runtime",
-        "containerd|docker|kubernetes|podman",
-        none,
-    ),
-    Row { least: 0, most: Some(0), ..row(Verb::Spec, "spec", "write a config.json to begin with", "", spec) },
-    row(Verb::Start, "start", "run the program of a created container", "<container-id>", none),
-    row(Verb::State, "state", "show the state of a container", "<container-id>", none),
-    row(Verb::Update, "update", "change the limits of a container", "<container-id>", update),
-];
+/// The enum of commands and its table, from one list.
+macro_rules! commands {
+    ($($verb:ident($args:ident) $name:literal $usage:literal $about:literal;)*) => {
+        /// A command with what it takes.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "the table says what a command does")]
+        #[allow(clippy::large_enum_variant, reason = "a run of the program has one of it")]
+        pub enum Verb {
+            $($verb($args),)*
+        }
 
-fn none() -> Vec<Arg> {
-    Vec::new()
+        /// All commands, sorted by name.
+        pub const COMMANDS: &[Row] = &[$(Row {
+            name: $name,
+            usage: $usage,
+            about: $about,
+            arguments: $args::ARGUMENTS,
+            options: $args::options,
+            take: |mut line| Verb::$verb($args::take(&mut line)),
+        },)*];
+    };
 }
 
-fn bundle() -> Arg {
-    option("bundle", "DIR", "directory of the bundle (default: where you are)").short('b')
+commands! {
+    Checkpoint(CheckpointArgs) "checkpoint" "<container-id>" "write a running container to files";
+    Create(CreateArgs) "create" "<container-id> [bundle]" "make a container that waits for start";
+    Delete(DeleteArgs) "delete" "<container-id>" "remove a container";
+    Events(EventsArgs) "events" "<container-id>" "show a container's statistics and its want of memory";
+    Exec(ExecArgs) "exec" "<container-id> <command> [args...]" "run another process in a container";
+    Features(NoArgs) "features" "" "show what this runtime supports";
+    Kill(KillArgs) "kill" "<container-id> [signal]" "send a signal to a container";
+    List(ListArgs) "list" "" "list containers";
+    Mounts(MountsArgs) "mounts" "add|remove <container-id> <file>" "add mounts to a container or remove them";
+    Pause(IdArgs) "pause" "<container-id>" "suspend all processes of a container";
+    Plan(PlanArgs) "plan" "[bundle]" "show what a bundle would do, without doing it";
+    Ps(PsArgs) "ps" "<container-id> [ps options]" "list the processes of a container";
+    Restore(RestoreArgs) "restore" "<container-id> [bundle]" "bring a container back from a checkpoint";
+    Resume(IdArgs) "resume" "<container-id>" "let a paused container go on";
+    Run(RunArgs) "run" "<container-id> [bundle]" "create and start a container";
+    Setup(SetupArgs) "setup" "containerd|docker|kubernetes|podman" "print what makes an engine use this runtime";
+    Spec(SpecArgs) "spec" "" "write a config.json to begin with";
+    Start(IdArgs) "start" "<container-id>" "run the program of a created container";
+    State(IdArgs) "state" "<container-id>" "show the state of a container";
+    Update(UpdateArgs) "update" "<container-id>" "change the limits of a container";
 }
 
-fn config() -> Arg {
-    option("config", "FILE", "the config (default: config.json of the bundle)").short('f')
+takes! {
+    /// Nothing.
+    NoArgs() {}
 }
 
-fn pid_file() -> Arg {
-    option("pid-file", "FILE", "write the pid of the process to this file")
+takes! {
+    /// A container.
+    IdArgs(id: String) {}
 }
 
-fn create() -> Vec<Arg> {
-    vec![
-        bundle(),
-        config(),
-        option("console-socket", "SOCKET", "socket that receives the terminal"),
-        option("pidfd-socket", "SOCKET", "socket that receives a handle of the first process"),
-        pid_file(),
-        option("preserve-fds", "N", "pass N more descriptors to the container"),
-        switch("no-pivot", "move the root instead of exchanging it (for an initramfs)"),
-        switch("no-new-keyring", "keep the caller's session keyring"),
-    ]
+takes! {
+    /// `create`. The second argument is tare's own way to name the bundle.
+    CreateArgs(id: String, bundle_argument: Option<PathBuf>) {
+        bundle: Option<PathBuf> = bundle(),
+        config: Option<PathBuf> = config(),
+        console_socket: Option<String> = console_socket(),
+        pidfd_socket: Option<String> =
+            option("pidfd-socket", "SOCKET", "socket that receives a handle of the first process"),
+        pid_file: Option<PathBuf> = pid_file(),
+        preserve_fds: Number<u32> = option("preserve-fds", "N", "pass N more descriptors to the container"),
+        no_pivot: bool = switch("no-pivot", "move the root instead of exchanging it (for an initramfs)"),
+        no_new_keyring: bool = switch("no-new-keyring", "keep the caller's session keyring"),
+    }
 }
 
-fn run() -> Vec<Arg> {
-    let mut options = create();
-    options.extend([
-        switch("detach", "do not wait for the container").short('d'),
-        switch("keep", "do not delete the container after it exits"),
-        switch("no-subreaper", "do not collect the container's orphans"),
-    ]);
-    options
+takes! {
+    /// `run`
+    RunArgs() {
+        ..create: CreateArgs,
+        detach: bool = detach("do not wait for the container"),
+        keep: bool = switch("keep", "do not delete the container after it exits"),
+        no_subreaper: bool = no_subreaper(),
+    }
 }
 
-/// What `checkpoint` and `restore` have in common.
-fn criu() -> Vec<Arg> {
-    vec![
-        option("image-path", "DIR", "directory of the images (default: ./checkpoint)"),
-        option("work-path", "DIR", "directory for logs and other files of the moment"),
-        switch("tcp-established", "with open TCP connections"),
-        switch("tcp-close", "close TCP connections instead of keeping them"),
-        switch("ext-unix-sk", "with unix sockets that lead outside"),
-        switch("shell-job", "with a session that began outside"),
-        switch("file-locks", "with file locks"),
-        option("manage-cgroups-mode", "MODE", "what is done with cgroups: soft, full, strict or ignore"),
-        list("empty-ns", "KIND", "leave what is in the namespace out: network"),
-        switch("auto-dedup", "keep each page of memory in one image only"),
-        switch("lazy-pages", "bring memory over when it is used"),
-    ]
+takes! {
+    /// What `checkpoint` and `restore` have in common.
+    CriuArgs() {
+        image_path: Option<PathBuf> = option("image-path", "DIR", "directory of the images (default: ./checkpoint)"),
+        work_path: Option<PathBuf> = option("work-path", "DIR", "directory for logs and other files of the moment"),
+        tcp_established: bool = switch("tcp-established", "with open TCP connections"),
+        tcp_close: bool = switch("tcp-close", "close TCP connections instead of keeping them"),
+        ext_unix_sk: bool = switch("ext-unix-sk", "with unix sockets that lead outside"),
+        shell_job: bool = switch("shell-job", "with a session that began outside"),
+        file_locks: bool = switch("file-locks", "with file locks"),
+        manage_cgroups_mode: Option<String> =
+            option("manage-cgroups-mode", "MODE", "what is done with cgroups: soft, full, strict or ignore"),
+        empty_ns: Vec<String> = list("empty-ns", "KIND", "leave what is in the namespace out: network"),
+        auto_dedup: bool = switch("auto-dedup", "keep each page of memory in one image only"),
+        lazy_pages: bool = switch("lazy-pages", "bring memory over when it is used"),
+    }
 }
 
-fn checkpoint() -> Vec<Arg> {
-    let mut options = criu();
-    options.extend([
-        option("parent-path", "DIR", "directory of an earlier pre-dump, relative to the images"),
-        switch("leave-running", "let the container go on"),
-        switch("tcp-skip-in-flight", "leave out TCP connections that are not established yet"),
-        switch("link-remap", "with open files that are deleted, by links to them"),
-        option("status-fd", "FD", "write a NUL byte there once lazy pages can be fetched"),
-        option("page-server", "ADDRESS:PORT", "send the memory to this page server"),
-        switch("pre-dump", "write only the memory, and let the container go on"),
-    ]);
-    options
+takes! {
+    /// `checkpoint`
+    CheckpointArgs(id: String) {
+        ..criu: CriuArgs,
+        parent_path: Option<PathBuf> =
+            option("parent-path", "DIR", "directory of an earlier pre-dump, relative to the images"),
+        leave_running: bool = switch("leave-running", "let the container go on"),
+        tcp_skip_in_flight: bool =
+            switch("tcp-skip-in-flight", "leave out TCP connections that are not established yet"),
+        link_remap: bool = switch("link-remap", "with open files that are deleted, by links to them"),
+        status_fd: Number<i32> = option("status-fd", "FD", "write a NUL byte there once lazy pages can be fetched"),
+        page_server: Option<String> = option("page-server", "ADDRESS:PORT", "send the memory to this page server"),
+        pre_dump: bool = switch("pre-dump", "write only the memory, and let the container go on"),
+    }
 }
 
-fn restore() -> Vec<Arg> {
-    let mut options = criu();
-    options.extend([
-        bundle(),
-        option("console-socket", "SOCKET", "socket that receives the terminal"),
-        pid_file(),
-        switch("detach", "do not wait for the container").short('d'),
-        switch("no-subreaper", "do not collect the container's orphans"),
-        switch("no-pivot", "for an initramfs, whose root cannot be exchanged"),
-        option("lsm-profile", "TYPE:NAME", "another profile of the security module"),
-        option("lsm-mount-context", "CONTEXT", "another SELinux context for mounts"),
-    ]);
-    options
+takes! {
+    /// `restore`
+    RestoreArgs(id: String, bundle_argument: Option<PathBuf>) {
+        ..criu: CriuArgs,
+        bundle: Option<PathBuf> = bundle(),
+        console_socket: Option<String> = console_socket(),
+        pid_file: Option<PathBuf> = pid_file(),
+        detach: bool = detach("do not wait for the container"),
+        no_subreaper: bool = no_subreaper(),
+        no_pivot: bool = switch("no-pivot", "for an initramfs, whose root cannot be exchanged"),
+        lsm_profile: Option<String> = option("lsm-profile", "TYPE:NAME", "another profile of the security module"),
+        lsm_mount_context: Option<String> =
+            option("lsm-mount-context", "CONTEXT", "another SELinux context for mounts"),
+    }
 }
 
-fn regex() -> Arg {
-    switch("regex", "the id is a regular expression: all containers that it matches").short('r')
+takes! {
+    /// `delete`
+    DeleteArgs(id: String) {
+        force: bool = switch("force", "kill it first if need be").short('f'),
+        regex: bool = regex(),
+    }
 }
 
-fn delete() -> Vec<Arg> {
-    vec![switch("force", "kill it first if need be").short('f'), regex()]
+takes! {
+    /// `kill`
+    KillArgs(id: String, signal: Option<String>) {
+        all: bool = switch("all", "a container that does not run is no error").short('a'),
+        regex: bool = regex(),
+    }
 }
 
-fn kill() -> Vec<Arg> {
-    vec![switch("all", "a container that does not run is no error").short('a'), regex()]
+takes! {
+    /// `list`
+    ListArgs() {
+        format: Option<String> = format(),
+        quiet: bool = switch("quiet", "ids only").short('q'),
+    }
 }
 
-fn list_options() -> Vec<Arg> {
-    vec![option("format", "FORMAT", "table or json").short('f'), switch("quiet", "ids only").short('q')]
+takes! {
+    /// `ps`
+    PsArgs(id: String, options_of_ps: Vec<String>) {
+        format: Option<String> = format(),
+    }
 }
 
-fn ps() -> Vec<Arg> {
-    vec![option("format", "FORMAT", "table or json").short('f')]
+takes! {
+    /// `mounts`
+    MountsArgs(action: String, id: String, file: String) {}
 }
 
-fn spec() -> Vec<Arg> {
-    vec![bundle(), switch("rootless", "for an ordinary user")]
+takes! {
+    /// `setup`
+    SetupArgs(engine: String) {}
 }
 
-fn plan() -> Vec<Arg> {
-    vec![bundle(), config(), option("id", "ID", "the container's id (default: the bundle's name)")]
+takes! {
+    /// `spec`
+    SpecArgs() {
+        bundle: Option<PathBuf> = bundle(),
+        rootless: bool = switch("rootless", "for an ordinary user"),
+    }
 }
 
-fn exec() -> Vec<Arg> {
-    vec![
-        option("console-socket", "SOCKET", "socket that receives the terminal"),
-        option("cwd", "DIR", "working directory"),
-        list("env", "NAME=VALUE", "environment variable, may be repeated").short('e'),
-        switch("tty", "with a terminal").short('t'),
-        option("user", "UID[:GID]", "identity, as numbers").short('u'),
-        list("additional-gids", "GID", "one more group, may be repeated").short('g'),
-        option("process", "FILE", "the whole process as JSON").short('p'),
-        switch("detach", "do not wait for the process").short('d'),
-        pid_file(),
-        option("pidfd-socket", "SOCKET", "socket that receives a handle of the process"),
-        option("process-label", "LABEL", "SELinux label"),
-        option("apparmor", "PROFILE", "AppArmor profile"),
-        switch("no-new-privs", "no_new_privs for the process"),
-        list("cap", "CAP", "one more capability, may be repeated").short('c'),
-        option("preserve-fds", "N", "pass N more descriptors to the process"),
-        list("cgroup", "[CTRL,...:]PATH", "cgroup below the container's; with controllers it may be repeated (v1)"),
-        switch("ignore-paused", "also into a paused container"),
-    ]
+takes! {
+    /// `plan`
+    PlanArgs(bundle_argument: Option<PathBuf>) {
+        bundle: Option<PathBuf> = bundle(),
+        config: Option<PathBuf> = config(),
+        id: Option<String> = option("id", "ID", "the container's id (default: the bundle's name)"),
+    }
 }
 
-fn events() -> Vec<Arg> {
-    vec![
-        option("interval", "DURATION", "time between two statistics, such as 5s (the default) or 1m30s"),
-        switch("stats", "show the statistics once"),
-    ]
+takes! {
+    /// `exec`
+    ExecArgs(id: String, command: Vec<String>) {
+        console_socket: Option<String> = console_socket(),
+        cwd: Option<PathBuf> = option("cwd", "DIR", "working directory"),
+        env: Vec<String> = list("env", "NAME=VALUE", "environment variable, may be repeated").short('e'),
+        tty: bool = switch("tty", "with a terminal").short('t'),
+        user: Option<String> = option("user", "UID[:GID]", "identity, as numbers").short('u'),
+        additional_gids: Vec<String> = list("additional-gids", "GID", "one more group, may be repeated").short('g'),
+        process: Option<PathBuf> = option("process", "FILE", "the whole process as JSON").short('p'),
+        detach: bool = detach("do not wait for the process"),
+        pid_file: Option<PathBuf> = pid_file(),
+        pidfd_socket: Option<String> = option("pidfd-socket", "SOCKET", "socket that receives a handle of the process"),
+        process_label: Option<String> = option("process-label", "LABEL", "SELinux label"),
+        apparmor: Option<String> = option("apparmor", "PROFILE", "AppArmor profile"),
+        no_new_privs: Option<bool> = switch("no-new-privs", "no_new_privs for the process"),
+        cap: Vec<String> = list("cap", "CAP", "one more capability, may be repeated").short('c'),
+        preserve_fds: Number<u32> = option("preserve-fds", "N", "pass N more descriptors to the process"),
+        cgroup: Vec<String> = list(
+            "cgroup",
+            "[CTRL,...:]PATH",
+            "cgroup below the container's; with controllers it may be repeated (v1)",
+        ),
+        ignore_paused: bool = switch("ignore-paused", "also into a paused container"),
+    }
 }
 
-fn update() -> Vec<Arg> {
-    vec![
-        option(
+takes! {
+    /// `events`
+    EventsArgs(id: String) {
+        interval: Option<String> =
+            option("interval", "DURATION", "time between two statistics, such as 5s (the default) or 1m30s"),
+        stats: bool = switch("stats", "show the statistics once"),
+    }
+}
+
+takes! {
+    /// The limits of `update` as `config.json` has them.
+    ResourcesArgs() {
+        resources: Option<String> = option(
             "resources",
             "FILE",
             "read linux.resources from FILE, or from standard input for -; nothing else counts then",
         )
         .short('r'),
-        option("blkio-weight", "N", "weight of block I/O, 10 to 1000"),
-        option("cpu-period", "USEC", "length of a CPU period"),
-        option("cpu-quota", "USEC", "CPU time in a period, -1 for no limit"),
-        option("cpu-burst", "USEC", "CPU time that may be saved for a period"),
-        option("cpu-share", "N", "weight of CPU time, 2 to 262144"),
-        option("cpu-rt-period", "USEC", "length of a realtime period (cgroup v1)"),
-        option("cpu-rt-runtime", "USEC", "realtime CPU time in a period (cgroup v1)"),
-        option("cpuset-cpus", "LIST", "CPUs to use"),
-        option("cpuset-mems", "LIST", "memory nodes to use"),
-        option("cpu-idle", "0|1", "1: run when nothing else does"),
-        option("memory", "SIZE", "memory, such as 50M; -1 for no limit"),
-        option("memory-reservation", "SIZE", "memory to be kept under pressure"),
-        option("memory-swap", "SIZE", "memory and swap together; -1 for no limit"),
-        option("kernel-memory", "SIZE", "has no effect").hide(true),
-        option("kernel-memory-tcp", "SIZE", "has no effect").hide(true),
-        option("pids-limit", "N", "processes; -1 for no limit"),
-        option("l3-cache-schema", "SCHEMA", "share of the L3 cache (Intel RDT)"),
-        option("mem-bw-schema", "SCHEMA", "share of the memory bandwidth (Intel RDT)"),
-    ]
+    }
+}
+
+takes! {
+    /// `update`
+    UpdateArgs(id: String) {
+        ..from: ResourcesArgs,
+        ..limits: Limits,
+        kernel_memory: Option<String> = option("kernel-memory", "SIZE", "has no effect").hidden(),
+        kernel_memory_tcp: Option<String> = option("kernel-memory-tcp", "SIZE", "has no effect").hidden(),
+        l3_cache_schema: Option<String> = option("l3-cache-schema", "SCHEMA", "share of the L3 cache (Intel RDT)"),
+        mem_bw_schema: Option<String> =
+            option("mem-bw-schema", "SCHEMA", "share of the memory bandwidth (Intel RDT)"),
+    }
+}
+
+/// Options that stand for a field of `linux.resources`: name, value, help.
+const LIMITS: [(&str, &str, &str); 14] = [
+    ("blkio-weight", "N", "weight of block I/O, 10 to 1000"),
+    ("cpu-period", "USEC", "length of a CPU period"),
+    ("cpu-quota", "USEC", "CPU time in a period, -1 for no limit"),
+    ("cpu-burst", "USEC", "CPU time that may be saved for a period"),
+    ("cpu-share", "N", "weight of CPU time, 2 to 262144"),
+    ("cpu-rt-period", "USEC", "length of a realtime period (cgroup v1)"),
+    ("cpu-rt-runtime", "USEC", "realtime CPU time in a period (cgroup v1)"),
+    ("cpuset-cpus", "LIST", "CPUs to use"),
+    ("cpuset-mems", "LIST", "memory nodes to use"),
+    ("cpu-idle", "0|1", "1: run when nothing else does"),
+    ("memory", "SIZE", "memory, such as 50M; -1 for no limit"),
+    ("memory-reservation", "SIZE", "memory to be kept under pressure"),
+    ("memory-swap", "SIZE", "memory and swap together; -1 for no limit"),
+    ("pids-limit", "N", "processes; -1 for no limit"),
+];
+
+/// The limits that were given, by the names of their options.
+#[derive(Clone, Debug, Default)]
+pub struct Limits(Vec<(&'static str, String)>);
+
+impl Limits {
+    /// The value of one of them.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str())
+    }
+}
+
+impl Takes for Limits {
+    const ARGUMENTS: Count = Count::NONE;
+
+    fn options() -> Vec<Arg> {
+        LIMITS.iter().map(|(name, value, help)| with_value(name, value, help)).collect()
+    }
+
+    fn take(line: &mut Line) -> Self {
+        let given = LIMITS.iter().filter_map(|(name, ..)| Some((*name, line.options.remove_one::<String>(name)?)));
+        Limits(given.filter(|(_, text)| !text.is_empty()).collect())
+    }
+}
+
+fn bundle() -> Opt<Option<PathBuf>> {
+    option("bundle", "DIR", "directory of the bundle (default: where you are)").short('b')
+}
+
+fn config() -> Opt<Option<PathBuf>> {
+    option("config", "FILE", "the config (default: config.json of the bundle)").short('f')
+}
+
+fn pid_file() -> Opt<Option<PathBuf>> {
+    option("pid-file", "FILE", "write the pid of the process to this file")
+}
+
+fn console_socket() -> Opt<Option<String>> {
+    option("console-socket", "SOCKET", "socket that receives the terminal")
+}
+
+fn detach(help: &'static str) -> Opt<bool> {
+    switch("detach", help).short('d')
+}
+
+fn no_subreaper() -> Opt<bool> {
+    switch("no-subreaper", "do not collect the container's orphans")
+}
+
+fn regex() -> Opt<bool> {
+    switch("regex", "the id is a regular expression: all containers that it matches").short('r')
+}
+
+fn format() -> Opt<Option<String>> {
+    option("format", "FORMAT", "table or json").short('f')
 }

@@ -5,42 +5,32 @@
 //! words are brought into one form first ([`words`]), and then parsed by clap.
 
 mod commands;
+mod global;
+mod option;
 mod quantity;
 mod words;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
-pub use commands::{COMMANDS, Verb};
+use commands::{COMMANDS, Row};
+use global::GlobalArgs;
+use option::{Line, Takes};
+
+pub use commands::{
+    CheckpointArgs, CreateArgs, CriuArgs, DeleteArgs, EventsArgs, ExecArgs, IdArgs, KillArgs, Limits, ListArgs,
+    MountsArgs, PlanArgs, PsArgs, RestoreArgs, RunArgs, SetupArgs, SpecArgs, UpdateArgs, Verb,
+};
+pub use global::Global;
+pub use option::Number;
 pub use quantity::{bytes, duration};
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Options before the command.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Global {
-    /// The name that the program was called by: `tare`, or `runc` through a link.
-    pub name: String,
-    /// `--root`.
-    pub root: Option<PathBuf>,
-    /// `--log`.
-    pub log: Option<PathBuf>,
-    /// `--log-format json`.
-    pub log_json: bool,
-    /// `--debug`.
-    pub debug: bool,
-    /// `--systemd-cgroup`, or `--cgroup-manager=systemd`.
-    pub systemd_cgroup: bool,
-    /// `--cgroup-manager=disabled`.
-    pub no_cgroup: bool,
-    /// `--rootless`; `None` for `auto`.
-    pub rootless: Option<bool>,
-}
 
 /// What the command line comes to.
 #[derive(Debug)]
@@ -62,95 +52,13 @@ pub enum Parsed {
     },
 }
 
-/// A command with its options and arguments.
+/// A command with the options before it.
 #[derive(Debug)]
 pub struct Invocation {
     /// Options before the command.
     pub global: Global,
     /// The command.
     pub verb: Verb,
-    matches: ArgMatches,
-    /// Positional arguments.
-    pub arguments: Vec<String>,
-}
-
-impl Invocation {
-    /// Is a boolean option set?
-    pub fn flag(&self, name: &str) -> bool {
-        self.flag_given(name).unwrap_or(false)
-    }
-
-    /// The value of a boolean option when it was given at all.
-    pub fn flag_given(&self, name: &str) -> Option<bool> {
-        self.matches.try_get_one::<bool>(name).ok().flatten().copied()
-    }
-
-    /// The last value of an option.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.matches.try_get_one::<String>(name).ok().flatten().map(String::as_str).filter(|text| !text.is_empty())
-    }
-
-    /// All values of an option that may be repeated.
-    pub fn values(&self, name: &str) -> Vec<&str> {
-        let values = self.matches.try_get_many::<String>(name).ok().flatten();
-        values.into_iter().flatten().map(String::as_str).collect()
-    }
-
-    /// A number.
-    pub fn number(&self, name: &str) -> Result<Option<u32>> {
-        let Some(text) = self.value(name) else { return Ok(None) };
-        let number = text.parse().map_err(|_| anyhow!("invalid value \"{text}\" for flag -{name}: not a number"))?;
-        Ok(Some(number))
-    }
-
-    /// The container id.
-    pub fn id(&self) -> &str {
-        self.arguments.first().map_or("", String::as_str)
-    }
-}
-
-/// A boolean option, with `=true` and `=false` if somebody likes.
-pub(crate) fn switch(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .num_args(0..=1)
-        .require_equals(true)
-        .default_missing_value("true")
-        .value_parser(|text: &str| go_bool(text).ok_or("parse error"))
-        .hide_possible_values(true)
-        .value_name("BOOL")
-        .help(help)
-}
-
-/// An option with a value.
-pub(crate) fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).num_args(1).allow_hyphen_values(true).value_name(value).help(help)
-}
-
-/// An option that may be repeated.
-pub(crate) fn list(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    option(name, value, help).action(ArgAction::Append)
-}
-
-/// The spellings of Go's `strconv.ParseBool`.
-fn go_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
-fn globals() -> [Arg; 7] {
-    [
-        switch("debug", "log more"),
-        option("log", "FILE", "write the log to this file instead of standard error"),
-        option("log-format", "FORMAT", "format of the log: text or json"),
-        option("root", "DIR", "directory for the state of containers"),
-        option("cgroup-manager", "MANAGER", "cgroupfs, systemd or disabled (no cgroup at all)"),
-        switch("systemd-cgroup", "have cgroups made by systemd; cgroupsPath is SLICE:PREFIX:NAME"),
-        option("rootless", "WHEN", "tolerate missing permission for cgroups: true, false or auto"),
-    ]
 }
 
 const TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\nOPTIONS:\n{options}{after-help}\n";
@@ -169,15 +77,14 @@ fn top(name: &str) -> Command {
     base(name.to_owned())
         .about("Open Container Initiative runtime")
         .override_usage(format!("{name} [global options] command [command options] [arguments...]"))
-        .args(globals())
-        .arg(Arg::new("version").long("version").short('v').action(ArgAction::SetTrue).help("print the version"))
+        .args(GlobalArgs::options())
 }
 
-fn command_of(name: &str, row: &commands::Row) -> Command {
+fn command_of(name: &str, row: &Row) -> Command {
     let prefix = format!("{name} {}", row.name);
     base(prefix.clone())
         .about(row.about)
-        .override_usage(format!("{prefix} [options] {}", row.arguments))
+        .override_usage(format!("{prefix} [options] {}", row.usage))
         .args((row.options)())
 }
 
@@ -186,7 +93,7 @@ pub fn tree(name: &str) -> Command {
     top(name).subcommands(COMMANDS.iter().map(|row| {
         Command::new(row.name)
             .about(row.about)
-            .override_usage(format!("{name} {} [options] {}", row.name, row.arguments))
+            .override_usage(format!("{name} {} [options] {}", row.name, row.usage))
             .args((row.options)())
             .disable_version_flag(true)
     }))
@@ -222,10 +129,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
             return fail(&global, format!("Incorrect Usage. {message}\n\n{}", top_help(&name)), message);
         }
     };
-    if let Err(error) = fill(&mut global, &matches) {
+    let args = GlobalArgs::take(&mut line(matches, Vec::new()));
+    let wants_version = args.version;
+    if let Err(error) = global.set(args) {
         return fail(&global, String::new(), format!("{error:#}"));
     }
-    if matches.get_flag("version") {
+    if wants_version {
         return Parsed::Text(version(&name));
     }
     let (verb, words) = match rest.split_first() {
@@ -252,13 +161,13 @@ fn top_help(name: &str) -> String {
     top(name).after_help(format!("\nCOMMANDS:\n{list}")).render_help().to_string()
 }
 
-fn help(name: &str, row: &commands::Row) -> String {
+fn help(name: &str, row: &Row) -> String {
     command_of(name, row).render_help().to_string()
 }
 
-fn parse_command(global: Global, row: &commands::Row, words: &[String]) -> Parsed {
+fn parse_command(global: Global, row: &Row, words: &[String]) -> Parsed {
     let command = command_of(&global.name, row);
-    let (options, arguments) = words::separate(words, &command, row.stops);
+    let (options, arguments) = words::separate(words, &command, row.passes_on());
     // Made only when somebody reads it: it costs as much as the rest of the command line.
     let help = |global: &Global| help(&global.name, row);
     let called = command.get_name().to_owned();
@@ -275,11 +184,15 @@ fn parse_command(global: Global, row: &commands::Row, words: &[String]) -> Parse
         let help = format!("Incorrect Usage.\n\n{}", help(&global));
         return Parsed::Usage { global, help, message: error.to_string(), status: 1 };
     }
-    Parsed::Run(Box::new(Invocation { global, verb: row.verb, matches, arguments }))
+    Parsed::Run(Box::new(Invocation { global, verb: (row.take)(line(matches, arguments)) }))
 }
 
-fn count(program: &str, row: &commands::Row, given: usize) -> Result<()> {
-    let (least, most, name) = (row.least, row.most, row.name);
+fn line(options: ArgMatches, arguments: Vec<String>) -> Line {
+    Line { options, arguments: arguments.into_iter() }
+}
+
+fn count(program: &str, row: &Row, given: usize) -> Result<()> {
+    let (least, most, name) = (row.arguments.least, row.arguments.most, row.name);
     match (given < least, most.is_some_and(|most| given > most)) {
         (true, _) | (_, true) if most == Some(least) => {
             bail!("{program}: \"{name}\" requires exactly {least} argument(s)")
@@ -317,37 +230,6 @@ fn usage_error(error: &clap::Error) -> String {
     }
 }
 
-fn fill(global: &mut Global, matches: &ArgMatches) -> Result<()> {
-    let text = |name: &str| matches.get_one::<String>(name).filter(|text| !text.is_empty());
-    global.debug = matches.get_one("debug").copied().unwrap_or(false);
-    global.systemd_cgroup = matches.get_one("systemd-cgroup").copied().unwrap_or(false);
-    match text("cgroup-manager").map(String::as_str) {
-        None | Some("cgroupfs") => {}
-        Some("systemd") => global.systemd_cgroup = true,
-        Some("disabled") if global.systemd_cgroup => bail!("--cgroup-manager=disabled contradicts --systemd-cgroup"),
-        Some("disabled") => global.no_cgroup = true,
-        Some(other) => bail!("invalid cgroup-manager: {other}"),
-    }
-    global.log = text("log").map(PathBuf::from);
-    global.log_json = match text("log-format").map(String::as_str) {
-        None | Some("text") => false,
-        Some("json") => true,
-        Some(other) => bail!("invalid log-format: {other}"),
-    };
-    global.rootless = match text("rootless").map(String::as_str) {
-        None | Some("auto") => None,
-        Some(other) => Some(go_bool(other).ok_or_else(|| anyhow!("invalid value {other:?} for flag -rootless"))?),
-    };
-    if let Some(root) = text("root") {
-        let root = std::path::absolute(root)?;
-        if root == Path::new("/") {
-            bail!("Option --root argument should not be set to /");
-        }
-        global.root = Some(root);
-    }
-    Ok(())
-}
-
 /// What `--version` prints; engines parse it by its prefixes.
 pub fn version(name: &str) -> String {
     let commit = option_env!("TARE_COMMIT").unwrap_or("unknown");
@@ -377,25 +259,52 @@ mod tests {
         let it =
             run("runc --root=/a --systemd-cgroup --root /b --systemd-cgroup create -b /x --bundle=/y -pid-file /p id");
         assert_eq!(it.global.root.as_deref(), Some(Path::new("/b")));
-        assert_eq!(it.value("bundle"), Some("/y"));
-        assert_eq!(it.value("pid-file"), Some("/p"));
-        assert_eq!((it.id(), it.global.name.as_str()), ("id", "runc"));
+        assert_eq!(it.global.name, "runc");
+        let Verb::Create(it) = it.verb else { panic!("{it:?}") };
+        assert_eq!(it.bundle.as_deref(), Some(Path::new("/y")));
+        assert_eq!(it.pid_file.as_deref(), Some(Path::new("/p")));
+        assert_eq!(it.id, "id");
+    }
+
+    /// The arguments of a verb.
+    macro_rules! args {
+        ($verb:ident, $line:literal) => {
+            match run($line).verb {
+                Verb::$verb(args) => args,
+                other => panic!("{other:?}"),
+            }
+        };
     }
 
     #[test]
     fn one_dash_and_booleans_with_values() {
-        assert!(run("runc run -no-subreaper -detach=true id").flag("no-subreaper"));
-        assert!(!run("runc run --detach=false id").flag("detach"));
+        assert!(args!(Run, "runc run -no-subreaper -detach=true id").no_subreaper);
+        assert!(!args!(Run, "runc run --detach=false id").detach);
+        assert_eq!(args!(Exec, "runc exec --no-new-privs=false id true").no_new_privs, Some(false));
     }
 
     #[test]
     fn options_may_follow_arguments_unless_the_arguments_are_a_command() {
-        assert!(run("runc delete id --force").flag("force"));
-        assert!(run("runc kill id KILL -a").flag("all"));
-        let exec = run("runc exec --cwd / -e A=1 -env B=2 id ls -l --color");
-        assert_eq!(exec.arguments, ["id", "ls", "-l", "--color"]);
-        assert_eq!(exec.values("env"), ["A=1", "B=2"]);
-        assert_eq!(run("runc ps id -ef").arguments, ["id", "-ef"]);
+        assert!(args!(Delete, "runc delete id --force").force);
+        let kill = args!(Kill, "runc kill id KILL -a");
+        assert_eq!((kill.all, kill.signal.as_deref()), (true, Some("KILL")));
+        let exec = args!(Exec, "runc exec --cwd / -e A=1 -env B=2 id ls -l --color");
+        assert_eq!((exec.id.as_str(), exec.command), ("id", ["ls", "-l", "--color"].map(str::to_owned).to_vec()));
+        assert_eq!(exec.env, ["A=1", "B=2"]);
+        assert_eq!(args!(Ps, "runc ps id -ef").options_of_ps, ["-ef"]);
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        let create = args!(Create, "runc create --bundle= --preserve-fds= id");
+        assert_eq!((create.bundle, create.preserve_fds.get().unwrap()), (None, None));
+    }
+
+    #[test]
+    fn a_number_is_refused_by_its_option() {
+        let create = args!(Create, "runc create --preserve-fds many id");
+        let error = create.preserve_fds.get().unwrap_err();
+        assert_eq!(error.to_string(), "invalid value \"many\" for flag -preserve-fds: not a number");
     }
 
     #[test]
@@ -421,7 +330,7 @@ mod tests {
 
     #[test]
     fn tare_takes_the_bundle_as_an_argument() {
-        assert_eq!(run("tare create id bundle").arguments, ["id", "bundle"]);
+        assert_eq!(args!(Create, "tare create id bundle").bundle_argument.as_deref(), Some(Path::new("bundle")));
     }
 
     #[test]

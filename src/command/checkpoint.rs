@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::{Log, joining_options, root, tell};
-use crate::cli::Invocation;
+use crate::cli::{CheckpointArgs, CriuArgs, Global};
 use crate::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
 use crate::executor::discard;
 use crate::host::Host;
@@ -17,26 +17,26 @@ use crate::state::Status;
 const IMAGES: &str = "checkpoint";
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
+    let (directory, record) = root(global)?.load(&args.id)?;
     let host = Host::read();
-    warn_rootless(&host, "checkpoint", invocation, log);
+    warn_rootless(&host, "checkpoint", global, log);
     match record.status(&directory)? {
         Status::Running | Status::Paused => {}
         status => bail!("Container cannot be checkpointed in {status} state"),
     }
     let (spec, extras) = directory.load_config()?;
     let orders = Checkpoint {
-        settings: settings(invocation, record.annotations.get(annotation::CRIU_CONFIG))?,
-        parent: parent(invocation)?,
-        leave_running: invocation.flag("leave-running"),
-        pre_dump: invocation.flag("pre-dump"),
-        tcp_skip_in_flight: invocation.flag("tcp-skip-in-flight"),
-        link_remap: invocation.flag("link-remap"),
-        status_fd: status_fd(invocation)?,
-        page_server: page_server(invocation)?,
+        settings: settings(global, &args.criu, record.annotations.get(annotation::CRIU_CONFIG))?,
+        parent: parent(args)?,
+        leave_running: args.leave_running,
+        pre_dump: args.pre_dump,
+        tcp_skip_in_flight: args.tcp_skip_in_flight,
+        link_remap: args.link_remap,
+        status_fd: status_fd(args)?,
+        page_server: page_server(args)?,
     };
-    let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
+    let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.notify = Some(directory.notify()).filter(|place| place.is_dir());
     let mounts = Mounts::of(&spec, &extras, &host, &options)?;
     checkpoint(&orders, &record, &spec, &mounts)?;
@@ -48,63 +48,58 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
 }
 
 /// CRIU does most of what it does only for root.
-pub fn warn_rootless(host: &Host, verb: &str, invocation: &Invocation, log: &Log) {
+pub fn warn_rootless(host: &Host, verb: &str, global: &Global, log: &Log) {
     if !host.privileged() {
-        log.warning(&format!("{} {verb} is untested with rootless containers", invocation.global.name));
+        log.warning(&format!("{} {verb} is untested with rootless containers", global.name));
     }
 }
 
 /// The options that `checkpoint` and `restore` share, and the annotation of the container.
-pub fn settings(invocation: &Invocation, config: Option<&String>) -> Result<Settings> {
-    let cgroups = match invocation.value("manage-cgroups-mode") {
+pub fn settings(global: &Global, args: &CriuArgs, config: Option<&String>) -> Result<Settings> {
+    let cgroups = match args.manage_cgroups_mode.as_deref() {
         None | Some("soft") => CgroupsMode::Soft,
         Some("full") => CgroupsMode::Full,
         Some("strict") => CgroupsMode::Strict,
         Some("ignore") => CgroupsMode::Ignore,
         Some(other) => bail!("--manage-cgroups-mode: \"{other}\" is none of soft, full, strict, ignore"),
     };
-    if let Some(name) = invocation.values("empty-ns").iter().find(|name| **name != "network") {
+    if let Some(name) = args.empty_ns.iter().find(|name| *name != "network") {
         bail!("namespace {name:?} is not supported");
     }
-    let path = |name| invocation.value(name).map(std::path::absolute).transpose();
+    let path = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
     // CRIU takes a file that is not there for an empty one.
-    let default = || format!("/etc/criu/{}.conf", invocation.global.name);
+    let default = || format!("/etc/criu/{}.conf", global.name);
     Ok(Settings {
-        images: path("image-path")?.map_or_else(|| std::path::absolute(IMAGES), Ok)?,
-        work: path("work-path")?,
-        tcp_established: invocation.flag("tcp-established"),
-        tcp_close: invocation.flag("tcp-close"),
-        ext_unix_sk: invocation.flag("ext-unix-sk"),
-        shell_job: invocation.flag("shell-job"),
-        file_locks: invocation.flag("file-locks"),
-        auto_dedup: invocation.flag("auto-dedup"),
-        lazy_pages: invocation.flag("lazy-pages"),
+        images: path(&args.image_path)?.map_or_else(|| std::path::absolute(IMAGES), Ok)?,
+        work: path(&args.work_path)?,
+        tcp_established: args.tcp_established,
+        tcp_close: args.tcp_close,
+        ext_unix_sk: args.ext_unix_sk,
+        shell_job: args.shell_job,
+        file_locks: args.file_locks,
+        auto_dedup: args.auto_dedup,
+        lazy_pages: args.lazy_pages,
         cgroups,
-        empty_network: !invocation.values("empty-ns").is_empty(),
+        empty_network: !args.empty_ns.is_empty(),
         config: config.map_or_else(|| Some(default()), |file| Some(file.clone()).filter(|file| !file.is_empty())),
     })
 }
 
 /// CRIU looks for it from the images on, so that both can be moved together.
-fn parent(invocation: &Invocation) -> Result<Option<PathBuf>> {
-    let parent = invocation.value("parent-path").map(Path::new);
-    if parent.is_some_and(Path::is_absolute) {
+fn parent(args: &CheckpointArgs) -> Result<Option<PathBuf>> {
+    if args.parent_path.as_deref().is_some_and(Path::is_absolute) {
         bail!("--parent-path must be relative");
     }
-    Ok(parent.map(Path::to_owned))
+    Ok(args.parent_path.clone())
 }
 
-fn status_fd(invocation: &Invocation) -> Result<Option<i32>> {
-    match invocation.value("status-fd") {
-        None | Some("-1") => Ok(None),
-        Some(text) => {
-            text.parse().map(Some).map_err(|_| anyhow!("invalid value \"{text}\" for flag -status-fd: not a number"))
-        }
-    }
+/// -1 stands for none.
+fn status_fd(args: &CheckpointArgs) -> Result<Option<i32>> {
+    Ok(args.status_fd.get()?.filter(|fd| *fd != -1))
 }
 
-fn page_server(invocation: &Invocation) -> Result<Option<(String, u16)>> {
-    let Some(text) = invocation.value("page-server") else { return Ok(None) };
+fn page_server(args: &CheckpointArgs) -> Result<Option<(String, u16)>> {
+    let Some(text) = &args.page_server else { return Ok(None) };
     let Some((address, port)) = text.rsplit_once(':').filter(|(address, _)| !address.is_empty()) else {
         bail!("Use --page-server ADDRESS:PORT to specify page server");
     };

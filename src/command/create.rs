@@ -1,13 +1,11 @@
 //! `create`: make a container that waits for `start`.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
-use super::front::Front;
+use super::front::{Front, Sockets};
 use super::pid_file::PidFile;
 use super::{Log, bundle, config, manager, options, root};
-use crate::cli::Invocation;
+use crate::cli::{CreateArgs, Global};
 use crate::executor::{Created, Order, create};
 use crate::host::Host;
 use crate::plan::{Options, Plan, compile};
@@ -37,23 +35,23 @@ pub struct Prepared {
 
 impl Prepared {
     /// Connect with the caller.
-    pub fn front(&self, invocation: &Invocation, detach: bool) -> Result<Front> {
-        Front::connect(invocation, &self.spec, self.spec.process().as_ref(), detach)
+    pub fn front(&self, sockets: &Sockets<'_>, detach: bool) -> Result<Front> {
+        Front::connect(sockets, &self.spec, self.spec.process().as_ref(), detach)
     }
 }
 
 /// Load, check and plan.
-pub fn prepare(invocation: &Invocation, log: &Log, gate: bool) -> Result<Prepared> {
-    let root = root(&invocation.global)?;
-    let place = root.container(invocation.id())?;
+pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, gate: bool) -> Result<Prepared> {
+    let root = root(global)?;
+    let place = root.container(&args.id)?;
     let host = Host::read();
-    let bundle: PathBuf = bundle(invocation)?;
-    let config_file = config(invocation, &bundle)?;
+    let bundle = bundle(args.bundle.as_deref(), args.bundle_argument.as_deref())?;
+    let config_file = config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json"));
     let config = spec::read(&config_file)?;
     let (spec, extras) = spec::parse(&config)?;
-    let mut options = options(invocation, &host, bundle, gate)?;
+    let mut options = options(global, args, &host, bundle, gate)?;
     options.notify = manager().map(|_| place.notify());
-    let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
+    let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
     let plan = compile(&spec, &extras, &host, &options)?;
     for warning in &plan.warnings {
         log.warning(warning);
@@ -87,9 +85,9 @@ pub fn make(
 }
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let prepared = prepare(invocation, log, true)?;
-    let front = prepared.front(invocation, true)?;
+pub fn run(global: &Global, args: &CreateArgs, log: &Log) -> Result<()> {
+    let prepared = prepare(global, args, log, true)?;
+    let front = prepared.front(&Sockets::of(global, args), true)?;
     make(&prepared, &front, log, |order, pid_file| create(order, |record, _| pid_file(record)))?;
     Ok(())
 }

@@ -4,16 +4,16 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, bail};
 
-use super::{Log, each, tell};
-use crate::cli::Invocation;
+use super::{Chosen, Log, each, tell};
+use crate::cli::{DeleteArgs, Global};
 use crate::executor::{Survivors, destroy_locked, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
 use crate::sys::{self, Errno, reason};
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let force = invocation.flag("force");
-    each(invocation, log, |root, id| delete(root, id, force, log))
+pub fn run(global: &Global, args: &DeleteArgs, log: &Log) -> Result<()> {
+    let chosen = Chosen::of(&args.id, args.regex);
+    each(global, &chosen, log, |root, id| delete(root, id, args.force, log))
 }
 
 fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {

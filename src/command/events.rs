@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Log, root};
 use crate::cgroup::{Oom, Stats};
-use crate::cli::{Invocation, duration};
+use crate::cli::{EventsArgs, Global, duration};
 use crate::rdt::RdtStats;
 use crate::state::{Record, Status};
 use crate::sys::{self, Errno, reason};
@@ -39,14 +39,14 @@ struct Data {
 }
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
-    let interval = interval(invocation)?;
+pub fn run(global: &Global, args: &EventsArgs, log: &Log) -> Result<()> {
+    let (directory, record) = root(global)?.load(&args.id)?;
+    let interval = interval(args)?;
     let stopped = || anyhow!("container with id {} is not running", record.id);
     if matches!(record.status(&directory)?, Status::Stopped | Status::Creating) {
         bail!(stopped());
     }
-    if invocation.flag("stats") {
+    if args.stats {
         return super::print(&line(&statistics(&record)?)?);
     }
     let process = sys::process::pidfd_open(record.pid).map_err(|_| stopped())?;
@@ -61,8 +61,8 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     follow(&record, &process, oom, interval)
 }
 
-fn interval(invocation: &Invocation) -> Result<Duration> {
-    let Some(text) = invocation.value("interval") else { return Ok(INTERVAL) };
+fn interval(args: &EventsArgs) -> Result<Duration> {
+    let Some(text) = args.interval.as_deref() else { return Ok(INTERVAL) };
     // Whoever gives a time that is none deserves another word than whoever gives none at all.
     let positive = text.strip_prefix('-').unwrap_or(text);
     let interval = duration(positive).map_err(|error| anyhow!("invalid value {text:?} for flag -interval: {error}"))?;

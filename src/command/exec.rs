@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
-use super::front::Front;
+use super::front::{Front, Sockets};
 use super::pid_file::PidFile;
 use super::{Failure, Log, joining_options, preserve_fds, root};
-use crate::cli::Invocation;
+use crate::cli::{ExecArgs, Global};
 use crate::executor::{Connections, Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;
 use crate::plan::{Exec, inherit};
@@ -21,36 +21,37 @@ use crate::tables::capability;
 const FAILED: u8 = 255;
 
 /// The command. The result is the exit status.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
-    join(invocation, log).map_err(|error| Failure { message: format!("exec failed: {error:#}"), status: FAILED })
+pub fn run(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32, Failure> {
+    join(global, args, log).map_err(|error| Failure { message: format!("exec failed: {error:#}"), status: FAILED })
 }
 
-fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
+    let (directory, record) = root(global)?.load(&args.id)?;
     let status = record.status(&directory)?;
     match status {
         Status::Stopped | Status::Creating => bail!("cannot exec in a stopped container"),
-        Status::Paused if !invocation.flag("ignore-paused") => {
+        Status::Paused if !args.ignore_paused => {
             bail!("cannot exec in a paused container (use --ignore-paused to override)")
         }
         _ => {}
     }
-    let place = record.cgroup.place(&invocation.values("cgroup"), record.pid)?;
+    let cgroups: Vec<&str> = args.cgroup.iter().map(String::as_str).collect();
+    let place = record.cgroup.place(&cgroups, record.pid)?;
     let host = Host::read();
     // The container is what it was made as; only the defaults of the process are read from the
     // bundle, so that changes to them take effect.
     let (spec, saved) = directory.load_config()?;
-    let (mut process, own) = process(invocation, &record)?;
+    let (mut process, own) = process(args, &record)?;
     let mut extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits.clone(), ..own };
     if let Some(first) = spec.process() {
         inherit(&mut process, &mut extras, first, &saved);
     }
-    if invocation.value("process").is_none() {
-        add_capabilities(&mut process, &invocation.values("cap"))?;
+    if args.process.is_none() {
+        add_capabilities(&mut process, &args.cap)?;
     }
     spec::check_process(&process)?;
-    let mut options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
-    options.preserve_fds = preserve_fds(invocation, 0)?;
+    let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
+    options.preserve_fds = preserve_fds(&args.preserve_fds, 0)?;
     let joined = Exec {
         spec: &spec,
         extras: &extras,
@@ -60,9 +61,11 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
         attaches_late: attaches_late(&record),
     };
     let plan = joined.plan(&process)?;
-    let pid_file = invocation.value("pid-file").map(PidFile::new).transpose()?;
-    let detach = invocation.flag("detach");
-    let front = Front::connect(invocation, &spec, Some(&process), detach)?;
+    let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
+    let detach = args.detach;
+    let sockets =
+        Sockets { program: &global.name, console: args.console_socket.as_deref(), pidfd: args.pidfd_socket.as_deref() };
+    let front = Front::connect(&sockets, &spec, Some(&process), detach)?;
     if !detach {
         prepare_to_wait(false)?;
     }
@@ -89,50 +92,50 @@ fn join(invocation: &Invocation, log: &Log) -> Result<i32> {
 }
 
 /// The process: from `--process` alone, or from the config and the options.
-fn process(invocation: &Invocation, record: &Record) -> Result<(Process, Extras)> {
-    if let Some(file) = invocation.value("process") {
-        let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", sys::io(error)))?;
+fn process(args: &ExecArgs, record: &Record) -> Result<(Process, Extras)> {
+    if let Some(file) = &args.process {
+        let bytes = std::fs::read(file).map_err(|error| anyhow!("open {}: {}", file.display(), sys::io(error)))?;
         return spec::parse_process(&bytes);
     }
-    if invocation.arguments.len() < 2 {
+    if args.command.is_empty() {
         bail!("exec args cannot be empty");
     }
     let (spec, extras) = spec::load(&record.config_file())?;
     let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
-    process.set_args(Some(invocation.arguments[1..].to_vec()));
-    process.set_terminal(Some(invocation.flag("tty")));
-    if let Some(cwd) = invocation.value("cwd") {
-        process.set_cwd(cwd.into());
+    process.set_args(Some(args.command.clone()));
+    process.set_terminal(Some(args.tty));
+    if let Some(cwd) = &args.cwd {
+        process.set_cwd(cwd.clone());
     }
     let mut env = process.env().clone().unwrap_or_default();
-    env.extend(invocation.values("env").into_iter().map(str::to_owned));
+    env.extend_from_slice(&args.env);
     process.set_env(Some(env));
-    if let Some(label) = invocation.value("process-label") {
-        process.set_selinux_label(Some(label.to_owned()));
+    if let Some(label) = &args.process_label {
+        process.set_selinux_label(Some(label.clone()));
     }
-    if let Some(profile) = invocation.value("apparmor") {
-        process.set_apparmor_profile(Some(profile.to_owned()));
+    if let Some(profile) = &args.apparmor {
+        process.set_apparmor_profile(Some(profile.clone()));
     }
-    if let Some(value) = invocation.flag_given("no-new-privs") {
-        process.set_no_new_privileges(Some(value));
+    if args.no_new_privs.is_some() {
+        process.set_no_new_privileges(args.no_new_privs);
     }
-    let user = user(process.user(), invocation)?;
+    let user = user(process.user(), args)?;
     process.set_user(user);
     Ok((process, extras))
 }
 
 /// `--user UID[:GID]`: numbers only; without a group the config's stays.
-fn user(user: &User, invocation: &Invocation) -> Result<User> {
+fn user(user: &User, args: &ExecArgs) -> Result<User> {
     let mut user = user.clone();
-    if let Some(text) = invocation.value("user") {
-        let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
+    if let Some(text) = &args.user {
+        let (uid, gid) = text.split_once(':').map_or((text.as_str(), None), |(uid, gid)| (uid, Some(gid)));
         user.set_uid(uid.parse().map_err(|_| anyhow!("bad uid: {uid:?}"))?);
         if let Some(gid) = gid {
             user.set_gid(gid.parse().map_err(|_| anyhow!("bad gid: {gid:?}"))?);
         }
     }
     let mut groups = user.additional_gids().clone().unwrap_or_default();
-    for gid in invocation.values("additional-gids") {
+    for gid in &args.additional_gids {
         groups.push(gid.parse().map_err(|_| anyhow!("additional-gids must be a positive number {gid}"))?);
     }
     user.set_additional_gids(Some(groups));
@@ -148,7 +151,7 @@ fn no_capabilities() -> LinuxCapabilities {
 
 /// `--cap`: bounding, effective and permitted; ambient only when the config has an inheritable
 /// set; never inheritable (CVE-2022-29162).
-fn add_capabilities(process: &mut Process, names: &[&str]) -> Result<()> {
+fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }

@@ -3,10 +3,28 @@
 use anyhow::{Result, bail};
 use oci_spec::runtime::{Process, Spec};
 
-use crate::cli::Invocation;
+use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
 use crate::plan::mapped_root;
 use crate::spec::annotation;
+
+/// Where the command line wants the descriptors of a process sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sockets<'a> {
+    /// The name of the program, for messages.
+    pub program: &'a str,
+    /// `--console-socket`.
+    pub console: Option<&'a str>,
+    /// `--pidfd-socket`.
+    pub pidfd: Option<&'a str>,
+}
+
+impl<'a> Sockets<'a> {
+    /// Those of `create`, and of what does as `create` does.
+    pub fn of(global: &'a Global, args: &'a CreateArgs) -> Sockets<'a> {
+        Sockets { program: &global.name, console: args.console_socket.as_deref(), pidfd: args.pidfd_socket.as_deref() }
+    }
+}
 
 /// The caller's side of a process.
 #[derive(Debug)]
@@ -21,9 +39,9 @@ impl Front {
     ///
     /// # Errors
     /// A terminal that nobody would hold, a socket that waits for none, or that does not answer.
-    pub fn connect(invocation: &Invocation, spec: &Spec, process: Option<&Process>, detach: bool) -> Result<Front> {
+    pub fn connect(sockets: &Sockets<'_>, spec: &Spec, process: Option<&Process>, detach: bool) -> Result<Front> {
         let terminal = process.is_some_and(|process| process.terminal() == Some(true));
-        let (console, name) = (invocation.value("console-socket"), &invocation.global.name);
+        let (console, name) = (sockets.console, sockets.program);
         if terminal && detach && console.is_none() {
             bail!("process.terminal: cannot allocate tty if {name} will detach without setting console socket");
         }
@@ -32,7 +50,7 @@ impl Front {
         }
         let annotation =
             spec.annotations().as_ref().and_then(|annotations| annotations.get(annotation::PIDFD_RECEIVER));
-        let option = invocation.value("pidfd-socket").map(|path| ("--pidfd-socket", path));
+        let option = sockets.pidfd.map(|path| ("--pidfd-socket", path));
         let annotation = annotation.map(|path| (annotation::PIDFD_RECEIVER_FIELD, path.as_str()));
         let pidfd = option.into_iter().chain(annotation);
         let receivers = Receivers::connect(console, pidfd)?;

@@ -5,25 +5,23 @@ use std::os::fd::AsFd;
 use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::Signal;
 
-use super::{Log, each};
-use crate::cli::Invocation;
+use super::{Chosen, Log, each};
+use crate::cli::{Global, KillArgs};
 use crate::executor::{Survivors, kill_survivors};
 use crate::state::{Record, Status};
 use crate::sys::{self, Errno, reason};
 use crate::tables::signal;
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let text = invocation.arguments.get(1).map_or("SIGTERM", String::as_str);
+pub fn run(global: &Global, args: &KillArgs, log: &Log) -> Result<()> {
+    let text = args.signal.as_deref().unwrap_or("SIGTERM");
     let number = signal::number(text).ok_or_else(|| anyhow!("unknown signal {text:?}"))?;
-    each(invocation, log, |root, id| {
+    each(global, &Chosen::of(&args.id, args.regex), log, |root, id| {
         let (directory, record) = root.load(id)?;
         match send(&record, record.status(&directory)?, number, log) {
             // All that is left of --all: whoever asks for all to be killed is content when there is
             // nobody. So is who means all that match.
-            Err(error) if (invocation.flag("all") || invocation.flag("regex")) && error.to_string() == NOT_RUNNING => {
-                Ok(())
-            }
+            Err(error) if (args.all || args.regex) && error.to_string() == NOT_RUNNING => Ok(()),
             other => other,
         }
     })

@@ -6,19 +6,19 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 
 use super::{Log, print, root};
-use crate::cli::Invocation;
+use crate::cli::{Global, ListArgs};
 use crate::state::{Directory, Record, Root};
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let root = root(&invocation.global)?;
-    let format = invocation.value("format").unwrap_or("table");
+pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
+    let root = root(global)?;
+    let format = args.format.as_deref().unwrap_or("table");
     if !matches!(format, "table" | "json") {
         bail!("invalid format option {format:?}: table or json");
     }
-    let containers = load_all(&root, invocation.global.root.is_some(), log)?;
-    if invocation.flag("quiet") {
+    let containers = load_all(&root, global.root.is_some(), log)?;
+    if args.quiet {
         let ids: String = containers.iter().map(|(_, record)| format!("{}\n", record.id)).collect();
         return print(&ids);
     }

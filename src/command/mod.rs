@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::Signal;
 
-use crate::cli::{Global, Invocation, Verb};
+use crate::cli::{CreateArgs, Global, Invocation, Number, Verb};
 use crate::executor::Notify;
 use crate::host::Host;
 use crate::plan::{Limit, Options};
@@ -58,35 +58,38 @@ impl From<anyhow::Error> for Failure {
 /// Carry out a command. The result is the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
-    match invocation.verb {
-        Verb::Create => {
-            done(create::run(invocation, log).with_context(|| format!("{} create failed", invocation.global.name)))
+    let global = &invocation.global;
+    match &invocation.verb {
+        Verb::Create(args) => {
+            done(create::run(global, args, log).with_context(|| format!("{} create failed", global.name)))
         }
-        Verb::Run => run::run(invocation, log)
-            .with_context(|| format!("{} run failed", invocation.global.name))
-            .map_err(Failure::from),
+        Verb::Run(args) => {
+            run::run(global, args, log).with_context(|| format!("{} run failed", global.name)).map_err(Failure::from)
+        }
         #[cfg(feature = "criu")]
-        Verb::Checkpoint => done(checkpoint::run(invocation, log)),
+        Verb::Checkpoint(args) => done(checkpoint::run(global, args, log)),
         #[cfg(feature = "criu")]
-        Verb::Restore => restore::run(invocation, log).map_err(Failure::from),
+        Verb::Restore(args) => restore::run(global, args, log).map_err(Failure::from),
         #[cfg(not(feature = "criu"))]
-        Verb::Checkpoint | Verb::Restore => done(Err(anyhow!("this program was built without checkpoint and restore"))),
-        Verb::Exec => exec::run(invocation, log),
-        Verb::Start => done(start::run(invocation, log)),
-        Verb::State => done(state::run(invocation)),
-        Verb::Kill => done(kill::run(invocation, log)),
-        Verb::Delete => done(delete::run(invocation, log)),
-        Verb::List => done(list::run(invocation, log)),
-        Verb::Mounts => done(mounts::run(invocation, log)),
-        Verb::Ps => done(ps::run(invocation)),
-        Verb::Pause => done(pause::pause(invocation, log)),
-        Verb::Resume => done(pause::resume(invocation, log)),
-        Verb::Setup => done(setup::run(invocation)),
-        Verb::Spec => done(spec::run(invocation)),
-        Verb::Features => done(features::run()),
-        Verb::Update => done(update::run(invocation, log)),
-        Verb::Events => done(events::run(invocation, log)),
-        Verb::Plan => done(plan::run(invocation)),
+        Verb::Checkpoint(_) | Verb::Restore(_) => {
+            done(Err(anyhow!("this program was built without checkpoint and restore")))
+        }
+        Verb::Exec(args) => exec::run(global, args, log),
+        Verb::Start(args) => done(start::run(global, &args.id, log)),
+        Verb::State(args) => done(state::run(global, &args.id)),
+        Verb::Kill(args) => done(kill::run(global, args, log)),
+        Verb::Delete(args) => done(delete::run(global, args, log)),
+        Verb::List(args) => done(list::run(global, args, log)),
+        Verb::Mounts(args) => done(mounts::run(global, args, log)),
+        Verb::Ps(args) => done(ps::run(global, args)),
+        Verb::Pause(args) => done(pause::pause(global, &args.id, log)),
+        Verb::Resume(args) => done(pause::resume(global, &args.id, log)),
+        Verb::Setup(args) => done(setup::run(global, &args.engine)),
+        Verb::Spec(args) => done(spec::run(global, args)),
+        Verb::Features(_) => done(features::run()),
+        Verb::Update(args) => done(update::run(global, args, log)),
+        Verb::Events(args) => done(events::run(global, args, log)),
+        Verb::Plan(args) => done(plan::run(global, args)),
     }
 }
 
@@ -106,17 +109,31 @@ pub fn print(text: &str) -> Result<()> {
     })
 }
 
-/// Do something to a container, or, with `--regex`, to all whose ids match: then what fails does not
-/// keep the others from their turn.
+/// The containers that a command means.
+enum Chosen<'a> {
+    /// The one of this id.
+    One(&'a str),
+    /// With `--regex`: all whose ids match.
+    Matching(&'a str),
+}
+
+impl<'a> Chosen<'a> {
+    fn of(id: &'a str, regex: bool) -> Chosen<'a> {
+        if regex { Chosen::Matching(id) } else { Chosen::One(id) }
+    }
+}
+
+/// Do something to each of the containers. Of several that match, one that fails does not keep the others from their turn.
 ///
 /// # Errors
 /// Of one container its own; of many how many failed, when the log has told of each.
-fn each(invocation: &Invocation, log: &Log, act: impl Fn(&Root, &str) -> Result<()>) -> Result<()> {
-    let root = root(&invocation.global)?;
-    if !invocation.flag("regex") {
-        return act(&root, invocation.id());
-    }
-    let pattern = sys::regex::Regex::new(invocation.id())?;
+fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root, &str) -> Result<()>) -> Result<()> {
+    let root = root(global)?;
+    let text = match chosen {
+        Chosen::One(id) => return act(&root, id),
+        Chosen::Matching(text) => *text,
+    };
+    let pattern = sys::regex::Regex::new(text)?;
     // Where nothing was ever kept there is nothing to match.
     let ids = root.ids().unwrap_or_default();
     let mut failed = 0;
@@ -127,7 +144,7 @@ fn each(invocation: &Invocation, log: &Log, act: impl Fn(&Root, &str) -> Result<
         }
     }
     if failed > 0 {
-        bail!("{failed} of the containers that match {:?} could not be dealt with", invocation.id());
+        bail!("{failed} of the containers that match {text:?} could not be dealt with");
     }
     Ok(())
 }
@@ -172,56 +189,52 @@ fn prefers_xdg() -> bool {
 }
 
 /// The bundle: absolute, without links.
-fn bundle(invocation: &Invocation) -> Result<PathBuf> {
-    let given = invocation.value("bundle").map(Path::new);
-    let second = invocation.arguments.get(1).map(Path::new);
-    let bundle = match (given, second, invocation.verb) {
-        (Some(_), Some(_), _) => bail!("the bundle is given twice: as an argument and by --bundle"),
-        (Some(bundle), None, _) | (None, Some(bundle), _) => bundle,
-        (None, None, Verb::Plan) => Path::new(invocation.arguments.first().map_or(".", String::as_str)),
-        (None, None, _) => Path::new("."),
+fn bundle(option: Option<&Path>, argument: Option<&Path>) -> Result<PathBuf> {
+    let bundle = match (option, argument) {
+        (Some(_), Some(_)) => bail!("the bundle is given twice: as an argument and by --bundle"),
+        (Some(bundle), None) | (None, Some(bundle)) => bundle,
+        (None, None) => Path::new("."),
     };
-    // Where one is has no links in its path already.
+    // The kernel's name of the working directory has no links in it.
     let real = if bundle == Path::new(".") { std::env::current_dir() } else { bundle.canonicalize() };
     real.map_err(|error| anyhow!("bundle {}: {}", bundle.display(), sys::io(error)))
 }
 
-/// The config: of the bundle, or where `--config` says.
-fn config(invocation: &Invocation, bundle: &Path) -> Result<PathBuf> {
-    match invocation.value("config") {
-        None => Ok(bundle.join("config.json")),
-        Some(path) => std::path::absolute(path).map_err(|error| anyhow!("--config {path}: {}", sys::io(error))),
-    }
+/// The file that `--config` names instead of the bundle's.
+fn config(option: Option<&Path>) -> Result<Option<PathBuf>> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| anyhow!("--config {}: {}", path.display(), sys::io(error)))
+    };
+    option.map(absolute).transpose()
 }
 
 /// The options of `create` and `run` that go into the plan.
-fn options(invocation: &Invocation, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
+fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
     let listen_fds = listen_fds();
-    let preserve_fds = preserve_fds(invocation, listen_fds)?;
     Ok(Options {
-        id: invocation.id().to_owned(),
+        id: args.id.clone(),
         bundle,
-        no_pivot: invocation.flag("no-pivot"),
-        no_new_keyring: invocation.flag("no-new-keyring"),
-        preserve_fds,
+        no_pivot: args.no_pivot,
+        no_new_keyring: args.no_new_keyring,
+        preserve_fds: preserve_fds(&args.preserve_fds, listen_fds)?,
         callers_limits: callers_limits(),
         listen_fds,
         notify: None,
         gate,
-        config_file: invocation.value("config").map(|_| config(invocation, Path::new(""))).transpose()?,
-        program: invocation.global.name.clone(),
-        systemd_cgroup: invocation.global.systemd_cgroup,
-        no_cgroup: invocation.global.no_cgroup,
-        rootless_cgroups: rootless_cgroups(&invocation.global, host),
+        config_file: config(args.config.as_deref())?,
+        program: global.name.clone(),
+        systemd_cgroup: global.systemd_cgroup,
+        no_cgroup: global.no_cgroup,
+        rootless_cgroups: rootless_cgroups(global, host),
     })
 }
 
 /// How many descriptors from 3 on are passed on: those of `--preserve-fds`, and `more`, up to the last that the caller has
 /// opened. What is not open in between stays closed; what tare itself has opened there is closed by execve(2).
-fn preserve_fds(invocation: &Invocation, more: u32) -> Result<u32> {
+fn preserve_fds(option: &Number<u32>, more: u32) -> Result<u32> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
     use nix::sys::resource::{Resource, getrlimit};
-    let asked = invocation.number("preserve-fds")?.unwrap_or(0).saturating_add(more);
+    let asked = option.get()?.unwrap_or(0).saturating_add(more);
     if asked == 0 {
         return Ok(0);
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::Mount;
 
 use super::{Log, joining_options, root};
-use crate::cli::Invocation;
+use crate::cli::{Global, MountsArgs};
 use crate::executor::{Joining, Receivers, attaches_late, exec};
 use crate::host::Host;
 use crate::mountinfo;
@@ -18,10 +18,9 @@ use crate::state::{Added, Directory, MISSING, Record, Status};
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let [verb, id, file] = invocation.arguments.as_slice() else { bail!("mounts: three arguments") };
-    let mounts = read(file)?;
-    let (directory, record) = root(&invocation.global)?.load(id)?;
+pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
+    let mounts = read(&args.file)?;
+    let (directory, record) = root(global)?.load(&args.id)?;
     match record.status(&directory)? {
         Status::Running | Status::Created => {}
         Status::Paused => bail!("container paused"),
@@ -31,11 +30,11 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     let destinations = mounts.iter().map(|mount| clean(mount.destination())).collect::<Vec<_>>();
     spec.set_mounts(Some(mounts));
     let host = Host::read();
-    let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
+    let options = joining_options(global, &host, &record.id, record.bundle.clone());
     let (pid, attaches_late) = (record.pid, attaches_late(&record));
     let joined = Exec { spec: &spec, extras: &extras, host: &host, options: &options, pid, attaches_late };
     let living = Living { joined, directory: &directory, record: &record, log };
-    match verb.as_str() {
+    match args.action.as_str() {
         "add" => living.add_all(&destinations),
         "remove" => living.remove_all(&destinations),
         other => bail!("unknown command {other:?}: add or remove"),

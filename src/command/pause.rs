@@ -4,16 +4,16 @@ use anyhow::{Result, bail};
 
 use super::{Log, root};
 use crate::cgroup::Refused;
-use crate::cli::Invocation;
+use crate::cli::Global;
 use crate::state::Status;
 use crate::sys::{self, Errno};
 
 /// `pause`
-pub fn pause(invocation: &Invocation, log: &Log) -> Result<()> {
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+pub fn pause(global: &Global, id: &str, log: &Log) -> Result<()> {
+    let (directory, record) = root(global)?.load(id)?;
     let _turn = record.cgroup.freezing()?;
     match record.status(&directory)? {
-        Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", invocation, log)?,
+        Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", global, log)?,
         _ => bail!("container not running"),
     }
     // Killed between the look and the freeze it would never die on v1: whoever kills thaws, but that was before.
@@ -26,20 +26,20 @@ pub fn pause(invocation: &Invocation, log: &Log) -> Result<()> {
 }
 
 /// `resume`
-pub fn resume(invocation: &Invocation, log: &Log) -> Result<()> {
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+pub fn resume(global: &Global, id: &str, log: &Log) -> Result<()> {
+    let (directory, record) = root(global)?.load(id)?;
     let _turn = record.cgroup.freezing()?;
     match record.status(&directory)? {
-        Status::Paused => explain(record.cgroup.thaw(), "resume", invocation, log),
+        Status::Paused => explain(record.cgroup.thaw(), "resume", global, log),
         _ => bail!("container not paused"),
     }
 }
 
 /// An ordinary user often lacks the rights, and the kernel's word for it explains nothing.
-fn explain(result: Result<()>, verb: &str, invocation: &Invocation, log: &Log) -> Result<()> {
+fn explain(result: Result<()>, verb: &str, global: &Global, log: &Log) -> Result<()> {
     result.inspect_err(|error| {
         if error.downcast_ref::<Refused>().is_some_and(|refused| refused.errno == Errno::EPERM) {
-            let name = &invocation.global.name;
+            let name = &global.name;
             log.warning(&format!("{name} {verb} failure might be caused by lack of full access to cgroups"));
         }
     })

@@ -26,7 +26,7 @@ pub struct PidFile {
 
 impl PidFile {
     /// The file at a path.
-    pub fn new(path: &str) -> Result<PidFile> {
+    pub fn new(path: &Path) -> Result<PidFile> {
         Ok(PidFile { path: std::path::absolute(path)?, written: RefCell::new(None) })
     }
 

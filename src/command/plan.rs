@@ -3,20 +3,21 @@
 use anyhow::Result;
 
 use super::{bundle, config, options, print};
-use crate::cli::Invocation;
+use crate::cli::{CreateArgs, Global, PlanArgs};
 use crate::host::Host;
 use crate::plan::{self, compile};
 use crate::spec;
 
 /// The command.
-pub fn run(invocation: &Invocation) -> Result<()> {
+pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let host = Host::read();
-    let bundle = bundle(invocation)?;
-    let config = spec::read(&config(invocation, &bundle)?)?;
+    let bundle = bundle(args.bundle.as_deref().or(args.bundle_argument.as_deref()), None)?;
+    let config = spec::read(&config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json")))?;
     let (spec, extras) = spec::parse(&config)?;
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut options = options(invocation, &host, bundle, true)?;
-    options.id = invocation.value("id").map_or(name, str::to_owned);
+    let create =
+        CreateArgs { id: args.id.clone().unwrap_or(name), config: args.config.clone(), ..CreateArgs::default() };
+    let options = options(global, &create, &host, bundle, true)?;
     let plan = compile(&spec, &extras, &host, &options)?;
     let mut text = plan::print(&plan);
     for property in spec::unknown_properties(&config, &spec)? {

@@ -5,20 +5,20 @@ use std::process::Command;
 use anyhow::{Result, anyhow, bail};
 
 use super::{print, root};
-use crate::cli::Invocation;
+use crate::cli::{Global, PsArgs};
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation) -> Result<()> {
-    let (_, record) = root(&invocation.global)?.load(invocation.id())?;
+pub fn run(global: &Global, args: &PsArgs) -> Result<()> {
+    let (_, record) = root(global)?.load(&args.id)?;
     let mut pids: Vec<i32> = record.cgroup.pids()?.into_iter().map(nix::unistd::Pid::as_raw).collect();
     if record.cgroup.host_dirs().is_empty() && record.alive()? {
         pids.push(record.pid);
     }
-    match invocation.value("format").unwrap_or("table") {
+    match args.format.as_deref().unwrap_or("table") {
         "json" if pids.is_empty() => print("null\n"),
         "json" => print(&(serde_json::to_string(&pids)? + "\n")),
-        "table" => print(&table(&invocation.arguments[1..], &pids)?),
+        "table" => print(&table(&args.options_of_ps, &pids)?),
         other => bail!("invalid format option {other:?}: table or json"),
     }
 }

@@ -5,29 +5,30 @@ use anyhow::Result;
 use super::Log;
 use super::checkpoint::{settings, warn_rootless};
 use super::create::{make, prepare};
+use super::front::Sockets;
 use super::run::{end, stay};
-use crate::cli::Invocation;
+use crate::cli::{CreateArgs, Global, RestoreArgs};
 use crate::criu::{Restore, restore};
 use crate::executor::prepare_to_wait;
 use crate::plan::restore::Mounts;
 use crate::spec::annotation;
 
 /// The command. The result is the exit status.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
-    let detach = invocation.flag("detach");
-    let prepared = prepare(invocation, log, false)?;
-    warn_rootless(&prepared.host, "restore", invocation, log);
+pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
+    let detach = args.detach;
+    let create = created(args);
+    let prepared = prepare(global, &create, log, false)?;
+    warn_rootless(&prepared.host, "restore", global, log);
     let mounts = Mounts::of(&prepared.spec, &prepared.extras, &prepared.host, &prepared.options)?;
-    let text = |name| invocation.value(name).map(str::to_owned);
     let annotations = prepared.spec.annotations().as_ref();
     let it = Restore {
-        settings: settings(invocation, annotations.and_then(|map| map.get(annotation::CRIU_CONFIG)))?,
-        lsm_profile: text("lsm-profile"),
-        lsm_mount_context: text("lsm-mount-context"),
+        settings: settings(global, &args.criu, annotations.and_then(|map| map.get(annotation::CRIU_CONFIG)))?,
+        lsm_profile: args.lsm_profile.clone(),
+        lsm_mount_context: args.lsm_mount_context.clone(),
     };
-    let front = prepared.front(invocation, detach)?;
+    let front = prepared.front(&Sockets::of(global, &create), detach)?;
     if !detach {
-        prepare_to_wait(!invocation.flag("no-subreaper"))?;
+        prepare_to_wait(!args.no_subreaper)?;
     }
     let mut created = make(&prepared, &front, log, |order, pid_file| restore(&it, order, &mounts, pid_file))?;
     let relay = front.attend(created.terminal.take()).map_err(|error| end(&created, error, log))?;
@@ -35,4 +36,17 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         return Ok(0);
     }
     stay(&created, relay, false, log)
+}
+
+/// What `restore` makes before CRIU fills it: a container as `create` makes it.
+fn created(args: &RestoreArgs) -> CreateArgs {
+    CreateArgs {
+        id: args.id.clone(),
+        bundle_argument: args.bundle_argument.clone(),
+        bundle: args.bundle.clone(),
+        console_socket: args.console_socket.clone(),
+        pid_file: args.pid_file.clone(),
+        no_pivot: args.no_pivot,
+        ..CreateArgs::default()
+    }
 }

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 
 use super::create::{Prepared, make, prepare};
+use super::front::Sockets;
 use super::{Log, bind_notify, tell};
-use crate::cli::Invocation;
+use crate::cli::{Global, RunArgs};
 use crate::executor::{
     Created, Notify, Owner, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart, prepare_to_wait,
     start_container,
@@ -15,12 +16,12 @@ use crate::executor::{
 use crate::sys;
 
 /// The command. The result is the exit status.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
-    let detach = invocation.flag("detach");
-    let prepared = prepare(invocation, log, false)?;
-    let front = prepared.front(invocation, detach)?;
+pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
+    let detach = args.detach;
+    let prepared = prepare(global, &args.create, log, false)?;
+    let front = prepared.front(&Sockets::of(global, &args.create), detach)?;
     if !detach {
-        prepare_to_wait(!invocation.flag("no-subreaper"))?;
+        prepare_to_wait(!args.no_subreaper)?;
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
@@ -50,7 +51,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32> {
         }
         return Ok(0);
     }
-    let status = stay(&created, relay, invocation.flag("keep"), log)?;
+    let status = stay(&created, relay, args.keep, log)?;
     if let Some(Ok(Err(error))) = announcing.map(JoinHandle::join) {
         log.warning(&format!("{error:#}"));
     }

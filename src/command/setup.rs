@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::print;
 use crate::cgroup::{Layout, Mode};
-use crate::cli::Invocation;
+use crate::cli::Global;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
 /// The command.
-pub fn run(invocation: &Invocation) -> Result<()> {
+pub fn run(global: &Global, engine: &str) -> Result<()> {
     let program = std::env::current_exe().context("where this program lies")?;
     let program = program.to_str().context("the path of this program is not UTF-8")?;
-    let (name, engine) = (invocation.global.name.as_str(), invocation.id());
+    let name = global.name.as_str();
     check(name, engine)?;
     let text = match engine {
         "containerd" => containerd(name, program, Path::new("/run/systemd/system").is_dir()),

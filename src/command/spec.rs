@@ -9,20 +9,20 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::cgroup::Mode;
-use crate::cli::Invocation;
+use crate::cli::{Global, SpecArgs};
 use crate::host::Host;
 use crate::spec::OCI_VERSION;
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation) -> Result<()> {
+pub fn run(global: &Global, args: &SpecArgs) -> Result<()> {
     let host = Host::read();
     let unified = host.cgroups()?.mode() == Mode::Unified;
-    let config = match invocation.flag("rootless") {
-        true => rootless(template(&invocation.global.name, unified), host.euid, host.egid),
-        false => template(&invocation.global.name, unified),
+    let config = match args.rootless {
+        true => rootless(template(&global.name, unified), host.euid, host.egid),
+        false => template(&global.name, unified),
     };
-    let path = Path::new(invocation.value("bundle").unwrap_or(".")).join("config.json");
+    let path = args.bundle.as_deref().unwrap_or(Path::new(".")).join("config.json");
     let mut text = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"\t");
     serde::Serialize::serialize(&config, &mut serde_json::Serializer::with_formatter(&mut text, format))?;

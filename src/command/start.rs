@@ -5,20 +5,20 @@ use std::os::fd::AsFd;
 use anyhow::{Result, anyhow, bail};
 
 use super::{Log, bind_notify, joining_options, root, tell};
-use crate::cli::Invocation;
+use crate::cli::Global;
 use crate::executor::{Owner, discard, poststart, start_container};
 use crate::host::Host;
 use crate::state::{Directory, Gate, Record, Status};
 use crate::sys;
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let root = root(&invocation.global)?;
-    let (directory, record) = root.load(invocation.id())?;
+pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
+    let root = root(global)?;
+    let (directory, record) = root.load(id)?;
     let mut gate = gate(&directory, &record)?;
     if !record.hooks.start_container.is_empty() {
         let host = Host::read();
-        let options = joining_options(&invocation.global, &host, &record.id, record.bundle.clone());
+        let options = joining_options(global, &host, &record.id, record.bundle.clone());
         let owner = Owner { record: &record, directory: &directory, host: &host, options: &options };
         start_container(&owner).inspect_err(|_| unless_ended(&record, &directory, log))?;
     }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::{print, root};
-use crate::cli::Invocation;
+use crate::cli::Global;
 
 /// The command.
-pub fn run(invocation: &Invocation) -> Result<()> {
-    let (directory, record) = root(&invocation.global)?.load(invocation.id())?;
+pub fn run(global: &Global, id: &str) -> Result<()> {
+    let (directory, record) = root(global)?.load(id)?;
     let state = record.printed(record.status(&directory)?, String::new());
     print(&serde_json::to_string_pretty(&state)?)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Log, root};
 use crate::cgroup;
-use crate::cli::{Invocation, bytes};
+use crate::cli::{Global, UpdateArgs, bytes};
 use crate::spec;
 use crate::state::{MISSING, Record, Status};
 use crate::sys;
@@ -43,9 +43,9 @@ const OPTIONS: [(&str, Kind, [&str; 2]); 14] = [
 ];
 
 /// The command.
-pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
-    let asked = asked(invocation, log)?;
-    let directory = root(&invocation.global)?.container(invocation.id())?.open()?;
+pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
+    let asked = asked(args, log)?;
+    let directory = root(global)?.container(&args.id)?.open()?;
     let directory = directory.ok_or_else(|| anyhow!(MISSING))?;
     let locked = directory.lock_record()?.ok_or_else(|| anyhow!(MISSING))?;
     let record = &locked.record;
@@ -54,7 +54,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
     }
     let mut config: Value = serde_json::from_str(directory.config()?.get())?;
     within(&mut config, "/linux/resources", |stored| cgroup::merge(stored, &asked))?;
-    let rdt = Rdt::of(invocation, record)?;
+    let rdt = Rdt::of(args, record)?;
     if rdt.asked() {
         within(&mut config, "/linux/intelRdt", |stored| rdt.keep(stored))?;
     }
@@ -71,16 +71,16 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<()> {
 }
 
 /// What is to be changed, in the form of `linux.resources`. With `--resources` nothing else counts.
-fn asked(invocation: &Invocation, log: &Log) -> Result<Object> {
-    if let Some(file) = invocation.value("resources") {
+fn asked(args: &UpdateArgs, log: &Log) -> Result<Object> {
+    if let Some(file) = args.from.resources.as_deref() {
         return spec::parse_resources(&read(file)?);
     }
-    if invocation.value("kernel-memory").is_some() || invocation.value("kernel-memory-tcp").is_some() {
+    if args.kernel_memory.is_some() || args.kernel_memory_tcp.is_some() {
         log.warning("Kernel memory settings are ignored and will be removed");
     }
     let mut asked = Object::new();
     for (option, kind, [section, name]) in OPTIONS {
-        let Some(text) = invocation.value(option) else { continue };
+        let Some(text) = args.limits.get(option) else { continue };
         let value = kind.value(text).map_err(|error| anyhow!("invalid value for {option}: {error}"))?;
         let section = asked.entry(section).or_insert_with(|| Value::Object(Object::new()));
         section[name] = value;
@@ -134,9 +134,9 @@ struct Rdt<'a> {
 }
 
 impl<'a> Rdt<'a> {
-    fn of(invocation: &'a Invocation, record: &Record) -> Result<Rdt<'a>> {
-        let value = |name| invocation.value(name).filter(|_| invocation.value("resources").is_none());
-        let rdt = Rdt { l3: value("l3-cache-schema"), bandwidth: value("mem-bw-schema") };
+    fn of(args: &'a UpdateArgs, record: &Record) -> Result<Rdt<'a>> {
+        let value = |option: &'a Option<String>| option.as_deref().filter(|_| args.from.resources.as_deref().is_none());
+        let rdt = Rdt { l3: value(&args.l3_cache_schema), bandwidth: value(&args.mem_bw_schema) };
         if rdt.asked() && record.rdt.is_none() {
             let option = if rdt.l3.is_some() { "l3-cache-schema" } else { "mem-bw-schema" };
             bail!("--{option}: updating a non-existent Intel RDT configuration is not supported");

@@ -1,0 +1,273 @@
+//! Options and arguments with types: a command is a struct, and one description of its fields makes the parser, the help,
+//! the man page, the completions and the struct itself.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::vec::IntoIter;
+
+use anyhow::{Result, anyhow};
+use clap::{Arg, ArgAction, ArgMatches};
+
+/// What a command takes, or a part of it that commands share.
+pub trait Takes: Sized {
+    /// How many arguments.
+    const ARGUMENTS: Count;
+
+    /// Its options, as clap wants them, in the order of the help.
+    fn options() -> Vec<Arg>;
+
+    /// Take its fields out of a command line that clap found right.
+    fn take(line: &mut Line) -> Self;
+}
+
+/// A command line whose options clap has parsed.
+pub struct Line {
+    /// The options.
+    pub options: ArgMatches,
+    /// The arguments.
+    pub arguments: IntoIter<String>,
+}
+
+/// How many arguments there may be.
+#[derive(Clone, Copy)]
+pub struct Count {
+    /// The fewest.
+    pub least: usize,
+    /// The most, if there is a limit.
+    pub most: Option<usize>,
+}
+
+impl Count {
+    pub const NONE: Count = Count { least: 0, most: Some(0) };
+
+    pub const fn plus(self, other: Count) -> Count {
+        let most = match (self.most, other.most) {
+            (Some(one), Some(other)) => Some(one + other),
+            _ => None,
+        };
+        Count { least: self.least + other.least, most }
+    }
+}
+
+/// An argument, by the type of its field.
+pub trait Argument {
+    const COUNT: Count;
+
+    fn take(words: &mut IntoIter<String>) -> Self;
+}
+
+/// The parser has counted: it is there.
+impl Argument for String {
+    const COUNT: Count = Count { least: 1, most: Some(1) };
+
+    fn take(words: &mut IntoIter<String>) -> Self {
+        words.next().unwrap_or_default()
+    }
+}
+
+impl<T: From<String>> Argument for Option<T> {
+    const COUNT: Count = Count { least: 0, most: Some(1) };
+
+    fn take(words: &mut IntoIter<String>) -> Self {
+        words.next().map(T::from)
+    }
+}
+
+/// All that follow. They are another program's command line, so options end before them.
+impl Argument for Vec<String> {
+    const COUNT: Count = Count { least: 0, most: None };
+
+    fn take(words: &mut IntoIter<String>) -> Self {
+        words.collect()
+    }
+}
+
+/// An option whose field has the type `T`.
+pub struct Opt<T> {
+    arg: Arg,
+    field: PhantomData<T>,
+}
+
+impl<T> Opt<T> {
+    pub fn new(arg: Arg) -> Self {
+        Opt { arg, field: PhantomData }
+    }
+
+    /// A short form, too.
+    pub fn short(self, letter: char) -> Self {
+        Opt::new(self.arg.short(letter))
+    }
+
+    /// Not in the help.
+    pub fn hidden(self) -> Self {
+        Opt::new(self.arg.hide(true))
+    }
+
+    /// For clap, which knows an option by the name of the field.
+    pub fn of(self, field: &'static str) -> Arg {
+        self.arg.id(field)
+    }
+}
+
+/// A boolean option, which may be followed by `=true` or `=false`.
+pub fn switch<T: Flag>(name: &'static str, help: &'static str) -> Opt<T> {
+    let arg = Arg::new(name)
+        .long(name)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_parser(|text: &str| go_bool(text).ok_or("parse error"))
+        .hide_possible_values(true)
+        .value_name("BOOL")
+        .help(help);
+    Opt::new(arg)
+}
+
+/// An option with a value; the last one counts.
+pub fn option<T: Single>(name: &'static str, value: &'static str, help: &'static str) -> Opt<T> {
+    Opt::new(with_value(name, value, help))
+}
+
+/// An option that may be repeated.
+pub fn list(name: &'static str, value: &'static str, help: &'static str) -> Opt<Vec<String>> {
+    Opt::new(with_value(name, value, help).action(ArgAction::Append))
+}
+
+/// An option with a value, as clap wants it.
+pub fn with_value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).num_args(1).allow_hyphen_values(true).value_name(value).help(help)
+}
+
+/// The spellings of Go's `strconv.ParseBool`.
+pub fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// What the field of a boolean option may be: with `Option`, a command sees whether it was given.
+pub trait Flag {}
+
+impl Flag for bool {}
+impl Flag for Option<bool> {}
+
+/// What the field of an option with one value may be. An empty value counts as none.
+pub trait Single {}
+
+impl<T: From<String>> Single for Option<T> {}
+impl<T> Single for Number<T> {}
+
+/// The type of an option's field.
+pub trait Value {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self;
+}
+
+impl Value for bool {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+        options.remove_one(field).unwrap_or(false)
+    }
+}
+
+impl Value for Option<bool> {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+        options.remove_one(field)
+    }
+}
+
+impl Value for Option<String> {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+        options.remove_one(field).filter(|text: &String| !text.is_empty())
+    }
+}
+
+impl Value for Option<PathBuf> {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+        <Option<String> as Value>::take(options, field).map(PathBuf::from)
+    }
+}
+
+impl Value for Vec<String> {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+        options.remove_many(field).into_iter().flatten().collect()
+    }
+}
+
+impl<T> Value for Number<T> {
+    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+        Number { field, text: Value::take(options, field), number: PhantomData }
+    }
+}
+
+/// The value of an option that wants a number. The command parses it, not the parser, because runc refuses a wrong number
+/// after what is wrong with the container.
+#[derive(Clone, Debug)]
+pub struct Number<T> {
+    field: &'static str,
+    text: Option<String>,
+    number: PhantomData<T>,
+}
+
+impl<T> Default for Number<T> {
+    fn default() -> Self {
+        Number { field: "", text: None, number: PhantomData }
+    }
+}
+
+impl<T: FromStr> Number<T> {
+    /// The number, if the option was given.
+    ///
+    /// # Errors
+    /// A text that is no number, or a number that `T` cannot hold.
+    pub fn get(&self) -> Result<Option<T>> {
+        let Some(text) = &self.text else { return Ok(None) };
+        let name = self.field.replace('_', "-");
+        let number = text.parse().map_err(|_| anyhow!("invalid value \"{text}\" for flag -{name}: not a number"))?;
+        Ok(Some(number))
+    }
+}
+
+/// A struct of what a command takes: arguments in parentheses, then parts that commands share, then options.
+macro_rules! takes {
+    (
+        $(#[$doc:meta])*
+        $name:ident ($($argument:ident: $argument_type:ty),*) {
+            $(..$part:ident: $part_type:ty,)*
+            $($option:ident: $option_type:ty = $description:expr,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        #[allow(missing_docs, reason = "the help of an option says what its field is")]
+        pub struct $name {
+            $(pub $part: $part_type,)*
+            $(pub $argument: $argument_type,)*
+            $(pub $option: $option_type,)*
+        }
+
+        impl $crate::cli::option::Takes for $name {
+            const ARGUMENTS: $crate::cli::option::Count = $crate::cli::option::Count::NONE
+                $(.plus(<$part_type as $crate::cli::option::Takes>::ARGUMENTS))*
+                $(.plus(<$argument_type as $crate::cli::option::Argument>::COUNT))*;
+
+            fn options() -> Vec<clap::Arg> {
+                let parts: &[fn() -> Vec<clap::Arg>] = &[$(<$part_type as $crate::cli::option::Takes>::options),*];
+                let own = [$($crate::cli::option::Opt::<$option_type>::of($description, stringify!($option))),*];
+                parts.iter().flat_map(|options| options()).chain(own).collect()
+            }
+
+            #[allow(unused_variables, reason = "some commands take nothing")]
+            fn take(line: &mut $crate::cli::option::Line) -> Self {
+                $name {
+                    $($part: $crate::cli::option::Takes::take(line),)*
+                    $($argument: $crate::cli::option::Argument::take(&mut line.arguments),)*
+                    $($option: $crate::cli::option::Value::take(&mut line.options, stringify!($option)),)*
+                }
+            }
+        }
+    };
+}
+
+pub(super) use takes;
