@@ -93,7 +93,7 @@ pub fn name(number: u32) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    /// The C library's headers have the same numbers.
+    /// The numbers agree with the C library's headers.
     #[test]
     fn numbers_are_the_kernels() {
         for (number, name) in

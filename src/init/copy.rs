@@ -1,4 +1,4 @@
-//! `tmpcopyup`: a copy of a directory tree, into a tmpfs that covers the tree.
+//! `tmpcopyup`: copy a directory tree into the tmpfs that covers it.
 
 use core::ffi::CStr;
 
@@ -7,18 +7,18 @@ use super::op::why;
 use super::path::read_link;
 use super::sys::{self, Fault, Stat, Try};
 
-/// How deep [`copy_tree`] goes. Each level holds two descriptors, and a process has 1024 by default.
+/// Maximum depth of [`copy_tree`]. Each level holds two descriptors; the usual limit is 1024.
 const DEEPEST: usize = 256;
 
-/// Copy what is in one directory into another, with all kinds of files, owners, modes, times and extended
-/// attributes: `tmpcopyup`. Other containers may write to what is copied: nothing of it is opened that could wait
-/// or do something, and what a file is says the descriptor, not a name that was looked at before.
+/// Copy the content of one directory into another: all kinds of files, with owners, modes, times and extended
+/// attributes. Other containers may write to the source. So nothing is opened that could block or have an effect, and
+/// the type of a file is taken from its descriptor, not from a name.
 #[inline(never)]
 pub fn copy_tree(from: i32, to: i32) -> Try<()> {
     let mut levels: [(i32, i32); DEEPEST] = [(-1, -1); DEEPEST];
     levels[0] = (list(from)?, sys::duplicate(to)?);
     let mut depth = 0;
-    // A fault ends this process, and with it what is open.
+    // A fault ends this process, and so closes all descriptors.
     loop {
         let (old, new) = levels[depth];
         if let Some(inner) = copy_entries(old, new)? {
@@ -26,7 +26,7 @@ pub fn copy_tree(from: i32, to: i32) -> Try<()> {
             *levels.get_mut(depth).ok_or(Fault::because(why::TOO_DEEP, sys::ELOOP))? = inner;
             continue;
         }
-        // The mount says what the top directory is like.
+        // The mount decides the attributes of the top directory.
         if depth > 0 {
             like(old, new)?;
         }
@@ -39,16 +39,16 @@ pub fn copy_tree(from: i32, to: i32) -> Try<()> {
     }
 }
 
-/// A directory open for reading its entries.
+/// Open a directory to read its entries.
 fn list(directory: i32) -> Try<i32> {
     sys::openat2(directory, c".", sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_DIRECTORY, 0, 0)
 }
 
-/// Copy the entries that are left in a directory, up to the first directory: that one is made and opened, and the
-/// next call goes on behind it.
+/// Copy the remaining entries of a directory up to the first subdirectory. That one is created and opened; the next
+/// call continues behind it.
 #[inline(never)]
 fn copy_entries(from: i32, to: i32) -> Try<Option<(i32, i32)>> {
-    // struct linux_dirent64: inode, position of the next entry, length of this one, type, name.
+    // struct linux_dirent64: inode, position of the next entry, length of this entry, type, name.
     const NAME: usize = 19;
     let mut entries = [0u8; 2048];
     loop {
@@ -74,7 +74,7 @@ fn copy_entries(from: i32, to: i32) -> Try<Option<(i32, i32)>> {
     }
 }
 
-/// Copy one file, whatever it is. A directory comes back open, with the empty one that was made for it.
+/// Copy one file of any kind. For a directory, returns it with the empty copy, both open.
 fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
     const TRIES: usize = 64;
     let mut last = Fault::because(why::UNSTEADY, sys::EBUSY);
@@ -94,7 +94,7 @@ fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
         if stat.is_file() {
             match copy_file(from, to, name)? {
                 None => return Ok(None),
-                // It was exchanged for something else meanwhile: look again.
+                // Another process replaced the file: look again.
                 Some(fault) => last = fault,
             }
             continue;
@@ -105,10 +105,10 @@ fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
     Err(last)
 }
 
-/// A file with its content, or why it could not be opened as one.
+/// Copy a regular file. Returns the fault if it could not be opened as one.
 fn copy_file(from: i32, to: i32, name: &CStr) -> Try<Option<Fault>> {
-    // A FIFO that has taken the file's place does not hold the open back, and a device is not opened at all: the
-    // mount that is copied from has `nodev`.
+    // If a FIFO has replaced the file, O_NONBLOCK keeps the open from blocking; a device is not opened at all, since
+    // the source is a `nodev` mount.
     let flags = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK | sys::O_NOCTTY;
     let old = match sys::openat2(from, name, flags, 0, 0) {
         Ok(fd) => Fd(fd),
@@ -123,7 +123,7 @@ fn copy_file(from: i32, to: i32, name: &CStr) -> Try<Option<Fault>> {
     like(old.0, new.0).map(|()| None)
 }
 
-/// A link, FIFO, socket or device: what cannot be opened.
+/// Copy a symbolic link, FIFO, socket or device.
 fn copy_special(file: &Fd, stat: &Stat, to: i32, name: &CStr) -> Try<()> {
     if stat.is_link() {
         sys::symlinkat(read_link(file.0, c"")?.as_cstr(), to, name)?;
@@ -136,7 +136,7 @@ fn copy_special(file: &Fd, stat: &Stat, to: i32, name: &CStr) -> Try<()> {
     sys::set_times_at(to, name, &stat.times)
 }
 
-/// Give a copy the owner, mode, extended attributes and times of what it is a copy of.
+/// Copy owner, mode, extended attributes and times.
 fn like(old: i32, new: i32) -> Try<()> {
     let stat = sys::fstat(old)?;
     sys::fchown(new, stat.uid, stat.gid)?;
@@ -145,8 +145,8 @@ fn like(old: i32, new: i32) -> Try<()> {
     sys::set_times(new, &stat.times)
 }
 
-/// Extended attributes, of which a file has few. Those that the new file system cannot hold stay behind, such as a
-/// label below a mount that has one of its own.
+/// Copy the extended attributes, of which a file has few. An attribute that the new file system cannot store is left
+/// out, such as a label below a mount with a label of its own.
 #[inline(never)]
 fn copy_attributes(old: i32, new: i32) -> Try<()> {
     let (mut names, mut value) = ([0u8; 1024], [0u8; 4096]);

@@ -24,7 +24,7 @@ impl Init {
             }
             Enter::Session => sys::setsid(),
             Enter::Keyring { name } => match sys::session_keyring(text(name)) {
-                // A kernel without keyrings has none that could be the caller's.
+                // Without keyrings in the kernel there is no keyring of the caller to leave.
                 Err(fault) if fault.errno == sys::ENOSYS => Ok(()),
                 other => other,
             },
@@ -56,8 +56,8 @@ impl Init {
     }
 }
 
-/// `setns(2)` for each, as `nsenter` does it: namespaces that the user namespace does not own are
-/// joined before it, those that it owns after it.
+/// `setns(2)` for each. As in `nsenter`, namespaces that the user namespace does not own are joined before the user
+/// namespace, the others after it.
 pub fn join(program: Program, list: List) -> Try<()> {
     let pairs = program.pairs(list);
     let mut late = 0u64;
@@ -82,7 +82,8 @@ pub fn join(program: Program, list: List) -> Try<()> {
     Ok(())
 }
 
-/// Root of the user namespace. Groups go too, where the namespace lets them be set at all. Returns whether it does not.
+/// Become root of the user namespace, without supplementary groups where setgroups(2) is allowed. Returns whether it is
+/// denied.
 pub fn become_root(uid: u32, gid: u32, keep_groups: bool) -> Try<bool> {
     sys::setresgid(gid)?;
     set_uid(uid)?;
@@ -90,7 +91,7 @@ pub fn become_root(uid: u32, gid: u32, keep_groups: bool) -> Try<bool> {
         return Ok(false);
     }
     match sys::setgroups(&[]) {
-        // An unprivileged user's namespace has setgroups denied: the groups stay as they are.
+        // In the namespace of an unprivileged user setgroups(2) is denied: the groups stay.
         Err(fault) if fault.errno == sys::EPERM && proc_file::setgroups_is_denied() => Ok(true),
         other => other.map(|()| false),
     }

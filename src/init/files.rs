@@ -1,4 +1,4 @@
-//! Paths inside the container's root: opened, never named.
+//! Paths inside the container's root. They are opened once and used by descriptor.
 
 use core::ffi::CStr;
 
@@ -13,7 +13,7 @@ pub const SYSFS_MAGIC: u64 = 0x6265_6572;
 pub struct Fd(pub i32);
 
 impl Fd {
-    /// Take the descriptor out, so that it stays open.
+    /// Return the descriptor without closing it.
     pub fn keep(self) -> i32 {
         let fd = self.0;
         core::mem::forget(self);
@@ -27,19 +27,19 @@ impl Drop for Fd {
     }
 }
 
-/// A place in the root, and whether it had to be made.
+/// A place in the root; `made` if this process created it.
 pub struct Target {
     pub fd: Fd,
     pub made: bool,
 }
 
-/// Open a path in the root without following magic links, and without leaving the root.
+/// Open a path in the root. Magic links are not followed, and no path leaves the root.
 pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
     let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
     sys::openat2(root, path, sys::O_PATH | sys::O_CLOEXEC | flags, 0, resolve).map(Fd)
 }
 
-/// Open the place where something will be mounted; make it when it is missing.
+/// Open the mount point. Create it if it is missing.
 pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target> {
     let plain = rules & (place::PLAIN | place::LIVING) != 0;
     let target = match open_target(root, path, rules) {
@@ -80,13 +80,13 @@ fn not_plain(fault: Fault) -> Fault {
     if matches!(fault.errno, sys::ELOOP | sys::ENOTDIR) { Fault::because(why::NOT_PLAIN, fault.errno) } else { fault }
 }
 
-/// Open a path that no link leads to.
+/// Open a path without symbolic links.
 pub fn plain(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
     let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_SYMLINKS;
     sys::openat2(root, path, sys::O_PATH | sys::O_CLOEXEC | flags, 0, resolve).map(Fd)
 }
 
-/// Make a directory or an empty file, and every missing directory above it, where no link leads to.
+/// Create a directory or an empty file, and its missing parents, on a path without symbolic links.
 #[inline(never)]
 fn make_plain(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     let mut here = plain(root, c"/", sys::O_DIRECTORY)?;
@@ -107,7 +107,7 @@ fn make_plain(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     Ok(here)
 }
 
-/// Make a directory where there is none.
+/// Create a directory if it is missing.
 pub fn ensure_directory(root: i32, path: &CStr) -> Try<()> {
     match look(root, path, sys::O_DIRECTORY) {
         Err(fault) if fault.errno == sys::ENOENT => make(root, path, true).map(|_| ()),
@@ -115,14 +115,14 @@ pub fn ensure_directory(root: i32, path: &CStr) -> Try<()> {
     }
 }
 
-/// Make a directory or an empty file, and every missing directory above it.
+/// Create a directory or an empty file, and its missing parents.
 ///
-/// Each step is looked up from the root again, so a component that another process exchanges for a
-/// link leads at worst to another place inside the root. Concurrent makers are tolerated.
+/// Each step is looked up from the root again: if another process replaces a component by a symbolic link, the link
+/// leads at worst to another place inside the root. Other processes may create the same path at the same time.
 pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     let mut done = PathBuffer::new(path.to_bytes())?;
     done.pop();
-    // Mostly only the last component is missing.
+    // In most cases only the last component is missing.
     if let (Ok(parent), Some(name)) = (look(root, done.as_cstr(), sys::O_DIRECTORY), last_part(path)) {
         return make_last(root, path, &parent, name, directory);
     }
@@ -148,7 +148,7 @@ fn make_from_root(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     Ok(parent)
 }
 
-/// The same where links may lead to what is missing: what they lead to is made.
+/// The same, but a dangling symbolic link on the path is followed and its target is created.
 fn make_target(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     match make(root, path, directory) {
         Err(fault) if fault.errno == sys::EEXIST => make_past_links(root, path, directory, fault),
@@ -156,8 +156,8 @@ fn make_target(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     }
 }
 
-// Rare, and with a path or two on the stack: apart, so that the others' stack stays small. Every
-// page of it that was ever touched is one that a waiting container keeps.
+// Not inlined: this is rare, and its path buffers need stack. A waiting container keeps every stack page that was once
+// touched.
 #[inline(never)]
 fn make_past_links(root: i32, path: &CStr, directory: bool, mut fault: Fault) -> Try<Fd> {
     const MOST: usize = 16;
@@ -172,8 +172,8 @@ fn make_past_links(root: i32, path: &CStr, directory: bool, mut fault: Fault) ->
     Err(Fault::because(why::TOO_LONG, sys::ELOOP))
 }
 
-/// A path whose first component that is a dangling link is replaced by what the link says. It is
-/// looked up from the root again, so it leads nowhere else. Without such a link the fault stands.
+/// Replace the first dangling symbolic link of a path by its target. The result is looked up from the root again, so it
+/// cannot leave the root. Returns `fault` if no link dangles.
 #[inline(never)]
 fn past_link(root: i32, path: &CStr, fault: Fault) -> Try<PathBuffer> {
     let mut done = PathBuffer::new(b"")?;
@@ -203,7 +203,7 @@ fn past_link(root: i32, path: &CStr, fault: Fault) -> Try<PathBuffer> {
     Err(fault)
 }
 
-/// Make `name` in the directory that holds the end of `path`.
+/// Create `name` in `parent`, the directory of `path`.
 fn make_last(root: i32, path: &CStr, parent: &Fd, name: &[u8], directory: bool) -> Try<Fd> {
     let name = PathBuffer::new(name)?;
     if !directory {
@@ -216,7 +216,8 @@ fn make_last(root: i32, path: &CStr, parent: &Fd, name: &[u8], directory: bool) 
 fn make_directory(parent: i32, name: &CStr) -> Try<()> {
     match sys::mkdirat(parent, name, 0o755) {
         Err(fault) if fault.errno == sys::EEXIST => {
-            // Somebody else was quicker, or a dangling link stands there: only the first is well.
+            // Another process created the directory, which is fine, or a dangling symbolic link has this name, which is
+            // an error.
             let made =
                 sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_DIRECTORY, 0, 0);
             made.map(sys::close).map_err(|_| fault)
@@ -238,8 +239,7 @@ fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
     sys::openat2(parent, name, sys::O_PATH | sys::O_CLOEXEC | sys::O_NOFOLLOW, 0, 0).map(Fd)
 }
 
-/// Make a symbolic link of the same text as the one that `link` is. One that is there already is as
-/// good, when it says the same.
+/// Create a symbolic link with the same target as `link`. An existing link with that target is accepted.
 #[inline(never)]
 pub fn copy_link(root: i32, path: &CStr, link: i32, rules: u32) -> Try<()> {
     let mut directory = PathBuffer::new(path.to_bytes())?;
@@ -256,7 +256,7 @@ pub fn copy_link(root: i32, path: &CStr, link: i32, rules: u32) -> Try<()> {
     }
 }
 
-/// A directory that no link leads to.
+/// Open a directory by a path without symbolic links.
 pub fn open_plain(path: &CStr) -> Try<i32> {
     let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
     sys::openat2(sys::AT_FDCWD, path, flags, 0, sys::RESOLVE_NO_SYMLINKS)

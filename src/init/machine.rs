@@ -1,4 +1,4 @@
-//! What the operations share, and how they talk to the parent.
+//! State that the operations share, and messages to the parent.
 
 use core::ffi::CStr;
 
@@ -6,19 +6,19 @@ use super::mount::Mounts;
 use super::op::{Message, kind};
 use super::sys::{self, Fault, Program, Try};
 
-/// Status of a program that could not be run, as runc gives it.
+/// Exit status if the program could not be run; runc's is the same.
 pub const NOT_RUN: i32 = 255;
 
-/// What the operations share.
+/// State that the operations share.
 pub struct Init {
     pub program: Program,
     pub channel: i32,
-    /// Number of the operation.
+    /// Index of the current operation.
     pub index: u32,
     pub mounts: Mounts,
     /// The path that [`super::op::Process::Find`] found.
     pub found: &'static CStr,
-    /// `execve(2)` will close what the container must not have.
+    /// `execve(2)` closes the descriptors that the container must not have.
     pub close_on_exec: bool,
     /// The working directory has been entered.
     pub entered: bool,
@@ -33,7 +33,7 @@ impl Init {
         sys::send(self.channel, &Message { kind, index: self.index, detail, ..Message::default() })
     }
 
-    /// Tell the parent of a failure, as far as there is a parent.
+    /// Report a fault to the parent. If the parent is gone, nobody reads it.
     pub fn report(&self, kind: u32, fault: Fault) {
         let Fault { step, errno, detail } = fault;
         let _ = sys::send(self.channel, &Message { kind, index: self.index, step, errno, detail });
@@ -43,7 +43,7 @@ impl Init {
         self.report(kind::WARNING, fault);
     }
 
-    /// Wait for the parent's word; without a parent there is nothing to live for.
+    /// Wait for the parent. If the parent is gone, this fails and `init` exits.
     pub fn wait(&self) -> Try<()> {
         sys::hear(self.channel)
     }

@@ -1,10 +1,9 @@
 //! The sealed program: it enters the namespaces in place of the runtime.
 //!
-//! It maps a list of operations, carries them out in order, and becomes the container's process.
-//! It decides nothing, formats nothing and allocates nothing; the parent holds the same list, so
-//! an index is all that a failure has to say.
+//! It maps a list of operations, carries them out in order, and becomes the container's process. It decides nothing,
+//! formats nothing and allocates nothing. The parent has the same list, so a failure is reported by index.
 //!
-//! `build.rs` compiles this file. The library compiles the other files once more for their unit tests, see `mod.rs`.
+//! `build.rs` compiles this file; see `mod.rs` for how the library compiles the others.
 
 #![no_std]
 #![no_main]

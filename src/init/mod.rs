@@ -1,7 +1,7 @@
-//! The sealed program that enters the namespaces: its image, the operations it knows and the system calls it makes.
+//! `init`, the sealed program that enters the namespaces: its image, its operations and the system calls that it makes.
 //!
-//! `build.rs` compiles its own code (`main.rs` and the files that `main.rs` names) as a program of its own. The library
-//! compiles those files only for their unit tests, which also has `cargo fmt` and `clippy` read them.
+//! `build.rs` compiles `main.rs` and its modules to a separate program. In tests the library compiles these modules
+//! too, so that they have unit tests and `cargo fmt` and `clippy` check them.
 
 pub mod calls;
 pub mod op;

@@ -16,10 +16,10 @@ pub fn home(uid: u32) -> &'static CStr {
     CStr::from_bytes_until_nul(buffer).unwrap_or(c"HOME=/")
 }
 
-/// The home directory of the first entry of this uid, written to `home` with a NUL behind it; returns its length.
+/// Write the home directory of this uid's first entry to `home`, with a NUL behind it. Returns its length.
 fn passwd(uid: u32, home: &mut [u8]) -> Option<usize> {
     const OPEN: u64 = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NONBLOCK;
-    // A file of the container's own: it may be of any size.
+    // The container owns the file: its size is not trusted.
     const MOST: usize = 1 << 20;
     let file = Fd(sys::open(c"/etc/passwd", OPEN).ok()?);
     if !sys::fstat(file.0).ok()?.is_file() {
@@ -38,19 +38,19 @@ fn passwd(uid: u32, home: &mut [u8]) -> Option<usize> {
         }
         seen += filled;
     }
-    // The last line may have no end.
+    // The last line may lack its newline.
     search.feed(b"\n")
 }
 
-/// A search for the home directory of a uid, passwd(5): `name:password:uid:gid:comment:home:shell`.
+/// Searches passwd(5) for the home directory of a uid: `name:password:uid:gid:comment:home:shell`.
 pub struct Search<'a> {
     uid: u32,
     home: &'a mut [u8],
-    /// Number of the field of the line.
+    /// Index of the current field.
     field: usize,
-    /// The uid of the line, as far as it is read; `None` when it is no number.
+    /// The uid read so far; `None` if the field is no number.
     number: Option<u32>,
-    /// Bytes of the line's home directory so far.
+    /// Bytes of the home directory read so far.
     length: usize,
 }
 
@@ -59,9 +59,8 @@ impl<'a> Search<'a> {
         Search { uid, home, field: 0, number: Some(0), length: 0 }
     }
 
-    /// Read the next bytes of the file. Once the entry is found, its home directory stands in the buffer with a NUL behind
-    /// it, and its length comes back. An entry without a home directory, or with one that the buffer does not hold, is
-    /// none.
+    /// Read the next bytes of the file. When the entry is complete, its home directory is in the buffer, followed by a
+    /// NUL, and its length is returned. An entry is skipped if its home directory is empty or does not fit.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         for byte in bytes {
             match byte {
@@ -99,7 +98,7 @@ mod tests {
     fn home(uid: u32, passwd: &str, room: usize) -> Option<String> {
         let mut whole = vec![1u8; room];
         let length = Search::new(uid, &mut whole).feed(format!("{passwd}\n").as_bytes());
-        // However the file is cut into pieces, the answer is the same.
+        // The result does not depend on where the file is cut.
         for size in 1..=passwd.len() + 1 {
             let mut buffer = vec![1u8; room];
             let mut search = Search::new(uid, &mut buffer);

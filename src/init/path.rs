@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::op::why;
 use super::sys::{self, Fault, Try};
 
-/// A path of at most `PATH_MAX` bytes that can be cut.
+/// A path of less than `PATH_MAX` bytes that can be shortened.
 pub struct PathBuffer {
     bytes: [u8; 4096],
     len: usize,
@@ -18,7 +18,6 @@ impl PathBuffer {
         Ok(buffer)
     }
 
-    /// Add bytes at the end.
     pub fn append(&mut self, bytes: &[u8]) -> Try<()> {
         let end = self.len + bytes.len();
         if end >= self.bytes.len() {
@@ -33,7 +32,7 @@ impl PathBuffer {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 
-    /// Cut the last component off; false when nothing but `/` is left.
+    /// Remove the last component; false when only `/` is left.
     pub fn pop(&mut self) -> bool {
         let cut = self.bytes[..self.len].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let had = self.len > 1;
@@ -44,7 +43,7 @@ impl PathBuffer {
     }
 }
 
-/// The last component of a path, which ends in no slash.
+/// The last component; `None` if the path ends in a slash.
 pub fn last_part(path: &CStr) -> Option<&[u8]> {
     path.to_bytes().rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
 }
@@ -74,7 +73,7 @@ pub fn in_proc(fd: i32) -> Try<PathBuffer> {
     Ok(path)
 }
 
-/// The number that a text of digits stands for.
+/// Parse a decimal number. The text has digits only.
 pub fn decimal(text: &CStr) -> usize {
     text.to_bytes().iter().fold(0, |sum, digit| sum * 10 + (digit.wrapping_sub(b'0')) as usize)
 }

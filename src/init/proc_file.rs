@@ -12,9 +12,10 @@ pub fn write(path: &CStr, value: &[u8]) -> Try<()> {
     sys::write(file.0, value).map(|_| ())
 }
 
-/// Open the very file that procfs has at this path. Somebody may have mounted over it, over a directory above it, or over
-/// `/proc` itself, to protect it or, where the mount namespace is another container's, to lead the writer astray; and a
-/// read-only mount says nothing of a container's own sysctls. A procfs that nobody else sees is asked then.
+/// Open the kernel's own file at this path of procfs. Another process may have mounted over the file, a directory above
+/// it or `/proc` itself: to protect it or, in another container's mount namespace, to redirect the write. A read-only
+/// mount does not protect the container's own sysctls either. If anything is mounted there, a private procfs is opened
+/// instead.
 fn open_in_proc(path: &CStr, flags: u64) -> Try<Fd> {
     let first = match proc_of_this_tree().and_then(|proc| open_below(&proc, path, flags)) {
         Err(fault) => fault,
@@ -30,7 +31,7 @@ fn open_below(proc: &Fd, path: &CStr, flags: u64) -> Try<Fd> {
     sys::openat2(proc.0, inside, flags | sys::O_CLOEXEC, 0, resolve).map(Fd)
 }
 
-/// What is mounted on `/proc`, if it is a whole procfs.
+/// The mount at `/proc`, if it is the root of a procfs.
 fn proc_of_this_tree() -> Try<Fd> {
     const PROC_ROOT_INODE: u64 = 1;
     let proc = Fd(sys::open(c"/proc", sys::O_PATH | sys::O_DIRECTORY | sys::O_NOFOLLOW | sys::O_CLOEXEC)?);
@@ -48,7 +49,7 @@ fn proc_of_our_own() -> Try<Fd> {
     sys::fsmount(context.0, NOSUID_NODEV_NOEXEC).map(Fd)
 }
 
-/// Has the user namespace that this process is in setgroups(2) denied?
+/// Does this process's user namespace deny setgroups(2)?
 pub fn setgroups_is_denied() -> bool {
     let mut text = [0u8; 5];
     let file = open_in_proc(c"/proc/self/setgroups", sys::O_RDONLY);

@@ -71,7 +71,7 @@ impl Init {
                 Ok(())
             }
             Do::CloseOnExec { from } => {
-                // Linux before 5.11 does not know how; then Close has to succeed.
+                // Linux before 5.11 answers EINVAL; then `Close` must succeed.
                 self.close_on_exec = sys::close_range_on_exec(from).is_ok();
                 Ok(())
             }
@@ -89,7 +89,7 @@ impl Init {
         }
     }
 
-    /// Where a filter of the container forbids to close, `execve(2)` does it, when it was told to.
+    /// Close descriptors. If the container's filter forbids it, `execve(2)` closes them (`CloseOnExec`).
     pub fn close(&self, first: u32, last: u32) -> Try<()> {
         match sys::close_range(first, last) {
             Err(_) if self.close_on_exec => Ok(()),
@@ -98,8 +98,8 @@ impl Init {
     }
 }
 
-/// With `fs.suid_dumpable` the kernel makes whoever changes his identity one that others may look into; this program they
-/// may not.
+/// Change the uid and stay undumpable: with `fs.suid_dumpable` the kernel makes a process dumpable, and so traceable,
+/// when its uid changes.
 pub fn set_uid(uid: u32) -> Try<()> {
     sys::setresuid(uid)?;
     sys::prctl(PR_SET_DUMPABLE, 0, 0)
@@ -109,7 +109,7 @@ pub fn bounding(keep: u64) -> Try<()> {
     for capability in 0..64 {
         if keep >> capability & 1 == 0 {
             match sys::prctl(PR_CAPBSET_DROP, capability, 0) {
-                // The first number that the kernel does not know ends the list.
+                // The first number unknown to the kernel ends the list.
                 Err(fault) if fault.errno == sys::EINVAL => return Ok(()),
                 other => other?,
             }
@@ -128,13 +128,13 @@ pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Try<()> {
     sys::prctl(PR_SET_KEEPCAPS, 0, 0)
 }
 
-/// Keep no other capabilities than these. The inheritable set becomes empty, and with it the ambient one.
+/// Drop all other capabilities. The inheritable set is emptied, and with it the ambient set.
 pub fn shed(keep: u64) -> Try<()> {
     let kept = sys::permitted()? & keep;
     sys::capset(kept, kept, 0)
 }
 
-/// Returns the capabilities that could not be had. What is asked for with all bits set is no demand.
+/// Returns the capabilities that could not be set. A set with all bits is no demand.
 pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Try<u64> {
     const PR_CAP_AMBIENT_RAISE: u64 = 2;
     const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;
@@ -143,7 +143,7 @@ pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u
     let acts = effective & permits;
     match sys::capset(acts, permits, inherits) {
         Err(fault) if fault.errno == sys::EPERM && inherits != 0 => {
-            // Nobody inherits what is not in the bounding set.
+            // A capability outside the bounding set cannot be inheritable.
             inherits = (0..64)
                 .filter(|it| inherits >> it & 1 == 1 && sys::in_bounding_set(*it))
                 .fold(0, |all, it| all | 1 << it);
@@ -162,8 +162,8 @@ pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u
     Ok(lost)
 }
 
-/// Enter the working directory and make sure that it lies inside the root: a path such as
-/// `/proc/self/fd/7` must not lead out of it (CVE-2024-21626).
+/// Enter the working directory and check that it lies inside the root: a path such as `/proc/self/fd/7` must not lead
+/// outside (CVE-2024-21626).
 pub fn chdir(path: &CStr) -> Try<()> {
     sys::chdir(path)?;
     let mut buffer = [0u8; 4096];
@@ -175,7 +175,7 @@ pub fn chdir(path: &CStr) -> Try<()> {
     }
 }
 
-/// The first candidate that can be run.
+/// The first executable candidate.
 pub fn find(program: Program, candidates: &[Text]) -> Try<&'static CStr> {
     let mut reason = sys::ENOENT;
     for candidate in candidates {
@@ -197,8 +197,8 @@ fn runnable(path: &CStr) -> Try<()> {
     sys::executable(path)
 }
 
-/// The line that a failed `execve(2)` leaves on the container's own stderr: whoever started it was
-/// told that all was well. A seccomp filter that is in force may be why.
+/// Write the reason of a failed `execve(2)` to the container's own stderr, since the caller of `start` has already been
+/// told of success. A seccomp filter may be the reason.
 pub fn complain(path: &CStr, errno: i32, filtered: bool) {
     const REASONS: [(i32, &[u8]); 9] = [
         (1, b"operation not permitted"),

@@ -1,4 +1,4 @@
-//! The program: one operation after the other.
+//! The main loop: one operation after the other.
 
 use super::machine::{Init, NOT_RUN};
 use super::mount::Mounts;

@@ -3,11 +3,11 @@
 use super::files::Fd;
 use super::sys::{self, Try};
 
-/// Make the standard descriptors the process's own.
+/// Give the standard descriptors to the process's user.
 pub fn own_stdio(uid: u32) -> Try<()> {
     let mut own = None;
     for fd in 0..3 {
-        // A closed one needs nothing.
+        // The descriptor is closed.
         let Ok(stat) = sys::fstat(fd) else { continue };
         if !stat.is_null_device() {
             give(fd, &stat, uid)?;
@@ -23,16 +23,17 @@ pub fn own_stdio(uid: u32) -> Try<()> {
     Ok(())
 }
 
-/// The container's null device, where it has one and may open it.
+/// The container's null device, if it exists and can be opened.
 fn null_device() -> Option<Fd> {
     let flags = sys::O_RDWR | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_NONBLOCK;
     let null = Fd(sys::openat2(sys::AT_FDCWD, c"/dev/null", flags, 0, sys::RESOLVE_NO_SYMLINKS).ok()?);
     sys::fstat(null.0).is_ok_and(|stat| stat.is_null_device()).then_some(null)
 }
 
-/// A null device that is nobody's, on a file system that nobody sees: the mode of the host's could be changed
-/// through a descriptor. In a user namespace, which may make none, the host's mostly belongs to nobody; where the
-/// host's root is mapped, the devices that are bound from the host are as open to him.
+/// A null device on a private tmpfs. Through a descriptor of the host's null device the container could change that
+/// device's mode. In a user namespace mknod(2) fails, so the caller keeps the host's device: mostly owned by an
+/// unmapped user there; where the host's root is mapped, the devices that are bound from the host are open to that root
+/// in the same way.
 #[inline(never)]
 fn another_null_device() -> Option<Fd> {
     const CHARACTER: u32 = 0o020000;
@@ -43,8 +44,8 @@ fn another_null_device() -> Option<Fd> {
     sys::openat2(made.0, c"null", sys::O_RDWR | sys::O_CLOEXEC, 0, 0).ok().map(Fd)
 }
 
-/// Change the owner of what the caller gave to the process. Where that is forbidden, or the owner
-/// is nobody in the user namespace, it stays usable by descriptor.
+/// Change the owner of a descriptor that the caller passed. If the kernel forbids it, or the user namespace does not
+/// map the owner, the descriptor stays usable, but cannot be opened again by name.
 fn give(fd: i32, stat: &sys::Stat, uid: u32) -> Try<()> {
     if stat.uid == uid {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Operations that need the parent, or `start`.
+//! Operations that wait for the parent or for `start`.
 
 use super::machine::Init;
 use super::op::{Message, Talk, kind};
@@ -33,13 +33,14 @@ impl Init {
             self.close(from, fifo as u32 - 1)?;
         }
         self.close(fifo as u32 + 1, u32::MAX)?;
-        // The parent opened it for reading and writing, so it never ends: only a byte from `start` lets this process go on.
+        // The parent opened the fifo for reading and writing, so this read never ends by end of file: only the byte
+        // that `start` writes ends it.
         sys::read(fifo, &mut [0u8]).map(|_| ())
     }
 
-    /// Give the parent the listener of a filter. Only once the agent has the listener may there be anything to ask it
-    /// about, so nothing but `write(2)` comes in between. A copy left open here would have the container wait for an
-    /// agent that has gone.
+    /// Hand the listener of a filter to the parent. Until the agent has the listener, the filter must not stop a system
+    /// call, so only `write(2)` and `read(2)` are made here. The copy is closed: with it the container would wait for
+    /// an agent that has exited.
     pub fn listener(&self, listener: i32) -> Try<()> {
         self.say(kind::LISTENER, listener as u64)?;
         self.wait()?;

@@ -7,21 +7,21 @@ use super::sys::{self, Fault, Try};
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 /// `TTYAUX_MAJOR` and the minor number of ptmx.
 const PTMX: u64 = 5 << 8 | 2;
-/// `UNIX98_PTY_SLAVE_MAJOR` and the seven that follow it.
+/// `UNIX98_PTY_SLAVE_MAJOR` and the next seven majors.
 const PEERS: core::ops::Range<u64> = 136..144;
 
-/// Both ends. Neither is found by a name that the container could have exchanged (CVE-2025-52565).
+/// Both ends of a terminal. Neither is opened by a name that the container could have replaced (CVE-2025-52565).
 pub struct Terminal {
-    /// The end that is handed out.
+    /// The master, which goes to the caller.
     pub master: Fd,
-    /// The end of the process.
+    /// The peer, which the process uses.
     pub peer: Fd,
 }
 
 impl Terminal {
     pub fn open(root: i32) -> Try<Terminal> {
         let master = match in_devpts(root) {
-            // A devpts that was mounted without ptmxmode lets root open its ptmx, and nobody else.
+            // Without the option ptmxmode only root may open the ptmx of a devpts.
             Err(fault) if matches!(fault.errno, sys::EACCES | sys::ENOENT) => by_device(root).map_err(|_| fault)?,
             other => other?,
         };
@@ -34,7 +34,7 @@ impl Terminal {
         Ok(Terminal { master, peer })
     }
 
-    /// Lay the terminal over `/dev/console`, which is made when it is missing.
+    /// Mount the terminal on `/dev/console`, which is created if it is missing.
     pub fn console(&self, root: i32) -> Try<()> {
         let dev = files::look(root, c"/dev", sys::O_DIRECTORY)?;
         let create = sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_CLOEXEC;
@@ -61,8 +61,8 @@ impl Terminal {
     }
 }
 
-/// ptmx of whatever is mounted at `/dev/pts`. The kernel alone makes files in there, so behind the
-/// check of the file system the name cannot lead anywhere else.
+/// Open ptmx of the file system at `/dev/pts`. Only the kernel creates files in a devpts, so after the check of the
+/// file system's type the name is safe.
 fn in_devpts(root: i32) -> Try<Fd> {
     let pts = files::look(root, c"/dev/pts", sys::O_DIRECTORY)?;
     if sys::fstatfs(pts.0)?.0 != DEVPTS_SUPER_MAGIC {
@@ -73,7 +73,7 @@ fn in_devpts(root: i32) -> Try<Fd> {
     is_ptmx(&ptmx).map(|()| ptmx)
 }
 
-/// The device at `/dev/ptmx`, looked at before it is opened and again after.
+/// Open the device `/dev/ptmx`, which is checked before and after.
 fn by_device(root: i32) -> Try<Fd> {
     is_ptmx(&files::look(root, c"/dev/ptmx", 0)?)?;
     let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;

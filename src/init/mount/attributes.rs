@@ -9,9 +9,9 @@ use super::super::sys::{self, Fault, Try};
 
 pub const MOUNT_ATTR_RDONLY: u64 = 1;
 pub const MOUNT_ATTR_NODEV: u64 = 4;
-/// Every flag that a remount with exact flags takes away: `ro nosuid nodev noexec nosymfollow`.
+/// All flags that a remount with exact flags clears: `ro nosuid nodev noexec nosymfollow`.
 const PLAIN_FLAGS: u64 = 0x20_000f;
-/// The one of them that the kernel never locks.
+/// The only one of them that the kernel never locks.
 pub const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
 const MOUNT_ATTR_NOATIME: u64 = 0x10;
 const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
@@ -39,7 +39,7 @@ pub fn propagate(fd: i32, path: &CStr, recursive: bool, flags: u64) -> Try<()> {
     }
 }
 
-/// The same for a mount that is open.
+/// The same for an open mount.
 pub fn propagate_here(fd: i32, recursive: bool, flags: u64) -> Try<()> {
     match sys::mount_setattr(fd, c"", recursive, 0, 0, flags) {
         Err(fault) if fault.errno == sys::ENOSYS => named(fd, &|path| propagate(sys::AT_FDCWD, path, recursive, flags)),
@@ -51,7 +51,7 @@ pub fn set_propagation(fd: i32, it: Propagation) -> Try<()> {
     it.changes().try_for_each(|(flags, recursive)| propagate_here(fd, recursive, flags))
 }
 
-/// Flags and propagation of a mount that is attached.
+/// Set flags and propagation of an attached mount.
 pub fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     match set_flags(fd, it, rules) {
         Err(fault) if fault.errno == sys::ENOSYS => set_flags_by_name(fd, it, rules)?,
@@ -60,13 +60,13 @@ pub fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     set_propagation(fd, it.propagation)
 }
 
-/// The flags, with as few calls as they need.
+/// Set the flags, with as few calls as possible.
 pub fn set_flags(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     let exact = rules & place::EXACT != 0;
     if it.set | it.clear != 0 || exact {
         let set = |clear: u64| sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, 0);
         match set(if exact { PLAIN_FLAGS } else { 0 }) {
-            // The source has flags that this user namespace may not take away: they stay.
+            // The flags of the source are locked in this user namespace: they stay.
             Err(fault) if exact && fault.errno == sys::EPERM => set(MOUNT_ATTR_NOSYMFOLLOW)?,
             other => other?,
         }
@@ -77,13 +77,13 @@ pub fn set_flags(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     Ok(())
 }
 
-/// Linux before 5.12: a remount replaces all flags, so those that are to stay go along. It changes one mount, never
-/// all below it.
+/// For Linux before 5.12. A remount replaces all flags, so the flags that must stay are repeated. It changes one mount,
+/// never the mounts below it.
 #[inline(never)]
 pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     const MS_REMOUNT: u64 = 32;
     const MS_BIND: u64 = 4096;
-    // The flags that statfs(2) tells have the numbers of mount(2), but for this one.
+    // statfs(2) reports the flags of mount(2) by their numbers, except this one.
     const ST_NOSYMFOLLOW: u64 = 8192;
     const KEPT: u64 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | ST_NOSYMFOLLOW;
     if it.tree_set | it.tree_clear != 0 {
@@ -105,8 +105,8 @@ pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     }
 }
 
-/// Do what a call by name does to a descriptor: a directory is `.` for it, so that no name of the container's is
-/// looked up. For another file there is procfs, once that is known to be one.
+/// Apply a call that takes a path to a descriptor. A directory becomes the working directory and is named `.`, so no
+/// name of the container's is looked up. Other files are named through procfs, after a check that it is one.
 #[inline(never)]
 pub fn named(fd: i32, call: &dyn Fn(&CStr) -> Try<()>) -> Try<()> {
     const PROC_ROOT_INO: u64 = 1;
@@ -126,7 +126,7 @@ pub fn named(fd: i32, call: &dyn Fn(&CStr) -> Try<()>) -> Try<()> {
     result
 }
 
-/// `MOUNT_ATTR_*` as the flags of mount(2).
+/// Flags of mount(2) for `MOUNT_ATTR_*`.
 pub fn legacy_flags(attributes: u64) -> u64 {
     const SAME: u64 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     const PAIRS: [(u64, u64); 4] = [
@@ -142,7 +142,7 @@ pub fn legacy_flags(attributes: u64) -> u64 {
 mod tests {
     use super::legacy_flags;
 
-    /// Against the C library's numbers of both calls.
+    /// Compared with the C library's numbers of both calls.
     #[test]
     fn flags_of_mount_setattr_have_flags_of_mount() {
         for (attribute, flag) in [

@@ -9,20 +9,20 @@ use super::super::sys::{self, Fault, Try};
 use super::attributes::{MOUNT_ATTR_RDONLY, named, set_attributes};
 use super::mounts::Mounts;
 
-/// A path that is hidden or made read-only.
+/// A path to mask or to make read-only.
 pub struct Hidden<'a> {
     pub path: &'a CStr,
-    /// The mount of this config that it lies on, where that was kept open.
+    /// The mount of this config on which the path lies, if it is open.
     pub mount: Option<i32>,
     /// The path on that mount.
     pub inside: &'a CStr,
 }
 
-/// Where such a path is.
+/// Where such a path leads.
 struct Places {
-    /// On the mount.
+    /// On that mount.
     on_mount: Option<Fd>,
-    /// Where its name leads.
+    /// By its name in the root.
     by_name: Option<Fd>,
 }
 
@@ -64,10 +64,9 @@ impl Mounts {
         if sys::fstat(place.0)?.is_directory() { self.hide_directory(place) } else { self.hide_file(place) }
     }
 
-    /// Where a path is, if it is anywhere. On a mount of this config it is looked up from there, since another
-    /// container that shares the root file system may move the mount while this one is made, and what is to be
-    /// hidden would seem to be missing. Where the mount is not found at its place (a later one may cover it, through
-    /// a link), the path is taken by its name as well.
+    /// Look up a path. A path on a mount of this config is looked up from that mount: another container that shares the
+    /// root file system may move the mount at this moment, and the path would seem to be missing. If the mount is not
+    /// at its place (a later mount may cover it, through a symbolic link), the path is also looked up by its name.
     fn places(&mut self, it: &Hidden<'_>) -> Try<Places> {
         let by_name = || Ok(Places { on_mount: None, by_name: self.existing(it.path)? });
         let Some(mount) = it.mount else { return by_name() };
@@ -80,7 +79,7 @@ impl Mounts {
         let on_mount = match place {
             Ok(fd) => Some(Fd(fd)),
             Err(fault) if matches!(fault.errno, sys::ENOENT | sys::ENOTDIR) => None,
-            // A link leads away from the mount.
+            // A symbolic link leads out of the mount.
             Err(fault) if fault.errno == sys::EXDEV => return by_name(),
             Err(fault) => return Err(fault),
         };
@@ -111,7 +110,7 @@ impl Mounts {
         }
     }
 
-    /// Is a place the root itself, not only the same directory mounted elsewhere?
+    /// Is this the root itself, and not the same directory mounted elsewhere?
     fn is_root(&self, place: &Fd) -> Try<bool> {
         if !sys::fstat(self.root)?.is_same_file(&sys::fstat(place.0)?) {
             return Ok(false);
@@ -122,7 +121,7 @@ impl Mounts {
         })
     }
 
-    /// All hidden directories share one empty, read-only tmpfs: one superblock instead of many.
+    /// All masked directories share one empty read-only tmpfs: one superblock instead of many.
     pub(super) fn hide_directory(&mut self, place: &Fd) -> Try<()> {
         if let Some(hidden) = &self.hidden {
             let tree = Fd(sys::open_tree(hidden.0, c"", sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?);
@@ -143,8 +142,8 @@ impl Mounts {
         Ok(())
     }
 
-    /// A file is hidden by the container's `/dev/null`, once that is known to be the null device:
-    /// an image may have put anything there.
+    /// A file is masked by the container's `/dev/null`, after a check that it is the null device: an image may contain
+    /// any file of that name.
     fn hide_file(&mut self, place: &Fd) -> Try<()> {
         let null = match self.null.take() {
             Some(null) => null,
@@ -159,7 +158,7 @@ impl Mounts {
     }
 }
 
-/// A tmpfs of its own, where the host's seccomp filter knows no `fsopen(2)`.
+/// A separate tmpfs, for hosts whose seccomp filter forbids `fsopen(2)`.
 #[inline(never)]
 fn hide_by_name(place: &Fd) -> Try<()> {
     named(place.0, &|path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1"))

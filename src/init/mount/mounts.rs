@@ -13,24 +13,24 @@ use super::attributes::{
 };
 
 const MS_I_VERSION: u64 = 1 << 23;
-/// `fsconfig(2)` takes values of at most 255 bytes; mount(2) takes a page of them.
+/// `fsconfig(2)` takes at most 255 bytes a value, mount(2) a page for all.
 const LONGEST_VALUE: u32 = 255;
 
-/// What is known of the new root while it is built.
+/// The new root while it is built.
 pub struct Mounts {
     program: Program,
-    /// Number of the operation.
+    /// Index of the current operation.
     pub index: u32,
-    /// The root; targets are looked up below it.
+    /// The root, from which targets are looked up.
     pub root: i32,
     directory: Option<Fd>,
     pub(super) hidden: Option<Fd>,
     pub(super) null: Option<Fd>,
-    /// A mount that was kept open and is known to be at its place.
+    /// An open mount that is known to be at its place.
     pub(super) in_place: Option<i32>,
 }
 
-/// One file system to mount, as the operation describes it.
+/// A file system to mount, as the operation describes it.
 pub struct FileSystem<'a> {
     pub target: &'a CStr,
     pub kind: &'a CStr,
@@ -41,12 +41,12 @@ pub struct FileSystem<'a> {
     pub place: u32,
 }
 
-/// What is attached where.
+/// Where a tree is attached, and how.
 pub struct Graft<'a> {
     pub target: &'a CStr,
     pub attributes: &'a Attributes,
     pub place: u32,
-    /// Where it stays open.
+    /// The slot that keeps it open.
     pub keep: Slot,
 }
 
@@ -75,13 +75,13 @@ impl Mounts {
         Ok(())
     }
 
-    /// Show a path of the host where the file system itself may not be mounted.
+    /// Bind a path of the host where the file system itself cannot be mounted.
     fn mount_instead(&mut self, it: &FileSystem<'_>, target: &Target) -> Try<Option<Fd>> {
         let path = it.instead.unwrap_or_default();
         match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
             Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place).map(|()| Some(tree)),
-            // Without a cgroup of its own the container must not see, let alone write,
-            // the one that it is in (CVE-2023-25809).
+            // Without a cgroup of its own the container must neither see nor write the cgroup that it is in
+            // (CVE-2023-25809).
             Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd).map(|()| None),
             Err(fault) => Err(fault),
         }
@@ -106,7 +106,7 @@ impl Mounts {
             let key = self.program.text(option[0]);
             match option[1] {
                 Text::NONE => match sys::fsconfig_flag(context.0, key) {
-                    // A file system that does not know these words has such lists always or never.
+                    // A file system that does not know these options always has ACLs, or never.
                     Err(fault) if fault.errno == sys::EINVAL && is_one_of(key, [c"acl", c"noacl"]) => {}
                     other => other?,
                 },
@@ -125,8 +125,8 @@ impl Mounts {
         Ok(made)
     }
 
-    /// The old way, for option values that `fsconfig(2)` does not take (an overlay of many layers), for options
-    /// that it does not have, and for hosts whose seccomp filter does not know the new one.
+    /// By mount(2): for option values that `fsconfig(2)` does not take (an overlay of many layers), for options that it
+    /// does not have, and for hosts whose seccomp filter forbids the new calls.
     #[inline(never)]
     fn mount_by_name(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
         if it.place & place::LIVING != 0 {
@@ -167,11 +167,11 @@ impl Mounts {
             Ok(tree) => self.attach(tree, graft),
             Err(fault) if fault.errno == sys::ENOENT => {
                 let tree = match sys::open_tree(sys::AT_FDCWD, instead.ok_or(fault)?, tree) {
-                    // In a cgroup namespace it may be out of reach.
+                    // A path of a cgroup may be out of reach in a cgroup namespace.
                     Err(fault) if fault.errno == sys::ENOENT => return Ok(()),
                     other => Fd(other?),
                 };
-                // What is not the container's own it may not write to.
+                // The container must not write to what is not its own.
                 let set = graft.attributes.set | MOUNT_ATTR_RDONLY;
                 let attributes =
                     Attributes { set, clear: graft.attributes.clear & !MOUNT_ATTR_RDONLY, ..*graft.attributes };
@@ -193,7 +193,7 @@ impl Mounts {
         }
         let target = files::target(self.root, target, directory, rules)?;
         match self.attach_tree(tree.0, &target.fd, attributes, rules) {
-            // mount(2) has this answer for it, which engines look for.
+            // Engines expect the errno of mount(2).
             Err(fault) if fault.errno == sys::EINVAL && sys::fstat(target.fd.0)?.is_directory() != directory => {
                 return Err(Fault { errno: sys::ENOTDIR, ..fault });
             }
@@ -203,7 +203,7 @@ impl Mounts {
         Ok(())
     }
 
-    /// Give a detached tree its flags, and attach it. Before Linux 5.12 only what is attached can be given flags.
+    /// Set the flags of a detached tree and attach it. Before Linux 5.12 flags can only be set after it is attached.
     pub(super) fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: u32) -> Try<()> {
         let living = rules & place::LIVING != 0;
         let late = match set_flags(tree, attributes, rules) {
@@ -229,8 +229,8 @@ impl Mounts {
         set_propagation(tree, attributes.propagation)
     }
 
-    /// Tell the parent which mount the container is about to get, and wait until that is written down: it can be
-    /// found again by its number only.
+    /// Report the mount's id to the parent and wait until the parent has saved it: later the mount can be found only by
+    /// its id.
     #[inline(never)]
     fn announce(&self, tree: i32) -> Try<()> {
         let detail = sys::mount_id(tree)?.0;
@@ -240,7 +240,7 @@ impl Mounts {
     }
 
     pub fn reattribute(&self, mount: Slot, attributes: &Attributes) -> Try<()> {
-        // Without a mount there was nothing to mount either: an optional source.
+        // Nothing was mounted: the source is optional and missing.
         let Some(mount) = self.program.kept(mount) else { return Ok(()) };
         set_attributes(mount, attributes, 0)
     }
@@ -253,8 +253,8 @@ impl Mounts {
         set_attributes(target.fd.0, attributes, rules)
     }
 
-    /// Detach the mount with this id and no other. The path says only where it was seen last: the container may
-    /// have changed everything there since.
+    /// Detach the mount with this id. The path is only where it was last seen: since then the container may have
+    /// changed everything there.
     #[inline(never)]
     pub fn unmount(&self, path: &CStr, id: u64) -> Try<()> {
         let there = files::plain(self.root, path, sys::O_NOFOLLOW)?;
@@ -264,7 +264,7 @@ impl Mounts {
         if sys::fstat(there.0)?.is_directory() {
             return named(there.0, &sys::detach);
         }
-        // A file is no working directory, the one that it is in is; a mount point keeps its name in its own namespace.
+        // A file cannot be a working directory, its parent can; a mount point cannot be renamed in its own namespace.
         let mut parent = PathBuffer::new(path.to_bytes())?;
         parent.pop();
         let directory = files::plain(self.root, parent.as_cstr(), sys::O_DIRECTORY)?;
@@ -299,8 +299,8 @@ fn is_one_of(word: &CStr, words: [&CStr; 2]) -> bool {
     words.iter().any(|known| known.to_bytes().iter().eq(word.to_bytes()))
 }
 
-/// Fill a tmpfs with what it covers, seen through a mount on which devices cannot be opened: what is copied may be
-/// exchanged for one at any moment.
+/// Fill a tmpfs with the directory that it covers. The source is a `nodev` mount: at any moment another process may
+/// replace a file by a device.
 fn copy_covered(covered: &Fd, made: &Fd) -> Try<()> {
     let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
     let tree = Fd(sys::open_tree(covered.0, c"", flags)?);

@@ -13,7 +13,7 @@ pub struct Node<'a> {
     pub device: u64,
     pub uid: u32,
     pub gid: u32,
-    /// The host's, to be bound where none can be made.
+    /// Path of the host's node, which is bound if mknod(2) is refused.
     pub host: &'a CStr,
 }
 
@@ -23,7 +23,7 @@ impl Mounts {
             Ok(()) if it.uid == 0 && it.gid == 0 => Ok(()),
             Ok(()) => sys::fchownat(self.here(), name, it.uid, it.gid),
             Err(fault) if fault.errno == sys::EEXIST => self.is_node(name, it),
-            // The caller lacks the capability, or its device rules forbid it.
+            // The caller lacks CAP_MKNOD, or its device rules forbid the node.
             Err(fault) if fault.errno == sys::EPERM && !it.host.is_empty() => {
                 self.bind_node(name, it.host, it.mode, it.device).map_err(|_| fault)
             }
@@ -31,7 +31,7 @@ impl Mounts {
         }
     }
 
-    /// What is there already must be the device that is asked for.
+    /// An existing node must be the requested device.
     #[inline(never)]
     fn is_node(&self, name: &CStr, it: &Node<'_>) -> Try<()> {
         let there = Fd(sys::openat2(self.here(), name, sys::O_PATH | sys::O_NOFOLLOW | sys::O_CLOEXEC, 0, 0)?);

@@ -14,8 +14,8 @@ pub use mount::{Attributes, Mount, Propagation, place};
 pub use process::Process;
 pub use talk::{Ask, Message, Talk, kind, why};
 
-/// Where `init` maps its program. Far from every place where Linux puts something by itself, so
-/// that the parent can write absolute addresses (for `argv` and `envp`) before there is a child.
+/// Where `init` maps its program. Linux places nothing near this address by itself, so the parent can write absolute
+/// addresses (for `argv` and `envp`) before the child exists.
 pub const BASE: usize = 0x10_0000_0000;
 
 /// The first bytes of the mapped program.

@@ -2,20 +2,20 @@
 
 use super::{List, Text};
 
-/// What the process itself becomes: identity, privileges, limits, the program.
+/// Operations on the process: identity, privileges, limits, the program.
 #[repr(C, u32)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
 pub enum Process {
-    /// Write a file of procfs: a sysctl, an LSM label. It is the one that the kernel has at this path, whatever is mounted
-    /// over it. A refusal of the write is a warning unless there `must` be one.
+    /// Write a file of procfs: a sysctl, an LSM label. The kernel's own file at this path is written, whatever is
+    /// mounted over it. If `must` is false, a refused write is a warning.
     Write { path: Text, value: Text, must: bool },
-    /// The standard descriptors become the process's own. One that is the host's null device is
-    /// exchanged for the container's: through the host's, the container could change that one's
-    /// mode. The others are given to the user, who may then open them by name (`/dev/stdout`).
+    /// Give the standard descriptors to the user of the process, who can then open them by name (`/dev/stdout`). A
+    /// descriptor of the host's null device is replaced by the container's null device: through the host's the
+    /// container could change its mode.
     OwnStdio { uid: u32 },
-    /// `chdir(2)`, once; may fail here when `later` is set, since another identity may be allowed to, or the path leads by
-    /// way of a pid namespace that is not entered yet.
+    /// `chdir(2)`, unless an earlier `Chdir` succeeded. With `later` it may fail: the process may have the right only
+    /// as another user, or the path may lead through a pid namespace that is not entered yet.
     Chdir { path: Text, later: bool },
     /// `umask(2)`.
     Umask { mask: u32 },
@@ -33,24 +33,22 @@ pub enum Process {
     NoNewPrivileges,
     /// Drop every capability outside the mask from the bounding set.
     Bounding { keep: u64 },
-    /// Keep no other capabilities than these: what is to be traced by others soon has no more than it still needs.
+    /// Drop all other capabilities: soon other processes may trace this one, so it keeps only what it still needs.
     Shed { keep: u64 },
-    /// Take the identity of the process; with `keep` the permitted capabilities outlive the change. Groups that are to be
-    /// set are left out with a warning where the user namespace has setgroups(2) denied.
+    /// Set uid, gid and groups. With `keep` the permitted capabilities survive. If the user namespace denies
+    /// setgroups(2), `groups` are left out with a warning.
     User { uid: u32, gid: u32, groups: List, set_groups: bool, keep: bool },
-    /// `capset(2)`, then the ambient set; what cannot be had is a warning. All bits are no demand:
-    /// they stand for whatever there is.
+    /// `capset(2)`, then the ambient set. A capability that cannot be set is a warning; a set with all bits is no
+    /// demand and stands for all capabilities that the process has.
     Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 },
-    /// Set HOME in the environment from `/etc/passwd` of the container: `slot` is the index in
-    /// `envp` that is left free for it.
+    /// Set HOME in the environment from the container's `/etc/passwd`: `slot` is the free index in `envp`.
     Home { uid: u32, envp: List, slot: u32 },
-    /// Find the program: a list of `Text` to try; the last one found is what `Exec` runs.
+    /// Find the program in a list of `Text`: `Exec` runs the first executable one.
     Find { candidates: List },
-    /// Have `execve(2)` close all descriptors from this number on: a seccomp filter may forbid to do
-    /// it directly later.
+    /// Mark all descriptors from this number on close-on-exec: later a seccomp filter may forbid to close them.
     CloseOnExec { from: u32 },
-    /// Load a seccomp filter: a list of `u64`, each a `struct sock_filter`. A filter with a listener
-    /// names the socket that the parent sends it to; else that is `Text::NONE`.
+    /// Load a seccomp filter: a list of `u64`, each a `struct sock_filter`. `agent` is the socket to which the parent
+    /// sends the listener, or `Text::NONE`.
     Seccomp { filter: List, flags: u32, agent: Text },
     /// Close all descriptors from this number on.
     Close { from: u32 },

@@ -1,22 +1,21 @@
-//! Operations that talk to the parent, and the words of that talk.
+//! Operations that talk to the parent, and their messages.
 
 use super::Slot;
 
-/// What `init` does together with the parent, or with `start`.
+/// Operations in which `init` waits for the parent or for `start`.
 #[repr(C, u32)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
 pub enum Talk {
-    /// Wait for the parent to finish what needs this process (id maps, cgroup v1).
+    /// Wait until the parent has written id maps, cgroups and the OOM score of this process.
     Wait,
     /// Ask the parent for something and wait.
     Ask { what: Ask },
-    /// Open a terminal of the container's devpts, give it this size unless that is 0, take it as
-    /// controlling terminal and standard descriptors, and send its other end to the parent. With
-    /// `console` it is also laid over `/dev/console`.
+    /// Open a terminal of the container's devpts, set its size unless that is 0, make it the controlling terminal and
+    /// the standard descriptors, and send its master to the parent. With `console` it is also mounted on
+    /// `/dev/console`.
     Terminal { rows: u16, columns: u16, console: bool },
-    /// Close all descriptors from a number on but the gate, and wait there until `start` writes a
-    /// byte.
+    /// Close all descriptors from this number on except the gate, and wait there for the byte that `start` writes.
     Gate { fifo: Slot, from: u32 },
 }
 
@@ -26,33 +25,33 @@ pub enum Talk {
 pub enum Ask {
     /// Run the hooks that belong before `pivot_root`.
     Hooks = 1,
-    /// Everything is done: save the state, then let go.
+    /// All is set up: the parent saves the state and then answers.
     Ready = 2,
-    /// Bring network devices into the network namespace that `init` is in now.
+    /// Move network devices into the current network namespace.
     NetDevices = 3,
 }
 
-/// What kind of [`Message`] it is.
+/// Kinds of [`Message`].
 pub mod kind {
     /// An operation failed.
     pub const FAILED: u32 = 1;
     /// An operation asks: `detail` is the [`super::Ask`].
     pub const ASK: u32 = 2;
-    /// An operation could not be carried out in full, and need not be.
+    /// An operation was carried out in part, which is no error.
     pub const WARNING: u32 = 3;
-    /// The process is another one now: `detail` is its pid.
+    /// A sibling continues the program: `detail` is its pid.
     pub const FORKED: u32 = 4;
-    /// The parent gets a descriptor along with this: the terminal.
+    /// Sent along with the master of the terminal.
     pub const TERMINAL: u32 = 5;
-    /// A seccomp filter is in force: `detail` is the number of the descriptor that its listener has
-    /// here, for the parent to fetch. It is not sent along, for the filter may hold back sendmsg(2)
-    /// until the agent answers, who is not there yet.
+    /// A seccomp filter is in force: `detail` is the number of its listener in this process, for pidfd_getfd(2). The
+    /// listener is not sent with the message: the filter may suspend sendmsg(2) until the agent answers, and the agent
+    /// does not have the listener yet.
     pub const LISTENER: u32 = 6;
-    /// A mount will be attached to a living container: `detail` is its id.
+    /// A mount is about to be attached in a running container: `detail` is its id.
     pub const MOUNTED: u32 = 7;
 }
 
-/// What `init` says to the parent, always of this size.
+/// A message to the parent; the size is fixed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message {
@@ -62,13 +61,13 @@ pub struct Message {
     pub index: u32,
     /// Number of the system call that failed, or one of [`why`].
     pub step: u32,
-    /// Its error.
+    /// Its errno.
     pub errno: i32,
-    /// Depends on the operation.
+    /// Its meaning depends on the operation.
     pub detail: u64,
 }
 
-/// Reasons that are not the failure of one system call.
+/// Reasons other than a failed system call.
 pub mod why {
     /// The target lies inside a procfs.
     pub const INSIDE_PROC: u32 = 0x8000_0001;

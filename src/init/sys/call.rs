@@ -6,7 +6,7 @@ use core::arch::asm;
 compile_error!("init knows the system call interface of x86_64 only");
 
 /// # Safety
-/// What the arguments mean to this system call must be valid: pointers, lengths and all.
+/// All arguments must be valid for this system call: pointers, lengths and flags.
 pub unsafe fn raw(number: u32, a: [usize; 6]) -> isize {
     let result: isize;
     // SAFETY: the kernel clobbers only rcx, r11 and rax; memory is assumed changed.
@@ -34,7 +34,7 @@ macro_rules! call {
     }};
 }
 
-/// Drop the value of a call that is only done for its effect.
+/// A call whose result is only success or failure.
 macro_rules! done {
     ($($call:tt)*) => { call!($($call)*).map(|_| ()) };
 }

@@ -5,7 +5,7 @@ use super::{Fault, Try, read};
 
 /// Send one [`Message`]; it is plain data of fixed size.
 pub fn send(fd: i32, message: &Message) -> Try<()> {
-    // The peer of a SOCK_SEQPACKET that is gone gives EPIPE; SIGPIPE is fatal, which is as well.
+    // If the parent is gone, write(2) fails with EPIPE and SIGPIPE ends this process, which is right.
     done!(WRITE, fd, message as *const Message, size_of::<Message>())
 }
 

@@ -31,7 +31,7 @@ struct OpenHow {
 
 pub fn openat2(dir: i32, path: &CStr, flags: u64, mode: u64, resolve: u64) -> Try<i32> {
     let how = OpenHow { flags, mode, resolve };
-    // A rename elsewhere in the tree makes a look-up with RESOLVE_IN_ROOT uncertain: try again.
+    // With RESOLVE_IN_ROOT the kernel answers EAGAIN when a rename happens during the look-up: try again.
     for _ in 0..64 {
         match call!(OPENAT2, dir, path.as_ptr(), &how as *const OpenHow, size_of::<OpenHow>()) {
             Err(fault) if fault.errno == EAGAIN || fault.errno == EINTR => {}
@@ -41,7 +41,7 @@ pub fn openat2(dir: i32, path: &CStr, flags: u64, mode: u64, resolve: u64) -> Tr
     Err(Fault { step: calls::OPENAT2, errno: EAGAIN, detail: 0 })
 }
 
-/// `openat(2)` from the working directory: older than any seccomp profile.
+/// `openat(2)` from the working directory; every seccomp profile allows it.
 pub fn open(path: &CStr, flags: u64) -> Try<i32> {
     call!(OPENAT, AT_FDCWD, path.as_ptr(), flags, 0).map(|fd| fd as i32)
 }
@@ -50,8 +50,8 @@ pub fn close(fd: i32) {
     let _ = call!(CLOSE, fd);
 }
 
-/// Close all descriptors from `first` to `last`, these two included. Where a sandbox does not know how, it is done one by
-/// one; a filter of the container's own that is in force by then may forbid that, too.
+/// Close all descriptors from `first` to `last`, inclusive. Where a sandbox forbids close_range(2), close them one by
+/// one; the container's own filter, if it is in force, may forbid that too.
 pub fn close_range(first: u32, last: u32) -> Try<()> {
     match done!(CLOSE_RANGE, first, last, 0) {
         Err(fault) if matches!(fault.errno, EPERM | ENOSYS) => close_one_by_one(first, last).map_err(|_| fault),
@@ -64,7 +64,8 @@ fn close_one_by_one(first: u32, last: u32) -> Try<()> {
     const NOFILE: usize = 7;
     let mut limit = [0u64; 2];
     call!(PRLIMIT64, 0, NOFILE, 0, limit.as_mut_ptr())?;
-    // No descriptor has a number above the limit that was in force when it was made, and the runtime has lowered none.
+    // No descriptor has a number above the limit that was in force when it was opened, and the runtime has not lowered
+    // the limit.
     let end = limit[1].min(u64::from(last) + 1);
     for fd in u64::from(first)..end {
         match call!(CLOSE, fd) {
@@ -75,7 +76,7 @@ fn close_one_by_one(first: u32, last: u32) -> Try<()> {
     Ok(())
 }
 
-/// Have the next `execve(2)` close them; Linux 5.11.
+/// Mark them close-on-exec; Linux 5.11.
 pub fn close_range_on_exec(first: u32) -> Try<()> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;
     done!(CLOSE_RANGE, first, u32::MAX, CLOSE_RANGE_CLOEXEC)
@@ -85,13 +86,13 @@ pub fn dup_over(from: i32, to: i32) -> Try<()> {
     done!(DUP3, from, to, 0)
 }
 
-/// Another descriptor for the same, from 3 on.
+/// Duplicate a descriptor; the new number is 3 or more.
 pub fn duplicate(fd: i32) -> Try<i32> {
     const F_DUPFD_CLOEXEC: usize = 1030;
     call!(FCNTL, fd, F_DUPFD_CLOEXEC, 3).map(|fd| fd as i32)
 }
 
-/// Take `O_NONBLOCK` from a descriptor that has no other status flags.
+/// Clear `O_NONBLOCK` of a descriptor that has no other status flag.
 pub fn set_blocking(fd: i32) -> Try<()> {
     const F_SETFL: usize = 4;
     done!(FCNTL, fd, F_SETFL, 0)
@@ -144,10 +145,10 @@ pub fn readlinkat(dir: i32, name: &CStr, buffer: &mut [u8]) -> Try<usize> {
     call!(READLINKAT, dir, name.as_ptr(), buffer.as_mut_ptr(), buffer.len())
 }
 
-/// May this path be executed with the effective identity?
+/// May this process execute this path, by its effective identity?
 ///
-/// A seccomp filter may be in force already, and an old profile knows the old call only. That one
-/// asks for the real identity, which is the same here.
+/// A seccomp filter may be in force, and an old profile allows only faccessat(2). That call checks the real identity,
+/// which is the same here.
 pub fn executable(path: &CStr) -> Try<()> {
     const X_OK: usize = 1;
     const AT_EACCESS: usize = 0x200;
@@ -169,17 +170,17 @@ pub fn fchmod(fd: i32, mode: u32) -> Try<()> {
     done!(FCHMOD, fd, mode)
 }
 
-/// Not for a symbolic link: its target is changed.
+/// Not for a symbolic link: chmod would change the target.
 pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Try<()> {
     done!(FCHMODAT, dir, name.as_ptr(), mode)
 }
 
-/// Access and modification time of an open file.
+/// Set access and modification time of an open file.
 pub fn set_times(fd: i32, times: &[[i64; 2]; 2]) -> Try<()> {
     done!(UTIMENSAT, fd, 0, times.as_ptr(), 0)
 }
 
-/// The same of a name, not of what a link leads to.
+/// The same by name; a symbolic link is not followed.
 pub fn set_times_at(dir: i32, name: &CStr, times: &[[i64; 2]; 2]) -> Try<()> {
     done!(UTIMENSAT, dir, name.as_ptr(), times.as_ptr(), AT_SYMLINK_NOFOLLOW)
 }
@@ -199,7 +200,7 @@ pub fn fsetxattr(fd: i32, name: &CStr, value: &[u8]) -> Try<()> {
 /// Major number 1, minor number 3.
 pub const NULL_DEVICE: u64 = 0x103;
 
-/// The kernel's `struct stat` of x86_64, as far as it is looked at.
+/// The kernel's `struct stat` on x86_64; only the named fields are used.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Stat {
@@ -238,7 +239,7 @@ impl Stat {
         self.is_device() && self.rdev == NULL_DEVICE
     }
 
-    /// Type and, of a device, number: is it the node that `mknod(2)` makes of these?
+    /// Is this the node that `mknod(2)` makes from this type and device number?
     pub fn is_node(&self, mode: u32, device: u64) -> bool {
         const FORMAT: u32 = 0o170000;
         const FIFO: u32 = 0o010000;

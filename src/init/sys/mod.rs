@@ -1,6 +1,6 @@
-//! The system calls of `init`, and all of its `unsafe`: one wrapper a call, each taking types that make the call safe.
+//! The system calls of `init`, and all of its `unsafe`. There is no C library: each call has one wrapper, whose
+//! argument types make the call safe.
 //!
-//! There is no C library.
 
 #[macro_use]
 mod call;
@@ -24,19 +24,19 @@ pub use terminal::*;
 
 use super::calls;
 
-/// Why something did not work.
+/// Why an operation failed.
 #[derive(Clone, Copy)]
 pub struct Fault {
     /// Number of the system call, or one of [`super::op::why`].
     pub step: u32,
-    /// The error it gave.
+    /// Its errno.
     pub errno: i32,
-    /// Depends on the operation.
+    /// Its meaning depends on the operation.
     pub detail: u64,
 }
 
 impl Fault {
-    /// A failure that is not that of one system call.
+    /// A failure of another kind than one system call.
     pub fn because(why: u32, errno: i32) -> Fault {
         Fault { step: why, errno, detail: 0 }
     }

@@ -72,7 +72,7 @@ pub fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64, data: &CStr)
     done!(MOUNT, source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr())
 }
 
-/// Detach what is mounted at a path, with all below it. A link at its end is not followed.
+/// Detach the mount at a path with all mounts below it. A symbolic link at the end of the path is not followed.
 pub fn detach(path: &CStr) -> Try<()> {
     const MNT_DETACH: usize = 2;
     const UMOUNT_NOFOLLOW: usize = 8;

@@ -2,8 +2,8 @@
 
 use super::{Fault, O_CLOEXEC, Try, calls, close};
 
-/// Bring `lo` up: `SIOCSIFFLAGS` with `IFF_UP | IFF_RUNNING`. Where there are no sockets of AF_INET
-/// (`RestrictAddressFamilies=`), or no such requests, netlink does it.
+/// Bring `lo` up: `SIOCSIFFLAGS` with `IFF_UP | IFF_RUNNING`. Where AF_INET sockets are forbidden
+/// (`RestrictAddressFamilies=`) or the ioctl is, use netlink.
 pub fn loopback_up() -> Try<()> {
     loopback_up_by_request().or_else(|_| loopback_up_by_netlink())
 }
@@ -31,7 +31,7 @@ fn loopback_up_by_netlink() -> Try<()> {
     // and type, index, flags, the flags that change.
     const REQUEST: [u32; 8] = [32, 16 | 5 << 16, 1, 0, 0, 1, 1, 1];
     let socket = call!(SOCKET, AF_NETLINK_RAW_CLOEXEC.0, AF_NETLINK_RAW_CLOEXEC.1, NETLINK_ROUTE)? as i32;
-    // The answer is a struct nlmsghdr, and behind it the negative error, 0 for none.
+    // The answer is a struct nlmsghdr followed by the negative errno, 0 for success.
     let mut answer = [0i32; 20];
     let sent = call!(WRITE, socket, REQUEST.as_ptr(), size_of_val(&REQUEST));
     let heard = sent.and_then(|_| call!(READ, socket, answer.as_mut_ptr(), size_of_val(&answer)));

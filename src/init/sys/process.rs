@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use super::super::op::List;
 use super::{EINVAL, ENOSYS, EPERM, Fault, Program, Try, calls};
 
-/// A seccomp filter may forbid this process to leave; then it ends by a fault, which no filter sees.
+/// Exit. If a seccomp filter forbids exit_group(2), an illegal instruction ends the process: no filter sees that.
 pub fn exit(status: i32) -> ! {
     let _ = call!(EXIT_GROUP, status);
     // SAFETY: the instruction raises SIGILL here and does nothing else; nothing runs after it.
@@ -21,22 +21,22 @@ pub fn unshare(flags: u64) -> Try<()> {
     done!(UNSHARE, flags)
 }
 
-/// What a fork returns.
+/// On which side of a fork this is.
 pub enum Fork {
     Parent(i32),
     Child,
 }
 
-/// A sibling with its own copy of the memory, in new namespaces.
+/// Make a sibling in new namespaces, with a copy of this process's memory.
 pub fn fork_sibling(flags: u64) -> Try<Fork> {
     const CLONE_PARENT: u64 = 0x8000;
-    // struct clone_args: flags, then fields that are all left at 0; with CLONE_PARENT the exit
-    // signal is inherited and has to be 0 here.
+    // struct clone_args: flags, then fields that stay 0. With CLONE_PARENT the exit signal is inherited and must be 0
+    // here.
     let mut args = [0u64; 11];
     args[0] = flags | CLONE_PARENT;
-    // Without CLONE_VM the child goes on with a copy of this very stack.
+    // Without CLONE_VM the child continues on a copy of this stack.
     let forked = match call!(CLONE3, args.as_ptr(), size_of_val(&args)) {
-        // A sandbox may know the older call only.
+        // A sandbox may allow only the older call.
         Err(fault) if matches!(fault.errno, EPERM | ENOSYS) => call!(CLONE, args[0], 0, 0, 0, 0).map_err(|_| fault),
         other => other,
     };
@@ -91,8 +91,8 @@ pub fn setsid() -> Try<()> {
     done!(SETSID)
 }
 
-/// `KEYCTL_JOIN_SESSION_KEYRING`, then `KEYCTL_SETPERM`: everything for who possesses it, and for the same user's other
-/// processes no more than to find it (view, read, search, link), which exec needs to join it by its name.
+/// `KEYCTL_JOIN_SESSION_KEYRING`, then `KEYCTL_SETPERM`: all rights for the possessor; view, read, search and link for
+/// other processes of the same user, which `exec` needs to join the keyring by its name.
 pub fn session_keyring(name: &CStr) -> Try<()> {
     const POSSESSOR_ALL_USER_FINDS: usize = 0x3f1b_0000;
     const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
@@ -113,11 +113,11 @@ pub fn setdomainname(name: &CStr) -> Try<()> {
     done!(SETDOMAINNAME, name.as_ptr(), name.count_bytes())
 }
 
-/// The default action for every signal, and none of them blocked.
+/// Set the default action of every signal, and an empty signal mask.
 pub fn reset_signals() -> Try<()> {
     let default = [0u64; 4];
     for signal in 1..=64 {
-        // SIGKILL and SIGSTOP answer EINVAL, and need nothing.
+        // SIGKILL and SIGSTOP answer EINVAL; their action is always the default.
         let _ = call!(RT_SIGACTION, signal, default.as_ptr(), 0, 8);
     }
     const SIG_SETMASK: usize = 2;
@@ -162,7 +162,7 @@ pub fn set_mempolicy(mode: u32, nodes: &[u64]) -> Try<()> {
     if nodes.is_empty() {
         return done!(SET_MEMPOLICY, mode, 0, 0);
     }
-    // The kernel counts one bit more than it reads.
+    // The kernel reads one bit less than this number.
     done!(SET_MEMPOLICY, mode, nodes.as_ptr(), nodes.len() * 64 + 1)
 }
 
@@ -172,14 +172,14 @@ struct SockFprog {
     filter: *const u64,
 }
 
-/// `SECCOMP_SET_MODE_FILTER`; gives the listener, where the flags ask for one.
+/// `SECCOMP_SET_MODE_FILTER`. Returns the listener, if the flags ask for one.
 pub fn seccomp(filter: &[u64], flags: u32) -> Try<i32> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     let program = SockFprog { length: filter.len() as u16, filter: filter.as_ptr() };
     call!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, &program as *const SockFprog).map(|listener| listener as i32)
 }
 
-/// Run another program; returns only when it could not.
+/// Execute another program. Returns only on failure.
 pub fn execve(path: &CStr, program: Program, argv: List, envp: List) -> Fault {
     let (argv, envp): (&[usize], &[usize]) = (program.addresses(argv), program.addresses(envp));
     match call!(EXECVE, path.as_ptr(), argv.as_ptr(), envp.as_ptr()) {

@@ -1,4 +1,4 @@
-//! The mapped program.
+//! The mapped program, which the parent wrote.
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use super::super::op::{BASE, DATA, Header, List, Op, Slot, Text};
 use super::Try;
 
-/// The mapped program: the sealed list of operations and what they refer to.
+/// The sealed list of operations, and the data that they refer to.
 #[derive(Clone, Copy)]
 pub struct Program(&'static Header);
 
@@ -36,7 +36,7 @@ impl Program {
         unsafe { *((BASE + self.0.slots as usize) as *const i32).add(index as usize) }
     }
 
-    /// The descriptor of a mount that was kept open, if it was.
+    /// The descriptor of a mount that was kept open; `None` if there is none.
     pub fn kept(self, slot: Slot) -> Option<i32> {
         (slot != Slot::NONE).then(|| self.slot(slot.0)).filter(|fd| *fd >= 0)
     }
@@ -93,7 +93,7 @@ impl Program {
     }
 }
 
-/// A buffer that lives as long as the process, for the one string that `init` composes.
+/// A static buffer for the one string that `init` composes.
 pub fn lasting() -> &'static mut [u8; 512] {
     struct Buffer(UnsafeCell<[u8; 512]>);
     // SAFETY: init has one thread.

@@ -1,4 +1,4 @@
-//! The beginning of the program, and the functions that the compiler calls.
+//! The entry point, and the functions that the compiler calls.
 
 use core::arch::{asm, global_asm};
 use core::ffi::CStr;

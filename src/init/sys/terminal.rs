@@ -2,7 +2,7 @@
 
 use super::{O_CLOEXEC, O_NOCTTY, O_RDWR, Try};
 
-/// Unlock the terminal behind a ptmx and open its other end, without any name (`TIOCGPTPEER`).
+/// Unlock the terminal behind a ptmx and open its peer without a name (`TIOCGPTPEER`).
 pub fn terminal_peer(master: i32) -> Try<i32> {
     const TIOCSPTLCK: usize = 0x4004_5431;
     const TIOCGPTPEER: usize = 0x5441;
@@ -18,7 +18,7 @@ pub fn set_window_size(terminal: i32, rows: u16, columns: u16) -> Try<()> {
     done!(IOCTL, terminal, TIOCSWINSZ, size.as_ptr())
 }
 
-/// Make a terminal the one that controls this session (`TIOCSCTTY`).
+/// Make this the controlling terminal of the session (`TIOCSCTTY`).
 pub fn take_terminal(terminal: i32) -> Try<()> {
     const TIOCSCTTY: usize = 0x540e;
     done!(IOCTL, terminal, TIOCSCTTY, 0)
