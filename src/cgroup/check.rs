@@ -1,12 +1,15 @@
 //! Checks of `linux.resources` that need nothing but the document.
 
-use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use anyhow::{Result, anyhow, bail};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory};
 
-use crate::spec::Extras;
+use super::scalar::Wanted;
+use crate::tables::limit::{self, Setting};
 
 /// Fails for values that no kernel takes and for values that contradict each other.
-pub(super) fn resources(resources: &LinuxResources, extras: &Extras) -> Result<()> {
+pub(super) fn resources(wanted: Wanted) -> Result<()> {
+    wanted.check()?;
+    let Wanted { resources, extras } = wanted;
     if let Some(wanted) = resources.memory() {
         memory(wanted)?;
     }
@@ -37,25 +40,8 @@ pub(super) fn resources(resources: &LinuxResources, extras: &Extras) -> Result<(
     Ok(())
 }
 
-#[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
+/// Swap counts memory and swap together.
 fn memory(memory: &LinuxMemory) -> Result<()> {
-    for (name, value) in [
-        ("limit", memory.limit()),
-        ("reservation", memory.reservation()),
-        ("swap", memory.swap()),
-        ("kernel", memory.kernel()),
-        ("kernelTCP", memory.kernel_tcp()),
-    ] {
-        if let Some(value) = value.filter(|value| *value < -1) {
-            bail!("linux.resources.memory.{name}: {value} is neither a number of bytes nor -1");
-        }
-    }
-    if let Some(value) = memory.swappiness().filter(|value| *value > 100) {
-        bail!(
-            "linux.resources.memory.swappiness: invalid memory swappiness value: {value} \
-             (valid range is 0-100)"
-        );
-    }
     match (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0)) {
         (0, swap) if swap > 0 => {
             bail!("linux.resources.memory.swap: unable to set swap limit without memory limit")
@@ -68,37 +54,25 @@ fn memory(memory: &LinuxMemory) -> Result<()> {
 }
 
 fn cpu(cpu: &LinuxCpu) -> Result<()> {
-    let field = "linux.resources.cpu";
-    if let Some(idle) = cpu.idle().filter(|idle| !matches!(idle, 0 | 1)) {
-        bail!("{field}.idle: {idle} is neither 0 nor 1");
-    }
     let quota = cpu.quota().filter(|quota| *quota > 0).map(i64::cast_unsigned);
-    if let (Some(burst), Some(quota)) = (cpu.burst(), quota)
-        && burst > quota
-    {
-        bail!("{field}.burst: {burst} is more than the quota of {quota}");
-    }
-    for (name, list) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
-        // The kernel's own syntax has steps, `all` and `N`; it is the judge of the rest.
-        if let Some(list) = list.as_deref().filter(|list| list.contains(char::is_control)) {
-            bail!("{field}.{name}: {list:?} is not a list of numbers and ranges");
+    match (cpu.burst(), quota) {
+        (Some(burst), Some(quota)) if burst > quota => {
+            bail!("linux.resources.cpu.burst: {burst} is more than the quota of {quota}")
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
     let field = "linux.resources.blockIO";
-    let weight = |place: &str, value: Option<u16>| match value {
-        None | Some(0 | 10..=1000) => Ok(()),
-        Some(value) => bail!("{field}.{place}: {value} is not between 10 and 1000"),
-    };
-    weight("weight", block_io.weight())?;
-    weight("leafWeight", block_io.leaf_weight())?;
     for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
-        weight(&format!("weightDevice[{index}].weight"), device.weight())?;
-        weight(&format!("weightDevice[{index}].leafWeight"), device.leaf_weight())?;
-        device_number(&format!("{field}.weightDevice[{index}]"), device.major(), device.minor())?;
+        let field = format!("{field}.weightDevice[{index}]");
+        for (name, value) in [("weight", device.weight()), ("leafWeight", device.leaf_weight())] {
+            if let Some(value) = value.filter(|value| *value != 0) {
+                limit::weight(&Setting::Number(value.into())).map_err(|words| anyhow!("{field}.{name}: {words}"))?;
+            }
+        }
+        device_number(&field, device.major(), device.minor())?;
     }
     for (key, list) in [
         ("throttleReadBpsDevice", block_io.throttle_read_bps_device()),
@@ -136,7 +110,10 @@ fn is_page_size(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use oci_spec::runtime::LinuxResources;
+
     use super::*;
+    use crate::spec::Extras;
 
     #[test]
     fn device_numbers_are_not_cut_off() {
@@ -149,7 +126,7 @@ mod tests {
 
     fn refusal(json: &str) -> String {
         let wanted: LinuxResources = serde_json::from_str(json).unwrap();
-        match resources(&wanted, &Extras::default()) {
+        match resources(Wanted { resources: &wanted, extras: &Extras::default() }) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         }

@@ -172,7 +172,7 @@ fn v1_limits_and_devices() {
         "devices": [{"allow": false, "access": "rwm"},
                     {"allow": true, "type": "b", "major": 254, "access": "r"}]
     }"#;
-    let extras = Extras { pids_limit: Some(7), ..Extras::default() };
+    let extras = Extras { limits: vec![("linux.resources.pids.limit", 7)], ..Extras::default() };
     let Some(cgroup) = own("limits", json, &extras) else {
         return;
     };

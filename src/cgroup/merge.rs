@@ -2,24 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::tables::limit::{SCALARS, Scalar};
+
 /// A JSON object.
 type Object = Map<String, Value>;
-
-/// In these places 0 is how callers say "not given", as at create.
-const UNSET_BY_ZERO: [&str; 12] = [
-    "limit",
-    "reservation",
-    "swap",
-    "kernel",
-    "kernelTCP",
-    "shares",
-    "quota",
-    "period",
-    "realtimeRuntime",
-    "realtimePeriod",
-    "weight",
-    "leafWeight",
-];
 
 /// Writes `asked` over `stored`, both `linux.resources` in the types of the spec.
 ///
@@ -37,12 +23,8 @@ pub fn merge(stored: &mut Object, asked: &Object) {
                     within(stored, device, |stored| members(stored, &limits, &[]));
                 }
             }),
-            // 0 is a number of processes, and nothing is a text for a file.
-            ("pids" | "unified", Value::Object(asked)) => {
-                within(stored, section, |stored| members(stored, asked, &[]));
-            }
             (_, Value::Object(asked)) => within(stored, section, |stored| {
-                members(stored, asked, &UNSET_BY_ZERO);
+                members(stored, asked, &unset_by_zero(section));
                 if section == "memory" {
                     lift_both(stored, asked);
                 }
@@ -50,6 +32,12 @@ pub fn merge(stored: &mut Object, asked: &Object) {
             _ => {}
         }
     }
+}
+
+/// The scalars of a section whose 0, or empty text, asks for nothing. The elements of its lists have the same names.
+fn unset_by_zero(section: &str) -> Vec<&'static str> {
+    let scalars = SCALARS.iter().filter(|scalar| scalar.section() == section && scalar.zero_is_unset);
+    scalars.map(Scalar::name).collect()
 }
 
 /// Whoever lifts the memory limit and does not speak of swap lifts both. That is what the limit
@@ -77,13 +65,16 @@ fn members(stored: &mut Object, asked: &Object, unset_by_zero: &[&str]) {
             Value::Null => {}
             Value::Array(asked) if name == "priorities" => list(stored, name, asked, &["name"], &[]),
             Value::Array(asked) => list(stored, name, asked, &["major", "minor"], unset_by_zero),
-            Value::String(text) if text.is_empty() && !unset_by_zero.is_empty() => {}
-            value if value.as_i64() == Some(0) && unset_by_zero.contains(&name.as_str()) => {}
+            value if is_nothing(value) && unset_by_zero.contains(&name.as_str()) => {}
             value => {
                 stored.insert(name.clone(), value.clone());
             }
         }
     }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.as_i64() == Some(0) || value.as_str() == Some("")
 }
 
 fn list(parent: &mut Object, name: &str, asked: &[Value], keys: &[&str], unset_by_zero: &[&str]) {

@@ -28,6 +28,7 @@ mod path;
 mod place;
 mod plan;
 mod remove;
+mod scalar;
 mod stats;
 pub mod systemd;
 mod threaded;

@@ -11,6 +11,7 @@ use super::device_program::DeviceProgram;
 use super::devices::DeviceRule;
 use super::layout::{Layout, Mode};
 use super::path::clean;
+use super::scalar::Wanted;
 use super::systemd::{self, Scope};
 use super::{check, devices, unified, v1, v2};
 use crate::spec::{Extras, Field};
@@ -112,6 +113,15 @@ pub(super) struct UsageCheck {
     pub target: usize,
     pub limit: i64,
     pub swap: i64,
+}
+
+impl UsageCheck {
+    /// The check that `resources` ask for, of the memory controller at `target`.
+    pub fn of(resources: &LinuxResources, target: usize) -> Option<UsageCheck> {
+        let memory = resources.memory().filter(|memory| memory.check_before_update() == Some(true))?;
+        let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
+        (limit > 0 || swap > 0).then_some(UsageCheck { target, limit, swap })
+    }
 }
 
 /// Everything that has to be done for a container's cgroup.
@@ -282,11 +292,12 @@ impl Plan {
     }
 
     fn add_resources(&mut self, layout: &Layout, resources: &LinuxResources, extras: &Extras) -> Result<()> {
-        check::resources(resources, extras)?;
+        let wanted = Wanted { resources, extras };
+        check::resources(wanted)?;
         if self.mode == Mode::Unified {
-            v2::plan(self, 0, resources, extras)?;
+            v2::plan(self, 0, wanted)?;
         } else {
-            v1::plan(self, layout, resources, extras)?;
+            v1::plan(self, layout, wanted)?;
         }
         unified::plan(self, layout, resources)
     }

@@ -7,12 +7,12 @@ use oci_spec::runtime::LinuxResources;
 use super::*;
 use crate::spec::Extras;
 
-fn unified() -> Layout {
+pub(super) fn unified() -> Layout {
     let mountinfo = "24 23 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
     Layout::parse(mountinfo, "0::/user/me/shell\n")
 }
 
-fn hybrid() -> Layout {
+pub(super) fn hybrid() -> Layout {
     let mut mountinfo = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n".to_owned();
     let mut cgroup = "0::/own\n".to_owned();
     for name in ["memory", "cpu,cpuacct", "cpuset", "devices", "freezer", "pids", "blkio"] {
@@ -91,7 +91,7 @@ const MANY: &str = r#"{
 
 fn many_extras() -> Extras {
     let hugepage_limits = vec![("2MB".to_owned(), u64::MAX)];
-    Extras { pids_limit: Some(0), hugepage_limits, ..Extras::default() }
+    Extras { limits: vec![("linux.resources.pids.limit", 0)], hugepage_limits, ..Extras::default() }
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn hybrid_writes() {
 
 #[test]
 fn unlimited_values() {
-    let extras = Extras { pids_limit: Some(-1), ..Extras::default() };
+    let extras = Extras { limits: vec![("linux.resources.pids.limit", -1)], ..Extras::default() };
     let json = r#"{"memory": {"limit": -1, "reservation": -1}, "cpu": {"quota": -1}}"#;
     let v2 = ["memory.swap.max = max", "memory.max = max", "memory.low = max", "pids.max = max"];
     let v2: Vec<&str> = v2.into_iter().chain(["cpu.max = max 100000"]).collect();

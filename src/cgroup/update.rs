@@ -13,39 +13,15 @@ use super::dir::{self, number_of, read_file, write_file};
 use super::layout::{Layout, Mode};
 use super::living::Cgroup;
 use super::plan::{Fallback, Plan, Target, Write};
+use super::scalar::Wanted;
 use super::systemd::Unit;
 use super::{check, unified, v1, v2};
 use crate::spec::{Extras, Field};
 use crate::sys::reason;
+use crate::tables::limit::{self, section};
 
 /// Switches that are off unless asked for, so that a new cgroup needs no write for `false`.
 const OOM_CONTROL: &str = "memory.oom_control";
-
-/// The files that systemd has properties for, those about single devices aside.
-const SYSTEMD_WRITES: [&str; 22] = [
-    "cpu.idle",
-    "cpu.weight",
-    "cpu.max",
-    "cpuset.cpus",
-    "cpuset.mems",
-    "io.weight",
-    "io.bfq.weight",
-    "memory.min",
-    "memory.low",
-    "memory.high",
-    "memory.max",
-    "memory.swap.max",
-    "memory.zswap.max",
-    "memory.zswap.writeback",
-    "memory.oom.group",
-    "pids.max",
-    "memory.limit_in_bytes",
-    "cpu.shares",
-    "cpu.cfs_period_us",
-    "cpu.cfs_quota_us",
-    "blkio.weight",
-    "blkio.bfq.weight",
-];
 
 impl Plan {
     /// Decides what has to be written to give `cgroup` the limits `resources`: what it has, with
@@ -83,20 +59,21 @@ impl Plan {
         let layout = Layout::of(cgroup.mode, &cgroup.dirs);
         let wanted = only(resources, asked);
         let extras = Extras {
-            pids_limit: extras.pids_limit.filter(|_| speaks_of(asked, "pids")),
+            limits: extras.limits.iter().copied().filter(|(field, _)| speaks_of(asked, section(field))).collect(),
             hugepage_limits: match speaks_of(asked, "hugepageLimits") {
                 true => extras.hugepage_limits.clone(),
                 false => Vec::new(),
             },
             ..Extras::default()
         };
-        check::resources(&wanted, &extras)?;
+        let wanted = Wanted { resources: &wanted, extras: &extras };
+        check::resources(wanted)?;
         match cgroup.mode {
-            Mode::Unified => v2::plan(&mut plan, 0, &wanted, &extras)?,
-            _ => v1::plan(&mut plan, &layout, &wanted, &extras)?,
+            Mode::Unified => v2::plan(&mut plan, 0, wanted)?,
+            _ => v1::plan(&mut plan, &layout, wanted)?,
         }
-        unified::plan(&mut plan, &layout, &wanted)?;
-        plan.complete(&wanted, asked);
+        unified::plan(&mut plan, &layout, wanted.resources)?;
+        plan.complete(wanted.resources, asked);
         // systemd has its own idea of them.
         if cgroup.unit.is_some() && plan.target_of("devices").is_some() {
             plan.add_devices(Some(resources))?;
@@ -235,7 +212,7 @@ impl Before {
     fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
         let mut exact = Before::of(None, plan, dirs)?;
         for dir in dirs.iter().flatten() {
-            SYSTEMD_WRITES.iter().try_for_each(|file| exact.keep(dir.join(file), None))?;
+            limit::properties().try_for_each(|(file, _)| exact.keep(dir.join(file), None))?;
         }
         Ok(exact)
     }

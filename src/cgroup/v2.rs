@@ -6,30 +6,22 @@ use oci_spec::runtime::{
 };
 
 use super::plan::{Fallback, Plan, UsageCheck};
+use super::scalar::{self, Destination, Wanted};
 use crate::spec::{Extras, Field};
+use crate::tables::limit::{DEFAULT_PERIOD, Version, io_weight};
 
-/// What the kernel takes for a `cpu.max` without a period, in microseconds.
-const DEFAULT_PERIOD: u64 = 100_000;
+/// The order of the controllers, by their v1 names.
+const ORDER: &[&str] = &["memory", "pids", "cpu", "cpuset", "blkio", "hugetlb", "rdma"];
 
-/// Appends to `plan` what `resources` ask for in the v2 directory `target`.
-pub(super) fn plan(plan: &mut Plan, target: usize, resources: &LinuxResources, extras: &Extras) -> Result<()> {
-    if let Some(wanted) = resources.memory() {
-        memory(plan, target, wanted)?;
+/// Appends `wanted` to `plan`, in the v2 directory `target`.
+pub(super) fn plan(plan: &mut Plan, target: usize, wanted: Wanted) -> Result<()> {
+    for name in scalar::controllers(ORDER) {
+        controller(plan, target, name, wanted)?;
     }
-    pids(plan, target, extras);
-    if let Some(wanted) = resources.cpu() {
-        cpu(plan, target, wanted)?;
-        cpuset(plan, target, wanted);
-    }
-    if let Some(wanted) = resources.block_io() {
-        block_io(plan, target, wanted)?;
-    }
-    hugepages(plan, target, extras);
-    rdma(plan, target, resources);
     let asks = |network: &LinuxNetwork| {
         network.class_id().unwrap_or(0) != 0 || network.priorities().as_ref().is_some_and(|list| !list.is_empty())
     };
-    if resources.network().as_ref().is_some_and(asks) {
+    if wanted.resources.network().as_ref().is_some_and(asks) {
         plan.notes.push(
             "linux.resources.network: cgroup v2 has no network controllers, as in runc this is \
              left to the engine's packet filter"
@@ -39,48 +31,34 @@ pub(super) fn plan(plan: &mut Plan, target: usize, resources: &LinuxResources, e
     Ok(())
 }
 
-/// `-1` is how the spec says "no limit", and for processes any other negative number as well; `max` how the kernel does.
-fn or_max(value: i64) -> String {
-    if value < 0 { "max".to_owned() } else { value.to_string() }
-}
-
-#[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
-pub(super) fn memory(plan: &mut Plan, target: usize, memory: &LinuxMemory) -> Result<()> {
-    const FIELD: &str = "linux.resources.memory";
-    if memory.swappiness().is_some() {
-        bail!("{FIELD}.swappiness: cgroup v2 has no swappiness");
+/// Appends what is wanted of one controller.
+pub(super) fn controller(plan: &mut Plan, target: usize, name: &'static str, wanted: Wanted) -> Result<()> {
+    let resources = wanted.resources;
+    if let ("memory", Some(memory)) = (name, resources.memory()) {
+        swap(plan, target, memory);
+        plan.usage = UsageCheck::of(resources, target);
     }
-    if memory.disable_oom_killer() == Some(true) {
-        bail!("{FIELD}.disableOOMKiller: cgroup v2 cannot disable the OOM killer");
-    }
-    if memory.use_hierarchy() == Some(false) {
-        plan.notes.push(format!("{FIELD}.useHierarchy: cgroup v2 always counts sub-cgroups"));
-    }
-    for (name, value) in [("kernel", memory.kernel()), ("kernelTCP", memory.kernel_tcp())] {
-        if value.is_some_and(|value| value != 0) {
-            plan.notes.push(format!("{FIELD}.{name}: cgroup v2 has no separate limit, ignored"));
-        }
-    }
-    let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
-    if memory.check_before_update() == Some(true) {
-        plan.usage = Some(UsageCheck { target, limit, swap });
-    }
-    if let Some(value) = swap_max(limit, swap) {
-        // Without swap in the kernel nothing uses any, so "as much as you like" and "none" hold.
-        let holds = value == "max" || value == "0";
-        let fallback = if holds { Fallback::Skip } else { Fallback::Fail };
-        let field = if swap == 0 { "limit" } else { "swap" };
-        let field = Field::of(FIELD).member(field);
-        plan.write_or(target, "memory.swap.max", value, field, fallback);
-    }
-    if limit != 0 {
-        plan.write(target, "memory.max", or_max(limit), Field::of("linux.resources.memory.limit"));
-    }
-    if let Some(value) = memory.reservation().filter(|value| *value != 0) {
-        let field = Field::of("linux.resources.memory.reservation");
-        plan.write(target, "memory.low", or_max(value), field);
+    scalar::plan(plan, wanted, Destination { controller: name, version: Version::V2, target: Some(target) })?;
+    match name {
+        "cpu" => resources.cpu().iter().for_each(|cpu| bandwidth(plan, target, cpu)),
+        "blkio" => resources.block_io().iter().try_for_each(|wanted| block_io(plan, target, wanted))?,
+        "hugetlb" => hugepages(plan, target, wanted.extras),
+        "rdma" => rdma(plan, target, resources),
+        _ => {}
     }
     Ok(())
+}
+
+/// Swap before memory.
+fn swap(plan: &mut Plan, target: usize, memory: &LinuxMemory) {
+    let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
+    if let Some(value) = swap_max(limit, swap) {
+        // A kernel without swap has no such file; "max" and "0" hold there without a limit.
+        let holds = value == "max" || value == "0";
+        let fallback = if holds { Fallback::Skip } else { Fallback::Fail };
+        let field = if swap == 0 { "linux.resources.memory.limit" } else { "linux.resources.memory.swap" };
+        plan.write_or(target, "memory.swap.max", value, Field::of(field), fallback);
+    }
 }
 
 /// `memory.swap.max` for the spec's values, of which `swap` means memory and swap together and 0
@@ -95,91 +73,37 @@ fn swap_max(limit: i64, swap: i64) -> Option<String> {
     }
 }
 
-pub(super) fn pids(plan: &mut Plan, target: usize, extras: &Extras) {
-    let value = match extras.pids_limit {
-        None => return,
-        // The kernel would take 0 for "not even the first", its users mean "no children".
-        Some(0) => "1".to_owned(),
-        Some(limit) => or_max(limit),
-    };
-    plan.write(target, "pids.max", value, Field::of("linux.resources.pids.limit"));
-}
-
-pub(super) fn cpu(plan: &mut Plan, target: usize, cpu: &LinuxCpu) -> Result<()> {
-    let field = |name: &str| Field::of("linux.resources.cpu").member(name);
-    if cpu.realtime_runtime().unwrap_or(0) != 0 {
-        bail!("{}: cgroup v2 has no realtime limits", field("realtimeRuntime"));
-    }
-    if cpu.realtime_period().unwrap_or(0) != 0 {
-        bail!("{}: cgroup v2 has no realtime limits", field("realtimePeriod"));
-    }
-    if let Some(idle) = cpu.idle() {
-        plan.write(target, "cpu.idle", idle, field("idle"));
-    }
-    if let Some(shares) = cpu.shares().filter(|shares| *shares != 0) {
-        plan.write(target, "cpu.weight", weight_of_shares(shares), field("shares"));
-    }
-    // A burst above the old quota is refused until the new one is there, and the other way round.
-    if let Some(burst) = cpu.burst() {
-        plan.write_or(target, "cpu.max.burst", burst, field("burst"), Fallback::Later);
-    }
+/// Quota and period in one file.
+fn bandwidth(plan: &mut Plan, target: usize, cpu: &LinuxCpu) {
     let (quota, period) = (cpu.quota().unwrap_or(0), cpu.period().unwrap_or(0));
-    if quota != 0 || period != 0 {
-        let name = if quota != 0 { "quota" } else { "period" };
-        let quota = if quota > 0 { quota.to_string() } else { "max".to_owned() };
-        let period = if period == 0 { DEFAULT_PERIOD } else { period };
-        let value = format!("{quota} {period}");
-        plan.write_or(target, "cpu.max", value, field(name), Fallback::Later);
+    if quota == 0 && period == 0 {
+        return;
     }
-    Ok(())
+    let field = if quota != 0 { "linux.resources.cpu.quota" } else { "linux.resources.cpu.period" };
+    let quota = if quota > 0 { quota.to_string() } else { "max".to_owned() };
+    let period = if period == 0 { DEFAULT_PERIOD } else { period };
+    plan.write_or(target, "cpu.max", format!("{quota} {period}"), Field::of(field), Fallback::Later);
 }
 
-pub(super) fn cpuset(plan: &mut Plan, target: usize, cpu: &LinuxCpu) {
-    for (name, file, list) in [("cpus", "cpuset.cpus", cpu.cpus()), ("mems", "cpuset.mems", cpu.mems())] {
-        if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
-            plan.write(target, file, list, Field::of("linux.resources.cpu").member(name));
-        }
-    }
-}
-
-/// `cpu.weight` (1 to 10000) for v1 shares (2 to 262144): the curve that runc 1.3.2 and crun 1.23
-/// brought, through the two ends and from default to default (1024 to 100).
-fn weight_of_shares(shares: u64) -> u64 {
-    match shares {
-        0..=2 => 1,
-        262_144.. => 10_000,
-        _ => {
-            let log = (shares as f64).log2();
-            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
-            10_f64.powf(exponent).ceil() as u64
-        }
-    }
-}
-
-pub(super) fn block_io(plan: &mut Plan, target: usize, block_io: &LinuxBlockIo) -> Result<()> {
-    let field = |name: &str| Field::of("linux.resources.blockIO").member(name);
-    if block_io.leaf_weight().unwrap_or(0) != 0 {
-        bail!("{}: cgroup v2 has no leaf weight", field("leafWeight"));
-    }
+fn block_io(plan: &mut Plan, target: usize, block_io: &LinuxBlockIo) -> Result<()> {
     if let Some(weight) = block_io.weight().filter(|weight| *weight != 0) {
-        // BFQ takes the spec's values as they are; where it is not in use io.weight has a range
-        // that is ten times as wide.
-        let linear = 1 + (u64::from(weight) - 10) * 9999 / 990;
-        let fallback = Fallback::Instead("io.weight", linear.to_string());
-        plan.write_or(target, "io.bfq.weight", weight, field("weight"), fallback);
+        // BFQ takes the values of the spec. Without BFQ there is only io.weight, whose range is ten times as wide.
+        let fallback = Fallback::Instead("io.weight", io_weight(weight.into()).to_string());
+        let field = Field::of("linux.resources.blockIO.weight");
+        plan.write_or(target, "io.bfq.weight", weight, field, fallback);
     }
     for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
         weight_device(plan, target, device, index)?;
     }
-    for (name, key, devices) in [
-        ("throttleReadBpsDevice", "rbps", block_io.throttle_read_bps_device()),
-        ("throttleWriteBpsDevice", "wbps", block_io.throttle_write_bps_device()),
-        ("throttleReadIOPSDevice", "riops", block_io.throttle_read_iops_device()),
-        ("throttleWriteIOPSDevice", "wiops", block_io.throttle_write_iops_device()),
+    for (list, key, devices) in [
+        ("linux.resources.blockIO.throttleReadBpsDevice", "rbps", block_io.throttle_read_bps_device()),
+        ("linux.resources.blockIO.throttleWriteBpsDevice", "wbps", block_io.throttle_write_bps_device()),
+        ("linux.resources.blockIO.throttleReadIOPSDevice", "riops", block_io.throttle_read_iops_device()),
+        ("linux.resources.blockIO.throttleWriteIOPSDevice", "wiops", block_io.throttle_write_iops_device()),
     ] {
         for (index, device) in devices.iter().flatten().enumerate() {
             let value = throttle(device, key);
-            plan.write(target, "io.max", value, Field::item(field(name).as_str(), index));
+            plan.write(target, "io.max", value, Field::item(list, index));
         }
     }
     Ok(())
@@ -232,13 +156,6 @@ pub(super) fn rdma(plan: &mut Plan, target: usize, resources: &LinuxResources) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_to_weight() {
-        for (shares, weight) in [(1, 1), (2, 1), (1024, 100), (262_144, 10_000), (300_000, 10_000)] {
-            assert_eq!(weight_of_shares(shares), weight, "{shares}");
-        }
-    }
 
     #[test]
     fn swap_is_what_is_left_of_both() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Arg;
 
 use super::option::{Count, Line, Number, Opt, Takes, list, option, switch, takes, with_value};
+use crate::tables::limit::{self, OptionKind, Scalar, UpdateOption};
 
 /// A row of the table of commands.
 pub struct Row {
@@ -271,53 +272,32 @@ takes! {
     UpdateArgs(id: String) {
         ..from: ResourcesArgs,
         ..limits: Limits,
-        kernel_memory: Option<String> = option("kernel-memory", "SIZE", "has no effect").hidden(),
-        kernel_memory_tcp: Option<String> = option("kernel-memory-tcp", "SIZE", "has no effect").hidden(),
         l3_cache_schema: Option<String> = option("l3-cache-schema", "SCHEMA", "share of the L3 cache (Intel RDT)"),
         mem_bw_schema: Option<String> =
             option("mem-bw-schema", "SCHEMA", "share of the memory bandwidth (Intel RDT)"),
     }
 }
 
-/// Options that stand for a field of `linux.resources`: name, value, help.
-const LIMITS: [(&str, &str, &str); 14] = [
-    ("blkio-weight", "N", "weight of block I/O, 10 to 1000"),
-    ("cpu-period", "USEC", "length of a CPU period"),
-    ("cpu-quota", "USEC", "CPU time in a period, -1 for no limit"),
-    ("cpu-burst", "USEC", "CPU time that may be saved for a period"),
-    ("cpu-share", "N", "weight of CPU time, 2 to 262144"),
-    ("cpu-rt-period", "USEC", "length of a realtime period (cgroup v1)"),
-    ("cpu-rt-runtime", "USEC", "realtime CPU time in a period (cgroup v1)"),
-    ("cpuset-cpus", "LIST", "CPUs to use"),
-    ("cpuset-mems", "LIST", "memory nodes to use"),
-    ("cpu-idle", "0|1", "1: run when nothing else does"),
-    ("memory", "SIZE", "memory, such as 50M; -1 for no limit"),
-    ("memory-reservation", "SIZE", "memory to be kept under pressure"),
-    ("memory-swap", "SIZE", "memory and swap together; -1 for no limit"),
-    ("pids-limit", "N", "processes; -1 for no limit"),
-];
-
-/// The limits that were given, by the names of their options.
+/// The limits that were given: the field, its option and the text.
 #[derive(Clone, Debug, Default)]
-pub struct Limits(Vec<(&'static str, String)>);
-
-impl Limits {
-    /// The value of one of them.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str())
-    }
-}
+pub struct Limits(pub Vec<(&'static Scalar, &'static UpdateOption, String)>);
 
 impl Takes for Limits {
     const ARGUMENTS: Count = Count::NONE;
 
     fn options() -> Vec<Arg> {
-        LIMITS.iter().map(|(name, value, help)| with_value(name, value, help)).collect()
+        let arg = |option: &UpdateOption| {
+            with_value(option.name, option.value, option.help).hide(option.kind == OptionKind::Ignored)
+        };
+        limit::options().iter().map(|(_, option)| arg(option)).collect()
     }
 
     fn take(line: &mut Line) -> Self {
-        let given = LIMITS.iter().filter_map(|(name, ..)| Some((*name, line.options.remove_one::<String>(name)?)));
-        Limits(given.filter(|(_, text)| !text.is_empty()).collect())
+        let given = limit::options().into_iter().filter_map(|(scalar, option)| {
+            let text = line.options.remove_one::<String>(option.name)?;
+            Some((scalar, option, text))
+        });
+        Limits(given.filter(|(.., text)| !text.is_empty()).collect())
     }
 }
 

@@ -99,11 +99,6 @@ impl<T> Opt<T> {
         Opt::new(self.arg.short(letter))
     }
 
-    /// Not in the help.
-    pub fn hidden(self) -> Self {
-        Opt::new(self.arg.hide(true))
-    }
-
     /// For clap, which knows an option by the name of the field.
     pub fn of(self, field: &'static str) -> Arg {
         self.arg.id(field)

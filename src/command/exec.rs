@@ -42,7 +42,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     // bundle, so that changes to them take effect.
     let (spec, saved) = directory.load_config()?;
     let (mut process, own) = process(args, &record)?;
-    let mut extras = Extras { pids_limit: saved.pids_limit, hugepage_limits: saved.hugepage_limits.clone(), ..own };
+    let mut extras = Extras { limits: saved.limits.clone(), hugepage_limits: saved.hugepage_limits.clone(), ..own };
     if let Some(first) = spec.process() {
         inherit(&mut process, &mut extras, first, &saved);
     }

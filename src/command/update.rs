@@ -11,36 +11,10 @@ use crate::cli::{Global, UpdateArgs, bytes};
 use crate::spec;
 use crate::state::{MISSING, Record, Status};
 use crate::sys;
+use crate::tables::limit::OptionKind;
 
 /// A JSON object.
 type Object = Map<String, Value>;
-
-/// How the text of an option becomes a value.
-#[derive(Clone, Copy)]
-enum Kind {
-    Unsigned,
-    Signed,
-    Size,
-    Text,
-}
-
-/// Options, and the field of `linux.resources` that each stands for.
-const OPTIONS: [(&str, Kind, [&str; 2]); 14] = [
-    ("blkio-weight", Kind::Unsigned, ["blockIO", "weight"]),
-    ("cpu-period", Kind::Unsigned, ["cpu", "period"]),
-    ("cpu-quota", Kind::Signed, ["cpu", "quota"]),
-    ("cpu-burst", Kind::Unsigned, ["cpu", "burst"]),
-    ("cpu-share", Kind::Unsigned, ["cpu", "shares"]),
-    ("cpu-rt-period", Kind::Unsigned, ["cpu", "realtimePeriod"]),
-    ("cpu-rt-runtime", Kind::Signed, ["cpu", "realtimeRuntime"]),
-    ("cpuset-cpus", Kind::Text, ["cpu", "cpus"]),
-    ("cpuset-mems", Kind::Text, ["cpu", "mems"]),
-    ("cpu-idle", Kind::Signed, ["cpu", "idle"]),
-    ("memory", Kind::Size, ["memory", "limit"]),
-    ("memory-reservation", Kind::Size, ["memory", "reservation"]),
-    ("memory-swap", Kind::Size, ["memory", "swap"]),
-    ("pids-limit", Kind::Signed, ["pids", "limit"]),
-];
 
 /// The command.
 pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
@@ -75,17 +49,18 @@ fn asked(args: &UpdateArgs, log: &Log) -> Result<Object> {
     if let Some(file) = args.from.resources.as_deref() {
         return spec::parse_resources(&read(file)?);
     }
-    if args.kernel_memory.is_some() || args.kernel_memory_tcp.is_some() {
+    if args.limits.0.iter().any(|(_, option, _)| option.kind == OptionKind::Ignored) {
         log.warning("Kernel memory settings are ignored and will be removed");
     }
     let mut asked = Object::new();
-    for (option, kind, [section, name]) in OPTIONS {
-        let Some(text) = args.limits.get(option) else { continue };
-        let value = kind.value(text).map_err(|error| anyhow!("invalid value for {option}: {error}"))?;
-        let section = asked.entry(section).or_insert_with(|| Value::Object(Object::new()));
-        section[name] = value;
+    for (scalar, option, text) in &args.limits.0 {
+        let value = value(option.kind, text).map_err(|error| anyhow!("invalid value for {}: {error}", option.name))?;
+        if let Some(value) = value {
+            let section = asked.entry(scalar.section()).or_insert_with(|| Value::Object(Object::new()));
+            section[scalar.name()] = value;
+        }
     }
-    // What does not fit the field's type is said here, of the field.
+    // This refuses a value that does not fit the type of its field, and names the field.
     spec::parse_resources(Value::from(asked).to_string().as_bytes())
 }
 
@@ -100,17 +75,17 @@ fn read(file: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Kind {
-    fn value(self, text: &str) -> Result<Value> {
-        let invalid = |_| anyhow!("{text:?} is not a number");
-        Ok(match self {
-            Kind::Unsigned => Value::from(text.parse::<u64>().map_err(invalid)?),
-            Kind::Signed => Value::from(text.parse::<i64>().map_err(invalid)?),
-            Kind::Size if text == "-1" => Value::from(-1),
-            Kind::Size => Value::from(bytes(text)?),
-            Kind::Text => Value::from(text),
-        })
-    }
+/// The text of an option as JSON; `None` if the option is ignored.
+fn value(kind: OptionKind, text: &str) -> Result<Option<Value>> {
+    let invalid = |_| anyhow!("{text:?} is not a number");
+    Ok(Some(match kind {
+        OptionKind::Unsigned => Value::from(text.parse::<u64>().map_err(invalid)?),
+        OptionKind::Signed => Value::from(text.parse::<i64>().map_err(invalid)?),
+        OptionKind::Size if text == "-1" => Value::from(-1),
+        OptionKind::Size => Value::from(bytes(text)?),
+        OptionKind::Text => Value::from(text),
+        OptionKind::Ignored => return Ok(None),
+    }))
 }
 
 /// Change an object in the config, which may have to be made first.

@@ -35,7 +35,7 @@ pub use hooks::{Hook, Hooks};
 pub use mounts::clean;
 pub use namespaces::{Birth, Joined, Maps};
 pub use print::print;
-pub use process::{Limit, bit_list};
+pub use process::Limit;
 pub use program::{Descriptor, IdMap, Node, Owners, Program, Tree};
 pub use seccomp::Agent;
 

@@ -9,7 +9,7 @@ use super::Context;
 use super::program::Program;
 use super::seccomp::Filtered;
 use crate::init::op::{self, List};
-use crate::spec::{Extras, Field, annotation};
+use crate::spec::{Extras, Field, annotation, bit_list};
 use crate::tables::{capability, memory_policy, rlimit};
 
 /// A resource limit in the kernel's numbers.
@@ -175,24 +175,6 @@ fn set_memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMem
     let nodes = program.words(if count == 0 { &[] } else { &nodes });
     program.push(&field, op::Process::MemoryPolicy { mode: mode.number | flags, nodes });
     Ok(())
-}
-
-/// A list such as `0-3, 7` as bits; `None` when it is malformed.
-pub fn bit_list(text: &str) -> Option<Vec<u64>> {
-    const MOST: usize = 8192;
-    let mut words: Vec<u64> = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if first > last || last >= MOST {
-            return None;
-        }
-        words.resize(words.len().max(last / 64 + 1), 0);
-        for bit in first..=last {
-            words[bit / 64] |= 1 << (bit % 64);
-        }
-    }
-    Some(words)
 }
 
 /// Every CPU that there can be: the kernel takes those that the cpuset allows.
@@ -466,16 +448,6 @@ pub fn terminal(program: &mut Program, process: &Process, console: bool) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_numbers() {
-        assert_eq!(bit_list("0-3, 7"), Some(vec![0x8f]));
-        assert_eq!(bit_list("64"), Some(vec![0, 1]));
-        assert_eq!(bit_list(""), Some(vec![]));
-        for bad in ["3-1", "x", "1-", "-", "9999999"] {
-            assert_eq!(bit_list(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn programs_are_looked_for_in_path() {

@@ -4,9 +4,8 @@
 /// document before it is parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// `linux.resources.pids.limit`: absent and 0 are different things (0 means 1 to the kernel's
-    /// users, absent means "leave it").
-    pub pids_limit: Option<i64>,
+    /// Scalars of `linux.resources` that `oci-spec` has no type for, or a wrong one, by field.
+    pub limits: Vec<(&'static str, i64)>,
     /// `linux.resources.hugepageLimits[].limit` as `(pageSize, limit)`: `uint64` in the spec.
     pub hugepage_limits: Vec<(String, u64)>,
     /// `process.scheduler.flags` as spelled in the spec.
@@ -15,4 +14,11 @@ pub struct Extras {
     pub exec_cpu_affinity: (Option<String>, Option<String>),
     /// Capability names this program does not know; a warning, not an error (config.md, process).
     pub unknown_capabilities: Vec<String>,
+}
+
+impl Extras {
+    /// The value of a scalar of `linux.resources`.
+    pub fn limit(&self, field: &str) -> Option<i64> {
+        self.limits.iter().find(|(known, _)| *known == field).map(|(_, value)| *value)
+    }
 }

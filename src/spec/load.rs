@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{LinuxResources, Spec};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::Extras;
+use super::{Extras, limits};
 use crate::tables::capability;
 
 /// Read and check a config.
@@ -105,7 +107,7 @@ fn compare(place: &str, given: &Value, known: &Value, unknown: &mut Vec<String>)
             for (key, value) in given {
                 let inner = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
                 match known.get(key) {
-                    _ if READ.contains(&inner.as_str()) || value.is_null() => {}
+                    _ if READ.contains(&inner.as_str()) || limits::reads(&inner) || value.is_null() => {}
                     Some(known) => compare(&inner, value, known, unknown),
                     None => unknown.push(inner),
                 }
@@ -123,7 +125,7 @@ fn compare(place: &str, given: &Value, known: &Value, unknown: &mut Vec<String>)
 /// Parse, and on failure say at which field.
 fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).or_else(|_| {
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| anyhow!("config.json: {error}"))?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|error| anyhow!("config.json: {error}"))?;
         let mut parser = serde_json::Deserializer::from_str(text);
         let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
             let path = error.path().to_string();
@@ -286,18 +288,79 @@ struct PeekLinux<'a> {
     resources: Option<PeekResources<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct PeekResources<'a> {
-    pids: Option<PeekPids>,
+    limits: Vec<(&'static str, i64)>,
+    /// An object `pids` has no `limit`, which the type of `oci-spec` demands.
+    pids_without_limit: bool,
     hugepage_limits: Option<Vec<PeekHugepage>>,
-    #[serde(borrow)]
     devices: Option<Vec<PeekDevice<'a>>>,
 }
 
-#[derive(Deserialize)]
-struct PeekPids {
-    limit: Option<i64>,
+impl<'a, 'de: 'a> Deserialize<'de> for PeekResources<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(ResourcesVisitor)
+    }
+}
+
+/// A key of `linux.resources`, without a copy of it.
+enum Key {
+    HugepageLimits,
+    Devices,
+    /// With fields that `limits` reads.
+    Section(&'static str),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_identifier(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> std::result::Result<Key, E> {
+        Ok(match key {
+            "hugepageLimits" => Key::HugepageLimits,
+            "devices" => Key::Devices,
+            key => limits::section(key).map_or(Key::Other, Key::Section),
+        })
+    }
+}
+
+struct ResourcesVisitor;
+
+impl<'de> Visitor<'de> for ResourcesVisitor {
+    type Value = PeekResources<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut peek = PeekResources::default();
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::HugepageLimits => peek.hugepage_limits = map.next_value()?,
+                Key::Devices => peek.devices = map.next_value()?,
+                Key::Section(name) => {
+                    let before = peek.limits.len();
+                    map.next_value_seed(limits::Section { name, limits: &mut peek.limits })?;
+                    peek.pids_without_limit |= name == "pids" && peek.limits.len() == before;
+                }
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(peek)
+    }
 }
 
 #[derive(Deserialize)]
@@ -337,9 +400,9 @@ impl Peek<'_> {
             }
         }
         if let Some(resources) = self.linux.and_then(|linux| linux.resources) {
-            extras.pids_limit = resources.pids.as_ref().and_then(|pids| pids.limit);
+            extras.limits = resources.limits;
             let limits = resources.hugepage_limits.unwrap_or_default();
-            unusual |= resources.pids.is_some_and(|pids| pids.limit.is_none());
+            unusual |= resources.pids_without_limit;
             unusual |= limits.iter().any(|limit| i64::try_from(limit.limit).is_err());
             unusual |=
                 resources.devices.into_iter().flatten().any(|rule| rule.kind.is_some_and(|kind| kind.is_empty()));
@@ -384,7 +447,9 @@ mod tests {
 
     #[test]
     fn absent_and_zero_pids_differ() {
-        let limit = |value| parse(with("linux/resources/pids", value).as_bytes()).unwrap().1.pids_limit;
+        let limit = |value| {
+            parse(with("linux/resources/pids", value).as_bytes()).unwrap().1.limit("linux.resources.pids.limit")
+        };
         assert_eq!(limit(serde_json::json!({})), None);
         assert_eq!(limit(serde_json::json!({"limit": 0})), Some(0));
     }

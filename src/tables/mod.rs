@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod hook;
+pub mod limit;
 pub mod memory_policy;
 pub mod mount_option;
 pub mod namespace;

@@ -5,23 +5,8 @@ use super::Property;
 use super::gvariant::Value;
 use crate::cgroup::devices::{Access, DeviceKind, DeviceRule};
 use crate::cgroup::plan::{Fallback, Write};
-use crate::spec::Field;
-
-/// Files with a number, or `max` on v2 and -1 on v1, and their properties.
-const NUMBERS: [(&str, &str); 12] = [
-    ("memory.max", "MemoryMax"),
-    ("memory.high", "MemoryHigh"),
-    ("memory.low", "MemoryLow"),
-    ("memory.min", "MemoryMin"),
-    ("memory.swap.max", "MemorySwapMax"),
-    ("memory.zswap.max", "MemoryZSwapMax"),
-    ("pids.max", "TasksMax"),
-    ("cpu.weight", "CPUWeight"),
-    ("io.weight", "IOWeight"),
-    ("memory.limit_in_bytes", "MemoryLimit"),
-    ("cpu.shares", "CPUShares"),
-    ("blkio.weight", "BlockIOWeight"),
-];
+use crate::spec::{Field, bit_list};
+use crate::tables::limit::{self, DEFAULT_PERIOD, PropertyKind, io_weight};
 
 /// Keys of `io.max`.
 const RATES: [(&str, &str); 4] = [
@@ -39,36 +24,26 @@ const V1_DEVICES: [(&str, &str); 4] = [
     ("blkio.throttle.write_bps_device", "BlockIOWriteBandwidth"),
 ];
 
-/// What came with which systemd, after the one (247) that was there when the oldest kernel came that is supported.
-const YOUNG: [(&str, u32); 4] =
-    [("CPUWeight", IDLE_SINCE), ("OOMPolicy", 253), ("MemoryZSwapMax", 253), ("MemoryZSwapWriteback", 256)];
-
-/// Since when the weight 0 means idle.
-const IDLE_SINCE: u32 = 252;
-
-/// The period of a `cpu.max` without one, in microseconds.
-const DEFAULT_PERIOD: u64 = 100_000;
-
 /// The properties that say what `writes` to the files of a cgroup, v1 or v2, say. What is not a value, the kernel refuses; what
 /// has no property is left to the files.
 pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
     let mut found = Vec::new();
     for write in writes {
         let (file, text, field) = (&*write.file, write.value.trim(), &write.field);
-        if let Some((_, name)) = NUMBERS.iter().find(|(known, _)| *known == file) {
-            let value = number(text.strip_prefix("default ").unwrap_or(text));
-            set(&mut found, name, value.map(Value::u64), field);
+        if let Some((_, property)) = limit::properties().find(|(known, _)| *known == file) {
+            let value = match property.kind {
+                PropertyKind::Number => number(text.strip_prefix("default ").unwrap_or(text)).map(Value::u64),
+                PropertyKind::Switch => switch(text).map(Value::Bool),
+                PropertyKind::OomPolicy => policy(text),
+                PropertyKind::Bits => bits(text),
+                PropertyKind::Code => None,
+            };
+            set_since(&mut found, property.name, value, field, property.since);
         }
         match file {
             "io.weight" => device_number(&mut found, "IODeviceWeight", text, field, |weight| weight),
             "io.latency" => latency(&mut found, text, field),
-            "memory.oom.group" => set(&mut found, "OOMPolicy", policy(text), field),
-            "memory.zswap.writeback" => {
-                set(&mut found, "MemoryZSwapWriteback", switch(text).map(Value::Bool), field);
-            }
             "cpu.max" => quota(&mut found, text, field),
-            "cpuset.cpus" => set(&mut found, "AllowedCPUs", bits(text), field),
-            "cpuset.mems" => set(&mut found, "AllowedMemoryNodes", bits(text), field),
             "io.bfq.weight" => weight(&mut found, write),
             "io.max" => rates(&mut found, text, field),
             _ => {
@@ -80,19 +55,18 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
     }
     v1_quota(&mut found, writes);
     idle(&mut found, writes);
-    for property in &mut found {
-        let young = YOUNG.iter().find(|(name, _)| *name == property.name);
-        let since = young.filter(|(_, since)| *since != IDLE_SINCE || property.value == Value::u64(0));
-        property.since = since.map(|(_, since)| *since);
-    }
     found
 }
 
 /// The last one counts, as in the kernel's files.
 fn set(found: &mut Vec<Property>, name: &str, value: Option<Value>, field: &Field) {
+    set_since(found, name, value, field, None);
+}
+
+fn set_since(found: &mut Vec<Property>, name: &str, value: Option<Value>, field: &Field, since: Option<u32>) {
     let Some(value) = value else { return };
     found.retain(|property| property.name != name);
-    found.push(Property::new(name, value, field));
+    found.push(Property { since, ..Property::new(name, value, field) });
 }
 
 /// One more element of a list.
@@ -125,8 +99,9 @@ fn policy(text: &str) -> Option<Value> {
 fn idle(found: &mut Vec<Property>, writes: &[Write]) {
     let Some(write) = writes.iter().rfind(|write| write.file == "cpu.idle") else { return };
     let weighs = found.iter().any(|property| property.name == "CPUWeight");
+    let since = limit::properties().find(|(file, _)| *file == "cpu.idle").and_then(|(_, property)| property.since);
     match write.value.trim() {
-        "1" => set(found, "CPUWeight", Some(Value::u64(0)), &write.field),
+        "1" => set_since(found, "CPUWeight", Some(Value::u64(0)), &write.field, since),
         "0" if !weighs => set(found, "CPUWeight", Some(Value::u64(u64::MAX)), &write.field),
         _ => {}
     }
@@ -173,31 +148,18 @@ fn set_quota(found: &mut Vec<Property>, quota: u64, period: u64, field: &Field) 
 
 /// `0-3,8` as bytes of bits, the lowest first.
 fn bits(text: &str) -> Option<Value> {
-    let mut bytes = Vec::new();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if last >= 1 << 16 {
-            return None;
-        }
-        for bit in first..=last {
-            if bytes.len() <= bit / 8 {
-                bytes.resize(bit / 8 + 1, 0u8);
-            }
-            bytes[bit / 8] |= 1 << (bit % 8);
-        }
-    }
-    (!bytes.is_empty()).then(|| Value::bytes(&bytes))
+    let mut bytes: Vec<u8> = bit_list(text)?.into_iter().flat_map(u64::to_le_bytes).collect();
+    bytes.truncate(bytes.iter().rposition(|byte| *byte != 0)? + 1);
+    Some(Value::bytes(&bytes))
 }
 
 /// BFQ's weights, 10 to 1000, in systemd's range up to 10000.
 fn weight(found: &mut Vec<Property>, write: &Write) {
-    let linear = |weight: u64| 1 + weight.saturating_sub(10) * 9999 / 990;
     match &write.fallback {
         Fallback::Instead("io.weight", value) => {
             set(found, "IOWeight", number(value).map(Value::u64), &write.field);
         }
-        _ => device_number(found, "IODeviceWeight", write.value.trim(), &write.field, linear),
+        _ => device_number(found, "IODeviceWeight", write.value.trim(), &write.field, io_weight),
     }
 }
 

@@ -1,0 +1,184 @@
+//! What the rows are made of: readers, checks, forms and short constructors.
+
+use super::Form::{Nothing, Refuse, Write};
+use super::{Form, Knob, OptionKind, PropertyKind, Refused, Setting, UnitProperty, UpdateOption};
+
+/// A number of any width.
+pub(super) fn number<'a>(value: Option<impl Into<i128>>) -> Option<Setting<'a>> {
+    value.map(|value| Setting::Number(value.into()))
+}
+
+/// A text.
+pub(super) fn text(value: &Option<String>) -> Option<Setting<'_>> {
+    value.as_deref().map(Setting::Text)
+}
+
+// Checks.
+
+/// The kernel is the judge.
+pub(super) fn any(_: &Setting) -> Result<(), String> {
+    Ok(())
+}
+
+/// A number of bytes, or -1 for no limit.
+pub(super) fn bytes(setting: &Setting) -> Result<(), String> {
+    within(setting, -1..=i128::MAX, "is neither a number of bytes nor -1")
+}
+
+/// A switch that the spec writes as a number.
+pub(super) fn zero_or_one(setting: &Setting) -> Result<(), String> {
+    within(setting, 0..=1, "is neither 0 nor 1")
+}
+
+/// A weight of BFQ and, before Linux 5.0, of CFQ.
+pub fn weight(setting: &Setting) -> Result<(), String> {
+    within(setting, 10..=1000, "is not between 10 and 1000")
+}
+
+/// A list of numbers and ranges. The kernel's syntax also has steps, `all` and `N`, so the kernel judges the rest.
+pub(super) fn list(setting: &Setting) -> Result<(), String> {
+    match setting {
+        Setting::Text(list) if list.contains(char::is_control) => {
+            Err(format!("{list:?} is not a list of numbers and ranges"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A percentage, with the words of runc.
+pub(super) fn swappiness(setting: &Setting) -> Result<(), String> {
+    within(setting, 0..=100, "")
+        .map_err(|_| format!("invalid memory swappiness value: {setting} (valid range is 0-100)"))
+}
+
+fn within(setting: &Setting, range: std::ops::RangeInclusive<i128>, words: &str) -> Result<(), String> {
+    match setting {
+        Setting::Number(number) if !range.contains(number) => Err(format!("{number} {words}")),
+        _ => Ok(()),
+    }
+}
+
+// Forms.
+
+/// As it is.
+pub(super) fn plain(setting: &Setting) -> Form {
+    Write(setting.to_string())
+}
+
+/// On v2 no limit is `max`; -1 in the spec, and for processes any other negative number as well.
+pub(super) fn or_max(setting: &Setting) -> Form {
+    match setting {
+        Setting::Number(..0) => Write("max".to_owned()),
+        _ => plain(setting),
+    }
+}
+
+/// On v1 no limit is a negative time to the kernel, and only -1 to systemd.
+pub(super) fn or_minus_one(setting: &Setting) -> Form {
+    match setting {
+        Setting::Number(..0) => Write("-1".to_owned()),
+        _ => plain(setting),
+    }
+}
+
+/// The kernel takes 0 as "not even the first process", its users mean "no children".
+pub(super) fn processes(setting: &Setting) -> Form {
+    match setting {
+        Setting::Number(0) => Write("1".to_owned()),
+        _ => or_max(setting),
+    }
+}
+
+/// Only a number above 0 is for this file.
+pub(super) fn positive(setting: &Setting) -> Form {
+    match setting {
+        Setting::Number(1..) => plain(setting),
+        _ => Nothing,
+    }
+}
+
+/// A switch that is off in a new cgroup.
+pub(super) fn switched_on(setting: &Setting) -> Form {
+    if *setting == Setting::Switch(true) { plain(setting) } else { Nothing }
+}
+
+/// The range of v1, with the words of the kernel's documentation and runc.
+pub(super) fn shares(setting: &Setting) -> Form {
+    match setting {
+        Setting::Number(..2) => Refuse("the minimum allowed cpu-shares is 2"),
+        Setting::Number(262_145..) => Refuse("the maximum allowed cpu-shares is 262144"),
+        _ => plain(setting),
+    }
+}
+
+/// `cpu.weight` (1 to 10000) for v1 shares (2 to 262144): the curve that runc 1.3.2 and crun 1.23 brought. It runs
+/// through the two ends and from default to default (1024 to 100).
+pub(super) fn weight_of_shares(setting: &Setting) -> Form {
+    let Setting::Number(shares) = setting else { return Nothing };
+    let weight = match shares {
+        ..=2 => 1,
+        262_144.. => 10_000,
+        _ => {
+            let log = (*shares as f64).log2();
+            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+            10_f64.powf(exponent).ceil() as u64
+        }
+    };
+    Write(weight.to_string())
+}
+
+// Constructors.
+
+/// No file: nothing to do, or code in `cgroup` does it.
+pub(super) const CODE: Knob =
+    Knob { file: "", form: |_| Nothing, refused: Refused::Fail, first: false, property: None };
+
+/// A file.
+pub(super) const fn knob(file: &'static str, form: fn(&Setting) -> Form) -> Knob {
+    Knob { file, form, ..CODE }
+}
+
+/// No file: this outcome for every value that asks for something.
+pub(super) const fn outcome(form: fn(&Setting) -> Form) -> Knob {
+    Knob { form, ..CODE }
+}
+
+impl Knob {
+    /// With this answer to a refusal.
+    pub(super) const fn or(self, refused: Refused) -> Knob {
+        Knob { refused, ..self }
+    }
+
+    /// With this property, known to every systemd.
+    pub(super) const fn unit(self, name: &'static str, kind: PropertyKind) -> Knob {
+        Knob { property: Some(property(name, kind, None)), ..self }
+    }
+}
+
+/// A property.
+pub(super) const fn property(name: &'static str, kind: PropertyKind, since: Option<u32>) -> UnitProperty {
+    UnitProperty { name, kind, since }
+}
+
+/// An option of `update`, at this place of the help text.
+pub(super) const fn option(
+    order: u8,
+    name: &'static str,
+    kind: OptionKind,
+    value: &'static str,
+    help: &'static str,
+) -> Option<UpdateOption> {
+    Some(UpdateOption { order, name, kind, value, help })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_to_weight() {
+        for (shares, weight) in [(1, 1), (2, 1), (1024, 100), (262_144, 10_000), (300_000, 10_000)] {
+            assert_eq!(weight_of_shares(&Setting::Number(shares)), Write(weight.to_string()), "{shares}");
+        }
+    }
+}
