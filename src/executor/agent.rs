@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::plan::Agent;
 use crate::sys::{self, reason};
 
-/// One connection, one message with the listener, and no more.
+/// Send one message with the listener over one connection.
 pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
     let agent = agent.ok_or_else(|| anyhow!("linux.seccomp: init has a listener that nobody asked for"))?;
     let field = &agent.field;
@@ -22,7 +22,7 @@ pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) 
         })?;
     let sent = sys::socket::send(socket.as_fd(), state, listener)
         .map_err(|errno| anyhow!("{field}: send the seccomp listener: {}", reason(errno)))?;
-    // The descriptor went with the first byte. A stream may take a long state in parts.
+    // The descriptor was sent with the first byte. A stream socket may take a long state in parts.
     let rest = state.get(sent..).unwrap_or_default();
     socket.write_all(rest).map_err(sys::io).with_context(|| format!("{field}: send the container process state"))
 }

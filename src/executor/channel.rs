@@ -1,4 +1,4 @@
-//! The socket to `init`: fixed-size messages one way, single bytes the other.
+//! The socket to `init`: fixed-size messages from it, single bytes to it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -13,15 +13,15 @@ use crate::sys;
 pub struct Channel(OwnedFd);
 
 impl Channel {
-    /// Both ends; the second one is inherited by `init`.
+    /// Both ends; `init` inherits the second one.
     pub fn pair() -> Result<(Channel, OwnedFd)> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (own, theirs) = pair.map_err(|errno| anyhow!("socketpair: {}", sys::reason(errno)))?;
         Ok((Channel(own), theirs))
     }
 
-    /// The next message, and the descriptor that may come along; `None` when `init` has closed its
-    /// end, by `execve(2)` or by dying.
+    /// The next message, and the descriptor sent with it; `None` when `init` has closed its end, by `execve(2)` or by
+    /// its death.
     pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
         let mut bytes = [0u8; size_of::<Message>()];
         loop {
@@ -35,7 +35,7 @@ impl Channel {
         }
     }
 
-    /// Let `init` go on. That it is dead is found out by the next message that does not come.
+    /// Let `init` continue. If it is dead, the next `receive` finds out.
     ///
     /// # Errors
     /// What send(2) answers for one that lives: it waits for this byte, and nothing else would end that.

@@ -21,41 +21,41 @@ use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
 use crate::{network, rdt};
 
-/// What engines look for in front of every failure of a container's first process.
+/// Engines look for this text in front of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
 
-/// A container that was made.
+/// A container that has been created.
 #[derive(Debug)]
 pub struct Created {
     /// Its first process, a child of the caller.
     pub child: Child,
-    /// What was saved of it.
+    /// Its record, as saved.
     pub record: Record,
-    /// Where.
+    /// Its directory.
     pub directory: Directory,
-    /// Its terminal, when nobody else has got it.
+    /// Its terminal, unless a console socket has received it.
     pub terminal: Option<Terminal>,
-    /// What could not be carried out in full.
+    /// Warnings: what was carried out only in part.
     pub warnings: Vec<String>,
 }
 
-/// How a process is connected with whoever calls.
+/// Connections of a process to the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Connections<'a> {
-    /// Standard descriptors that are not the caller's.
+    /// Standard descriptors in place of the caller's.
     pub stdio: Stdio<'a>,
-    /// Who gets its descriptors.
+    /// Sockets that receive its descriptors.
     pub receivers: &'a Receivers,
 }
 
-/// What is made, and what for.
+/// What to create.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The config.
     pub spec: &'a Spec,
     /// Its bytes, which are kept.
     pub config: &'a [u8],
-    /// What it comes to.
+    /// The plan compiled from it.
     pub plan: &'a Plan,
     /// This host.
     pub host: &'a Host,
@@ -63,18 +63,19 @@ pub struct Order<'a> {
     pub options: &'a Options,
     /// The place for the state.
     pub place: &'a Place,
-    /// How the container is connected with the caller.
+    /// Connections to the caller.
     pub connections: Connections<'a>,
 }
 
-/// Neither the end of the first process nor a cgroup tells of the others.
+/// Without a pid namespace the death of the first process does not end the others, and without a cgroup nothing lists
+/// them.
 const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a cgroup of its own: only the container's \
      first process is known, the others may outlive it. Such configuration is strongly discouraged";
 
-/// Make a container. On failure everything that was done is undone.
+/// Create a container. A failure undoes every step.
 ///
-/// `before_running` is called when all is set up and, without a gate, the user's program is about
-/// to run: the pid file, the `startContainer` hooks.
+/// `before_running` is called when all is set up and, without a gate, just before the user's program runs: it writes
+/// the pid file and runs `startContainer` hooks.
 pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory) -> Result<()>) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
     check_root(&plan.rootfs)?;
@@ -124,7 +125,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
     }
 }
 
-/// Start a program in its cgroup, once more where that has to become a threaded one first.
+/// Start a program in its cgroup. If that fails because the cgroup must be threaded, make it threaded and try again.
 fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cgroup) -> Result<Init<'a>> {
     let error = match launch(program, around) {
         Err(error) => error,
@@ -139,12 +140,12 @@ fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cg
     }
 }
 
-/// Everything that is there before there is a process: the record in its directory, cgroups, RDT groups.
+/// Everything that exists before the process: the record in its directory, cgroups, RDT groups.
 pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Directory) -> Result<Work<'a>> {
     let Order { spec, config, plan, options, .. } = *order;
     fill(&mut record, spec, plan, options);
-    // Saved before it is made: whatever a killed create leaves, delete finds it. Whoever is in that cgroup is left alone
-    // by delete as long as no process is recorded.
+    // Saved before the cgroup exists, so that `delete` finds what a killed `create` leaves. As long as the record has
+    // no process, `delete` leaves the processes in that cgroup alone.
     record.cgroup = plan.cgroup.intended();
     directory.save_first(&record, config)?;
     let (moved, claim) = (network::Moved::default(), None);
@@ -161,7 +162,7 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     Ok(work)
 }
 
-/// An `init` that died without a word was most likely killed.
+/// If `init` died without a message, the OOM killer is the likely reason.
 fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
     if cgroup.oom_kills() > 0 {
         return error.context("container init was OOM-killed (memory limit too low?)");
@@ -169,25 +170,25 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
     error
 }
 
-/// What exists so far; dropped before the end, it goes.
+/// Everything created so far. Dropping it before `finish` rolls it back.
 pub(crate) struct Work<'a> {
-    /// Its lock is held until the container is there.
+    /// Locked until the container is complete.
     pub(crate) directory: &'a Directory,
     pub(crate) config: &'a [u8],
     pub(crate) record: Record,
     /// The cgroup is there.
     made: bool,
-    /// The cgroup that the first process was born into: as long as it is open nobody else takes it over.
+    /// The cgroup in which the first process was born. While this is open no other `create` takes the cgroup over.
     claim: Option<OwnedFd>,
-    /// Network devices that are the host's again if this fails.
+    /// Network devices to move back to the host if this fails.
     pub(crate) moved: network::Moved,
-    /// Hooks have run, so those that undo them have to.
+    /// Hooks have run, so poststop hooks must run too.
     pub(crate) hooks: bool,
     undo: bool,
 }
 
 impl Work<'_> {
-    /// Put a process that was born elsewhere into the cgroup, which may come to be with it.
+    /// Move a running process into the cgroup. With systemd this creates the cgroup.
     pub(crate) fn admit(&mut self, plan: &crate::cgroup::Plan, pid: i32) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(pid);
         plan.admit(&self.record.cgroup, pid)?;
@@ -195,7 +196,7 @@ impl Work<'_> {
         plan.settle(pid, self.record.owner())
     }
 
-    /// It is done, and stays: others may see it.
+    /// Keep everything and release the lock.
     ///
     /// # Errors
     /// The lock cannot be let go of.
@@ -205,7 +206,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What of it is the host's, and is only ever known by the record: that stays when this fails.
+    /// Remove RDT groups and cgroups, which only the record knows of: the record stays if this fails.
     fn remove_groups(&self) -> Result<()> {
         let Record { rdt, cgroup, namespaces, .. } = &self.record;
         rdt.as_ref().map_or(Ok(()), rdt::Groups::remove)?;
@@ -218,12 +219,12 @@ impl Work<'_> {
         cgroup.remove()
     }
 
-    /// What is known of the container that stays.
+    /// The record of the container, which now stays.
     pub(crate) fn take(mut self) -> Record {
         std::mem::take(&mut self.record)
     }
 
-    /// From now on other commands find the process.
+    /// Save the process. From now on other commands find it.
     pub(crate) fn remember(&mut self, pid: i32) -> Result<()> {
         self.record.set_process(pid)?;
         self.directory.save(&self.record, self.config)
@@ -245,7 +246,7 @@ impl Drop for Work<'_> {
     }
 }
 
-/// The root has to be a directory that no link leads to, wherever in its path: one call tells.
+/// The root must be a directory, and no component of its path a symbolic link: one openat2(2) checks both.
 pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
     use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -275,8 +276,8 @@ fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
     record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();
 }
 
-/// What only the parent can do for a process that is there: cgroups that it was not born into, id
-/// maps, the OOM score, network devices. `init` waits for it where the order matters.
+/// Do what only the parent can do for a running process: cgroups in which it was not born, id maps, the OOM score.
+/// `init` waits for this where the order matters.
 fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
     let Order { plan, host, .. } = *order;
     let pid = init.child.pid;

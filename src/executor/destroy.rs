@@ -12,25 +12,25 @@ use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
 use crate::sys::{self, Errno, reason};
 
-/// How long a killed process may take to die.
+/// Time that a killed process may take to exit.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After that time it may have been frozen once more by a `pause` that came in between.
+/// After this time thaw again: a concurrent `pause` may have frozen it.
 const THAW_AGAIN: Duration = Duration::from_secs(1);
-/// How often an `init` that its `create` has left is waited for. It ends when it has something to say to it.
+/// How many times to wait for an `init` whose `create` was killed. It exits at its next message.
 const FAREWELLS: usize = 2;
 
-/// Who is killed of those that live in the cgroup when the first process is dead.
+/// Which processes in the cgroup are killed once the first process is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survivors {
-    /// All, if a mark says that the cgroup is still the container's.
+    /// All, if the mark says that the cgroup is this container's.
     Own,
-    /// All, unless a mark says that it is another one's: `--force`.
+    /// All, unless the mark names another container: `--force`.
     Unknown,
-    /// All: the first process has lived until a moment ago, and since then nobody could take over the cgroup.
+    /// All: the first process lived until a moment ago, and nobody can have taken the cgroup over since.
     All,
 }
 
-/// Kill the first process, and with it everything in its pid namespace, and wait for its end.
+/// Kill the first process, and with it its pid namespace, and wait for its end.
 ///
 /// # Errors
 /// It cannot be killed, or does not die; nobody can tell whether it lives.
@@ -39,7 +39,7 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
         return Ok(());
     }
     let opened = sys::process::pidfd_open(record.pid);
-    // Looked at with the handle open: the pid may have become another's.
+    // Checked after pidfd_open: the pid may have been reused before.
     if !record.alive()? {
         return Ok(());
     }
@@ -62,8 +62,8 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
     bail!("container init still running");
 }
 
-/// Remove what is left of a container whose first process is dead, then run the poststop hooks. What failed in those
-/// comes back as warnings; `None` says that somebody else has removed it.
+/// Remove a container whose first process is dead, then run the poststop hooks. Failed hooks are returned as warnings;
+/// `None` if another command has removed the container.
 ///
 /// # Errors
 /// A cgroup that cannot be removed, because others live in it or without permission; nothing is lost then.
@@ -74,7 +74,7 @@ pub fn destroy(record: &Record, directory: &Directory, survivors: Survivors) -> 
     }
 }
 
-/// The same for who has the record already.
+/// The same for a caller that holds the record's lock.
 ///
 /// # Errors
 /// As [`destroy`].
@@ -91,8 +91,8 @@ pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivo
     Ok(warnings)
 }
 
-/// A container that never had a process may have a cgroup in its record that was another's before: that one stays, and a
-/// warning says so.
+/// A container without a process may have recorded a cgroup that belonged to another container: that cgroup stays, with
+/// a warning.
 fn remove_cgroup(record: &Record) -> Result<Option<String>> {
     let is_busy = |removed: &Result<()>| removed.as_ref().is_err_and(|error| record.pid == 0 && error.is::<Busy>());
     let mut removed = record.cgroup.remove();
@@ -104,20 +104,20 @@ fn remove_cgroup(record: &Record) -> Result<Option<String>> {
     if is_busy(&removed) { Ok(removed.err().map(|error| format!("{error:#}"))) } else { removed.map(|()| None) }
 }
 
-/// Kill a container whatever it is doing, and remove it, for who has the record already.
+/// Kill a container in any state and remove it, for a caller that holds the record's lock.
 ///
 /// # Errors
 /// As [`kill_and_wait`] and [`destroy`].
 pub fn end_locked(locked: &Locked, directory: &Directory, otherwise: Survivors) -> Result<Vec<String>> {
     let record = &locked.record;
     let claim = if record.alive()? { record.cgroup.claim()? } else { None };
-    // Alive behind the claim: so it is the container's.
+    // The process lives while the cgroup is claimed: so the cgroup is this container's.
     let survivors = if claim.is_some() && record.alive()? { Survivors::All } else { otherwise };
     kill_and_wait(record)?;
     destroy_locked(locked, directory, survivors)
 }
 
-/// End a container that cannot go on, and remove it.
+/// Kill and remove a container that cannot continue.
 ///
 /// # Errors
 /// As [`kill_and_wait`] and [`destroy`].
@@ -128,10 +128,10 @@ pub fn discard(record: &Record, directory: &Directory) -> Result<Vec<String>> {
     }
 }
 
-/// Without a pid namespace of its own the end of a container's first process is not the end of the others: all that is in
-/// its cgroup is killed, unless the cgroup is another container's by now.
+/// Without a pid namespace other processes survive the first one: kill all in the cgroup, unless the cgroup belongs to
+/// another container by now.
 ///
-/// Says whether there was anybody to kill.
+/// Returns whether any process was killed.
 ///
 /// # Errors
 /// The cgroup cannot be read; a process cannot be killed.
@@ -143,8 +143,8 @@ pub fn kill_survivors(record: &Record, survivors: Survivors) -> Result<bool> {
         Survivors::Own => Ok(mark()? == Mark::Own),
         Survivors::Unknown => Ok::<_, anyhow::Error>(mark()? != Mark::Other),
     };
-    // A create that was killed before it knew its process: that ends by itself, and whoever else is in the cgroup was
-    // there before.
+    // `create` was killed before it knew its process. That process exits by itself; all others in the cgroup were there
+    // before.
     let nobody = survivors != Survivors::All && (namespaces.pid || *pid == 0);
     if nobody || cgroup.is_empty()? || !own()? {
         return Ok(false);

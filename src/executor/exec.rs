@@ -1,4 +1,4 @@
-//! Joining a living container.
+//! Joining a running container.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -17,21 +17,21 @@ use crate::state::{Record, Status};
 use crate::sys::clone::{Child, has_clone3};
 use crate::sys::{self, reason};
 
-/// Who joins what.
+/// What joins which container.
 pub struct Joining<'a> {
     /// The container.
     pub record: &'a Record,
-    /// What it is doing.
+    /// Its status.
     pub status: Status,
     /// How.
     pub plan: &'a ProcessPlan,
-    /// Where in the container's cgroup.
+    /// The cgroup, within the container's.
     pub place: &'a Place<'a>,
-    /// Standard descriptors that are not the caller's.
+    /// Standard descriptors in place of the caller's.
     pub stdio: Stdio<'a>,
-    /// Who gets its descriptors.
+    /// Sockets that receive its descriptors.
     pub receivers: &'a Receivers,
-    /// Who writes down the id of a mount before the container gets it.
+    /// Saves the id of a mount before the mount is attached.
     pub mounted: Option<&'a dyn Fn(u64) -> Result<()>>,
 }
 
@@ -40,14 +40,14 @@ pub struct Joining<'a> {
 pub struct Joined {
     /// The process, a child of the caller.
     pub child: Child,
-    /// Its terminal, when nobody else has got it.
+    /// Its terminal, unless a console socket has received it.
     pub terminal: Option<Terminal>,
-    /// What could not be carried out in full.
+    /// Warnings: what was carried out only in part.
     pub warnings: Vec<String>,
 }
 
-/// Must a process be moved into the cgroups after it was born? On pure v2 it is born there, unless only the user's
-/// service manager may put it there, or there is no `clone3(2)`.
+/// Must a process be moved into the cgroups after the clone? On pure v2 it is born there, except where only the user's
+/// service manager may move it or `clone3(2)` is missing.
 pub fn attaches_late(record: &Record) -> bool {
     if record.cgroup.unit().is_some_and(|unit| unit.user) {
         return true;
@@ -55,9 +55,8 @@ pub fn attaches_late(record: &Record) -> bool {
     record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty() || !has_clone3())
 }
 
-/// Make the process. Where on v2 the place takes none, it goes to that of the container's first one:
-/// a container that manages its cgroup itself has moved its processes below it, and the kernel lets
-/// nobody live above them.
+/// Start the process. If the v2 cgroup takes no processes, use the cgroup of the container's first process: a container
+/// that manages its cgroup has moved its processes below, and the kernel allows none above them.
 fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surroundings<'_>) -> Result<Init<'a>> {
     let Joining { plan, place, .. } = joining;
     let leaf = place.open(process)?;
@@ -72,9 +71,9 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
     }
 }
 
-/// Run an additional process: `exec`, or a hook inside.
+/// Run another process: `exec`, or a hook inside.
 ///
-/// `before_running` gets the pid when everything is set up: the place for the pid file.
+/// `before_running` gets the pid when all is set up; it writes the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
     let Joining { record, status, plan, place, stdio, receivers, mounted } = joining;
     let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
@@ -113,8 +112,8 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                     init.go_on()?;
                 }
                 Waited::Ask(Ask::Ready) => {
-                    // Where there is no mount namespace to join, init has found the root by the pid of a process that has
-                    // to have lived until then.
+                    // Without a mount namespace to join, init found the root by the pid of the first process, which
+                    // must still live.
                     let by_pid =
                         plan.program.ops().iter().any(|op| matches!(op, Op::Mount(op::Mount::RootDirectory { .. })));
                     if by_pid && wait_for_exit(process.as_fd(), Some(Duration::ZERO))? {

@@ -1,5 +1,4 @@
-//! Running hooks: in the runtime's namespaces as ordinary children, in the container's by way of
-//! `init`.
+//! Hooks: as child processes in the runtime's namespaces, or started through `init` in the container's.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,12 +23,12 @@ use crate::state::{Directory, Record, Status};
 use crate::sys::{self, reason};
 use crate::tables::hook;
 
-/// What hooks are run for.
+/// The container whose hooks run.
 #[derive(Clone, Copy)]
 pub struct Owner<'a> {
     /// The container.
     pub record: &'a Record,
-    /// Where its config is kept.
+    /// Its directory, which has the config.
     pub directory: &'a Directory,
     /// This host.
     pub host: &'a Host,
@@ -37,17 +36,17 @@ pub struct Owner<'a> {
     pub options: &'a Options,
 }
 
-/// `prestart`, `createRuntime` and `createContainer`, in this order. The first failure ends it.
+/// `prestart`, `createRuntime` and `createContainer`, in this order, up to the first failure.
 pub fn before_pivot(owner: &Owner<'_>) -> Result<()> {
     once_there_are_namespaces(owner.record)?;
     all_inside(hook::CREATE_CONTAINER, &owner.record.hooks.create_container, owner, Status::Creating)
 }
 
-/// `prestart` and `createRuntime`: all that a restored container needs, whose root is what it was.
+/// `prestart` and `createRuntime`: the hooks of a restored container, whose root is complete.
 pub fn once_there_are_namespaces(record: &Record) -> Result<()> {
     let hooks = &record.hooks;
-    // The deprecated list is older than the status `creating`: its hooks are told what they always
-    // were, and what the validation suite asks for.
+    // `prestart` is older than the status `creating`: its hooks get `created`, as before and as the validation suite
+    // expects.
     for (name, list, status) in [
         (hook::PRESTART, &hooks.prestart, Status::Created),
         (hook::CREATE_RUNTIME, &hooks.create_runtime, Status::Creating),
@@ -77,7 +76,7 @@ fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> R
     Ok(())
 }
 
-/// `poststart`: after the user's program runs. The first failure ends it, and the container.
+/// `poststart`: after the user's program has started, up to the first failure, which ends the container.
 pub fn poststart(record: &Record) -> Result<()> {
     let state = record.for_hooks(Status::Running);
     for (index, hook) in record.hooks.poststart.iter().enumerate() {
@@ -86,8 +85,7 @@ pub fn poststart(record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// `poststop`: after the container is gone. All of them run; what failed comes back as warnings,
-/// as runtime.md has it.
+/// `poststop`: after the container is removed. All of them run; failures are returned as warnings (runtime.md).
 pub fn poststop(record: &Record) -> Result<Vec<String>> {
     let state = record.for_hooks(Status::Stopped);
     let mut warnings = Vec::new();
@@ -103,28 +101,27 @@ fn failed(name: &str, index: usize) -> String {
     format!("hooks.{name}[{index}]: error running {name} hook #{index}")
 }
 
-/// The standard descriptors of a hook. None is the caller's: what the hook reads and writes there would be the
-/// terminal of whoever types, and hooks may be programs of the image.
+/// The standard descriptors of a hook. They are never the caller's, which may be a terminal: a hook may be a program of
+/// the image.
 struct Front {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
-    /// What it writes to standard error, if that has no file: it is told when the hook fails.
+    /// The hook's standard error, unless it goes to a file: a failure message quotes it.
     errors: Option<Receiver<Vec<u8>>>,
 }
 
-/// So much of what a hook says is told.
+/// Quote at most this many bytes.
 const TOLD: u64 = 64 << 10;
 
 impl Front {
-    /// `inside` is the config of the container that the hook runs in, if it does: then also what it says to nobody goes
-    /// into a pipe, since by the host's null device it could change that.
+    /// `inside` is the config of the container, for a hook that runs in it. Its unused output then goes to a pipe and
+    /// not to the host's null device, whose mode the hook could change through the descriptor.
     fn new(record: &Record, state: &[u8], inside: Option<&Spec>) -> Result<Front> {
         let owner = inside.and_then(mapped_root);
         let (stdin, state_to) = pipe(owner, 0)?;
         let state = state.to_vec();
-        // Beside waiting for the hook: it may be more than a pipe holds. A hook that does not read it is within its
-        // rights.
+        // On a thread: the state may be larger than a pipe's buffer, and a hook need not read it.
         thread(move || drop(File::from(state_to).write_all(&state)))?;
         let stdout = match output(record, annotation::HOOKS_STDOUT)? {
             Some(file) => file.into(),
@@ -146,7 +143,7 @@ impl Front {
                 thread(move || {
                     let (mut said, mut text) = (File::from(said), Vec::new());
                     let _ = (&said).take(TOLD).read_to_end(&mut text);
-                    // It never waits for a reader.
+                    // Discard the rest, so that the hook never blocks.
                     let _ = std::io::copy(&mut said, &mut std::io::sink());
                     let _ = sender.send(text);
                 })?;
@@ -157,7 +154,7 @@ impl Front {
     }
 }
 
-/// What a hook has said, as a part of a message. Somebody that it left behind may hold the pipe open.
+/// The hook's output, for a message. A process that the hook left behind may keep the pipe open.
 fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
     let errors = errors.and_then(|errors| errors.recv_timeout(Duration::from_millis(500)).ok()).unwrap_or_default();
     match String::from_utf8_lossy(&errors).trim() {
@@ -166,12 +163,12 @@ fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
     }
 }
 
-/// Both ends of a pipe, the one for reading first. The one with the number `theirs` belongs to `owner`, who may want to
-/// open it by a name such as /dev/stderr.
+/// Both ends of a pipe, the reading end first. The end with the index `theirs` is given to `owner`, who may open it by
+/// a name such as /dev/stderr.
 fn pipe(owner: Option<(u32, u32)>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
     let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
     if let Some((uid, gid)) = owner {
-        // An ordinary user's own pipe is his already.
+        // An unprivileged user owns the pipe already.
         let _ = nix::unistd::fchown(if theirs == 0 { &ends.0 } else { &ends.1 }, Some(uid.into()), Some(gid.into()));
     }
     Ok(ends)
@@ -181,7 +178,7 @@ fn thread(copies: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new().spawn(copies).map(drop).map_err(|error| anyhow!("start a thread: {}", sys::io(error)))
 }
 
-/// The file that an annotation names for what hooks write, if it does.
+/// The output file that an annotation names, if any.
 fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
     let Some(path) = record.annotations.get(annotation) else { return Ok(None) };
     let open = File::options().append(true).create(true).mode(0o600).open(path);
@@ -190,7 +187,7 @@ fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
 
 /// A hook as a child of this process.
 fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
-    // What the caller gave to the container is not the hook's.
+    // Descriptors for the container are not for the hook.
     sys::process::close_on_exec_from(3).map_err(|errno| anyhow!("close_range: {}", reason(errno)))?;
     sys::process::expect_children();
     let Front { stdin, stdout, stderr, errors } = Front::new(record, state, None)?;
@@ -205,7 +202,7 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
         command.current_dir(&record.bundle);
     }
     let mut child = command.spawn().map_err(|error| anyhow!("{}: {}", hook.path.display(), sys::io(error)))?;
-    // With it go our copies of the hook's ends.
+    // This drops the runtime's copies of the hook's ends.
     drop(command);
     let ended = sys::process::pidfd_open(child.id() as i32)
         .map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))
@@ -235,7 +232,7 @@ fn timeout(hook: &Hook) -> Option<Duration> {
     hook.timeout.map(Duration::from_secs)
 }
 
-/// What a hook inside needs to know.
+/// Context of a hook that runs inside the container.
 struct Inside<'a> {
     owner: Owner<'a>,
     status: Status,
@@ -246,7 +243,7 @@ struct Inside<'a> {
 /// A hook in the namespaces of the container.
 fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state: &[u8]) -> Result<()> {
     let field = Field::item(&format!("hooks.{name}"), index);
-    // runc gives a startContainer hook without an environment that of the container.
+    // As in runc, a startContainer hook without `env` gets the container's environment.
     let process = inside.spec.process().as_ref().filter(|_| name == hook::START_CONTAINER);
     let (env, home) = match (&hook.env, process) {
         (Some(env), _) => (env.clone(), None),
@@ -254,7 +251,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
         (None, None) => (Vec::new(), None),
     };
     let path = hook.path.to_string_lossy();
-    // Before the root is exchanged it is a directory like any other, and where such a hook starts.
+    // Before pivot_root the root is an ordinary directory; a createContainer hook starts there.
     let rootfs = inside.owner.record.rootfs.to_string_lossy();
     let rights = match process {
         Some(process) => HookRights::Process(process),

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::plan::{IdMap, Maps, Owners};
 use crate::sys::{self, Errno, reason};
 
-/// Write the maps of a new user namespace, through the setuid helpers where the caller may not.
+/// Write the maps of a new user namespace, through newuidmap and newgidmap if the caller may not.
 pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
     let one = |key: &str, file: &str, helper: &str, lines: &str, own: u32| -> Result<()> {
         if host.euid == 0 {
@@ -28,8 +28,7 @@ pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
     one("linux.uidMappings", "uid_map", "newuidmap", &maps.uid, host.euid)
 }
 
-/// Compare what config.json says of a user namespace with what it has, once a process has joined it.
-/// Engines give both, and mean the same.
+/// Compare the maps in config.json with those of the joined user namespace. Engines give both and expect them to agree.
 ///
 /// # Errors
 /// Maps that differ; an absent list is no statement.
@@ -49,7 +48,7 @@ pub fn check(pid: i32, expected: &Maps) -> Result<()> {
     Ok(())
 }
 
-/// The ranges of a map in their order: the kernel pads and sorts them as it likes.
+/// The ranges of a map, sorted: the kernel pads and reorders them.
 fn ranges(lines: &str) -> Vec<Vec<u64>> {
     let numbers = |line: &str| line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let mut ranges: Vec<Vec<u64>> = lines.lines().map(numbers).collect();
@@ -70,7 +69,7 @@ fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
     Ok(())
 }
 
-/// Give a detached mount the owners of a user namespace, for which one with maps of its own is made.
+/// Map the owners of a detached mount to a user namespace. If the map is a list, create a namespace for it.
 pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
     let namespace = match &map.owners {
         Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
@@ -84,7 +83,7 @@ pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
     })
 }
 
-/// A user namespace with these maps. It lives in a process that does nothing, and afterwards in the descriptor alone.
+/// A user namespace with these maps. An idle process creates it; then only the descriptor keeps it alive.
 fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     held(0, |pid| {
         write_file(pid, "uid_map", uid)?;
@@ -93,7 +92,8 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     })
 }
 
-/// What only a process keeps alive, taken from one in a new user namespace and in new ones of these kinds.
+/// Open something that only a process keeps alive, from a helper process in a new user namespace and in other new
+/// namespaces.
 pub fn held(others: i32, open: impl FnOnce(i32) -> Result<File>) -> Result<File> {
     let holder = sys::process::hold_user_namespace(others).map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
     let namespace = open(holder.pid);

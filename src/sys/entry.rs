@@ -1,8 +1,8 @@
-//! What a program does before anything else, in place of the standard library's start-up.
+//! Start-up of the program, in place of the standard library's.
 //!
-//! That one sets up a handler for stack overflows: it maps memory, reads `/proc/self/maps` and installs signal handlers,
-//! and ends the process with a panic when one of those calls fails. Each costs every start of a container some time, and
-//! none is of use to a program that recurses nowhere deep.
+//! The standard library's start-up maps memory, reads `/proc/self/maps` and installs signal handlers for stack
+//! overflows, and panics if one of these calls fails. That costs time at every start of a container, and this program
+//! does not recurse deeply.
 
 use std::io::Write;
 use std::os::fd::IntoRawFd;
@@ -15,9 +15,9 @@ use nix::sys::stat::Mode;
 use super::errno::again;
 use super::process::borrow;
 
-/// Make sure of three standard descriptors, so that no other file gets their numbers, and of room for more; and have writes
-/// that find no reader or no room fail instead of ending the process. Programs that are started have both signals as they
-/// were: the standard library sees to SIGPIPE, and execve(2) takes away a handler.
+/// Open missing standard descriptors, so that no other file gets their numbers; raise low limits; and make writes
+/// without reader or room fail instead of ending the process. Child programs get both signals back: the standard
+/// library resets SIGPIPE, and execve(2) removes a handler.
 ///
 /// # Errors
 /// What poll(2), open(2) or sigaction(2) answer.
@@ -26,7 +26,7 @@ pub fn begin() -> nix::Result<()> {
     again(|| poll(&mut standard, PollTimeout::ZERO))?;
     for fd in &standard {
         if fd.revents().is_some_and(|events| events.contains(PollFlags::POLLNVAL)) {
-            // The lowest number that is free, which is this one.
+            // The lowest free number, which is this one.
             let _: i32 = again(|| open("/dev/null", OFlag::O_RDWR, Mode::empty()))?.into_raw_fd();
         }
     }
@@ -42,14 +42,14 @@ pub fn begin() -> nix::Result<()> {
     Ok(())
 }
 
-/// The standard library panics where the kernel gives it no random numbers for its hash maps, which are made before
-/// anything is touched. Whoever calls gets a line and a status instead of a signal.
+/// The standard library panics if the kernel has no random numbers for its hash maps. This happens before any change on
+/// the host. The caller gets one line and an exit status instead of a signal.
 fn fail(panic: &std::panic::PanicHookInfo<'_>) {
     let payload = panic.payload();
     let words =
         payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
-    // There is nobody left to tell of a failure.
+    // Nothing can report this failure.
     let _ = writeln!(std::io::stderr(), "internal error: {}{place}", words.unwrap_or("no words"));
     std::process::exit(1);
 }

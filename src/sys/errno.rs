@@ -1,4 +1,4 @@
-//! Errors of the kernel, as engines expect to read them.
+//! Error texts, as engines expect them.
 
 pub use nix::errno::Errno;
 
@@ -12,7 +12,7 @@ pub fn reason(errno: Errno) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Make a system call once more as long as a signal comes in between.
+/// Repeat a system call as long as a signal interrupts it.
 ///
 /// # Errors
 /// What it answers otherwise.
@@ -25,7 +25,7 @@ pub fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     }
 }
 
-/// An I/O error in the same form.
+/// Convert an I/O error to the same form.
 pub fn io(error: std::io::Error) -> anyhow::Error {
     match error.raw_os_error() {
         Some(number) => anyhow::anyhow!(reason(Errno::from_raw(number))),

@@ -1,4 +1,4 @@
-//! Room for the runtime's own work, where its caller has little of it. What it starts has the caller's limits again.
+//! Raises low limits of the caller for the runtime's own work. Child programs get the caller's limits back.
 
 use std::sync::OnceLock;
 
@@ -9,26 +9,26 @@ pub type Low = (Resource, u64, u64);
 
 static LOW: OnceLock<Vec<Low>> = OnceLock::new();
 
-/// What is needed of each: descriptors, and bytes of a file.
+/// Minimum of each: descriptors, and bytes of a file.
 const NEEDED: [(Resource, u64); 2] = [(Resource::RLIMIT_NOFILE, 1024), (Resource::RLIMIT_FSIZE, 64 << 20)];
 
-/// Raise soft limits that are too low as far as the hard ones go, which everybody may.
+/// Raise low soft limits up to their hard limits; no privilege is needed.
 pub fn make_room() {
     let low = |(resource, needed): (Resource, u64)| {
         let (soft, hard) = getrlimit(resource).ok()?;
         let room = hard.min(needed);
-        // Where it cannot be raised, what does not fit fails by itself.
+        // If a limit cannot be raised, the call that needs more fails by itself.
         (soft < room && setrlimit(resource, room, hard).is_ok()).then_some((resource, soft, hard))
     };
     LOW.get_or_init(|| NEEDED.into_iter().filter_map(low).collect());
 }
 
-/// The limits of the caller that were raised here.
+/// The caller's limits that were raised.
 pub fn raised() -> &'static [Low] {
     LOW.get().map_or(&[], Vec::as_slice)
 }
 
-/// Give this process the caller's limits again; for the time between fork(2) and execve(2).
+/// Restore the caller's limits; called between fork(2) and execve(2).
 ///
 /// # Errors
 /// What `setrlimit(2)` answers.

@@ -1,4 +1,4 @@
-//! flock(2), waited for no longer than somebody who does his work may need.
+//! flock(2) with a time limit.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -8,12 +8,11 @@ use anyhow::{Result, anyhow, bail};
 
 use super::io as text;
 
-/// Nobody holds a lock while he waits for anything but dying processes, which he gives as long.
+/// A holder waits for nothing but dying processes, and for those at most ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
 const LONGEST_DELAY: Duration = Duration::from_millis(32);
 
-/// Take the lock of an open file for oneself alone, waiting for at most twelve seconds. The kernel has no event to wait for that
-/// would end by itself.
+/// Take an exclusive lock, waiting at most twelve seconds. The kernel has no event that would end such a wait.
 ///
 /// # Errors
 /// A holder that does not let go, or what flock(2) answers.
@@ -30,7 +29,7 @@ pub fn exclusive(file: &File, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Take it now, or not at all.
+/// Take the lock if it is free now.
 ///
 /// # Errors
 /// What flock(2) answers.
@@ -38,7 +37,7 @@ pub fn try_exclusive(file: &File, name: &str) -> Result<bool> {
     taken(|| file.try_lock(), name)
 }
 
-/// Does somebody hold it for himself alone?
+/// Does another process hold an exclusive lock?
 ///
 /// # Errors
 /// What flock(2) answers.

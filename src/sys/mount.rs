@@ -1,4 +1,4 @@
-//! The new mount API on the parent's side: opening trees for `init` to attach.
+//! The new mount API for the parent, which opens trees for `init` to attach.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -10,8 +10,8 @@ use nix::errno::Errno;
 const AT_RECURSIVE: u32 = 0x8000;
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 
-/// A detached copy of the mount at a path, with all mounts below it when `recursive`; of a symbolic
-/// link itself unless `follow`.
+/// A detached copy of the mount at a path, with all mounts below it when `recursive`. Unless `follow` is set, a
+/// symbolic link itself is bound.
 ///
 /// # Errors
 /// What `open_tree(2)` answers.
@@ -41,7 +41,7 @@ pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, recursive: boo
     set_attributes(tree, flags, &[MOUNT_ATTR_IDMAP, 0, 0, user_namespace.as_raw_fd() as u64])
 }
 
-/// A tmpfs that is attached nowhere, so nobody has a path into it.
+/// A detached tmpfs, to which no path leads.
 ///
 /// # Errors
 /// What the calls answer: EPERM for who may not mount.
@@ -60,7 +60,7 @@ pub fn private_tmpfs() -> nix::Result<OwnedFd> {
     }
 }
 
-/// Make a mount read-only that nobody has a file of open for writing.
+/// Make a mount read-only if no file on it is open for writing.
 ///
 /// # Errors
 /// What `mount_setattr(2)` answers: EBUSY where somebody has.

@@ -1,24 +1,24 @@
-//! What `/proc/PID` says of a process.
+//! Facts about a process from `/proc/PID`.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
 
-/// Of `/proc/PID/stat` (proc_pid_stat(5)).
+/// Fields of `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Field 3: the state of the main thread.
     state: u8,
     /// Field 9: `PF_*` of the main thread.
     flags: u64,
-    /// Field 20: the threads, the main one included.
+    /// Field 20: number of threads, the main thread included.
     threads: u64,
-    /// Field 22: when it was started, in clock ticks after boot.
+    /// Field 22: start time, in clock ticks after boot.
     pub start: u64,
 }
 
 impl Stat {
     fn parse(text: &[u8]) -> Option<Stat> {
-        // The name is in parentheses and may hold anything, also parentheses.
+        // The name is in parentheses and may itself contain parentheses.
         let rest = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
         let mut fields = std::str::from_utf8(rest).ok()?.split(' ');
         let state = fields.next()?.bytes().next()?;
@@ -28,7 +28,7 @@ impl Stat {
         Some(Stat { state, flags, threads, start })
     }
 
-    /// Is it more than a zombie? A main thread that has ended is one as long as others run.
+    /// Does the process live? If the main thread has exited, its state is zombie although other threads run.
     pub fn lives(self) -> bool {
         !matches!(self.state, b'Z' | b'X') || self.threads > 1
     }
@@ -39,7 +39,7 @@ impl Stat {
     }
 }
 
-/// Look at a process; `None` where there is none.
+/// Read the facts; `None` if there is no such process.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -49,8 +49,7 @@ pub fn stat(pid: i32) -> Result<Option<Stat>> {
     Stat::parse(&line[..count]).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
 }
 
-/// The kernel gives the line of some two hundred bytes at once; the standard library, which does not know that, asks five
-/// times.
+/// The kernel returns the line of about 200 bytes in one read(2); the standard library would make five.
 fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
     let mut file = File::open(format!("/proc/{pid}/stat"))?;
     loop {
@@ -61,7 +60,7 @@ fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// Has a process ended, or is it about to: is it killed? Frozen by cgroup v1 it may stay so.
+/// Has a process exited, or is a SIGKILL pending? Frozen by cgroup v1 it may stay in that state.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -77,7 +76,7 @@ pub fn is_dying(pid: i32) -> Result<bool> {
     Ok(!stat.lives() || stat.exits() || killed("SigPnd:") || killed("ShdPnd:"))
 }
 
-/// `None` where the process is gone, before a file of it was opened or after.
+/// `None` if the process is gone, before or after a file of it was opened.
 fn missing<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),

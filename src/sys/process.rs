@@ -1,11 +1,11 @@
-//! Handles and limits of other processes.
+//! Handles and limits of other processes, and child processes.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 
-/// A handle of a process that no other process can take over.
+/// A pidfd, which is safe from pid reuse.
 ///
 /// # Errors
 /// ESRCH when there is no such process.
@@ -15,11 +15,11 @@ pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
         let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
     };
-    // Older kernels say this of a number that is still a process group's or a session's whose leader is gone.
+    // Older kernels answer EINVAL for the number of a process group or session whose leader is gone.
     opened.map_err(|errno| if errno == Errno::EINVAL { Errno::ESRCH } else { errno })
 }
 
-/// Send a signal to the process behind a handle; 0 only asks whether it could be sent.
+/// Send a signal through a pidfd; 0 only checks the permission.
 ///
 /// # Errors
 /// ESRCH when the process is gone, EINVAL for no signal.
@@ -30,14 +30,14 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> 
     Errno::result(result).map(drop)
 }
 
-/// What the C library calls a signal; in lower case that is how Go has it.
+/// The C library's name of a signal; in lower case it is Go's.
 pub fn signal_text(signal: i32) -> String {
     // SAFETY: the answer is a string that stands until this thread asks again.
     let text = unsafe { std::ffi::CStr::from_ptr(libc::strsignal(signal)) };
     text.to_string_lossy().to_lowercase()
 }
 
-/// Fetch a copy of a descriptor of another process, by its number there.
+/// Copy a descriptor of another process, by its number there.
 ///
 /// # Errors
 /// EPERM for who may not trace the process, EBADF where it has no such descriptor.
@@ -49,7 +49,7 @@ pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: i32) -> nix::Result<OwnedFd> {
     }
 }
 
-/// Does seccomp(2) know these flags of a filter? Nothing is loaded.
+/// Does seccomp(2) support these filter flags? Nothing is loaded.
 pub fn knows_seccomp_flags(flags: u32) -> bool {
     // SAFETY: the kernel looks at the flags first, and finds no program at this address.
     let result = unsafe {
@@ -76,7 +76,7 @@ pub fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-/// Take over a descriptor that a call has just made, and that nobody else knows of.
+/// Own a descriptor that a system call has just returned.
 pub fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: callers pass the result of a call that gives a new descriptor, once.
     unsafe { OwnedFd::from_raw_fd(fd) }
@@ -93,7 +93,7 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
     Errno::result(kind).map(|kind| kind as u32)
 }
 
-/// A process in a user namespace of its own, and in new ones of these kinds, that waits for its death.
+/// Start a process in a new user namespace, and in other new namespaces, that waits to be killed.
 ///
 /// # Errors
 /// What `clone(2)` answers.
@@ -107,7 +107,7 @@ pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
         let pid = libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0);
         if pid == 0 {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // A parent that was gone before that is not heard of any more.
+            // The death signal does not come if the parent exited before prctl(2).
             while libc::getppid() == parent {
                 libc::pause();
             }
@@ -118,7 +118,7 @@ pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     }
 }
 
-/// Let blocked signals come again, and drop those that wait already.
+/// Unblock signals, after dropping those that are pending.
 ///
 /// # Errors
 /// What `sigprocmask(2)` answers.
@@ -133,15 +133,14 @@ pub fn admit_signals() -> nix::Result<()> {
     nix::sys::signal::SigSet::empty().thread_set_mask()
 }
 
-/// Have children that die wait until they are collected. A caller may have started this program with
-/// SIGCHLD ignored, which is inherited: then nobody tells of their death, and there is nothing to
-/// wait for.
+/// Keep dead children as zombies until they are collected. The caller may have started this program with SIGCHLD
+/// ignored, which is inherited: then wait(2) reports nothing.
 pub fn expect_children() {
     // SAFETY: the default action runs no code of ours. The call cannot fail for this signal.
     let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) };
 }
 
-/// End as a program does that does not handle this signal. Returns where that cannot be.
+/// Die of this signal. Returns if that fails.
 pub fn die_of(signal: nix::sys::signal::Signal) {
     use nix::sys::signal::{SigHandler, SigSet, raise};
     // SAFETY: the default action runs no code of ours.
@@ -150,9 +149,9 @@ pub fn die_of(signal: nix::sys::signal::Signal) {
     let _ = raise(signal);
 }
 
-/// Run a command to its end, without input, and collect what it writes.
+/// Run a command without input and collect its output.
 ///
-/// Own code: [`Command::output`](std::process::Command::output) panics when it cannot read from the command.
+/// Own code: [`Command::output`](std::process::Command::output) panics if it cannot read from the command.
 ///
 /// # Errors
 /// What keeps it from being run, or read from.
@@ -166,7 +165,7 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
     expect_children();
     let ((stdout, theirs), (stderr, their_errors)) = (std::io::pipe()?, std::io::pipe()?);
     let mut child = command.stdin(Stdio::null()).stdout(theirs).stderr(their_errors).spawn()?;
-    // Our copies of the ends that it writes to are in here.
+    // This drops the runtime's copies of the writing ends.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let read = std::thread::scope(|scope| -> std::io::Result<_> {
         let errors = std::thread::Builder::new().spawn_scoped(scope, || all(stderr))?;
@@ -181,7 +180,7 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
     Ok(Output { status, stdout, stderr })
 }
 
-/// Let a command have all signals again when they are held back here, and the caller's limits when some were raised.
+/// Give a command an empty signal mask if signals are blocked here, and the caller's limits if some were raised.
 pub fn start_as_called(command: &mut std::process::Command) {
     use nix::sys::signal::SigSet;
     use std::os::unix::process::CommandExt;
@@ -194,15 +193,14 @@ pub fn start_as_called(command: &mut std::process::Command) {
     unsafe { command.pre_exec(restore) };
 }
 
-/// The mask of files that this process makes. umask(2) tells it only in exchange for another one, which no thread must
-/// see.
+/// The umask of this process. umask(2) returns it only while it sets another one: not for a process with threads.
 pub fn umask() -> Mode {
     let mask = nix::sys::stat::umask(Mode::all());
     nix::sys::stat::umask(mask);
     mask
 }
 
-/// Have all descriptors from a number on closed by the next `execve(2)`: by one call of Linux 5.11, or one by one.
+/// Mark all descriptors from this number on close-on-exec: by one call (Linux 5.11), or one by one.
 ///
 /// # Errors
 /// Where neither is to be had.

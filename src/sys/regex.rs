@@ -1,4 +1,4 @@
-//! Extended regular expressions, as regcomp(3) has them.
+//! POSIX extended regular expressions (regcomp(3)).
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;

@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::Mode;
 
-/// Receive a message and the descriptor that may come along. More than one is closed.
+/// Receive a message and at most one descriptor; others are closed.
 ///
 /// # Errors
 /// What `recvmsg(2)` answers.
@@ -31,7 +31,7 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, 
     Ok((message.bytes, received))
 }
 
-/// Send a text and exactly one descriptor; tells how much of the text went with it.
+/// Send a text with one descriptor. Returns the number of bytes sent.
 ///
 /// # Errors
 /// What `sendmsg(2)` answers.
@@ -42,11 +42,11 @@ pub fn send(socket: BorrowedFd<'_>, text: &[u8], descriptor: BorrowedFd<'_>) -> 
     sendmsg::<()>(socket.as_raw_fd(), &buffers, &control, MsgFlags::MSG_NOSIGNAL, None)
 }
 
-/// The longest path that fits into an address, which ends in a NUL.
+/// The longest path in an address, which ends in a NUL.
 const LONGEST_PATH: usize = 107;
 
-/// Connect to a socket by its name as Go's programs have it: a path, or with `@` in front a name in the abstract
-/// namespace. A path too long for an address is reached by way of a descriptor.
+/// Connect to a socket by a name in Go's form: a path, or `@` and a name in the abstract namespace. If a path is too
+/// long for an address, it is opened and reached through the descriptor.
 ///
 /// # Errors
 /// What `connect` answers; what keeps the file at a long path from being opened.

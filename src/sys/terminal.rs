@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
-/// Rows, columns, and two numbers that nobody uses: `struct winsize`.
+/// `struct winsize`: rows, columns, and two unused numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Size {

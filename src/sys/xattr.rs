@@ -17,7 +17,7 @@ pub fn set(path: &Path, name: &CStr, value: &[u8]) -> nix::Result<()> {
     Errno::result(set).map(drop)
 }
 
-/// An attribute of the file at a path; `None` where it has none of this name. One that is longer than 256 bytes is an error.
+/// Read an attribute of the file at a path; `None` if it is not set. A value of more than 256 bytes is an error.
 ///
 /// # Errors
 /// What `getxattr(2)` answers.
