@@ -18,10 +18,10 @@ use crate::state::Record;
 use crate::sys::{self, reason};
 use crate::tables::namespace;
 
-/// What the command line says of a checkpoint.
+/// Options of `checkpoint`.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// What it has in common with a restore.
+    /// Options shared with `restore`.
     pub settings: Settings,
     /// `--parent-path`, relative to the images.
     pub parent: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Checkpoint {
     pub page_server: Option<(String, u16)>,
 }
 
-/// Write the images. The processes are gone afterwards, unless they were to be left.
+/// Write the images. Afterwards the processes are dead, unless they are to be left running.
 ///
 /// # Errors
 /// CRIU's, with the end of its log. The container runs on.
@@ -64,14 +64,14 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     let mut worker = Worker::apart(&criu)?;
     worker.check_version()?;
     it.check_features(&mut worker)?;
-    // All that was read goes by the pid, and so does CRIU: it has to be the container's to the end.
+    // All facts above were read by pid, and CRIU works by pid: check that the process is still the same.
     if !record.alive()? {
         bail!("container not running");
     }
     let kind = if it.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
     let done = worker.carry_out(kind, request, |notice| {
         if let (Some(fd), "status-ready") = (it.status_fd, notice.script.as_str()) {
-            // Whoever waits for it may have gone.
+            // The reader may have exited.
             let _ = nix::unistd::write(sys::process::borrow(fd), &[0]);
             let _ = nix::unistd::close(fd);
         }
@@ -80,7 +80,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     done.map(drop).map_err(|error| explained(error, "checkpoint", &directories.log))
 }
 
-/// `--status-fd` has to be there and to be writable.
+/// Check that `--status-fd` is open and writable.
 fn check_status_fd(fd: RawFd) -> Result<()> {
     let flags = fcntl(sys::process::borrow(fd), FcntlArg::F_GETFL)
         .map_err(|errno| anyhow!("invalid --status-fd argument {fd}: {}", reason(errno)))?;
@@ -109,15 +109,14 @@ impl Checkpoint {
             server.set_port(i32::from(*port));
             request.ps = Some(server).into();
         }
-        // Frozen, nobody can run away from the dump; without a cgroup CRIU stops one by one.
+        // With a freezer no process can escape the dump; without a cgroup CRIU stops processes one by one.
         let freezer = record.cgroup.path_for_v1("freezer").or_else(|| record.cgroup.path_for_v2());
         if let Some(freezer) = freezer {
             request.set_freeze_cgroup(freezer.to_string_lossy().into_owned());
         }
     }
 
-    /// Not every kernel has what some of the options need, and CRIU's own words for it are hard to
-    /// find.
+    /// Some options need kernel features, and CRIU's own messages about them are hard to find.
     fn check_features(&self, worker: &mut Worker) -> Result<()> {
         if !self.pre_dump && self.parent.is_none() && !self.settings.lazy_pages {
             return Ok(());
@@ -133,15 +132,15 @@ impl Checkpoint {
     }
 }
 
-/// What is not the container's own, and is expected to be there at the restore: namespaces that it
-/// has joined, mounts from outside.
+/// Name what is not the container's own and is expected at the restore: namespaces that it has joined, mounts from
+/// outside.
 fn externals(request: &mut Criu_opts, record: &Record, spec: &Spec, mounts: &Mounts, pre_dump: bool) -> Result<()> {
     let proc = PathBuf::from(format!("/proc/{}", record.pid));
     for (kind, key) in [(Kind::Network, NETWORK_KEY), (Kind::Pid, PID_KEY)] {
         if joined(spec, kind).is_none() {
             continue;
         }
-        // The namespace itself: the path that it was joined by may have gone.
+        // By the process, since the path by which the container joined it may be gone.
         let file = namespace::of(kind).file;
         let path = proc.join("ns").join(file);
         let inode = std::fs::metadata(&path).map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?.ino();
@@ -167,9 +166,8 @@ pub fn joined(spec: &Spec, kind: Kind) -> Option<&Path> {
     entry.path().as_deref().filter(|path| !path.as_os_str().is_empty())
 }
 
-/// What the standard descriptors are, so that a restore can give others in their place: pipes by
-/// the names that the images have for them, and files outside of the container, which CRIU is told
-/// of here.
+/// Save what the standard descriptors are, so that a restore can replace them: pipes by their names in the images, and
+/// files outside of the container, which CRIU is told of here.
 fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
     let table = format!("/proc/{}/mountinfo", record.pid);
     let table = std::fs::read(&table).map_err(|error| anyhow!("{table}: {}", sys::io(error)))?;

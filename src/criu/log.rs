@@ -1,10 +1,10 @@
-//! CRIU's own log: the only place where it says what went wrong.
+//! CRIU's log, the only place where it explains a failure.
 
 use std::path::Path;
 
-/// How many lines of it are shown.
+/// Maximum number of quoted lines.
 const SHOWN: usize = 3;
-/// Lines that say only that there was an error, follow from every one, or are of no consequence.
+/// Lines that only report that there was an error, follow from every error, or do not matter.
 const NOISE: [&str; 6] = [
     "FAILED.",
     "cgroupd: recv req error",
@@ -21,7 +21,7 @@ pub fn errors(log: &Path) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// What follows `Error (file:line):` of CRIU and of the part of it that gets hold of processes.
+/// The text after `Error (file:line):` of CRIU and of its part that seizes processes.
 fn last_errors(text: &str) -> Vec<String> {
     let errors = text.lines().filter_map(|line| {
         let (_, rest) = line.split_once("Error (criu/").or_else(|| line.split_once("Error (compel/"))?;

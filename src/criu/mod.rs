@@ -26,29 +26,29 @@ use crate::sys;
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use restore::{Restore, restore};
 
-/// What the standard descriptors were, in the directory of the images: runc's name for it.
+/// File with the standard descriptors, in the directory of the images; runc uses the same name.
 const DESCRIPTORS: &str = "descriptors.json";
 
-/// `--manage-cgroups-mode`: what is done with the cgroups of the processes.
+/// `--manage-cgroups-mode`: how the cgroups of the processes are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgroupsMode {
-    /// Properties are restored for those that are made.
+    /// Restore the properties of cgroups that CRIU creates.
     #[default]
     Soft,
-    /// Properties are always restored.
+    /// Always restore properties.
     Full,
-    /// None of them may be there before.
+    /// Fail if one of them exists.
     Strict,
     /// Nothing.
     Ignore,
 }
 
-/// What checkpoint and restore have in common on the command line.
+/// Options shared by checkpoint and restore.
 #[derive(Debug)]
 pub struct Settings {
     /// `--image-path`
     pub images: PathBuf,
-    /// `--work-path`; logs go there, or else beside the images.
+    /// `--work-path`: directory of logs; by default the images'.
     pub work: Option<PathBuf>,
     /// `--tcp-established`
     pub tcp_established: bool,
@@ -68,12 +68,11 @@ pub struct Settings {
     pub cgroups: CgroupsMode,
     /// `--empty-ns network`
     pub empty_network: bool,
-    /// A file whose settings go over all others: the annotation `org.criu.config`, or that of the
-    /// whole host.
+    /// A file whose settings override all others: the annotation `org.criu.config`, or the host's file.
     pub config: Option<String>,
 }
 
-/// Descriptors that a request names by number: they have to stay open until it is answered.
+/// Descriptors that a request names by number; they must stay open until the answer.
 struct Directories {
     _images: File,
     _work: Option<File>,
@@ -82,8 +81,8 @@ struct Directories {
 }
 
 impl Settings {
-    /// The part of a request that both kinds share. `name` is that of the log. CRIU lives in the
-    /// directories, and mounts there: they are opened through the root of its mount namespace.
+    /// The shared part of a request. `name` is the log's. CRIU works in these directories and mounts there, so they are
+    /// opened through the root of CRIU's mount namespace.
     fn request(&self, name: &str, root: &str) -> Result<(Criu_opts, Directories)> {
         let images = open_directory(root, &self.images)?;
         let mut it = Criu_opts::new();
@@ -93,7 +92,7 @@ impl Settings {
         if let Some(work) = &work {
             it.set_work_dir_fd(work.as_raw_fd());
         }
-        // Beside the images even when a log of an earlier run is there.
+        // In the directory of the images, even if it has a log of an earlier run.
         let log = self.work.as_deref().unwrap_or(&self.images).join(name);
         it.set_log_level(4);
         it.set_log_file(name.to_owned());
@@ -123,22 +122,21 @@ impl Settings {
     }
 }
 
-/// Without a cgroup of its own there is nothing to be done about a container's: its processes are in
-/// those of the caller, and so is CRIU.
+/// A container without a cgroup shares the caller's cgroups, and so does CRIU: leave them alone.
 fn leave_cgroups(request: &mut Criu_opts, record: &Record) {
     if record.cgroup.host_dirs().is_empty() {
         request.set_manage_cgroups_mode(Criu_cg_mode::IGNORE);
     }
 }
 
-/// Make a directory, which may be there: images can be written over.
+/// Create a directory unless it exists: images can be overwritten.
 fn make_directory(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| anyhow!("mkdir {}: {}", path.display(), sys::io(error)))
 }
 
 fn open_directory(root: &str, path: &Path) -> Result<File> {
-    // A link would lead out of that root.
+    // A symbolic link would lead out of that root.
     let open = path
         .canonicalize()
         .and_then(|place| File::open(format!("{root}{}", place.display())))
@@ -150,7 +148,7 @@ fn open_directory(root: &str, path: &Path) -> Result<File> {
     }
 }
 
-/// Where the program is, as a shell looks for it.
+/// Find criu in PATH.
 fn find_criu() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs =
@@ -162,7 +160,7 @@ fn find_criu() -> Result<PathBuf> {
         .ok_or_else(|| anyhow!("exec: \"criu\": executable file not found in $PATH"))
 }
 
-/// An error of CRIU with what its log says about it.
+/// Add the last errors of CRIU's log to an error.
 fn explained(error: anyhow::Error, what: &str, log: &Path) -> anyhow::Error {
     let error = error.context(what.to_owned());
     match log::errors(log) {

@@ -1,4 +1,5 @@
-//! Mounts from outside, by the names that CRIU and the images know them by.
+//! Mounts from outside, by their names in CRIU's images. A mount is named by its mount point in the container. Each
+//! restore maps the name to a source again, since another host may keep the files elsewhere.
 //!
 //! A mount is named by its mount point inside. What the name stands for is said anew at each
 //! restore: another host may keep it elsewhere.
@@ -18,7 +19,7 @@ use crate::sys;
 /// Name and source, as `--external mnt[NAME]:SOURCE` takes them.
 pub type External = BTreeMap<PathBuf, PathBuf>;
 
-/// What is to be told at a dump: the names, each standing for itself.
+/// The external mounts for a dump; each name stands for itself.
 ///
 /// `root` is the container's root as it is now, `table` its mountinfo.
 pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
@@ -37,11 +38,11 @@ pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
     names
 }
 
-/// What is to be told at a restore: the names and what they stand for here.
+/// The external mounts for a restore: the names and their sources here.
 ///
 /// `root` is the container's root with all mounts made, `table` the mountinfo of this host.
 pub fn to_put_in(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
-    // Images of runc have files that are hidden by this name.
+    // In images of runc this name stands for masked files.
     let mut names = External::from([("/dev/null".into(), "/dev/null".into())]);
     for outside in &mounts.outside {
         let Some(name) = root.resolved(&outside.target) else { continue };
@@ -65,7 +66,7 @@ pub fn options(names: &External) -> impl Iterator<Item = String> + '_ {
     names.iter().map(|(name, source)| format!("mnt[{}]:{}", name.display(), source.display()))
 }
 
-/// The ids of mounts, and where they are.
+/// Ids and mount points.
 pub fn points(table: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
     mountinfo::lines(table).map(|line| (line.id, line.point()))
 }
@@ -73,7 +74,7 @@ pub fn points(table: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
 /// A root to look paths up in.
 pub struct Root {
     directory: File,
-    /// What the kernel puts in front of the paths below it.
+    /// Prefix that mountinfo has for the paths below it.
     prefix: PathBuf,
 }
 
@@ -85,7 +86,7 @@ impl Root {
         Ok(Root { directory, prefix })
     }
 
-    /// Where a path of the container leads, links resolved; none when it leads nowhere.
+    /// Where a path of the container leads, with symbolic links resolved; `None` if it leads nowhere.
     pub fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;

@@ -30,10 +30,10 @@ use crate::tables::namespace;
 
 const NEW_MOUNTS: u64 = CloneFlags::CLONE_NEWNS.bits() as u64;
 
-/// What the command line says of a restore.
+/// Options of `restore`.
 #[derive(Debug)]
 pub struct Restore {
-    /// What it has in common with a checkpoint.
+    /// Options shared with `checkpoint`.
     pub settings: Settings,
     /// `--lsm-profile`: type and name.
     pub lsm_profile: Option<String>,
@@ -41,9 +41,9 @@ pub struct Restore {
     pub lsm_mount_context: Option<String>,
 }
 
-/// Bring a container back. On failure everything that was done is undone.
+/// Restore a container. A failure undoes every step.
 ///
-/// `before_running` is called when the processes are there and before they go on: the pid file.
+/// `before_running` is called when the processes exist and before they continue: it writes the pid file.
 ///
 /// # Errors
 /// CRIU's, with the end of its log; a hook's.
@@ -92,7 +92,7 @@ fn pidfd_of(pid: i32) -> Result<OwnedFd> {
     sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))
 }
 
-/// What CRIU is helped with while it works.
+/// Answers to CRIU's notifications.
 struct Served<'a, 'b, F> {
     work: &'a mut Work<'b>,
     order: &'a Order<'b>,
@@ -109,7 +109,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
                 self.work.hooks = true;
                 hooks::once_there_are_namespaces(&self.work.record)
             }
-            // The other end of the container's terminal, which nobody holds yet.
+            // The master of the container's terminal, which no process holds yet.
             "orphan-pts-master" => {
                 let master = notice.fd.ok_or_else(|| anyhow!("process.terminal: criu sent no terminal"))?;
                 self.terminal = self.order.connections.receivers.terminal(master)?;
@@ -125,7 +125,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
     }
 }
 
-/// What comes from outside, and stays open until CRIU has it.
+/// Resources from outside, kept open until CRIU has them.
 #[derive(Default)]
 struct Inherited {
     fds: Vec<Inherit_fd>,
@@ -148,13 +148,13 @@ impl Inherited {
         self.fds.push(inherit);
     }
 
-    /// Pipes and files from outside become what the caller has in their place.
+    /// Replace pipes and files from outside by the caller's descriptors.
     fn descriptors(&mut self, images: &Path) -> Result<()> {
         let path = images.join(DESCRIPTORS);
         let text = std::fs::read(&path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
         let names: Vec<String> = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         for (fd, name) in names.into_iter().enumerate().take(3) {
-            // CRIU looks whether it is as it was.
+            // CRIU compares the file's size.
             let file = std::fs::metadata(format!("/proc/self/fd/{fd}")).is_ok_and(|file| file.is_file());
             if name.starts_with("file[") && !file {
                 bail!("standard descriptor {fd} was a file outside of the container and has to be one again");
@@ -167,8 +167,7 @@ impl Inherited {
         Ok(())
     }
 
-    /// Namespaces that the config joins: network and pid are handed over open, the others by their
-    /// paths.
+    /// Namespaces that the config joins: network and pid namespaces are passed as descriptors, the others by path.
     fn join(&mut self, spec: &Spec) -> Result<()> {
         let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         for (index, entry) in list.into_iter().flatten().enumerate() {
@@ -197,8 +196,8 @@ impl Inherited {
     }
 }
 
-/// Have all mounts made in a namespace that goes away again: what stays are the mount points, and
-/// the names by which CRIU knows the mounts that are from outside.
+/// Make all mounts in a temporary mount namespace. Only the mount points stay, and the names by which CRIU knows the
+/// external mounts.
 fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
     let trees = tree::open(mounts.program.slots())?;
     let around = Surroundings { namespaces: NEW_MOUNTS, trees: &trees, ..Surroundings::default() };
@@ -226,7 +225,7 @@ fn wait_for_ready(init: &mut Init<'_>) -> Result<Vec<String>> {
     }
 }
 
-/// CRIU, in the cgroup that its children are going to be in. A scope comes to be with it, and stays for them.
+/// Start CRIU in the cgroup of its future children. This creates a scope, which stays for them.
 fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Result<Worker> {
     let line = Line::new()?;
     let rootfs = &order.plan.rootfs;
@@ -256,13 +255,13 @@ fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Re
     Ok(line.held_by(init.child))
 }
 
-/// The variables of this process: CRIU has programs of its own to find.
+/// The environment of this process: CRIU looks up programs of its own.
 fn environment() -> Vec<String> {
     let text = |text: std::ffi::OsString| text.into_string().ok();
     std::env::vars_os().filter_map(|(name, value)| Some(format!("{}={}", text(name)?, text(value)?))).collect()
 }
 
-/// Where the cgroups of the images are now, one entry a controller.
+/// The present cgroups for those of the images, one entry a controller.
 fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
     let path = format!("/proc/{pid}/cgroup");
     let text = std::fs::read_to_string(&path).map_err(sys::io).context(path)?;
@@ -280,8 +279,8 @@ fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
     Ok(roots)
 }
 
-/// CRIU puts the processes into a time namespace so that their clocks do not jump; whoever joins
-/// the container has to join that, too.
+/// Save the time namespace in which CRIU has put the processes, so that their clocks do not jump: a process that joins
+/// the container must join it too.
 fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
     let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/time")).ok();
     let own = of(&work.record.pid.to_string()) != of("self");
@@ -296,7 +295,7 @@ fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
     work.directory.save(&work.record, &serde_json::to_vec(&config)?)
 }
 
-/// A directory for the root file system to be mounted at, in a mount namespace that is not ours.
+/// A mount point for the root file system, used in another mount namespace.
 struct TemporaryRoot {
     path: PathBuf,
 }
@@ -313,8 +312,8 @@ impl Drop for TemporaryRoot {
     }
 }
 
-/// CRIU reads the images also from within the container's user namespace, whose root is somebody
-/// else to the host. For the time of the restore its group may search the directory.
+/// CRIU also reads the images inside the container's user namespace, whose root is another user on the host. During the
+/// restore that user's group may search the directory.
 struct Searchable {
     directory: File,
     mode: u32,
@@ -334,7 +333,7 @@ impl Searchable {
         Ok(Some(it))
     }
 
-    /// Who may not do it gets CRIU's word for it.
+    /// If this fails, CRIU reports that it cannot read the images.
     fn set(&self, group: u32, mode: u32) {
         let _ = std::os::unix::fs::fchown(&self.directory, None, Some(group));
         let _ = self.directory.set_permissions(Permissions::from_mode(mode));

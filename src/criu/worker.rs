@@ -15,19 +15,19 @@ use crate::executor::launch::inherit;
 use crate::sys::clone::Child;
 use crate::sys::{self, Errno, reason};
 
-/// The oldest CRIU that does all that is asked of it here: 3.16, of 2021.
+/// The oldest supported CRIU: 3.16, of 2021.
 const OLDEST: (i32, i32) = (3, 16);
-/// More than any answer of CRIU takes.
+/// Larger than any answer of CRIU.
 const LONGEST: usize = 64 << 10;
 
-/// Both ends of the line to a worker that is about to be.
+/// A socket pair for a worker that is about to start.
 pub struct Line {
     own: OwnedFd,
     theirs: OwnedFd,
 }
 
 impl Line {
-    /// A new pair. CRIU opens the descriptors of a request through the process that made it.
+    /// Create the pair. CRIU opens a request's descriptors through the process that created the socket.
     pub fn new() -> Result<Line> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (own, theirs) = pair.map_err(|errno| anyhow!("socketpair: {}", reason(errno)))?;
@@ -40,22 +40,22 @@ impl Line {
         self.theirs.as_raw_fd()
     }
 
-    /// The worker has the other end by now.
+    /// The worker has inherited the other end.
     pub fn held_by(self, child: Child) -> Worker {
         Worker { socket: self.own, child, ended: false }
     }
 }
 
-/// A worker; dropped, it is ended.
+/// A worker. Dropping it kills it.
 pub struct Worker {
     socket: OwnedFd,
     child: Child,
     ended: bool,
 }
 
-/// What CRIU tells while it works, and a descriptor that may come with it.
+/// A notification from CRIU, possibly with a descriptor.
 pub struct Notice {
-    /// The name of the action script that would be run.
+    /// Name of the action script that CRIU would run.
     pub script: String,
     /// The process that it is about.
     pub pid: i32,
@@ -64,7 +64,7 @@ pub struct Notice {
 }
 
 impl Worker {
-    /// Start one that has nothing to do with the container's files and descriptors.
+    /// Start a worker without the container's files and descriptors.
     pub fn apart(criu: &Path) -> Result<Worker> {
         let line = Line::new()?;
         let mut command = Command::new(criu);
@@ -92,7 +92,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What CRIU can do on this kernel, of what not every kernel lets it do.
+    /// Optional features of CRIU that this kernel supports.
     pub fn features(&mut self) -> Result<Criu_features> {
         let mut wanted = Criu_features::new();
         wanted.set_mem_track(true);
@@ -101,7 +101,7 @@ impl Worker {
         Ok(self.ask(Criu_req_type::FEATURE_CHECK, fill, |_| Ok(()))?.features.unwrap_or_default())
     }
 
-    /// The last request: what CRIU is there for. A notification that cannot be served ends it.
+    /// Send the main request, and answer notifications. A failed answer ends it.
     pub fn carry_out(
         mut self,
         kind: Criu_req_type,
@@ -113,7 +113,7 @@ impl Worker {
             request.set_keep_open(false);
         };
         let answer = self.ask(kind, fill, &mut serve)?;
-        // A pre-dump is a loop for CRIU: it waits for more of them until the line is gone.
+        // After a pre-dump CRIU waits for more requests until the socket is closed.
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         match self.wait() {
             _ if kind == Criu_req_type::PRE_DUMP => Ok(answer),
@@ -161,7 +161,7 @@ impl Worker {
         word.set_notify_success(served.is_ok());
         let sent = self.send(&word);
         if let Err(error) = served {
-            // CRIU undoes what it has done; until then its processes are still there.
+            // CRIU rolls back; until it ends, its processes still exist.
             while self.receive().is_ok_and(|(answer, _)| answer.success()) {}
             self.wait();
             return Err(error);
@@ -224,7 +224,7 @@ impl Drop for Worker {
     }
 }
 
-/// Why CRIU did not do what it was asked for, as far as it says so: there is more in its log.
+/// CRIU's own reason for a failure; the log has more.
 fn refusal(answer: &Criu_resp) -> String {
     match answer.cr_errno() {
         0 => "criu failed".to_owned(),

@@ -1,8 +1,8 @@
-//! `linux.netDevices`: network devices of the host that become the container's.
+//! `linux.netDevices`: move network devices of the host into a container.
 //!
-//! A device keeps its index where that is free, its MTU and its hardware address when it changes its network namespace,
-//! and loses the rest. The specification wants the permanent addresses of global scope to be kept, and the device to be
-//! up. Routes, and membership in a bridge, go.
+//! A device that changes its network namespace keeps its MTU and hardware address, and its index if that is free; it
+//! loses everything else. The specification asks to keep permanent addresses of global scope and to bring the device
+//! up. Routes and bridge membership are lost.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -19,14 +19,14 @@ use crate::sys::{self, Errno, reason};
 const LINK: usize = 16;
 /// The size of `struct ifaddrmsg`: family, length of the prefix, flags, scope, index of the device.
 const ADDRESS: usize = 8;
-/// `IFLA_NEW_IFINDEX`: in the farewell of a device that leaves, its index where it goes.
+/// `IFLA_NEW_IFINDEX`: the new index, in the message about a device that leaves.
 const NEW_INDEX: u16 = 49;
 
-/// Move network devices, each with its name outside and the one that it gets inside, from the caller's network
-/// namespace into that of a process, which has to be in there already.
+/// Move network devices from the caller's network namespace into that of a process. Each has a name outside and a name
+/// inside.
 ///
-/// A name inside may hold `%d`, for which the kernel puts a number. On failure the devices that were moved already come
-/// back, with their names, their addresses and their state.
+/// A name inside may contain `%d`, which the kernel replaces by a number. On failure the devices that were moved come
+/// back, with their names, addresses and state.
 pub fn move_in(devices: &[(String, String)], pid: i32) -> Result<Moved> {
     let mut moved = Moved::default();
     if devices.is_empty() {
@@ -47,8 +47,8 @@ pub fn move_in(devices: &[(String, String)], pid: i32) -> Result<Moved> {
     Ok(moved)
 }
 
-/// Devices that were moved. As long as this is held, so is the namespace that they are in: virtual devices do not die
-/// with the container, and can be brought back.
+/// Moved devices. This keeps their namespace alive, since virtual devices would die with it, so that they can be moved
+/// back.
 #[derive(Debug, Default)]
 pub struct Moved {
     places: Option<(Place, Place)>,
@@ -56,7 +56,7 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// Undo all, as far as it goes: the error to report is the one that led here.
+    /// Undo everything, best effort: the error to report is the one that led here.
     pub fn go_back(&mut self) {
         let Some((here, there)) = &mut self.places else { return };
         for device in self.devices.iter_mut().rev() {
@@ -65,7 +65,7 @@ impl Moved {
     }
 }
 
-/// A network namespace, with a connection for requests and one for news.
+/// A network namespace, with a connection for requests and one for notifications.
 #[derive(Debug)]
 struct Place {
     namespace: File,
@@ -74,7 +74,7 @@ struct Place {
 }
 
 impl Place {
-    /// The namespace that the calling thread is in.
+    /// The namespace of the calling thread.
     fn around(namespace: File) -> Result<Place> {
         let failed = |errno| anyhow!("netlink: {}", reason(errno));
         let requests = Netlink::open().map_err(failed)?;
@@ -83,8 +83,8 @@ impl Place {
     }
 }
 
-/// The caller's namespace and that of a process. The thread goes there and comes back, as a socket belongs to the
-/// namespace that it was opened in.
+/// The caller's namespace and that of a process. The thread enters the second and comes back, since a socket belongs to
+/// the namespace in which it was opened.
 fn places(pid: i32) -> Result<(Place, Place)> {
     let open = |path: String| File::open(&path).map_err(sys::io).context(path);
     let enter = |namespace: &File| {
@@ -101,13 +101,13 @@ fn places(pid: i32) -> Result<(Place, Place)> {
     Ok((here, there?))
 }
 
-/// Two files with the same are the same namespace.
+/// Equal for two files of the same namespace.
 fn identity(namespace: &File) -> Result<(u64, u64)> {
     let stat = namespace.metadata().map_err(sys::io)?;
     Ok((stat.dev(), stat.ino()))
 }
 
-/// A network device, as it was before it was touched.
+/// A network device in its original state.
 #[derive(Debug)]
 struct Device {
     name: String,
@@ -135,7 +135,7 @@ impl Device {
         })
     }
 
-    /// Move it into the container and make it work there.
+    /// Move it into the container and bring it up there.
     fn enter(&mut self, here: &mut Place, there: &mut Place, name: &str) -> Result<()> {
         let result = self.change_place(here, there, name);
         result.map_err(|errno| anyhow!("move it into the container as \"{name}\": {}", reason(errno)))?;
@@ -146,7 +146,7 @@ impl Device {
         self.set_up(there).map_err(|errno| anyhow!("set it up: {}", reason(errno)))
     }
 
-    /// What fails here is not reported.
+    /// Failures are not reported.
     fn go_back(&mut self, here: &mut Place, there: &mut Place) {
         if !self.inside {
             return;
@@ -161,8 +161,8 @@ impl Device {
         }
     }
 
-    /// Move and rename it in one request. The kernel moves first: when the name is taken, the request fails and the
-    /// device has moved nevertheless, under its old name. What happened, and the new index, is in the news.
+    /// Move and rename it in one request. The kernel moves first: if the name is in use, the request fails but the
+    /// device has moved, under its old name. The notification tells what happened, and the new index.
     fn change_place(&mut self, from: &mut Place, to: &mut Place, name: &str) -> nix::Result<()> {
         let namespace = to.namespace.as_raw_fd().to_ne_bytes();
         let request = Request::new(libc::RTM_NEWLINK, &link(self.index, 0))
@@ -191,7 +191,7 @@ struct Address {
 }
 
 impl Address {
-    /// The address in this message, if it belongs to the device and is one to keep.
+    /// The address in this message, if it belongs to the device and must be kept.
     fn read(message: &Message, device: i32) -> Option<Address> {
         let &[family, prefix, flags, scope] = message.body.get(..4)? else { return None };
         let ours = message.kind == libc::RTM_NEWADDR && i32_at(&message.body, 4) == Some(device);

@@ -1,4 +1,4 @@
-//! Routing netlink (rtnetlink(7)), as much of it as moving a network device takes.
+//! Routing netlink (rtnetlink(7)), as far as moving a network device needs it.
 //!
 //! Own code, as it is four kinds of request in some hundred lines: the crates for it bring ten others and change their
 //! interface every few months.
@@ -16,9 +16,9 @@ const HEADER: usize = 16;
 const ATTRIBUTE: usize = 4;
 /// `NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`: not part of an attribute's kind.
 const KIND_BITS: u16 = 0x3fff;
-/// `NLM_F_DUMP_INTR`: what is listed changed while it was listed.
+/// `NLM_F_DUMP_INTR`: the list changed while it was sent.
 const DUMP_INTERRUPTED: u16 = 0x10;
-/// The kernel puts no more into one answer.
+/// Maximum size of one answer.
 const ANSWER: usize = 1 << 16;
 
 /// A request that is being written.
@@ -87,8 +87,7 @@ impl Message {
     }
 }
 
-/// A connection to the kernel. It belongs to the network namespace that the calling thread is in when it is opened,
-/// and stays there.
+/// A connection to the kernel. It belongs to the network namespace in which the calling thread opened it.
 #[derive(Debug)]
 pub struct Netlink {
     socket: OwnedFd,

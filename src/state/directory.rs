@@ -20,16 +20,16 @@ use super::record::Record;
 use crate::spec::Extras;
 use crate::sys::{self, Errno, lock, reason};
 
-/// The directory of one container, held open: its name may lead to another one by now.
+/// The directory of one container, held open: by now its name may belong to another container.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     file: File,
-    /// The lock is held by this very process.
+    /// This process holds the lock.
     locked: Cell<bool>,
 }
 
-/// The record of a container, while nobody else changes it or removes the container.
+/// The record of a container, locked: no other command changes it or removes the container.
 #[derive(Debug)]
 pub struct Locked {
     /// What it says.
@@ -53,12 +53,12 @@ impl Directory {
         &self.path
     }
 
-    /// Where the container's socket for the service manager is, if it has one.
+    /// Path of the container's socket for the service manager.
     pub fn notify(&self) -> PathBuf {
         self.path.join(NOTIFY)
     }
 
-    /// Make the place for that socket.
+    /// Create the directory of that socket.
     ///
     /// # Errors
     /// What mkdir(2) answers.
@@ -67,7 +67,7 @@ impl Directory {
         mkdirat(self, NOTIFY, all).map_err(|errno| anyhow!("mkdir {}: {}", self.notify().display(), reason(errno)))
     }
 
-    /// Make a place where a root can be mounted; it goes with the directory.
+    /// Create a mount point for a root. It is removed with the directory.
     ///
     /// # Errors
     /// What mkdir(2) answers.
@@ -77,7 +77,7 @@ impl Directory {
         made.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))
     }
 
-    /// Take the lock, which its creator holds until the container is there.
+    /// Take the lock. `create` holds it until the container is complete.
     ///
     /// # Errors
     /// A holder that does not let go.
@@ -89,7 +89,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Let go of the lock.
+    /// Release the lock.
     ///
     /// # Errors
     /// What flock(2) answers.
@@ -99,7 +99,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Does somebody create this container right now?
+    /// Is a `create` of this container at work?
     ///
     /// # Errors
     /// What flock(2) answers.
@@ -117,7 +117,7 @@ impl Directory {
         }
     }
 
-    /// Read the record; `None` where there is none (yet).
+    /// Read the record; `None` if there is none yet.
     ///
     /// # Errors
     /// One that cannot be read, or that another program or a newer version has written.
@@ -126,7 +126,7 @@ impl Directory {
         self.parse(&mut file)
     }
 
-    /// Keep others from changing the record, and from removing the container. `None` where there is none.
+    /// Lock the record: no other command changes it or removes the container. `None` if there is none.
     ///
     /// # Errors
     /// As [`Directory::load`]; a holder that does not let go.
@@ -134,7 +134,7 @@ impl Directory {
         loop {
             let Some(mut file) = self.open_record()? else { return Ok(None) };
             lock::exclusive(&file, &self.path.join(RECORD).to_string_lossy())?;
-            // It is replaced as a whole, so one that was waited for may have become an old one.
+            // The file is replaced as a whole: the locked file may be an old one by now.
             let held = file.metadata().map_err(sys::io)?;
             match fstatat(self, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(named) if (held.dev(), held.ino()) == (named.st_dev, named.st_ino) => {
@@ -147,7 +147,7 @@ impl Directory {
         }
     }
 
-    /// The config as it was at create, with the limits of later updates.
+    /// The config as given to `create`, with the limits of later updates.
     ///
     /// # Errors
     /// As [`Directory::load`].
@@ -155,7 +155,7 @@ impl Directory {
         crate::spec::parse(self.config()?.get().as_bytes())
     }
 
-    /// The same, as it is kept.
+    /// The same as text.
     ///
     /// # Errors
     /// As [`Directory::load`].
@@ -189,7 +189,7 @@ impl Directory {
 
     fn parse(&self, file: &mut File) -> Result<Option<Record>> {
         let bytes = self.read(file)?;
-        // A create that was killed before it could write the first record.
+        // `create` was killed before it wrote the first record.
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -208,8 +208,8 @@ impl Directory {
         )
     }
 
-    /// Write the first record. Nobody looks for it yet, and until it is complete there is nothing that it would have
-    /// to tell of.
+    /// Write the first record. No command reads it before it is complete, and until then nothing exists that it must
+    /// tell of.
     ///
     /// # Errors
     /// There is one: the directory is another container's by now. It was removed. What open(2) or write(2) answer.
@@ -220,12 +220,12 @@ impl Directory {
             Some(Errno::ENOENT) => bail!(REMOVED),
             _ => {}
         }
-        // Nothing else is in it, and the lock is held.
+        // The directory has no other file, and the lock is held.
         let _ = self.remove();
         bail!("write {}: {}", self.path.join(RECORD).display(), sys::io(error))
     }
 
-    /// Replace the record, all of it or nothing.
+    /// Replace the record atomically.
     ///
     /// # Errors
     /// What open(2), write(2) or rename(2) answer.
@@ -235,8 +235,8 @@ impl Directory {
         renamed.map_err(sys::io).with_context(|| format!("write {}", self.path.join(RECORD).display()))
     }
 
-    /// The record and, as its last member, the config as it was at create: what comes later must not depend on changes
-    /// to the file in the bundle. One file is cheaper than two.
+    /// Write the record and, as its last member, the config as given to `create`: later commands must not depend on
+    /// changes to the file in the bundle. One file is cheaper than two.
     fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
         let mut bytes = serde_json::to_vec(record)?;
         bytes.pop();
@@ -248,7 +248,8 @@ impl Directory {
         File::from(sys::again(|| openat(self, name, flags, own))?).write_all(&bytes)
     }
 
-    /// Remove the directory with what this program puts into it. One that the name no longer leads to is gone already.
+    /// Remove the directory and this program's files in it. If the name leads to another directory, this one is removed
+    /// already.
     ///
     /// # Errors
     /// Files of somebody else, which stay; what unlink(2) or rmdir(2) answer.
@@ -257,7 +258,7 @@ impl Directory {
         if !self.is_named()? {
             return Ok(());
         }
-        // Most containers have nothing else.
+        // Most containers have only this file.
         self.unlink(RECORD)?;
         if let Err(error) = std::fs::remove_dir(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound

@@ -1,7 +1,7 @@
-//! The gate between create and start: a fifo that `init` holds open for reading until the user's program runs.
+//! The gate between create and start: a fifo that `init` holds open until it executes the user's program.
 //!
-//! Whether a container waits for `start` is asked of the fifo's reader, not of the fifo's name: a `start` that was
-//! killed leaves the name behind.
+//! A container waits for `start` if the fifo has a reader. Its name does not count: a `start` that was killed leaves
+//! the name behind.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,7 +18,7 @@ use super::directory::Directory;
 use super::names::FIFO;
 use crate::sys::{self, Errno, lock, reason};
 
-/// The way in, for the one who may open it.
+/// The locked gate.
 #[derive(Debug)]
 pub struct Gate<'a> {
     directory: &'a Directory,
@@ -26,8 +26,8 @@ pub struct Gate<'a> {
 }
 
 impl Directory {
-    /// Make the gate. Opened for both directions, so that it neither blocks here nor ever ends for `init`, which
-    /// inherits it: nobody else has to be able to open it.
+    /// Create the gate, open for reading and writing: so opening does not block here, and a read in `init`, which
+    /// inherits it, never ends by end of file. No other process needs to open it for reading.
     ///
     /// # Errors
     /// What mkfifo(2) or open(2) answer.
@@ -48,8 +48,8 @@ impl Directory {
         }
     }
 
-    /// Take the gate, as long as `init` waits there: then nobody else opens it. `None` where the program runs, or has
-    /// ended.
+    /// Lock the gate while `init` waits there, so that no other command opens it. `None` if the program runs or has
+    /// exited.
     ///
     /// # Errors
     /// Somebody else has taken it; what open(2) answers.
@@ -62,7 +62,7 @@ impl Directory {
         if !lock::try_exclusive(&fifo, FIFO)? {
             bail!("another command is about to start or to delete the container");
         }
-        // Whoever held it before may have opened it.
+        // The last holder may have opened the gate.
         let open = fifo.metadata().map_err(sys::io)?.nlink() == 0;
         Ok((!open).then_some(Gate { directory: self, fifo }))
     }
@@ -73,7 +73,7 @@ impl Directory {
 }
 
 impl Gate<'_> {
-    /// Let the program run. From then on the container is not `created` any more.
+    /// Let the program run. From now on the container is no longer `created`.
     ///
     /// # Errors
     /// `init` is gone; what write(2) answers.
@@ -82,15 +82,14 @@ impl Gate<'_> {
             Some(Errno::EPIPE) => anyhow!("cannot start a container that has stopped"),
             _ => anyhow!("{FIFO}: {}", sys::io(error)),
         })?;
-        // Where the name stays, `created` ends with the fifo's reader, which `init` is until it runs the program.
+        // If the name stays, the container is `created` until `init` executes the program and so closes the fifo.
         if unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir).is_err() {
             self.wait_for_program()?;
         }
         Ok(())
     }
 
-    /// Wait until the program runs: `init` loses its end of the gate in the `execve(2)` of the user's program, and the
-    /// pipe breaks.
+    /// Wait until the program runs: execve(2) closes `init`'s end of the fifo, and poll(2) reports the error.
     ///
     /// # Errors
     /// What poll(2) answers.

@@ -1,4 +1,4 @@
-//! Does a process live? Answered for a pid and a start time, since pids come again.
+//! Whether a process lives. It is identified by pid and start time, since pids are reused.
 
 use anyhow::{Result, anyhow, bail};
 
@@ -10,7 +10,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     proc::stat(pid).map_err(|error| anyhow!("open /proc/{pid}/stat: {}", sys::io(error)))
 }
 
-/// When a process was started, in clock ticks after boot; `None` where there is none.
+/// Start time of a process, in clock ticks after boot; `None` if there is none.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -20,13 +20,13 @@ pub fn start_time(pid: i32) -> Result<Option<u64>> {
 
 /// Now, as [`start_time`] counts.
 pub fn now_in_ticks() -> u64 {
-    // USER_HZ, which the kernel never changes on the machines that there are.
+    // USER_HZ is 100 on all architectures that Linux still supports here.
     const TICK: i64 = 10_000_000;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
     now.map_or(0, |now| now.tv_sec() as u64 * 100 + (now.tv_nsec() / TICK) as u64)
 }
 
-/// Does the process that was started then still live? A zombie does not, unless it has threads that do.
+/// Does the process with this start time live? A zombie does not, unless it has running threads.
 ///
 /// # Errors
 /// Nobody can tell: `/proc` cannot be read, or shows other processes than it did when the record was written.
@@ -37,7 +37,7 @@ pub fn alive(pid: i32, started: u64, origin: Origin) -> Result<bool> {
     }
     origin.can_tell(pid)?;
     if found.is_none() {
-        // /proc may be missing, or hide what is somebody else's (hidepid, proc(5)).
+        // /proc may be missing, or hide processes of other users (hidepid, proc(5)).
         match sys::process::pidfd_open(pid) {
             Err(Errno::ESRCH) => {}
             Ok(_) => bail!("process {pid} lives, and /proc does not show it"),

@@ -1,4 +1,4 @@
-//! The status of a container, as it can be observed.
+//! Observing the status of a container.
 
 use anyhow::Result;
 
@@ -19,7 +19,7 @@ impl Record {
         if !alive {
             return Ok(Status::Stopped);
         }
-        // A cgroup that vanishes meanwhile is not frozen.
+        // A cgroup that is removed at this moment is not frozen.
         if self.cgroup.is_frozen()? {
             return Ok(Status::Paused);
         }

@@ -1,4 +1,4 @@
-//! From where the pids and start times of a record are seen.
+//! The namespaces in which the pids and start times of a record are valid.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys;
 
-/// The namespaces that give a pid and a start time their meaning, by their inode numbers. 0 says that the record is
-/// older than this.
+/// Inode numbers of the pid and time namespace. 0: an older version wrote the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pid: u64,
@@ -22,7 +21,7 @@ impl Origin {
     /// A `/proc` that is not there, or another pid namespace's.
     pub fn here() -> Result<Origin> {
         let pid = namespace("self", "pid").map_err(|error| anyhow!("/proc/self/ns/pid: {}", sys::io(error)))?;
-        // A kernel without time namespaces has one time.
+        // A kernel without time namespaces has one clock.
         let time = match namespace("self", "time") {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             other => other.map_err(|error| anyhow!("/proc/self/ns/time: {}", sys::io(error)))?,
@@ -30,7 +29,7 @@ impl Origin {
         Ok(Origin { pid, time })
     }
 
-    /// Make sure that a process which is not found from here does not live.
+    /// Check that a process which cannot be found from here is dead.
     ///
     /// # Errors
     /// This process is in other namespaces than the one that wrote the record.
@@ -51,7 +50,7 @@ impl Origin {
     }
 }
 
-/// The inode number of a namespace of a process, which tells it from all others (namespaces(7)).
+/// The inode number of a process's namespace, which identifies it (namespaces(7)).
 fn namespace(process: &str, kind: &str) -> std::io::Result<u64> {
     std::fs::metadata(format!("/proc/{process}/ns/{kind}")).map(|file| file.ino())
 }

@@ -17,10 +17,10 @@ use crate::plan::{Agent, Hooks};
 use crate::rdt::Groups;
 use crate::spec::OCI_VERSION;
 
-/// Which namespaces of its own a container has, as far as later commands ask.
+/// Which namespaces the container has of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {
-    /// A pid namespace that the container made: its processes die with the first one.
+    /// A new pid namespace: its processes die with the first one.
     pub pid: bool,
     /// A user namespace.
     pub user: bool,
@@ -35,24 +35,24 @@ pub struct Record {
     pub(super) format: u32,
     /// The id.
     pub id: String,
-    /// The first process as the host sees it; 0 before there is one.
+    /// Pid of the first process on the host; 0 before there is one.
     pub pid: i32,
-    /// Its start time in clock ticks after boot: pids come again, this pair does not.
+    /// Its start time in clock ticks after boot. Pids are reused; this pair is unique.
     pub start_time: u64,
     /// From where both are seen.
     #[serde(default)]
     origin: Origin,
-    /// Who creates it: the process of this pid that was started before the time below.
+    /// Pid of the creating process, which started before `creator_before`.
     #[serde(default)]
     creator: i32,
-    /// The time of that, in clock ticks after boot.
+    /// A time after that process started, in clock ticks after boot.
     #[serde(default)]
     creator_before: u64,
     /// When it was created, RFC 3339.
     pub created: String,
     /// The bundle.
     pub bundle: PathBuf,
-    /// The config, where it is not `config.json` of the bundle.
+    /// Path of the config, unless it is `config.json` in the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<PathBuf>,
     /// The root file system.
@@ -70,17 +70,17 @@ pub struct Record {
     /// Its Intel RDT groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rdt: Option<Groups>,
-    /// Mounts that were added later, in their order.
+    /// Mounts added later, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Added>,
 }
 
-/// A mount that was added to the living container.
+/// A mount added to the running container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
     /// Where it was to be, cleaned.
     pub destination: PathBuf,
-    /// The id of the mount: the container may have moved it, or put something else there.
+    /// The mount's id: the container may have moved it, or mounted over it.
     pub mount: u64,
 }
 
@@ -118,7 +118,7 @@ struct ForHooks<'a> {
     annotations: &'a BTreeMap<String, String>,
 }
 
-/// What a seccomp agent is told: runtime-spec, config-linux.md, "The Container Process State".
+/// The state that a seccomp agent gets: runtime-spec, config-linux.md, "The Container Process State".
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ForAgent<'a> {
@@ -135,7 +135,7 @@ fn zero(pid: &i32) -> bool {
 }
 
 impl Record {
-    /// A record of a container that is about to be.
+    /// The record of a new container.
     ///
     /// # Errors
     /// A `/proc` that does not tell where this process is.
@@ -151,7 +151,7 @@ impl Record {
         })
     }
 
-    /// Take down the first process.
+    /// Record the first process.
     ///
     /// # Errors
     /// It is gone, or `/proc` cannot be read.
@@ -171,7 +171,7 @@ impl Record {
     /// # Errors
     /// `/proc` cannot be read.
     pub fn creator(&self) -> Result<Option<i32>> {
-        // Its pid may be another's by now, who was started later.
+        // Its pid may have been reused by a process that started later.
         if self.creator == 0 || self.origin != Origin::here()? {
             return Ok(None);
         }
@@ -179,12 +179,12 @@ impl Record {
         Ok(started.is_some_and(|started| started <= self.creator_before).then_some(self.creator))
     }
 
-    /// Where the config is read from again.
+    /// The config's path, to read it again.
     pub fn config_file(&self) -> PathBuf {
         self.config_file.clone().unwrap_or_else(|| self.bundle.join("config.json"))
     }
 
-    /// Is the first process still there, and still the same one?
+    /// Does the first process still live, with the same start time?
     ///
     /// # Errors
     /// Nobody can tell from here.
@@ -209,7 +209,7 @@ impl Record {
         serde_json::to_vec(&self.state(status)).unwrap_or_default()
     }
 
-    /// For the seccomp agent of the process `pid`, along with one descriptor, the listener.
+    /// The message to the seccomp agent of process `pid`; the listener is sent with it.
     pub fn for_agent(&self, agent: Option<&Agent>, status: Status, pid: i32) -> Vec<u8> {
         let metadata = agent.and_then(|agent| agent.metadata.as_deref());
         let state = self.state(status);

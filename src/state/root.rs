@@ -1,4 +1,4 @@
-//! Where containers are: a directory that holds one directory a container.
+//! The state directory (`--root`), and the places of containers in it.
 
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,12 +11,12 @@ use super::names::{MISSING, NOTIFY, REMOVED, TAKEN};
 use super::record::Record;
 use crate::sys;
 
-/// The directory that holds one directory a container (`--root`).
+/// The state directory, with one directory a container.
 #[derive(Clone, Debug)]
 pub struct Root(pub PathBuf);
 
 impl Root {
-    /// The place of a container. The id is checked first: it becomes a path.
+    /// The place of a container. The id becomes a file name, so it is checked.
     ///
     /// # Errors
     /// An id that is empty, `.`, `..`, or holds anything but `[A-Za-z0-9_+.-]`.
@@ -31,7 +31,7 @@ impl Root {
         Ok(Place { path: self.0.join(id) })
     }
 
-    /// Load a container that has to exist.
+    /// Load an existing container.
     ///
     /// # Errors
     /// [`MISSING`] where there is none; a record that cannot be read, or that this program did not write.
@@ -50,14 +50,14 @@ impl Root {
     }
 }
 
-/// Where the directory of a container is, or is going to be.
+/// Path of a container's directory, which may not exist.
 #[derive(Clone, Debug)]
 pub struct Place {
     path: PathBuf,
 }
 
 impl Place {
-    /// Make the directory, and take its lock. Of two that try, exactly one succeeds.
+    /// Create the directory and take its lock. Of two concurrent calls exactly one succeeds.
     ///
     /// # Errors
     /// `container with given ID already exists`; whatever mkdir(2), open(2) or flock(2) answer, with nothing left.
@@ -78,7 +78,7 @@ impl Place {
         }
         let opened = self.open().and_then(|directory| directory.ok_or_else(|| anyhow!(REMOVED)));
         let locked = opened.and_then(|directory| directory.lock().map(|()| directory));
-        // It is empty, unless it was removed and is somebody else's by now: then it stays.
+        // If another command removed it and created a new one, the new one is not empty and rmdir(2) fails.
         locked.inspect_err(|_| drop(std::fs::remove_dir(&self.path)))
     }
 
@@ -95,7 +95,7 @@ impl Place {
         }
     }
 
-    /// Where the container's socket for the service manager is, if it has one.
+    /// Path of the container's socket for the service manager.
     pub fn notify(&self) -> PathBuf {
         self.path.join(NOTIFY)
     }

@@ -1,4 +1,4 @@
-//! The status of a container is never stored: it is what its process is doing.
+//! The status of a container. It is never stored: it follows from the processes.
 
 use std::fmt;
 

@@ -16,8 +16,8 @@ pub fn rfc3339(since: Duration, fraction: bool) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{fraction}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// Year, month and day of a number of days after 1970: years begin in March here, so that the day
-/// that only some have comes last.
+/// Year, month and day of a number of days after 1970. Years are counted from March, so that the leap day is the last
+/// day of a year.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
