@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
 use crate::mountinfo;
-use crate::sys::{self, namespace};
+use crate::sys::{self, Call, namespace};
 
 /// What a plan depends on besides `config.json`.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Host {
 
     /// Where a whole proc or sysfs is mounted, in the order of the mounts.
     pub fn proc_and_sysfs(&self) -> Result<Vec<PathBuf>> {
-        let table = std::fs::read("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
+        let table = std::fs::read("/proc/self/mountinfo").named("mountinfo")?;
         Ok(whole_proc_and_sysfs(&table))
     }
 

@@ -8,7 +8,7 @@ use super::{Chosen, Log, each, tell};
 use crate::cli::{DeleteArgs, Global};
 use crate::executor::{Survivors, destroy_locked, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, CallError, Errno};
 
 /// The command.
 pub fn run(global: &Global, args: &DeleteArgs, log: &Log) -> Result<()> {
@@ -79,7 +79,7 @@ fn end_creation(locked: Locked, directory: &Directory) -> Result<()> {
         if let (Ok(pidfd), true) = (opened, locked.record.creator()?.is_some() && directory.being_created()?) {
             match sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
                 Ok(()) | Err(Errno::ESRCH) => {}
-                Err(errno) => bail!("kill {creator}, which creates the container: {}", reason(errno)),
+                Err(errno) => bail!(CallError::new(format_args!("kill {creator}, which creates the container"), errno)),
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::cgroup::{Oom, Stats};
 use crate::cli::{EventsArgs, Global, duration};
 use crate::rdt::RdtStats;
 use crate::state::{Record, Status};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, CallError, Errno};
 
 /// Time between two statistics when nobody says.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Du
         let left = TimeSpec::from_duration(next.saturating_duration_since(Instant::now()));
         match ppoll(&mut polled, Some(left), None) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => bail!("poll: {}", reason(errno)),
+            Err(errno) => bail!(CallError::new("poll", errno)),
         }
         let said = |index: usize| polled[index].revents().is_some_and(|events| !events.is_empty());
         let (ended, unread) = (said(0), said(1));
@@ -128,6 +128,6 @@ fn tell(event: &Event<'_>) -> Result<bool> {
     match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(anyhow!("write to standard output: {}", sys::io(error))),
+        Err(error) => Err(CallError::new("write to standard output", error).into()),
     }
 }

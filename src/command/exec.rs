@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::plan::{Exec, inherit};
 use crate::spec::{self, Extras};
 use crate::state::{Record, Status};
-use crate::sys;
+use crate::sys::{self, Call};
 use crate::tables::capability;
 
 /// Exit status of an exec that failed itself, as against the process that it ran.
@@ -94,7 +94,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
 /// The process: from `--process` alone, or from the config and the options.
 fn process(args: &ExecArgs, record: &Record) -> Result<(Process, Extras)> {
     if let Some(file) = &args.process {
-        let bytes = std::fs::read(file).map_err(|error| anyhow!("open {}: {}", file.display(), sys::io(error)))?;
+        let bytes = std::fs::read(file).named(format_args!("open {}", file.display()))?;
         return spec::parse_process(&bytes);
     }
     if args.command.is_empty() {

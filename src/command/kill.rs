@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use super::{Chosen, Log, each};
 use crate::cli::{Global, KillArgs};
 use crate::executor::{Survivors, kill_survivors};
-use crate::state::{Record, Status};
-use crate::sys::{self, Errno, reason};
+use crate::state::{NotRunning, Record, Status};
+use crate::sys::{self, CallError, Errno};
 use crate::tables::signal;
 
 /// The command.
@@ -19,9 +19,8 @@ pub fn run(global: &Global, args: &KillArgs, log: &Log) -> Result<()> {
     each(global, &Chosen::of(&args.id, args.regex), log, |root, id| {
         let (directory, record) = root.load(id)?;
         match send(&record, record.status(&directory)?, number, log) {
-            // All that is left of --all: whoever asks for all to be killed is content when there is
-            // nobody. So is who means all that match.
-            Err(error) if (args.all || args.regex) && error.to_string() == NOT_RUNNING => Ok(()),
+            // With --all, as with --regex, a container without processes has what was asked for.
+            Err(error) if (args.all || args.regex) && error.is::<NotRunning>() => Ok(()),
             other => other,
         }
     })
@@ -30,14 +29,12 @@ pub fn run(global: &Global, args: &KillArgs, log: &Log) -> Result<()> {
 /// What ends a process that does not handle it, as far as people send it to end one.
 const FATAL: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
-const NOT_RUNNING: &str = "container not running";
-
 fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
     if number == libc::SIGKILL && !record.namespaces.pid {
         return kill_everything(record, status, log);
     }
     if matches!(status, Status::Stopped | Status::Creating) {
-        bail!(NOT_RUNNING);
+        bail!(NotRunning);
     }
     signal_init(record, number)?;
     if status == Status::Created && FATAL.contains(&number) {
@@ -56,7 +53,7 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
 fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
     if status == Status::Stopped {
         // The cgroup may be another container's by now.
-        return if kill_survivors(record, Survivors::Own)? { Ok(()) } else { bail!(NOT_RUNNING) };
+        return if kill_survivors(record, Survivors::Own)? { Ok(()) } else { bail!(NotRunning) };
     }
     if record.cgroup.host_dirs().is_empty() {
         log.warning("the container has no cgroup of its own: only its first process is killed");
@@ -67,13 +64,13 @@ fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
 
 fn signal_init(record: &Record, number: i32) -> Result<()> {
     let gone = |errno| match errno {
-        Errno::ESRCH => anyhow!(NOT_RUNNING),
-        errno => anyhow!("kill: {}", reason(errno)),
+        Errno::ESRCH => NotRunning.into(),
+        errno => CallError::new("kill", errno).into(),
     };
     let pidfd = sys::process::pidfd_open(record.pid).map_err(gone)?;
     // Between the look at the status and the handle, the pid may have become another's.
     if !record.alive()? {
-        bail!(NOT_RUNNING);
+        bail!(NotRunning);
     }
     sys::process::pidfd_send_signal(pidfd.as_fd(), number).map_err(gone)
 }

@@ -3,12 +3,12 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::{Log, print, root};
 use crate::cli::{Global, ListArgs};
 use crate::state::{Directory, Record, Root};
-use crate::sys;
+use crate::sys::CallError;
 
 /// The command.
 pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
@@ -51,7 +51,7 @@ fn load_all(root: &Root, explicit: bool, log: &Log) -> Result<Vec<(Directory, Re
     let ids = match root.ids() {
         Ok(ids) => ids,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Vec::new(),
-        Err(error) => return Err(anyhow!("open {}: {}", root.0.display(), sys::io(error))),
+        Err(error) => return Err(CallError::new(format_args!("open {}", root.0.display()), error).into()),
     };
     let mut containers = Vec::new();
     for id in ids {

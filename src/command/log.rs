@@ -5,11 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::cli::Global;
 use crate::state::rfc3339;
-use crate::sys;
+use crate::sys::Call;
 
 /// The log of one run of the program.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Log {
         let mut log = Log::standard_error(global);
         if let Some(path) = &global.log {
             let open = File::options().append(true).create(true).mode(0o644).custom_flags(libc::O_SYNC).open(path);
-            log.file = Some(open.map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?);
+            log.file = Some(open.named(format_args!("open {}", path.display()))?);
         }
         Ok(log)
     }

@@ -28,7 +28,7 @@ mod update;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::cli::{CreateArgs, Global, Invocation, Number, Verb};
@@ -36,7 +36,7 @@ use crate::executor::Notify;
 use crate::host::Host;
 use crate::plan::{Limit, Options};
 use crate::state::{Directory, Root};
-use crate::sys;
+use crate::sys::{self, Call};
 
 pub use log::Log;
 
@@ -72,7 +72,7 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Restore(args) => restore::run(global, args, log).map_err(Failure::from),
         #[cfg(not(feature = "criu"))]
         Verb::Checkpoint(_) | Verb::Restore(_) => {
-            done(Err(anyhow!("this program was built without checkpoint and restore")))
+            done(Err(anyhow::anyhow!("this program was built without checkpoint and restore")))
         }
         Verb::Exec(args) => exec::run(global, args, log),
         Verb::Start(args) => done(start::run(global, &args.id, log)),
@@ -101,12 +101,10 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| {
-        if error.kind() == ErrorKind::BrokenPipe {
-            sys::process::die_of(Signal::SIGPIPE);
-        }
-        anyhow!("write to standard output: {}", sys::io(error))
-    })
+    if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        sys::process::die_of(Signal::SIGPIPE);
+    }
+    written.named("write to standard output")
 }
 
 /// The containers that a command means.
@@ -169,15 +167,13 @@ pub fn root(global: &Global) -> Result<Root> {
     let Some(runtime) = runtime.filter(|_| prefers_xdg()) else {
         return Ok(Root(Path::new("/run").join(&global.name)));
     };
-    let failed = |path: &Path, error| {
-        anyhow!("the path in $XDG_RUNTIME_DIR must be writable by the user: {}: {}", path.display(), sys::io(error))
-    };
+    const UNFIT: &str = "the path in $XDG_RUNTIME_DIR must be writable by the user";
     let root = Path::new(&runtime).join(&global.name);
-    let root = std::path::absolute(&root).map_err(|error| failed(&root, error))?;
+    let root = std::path::absolute(&root).named(format_args!("{UNFIT}: {}", root.display()))?;
     // The sticky bit keeps clean-up tools from the directory, as the XDG specification has it.
     std::fs::create_dir_all(&root)
         .and_then(|()| std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1700)))
-        .map_err(|error| failed(&root, error))?;
+        .named(format_args!("{UNFIT}: {}", root.display()))?;
     Ok(Root(root))
 }
 
@@ -197,14 +193,12 @@ fn bundle(option: Option<&Path>, argument: Option<&Path>) -> Result<PathBuf> {
     };
     // The kernel's name of the working directory has no links in it.
     let real = if bundle == Path::new(".") { std::env::current_dir() } else { bundle.canonicalize() };
-    real.map_err(|error| anyhow!("bundle {}: {}", bundle.display(), sys::io(error)))
+    real.named(format_args!("bundle {}", bundle.display()))
 }
 
 /// The file that `--config` names instead of the bundle's.
 fn config(option: Option<&Path>) -> Result<Option<PathBuf>> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|error| anyhow!("--config {}: {}", path.display(), sys::io(error)))
-    };
+    let absolute = |path: &Path| std::path::absolute(path).named(format_args!("--config {}", path.display()));
     option.map(absolute).transpose()
 }
 
@@ -239,7 +233,7 @@ fn preserve_fds(option: &Number<u32>, more: u32) -> Result<u32> {
         return Ok(0);
     }
     // No descriptor has a number above the hard limit, unless the limit was lowered since.
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| anyhow!("getrlimit: {}", sys::reason(errno)))?;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).named("getrlimit")?;
     let most = u32::try_from(most).unwrap_or(u32::MAX).saturating_sub(3).min(asked);
     // What the caller gave has come through an execve(2).
     let given = |fd: &u32| {

@@ -1,10 +1,9 @@
 //! `mounts`: put file systems into a living container, or take them away; crun's.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
-use std::cell::RefCell;
-
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use oci_spec::runtime::Mount;
 
 use super::{Log, joining_options, root};
@@ -14,8 +13,8 @@ use crate::host::Host;
 use crate::mountinfo;
 use crate::plan::{Exec, ProcessPlan, clean};
 use crate::spec::Field;
-use crate::state::{Added, Directory, MISSING, Record, Status};
-use crate::sys;
+use crate::state::{Added, Directory, MISSING, NotRunning, Record, Status};
+use crate::sys::Call;
 
 /// The command.
 pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
@@ -24,7 +23,7 @@ pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
     match record.status(&directory)? {
         Status::Running | Status::Created => {}
         Status::Paused => bail!("container paused"),
-        _ => bail!("container not running"),
+        _ => bail!(NotRunning),
     }
     let (mut spec, extras) = directory.load_config()?;
     let destinations = mounts.iter().map(|mount| clean(mount.destination())).collect::<Vec<_>>();
@@ -43,7 +42,7 @@ pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
 
 /// The file: a list as `mounts` of `config.json` is one.
 fn read(file: &str) -> Result<Vec<Mount>> {
-    let bytes = std::fs::read(file).map_err(|error| anyhow!("open {file}: {}", crate::sys::io(error)))?;
+    let bytes = std::fs::read(file).named(format_args!("open {file}"))?;
     let list = &mut serde_json::Deserializer::from_slice(&bytes);
     serde_path_to_error::deserialize(list).map_err(|error| match error.path().to_string().as_str() {
         "." => anyhow!("{file}: {}", error.into_inner()),
@@ -116,7 +115,7 @@ impl Living<'_> {
     /// Where a mount is now, as the container sees it.
     fn point(&self, added: &Added) -> Result<Option<PathBuf>> {
         let path = format!("/proc/{}/mountinfo", self.joined.pid);
-        let table = std::fs::read(&path).map_err(sys::io).context(path)?;
+        let table = std::fs::read(&path).named(path)?;
         Ok(mountinfo::lines(&table).find(|line| line.id == added.mount).map(|line| line.point()))
     }
 

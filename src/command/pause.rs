@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::{Log, root};
 use crate::cgroup::Refused;
 use crate::cli::Global;
-use crate::state::Status;
+use crate::state::{NotRunning, Status};
 use crate::sys::{self, Errno};
 
 /// `pause`
@@ -14,13 +14,13 @@ pub fn pause(global: &Global, id: &str, log: &Log) -> Result<()> {
     let _turn = record.cgroup.freezing()?;
     match record.status(&directory)? {
         Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", global, log)?,
-        _ => bail!("container not running"),
+        _ => bail!(NotRunning),
     }
     // Killed between the look and the freeze it would never die on v1: whoever kills thaws, but that was before.
     let dies = || anyhow::Ok(!record.alive()? || sys::proc::is_dying(record.pid).map_err(sys::io)?);
     match dies() {
         Ok(false) => Ok(()),
-        Ok(true) => record.cgroup.let_die().and_then(|()| bail!("container not running")),
+        Ok(true) => record.cgroup.let_die().and_then(|()| bail!(NotRunning)),
         Err(error) => record.cgroup.thaw().and(Err(error)),
     }
 }

@@ -7,12 +7,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 
-use crate::sys::{self, Errno};
+use crate::sys::{self, Call, Errno};
 
 /// How often somebody else may put a file there while ours is about to be.
 const ATTEMPTS: usize = 100;
@@ -38,7 +38,7 @@ impl PidFile {
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => self.rename_into_place(pid),
             other => other.map_err(std::io::Error::from).and_then(|file| self.link_into_place(file.into(), pid)),
         };
-        let file = written.map_err(sys::io).with_context(|| format!("write pid file {}", self.path.display()))?;
+        let file = written.named(format_args!("write pid file {}", self.path.display()))?;
         self.written.replace(Some(file));
         Ok(())
     }

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::{print, root};
 use crate::cli::{Global, PsArgs};
-use crate::sys;
+use crate::sys::{self, Call};
 
 /// The command.
 pub fn run(global: &Global, args: &PsArgs) -> Result<()> {
@@ -28,7 +28,7 @@ fn table(arguments: &[String], pids: &[i32]) -> Result<String> {
     let default = ["-ef".to_owned()];
     let mut command = Command::new("ps");
     let output = sys::process::output(command.args(if arguments.is_empty() { &default[..] } else { arguments }));
-    let output = output.map_err(|error| anyhow!("exec: \"ps\": {}", sys::io(error)))?;
+    let output = output.named("exec: \"ps\"")?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         bail!("ps: {}: {}", output.status, words.trim().lines().next().unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::create::{Prepared, make, prepare};
 use super::front::Sockets;
@@ -13,7 +13,7 @@ use crate::executor::{
     Created, Notify, Owner, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart, prepare_to_wait,
     start_container,
 };
-use crate::sys;
+use crate::sys::{self, Call};
 
 /// The command. The result is the exit status.
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
@@ -72,7 +72,7 @@ pub fn stay(created: &Created, mut relay: Relay, keep: bool, log: &Log) -> Resul
 fn announce(notify: Notify, created: &Created) -> Result<JoinHandle<Result<()>>> {
     let process = created.child.pidfd.try_clone().map_err(sys::io)?;
     let wait = move || notify.wait(process.as_fd(), std::process::id() as i32);
-    std::thread::Builder::new().spawn(wait).map_err(|error| anyhow!("NOTIFY_SOCKET: a thread: {}", sys::io(error)))
+    std::thread::Builder::new().spawn(wait).named("NOTIFY_SOCKET: a thread")
 }
 
 /// What has failed late is ended and removed. Gives the error back, with what failed in that.

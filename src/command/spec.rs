@@ -5,14 +5,14 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::cgroup::Mode;
 use crate::cli::{Global, SpecArgs};
 use crate::host::Host;
 use crate::spec::OCI_VERSION;
-use crate::sys;
+use crate::sys::{Call, CallError};
 
 /// The command.
 pub fn run(global: &Global, args: &SpecArgs) -> Result<()> {
@@ -32,13 +32,13 @@ pub fn run(global: &Global, args: &SpecArgs) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             bail!("File config.json exists. Remove it first")
         }
-        Err(error) => return Err(anyhow!("{}: {}", path.display(), sys::io(error))),
+        Err(error) => return Err(CallError::new(path.display(), error).into()),
     };
     write(file, &text).inspect_err(|_| drop(std::fs::remove_file(&path)))
 }
 
 fn write(mut file: File, text: &[u8]) -> Result<()> {
-    file.write_all(text).map_err(|error| anyhow!("write config.json: {}", sys::io(error)))
+    file.write_all(text).named("write config.json")
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value {

@@ -9,8 +9,8 @@ use super::{Log, root};
 use crate::cgroup;
 use crate::cli::{Global, UpdateArgs, bytes};
 use crate::spec;
-use crate::state::{MISSING, Record, Status};
-use crate::sys;
+use crate::state::{MISSING, NotRunning, Record, Status};
+use crate::sys::Call;
 use crate::tables::limit::OptionKind;
 
 /// A JSON object.
@@ -24,7 +24,7 @@ pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
     let locked = directory.lock_record()?.ok_or_else(|| anyhow!(MISSING))?;
     let record = &locked.record;
     if matches!(record.status(&directory)?, Status::Stopped | Status::Creating) {
-        bail!("container not running");
+        bail!(NotRunning);
     }
     let mut config: Value = serde_json::from_str(directory.config()?.get())?;
     within(&mut config, "/linux/resources", |stored| cgroup::merge(stored, &asked))?;
@@ -71,7 +71,7 @@ fn read(file: &str) -> Result<Vec<u8>> {
         file => std::fs::read(file).map(|read| bytes = read),
     };
     let name = if file == "-" { "standard input" } else { file };
-    read.map_err(|error| anyhow!("--resources: open {name}: {}", sys::io(error)))?;
+    read.named(format_args!("--resources: open {name}"))?;
     Ok(bytes)
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type};
@@ -14,8 +14,8 @@ use super::mounts::{Root, options, points, to_leave_out};
 use super::worker::Worker;
 use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups, make_directory};
 use crate::plan::restore::Mounts;
-use crate::state::Record;
-use crate::sys::{self, reason};
+use crate::state::{NotRunning, Record};
+use crate::sys::{self, Call};
 use crate::tables::namespace;
 
 /// Options of `checkpoint`.
@@ -51,8 +51,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     make_directory(&it.settings.images)?;
     if let Some(parent) = &it.parent {
         let path = it.settings.images.join(parent);
-        std::fs::metadata(&path)
-            .map_err(|error| anyhow!("invalid --parent-path: {}: {}", path.display(), sys::io(error)))?;
+        std::fs::metadata(&path).named(format_args!("invalid --parent-path: {}", path.display()))?;
     }
     let (mut request, directories) = it.settings.request("dump.log", "")?;
     it.fill(&mut request, record, mounts);
@@ -66,7 +65,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     it.check_features(&mut worker)?;
     // All facts above were read by pid, and CRIU works by pid: check that the process is still the same.
     if !record.alive()? {
-        bail!("container not running");
+        bail!(NotRunning);
     }
     let kind = if it.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
     let done = worker.carry_out(kind, request, |notice| {
@@ -82,8 +81,8 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
 
 /// Check that `--status-fd` is open and writable.
 fn check_status_fd(fd: RawFd) -> Result<()> {
-    let flags = fcntl(sys::process::borrow(fd), FcntlArg::F_GETFL)
-        .map_err(|errno| anyhow!("invalid --status-fd argument {fd}: {}", reason(errno)))?;
+    let flags =
+        fcntl(sys::process::borrow(fd), FcntlArg::F_GETFL).named(format_args!("invalid --status-fd argument {fd}"))?;
     if OFlag::from_bits_retain(flags) & OFlag::O_ACCMODE == OFlag::O_RDONLY {
         bail!("invalid --status-fd argument {fd}: not writable");
     }
@@ -143,11 +142,11 @@ fn externals(request: &mut Criu_opts, record: &Record, spec: &Spec, mounts: &Mou
         // By the process, since the path by which the container joined it may be gone.
         let file = namespace::of(kind).file;
         let path = proc.join("ns").join(file);
-        let inode = std::fs::metadata(&path).map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?.ino();
+        let inode = std::fs::metadata(&path).named(path.display())?.ino();
         request.external.push(format!("{file}[{inode}]:{key}"));
     }
     if !pre_dump {
-        let table = std::fs::read(proc.join("mountinfo")).map_err(sys::io).context("mountinfo")?;
+        let table = std::fs::read(proc.join("mountinfo")).named("mountinfo")?;
         let root = Root::open(&proc.join("root"))?;
         request.external.extend(options(&to_leave_out(mounts, &root, &table)));
     }
@@ -170,14 +169,14 @@ pub fn joined(spec: &Spec, kind: Kind) -> Option<&Path> {
 /// files outside of the container, which CRIU is told of here.
 fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
     let table = format!("/proc/{}/mountinfo", record.pid);
-    let table = std::fs::read(&table).map_err(|error| anyhow!("{table}: {}", sys::io(error)))?;
+    let table = std::fs::read(&table).named(&table)?;
     let mut names = Vec::new();
     for fd in 0..3 {
         let path = PathBuf::from(format!("/proc/{}/fd/{fd}", record.pid));
         let link = match std::fs::read_link(&path) {
             // Closed.
             Err(error) if error.kind() == ErrorKind::NotFound => PathBuf::new(),
-            other => other.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?,
+            other => other.named(path.display())?,
         };
         let mut name = link.to_string_lossy().into_owned();
         if let Some(file) = file_outside(record.pid, fd, &table) {
@@ -190,7 +189,7 @@ fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> 
     }
     let path = images.join(DESCRIPTORS);
     let text = serde_json::to_vec(&names)?;
-    write_private(&path, &text).map_err(|error| anyhow!("write {}: {}", path.display(), sys::io(error)))
+    write_private(&path, &text).named(format_args!("write {}", path.display()))
 }
 
 fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {

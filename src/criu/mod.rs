@@ -17,11 +17,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
 
 use crate::state::Record;
-use crate::sys;
+use crate::sys::Call;
 
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use restore::{Restore, restore};
@@ -132,7 +132,7 @@ fn leave_cgroups(request: &mut Criu_opts, record: &Record) {
 /// Create a directory unless it exists: images can be overwritten.
 fn make_directory(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| anyhow!("mkdir {}: {}", path.display(), sys::io(error)))
+    made.named(format_args!("mkdir {}", path.display()))
 }
 
 fn open_directory(root: &str, path: &Path) -> Result<File> {
@@ -140,8 +140,7 @@ fn open_directory(root: &str, path: &Path) -> Result<File> {
     let open = path
         .canonicalize()
         .and_then(|place| File::open(format!("{root}{}", place.display())))
-        .map_err(sys::io)
-        .with_context(|| format!("open {}", path.display()))?;
+        .named(format_args!("open {}", path.display()))?;
     match open.metadata().map(|file| file.is_dir()) {
         Ok(true) => Ok(open),
         _ => Err(anyhow!("open {}: not a directory", path.display())),

@@ -9,12 +9,12 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use crate::mountinfo;
 use crate::plan::restore::Mounts;
-use crate::sys;
+use crate::sys::Call;
 
 /// Name and source, as `--external mnt[NAME]:SOURCE` takes them.
 pub type External = BTreeMap<PathBuf, PathBuf>;
@@ -81,8 +81,8 @@ pub struct Root {
 impl Root {
     /// The root at a path, which may lead through the root of another process.
     pub fn open(path: &Path) -> Result<Root> {
-        let directory = File::open(path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
-        let prefix = shown(&directory).map_err(|error| anyhow!("readlink {}: {}", path.display(), sys::io(error)))?;
+        let directory = File::open(path).named(format_args!("open {}", path.display()))?;
+        let prefix = shown(&directory).named(format_args!("readlink {}", path.display()))?;
         Ok(Root { directory, prefix })
     }
 

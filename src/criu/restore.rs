@@ -25,7 +25,7 @@ use crate::plan::restore::{self, Mounts};
 use crate::spec::Field;
 use crate::state::{Directory, Record};
 use crate::sys::clone::Child;
-use crate::sys::{self, reason};
+use crate::sys::{self, Call};
 use crate::tables::namespace;
 
 const NEW_MOUNTS: u64 = CloneFlags::CLONE_NEWNS.bits() as u64;
@@ -89,7 +89,7 @@ pub fn restore(
 }
 
 fn pidfd_of(pid: i32) -> Result<OwnedFd> {
-    sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))
+    sys::process::pidfd_open(pid).named("pidfd_open")
 }
 
 /// Answers to CRIU's notifications.
@@ -151,7 +151,7 @@ impl Inherited {
     /// Replace pipes and files from outside by the caller's descriptors.
     fn descriptors(&mut self, images: &Path) -> Result<()> {
         let path = images.join(DESCRIPTORS);
-        let text = std::fs::read(&path).map_err(|error| anyhow!("open {}: {}", path.display(), sys::io(error)))?;
+        let text = std::fs::read(&path).named(format_args!("open {}", path.display()))?;
         let names: Vec<String> = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         for (fd, name) in names.into_iter().enumerate().take(3) {
             // CRIU compares the file's size.
@@ -204,7 +204,7 @@ fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
     let mut init = launch(&mounts.program, &around)?;
     let named = wait_for_ready(&mut init).and_then(|warnings| {
         let path = format!("/proc/{}/root{}", init.child.pid, mounts.rootfs.display());
-        let table = std::fs::read("/proc/self/mountinfo").map_err(sys::io).context("mountinfo")?;
+        let table = std::fs::read("/proc/self/mountinfo").named("mountinfo")?;
         Ok((to_put_in(mounts, &Root::open(Path::new(&path))?, &table), warnings))
     });
     init.kill();
@@ -264,7 +264,7 @@ fn environment() -> Vec<String> {
 /// The present cgroups for those of the images, one entry a controller.
 fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
     let path = format!("/proc/{pid}/cgroup");
-    let text = std::fs::read_to_string(&path).map_err(sys::io).context(path)?;
+    let text = std::fs::read_to_string(&path).named(path)?;
     let mut roots = Vec::new();
     for line in text.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -323,7 +323,7 @@ struct Searchable {
 impl Searchable {
     fn make(images: &Path, spec: &Spec) -> Result<Option<Searchable>> {
         let Some((_, group)) = mapped_root(spec) else { return Ok(None) };
-        let directory = File::open(images).map_err(sys::io).with_context(|| format!("open {}", images.display()))?;
+        let directory = File::open(images).named(format_args!("open {}", images.display()))?;
         let before = directory.metadata().map_err(sys::io)?;
         if before.mode() & 0o001 != 0 {
             return Ok(None);

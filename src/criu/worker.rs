@@ -13,7 +13,7 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_notify, Criu_opts, 
 
 use crate::executor::launch::inherit;
 use crate::sys::clone::Child;
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno, reason};
 
 /// The oldest supported CRIU: 3.16, of 2021.
 const OLDEST: (i32, i32) = (3, 16);
@@ -30,7 +30,7 @@ impl Line {
     /// Create the pair. CRIU opens a request's descriptors through the process that created the socket.
     pub fn new() -> Result<Line> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-        let (own, theirs) = pair.map_err(|errno| anyhow!("socketpair: {}", reason(errno)))?;
+        let (own, theirs) = pair.named("socketpair")?;
         inherit(theirs.as_raw_fd())?;
         Ok(Line { own, theirs })
     }
@@ -71,9 +71,9 @@ impl Worker {
         command.arg("swrk").arg(line.number().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         sys::process::expect_children();
-        let child = command.spawn().map_err(|error| anyhow!("{}: {}", criu.display(), sys::io(error)))?;
+        let child = command.spawn().named(criu.display())?;
         let pid = child.id() as i32;
-        let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
+        let pidfd = sys::process::pidfd_open(pid).named("pidfd_open")?;
         Ok(line.held_by(Child { pid, pidfd }))
     }
 
@@ -175,7 +175,7 @@ impl Worker {
         match sent {
             Ok(_) => Ok(()),
             Err(Errno::EPIPE | Errno::ECONNRESET) => Err(self.gone()),
-            Err(errno) => Err(anyhow!("write to criu: {}", reason(errno))),
+            Err(errno) => Err(CallError::new("write to criu", errno).into()),
         }
     }
 
@@ -186,7 +186,7 @@ impl Worker {
                 Ok(received) => break received,
                 Err(Errno::EINTR) => {}
                 Err(Errno::ECONNRESET) => break (0, None),
-                Err(errno) => bail!("read from criu: {}", reason(errno)),
+                Err(errno) => bail!(CallError::new("read from criu", errno)),
             }
         };
         if count == 0 {

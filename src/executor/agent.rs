@@ -5,24 +5,22 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use crate::plan::Agent;
-use crate::sys::{self, reason};
+use crate::sys::{self, Call};
 
 /// Send one message with the listener over one connection.
 pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
     let agent = agent.ok_or_else(|| anyhow!("linux.seccomp: init has a listener that nobody asked for"))?;
     let field = &agent.field;
-    let mut socket = sys::socket::connect(agent.socket.as_os_str(), UnixStream::connect_addr)
-        .map_err(sys::io)
-        .with_context(|| {
-            let socket = agent.socket.display();
-            format!("{field}: failed to connect with seccomp agent specified in the seccomp profile: {socket}")
-        })?;
-    let sent = sys::socket::send(socket.as_fd(), state, listener)
-        .map_err(|errno| anyhow!("{field}: send the seccomp listener: {}", reason(errno)))?;
+    let mut socket = sys::socket::connect(agent.socket.as_os_str(), UnixStream::connect_addr).named(format_args!(
+        "{field}: failed to connect with seccomp agent specified in the seccomp profile: {}",
+        agent.socket.display()
+    ))?;
+    let sent =
+        sys::socket::send(socket.as_fd(), state, listener).named(format_args!("{field}: send the seccomp listener"))?;
     // The descriptor was sent with the first byte. A stream socket may take a long state in parts.
     let rest = state.get(sent..).unwrap_or_default();
-    socket.write_all(rest).map_err(sys::io).with_context(|| format!("{field}: send the container process state"))
+    socket.write_all(rest).named(format_args!("{field}: send the container process state"))
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::init::op::Message;
-use crate::sys;
+use crate::sys::{self, Call, CallError};
 
 /// The parent's end.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ impl Channel {
     /// Both ends; `init` inherits the second one.
     pub fn pair() -> Result<(Channel, OwnedFd)> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-        let (own, theirs) = pair.map_err(|errno| anyhow!("socketpair: {}", sys::reason(errno)))?;
+        let (own, theirs) = pair.named("socketpair")?;
         Ok((Channel(own), theirs))
     }
 
@@ -30,7 +30,7 @@ impl Channel {
                 Ok((count, descriptor)) if count == bytes.len() => return Ok(Some((decode(&bytes), descriptor))),
                 Ok((count, _)) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
                 Err(nix::Error::EINTR) => {}
-                Err(errno) => return Err(anyhow!("read from init: {}", sys::reason(errno))),
+                Err(errno) => return Err(CallError::new("read from init", errno).into()),
             }
         }
     }
@@ -43,7 +43,7 @@ impl Channel {
         let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
         match sys::again(|| nix::sys::socket::send(self.0.as_raw_fd(), &[1], flags)) {
             Ok(_) | Err(nix::Error::EPIPE | nix::Error::ECONNRESET) => Ok(()),
-            Err(errno) => Err(anyhow!("write to init: {}", sys::reason(errno))),
+            Err(errno) => Err(CallError::new("write to init", errno).into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
 
 use super::hooks::Owner;
@@ -18,7 +18,7 @@ use crate::init::op::Ask;
 use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
-use crate::sys::{self, Errno, reason};
+use crate::sys::{Call, CallError, Errno};
 use crate::{network, rdt};
 
 /// Engines look for this text in front of every failure of a container's first process.
@@ -257,12 +257,12 @@ pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
         Err(Errno::ELOOP) => bail!("root.path: invalid rootfs: not an absolute path, or a symlink"),
         Err(Errno::ENOTDIR) => bail!("root.path: invalid rootfs: {shown} is not a directory"),
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => {
-            bail!(
-                "root.path: openat2(2), which keeps links from leading out of the root, cannot be called here: {}",
-                reason(errno)
-            )
+            bail!(CallError::new(
+                "root.path: openat2(2), which keeps links from leading out of the root, cannot be called here",
+                errno
+            ))
         }
-        Err(errno) => bail!("root.path: invalid rootfs: stat {shown}: {}", reason(errno)),
+        Err(errno) => bail!(CallError::new(format_args!("root.path: invalid rootfs: stat {shown}"), errno)),
     }
 }
 
@@ -302,7 +302,7 @@ fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'
 /// Write `process.oomScoreAdj` of a process.
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
-        .map_err(|error| anyhow!("process.oomScoreAdj: write oom_score_adj {score}: {}", sys::io(error)))
+        .named(format_args!("process.oomScoreAdj: write oom_score_adj {score}"))
 }
 
 fn bring_up(

@@ -10,7 +10,7 @@ use super::hooks;
 use super::wait::wait_for_exit;
 use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, CallError, Errno};
 
 /// Time that a killed process may take to exit.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,12 +46,12 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
     let pidfd = match opened {
         Ok(pidfd) => pidfd,
         Err(Errno::ESRCH) => return Ok(()),
-        Err(errno) => bail!("pidfd_open: {}", reason(errno)),
+        Err(errno) => bail!(CallError::new("pidfd_open", errno)),
     };
     match sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
         Ok(()) => {}
         Err(Errno::ESRCH) => return Ok(()),
-        Err(errno) => bail!("kill: {}", reason(errno)),
+        Err(errno) => bail!(CallError::new("kill", errno)),
     }
     for patience in [THAW_AGAIN, PATIENCE - THAW_AGAIN] {
         record.cgroup.let_die()?;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
@@ -13,9 +13,9 @@ use super::{agent, tree};
 use crate::cgroup::Place;
 use crate::init::op::{self, Ask, Op};
 use crate::plan::ProcessPlan;
-use crate::state::{Record, Status};
+use crate::state::{NotRunning, Record, Status};
 use crate::sys::clone::{Child, has_clone3};
-use crate::sys::{self, reason};
+use crate::sys::{self, Call};
 
 /// What joins which container.
 pub struct Joining<'a> {
@@ -76,9 +76,9 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
 /// `before_running` gets the pid when all is set up; it writes the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
     let Joining { record, status, plan, place, stdio, receivers, mounted } = joining;
-    let process = sys::process::pidfd_open(record.pid).map_err(|errno| anyhow!("container init: {}", reason(errno)))?;
+    let process = sys::process::pidfd_open(record.pid).named("container init")?;
     if !record.alive()? {
-        bail!("container not running");
+        bail!(NotRunning);
     }
     let trees = tree::open(plan.program.slots())?;
     let around = Surroundings {
@@ -117,7 +117,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
                     let by_pid =
                         plan.program.ops().iter().any(|op| matches!(op, Op::Mount(op::Mount::RootDirectory { .. })));
                     if by_pid && wait_for_exit(process.as_fd(), Some(Duration::ZERO))? {
-                        bail!("container not running");
+                        bail!(NotRunning);
                     }
                     init.limit(&plan.limits)?;
                     receivers.process("setns", init.child.pidfd.as_fd())?;

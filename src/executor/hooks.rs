@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use oci_spec::runtime::Spec;
 
@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::plan::{Exec, Hook, HookEntry, HookRights, Options, mapped_root};
 use crate::spec::{Extras, Field, annotation};
 use crate::state::{Directory, Record, Status};
-use crate::sys::{self, reason};
+use crate::sys::{self, Call, CallError};
 use crate::tables::hook;
 
 /// The container whose hooks run.
@@ -127,7 +127,7 @@ impl Front {
             Some(file) => file.into(),
             None if inside.is_none() => {
                 let null = File::options().write(true).open("/dev/null");
-                null.map_err(|error| anyhow!("open /dev/null: {}", sys::io(error)))?.into()
+                null.named("open /dev/null")?.into()
             }
             None => {
                 let (said, stdout) = pipe(owner, 1)?;
@@ -166,7 +166,7 @@ fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
 /// Both ends of a pipe, the reading end first. The end with the index `theirs` is given to `owner`, who may open it by
 /// a name such as /dev/stderr.
 fn pipe(owner: Option<(u32, u32)>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
-    let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+    let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
     if let Some((uid, gid)) = owner {
         // An unprivileged user owns the pipe already.
         let _ = nix::unistd::fchown(if theirs == 0 { &ends.0 } else { &ends.1 }, Some(uid.into()), Some(gid.into()));
@@ -175,20 +175,20 @@ fn pipe(owner: Option<(u32, u32)>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> 
 }
 
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<()> {
-    std::thread::Builder::new().spawn(copies).map(drop).map_err(|error| anyhow!("start a thread: {}", sys::io(error)))
+    std::thread::Builder::new().spawn(copies).map(drop).named("start a thread")
 }
 
 /// The output file that an annotation names, if any.
 fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
     let Some(path) = record.annotations.get(annotation) else { return Ok(None) };
     let open = File::options().append(true).create(true).mode(0o600).open(path);
-    open.map(Some).map_err(|error| anyhow!("annotations.{annotation}: open {path}: {}", sys::io(error)))
+    open.map(Some).named(format_args!("annotations.{annotation}: open {path}"))
 }
 
 /// A hook as a child of this process.
 fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     // Descriptors for the container are not for the hook.
-    sys::process::close_on_exec_from(3).map_err(|errno| anyhow!("close_range: {}", reason(errno)))?;
+    sys::process::close_on_exec_from(3).named("close_range")?;
     sys::process::expect_children();
     let Front { stdin, stdout, stderr, errors } = Front::new(record, state, None)?;
     let mut command = Command::new(&hook.path);
@@ -201,11 +201,11 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     if record.bundle.is_dir() {
         command.current_dir(&record.bundle);
     }
-    let mut child = command.spawn().map_err(|error| anyhow!("{}: {}", hook.path.display(), sys::io(error)))?;
+    let mut child = command.spawn().named(hook.path.display())?;
     // This drops the runtime's copies of the hook's ends.
     drop(command);
     let ended = sys::process::pidfd_open(child.id() as i32)
-        .map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))
+        .named("pidfd_open")
         .and_then(|pidfd| wait_for_exit(pidfd.as_fd(), timeout(hook)));
     if !matches!(ended, Ok(true)) {
         let _ = child.kill();
@@ -299,7 +299,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
                 bail!("{}{}", exit_text(None, Some(signal as i32)), said(errors))
             }
             Ok(other) => bail!("waitpid: {other:?}"),
-            Err(errno) => bail!("waitpid: {}", reason(errno)),
+            Err(errno) => bail!(CallError::new("waitpid", errno)),
         }
     };
     outcome().with_context(|| failed(name, index))

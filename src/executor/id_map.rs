@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::Host;
 use crate::plan::{IdMap, Maps, Owners};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno, reason};
 
 /// Write the maps of a new user namespace, through newuidmap and newgidmap if the caller may not.
 pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
@@ -37,7 +37,7 @@ pub fn check(pid: i32, expected: &Maps) -> Result<()> {
         [("linux.uidMappings", "uid_map", &expected.uid), ("linux.gidMappings", "gid_map", &expected.gid)]
     {
         let path = format!("/proc/{pid}/{file}");
-        let own = std::fs::read_to_string(&path).map_err(sys::io).context(path)?;
+        let own = std::fs::read_to_string(&path).named(path)?;
         if !lines.is_empty() && ranges(&own) != ranges(lines) {
             bail!(
                 "{key}: user namespaces enabled, but both namespace path and non-matching mapping specified -- \
@@ -57,12 +57,12 @@ fn ranges(lines: &str) -> Vec<Vec<u64>> {
 }
 
 fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
-    std::fs::write(format!("/proc/{pid}/{file}"), lines).map_err(|error| anyhow!("write {file}: {}", sys::io(error)))
+    std::fs::write(format!("/proc/{pid}/{file}"), lines).named(format_args!("write {file}"))
 }
 
 fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
     let output = sys::process::output(Command::new(helper).arg(pid.to_string()).args(lines.split_whitespace()));
-    let output = output.map_err(|error| anyhow!("{helper}: {}", sys::io(error)))?;
+    let output = output.named(helper)?;
     if !output.status.success() {
         bail!("{helper}: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', ": "));
     }
@@ -73,13 +73,13 @@ fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
 pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
     let namespace = match &map.owners {
         Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
-        Owners::Joined(path) => File::open(path).map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))?,
+        Owners::Joined(path) => File::open(path).named(path.display())?,
     };
     sys::mount::map_owners(tree, namespace.as_fd(), map.recursive).map_err(|errno| match errno {
         Errno::EINVAL => {
             anyhow!("mount_setattr: {} (does the file system support id-mapped mounts on this kernel?)", reason(errno))
         }
-        errno => anyhow!("mount_setattr: {}", reason(errno)),
+        errno => CallError::new("mount_setattr", errno).into(),
     })
 }
 
@@ -95,7 +95,7 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
 /// Open something that only a process keeps alive, from a helper process in a new user namespace and in other new
 /// namespaces.
 pub fn held(others: i32, open: impl FnOnce(i32) -> Result<File>) -> Result<File> {
-    let holder = sys::process::hold_user_namespace(others).map_err(|errno| anyhow!("clone3: {}", reason(errno)))?;
+    let holder = sys::process::hold_user_namespace(others).named("clone3")?;
     let namespace = open(holder.pid);
     let _ = sys::process::pidfd_send_signal(holder.pidfd.as_fd(), libc::SIGKILL);
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(holder.pid), None);

@@ -16,7 +16,7 @@ use crate::init::op::{self, Ask, Message, Op, kind, place};
 use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::Field;
 use crate::sys::clone::{Child, Sealed, start};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno, reason};
 use crate::tables::namespace;
 
 /// Standard input, output and error; `None` is the caller's own.
@@ -103,7 +103,7 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd()).map_err(
         |errno| match errno {
             Errno::EFBIG => anyhow!("seal init: {}: the caller's RLIMIT_FSIZE (ulimit -f) is too small", reason(errno)),
-            _ => anyhow!("seal init: {}", reason(errno)),
+            _ => CallError::new("seal init", errno).into(),
         },
     )?;
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
@@ -122,15 +122,14 @@ fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
 fn above(fd: BorrowedFd<'_>, preserved: u32) -> Result<OwnedFd> {
     let first = (3 + preserved) as RawFd;
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(first));
-    copy.map(sys::process::own)
-        .map_err(|errno| anyhow!("--preserve-fds: a descriptor from {first} on: {}", reason(errno)))
+    copy.map(sys::process::own).named(format_args!("--preserve-fds: a descriptor from {first} on"))
 }
 
 /// Let a descriptor live through `execveat(2)`. Only for the moment: there is one thread here, and
 /// no other program is started between this and the clone.
 pub fn inherit(fd: RawFd) -> Result<()> {
     let fd = sys::process::borrow(fd);
-    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(|errno| anyhow!("fcntl: {}", reason(errno)))
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).named("fcntl")
 }
 
 /// The kernel did not make the process.
@@ -178,8 +177,7 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&str>
     let shown = path.display();
     // A fifo that stands there must not be waited for.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let fd = nix::fcntl::open(path, flags, Mode::empty())
-        .map_err(|errno| anyhow!("{field}.path: open {shown}: {}", reason(errno)))?;
+    let fd = nix::fcntl::open(path, flags, Mode::empty()).named(format_args!("{field}.path: open {shown}"))?;
     let kind = sys::process::namespace_kind(fd.as_fd());
     match kind {
         Ok(kind) if kind == flag => match claim {
@@ -197,10 +195,10 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&str>
 
 /// Is this namespace the one that this process is in?
 fn is_own(namespace: &OwnedFd, flag: u32) -> Result<bool> {
-    let own = File::open(own_path(flag)).map_err(sys::io).with_context(|| own_path(flag))?;
+    let own = File::open(own_path(flag)).named(own_path(flag))?;
     let key = |fd: BorrowedFd<'_>| nix::sys::stat::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
     let same = || Ok::<_, Errno>(key(namespace.as_fd())? == key(own.as_fd())?);
-    same().map_err(|errno| anyhow!("fstat: {}", reason(errno)))
+    same().named("fstat")
 }
 
 fn own_path(flag: u32) -> String {
@@ -219,9 +217,7 @@ impl Visit {
     pub fn join(&mut self, namespace: BorrowedFd<'_>, flag: u32) -> Result<()> {
         let flags = CloneFlags::from_bits_retain(flag as i32);
         self.remember(flag)?;
-        setns(namespace, flags).map_err(|errno| {
-            anyhow!("join {} namespace: {}", namespace::names(u64::from(flag)).join(" "), reason(errno))
-        })
+        setns(namespace, flags).named(format_args!("join {} namespace", namespace::names(u64::from(flag)).join(" ")))
     }
 
     /// Make a time namespace for the children and give it its offsets.
@@ -229,17 +225,16 @@ impl Visit {
         const CLONE_NEWTIME: u32 = 0x80;
         self.remember(CLONE_NEWTIME).context("linux.namespaces: time namespaces aren't enabled in the kernel")?;
         nix::sched::unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME as i32))
-            .map_err(|errno| anyhow!("linux.namespaces: unshare time: {}", reason(errno)))?;
+            .named("linux.namespaces: unshare time")?;
         if offsets.is_empty() {
             return Ok(());
         }
-        std::fs::write("/proc/self/timens_offsets", offsets)
-            .map_err(|error| anyhow!("linux.timeOffsets: write timens_offsets: {}", sys::io(error)))
+        std::fs::write("/proc/self/timens_offsets", offsets).named("linux.timeOffsets: write timens_offsets")
     }
 
     fn remember(&mut self, flag: u32) -> Result<()> {
         let path = own_path(flag);
-        let own = File::open(&path).map_err(sys::io).context(path)?;
+        let own = File::open(&path).named(path)?;
         self.back.push((own.into(), CloneFlags::from_bits_retain(flag as i32)));
         Ok(())
     }
@@ -288,16 +283,14 @@ impl Init<'_> {
 
     fn fetch_listener(&self, message: &Message) -> Result<Waited> {
         let listener = sys::process::pidfd_getfd(self.child.pidfd.as_fd(), message.detail as i32);
-        listener
-            .map(Waited::Listener)
-            .map_err(|errno| anyhow!("linux.seccomp: fetch the listener from init: pidfd_getfd: {}", reason(errno)))
+        listener.map(Waited::Listener).named("linux.seccomp: fetch the listener from init: pidfd_getfd")
     }
 
     /// Set the limits that it may not set itself.
     pub fn limit(&self, limits: &[Limit]) -> Result<()> {
         for limit in limits {
             sys::process::prlimit(self.child.pid, limit.resource, limit.soft, limit.hard)
-                .map_err(|errno| anyhow!("process.rlimits: prlimit: {}", reason(errno)))?;
+                .named("process.rlimits: prlimit")?;
         }
         Ok(())
     }
@@ -331,7 +324,7 @@ impl Init<'_> {
     /// Follow the process that counts, and collect the one that it came from.
     fn forked(&mut self, message: &Message) -> Result<()> {
         let pid = message.detail as i32;
-        let pidfd = sys::process::pidfd_open(pid).map_err(|errno| anyhow!("pidfd_open: {}", reason(errno)))?;
+        let pidfd = sys::process::pidfd_open(pid).named("pidfd_open")?;
         let before = std::mem::replace(&mut self.child, Child { pid, pidfd });
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(before.pid), None);
         self.channel.go_on()

@@ -10,10 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno};
 
 /// How long the service manager may take to read, in milliseconds.
 const PATIENCE: u16 = 30_000;
@@ -32,9 +32,9 @@ impl Notify {
     /// # Errors
     /// A manager that does not listen.
     pub fn reach(manager: &OsStr) -> Result<UnixDatagram> {
-        let socket = UnixDatagram::unbound().map_err(sys::io).context("NOTIFY_SOCKET: socket")?;
+        let socket = UnixDatagram::unbound().named("NOTIFY_SOCKET: socket")?;
         sys::socket::connect(manager, |address| socket.connect_addr(address))
-            .map_err(|error| anyhow!("NOTIFY_SOCKET: connect to {}: {}", manager.display(), sys::io(error)))?;
+            .named(format_args!("NOTIFY_SOCKET: connect to {}", manager.display()))?;
         Ok(socket)
     }
 
@@ -44,14 +44,14 @@ impl Notify {
     /// A directory that is not there, or not to be written to.
     pub fn bind(directory: &Path, manager: UnixDatagram) -> Result<Notify> {
         // The whole path may be longer than the address of a socket can be.
-        let place = File::open(directory).map_err(sys::io).with_context(|| format!("open {}", directory.display()))?;
+        let place = File::open(directory).named(format_args!("open {}", directory.display()))?;
         let path = format!("/proc/self/fd/{}/{SOCKET}", place.as_raw_fd());
         let bind = || -> std::io::Result<UnixDatagram> {
             let socket = UnixDatagram::bind(&path)?;
             std::fs::set_permissions(&path, Permissions::from_mode(0o777))?;
             Ok(socket)
         };
-        let inside = bind().map_err(sys::io).with_context(|| format!("bind {SOCKET}"))?;
+        let inside = bind().named(format_args!("bind {SOCKET}"))?;
         Ok(Notify { inside, manager })
     }
 
@@ -64,7 +64,7 @@ impl Notify {
             let mut both = [PollFd::new(self.inside.as_fd(), ready), PollFd::new(process, ready)];
             match poll(&mut both, PollTimeout::NONE) {
                 Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(anyhow!("poll: {}", reason(errno))),
+                Err(errno) => return Err(CallError::new("poll", errno).into()),
                 Ok(_) => {}
             }
             // What was said last is heard after death, too.
@@ -80,7 +80,7 @@ impl Notify {
     }
 
     fn pass_on(&self, line: &[u8], main: i32) -> Result<()> {
-        let send = |text: &[u8]| self.manager.send(text).map(drop).map_err(sys::io).context("NOTIFY_SOCKET");
+        let send = |text: &[u8]| self.manager.send(text).map(drop).named("NOTIFY_SOCKET");
         send(&[line, b"\n"].concat())?;
         send(format!("MAINPID={main}\n").as_bytes())?;
         barrier(self.manager.as_fd())
@@ -90,9 +90,9 @@ impl Notify {
 /// Wait until the manager has read everything: it closes the descriptor that comes with this. One
 /// that does not know how is not waited for for ever.
 fn barrier(manager: BorrowedFd<'_>) -> Result<()> {
-    let failed = |errno| anyhow!("NOTIFY_SOCKET: barrier: {}", reason(errno));
-    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(failed)?;
-    sys::socket::send(manager, b"BARRIER=1", writer.as_fd()).map_err(failed)?;
+    const BARRIER: &str = "NOTIFY_SOCKET: barrier";
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).named(BARRIER)?;
+    sys::socket::send(manager, b"BARRIER=1", writer.as_fd()).named(BARRIER)?;
     drop(writer);
     while let Err(Errno::EINTR) =
         poll(&mut [PollFd::new(reader.as_fd(), PollFlags::empty())], PollTimeout::from(PATIENCE))

@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
 use super::relay::Terminal;
-use crate::sys::{self, Errno, again, reason};
+use crate::sys::{self, Call, CallError, Errno, again};
 
 /// The sockets, looked for before anything is made: a wrong name costs nothing then.
 #[derive(Debug, Default)]
@@ -63,14 +63,14 @@ const CONSOLE_SOCKET: &str = "--console-socket";
 
 impl Console {
     fn find(name: &str) -> Result<Console> {
-        let failed = |errno| anyhow!("{CONSOLE_SOCKET}: connect to {name}: {}", reason(errno));
+        let connect = format_args!("{CONSOLE_SOCKET}: connect to {name}");
         let name_of_its_own = name.starts_with('@');
         let open = || again(|| open(name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()));
-        let file = (!name_of_its_own).then(open).transpose().map_err(failed)?;
+        let file = (!name_of_its_own).then(open).transpose().named(connect)?;
         if let Some(file) = &file
-            && SFlag::from_bits_truncate(fstat(file).map_err(failed)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK
+            && SFlag::from_bits_truncate(fstat(file).named(connect)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK
         {
-            return Err(failed(Errno::ECONNREFUSED));
+            bail!(CallError::new(connect, Errno::ECONNREFUSED));
         }
         Ok(Console { name: name.to_owned(), file })
     }
@@ -79,7 +79,7 @@ impl Console {
         let place = self.file.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()));
         let place = OsStr::new(place.as_ref().unwrap_or(&self.name));
         let socket = sys::socket::connect(place, UnixStream::connect_addr)
-            .map_err(|error| anyhow!("{CONSOLE_SOCKET}: connect to {}: {}", self.name, sys::io(error)))?;
+            .named(format_args!("{CONSOLE_SOCKET}: connect to {}", self.name))?;
         Ok(Receiver { named_by: CONSOLE_SOCKET, socket })
     }
 }
@@ -87,13 +87,13 @@ impl Console {
 impl Receiver {
     fn connect(named_by: &'static str, path: &str) -> Result<Receiver> {
         let socket = sys::socket::connect(OsStr::new(path), UnixStream::connect_addr)
-            .map_err(|error| anyhow!("{named_by}: connect to {path}: {}", sys::io(error)))?;
+            .named(format_args!("{named_by}: connect to {path}"))?;
         Ok(Receiver { named_by, socket })
     }
 
     /// One message with exactly one descriptor, which is all that receivers accept.
     fn give(&self, text: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
         let sent = sys::socket::send(self.socket.as_fd(), text.as_bytes(), descriptor);
-        sent.map(drop).map_err(|errno| anyhow!("{}: sendmsg: {}", self.named_by, reason(errno)))
+        sent.map(drop).named(format_args!("{}: sendmsg", self.named_by))
     }
 }

@@ -14,14 +14,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::launch::Stdio;
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno};
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 8 << 10;
@@ -43,8 +43,7 @@ impl Pipes {
             if is_null(sys::process::borrow(at as i32)) {
                 continue;
             }
-            let (reader, writer) =
-                nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+            let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
             let (theirs, ours) = if at == 0 { (reader, writer) } else { (writer, reader) };
             if let Some((uid, gid)) = owner {
                 // An ordinary user's own pipe is his already.
@@ -78,7 +77,7 @@ impl Pipes {
 
 /// A thread that copies. That there is none to be had is an error like any other.
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    Builder::new().spawn(copies).map_err(sys::io).context("start a thread")
+    Builder::new().spawn(copies).named("start a thread")
 }
 
 fn is_null(fd: BorrowedFd<'_>) -> bool {
@@ -91,7 +90,7 @@ fn is_null(fd: BorrowedFd<'_>) -> bool {
 /// A standard descriptor as a file, without the buffers and locks of `std::io::stdout`.
 fn standard(fd: i32) -> Result<File> {
     let own = sys::process::borrow(fd).try_clone_to_owned();
-    own.map(File::from).map_err(sys::io).with_context(|| format!("standard descriptor {fd}"))
+    own.map(File::from).named(format_args!("standard descriptor {fd}"))
 }
 
 /// From one to the other until the first has nothing more to give, or the second takes nothing more.
@@ -152,10 +151,9 @@ impl Terminal {
     /// Set both up, before there is a program that could ask or write: the caller's terminal, if
     /// there is one, passes everything through as it is typed, and lends its size.
     pub fn new(master: OwnedFd) -> Result<Terminal> {
-        let failed = |errno: Errno| anyhow!("terminal: {}", reason(errno));
         let master = File::from(master);
-        keep_newlines(master.as_fd()).map_err(failed)?;
-        let host = HostTerminal::find()?.map(HostTerminal::raw).transpose().map_err(failed)?;
+        keep_newlines(master.as_fd()).named("terminal")?;
+        let host = HostTerminal::find()?.map(HostTerminal::raw).transpose().named("terminal")?;
         if let Some(host) = &host {
             host.lend_size(&master);
         }
@@ -164,8 +162,7 @@ impl Terminal {
 
     /// Begin to copy.
     pub fn copy(self) -> Result<Relay> {
-        let (stopped, stop) =
-            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| anyhow!("pipe: {}", reason(errno)))?;
+        let (stopped, stop) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
         let (own, shown) = (standard(0)?, standard(1)?);
         // Held by the output alone: with that the terminal ends, and hangs up on whoever is left.
         let master = Arc::new(self.master);
@@ -223,7 +220,7 @@ impl Relay {
         all.extend(other.map(|other| PollFd::new(other, ready)));
         match poll(&mut all, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(anyhow!("poll: {}", reason(errno))),
+            Err(errno) => return Err(CallError::new("poll", errno).into()),
         }
         let events: Vec<PollFlags> = all.iter().map(|it| it.revents().unwrap_or(PollFlags::empty())).collect();
         let mut still = Vec::new();

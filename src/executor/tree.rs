@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, SFlag, fstat, mknod, umask};
@@ -15,7 +15,7 @@ use nix::unistd::chown;
 use super::id_map;
 use crate::plan::{Descriptor, Node, Tree};
 use crate::spec::Field;
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno};
 
 /// Open those that are among a program's descriptors, and make the devices, in their order. Whoever is to visit
 /// namespaces does it before: the kernel makes no threads of a process whose children will be in another pid namespace,
@@ -52,14 +52,13 @@ pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
 fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
     const THERE: &str = "/proc";
     let field = &listed[0].field;
-    let failed = |call: &'static str| move |errno: Errno| anyhow!("{field}: {call}: {}", reason(errno));
     let inside = || {
-        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).map_err(failed("unshare"))?;
+        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).named(format_args!("{field}: unshare"))?;
         umask(Mode::empty());
         let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).map_err(failed("mount"))?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).named(format_args!("{field}: mount"))?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-        mount(Some("tmpfs"), THERE, Some("tmpfs"), flags, none).map_err(failed("mount tmpfs"))?;
+        mount(Some("tmpfs"), THERE, Some("tmpfs"), flags, none).named(format_args!("{field}: mount tmpfs"))?;
         listed.iter().enumerate().map(|(index, node)| make(node, &format!("{THERE}/{index}"))).collect()
     };
     aside(field, inside)
@@ -67,26 +66,26 @@ fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
 
 fn make(node: &Node, path: &str) -> Result<OwnedFd> {
     let Node { mode, device, uid, gid, field, .. } = node;
-    let failed = |call: &'static str| move |errno: Errno| anyhow!("{field}: {call}: {}", reason(errno));
+    let refused = || CallError::new(format_args!("{field}: mknod"), Errno::EPERM);
     let open = |path: &Path| sys::mount::open_tree(path, false, true);
     match mknod(path, SFlag::from_bits_truncate(*mode), Mode::from_bits_truncate(*mode), *device) {
         // The caller may make none: the host's, if it is this one.
         Err(Errno::EPERM) => {
-            let tree = open(&node.path).map_err(|_| failed("mknod")(Errno::EPERM))?;
-            let stat = fstat(&tree).map_err(failed("fstat"))?;
+            let tree = open(&node.path).map_err(|_| refused())?;
+            let stat = fstat(&tree).named(format_args!("{field}: fstat"))?;
             let same = stat.st_mode & libc::S_IFMT == *mode & libc::S_IFMT && stat.st_rdev == *device;
-            return if same { Ok(tree) } else { Err(failed("mknod")(Errno::EPERM)) };
+            return if same { Ok(tree) } else { Err(refused().into()) };
         }
-        other => other.map_err(failed("mknod"))?,
+        other => other.named(format_args!("{field}: mknod"))?,
     }
-    chown(path, Some((*uid).into()), Some((*gid).into())).map_err(failed("chown"))?;
-    open(Path::new(path)).map_err(failed("open_tree"))
+    chown(path, Some((*uid).into()), Some((*gid).into())).named(format_args!("{field}: chown"))?;
+    open(Path::new(path)).named(format_args!("{field}: open_tree"))
 }
 
 fn copies(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
     let copy = |tree: &&Tree| {
         sys::mount::open_tree(&tree.source, tree.recursive, tree.follow)
-            .map_err(|errno| anyhow!("{}: open {:?}: {}", tree.field, tree.source, reason(errno)))
+            .named(format_args!("{}: open {:?}", tree.field, tree.source))
     };
     trees.iter().map(copy).collect()
 }
@@ -99,7 +98,7 @@ fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
     let mounts = mounts.with_context(|| trees[0].field.to_string())?;
     let inside = || {
         let entered = unshare(CloneFlags::CLONE_FS).and_then(|()| setns(&mounts, CloneFlags::CLONE_NEWNS));
-        entered.map_err(|errno| anyhow!("{}: setns: {}", trees[0].field, reason(errno)))?;
+        entered.named(format_args!("{}: setns", trees[0].field))?;
         copies(trees)
     };
     aside(&trees[0].field, inside)
@@ -109,6 +108,6 @@ fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
 fn aside<T: Send>(field: &Field, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, inside) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        Err(error) => Err(anyhow!("{field}: a thread: {}", sys::io(error))),
+        Err(error) => Err(CallError::new(format_args!("{field}: a thread"), error).into()),
     })
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -12,15 +12,14 @@ use nix::unistd::Pid;
 
 use super::relay::Relay;
 use crate::sys::clone::Child;
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno};
 
 /// Hold back all signals, so that none is lost between the clone and the wait.
 pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
     sys::process::expect_children();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)
-        .map_err(|errno| anyhow!("sigprocmask: {}", reason(errno)))?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).named("sigprocmask")?;
     if subreaper {
-        nix::sys::prctl::set_child_subreaper(true).map_err(|errno| anyhow!("prctl: {}", reason(errno)))?;
+        nix::sys::prctl::set_child_subreaper(true).named("prctl")?;
     }
     Ok(())
 }
@@ -41,7 +40,7 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Resul
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => return Ok(true),
-            Err(errno) => bail!("poll: {}", reason(errno)),
+            Err(errno) => bail!(CallError::new("poll", errno)),
         }
     }
 }
@@ -49,8 +48,7 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Resul
 /// Pass every signal on until the process ends, and changes of the window's size to its terminal.
 /// Returns its status as a shell has it: the exit code, or 128 and the signal.
 pub fn forward_until_exit(child: &Child, relay: &mut Relay) -> Result<i32> {
-    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC)
-        .map_err(|errno| anyhow!("signalfd: {}", reason(errno)))?;
+    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC).named("signalfd")?;
     loop {
         if let Some(status) = reap(child.pid)? {
             return Ok(status);
@@ -58,7 +56,7 @@ pub fn forward_until_exit(child: &Child, relay: &mut Relay) -> Result<i32> {
         if !relay.wait(Some(signals.as_fd()))? {
             continue;
         }
-        let signal = signals.read_signal().map_err(|errno| anyhow!("signalfd: {}", reason(errno)))?;
+        let signal = signals.read_signal().named("signalfd")?;
         match signal.map_or(0, |signal| signal.ssi_signo as i32) {
             libc::SIGCHLD | libc::SIGURG => {}
             libc::SIGWINCH => relay.resize(),
@@ -78,7 +76,7 @@ fn reap(pid: i32) -> Result<Option<i32>> {
             Ok(_) => {}
             Err(Errno::ECHILD) => return Ok(Some(found.unwrap_or(255))),
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(anyhow!("waitpid: {}", reason(errno))),
+            Err(errno) => return Err(CallError::new("waitpid", errno).into()),
         }
     }
 }

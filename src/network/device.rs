@@ -9,11 +9,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns};
 
 use super::netlink::{Message, Netlink, Request, i32_at, u32_at};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, Errno};
 
 /// The size of `struct ifinfomsg`: family, kind of device, index, flags, mask of flags.
 const LINK: usize = 16;
@@ -76,9 +76,8 @@ struct Place {
 impl Place {
     /// The namespace of the calling thread.
     fn around(namespace: File) -> Result<Place> {
-        let failed = |errno| anyhow!("netlink: {}", reason(errno));
-        let requests = Netlink::open().map_err(failed)?;
-        let news = Netlink::listen().map_err(failed)?;
+        let requests = Netlink::open().named("netlink")?;
+        let news = Netlink::listen().named("netlink")?;
         Ok(Place { namespace, requests, news })
     }
 }
@@ -86,10 +85,8 @@ impl Place {
 /// The caller's namespace and that of a process. The thread enters the second and comes back, since a socket belongs to
 /// the namespace in which it was opened.
 fn places(pid: i32) -> Result<(Place, Place)> {
-    let open = |path: String| File::open(&path).map_err(sys::io).context(path);
-    let enter = |namespace: &File| {
-        setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| anyhow!("setns: {}", reason(errno)))
-    };
+    let open = |path: String| File::open(&path).named(path);
+    let enter = |namespace: &File| setns(namespace, CloneFlags::CLONE_NEWNET).named("setns");
     let here = Place::around(open("/proc/thread-self/ns/net".to_owned())?)?;
     let namespace = open(format!("/proc/{pid}/ns/net"))?;
     if identity(&namespace)? == identity(&here.namespace)? {
@@ -120,16 +117,16 @@ struct Device {
 
 impl Device {
     fn find(place: &mut Place, name: &str) -> Result<Device> {
-        let failed = |errno| anyhow!("find the device: {}", reason(errno));
         let request = Request::new(libc::RTM_GETLINK, &link(0, 0)).attribute(libc::IFLA_IFNAME, &terminated(name));
-        let answers = place.requests.ask(&request).map_err(failed)?;
-        let answer = answers.iter().find(|it| it.kind == libc::RTM_NEWLINK).ok_or_else(|| failed(Errno::ENODEV))?;
-        let index = i32_at(&answer.body, 4).ok_or_else(|| failed(Errno::EPROTO))?;
+        const FIND: &str = "find the device";
+        let answers = place.requests.ask(&request).named(FIND)?;
+        let answer = answers.iter().find(|it| it.kind == libc::RTM_NEWLINK).ok_or(Errno::ENODEV).named(FIND)?;
+        let index = i32_at(&answer.body, 4).ok_or(Errno::EPROTO).named(FIND)?;
         let real = answer.attribute(LINK, libc::IFLA_IFNAME).unwrap_or_default();
         Ok(Device {
             name: String::from_utf8_lossy(real).trim_end_matches('\0').to_owned(),
             up: u32_at(&answer.body, 8).unwrap_or(0) & libc::IFF_UP as u32 != 0,
-            addresses: addresses(place, index).map_err(|errno| anyhow!("read its addresses: {}", reason(errno)))?,
+            addresses: addresses(place, index).named("read its addresses")?,
             index,
             inside: false,
         })
@@ -138,12 +135,12 @@ impl Device {
     /// Move it into the container and bring it up there.
     fn enter(&mut self, here: &mut Place, there: &mut Place, name: &str) -> Result<()> {
         let result = self.change_place(here, there, name);
-        result.map_err(|errno| anyhow!("move it into the container as \"{name}\": {}", reason(errno)))?;
+        result.named(format_args!("move it into the container as \"{name}\""))?;
         for address in &self.addresses {
             let added = address.add(there, self.index);
-            added.map_err(|errno| anyhow!("add the address {}: {}", address.shown(), reason(errno)))?;
+            added.named(format_args!("add the address {}", address.shown()))?;
         }
-        self.set_up(there).map_err(|errno| anyhow!("set it up: {}", reason(errno)))
+        self.set_up(there).named("set it up")
     }
 
     /// Failures are not reported.

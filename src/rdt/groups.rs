@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Rdt, separate};
-use crate::sys;
+use crate::sys::{self, Call, CallError};
 
 /// Where resctrl is mounted.
 pub const RESCTRL: &str = "/sys/fs/resctrl";
@@ -92,7 +92,7 @@ impl Groups {
         for path in self.monitoring.iter().chain(class) {
             match std::fs::remove_dir(path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
-                    bail!("linux.intelRdt: rmdir {}: {}", path.display(), sys::io(error));
+                    bail!(CallError::new(format_args!("linux.intelRdt: rmdir {}", path.display()), error));
                 }
                 _ => {}
             }
@@ -103,8 +103,7 @@ impl Groups {
     fn compare(&self, rdt: &Rdt) -> Result<()> {
         let path = self.class.join("schemata");
         let existing = std::fs::read_to_string(&path);
-        let existing =
-            existing.map_err(|error| anyhow!("linux.intelRdt: read {}: {}", path.display(), sys::io(error)))?;
+        let existing = existing.named(format_args!("linux.intelRdt: read {}", path.display()))?;
         match rdt.difference(&existing) {
             None => Ok(()),
             Some(setting) => bail!("linux.intelRdt: class \"{}\" exists, and {setting} does not hold there", rdt.class),
@@ -123,13 +122,10 @@ impl Groups {
 fn open_class(rdt: &Rdt, path: &Path) -> Result<bool> {
     if rdt.named && !rdt.limits() {
         let there = std::fs::metadata(path);
-        return there.map(|_| false).map_err(|error| {
-            anyhow!(
-                "linux.intelRdt.closID: class {} has to exist when nothing else is given: {}",
-                path.display(),
-                sys::io(error)
-            )
-        });
+        return there.map(|_| false).named(format_args!(
+            "linux.intelRdt.closID: class {} has to exist when nothing else is given",
+            path.display()
+        ));
     }
     make(path).context("linux.intelRdt.closID")
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::names::{CRIU_ROOT, FIFO, FORMAT, MISSING, NEW_RECORD, NOTIFY, RECORD, REMOVED, TAKEN};
 use super::record::Record;
 use crate::spec::Extras;
-use crate::sys::{self, Errno, lock, reason};
+use crate::sys::{self, Call, CallError, Errno, lock};
 
 /// The directory of one container, held open: by now its name may belong to another container.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Directory {
     /// What mkdir(2) answers.
     pub fn make_notify(&self) -> Result<()> {
         let all = Mode::from_bits_truncate(0o777);
-        mkdirat(self, NOTIFY, all).map_err(|errno| anyhow!("mkdir {}: {}", self.notify().display(), reason(errno)))
+        mkdirat(self, NOTIFY, all).named(format_args!("mkdir {}", self.notify().display()))
     }
 
     /// Create a mount point for a root. It is removed with the directory.
@@ -74,7 +74,7 @@ impl Directory {
     pub fn make_mount_point(&self) -> Result<PathBuf> {
         let path = self.path.join(CRIU_ROOT);
         let made = std::fs::create_dir(&path).and_then(|()| path.canonicalize());
-        made.map_err(|error| anyhow!("{}: {}", path.display(), sys::io(error)))
+        made.named(path.display())
     }
 
     /// Take the lock. `create` holds it until the container is complete.
@@ -113,7 +113,7 @@ impl Directory {
         match std::fs::symlink_metadata(&self.path) {
             Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(anyhow!("stat {}: {}", self.path.display(), sys::io(error))),
+            Err(error) => Err(CallError::new(format_args!("stat {}", self.path.display()), error).into()),
         }
     }
 
@@ -142,7 +142,7 @@ impl Directory {
                 }
                 Ok(_) => {}
                 Err(Errno::ENOENT) => return Ok(None),
-                Err(errno) => bail!("stat {}: {}", self.path.join(RECORD).display(), reason(errno)),
+                Err(errno) => bail!(CallError::new(format_args!("stat {}", self.path.join(RECORD).display()), errno)),
             }
         }
     }
@@ -176,14 +176,14 @@ impl Directory {
         match sys::again(|| openat(self, RECORD, flags, Mode::empty())) {
             Ok(file) => Ok(Some(file.into())),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => bail!("open {}: {}", self.path.join(RECORD).display(), reason(errno)),
+            Err(errno) => bail!(CallError::new(format_args!("open {}", self.path.join(RECORD).display()), errno)),
         }
     }
 
     fn read(&self, file: &mut File) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = file.read_to_end(&mut bytes);
-        read.map_err(|error| anyhow!("read {}: {}", self.path.join(RECORD).display(), sys::io(error)))?;
+        read.named(format_args!("read {}", self.path.join(RECORD).display()))?;
         Ok(bytes)
     }
 
@@ -222,7 +222,7 @@ impl Directory {
         }
         // The directory has no other file, and the lock is held.
         let _ = self.remove();
-        bail!("write {}: {}", self.path.join(RECORD).display(), sys::io(error))
+        bail!(CallError::new(format_args!("write {}", self.path.join(RECORD).display()), error))
     }
 
     /// Replace the record atomically.
@@ -232,7 +232,7 @@ impl Directory {
     pub fn save(&self, record: &Record, config: &[u8]) -> Result<()> {
         let written = self.write(NEW_RECORD, OFlag::O_TRUNC, record, config);
         let renamed = written.and_then(|()| Ok(renameat(self, NEW_RECORD, self, RECORD)?));
-        renamed.map_err(sys::io).with_context(|| format!("write {}", self.path.join(RECORD).display()))
+        renamed.named(format_args!("write {}", self.path.join(RECORD).display()))
     }
 
     /// Write the record and, as its last member, the config as given to `create`: later commands must not depend on
@@ -269,9 +269,7 @@ impl Directory {
             for name in [NOTIFY, CRIU_ROOT] {
                 self.removed(name, unlinkat(self, name, UnlinkatFlags::RemoveDir))?;
             }
-            std::fs::remove_dir(&self.path)
-                .map_err(sys::io)
-                .with_context(|| format!("remove {}", self.path.display()))?;
+            std::fs::remove_dir(&self.path).named(format_args!("remove {}", self.path.display()))?;
         }
         Ok(())
     }
@@ -283,7 +281,7 @@ impl Directory {
     fn removed(&self, name: &str, result: Result<(), Errno>) -> Result<()> {
         match result {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => bail!("remove {}: {}", self.path.join(name).display(), reason(errno)),
+            Err(errno) => bail!(CallError::new(format_args!("remove {}", self.path.join(name).display()), errno)),
         }
     }
 }

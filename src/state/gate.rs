@@ -16,7 +16,7 @@ use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use super::directory::Directory;
 use super::names::FIFO;
-use crate::sys::{self, Errno, lock, reason};
+use crate::sys::{self, Call, CallError, Errno, lock};
 
 /// The locked gate.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Directory {
     /// What mkfifo(2) or open(2) answer.
     pub fn make_gate(&self) -> Result<File> {
         let own = Mode::S_IRUSR | Mode::S_IWUSR;
-        mkfifoat(self, FIFO, own).and_then(|()| self.open_fifo(OFlag::O_RDWR)).map(File::from).map_err(failed)
+        mkfifoat(self, FIFO, own).and_then(|()| self.open_fifo(OFlag::O_RDWR)).map(File::from).named(FIFO)
     }
 
     /// Does `init` wait at the gate?
@@ -44,7 +44,7 @@ impl Directory {
         match self.open_fifo(OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
             Ok(_) => Ok(true),
             Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
-            Err(errno) => Err(failed(errno)),
+            Err(errno) => bail!(CallError::new(FIFO, errno)),
         }
     }
 
@@ -57,7 +57,7 @@ impl Directory {
         let fifo = match self.open_fifo(OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
             Ok(fifo) => File::from(fifo),
             Err(Errno::ENOENT | Errno::ENXIO) => return Ok(None),
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => bail!(CallError::new(FIFO, errno)),
         };
         if !lock::try_exclusive(&fifo, FIFO)? {
             bail!("another command is about to start or to delete the container");
@@ -80,7 +80,7 @@ impl Gate<'_> {
     pub fn open(&mut self) -> Result<()> {
         self.fifo.write_all(b"0").map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EPIPE) => anyhow!("cannot start a container that has stopped"),
-            _ => anyhow!("{FIFO}: {}", sys::io(error)),
+            _ => CallError::new(FIFO, error).into(),
         })?;
         // If the name stays, the container is `created` until `init` executes the program and so closes the fifo.
         if unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir).is_err() {
@@ -95,10 +95,6 @@ impl Gate<'_> {
     /// What poll(2) answers.
     pub fn wait_for_program(&self) -> Result<()> {
         let wait = || poll(&mut [PollFd::new(self.fifo.as_fd(), PollFlags::empty())], PollTimeout::NONE);
-        sys::again(wait).map(drop).map_err(failed)
+        sys::again(wait).map(drop).named(FIFO)
     }
-}
-
-fn failed(errno: Errno) -> anyhow::Error {
-    anyhow!("{FIFO}: {}", reason(errno))
 }

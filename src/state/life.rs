@@ -1,13 +1,13 @@
 //! Whether a process lives. It is identified by pid and start time, since pids are reused.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::origin::Origin;
 use crate::sys::proc::{self, Stat};
-use crate::sys::{self, Errno, reason};
+use crate::sys::{self, Call, CallError, Errno};
 
 fn stat(pid: i32) -> Result<Option<Stat>> {
-    proc::stat(pid).map_err(|error| anyhow!("open /proc/{pid}/stat: {}", sys::io(error)))
+    proc::stat(pid).named(format_args!("open /proc/{pid}/stat"))
 }
 
 /// Start time of a process, in clock ticks after boot; `None` if there is none.
@@ -41,7 +41,7 @@ pub fn alive(pid: i32, started: u64, origin: Origin) -> Result<bool> {
         match sys::process::pidfd_open(pid) {
             Err(Errno::ESRCH) => {}
             Ok(_) => bail!("process {pid} lives, and /proc does not show it"),
-            Err(errno) => bail!("pidfd_open {pid}: {}", reason(errno)),
+            Err(errno) => bail!(CallError::new(format_args!("pidfd_open {pid}"), errno)),
         }
     }
     Ok(false)

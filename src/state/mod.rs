@@ -28,5 +28,5 @@ pub use gate::Gate;
 pub use names::MISSING;
 pub use record::{Added, Namespaces, Record};
 pub use root::{Place, Root};
-pub use status::Status;
+pub use status::{NotRunning, Status};
 pub use time::{now, rfc3339};

@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::sys;
+use crate::sys::Call;
 
 /// Inode numbers of the pid and time namespace. 0: an older version wrote the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +20,11 @@ impl Origin {
     /// # Errors
     /// A `/proc` that is not there, or another pid namespace's.
     pub fn here() -> Result<Origin> {
-        let pid = namespace("self", "pid").map_err(|error| anyhow!("/proc/self/ns/pid: {}", sys::io(error)))?;
+        let pid = namespace("self", "pid").named("/proc/self/ns/pid")?;
         // A kernel without time namespaces has one clock.
         let time = match namespace("self", "time") {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            other => other.map_err(|error| anyhow!("/proc/self/ns/time: {}", sys::io(error)))?,
+            other => other.named("/proc/self/ns/time")?,
         };
         Ok(Origin { pid, time })
     }

@@ -31,3 +31,15 @@ impl fmt::Display for Status {
         })
     }
 }
+
+/// The refusal of a command that needs a process of the container.
+#[derive(Debug)]
+pub struct NotRunning;
+
+impl fmt::Display for NotRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("container not running")
+    }
+}
+
+impl std::error::Error for NotRunning {}

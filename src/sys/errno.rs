@@ -1,5 +1,7 @@
 //! Error texts, as engines expect them.
 
+use std::fmt;
+
 pub use nix::errno::Errno;
 
 /// The text of an errno in lower case and without its number: `no such file or directory`.
@@ -22,6 +24,51 @@ pub fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
             Err(Errno::EINTR) => {}
             other => return other,
         }
+    }
+}
+
+/// A call that failed. Printed as `open /x: no such file or directory`.
+#[derive(Debug)]
+pub struct CallError {
+    call: String,
+    cause: std::io::Error,
+}
+
+impl CallError {
+    /// A call, named as the reader of the message knows it, and its answer.
+    pub fn new(call: impl fmt::Display, cause: impl Into<std::io::Error>) -> CallError {
+        CallError { call: call.to_string(), cause: cause.into() }
+    }
+
+    /// The kernel's answer, if the error is the kernel's.
+    pub fn errno(&self) -> Option<Errno> {
+        self.cause.raw_os_error().map(Errno::from_raw)
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.errno() {
+            Some(errno) => write!(f, "{}: {}", self.call, reason(errno)),
+            None => write!(f, "{}: {}", self.call, self.cause),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// The result of a call into the kernel.
+pub trait Call<T> {
+    /// Name the call in the error. The name is formatted only when there is an error.
+    ///
+    /// # Errors
+    /// A [`CallError`].
+    fn named(self, call: impl fmt::Display) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<std::io::Error>> Call<T> for Result<T, E> {
+    fn named(self, call: impl fmt::Display) -> anyhow::Result<T> {
+        self.map_err(|cause| CallError::new(call, cause).into())
     }
 }
 
@@ -48,6 +95,10 @@ mod tests {
             (Errno::EAGAIN, "resource temporarily unavailable"),
         ] {
             assert_eq!(reason(errno), text);
+            let failed: nix::Result<()> = Err(errno);
+            assert_eq!(failed.named("open /x").unwrap_err().to_string(), format!("open /x: {text}"));
         }
+        let short: std::io::Result<()> = Err(std::io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(short.named("read").unwrap_err().to_string(), "read: unexpected end of file");
     }
 }

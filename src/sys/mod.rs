@@ -16,4 +16,4 @@ pub mod socket;
 pub mod terminal;
 pub mod xattr;
 
-pub use errno::{Errno, again, io, reason};
+pub use errno::{Call, CallError, Errno, again, io, reason};
