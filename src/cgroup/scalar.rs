@@ -113,7 +113,7 @@ mod tests {
         let config = json!({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "linux": {"resources": {"cpu": cpu}},
             "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["x"]}})
         .to_string();
-        let (_, extras) = spec::parse(config.as_bytes())?;
+        let extras = spec::parse(config.as_bytes())?.extras().clone();
         Ok((config, extras))
     }
 
@@ -124,9 +124,9 @@ mod tests {
         assert!(error.starts_with("linux.resources.cpu.madeUp: invalid type: string \"x\""), "{error}");
         let asked = spec::parse_resources(br#"{"cpu": {"madeUp": {}}}"#).unwrap_err().to_string();
         assert!(asked.starts_with("linux.resources.cpu.madeUp: invalid type: map"), "{asked}");
-        let (config, _) = parsed(json!({"madeUp": 1, "other": 1})).unwrap();
-        let spec = spec::parse(config.as_bytes()).unwrap().0;
-        assert_eq!(spec::unknown_properties(config.as_bytes(), &spec).unwrap(), ["linux.resources.cpu.other"]);
+        let (text, _) = parsed(json!({"madeUp": 1, "other": 1})).unwrap();
+        let config = spec::parse(text.as_bytes()).unwrap();
+        assert_eq!(spec::unknown_properties(text.as_bytes(), &config).unwrap(), ["linux.resources.cpu.other"]);
         let (_, extras) = parsed(json!({"madeUp": 2})).unwrap();
         let refusal = plan(&unified(), None, "{}", &extras).unwrap_err().to_string();
         assert_eq!(refusal, "linux.resources.cpu.madeUp: 2 is neither 0 nor 1");

@@ -91,7 +91,7 @@ const MANY: &str = r#"{
 
 fn many_extras() -> Extras {
     let hugepage_limits = vec![("2MB".to_owned(), u64::MAX)];
-    Extras { limits: vec![("linux.resources.pids.limit", 0)], hugepage_limits, ..Extras::default() }
+    Extras { limits: vec![("linux.resources.pids.limit", 0)], hugepage_limits }
 }
 
 #[test]

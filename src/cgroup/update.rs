@@ -64,7 +64,6 @@ impl Plan {
                 true => extras.hugepage_limits.clone(),
                 false => Vec::new(),
             },
-            ..Extras::default()
         };
         let wanted = Wanted { resources: &wanted, extras: &extras };
         check::resources(wanted)?;
@@ -330,9 +329,8 @@ mod tests {
         let asked: Map<String, Value> = serde_json::from_str(asked).unwrap();
         merge(&mut resources, &asked);
         config["linux"]["resources"] = Value::from(resources);
-        let (spec, extras) = crate::spec::parse(config.to_string().as_bytes()).unwrap();
-        let resources = spec.linux().as_ref().unwrap().resources().clone().unwrap();
-        let plan = Plan::update(cgroup, &resources, &extras, &asked).unwrap();
+        let config = crate::spec::parse(config.to_string().as_bytes()).unwrap();
+        let plan = Plan::update(cgroup, config.resources().unwrap(), config.extras(), &asked).unwrap();
         plan.writes().iter().map(|write| format!("{} = {}", write.file, write.value)).collect()
     }
 

@@ -25,9 +25,9 @@ pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
         Status::Running | Status::Paused => {}
         status => bail!("Container cannot be checkpointed in {status} state"),
     }
-    let (spec, extras) = directory.load_config()?;
+    let config = directory.load_config()?;
     let orders = Checkpoint {
-        settings: settings(global, &args.criu, record.annotations.get(annotation::CRIU_CONFIG))?,
+        settings: settings(global, &args.criu, record.annotations.get(annotation::CRIU_CONFIG).map(String::as_str))?,
         parent: parent(args)?,
         leave_running: args.leave_running,
         pre_dump: args.pre_dump,
@@ -38,8 +38,8 @@ pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
     };
     let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.notify = Some(directory.notify()).filter(|place| place.is_dir());
-    let mounts = Mounts::of(&spec, &extras, &host, &options)?;
-    checkpoint(&orders, &record, &spec, &mounts)?;
+    let mounts = Mounts::of(&config, &host, &options)?;
+    checkpoint(&orders, &record, &config, &mounts)?;
     if orders.leave_running || orders.pre_dump {
         return Ok(());
     }
@@ -55,7 +55,7 @@ pub fn warn_rootless(host: &Host, verb: &str, global: &Global, log: &Log) {
 }
 
 /// The options that `checkpoint` and `restore` share, and the annotation of the container.
-pub fn settings(global: &Global, args: &CriuArgs, config: Option<&String>) -> Result<Settings> {
+pub fn settings(global: &Global, args: &CriuArgs, config: Option<&str>) -> Result<Settings> {
     let cgroups = match args.manage_cgroups_mode.as_deref() {
         None | Some("soft") => CgroupsMode::Soft,
         Some("full") => CgroupsMode::Full,
@@ -81,7 +81,7 @@ pub fn settings(global: &Global, args: &CriuArgs, config: Option<&String>) -> Re
         lazy_pages: args.lazy_pages,
         cgroups,
         empty_network: !args.empty_ns.is_empty(),
-        config: config.map_or_else(|| Some(default()), |file| Some(file.clone()).filter(|file| !file.is_empty())),
+        config: config.map_or_else(|| Some(default()), |file| Some(file.to_owned()).filter(|file| !file.is_empty())),
     })
 }
 

@@ -9,18 +9,15 @@ use crate::cli::{CreateArgs, Global};
 use crate::executor::{Created, Order, create};
 use crate::host::Host;
 use crate::plan::{Options, Plan, compile};
-use crate::spec::{self, Extras};
+use crate::spec::{self, Config};
 use crate::state::{Place, Record};
 
 /// Everything that is decided before anything is touched.
 pub struct Prepared {
-    /// The bytes of the config.
-    pub config: Vec<u8>,
     /// The config.
-    pub spec: oci_spec::runtime::Spec,
-    /// What its types cannot hold.
-    #[cfg_attr(not(feature = "criu"), allow(dead_code, reason = "only restore plans once more"))]
-    pub extras: Extras,
+    pub config: Config,
+    /// Its bytes.
+    pub text: Vec<u8>,
     /// The host.
     pub host: Host,
     /// The command line.
@@ -36,7 +33,7 @@ pub struct Prepared {
 impl Prepared {
     /// Connect with the caller.
     pub fn front(&self, sockets: &Sockets<'_>, detach: bool) -> Result<Front> {
-        Front::connect(sockets, &self.spec, self.spec.process().as_ref(), detach)
+        Front::connect(sockets, &self.config, self.config.process(), detach)
     }
 }
 
@@ -47,19 +44,19 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, gate: bool) -> Res
     let host = Host::read();
     let bundle = bundle(args.bundle.as_deref(), args.bundle_argument.as_deref())?;
     let config_file = config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json"));
-    let config = spec::read(&config_file)?;
-    let (spec, extras) = spec::parse(&config)?;
+    let text = spec::read(&config_file)?;
+    let config = spec::parse(&text)?;
     let mut options = options(global, args, &host, bundle, gate)?;
     options.notify = manager().map(|_| place.notify());
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
-    let plan = compile(&spec, &extras, &host, &options)?;
+    let plan = compile(&config, &host, &options)?;
     for warning in &plan.warnings {
         log.warning(warning);
     }
     for (op, field) in plan.program.iter() {
         log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
     }
-    Ok(Prepared { config, spec, extras, host, options, plan, place, pid_file })
+    Ok(Prepared { config, text, host, options, plan, place, pid_file })
 }
 
 /// Make the container of a plan. `maker` does it, and is handed what writes the pid file before
@@ -70,8 +67,8 @@ pub fn make(
     log: &Log,
     maker: impl FnOnce(&Order<'_>, &dyn Fn(&Record) -> Result<()>) -> Result<Created>,
 ) -> Result<Created> {
-    let Prepared { config, spec, host, options, plan, place, pid_file, .. } = prepared;
-    let order = Order { config, spec, host, options, plan, place, connections: front.connections() };
+    let Prepared { config, text, host, options, plan, place, pid_file, .. } = prepared;
+    let order = Order { config, text, host, options, plan, place, connections: front.connections() };
     let write = |record: &Record| pid_file.as_ref().map_or(Ok(()), |file| file.write(record.pid));
     let created = maker(&order, &write).inspect_err(|_| {
         if let Some(file) = pid_file {

@@ -11,8 +11,8 @@ use super::{Failure, Log, joining_options, preserve_fds, root};
 use crate::cli::{ExecArgs, Global};
 use crate::executor::{Connections, Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;
-use crate::plan::{Exec, inherit};
-use crate::spec::{self, Extras};
+use crate::plan::Exec;
+use crate::spec::{self, ProcessConfig};
 use crate::state::{Record, Status};
 use crate::sys::{self, Call};
 use crate::tables::capability;
@@ -40,12 +40,9 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let host = Host::read();
     // The container is what it was made as; only the defaults of the process are read from the
     // bundle, so that changes to them take effect.
-    let (spec, saved) = directory.load_config()?;
-    let (mut process, own) = process(args, &record)?;
-    let mut extras = Extras { limits: saved.limits.clone(), hugepage_limits: saved.hugepage_limits.clone(), ..own };
-    if let Some(first) = spec.process() {
-        inherit(&mut process, &mut extras, first, &saved);
-    }
+    let config = directory.load_config()?;
+    let mut process = process(args, &record)?;
+    process.inherit(config.process());
     if args.process.is_none() {
         add_capabilities(&mut process, &args.cap)?;
     }
@@ -53,8 +50,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.preserve_fds = preserve_fds(&args.preserve_fds, 0)?;
     let joined = Exec {
-        spec: &spec,
-        extras: &extras,
+        config: &config,
         host: &host,
         options: &options,
         pid: record.pid,
@@ -65,7 +61,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let sockets =
         Sockets { program: &global.name, console: args.console_socket.as_deref(), pidfd: args.pidfd_socket.as_deref() };
-    let front = Front::connect(&sockets, &spec, Some(&process), detach)?;
+    let front = Front::connect(&sockets, &config, &process, detach)?;
     if !detach {
         prepare_to_wait(false)?;
     }
@@ -92,7 +88,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
 }
 
 /// The process: from `--process` alone, or from the config and the options.
-fn process(args: &ExecArgs, record: &Record) -> Result<(Process, Extras)> {
+fn process(args: &ExecArgs, record: &Record) -> Result<ProcessConfig> {
     if let Some(file) = &args.process {
         let bytes = std::fs::read(file).named(format_args!("open {}", file.display()))?;
         return spec::parse_process(&bytes);
@@ -100,8 +96,7 @@ fn process(args: &ExecArgs, record: &Record) -> Result<(Process, Extras)> {
     if args.command.is_empty() {
         bail!("exec args cannot be empty");
     }
-    let (spec, extras) = spec::load(&record.config_file())?;
-    let mut process = spec.process().clone().ok_or_else(|| anyhow!("process property must not be empty"))?;
+    let mut process = spec::load(&record.config_file())?.process().clone();
     process.set_args(Some(args.command.clone()));
     process.set_terminal(Some(args.tty));
     if let Some(cwd) = &args.cwd {
@@ -121,7 +116,7 @@ fn process(args: &ExecArgs, record: &Record) -> Result<(Process, Extras)> {
     }
     let user = user(process.user(), args)?;
     process.set_user(user);
-    Ok((process, extras))
+    Ok(process)
 }
 
 /// `--user UID[:GID]`: numbers only; without a group the config's stays.

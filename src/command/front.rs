@@ -1,12 +1,11 @@
 //! How a new process is connected with whoever calls: sockets, pipes, a terminal.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::Process;
 
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
-use crate::plan::mapped_root;
-use crate::spec::annotation;
+use crate::spec::{Config, annotation};
 
 /// Where the command line wants the descriptors of a process sent.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +34,12 @@ pub struct Front {
 }
 
 impl Front {
-    /// Connect what the command line asks for; `spec` is the container's.
+    /// Connect what the command line asks for; `config` is the container's.
     ///
     /// # Errors
     /// A terminal that nobody would hold, a socket that waits for none, or that does not answer.
-    pub fn connect(sockets: &Sockets<'_>, spec: &Spec, process: Option<&Process>, detach: bool) -> Result<Front> {
-        let terminal = process.is_some_and(|process| process.terminal() == Some(true));
+    pub fn connect(sockets: &Sockets<'_>, config: &Config, process: &Process, detach: bool) -> Result<Front> {
+        let terminal = process.terminal() == Some(true);
         let (console, name) = (sockets.console, sockets.program);
         if terminal && detach && console.is_none() {
             bail!("process.terminal: cannot allocate tty if {name} will detach without setting console socket");
@@ -48,13 +47,12 @@ impl Front {
         if console.is_some() && !(terminal && detach) {
             bail!("--console-socket: cannot use console socket if {name} will not detach or allocate tty");
         }
-        let annotation =
-            spec.annotations().as_ref().and_then(|annotations| annotations.get(annotation::PIDFD_RECEIVER));
         let option = sockets.pidfd.map(|path| ("--pidfd-socket", path));
-        let annotation = annotation.map(|path| (annotation::PIDFD_RECEIVER_FIELD, path.as_str()));
+        let annotation = config.annotation(annotation::PIDFD_RECEIVER);
+        let annotation = annotation.map(|path| (annotation::PIDFD_RECEIVER_FIELD, path));
         let pidfd = option.into_iter().chain(annotation);
         let receivers = Receivers::connect(console, pidfd)?;
-        let pipes = if detach || terminal { None } else { Some(Pipes::new(mapped_root(spec))?) };
+        let pipes = if detach || terminal { None } else { Some(Pipes::new(config.mapped_root())?) };
         Ok(Front { receivers, pipes })
     }
 

@@ -11,8 +11,8 @@ use crate::cli::{Global, MountsArgs};
 use crate::executor::{Joining, Receivers, attaches_late, exec};
 use crate::host::Host;
 use crate::mountinfo;
-use crate::plan::{Exec, ProcessPlan, clean};
-use crate::spec::Field;
+use crate::plan::{Exec, ProcessPlan};
+use crate::spec::{Field, clean};
 use crate::state::{Added, Directory, MISSING, NotRunning, Record, Status};
 use crate::sys::Call;
 
@@ -25,13 +25,13 @@ pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
         Status::Paused => bail!("container paused"),
         _ => bail!(NotRunning),
     }
-    let (mut spec, extras) = directory.load_config()?;
+    let config = directory.load_config()?;
     let destinations = mounts.iter().map(|mount| clean(mount.destination())).collect::<Vec<_>>();
-    spec.set_mounts(Some(mounts));
+    let config = config.with_mounts(mounts);
     let host = Host::read();
     let options = joining_options(global, &host, &record.id, record.bundle.clone());
     let (pid, attaches_late) = (record.pid, attaches_late(&record));
-    let joined = Exec { spec: &spec, extras: &extras, host: &host, options: &options, pid, attaches_late };
+    let joined = Exec { config: &config, host: &host, options: &options, pid, attaches_late };
     let living = Living { joined, directory: &directory, record: &record, log };
     match args.action.as_str() {
         "add" => living.add_all(&destinations),

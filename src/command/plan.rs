@@ -12,16 +12,16 @@ use crate::spec;
 pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let host = Host::read();
     let bundle = bundle(args.bundle.as_deref().or(args.bundle_argument.as_deref()), None)?;
-    let config = spec::read(&config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json")))?;
-    let (spec, extras) = spec::parse(&config)?;
+    let text = spec::read(&config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json")))?;
+    let config = spec::parse(&text)?;
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let create =
         CreateArgs { id: args.id.clone().unwrap_or(name), config: args.config.clone(), ..CreateArgs::default() };
     let options = options(global, &create, &host, bundle, true)?;
-    let plan = compile(&spec, &extras, &host, &options)?;
-    let mut text = plan::print(&plan);
-    for property in spec::unknown_properties(&config, &spec)? {
-        text += &format!("# ignored: unknown property {property}\n");
+    let plan = compile(&config, &host, &options)?;
+    let mut lines = plan::print(&plan);
+    for property in spec::unknown_properties(&text, &config)? {
+        lines += &format!("# ignored: unknown property {property}\n");
     }
-    print(&text)
+    print(&lines)
 }

@@ -19,10 +19,9 @@ pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     let create = created(args);
     let prepared = prepare(global, &create, log, false)?;
     warn_rootless(&prepared.host, "restore", global, log);
-    let mounts = Mounts::of(&prepared.spec, &prepared.extras, &prepared.host, &prepared.options)?;
-    let annotations = prepared.spec.annotations().as_ref();
+    let mounts = Mounts::of(&prepared.config, &prepared.host, &prepared.options)?;
     let it = Restore {
-        settings: settings(global, &args.criu, annotations.and_then(|map| map.get(annotation::CRIU_CONFIG)))?,
+        settings: settings(global, &args.criu, prepared.config.annotation(annotation::CRIU_CONFIG))?,
         lsm_profile: args.lsm_profile.clone(),
         lsm_mount_context: args.lsm_mount_context.clone(),
     };

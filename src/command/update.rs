@@ -33,9 +33,9 @@ pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
         within(&mut config, "/linux/intelRdt", |stored| rdt.keep(stored))?;
     }
     let config = config.to_string();
-    let (merged, extras) = spec::parse(config.as_bytes())?;
-    let resources = merged.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
-    let plan = cgroup::Plan::update(&record.cgroup, &resources, &extras, &asked)?;
+    let merged = spec::parse(config.as_bytes())?;
+    let resources = merged.resources().cloned().unwrap_or_default();
+    let plan = cgroup::Plan::update(&record.cgroup, &resources, merged.extras(), &asked)?;
     for note in plan.notes() {
         log.warning(note);
     }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type};
 
 use super::mounts::{Root, options, points, to_leave_out};
 use super::worker::Worker;
 use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups, make_directory};
 use crate::plan::restore::Mounts;
+use crate::spec::Config;
 use crate::state::{NotRunning, Record};
 use crate::sys::{self, Call};
 use crate::tables::namespace;
@@ -43,7 +44,7 @@ pub struct Checkpoint {
 ///
 /// # Errors
 /// CRIU's, with the end of its log. The container runs on.
-pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts) -> Result<()> {
+pub fn checkpoint(it: &Checkpoint, record: &Record, config: &Config, mounts: &Mounts) -> Result<()> {
     let criu = find_criu()?;
     if let Some(fd) = it.status_fd {
         check_status_fd(fd)?;
@@ -56,7 +57,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, spec: &Spec, mounts: &Mounts
     let (mut request, directories) = it.settings.request("dump.log", "")?;
     it.fill(&mut request, record, mounts);
     leave_cgroups(&mut request, record);
-    externals(&mut request, record, spec, mounts, it.pre_dump)?;
+    externals(&mut request, record, config, mounts, it.pre_dump)?;
     if !it.pre_dump {
         save_descriptors(&mut request, record, &it.settings.images)?;
     }
@@ -133,10 +134,10 @@ impl Checkpoint {
 
 /// Name what is not the container's own and is expected at the restore: namespaces that it has joined, mounts from
 /// outside.
-fn externals(request: &mut Criu_opts, record: &Record, spec: &Spec, mounts: &Mounts, pre_dump: bool) -> Result<()> {
+fn externals(request: &mut Criu_opts, record: &Record, config: &Config, mounts: &Mounts, pre_dump: bool) -> Result<()> {
     let proc = PathBuf::from(format!("/proc/{}", record.pid));
     for (kind, key) in [(Kind::Network, NETWORK_KEY), (Kind::Pid, PID_KEY)] {
-        if joined(spec, kind).is_none() {
+        if config.joins(kind).is_none() {
             continue;
         }
         // By the process, since the path by which the container joined it may be gone.
@@ -157,13 +158,6 @@ fn externals(request: &mut Criu_opts, record: &Record, spec: &Spec, mounts: &Mou
 pub const NETWORK_KEY: &str = "extRootNetNS";
 /// The same for the pid namespace.
 pub const PID_KEY: &str = "extRootPidNS";
-
-/// The path of a namespace that the container joins.
-pub fn joined(spec: &Spec, kind: Kind) -> Option<&Path> {
-    let list = spec.linux().as_ref()?.namespaces().as_ref()?;
-    let entry = list.iter().find(|entry| entry.typ() == kind)?;
-    entry.path().as_deref().filter(|path| !path.as_os_str().is_empty())
-}
 
 /// Save what the standard descriptors are, so that a restore can replace them: pipes by their names in the images, and
 /// files outside of the container, which CRIU is told of here.

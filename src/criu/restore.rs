@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::CloneFlags;
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd, Join_namespace};
 
 use super::checkpoint::{NETWORK_KEY, PID_KEY};
@@ -20,9 +20,8 @@ use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_
 use crate::executor::{Terminal, hooks, tree};
 use crate::init::op::Ask;
 use crate::network;
-use crate::plan::mapped_root;
 use crate::plan::restore::{self, Mounts};
-use crate::spec::Field;
+use crate::spec::{Config, Field, path_of};
 use crate::state::{Directory, Record};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call};
@@ -54,14 +53,14 @@ pub fn restore(
     before_running: impl FnOnce(&Record) -> Result<()>,
 ) -> Result<Created> {
     let criu = find_criu()?;
-    let inherited = Inherited::of(&it.settings.images, order.spec)?;
+    let inherited = Inherited::of(&it.settings.images, order.config)?;
     check_root(&order.plan.rootfs)?;
     let record = Record::new(&order.options.id)?;
     let directory = order.place.create()?;
     let mut work = begin(order, record, &directory)?;
     let (names, warnings) = make_mount_points(mounts)?;
     let root = TemporaryRoot::make(&directory)?;
-    let _searchable = Searchable::make(&it.settings.images, order.spec)?;
+    let _searchable = Searchable::make(&it.settings.images, order.config)?;
     let mut worker = start(&criu, &mut work, order, &root.path)?;
     worker.check_version()?;
     let (mut request, directories) = it.settings.request("restore.log", &format!("/proc/{}/root", worker.pid()))?;
@@ -134,10 +133,10 @@ struct Inherited {
 }
 
 impl Inherited {
-    fn of(images: &Path, spec: &Spec) -> Result<Inherited> {
+    fn of(images: &Path, config: &Config) -> Result<Inherited> {
         let mut it = Inherited::default();
         it.descriptors(images)?;
-        it.join(spec)?;
+        it.join(config)?;
         Ok(it)
     }
 
@@ -168,10 +167,9 @@ impl Inherited {
     }
 
     /// Namespaces that the config joins: network and pid namespaces are passed as descriptors, the others by path.
-    fn join(&mut self, spec: &Spec) -> Result<()> {
-        let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-        for (index, entry) in list.into_iter().flatten().enumerate() {
-            let Some(path) = entry.path().as_deref().filter(|path| !path.as_os_str().is_empty()) else { continue };
+    fn join(&mut self, config: &Config) -> Result<()> {
+        for (index, entry) in config.namespaces().iter().enumerate() {
+            let Some(path) = path_of(entry) else { continue };
             let field = Field::item("linux.namespaces", index);
             let row = namespace::of(entry.typ());
             let file = open_namespace(path, row.flag, &field, None)?;
@@ -284,10 +282,10 @@ fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
 fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
     let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/time")).ok();
     let own = of(&work.record.pid.to_string()) != of("self");
-    if !own || crate::plan::has_namespace(order.spec, Kind::Time) {
+    if !own || order.config.has(Kind::Time) {
         return Ok(());
     }
-    let mut config: serde_json::Value = serde_json::from_slice(work.config)?;
+    let mut config: serde_json::Value = serde_json::from_slice(work.text)?;
     let list = config.pointer_mut("/linux/namespaces").and_then(serde_json::Value::as_array_mut);
     if let Some(list) = list {
         list.push(serde_json::json!({"type": "time"}));
@@ -321,8 +319,8 @@ struct Searchable {
 }
 
 impl Searchable {
-    fn make(images: &Path, spec: &Spec) -> Result<Option<Searchable>> {
-        let Some((_, group)) = mapped_root(spec) else { return Ok(None) };
+    fn make(images: &Path, config: &Config) -> Result<Option<Searchable>> {
+        let Some((_, group)) = config.mapped_root() else { return Ok(None) };
         let directory = File::open(images).named(format_args!("open {}", images.display()))?;
         let before = directory.metadata().map_err(sys::io)?;
         if before.mode() & 0o001 != 0 {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::hooks::Owner;
 use super::launch::{Init, NotBorn, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
@@ -15,7 +15,8 @@ use super::{agent, hooks, id_map, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::init::op::Ask;
-use crate::plan::{Options, Plan, Program, has_namespace, makes_namespace};
+use crate::plan::{Options, Plan, Program};
+use crate::spec::Config;
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{Call, CallError, Errno};
@@ -52,9 +53,9 @@ pub struct Connections<'a> {
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The config.
-    pub spec: &'a Spec,
+    pub config: &'a Config,
     /// Its bytes, which are kept.
-    pub config: &'a [u8],
+    pub text: &'a [u8],
     /// The plan compiled from it.
     pub plan: &'a Plan,
     /// This host.
@@ -142,14 +143,14 @@ fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cg
 
 /// Everything that exists before the process: the record in its directory, cgroups, RDT groups.
 pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Directory) -> Result<Work<'a>> {
-    let Order { spec, config, plan, options, .. } = *order;
-    fill(&mut record, spec, plan, options);
+    let Order { config, text, plan, options, .. } = *order;
+    fill(&mut record, config, plan, options);
     // Saved before the cgroup exists, so that `delete` finds what a killed `create` leaves. As long as the record has
     // no process, `delete` leaves the processes in that cgroup alone.
     record.cgroup = plan.cgroup.intended();
-    directory.save_first(&record, config)?;
+    directory.save_first(&record, text)?;
     let (moved, claim) = (network::Moved::default(), None);
-    let mut work = Work { directory, config, record, made: false, claim, moved, hooks: false, undo: true };
+    let mut work = Work { directory, text, record, made: false, claim, moved, hooks: false, undo: true };
     if options.notify.is_some() {
         directory.make_notify()?;
     }
@@ -157,7 +158,7 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
         work.record.rdt = Some(rdt::Groups::create(rdt, Path::new(rdt::RESCTRL))?);
-        directory.save(&work.record, config)?;
+        directory.save(&work.record, text)?;
     }
     Ok(work)
 }
@@ -174,7 +175,8 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 pub(crate) struct Work<'a> {
     /// Locked until the container is complete.
     pub(crate) directory: &'a Directory,
-    pub(crate) config: &'a [u8],
+    /// The config as it is kept.
+    pub(crate) text: &'a [u8],
     pub(crate) record: Record,
     /// The cgroup is there.
     made: bool,
@@ -227,7 +229,7 @@ impl Work<'_> {
     /// Save the process. From now on other commands find it.
     pub(crate) fn remember(&mut self, pid: i32) -> Result<()> {
         self.record.set_process(pid)?;
-        self.directory.save(&self.record, self.config)
+        self.directory.save(&self.record, self.text)
     }
 }
 
@@ -266,13 +268,13 @@ pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
     }
 }
 
-fn fill(record: &mut Record, spec: &Spec, plan: &Plan, options: &Options) {
+fn fill(record: &mut Record, config: &Config, plan: &Plan, options: &Options) {
     record.bundle = options.bundle.clone();
     record.config_file = options.config_file.clone();
     record.rootfs = plan.rootfs.clone();
     record.hooks = plan.hooks.clone();
-    record.namespaces = Namespaces { pid: makes_namespace(spec, Kind::Pid), user: has_namespace(spec, Kind::User) };
-    let annotations = spec.annotations().iter().flatten();
+    record.namespaces = Namespaces { pid: config.makes(Kind::Pid), user: config.has(Kind::User) };
+    let annotations = config.annotations().into_iter().flatten();
     record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();
 }
 

@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
-use oci_spec::runtime::Spec;
 
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use super::wait::wait_for_exit;
 use crate::host::Host;
-use crate::plan::{Exec, Hook, HookEntry, HookRights, Options, mapped_root};
-use crate::spec::{Extras, Field, annotation};
+use crate::plan::{Exec, Hook, HookEntry, HookRights, Options};
+use crate::spec::{Config, Field, annotation};
 use crate::state::{Directory, Record, Status};
 use crate::sys::{self, Call, CallError};
 use crate::tables::hook;
@@ -69,9 +68,9 @@ fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> R
         return Ok(());
     }
     let state = owner.record.for_hooks(status);
-    let (spec, extras) = owner.directory.load_config()?;
+    let config = owner.directory.load_config()?;
     for (index, hook) in list.iter().enumerate() {
-        run_inside(name, index, hook, &Inside { owner: *owner, status, spec: &spec, extras: &extras }, &state)?;
+        run_inside(name, index, hook, &Inside { owner: *owner, status, config: &config }, &state)?;
     }
     Ok(())
 }
@@ -117,8 +116,8 @@ const TOLD: u64 = 64 << 10;
 impl Front {
     /// `inside` is the config of the container, for a hook that runs in it. Its unused output then goes to a pipe and
     /// not to the host's null device, whose mode the hook could change through the descriptor.
-    fn new(record: &Record, state: &[u8], inside: Option<&Spec>) -> Result<Front> {
-        let owner = inside.and_then(mapped_root);
+    fn new(record: &Record, state: &[u8], inside: Option<&Config>) -> Result<Front> {
+        let owner = inside.and_then(Config::mapped_root);
         let (stdin, state_to) = pipe(owner, 0)?;
         let state = state.to_vec();
         // On a thread: the state may be larger than a pipe's buffer, and a hook need not read it.
@@ -236,15 +235,14 @@ fn timeout(hook: &Hook) -> Option<Duration> {
 struct Inside<'a> {
     owner: Owner<'a>,
     status: Status,
-    spec: &'a Spec,
-    extras: &'a Extras,
+    config: &'a Config,
 }
 
 /// A hook in the namespaces of the container.
 fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state: &[u8]) -> Result<()> {
     let field = Field::item(&format!("hooks.{name}"), index);
     // As in runc, a startContainer hook without `env` gets the container's environment.
-    let process = inside.spec.process().as_ref().filter(|_| name == hook::START_CONTAINER);
+    let process = Some(inside.config.process()).filter(|_| name == hook::START_CONTAINER);
     let (env, home) = match (&hook.env, process) {
         (Some(env), _) => (env.clone(), None),
         (None, Some(process)) => (process.env().clone().unwrap_or_default(), Some(process.user().uid())),
@@ -262,8 +260,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     };
     let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, rights };
     let inner = Exec {
-        spec: inside.spec,
-        extras: inside.extras,
+        config: inside.config,
         host: inside.owner.host,
         options: inside.owner.options,
         pid: inside.owner.record.pid,
@@ -273,7 +270,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
     let outcome = || -> Result<()> {
         let record = inside.owner.record;
-        let Front { stdin, stdout, stderr, errors } = Front::new(record, state, Some(inside.spec))?;
+        let Front { stdin, stdout, stderr, errors } = Front::new(record, state, Some(inside.config))?;
         let joining = Joining {
             record,
             status: inside.status,

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::Context;
-use super::mounts::options_list;
+use super::context::Context;
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use crate::cgroup::Mode;
 use crate::init::op::{self, Attributes, Op, Slot, Text, place};
@@ -52,7 +51,7 @@ pub fn plan(
     }
     let kept = Attributes { set: attributes.set & !RDONLY, ..attributes };
     let (kind, source) = (program.text("tmpfs"), program.text("tmpfs"));
-    let options = options_list(program, &[("mode", Some("755"))]);
+    let options = program.options(&[("mode", Some("755"))]);
     let (instead, base) = (Text::NONE, program.slot(Descriptor::Kept(index)));
     program.push(
         field,
@@ -83,7 +82,7 @@ pub fn plan(
                     None => (controller, None),
                 });
             }
-            let options = options_list(program, &data);
+            let options = program.options(&data);
             program.push(
                 field,
                 op::Mount::FileSystem {
@@ -126,7 +125,7 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
     };
     let source = if view.source.is_empty() { "cgroup" } else { view.source };
     let (kind, source) = (program.text("cgroup2"), program.text(source));
-    let options = options_list(program, view.options);
+    let options = program.options(view.options);
     let attributes = Attributes { clear: 0, ..view.attributes };
     let View { target, place, keep, .. } = *view;
     program.push(view.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, place, keep });

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxIdMapping};
 
-use super::mounts::{Standing, clean};
+use super::context::Context;
+use super::mounts::Standing;
 use super::program::{self, Descriptor, Program};
-use super::{Context, Mappings, host_id};
 use crate::init::op::{self, Slot, place};
-use crate::spec::Field;
+use crate::spec::mapping::host_id;
+use crate::spec::{Field, clean};
 
 /// `S_IFIFO`
 const FIFO: u32 = 0o010000;
@@ -50,7 +51,7 @@ pub fn hold(program: &mut Program, context: &Context<'_>) {
 /// Add nodes and links. A `/dev` that is bound from the host is left alone.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("linux.devices");
-    let listed = context.linux().and_then(|linux| linux.devices().clone()).unwrap_or_default();
+    let listed = context.config.devices();
     if context.dev_is_bound() {
         return Ok(());
     }
@@ -98,16 +99,14 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
         program.push(field, op::Mount::Node { name, mode, device, uid, gid, host });
         return Ok(());
     }
-    let maps = context.linux().and_then(|linux| linux.uid_mappings().as_ref().zip(linux.gid_mappings().as_ref()));
-    if listed && maps.is_some() && context.host.privileged() {
+    let (uid_maps, gid_maps) = (context.config.uid_mappings(), context.config.gid_mappings());
+    if listed && !uid_maps.is_empty() && !gid_maps.is_empty() && context.host.privileged() {
         // As crun has it: the config's numbers count, not what the host has at this path.
-        let linux = context.linux();
-        let outside = |maps: Option<&Mappings>, id: u32, name: &str| {
-            let outside = maps.and_then(|maps| host_id(maps, id));
-            outside.with_context(|| format!("{field}.{name}: {name} {id} is not mapped in linux.{name}Mappings"))
+        let outside = |maps: &[LinuxIdMapping], id: u32, name: &str| {
+            let mapped = host_id(maps, id);
+            mapped.with_context(|| format!("{field}.{name}: {name} {id} is not mapped in linux.{name}Mappings"))
         };
-        let uid = outside(linux.map(|linux| linux.uid_mappings()), uid, "uid")?;
-        let gid = outside(linux.map(|linux| linux.gid_mappings()), gid, "gid")?;
+        let (uid, gid) = (outside(uid_maps, uid, "uid")?, outside(gid_maps, gid, "gid")?);
         let (path, field) = (path.to_path_buf(), field.clone());
         let node = program::Node { mode, device, uid, gid, path, field: field.clone() };
         let tree = program.slot(Descriptor::Node(node));

@@ -72,7 +72,7 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
         rootless_cgroups: !host.privileged(),
         ..Options::default()
     };
-    let plan = spec::parse(config).and_then(|(spec, extras)| compile(&spec, &extras, &host, &options));
+    let plan = spec::parse(config).and_then(|config| compile(&config, &host, &options));
     match plan {
         Ok(plan) => ("plan.txt", print(&plan)),
         Err(error) => ("error.txt", format!("{error:#}\n")),

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Field;
+use crate::spec::{Config, Field};
 use crate::tables::hook;
 
 /// One hook.
@@ -50,8 +49,8 @@ pub struct Hooks {
 
 impl Hooks {
     /// Check and take over the hooks of a config.
-    pub fn of(spec: &Spec) -> Result<Hooks> {
-        let Some(hooks) = spec.hooks() else { return Ok(Hooks::default()) };
+    pub fn of(config: &Config) -> Result<Hooks> {
+        let Some(hooks) = config.hooks() else { return Ok(Hooks::default()) };
         // The deprecated list is still what engines write.
         #[allow(deprecated)]
         let prestart = hooks.prestart();

@@ -5,11 +5,11 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 
-use super::Context;
 use super::cgroup_mount::View;
+use super::context::Context;
 use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
-use crate::init::op::{self, Attributes, List, Op, Slot, Text, place};
-use crate::spec::Field;
+use crate::init::op::{self, Attributes, Op, Slot, Text, place};
+use crate::spec::{Field, clean, mapping};
 use crate::tables::mount_option::{self as option, Effect};
 
 /// Files below `/proc` that may be covered: what lxcfs provides, and two that tools rely on.
@@ -133,21 +133,6 @@ fn settle_atime(set: &mut u64, clear: &mut u64, together: bool) {
     }
 }
 
-/// A path without `.`, `..` and doubled slashes, made absolute.
-pub fn clean(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(part) => clean.push(part),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            _ => {}
-        }
-    }
-    clean
-}
-
 /// Which mounts of the config later operations need, and which paths they have: destinations, cleaned. A remount
 /// makes none.
 pub struct Standing(Vec<Option<String>>);
@@ -160,7 +145,7 @@ impl Standing {
             let remounts = mount.options().iter().flatten().any(remount);
             (!remounts).then(|| clean(mount.destination()).to_string_lossy().into_owned())
         };
-        Standing(context.spec.mounts().iter().flatten().map(destination).collect())
+        Standing(context.config.mounts().iter().map(destination).collect())
     }
 
     /// The last mount that a path of the container lies on, and the path on it. A path with `..` may lead anywhere.
@@ -185,8 +170,7 @@ impl Standing {
 /// The mounts that stay open: those that something is hidden on, and `/dev`.
 fn kept(context: &Context<'_>) -> Vec<usize> {
     let standing = Standing::new(context);
-    let Some(linux) = context.linux() else { return standing.at("/dev").into_iter().collect() };
-    let paths = linux.readonly_paths().iter().flatten().chain(linux.masked_paths().iter().flatten());
+    let paths = context.config.readonly_paths().iter().chain(context.config.masked_paths());
     let hidden = paths.filter_map(|path| Some(standing.below(path)?.0));
     hidden.chain(standing.at("/dev")).collect()
 }
@@ -203,7 +187,7 @@ pub struct Pending {
 /// Add the operations of all mounts; what has to wait until everything stands comes back.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Field, Op)>> {
     let mut pending = Pending { kept: kept(context), ..Pending::default() };
-    for (index, mount) in context.spec.mounts().iter().flatten().enumerate() {
+    for (index, mount) in context.config.mounts().iter().enumerate() {
         add(program, context, mount, index, &mut pending)?;
     }
     if let Some(source) = context.options.notify.clone() {
@@ -219,7 +203,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Fie
 
 /// Add the operations of one mount for a living container.
 pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usize) -> Result<()> {
-    let Some(mount) = context.spec.mounts().iter().flatten().nth(index) else { return Ok(()) };
+    let Some(mount) = context.config.mounts().get(index) else { return Ok(()) };
     let destination = clean(mount.destination());
     if ["/proc", "/sys"].iter().any(|special| destination.starts_with(special)) {
         bail!(
@@ -302,8 +286,7 @@ fn add(
             Ok(())
         }
         kind => {
-            let label =
-                context.linux().and_then(|linux| linux.mount_label().as_deref()).filter(|label| !label.is_empty());
+            let label = context.config.mount_label();
             for (key, value) in &options.data {
                 if let ("uid" | "gid", Some(Ok(id))) = (*key, value.map(str::parse)) {
                     context.check_mapped(id, key, || field.member("options"))?;
@@ -379,7 +362,7 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
         context.warn(format!("{field}.options: \"{key}\" has no effect on a bind mount"));
     }
     // A relative source is relative to the bundle, as config.md has it.
-    let source = if source.is_absolute() { source.to_path_buf() } else { context.bundle.join(source) };
+    let source = if source.is_absolute() { source.to_path_buf() } else { context.options.bundle.join(source) };
     let attributes = options.attributes;
     let exact = attributes.set | attributes.clear != 0 || options.superblock;
     let mut rules = options.links | if exact { place::EXACT } else { 0 };
@@ -414,9 +397,9 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
         let follow = rules & place::SOURCE_NO_FOLLOW == 0;
         rules &= !place::SOURCE_NO_FOLLOW;
         // What init opens itself is as the whole tree was made before.
-        let propagation = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref());
+        let propagation = context.config.rootfs_propagation();
         let locked = context.in_user_namespace();
-        if !locked && !matches!(propagation, Some("shared" | "rshared")) {
+        if !locked && !matches!(propagation, "shared" | "rshared") {
             rules |= place::SLAVE;
         }
         let tree =
@@ -445,8 +428,8 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
         bail!("{field}: id-mapped mounts are not supported for rootless containers");
     }
     let recursive = options.id_map.unwrap_or(false);
-    let lines = |maps: &[_]| super::namespaces::map_lines(maps);
-    let maps = |uid: &[_], gid: &[_]| IdMap { owners: Owners::Maps { uid: lines(uid), gid: lines(gid) }, recursive };
+    let maps =
+        |uid, gid| IdMap { owners: Owners::Maps { uid: mapping::lines(uid), gid: mapping::lines(gid) }, recursive };
     if let Some(text) = options.id_map_text {
         if !uid.is_empty() {
             bail!("{field}.options: idmap has mappings, and so has the mount");
@@ -457,27 +440,25 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
     if !uid.is_empty() {
         return Ok(Some(maps(uid, gid)));
     }
-    let linux = context.linux();
-    let own = linux.and_then(|linux| Some((linux.uid_mappings().as_deref()?, linux.gid_mappings().as_deref()?)));
-    match (own, super::joined_namespace(context.spec, Kind::User)) {
-        (Some((uid, gid)), _) => Ok(Some(maps(uid, gid))),
-        (None, Some(path)) => Ok(Some(IdMap { owners: Owners::Joined(path.to_owned()), recursive })),
-        (None, None) => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
+    let (uid, gid) = (context.config.uid_mappings(), context.config.gid_mappings());
+    match context.config.joins(Kind::User) {
+        _ if !uid.is_empty() && !gid.is_empty() => Ok(Some(maps(uid, gid))),
+        Some(path) => Ok(Some(IdMap { owners: Owners::Joined(path.to_owned()), recursive })),
+        None => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
     }
 }
 
 /// The mappings behind crun's `idmap=uids=0-1000-1#1-2000-10;gids=@0-0-100`: first id of the file
 /// system, first id of the host, count. With `@` the second one is an id of the container.
 fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String)> {
-    let linux = context.linux();
     let (mut uid, mut gid) = (None, None);
     for part in text.split(';').filter(|part| !part.is_empty()) {
         let (lines, maps, list) = match part.split_once('=') {
-            Some(("uids", list)) => (&mut uid, linux.and_then(|linux| linux.uid_mappings().as_deref()), list),
-            Some(("gids", list)) => (&mut gid, linux.and_then(|linux| linux.gid_mappings().as_deref()), list),
+            Some(("uids", list)) => (&mut uid, context.config.uid_mappings(), list),
+            Some(("gids", list)) => (&mut gid, context.config.gid_mappings(), list),
             _ => bail!("{part:?} is neither uids= nor gids="),
         };
-        let triplets = list.split('#').map(|triplet| inline_map(triplet, maps.unwrap_or_default()));
+        let triplets = list.split('#').map(|triplet| inline_map(triplet, maps));
         *lines = Some(triplets.collect::<Result<String>>()?);
     }
     match (uid, gid) {
@@ -559,21 +540,11 @@ fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &
     }
     let source = mount.source().as_deref().map(Path::to_string_lossy).unwrap_or_default();
     let (kind, source) = (program.text(kind), program.text(&source));
-    let options = options_list(program, &data);
+    let options = program.options(&data);
     let instead = Text::NONE;
     program
         .push(field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, place: rules, keep });
     Ok(())
-}
-
-/// Pairs of key and value for `fsconfig(2)`.
-pub fn options_list(program: &mut Program, data: &[(&str, Option<&str>)]) -> List {
-    let mut texts = Vec::with_capacity(data.len() * 2);
-    for (key, value) in data {
-        texts.push(program.text(key));
-        texts.push(value.map_or(Text::NONE, |value| program.text(value)));
-    }
-    program.texts(&texts)
 }
 
 #[cfg(test)]
@@ -637,13 +608,6 @@ mod tests {
             let mount: Mount =
                 serde_json::from_value(serde_json::json!({"destination": "/x", "options": words})).unwrap();
             assert_eq!(Options::parse(&mount, &Field::of("mounts")).unwrap().bind, Some(recursive), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn paths_cannot_climb() {
-        for (path, cleaned) in [("/a/../../b", "/b"), ("a//b/.", "/a/b"), ("/", "/"), ("..", "/")] {
-            assert_eq!(clean(Path::new(path)), Path::new(cleaned));
         }
     }
 }

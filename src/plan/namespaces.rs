@@ -8,12 +8,15 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Kind, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind};
 
+use super::context::Context;
+use super::maps::Maps;
 use super::program::{Descriptor, Program};
-use super::{Context, process, sysctl};
+use super::{process, sysctl};
 use crate::init::op::{self, Slot};
-use crate::spec::{Field, annotation};
+use crate::spec::mapping::lines;
+use crate::spec::{Config, Field, annotation, path_of};
 use crate::tables::namespace;
 
 /// A namespace that the parent joins for the time of the clone.
@@ -48,28 +51,6 @@ pub struct Birth {
     pub waits: bool,
 }
 
-/// The id maps of a new user namespace, as `/proc/PID/uid_map` takes them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Maps {
-    /// Lines for `uid_map`.
-    pub uid: String,
-    /// Lines for `gid_map`.
-    pub gid: String,
-}
-
-impl Maps {
-    /// A single line for the caller's own id, which an ordinary user may write without help.
-    pub fn single(lines: &str, own: u32) -> bool {
-        let mut fields = lines.split_whitespace();
-        lines.lines().count() == 1 && fields.nth(1) == Some(own.to_string().as_str()) && fields.next() == Some("1")
-    }
-}
-
-/// Lines for `/proc/PID/uid_map`.
-pub fn map_lines(maps: &[LinuxIdMapping]) -> String {
-    maps.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect()
-}
-
 /// What the list of namespaces comes to.
 #[derive(Debug)]
 struct Sorted {
@@ -79,17 +60,17 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(spec: &Spec, list: &[LinuxNamespace]) -> Sorted {
+    fn new(config: &Config) -> Sorted {
         let mut sorted = Sorted { new: 0, joined: Vec::new() };
-        for (index, entry) in list.iter().enumerate() {
+        for (index, entry) in config.namespaces().iter().enumerate() {
             let row = namespace::of(entry.typ());
-            match entry.path().as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            match path_of(entry) {
                 None => sorted.new |= u64::from(row.flag),
                 Some(path) => sorted.joined.push(Joined {
                     path: path.to_owned(),
                     flag: row.flag,
                     field: Field::item("linux.namespaces", index),
-                    claim: sysctl::claim(spec, entry.typ()),
+                    claim: sysctl::claim(config, entry.typ()),
                 }),
             }
         }
@@ -112,17 +93,18 @@ impl Sorted {
 /// Add the operations that enter the namespaces, up to and including the user namespace's root.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     let field = Field::of("linux.namespaces");
-    let linux = context.linux();
-    let list = linux.and_then(|linux| linux.namespaces().clone()).unwrap_or_default();
-    let mut sorted = Sorted::new(context.spec, &list);
-    let (uid, gid) = mappings(context)?;
+    let config = context.config;
+    let mut sorted = Sorted::new(config);
+    let (uid, gid) = (config.uid_mappings(), config.gid_mappings());
+    check_mappings("linux.uidMappings", uid)?;
+    check_mappings("linux.gidMappings", gid)?;
     let new_user = sorted.new & u64::from(namespace::of(Kind::User).flag) != 0;
     let joined_user = sorted.joins(Kind::User);
-    check_user(context, new_user, joined_user, &uid, &gid)?;
+    check_user(context, new_user, joined_user)?;
     let offsets = time_offsets(context, &sorted)?;
 
     let cgroup = sorted.take(Kind::Cgroup);
-    let score = process::oom_score(context.spec.process().as_ref());
+    let score = config.process().oom_score_adj();
     // In a user namespace it may not lower its score: the parent does, before it can fork.
     let waits = new_user || context.attaches_late() || joined_user && score.is_some();
     let mut birth = Birth { waits, ..Birth::default() };
@@ -163,10 +145,10 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
         program.push(&field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
     }
     if joined_user || new_user {
-        let (uid, gid) = super::root_inside(context.spec);
-        program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(context.spec) });
+        let (uid, gid) = config.root_inside();
+        program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(config) });
     }
-    let maps = || Maps { uid: map_lines(&uid), gid: map_lines(&gid) };
+    let maps = || Maps { uid: lines(uid), gid: lines(gid) };
     birth.maps = new_user.then(maps);
     birth.expected = (joined_user && !(uid.is_empty() && gid.is_empty())).then(maps);
     Ok(birth)
@@ -202,39 +184,23 @@ fn join(program: &mut Program, field: &Field, joined: &[Joined]) {
     program.push(field, op::Enter::Join { list });
 }
 
-fn mappings(context: &Context<'_>) -> Result<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
-    let linux = context.linux();
-    let get = |maps: &Option<Vec<LinuxIdMapping>>| maps.clone().unwrap_or_default();
-    let (uid, gid) =
-        linux.map_or_else(Default::default, |linux| (get(linux.uid_mappings()), get(linux.gid_mappings())));
-    for (key, maps) in [("linux.uidMappings", &uid), ("linux.gidMappings", &gid)] {
-        for (index, map) in maps.iter().enumerate() {
-            let field = Field::item(key, index);
-            if map.size() == 0 {
-                bail!("{field}.size: must not be 0");
-            }
-            for (first, name) in [(map.container_id(), "containerID"), (map.host_id(), "hostID")] {
-                if first.checked_add(map.size()).is_none() {
-                    bail!(
-                        "{field}.size: {} ids from {name} {first} on: there are none beyond {}",
-                        map.size(),
-                        u32::MAX
-                    );
-                }
+fn check_mappings(key: &str, maps: &[LinuxIdMapping]) -> Result<()> {
+    for (index, map) in maps.iter().enumerate() {
+        let field = Field::item(key, index);
+        if map.size() == 0 {
+            bail!("{field}.size: must not be 0");
+        }
+        for (first, name) in [(map.container_id(), "containerID"), (map.host_id(), "hostID")] {
+            if first.checked_add(map.size()).is_none() {
+                bail!("{field}.size: {} ids from {name} {first} on: there are none beyond {}", map.size(), u32::MAX);
             }
         }
     }
-    Ok((uid, gid))
+    Ok(())
 }
 
-fn check_user(
-    context: &Context<'_>,
-    new: bool,
-    joined: bool,
-    uid: &[LinuxIdMapping],
-    gid: &[LinuxIdMapping],
-) -> Result<()> {
-    if new && (uid.is_empty() || gid.is_empty()) {
+fn check_user(context: &Context<'_>, new: bool, joined: bool) -> Result<()> {
+    if new && (context.config.uid_mappings().is_empty() || context.config.gid_mappings().is_empty()) {
         bail!(
             "linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified"
         );
@@ -247,7 +213,7 @@ fn check_user(
 
 /// `linux.timeOffsets` as lines for `/proc/PID/timens_offsets`.
 fn time_offsets(context: &Context<'_>, sorted: &Sorted) -> Result<String> {
-    let offsets = context.linux().and_then(|linux| linux.time_offsets().clone()).unwrap_or_default();
+    let Some(offsets) = context.config.time_offsets() else { return Ok(String::new()) };
     let new = sorted.new & u64::from(namespace::of(Kind::Time).flag) != 0;
     if !offsets.is_empty() && sorted.joins(Kind::Time) {
         bail!(
@@ -258,7 +224,7 @@ fn time_offsets(context: &Context<'_>, sorted: &Sorted) -> Result<String> {
         bail!("linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config");
     }
     let mut lines: Vec<String> = Vec::new();
-    for (clock, offset) in &offsets {
+    for (clock, offset) in offsets {
         if !matches!(clock.as_str(), "monotonic" | "boottime") {
             bail!("linux.timeOffsets.{clock}: unknown clock");
         }

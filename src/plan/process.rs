@@ -2,14 +2,15 @@
 
 use anyhow::{Result, anyhow, bail};
 use oci_spec::runtime::{
-    Capabilities, IOPriorityClass, LinuxPersonalityDomain, LinuxSchedulerPolicy, PosixRlimit, Process, Scheduler,
+    Capabilities, IOPriorityClass, LinuxMemoryPolicy, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerPolicy,
+    PosixRlimit, Process, Scheduler,
 };
 
-use super::Context;
+use super::context::Context;
 use super::program::Program;
 use super::seccomp::Filtered;
 use crate::init::op::{self, List};
-use crate::spec::{Extras, Field, annotation, bit_list};
+use crate::spec::{Field, ProcessConfig, annotation, bit_list, given};
 use crate::tables::{capability, memory_policy, rlimit};
 
 /// A resource limit in the kernel's numbers.
@@ -61,28 +62,30 @@ pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process
         };
         program.push(&field, op::Process::IoPriority { value: class << 13 | priority.priority() as u32 });
     }
-    if let Some(linux) = context.linux() {
-        if let Some(personality) = linux.personality() {
-            if personality.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
-                bail!("linux.personality.flags: none are defined");
-            }
-            let domain = match personality.domain() {
-                LinuxPersonalityDomain::PerLinux => 0,
-                LinuxPersonalityDomain::PerLinux32 => 8,
-            };
-            program.push(&Field::of("linux.personality"), op::Process::Personality { domain });
-        }
-        if let Some(policy) = linux.memory_policy() {
-            set_memory_policy(program, policy)?;
-        }
+    if let Some(personality) = context.config.personality() {
+        set_personality(program, personality)?;
     }
+    if let Some(policy) = context.config.memory_policy() {
+        set_memory_policy(program, policy)?;
+    }
+    Ok(())
+}
+
+fn set_personality(program: &mut Program, personality: &LinuxPersonality) -> Result<()> {
+    if personality.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
+        bail!("linux.personality.flags: none are defined");
+    }
+    let domain = match personality.domain() {
+        LinuxPersonalityDomain::PerLinux => 0,
+        LinuxPersonalityDomain::PerLinux32 => 8,
+    };
+    program.push(&Field::of("linux.personality"), op::Process::Personality { domain });
     Ok(())
 }
 
 /// LSM labels: written through procfs, and refused where the host has no such LSM.
 fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
-    let set = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
-    if let Some(profile) = set(process.apparmor_profile()) {
+    if let Some(profile) = given(process.apparmor_profile()) {
         let field = Field::of("process.apparmorProfile");
         if !context.host.apparmor() {
             bail!("{field}: unable to apply apparmor profile: AppArmor is not enabled on this host");
@@ -91,26 +94,26 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
             (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
         program.push(&field, op::Process::Write { path, value, must: true });
     }
-    if let Some(label) = set(process.selinux_label()) {
+    if let Some(label) = given(process.selinux_label()) {
         let field = Field::of("process.selinuxLabel");
         if !context.host.selinux() {
             bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
         }
-        let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(&label));
+        let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(label));
         program.push(&field, op::Process::Write { path, value, must: true });
     }
     Ok(())
 }
 
 /// A deadline keeps its holder from forking, and what is to be reset then is lost: sched(7).
-pub fn scheduler_outlives_fork(process: &Process, extras: &Extras) -> bool {
+pub fn scheduler_outlives_fork(process: &ProcessConfig) -> bool {
     let deadline = LinuxSchedulerPolicy::SchedDeadline;
-    let forks = |scheduler: &Scheduler| *scheduler.policy() != deadline && extras.scheduler_flags.is_empty();
+    let forks = |scheduler: &Scheduler| *scheduler.policy() != deadline && process.extras.scheduler_flags.is_empty();
     process.scheduler().as_ref().is_none_or(forks)
 }
 
 /// `process.scheduler`: needs rights in the host's user namespace.
-pub fn scheduler(program: &mut Program, process: &Process, extras: &Extras) -> Result<()> {
+pub fn scheduler(program: &mut Program, process: &ProcessConfig) -> Result<()> {
     use LinuxSchedulerPolicy::*;
     let Some(scheduler) = process.scheduler() else { return Ok(()) };
     let field = Field::of("process.scheduler");
@@ -138,7 +141,7 @@ pub fn scheduler(program: &mut Program, process: &Process, extras: &Extras) -> R
         bail!("{field}.runtime: scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
     }
     let mut bits = 0;
-    for flag in &extras.scheduler_flags {
+    for flag in &process.extras.scheduler_flags {
         bits |= scheduler_flag(flag).ok_or_else(|| anyhow::anyhow!("{field}.flags: unknown flag \"{flag}\""))?;
     }
     program.push(&field, op::Process::Scheduler { policy, nice, priority, flags: bits, runtime, deadline, period });
@@ -159,7 +162,7 @@ fn scheduler_flag(name: &str) -> Option<u64> {
     FLAGS.iter().find(|(known, _)| *known == name).map(|(_, bit)| *bit)
 }
 
-fn set_memory_policy(program: &mut Program, policy: &oci_spec::runtime::LinuxMemoryPolicy) -> Result<()> {
+fn set_memory_policy(program: &mut Program, policy: &LinuxMemoryPolicy) -> Result<()> {
     let field = Field::of("linux.memoryPolicy");
     let mode = memory_policy::mode_of(policy.mode());
     let flags = policy.flags().iter().flatten().fold(0, |flags, flag| flags | memory_policy::flag_of(*flag));
@@ -314,7 +317,7 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
         bail!("{field}.umask: {mask:o} has bits that no mask has");
     }
     // Engines always give those that the image lists: the annotation wins, as with crun.
-    let kept = annotation::keeps_groups(context.spec);
+    let kept = annotation::keeps_groups(context.config);
     let additional = if kept { &[] } else { user.additional_gids().as_deref().unwrap_or_default() };
     let denied = context.host.denies_setgroups();
     let set_groups = context.may_set_groups() && !kept && !denied;
@@ -418,12 +421,7 @@ fn last_of_each(env: &[String]) -> Vec<&str> {
     kept
 }
 
-/// `process.oomScoreAdj`.
-pub fn oom_score(process: Option<&Process>) -> Option<i32> {
-    process.and_then(|process| process.oom_score_adj())
-}
-
-/// Set it before anything is joined or forked: while /proc is the host's and the process its own.
+/// Set `process.oomScoreAdj` before anything is joined or forked: while /proc is the host's and the process its own.
 pub fn write_oom_score(program: &mut Program, score: i32, must: bool) {
     let (path, value) = (program.text("/proc/self/oom_score_adj"), program.text(&score.to_string()));
     program.push(&Field::of("process.oomScoreAdj"), op::Process::Write { path, value, must });

@@ -139,6 +139,16 @@ impl Program {
         list
     }
 
+    /// Store pairs of key and value for `fsconfig(2)`.
+    pub fn options(&mut self, data: &[(&str, Option<&str>)]) -> List {
+        let mut texts = Vec::with_capacity(data.len() * 2);
+        for (key, value) in data {
+            texts.push(self.text(key));
+            texts.push(value.map_or(Text::NONE, |value| self.text(value)));
+        }
+        self.texts(&texts)
+    }
+
     /// Store a list of 64-bit words.
     pub fn words(&mut self, words: &[u64]) -> List {
         let list = self.list(words.len());

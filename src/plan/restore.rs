@@ -1,5 +1,4 @@
-//! What a checkpoint and a restore need to know of a container's mounts, and the two programs that
-//! prepare a restore.
+//! What a checkpoint and a restore need to know of a container's mounts.
 //!
 //! CRIU makes the mounts of the container again, but for those that show something from outside:
 //! these it is told of by name. And it mounts on what is there: like `create`, a restore has to
@@ -8,13 +7,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 
+use super::context::Context;
+use super::options::Options;
+use super::order;
 use super::program::{Descriptor, Program, Tree};
-use super::{Context, Options, order};
 use crate::host::Host;
 use crate::init::op::{self, Op, Slot};
-use crate::spec::Extras;
+use crate::spec::Config;
+
+pub use super::order::Worker;
 
 /// A mount that shows something from outside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +50,8 @@ impl Mounts {
     /// # Errors
     /// What is wrong with `mounts` or `linux.devices`; a container in the mount namespace of the
     /// runtime, whose mounts are not its own; an id-mapped mount.
-    pub fn of(spec: &Spec, extras: &Extras, host: &Host, options: &Options) -> Result<Mounts> {
-        let mut context = Context::new(spec, extras, host, options)?;
+    pub fn of(config: &Config, host: &Host, options: &Options) -> Result<Mounts> {
+        let mut context = Context::new(config, host, options)?;
         if !context.own(Kind::Mount) {
             bail!("linux.namespaces: without a mount namespace there is no checkpoint and no restore");
         }
@@ -125,21 +128,6 @@ fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
     (outside, inside)
 }
 
-/// What the program that becomes CRIU needs to know.
-#[derive(Debug)]
-pub struct Worker<'a> {
-    /// The executable.
-    pub criu: &'a Path,
-    /// The descriptor that it gets its orders through.
-    pub line: i32,
-    /// The root file system.
-    pub rootfs: &'a Path,
-    /// A directory to mount it at.
-    pub root: &'a Path,
-    /// CRIU exchanges the root, which an initramfs does not allow: it is given another one.
-    pub no_pivot: bool,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,11 +140,11 @@ mod tests {
             "process": {"args": ["x"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
             "linux": {"namespaces": [{"type": "mount"}]}
         });
-        let (spec, extras) = crate::spec::parse(config.to_string().as_bytes())?;
+        let config = crate::spec::parse(config.to_string().as_bytes())?;
         let cgroups = Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n");
         let host = Host::reference(cgroups, Manager::default());
         let options = Options { id: "x".to_owned(), bundle: "/b".into(), ..Options::default() };
-        Mounts::of(&spec, &extras, &host, &options)
+        Mounts::of(&config, &host, &options)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxSeccomp, Process};
 
-use super::Context;
+use super::context::Context;
 use super::program::Program;
 use crate::init::op::{self, Text};
 use crate::seccomp::{self, Filter};
@@ -36,10 +36,10 @@ impl Filtered {
     /// Compile `linux.seccomp`.
     pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
         let privileged = context.host.privileged();
-        let Some(profile) = context.linux().and_then(|linux| linux.seccomp().as_ref()) else {
+        let Some(profile) = context.config.seccomp() else {
             return Ok(Filtered { filter: None, agent: None, from, privileged });
         };
-        if annotation::fails_unknown_syscall(context.spec)
+        if annotation::fails_unknown_syscall(context.config)
             && let Some(name) = seccomp::unknown_names(profile).first()
         {
             bail!("linux.seccomp.syscalls: unknown system call \"{name}\" ({})", annotation::FAIL_UNKNOWN_SYSCALL);
@@ -89,7 +89,7 @@ impl Agent {
     /// The one that the profile names, or else crun's annotation.
     fn of(context: &Context<'_>, profile: &LinuxSeccomp) -> Result<Option<Agent>> {
         let named = profile.listener_path().as_deref().filter(|path| !path.as_os_str().is_empty());
-        let annotated = annotation::seccomp_receiver(context.spec)?.map(Path::new);
+        let annotated = annotation::seccomp_receiver(context.config)?.map(Path::new);
         let metadata = profile.listener_metadata().clone().filter(|metadata| !metadata.is_empty());
         let (field, socket) = match (named, annotated) {
             (Some(path), _) => (Field::of("linux.seccomp.listenerPath"), path),

@@ -1,12 +1,12 @@
 //! `linux.sysctl`: which belong to a namespace, and are the container's to set.
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Spec};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 
-use super::Context;
+use super::context::Context;
 use super::program::Program;
 use crate::init::op;
-use crate::spec::Field;
+use crate::spec::{Config, Field};
 
 /// The sysctls of an ipc namespace that do not begin with `fs.mqueue.`.
 const IPC: [&str; 8] = [
@@ -22,7 +22,7 @@ const IPC: [&str; 8] = [
 
 /// Add one write a sysctl, in the order of their names.
 pub fn plan(program: &mut Program, context: &Context<'_>) -> Result<()> {
-    let Some(sysctls) = context.linux().and_then(|linux| linux.sysctl().as_ref()) else { return Ok(()) };
+    let Some(sysctls) = context.config.sysctl() else { return Ok(()) };
     let mut names: Vec<&String> = sysctls.keys().collect();
     names.sort();
     for name in names {
@@ -80,16 +80,15 @@ fn refusal(kind: Kind, name: &str, field: &Field) -> String {
 }
 
 /// What the container asks of its namespace of this kind, and must not do to the runtime's: the message to refuse it with.
-pub fn claim(spec: &Spec, kind: Kind) -> Option<String> {
-    let given = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+pub fn claim(config: &Config, kind: Kind) -> Option<String> {
     if kind == Kind::Uts {
-        for (key, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
-            if given(name) {
+        for (key, name) in [("hostname", config.hostname()), ("domainname", config.domainname())] {
+            if name.is_some() {
                 return Some(format!("{key}: unable to set {key} without a private UTS namespace"));
             }
         }
     }
-    let sysctls = spec.linux().as_ref()?.sysctl().as_ref()?;
+    let sysctls = config.sysctl()?;
     let name = sysctls.keys().filter(|name| keeper(&dotted(name)) == Some(kind)).min()?;
     Some(refusal(kind, name, &Field::of("linux.sysctl").member(name)))
 }
@@ -102,7 +101,7 @@ fn check(context: &Context<'_>, name: &str, value: &str, field: &Field) -> Resul
     if dotted == "kernel.hostname" {
         bail!("{field}: sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field");
     }
-    let domain = context.spec.domainname().as_deref().filter(|domain| !domain.is_empty() && *domain != value);
+    let domain = context.config.domainname().filter(|domain| *domain != value);
     if let (Some(domain), "kernel.domainname") = (domain, &*dotted) {
         bail!("{field}: \"{value}\" conflicts with the OCI \"domainname\" field, which is \"{domain}\"");
     }

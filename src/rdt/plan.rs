@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxIntelRdt, Spec};
+use oci_spec::runtime::LinuxIntelRdt;
+
+use crate::spec::given;
 
 /// What `linux.intelRdt` comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,8 @@ pub struct Rdt {
 
 impl Rdt {
     /// Read the section. `resctrl` says whether the host has that file system mounted.
-    pub fn of(spec: &Spec, id: &str, resctrl: impl FnOnce() -> bool) -> Result<Option<Rdt>> {
-        let Some(rdt) = spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref()) else { return Ok(None) };
+    pub fn of(rdt: Option<&LinuxIntelRdt>, id: &str, resctrl: impl FnOnce() -> bool) -> Result<Option<Rdt>> {
+        let Some(rdt) = rdt else { return Ok(None) };
         if !resctrl() {
             bail!("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
         }
@@ -91,10 +93,6 @@ fn class(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-fn given(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
-}
-
 /// `L3:0=07f;1=1f` as places and values, in a form that can be compared: the kernel pads and fills up what it shows.
 fn settings<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<(String, String), String> {
     let bare = |text: &str| text.trim().trim_start_matches('0').to_ascii_lowercase();
@@ -117,8 +115,7 @@ mod tests {
     use super::*;
 
     fn of(rdt: Value) -> Result<Option<Rdt>> {
-        let spec = json!({"ociVersion": "1.3.0", "linux": {"intelRdt": rdt}});
-        Rdt::of(&serde_json::from_value(spec).unwrap(), "box", || true)
+        Rdt::of(Some(&serde_json::from_value(rdt).unwrap()), "box", || true)
     }
 
     fn rdt(value: Value) -> Rdt {
@@ -153,11 +150,10 @@ mod tests {
         for (section, error) in cases {
             assert_eq!(of(section).unwrap_err().to_string(), error);
         }
-        let spec = json!({"ociVersion": "1.3.0", "linux": {"intelRdt": {}}});
-        let error = Rdt::of(&serde_json::from_value(spec).unwrap(), "box", || false).unwrap_err().to_string();
+        let error =
+            Rdt::of(Some(&serde_json::from_value(json!({})).unwrap()), "box", || false).unwrap_err().to_string();
         assert_eq!(error, "linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
-        let spec = json!({"ociVersion": "1.3.0", "linux": {}});
-        assert_eq!(Rdt::of(&serde_json::from_value(spec).unwrap(), "box", || false).unwrap(), None);
+        assert_eq!(Rdt::of(None, "box", || false).unwrap(), None);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::Spec;
+
+use super::config::Config;
 
 /// crun's: keep the caller's supplementary groups, which `podman run --group-add keep-groups` asks for. `0` means no.
 pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
@@ -59,8 +60,8 @@ pub const UNSAFE: &[&str] = &[
 ];
 
 /// The cgroup that is handed over to the container, relative to its own.
-pub fn delegated_cgroup(spec: &Spec) -> Result<Option<&str>> {
-    cgroup_below(spec.annotations().as_ref(), DELEGATE_CGROUP, "the container's cgroup")
+pub fn delegated_cgroup(config: &Config) -> Result<Option<&str>> {
+    cgroup_below(config.annotations(), DELEGATE_CGROUP, "the container's cgroup")
 }
 
 /// The cgroup below the scope of systemd, relative to the scope.
@@ -88,38 +89,36 @@ fn cgroup_below<'a>(
 ///
 /// # Errors
 /// A path that is not absolute.
-pub fn seccomp_receiver(spec: &Spec) -> Result<Option<&str>> {
-    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(SECCOMP_RECEIVER));
-    match value {
+pub fn seccomp_receiver(config: &Config) -> Result<Option<&str>> {
+    match config.annotation(SECCOMP_RECEIVER) {
         Some(path) if !Path::new(path).is_absolute() => {
             bail!("annotations.{SECCOMP_RECEIVER}: {path:?} must be an absolute path")
         }
-        value => Ok(value.map(String::as_str)),
+        value => Ok(value),
     }
 }
 
 /// Whether the process keeps the caller's groups.
-pub fn keeps_groups(spec: &Spec) -> bool {
-    is_set(spec, KEEP_GROUPS)
+pub fn keeps_groups(config: &Config) -> bool {
+    is_set(config, KEEP_GROUPS)
 }
 
 /// Whether a system call that no architecture has is an error.
-pub fn fails_unknown_syscall(spec: &Spec) -> bool {
-    is_set(spec, FAIL_UNKNOWN_SYSCALL)
+pub fn fails_unknown_syscall(config: &Config) -> bool {
+    is_set(config, FAIL_UNKNOWN_SYSCALL)
 }
 
-fn is_set(spec: &Spec, name: &str) -> bool {
-    let value = spec.annotations().as_ref().and_then(|annotations| annotations.get(name));
-    value.is_some_and(|value| value != "0")
+fn is_set(config: &Config, name: &str) -> bool {
+    config.annotation(name).is_some_and(|value| value != "0")
 }
 
-/// Checks the annotations of `spec`.
+/// Checks the annotations of a config.
 ///
 /// # Errors
 /// A refused annotation; a relative path for the output of hooks, since later commands may have another working
 /// directory.
-pub fn check(spec: &Spec) -> Result<()> {
-    for (name, value) in spec.annotations().iter().flatten() {
+pub fn check(config: &Config) -> Result<()> {
+    for (name, value) in config.annotations().into_iter().flatten() {
         if matches!(name.as_str(), HOOKS_STDOUT | HOOKS_STDERR) && !Path::new(value).is_absolute() {
             bail!("annotations.{name}: {value:?} must be an absolute path");
         }

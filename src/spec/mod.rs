@@ -1,16 +1,27 @@
-//! `config.json`: loading, and the checks that need nothing but the document itself.
+//! `config.json`: loading, the checks that need nothing but the document itself, and the questions that are asked of it.
 
 pub mod annotation;
 mod bit_list;
+mod config;
 mod extras;
 mod field;
 mod limits;
 mod load;
+pub mod mapping;
+mod path;
+mod peek;
+mod process;
 mod shape;
+#[cfg(test)]
+mod shape_tests;
+mod typed;
 mod validate;
 
 pub use bit_list::bit_list;
+pub use config::{Config, path_of};
 pub use extras::Extras;
 pub use field::Field;
 pub use load::{load, parse, parse_process, parse_resources, read, unknown_properties};
+pub use path::clean;
+pub use process::{ExecAffinity, ProcessConfig, ProcessExtras, given};
 pub use validate::{OCI_VERSION, check_process};

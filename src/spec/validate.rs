@@ -8,6 +8,9 @@ use super::Field;
 /// The version of the runtime-spec that this program implements.
 pub const OCI_VERSION: &str = "1.3.0";
 
+/// The refusal of a document without `process`.
+pub const NO_PROCESS: &str = "process: process property must not be empty";
+
 /// Check what every command relies on, before anything is touched.
 pub fn document(spec: &Spec) -> Result<()> {
     version(spec.version())?;
@@ -16,10 +19,8 @@ pub fn document(spec: &Spec) -> Result<()> {
         Some(_) => {}
         None => bail!("root: root must be specified"),
     }
-    match spec.process() {
-        Some(process) => check_process(process)?,
-        None => bail!("process: process property must not be empty"),
-    }
+    let Some(process) = spec.process() else { bail!(NO_PROCESS) };
+    check_process(process)?;
     namespaces(spec)?;
     texts(spec)
 }

@@ -11,13 +11,12 @@ use anyhow::{Result, anyhow, bail};
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use oci_spec::runtime::Spec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::names::{CRIU_ROOT, FIFO, FORMAT, MISSING, NEW_RECORD, NOTIFY, RECORD, REMOVED, TAKEN};
 use super::record::Record;
-use crate::spec::Extras;
+use crate::spec::Config;
 use crate::sys::{self, Call, CallError, Errno, lock};
 
 /// The directory of one container, held open: by now its name may belong to another container.
@@ -151,7 +150,7 @@ impl Directory {
     ///
     /// # Errors
     /// As [`Directory::load`].
-    pub fn load_config(&self) -> Result<(Spec, Extras)> {
+    pub fn load_config(&self) -> Result<Config> {
         crate::spec::parse(self.config()?.get().as_bytes())
     }
 

@@ -3,14 +3,16 @@
 use anyhow::{Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
+use super::super::context::Context;
+use super::super::hooks::Hooks;
 use super::super::namespaces::{self, Birth};
 use super::super::process::{self, Launch, Limit};
 use super::super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use super::super::seccomp::{Agent, Filtered};
-use super::super::{Context, devices, hooks::Hooks, mounts, sysctl};
+use super::super::{devices, mounts, sysctl};
 use super::tail::{End, Tail};
 use crate::init::op::{self, Ask, Attributes, Op, Propagation, Slot, Text};
-use crate::spec::Field;
+use crate::spec::{Field, clean};
 use crate::tables::mount_option::{self as option, RDONLY};
 
 /// What others than `init` have to do for a container's first process.
@@ -31,8 +33,8 @@ pub fn container(
     context: &mut Context<'_>,
     net_devices: &[(String, String)],
 ) -> Result<Outside> {
-    let spec = context.spec;
-    let Some(process) = spec.process() else { bail!("process: process property must not be empty") };
+    let process = context.config.process();
+    context.warn_of_capabilities(process);
     let everything = Field::of("process");
     program.push(&everything, op::Enter::Signals);
     let birth = namespaces::plan(program, context)?;
@@ -58,7 +60,7 @@ pub fn container(
     let tail = Tail { process, filtered: &filtered, limits: &own, bounded: false, cpus: None };
     let end = End { field: &everything, program: &Field::of("process.args"), envp, from, gate };
     tail.push(program, context, end, |program| launch.find(program))?;
-    let score = process::oom_score(Some(process)).filter(|_| birth.waits);
+    let score = process.oom_score_adj().filter(|_| birth.waits);
     Ok(Outside { birth, limits, score, agent: filtered.agent() })
 }
 
@@ -77,11 +79,11 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     {
         program.push(&Field::of("linux.namespaces"), op::Enter::Loopback);
     }
-    if let Some(name) = context.spec.hostname().as_deref().filter(|name| !name.is_empty()) {
+    if let Some(name) = context.config.hostname() {
         let name = program.text(name);
         program.push(&Field::of("hostname"), op::Enter::Hostname { name });
     }
-    if let Some(name) = context.spec.domainname().as_deref().filter(|name| !name.is_empty()) {
+    if let Some(name) = context.config.domainname() {
         let name = program.text(name);
         program.push(&Field::of("domainname"), op::Enter::Domainname { name });
     }
@@ -104,27 +106,26 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     }
     // Without a mount namespace a bind of the root would stay behind on the host.
     program.push(&field, if own { op::Mount::Root { path } } else { op::Mount::RootDirectory { path, follow: false } });
-    if !own && context.spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty()) {
+    if !own && !context.config.mounts().is_empty() {
         context.warn("mounts: without a mount namespace they are made in the caller's, and stay there".to_owned());
     }
     devices::hold(program, context);
     let late = mounts::plan(program, context)?;
     devices::plan(program, context)?;
     working_directory(program, context);
-    if Hooks::of(context.spec)?.before_pivot() {
+    if Hooks::of(context.config)?.before_pivot() {
         program.push(&Field::of("hooks"), op::Talk::Ask { what: Ask::Hooks });
     }
     sysctl::plan(program, context)?;
-    if let Some(process) = context.spec.process() {
-        process::scheduler(program, process, context.extras)?;
-        process::privileged_part(program, context, process)?;
-        process::terminal(program, process, own)?;
-    }
+    let process = context.config.process();
+    process::scheduler(program, process)?;
+    process::privileged_part(program, context, process)?;
+    process::terminal(program, process, own)?;
     for (field, op) in late {
         program.push(&field, op);
     }
     hidden_paths(program, context);
-    if context.spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
+    if context.config.has_read_only_root() {
         if !own {
             bail!("root.readonly: unable to make the root read-only without a private MNT namespace");
         }
@@ -150,7 +151,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
             (false, _) => op::Mount::Chroot,
         },
     );
-    let uid = context.spec.process().as_ref().map_or(0, |process| process.user().uid());
+    let uid = process.user().uid();
     program.push(&Field::of("process"), op::Process::OwnStdio { uid });
     if let (true, Some((kind, tree))) = (own, propagation) {
         let propagation = Propagation::NONE.and(kind, tree).unwrap_or_default();
@@ -162,7 +163,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
 
 /// What the root becomes, and whether all that is mounted in it does, which the words with an `r` mean to runc and crun.
 fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
-    let text = context.linux().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
+    let text = context.config.rootfs_propagation();
     let kind = match text.strip_prefix('r').unwrap_or(text) {
         "" if text.is_empty() => return Ok(None),
         "shared" => option::SHARED,
@@ -176,18 +177,17 @@ fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
 
 /// Read-only paths first: a path may be listed in both, and is hidden then.
 fn hidden_paths(program: &mut Program, context: &Context<'_>) {
-    let Some(linux) = context.linux() else { return };
     let standing = mounts::Standing::new(context);
     let place = |program: &mut Program, path: &str| match standing.below(path) {
         Some((index, inside)) => (program.slot(Descriptor::Kept(index)), program.text(&inside)),
         None => (Slot::NONE, Text::NONE),
     };
-    for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
+    for (index, path) in context.config.readonly_paths().iter().enumerate() {
         let (mount, inside) = place(program, path);
         let path = program.text(path);
         program.push(&Field::item("linux.readonlyPaths", index), op::Mount::ReadOnly { path, mount, inside });
     }
-    for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
+    for (index, path) in context.config.masked_paths().iter().enumerate() {
         let (mount, inside) = place(program, path);
         let path = program.text(path);
         program.push(&Field::item("linux.maskedPaths", index), op::Mount::Mask { path, mount, inside });
@@ -196,8 +196,6 @@ fn hidden_paths(program: &mut Program, context: &Context<'_>) {
 
 /// The working directory is made where it is missing.
 pub fn working_directory(program: &mut Program, context: &Context<'_>) {
-    if let Some(process) = context.spec.process() {
-        let path = program.text(&mounts::clean(process.cwd()).to_string_lossy());
-        program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
-    }
+    let path = program.text(&clean(context.config.process().cwd()).to_string_lossy());
+    program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
 }

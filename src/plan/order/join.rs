@@ -3,22 +3,22 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 
+use super::super::context::Context;
 use super::super::exec::{Exec, HookEntry, HookRights, ProcessPlan};
+use super::super::mounts;
 use super::super::process::{self, Launch, Needs};
 use super::super::program::{Descriptor, Program};
 use super::super::seccomp::Filtered;
-use super::super::{Context, has_namespace, mounts, root_inside};
 use super::tail::{End, Tail, lower_limits};
 use crate::init::op::{self, Ask, Op, Slot, Text};
-use crate::spec::{Field, annotation};
+use crate::spec::{Config, ExecAffinity, Field, ProcessConfig, annotation};
 use crate::tables::namespace;
 
 /// The host's view of which namespaces there are to join: all that the config names.
-fn flags(spec: &Spec) -> u32 {
-    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    list.into_iter().flatten().fold(0, |flags, entry| flags | namespace::of(entry.typ()).flag)
+fn flags(config: &Config) -> u32 {
+    config.namespaces().iter().fold(0, |flags, entry| flags | namespace::of(entry.typ()).flag)
 }
 
 impl Exec<'_> {
@@ -29,13 +29,13 @@ impl Exec<'_> {
             program.push(&field, op::Talk::Wait);
         }
         program.push(&field, op::Enter::Undumpable);
-        let flags = flags(self.spec);
+        let flags = flags(self.config);
         if flags != 0 {
             let Slot(slot) = program.slot(Descriptor::Process);
             let list = program.pairs(&[(slot, flags)]);
             program.push(&field, op::Enter::Join { list });
         }
-        if !has_namespace(self.spec, Kind::Mount) {
+        if !self.config.has(Kind::Mount) {
             let path = program.text(&format!("/proc/{}/root", self.pid));
             program.push(&Field::of("root.path"), op::Mount::RootDirectory { path, follow: true });
             program.push(&Field::of("root.path"), op::Mount::Chroot);
@@ -46,39 +46,41 @@ impl Exec<'_> {
     /// and where he may trace, has its rights.
     fn appear(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
-        if has_namespace(self.spec, Kind::Pid) {
+        if self.config.has(Kind::Pid) {
             program.push(&field, op::Enter::Fork { flags: 0 });
         }
-        if has_namespace(self.spec, Kind::User) {
-            let (uid, gid) = root_inside(self.spec);
-            program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.spec) });
+        if self.config.has(Kind::User) {
+            let (uid, gid) = self.config.root_inside();
+            program
+                .push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.config) });
         }
     }
 
     /// The program of an additional process.
-    pub fn plan(&self, process: &Process) -> Result<ProcessPlan> {
+    pub fn plan(&self, process: &ProcessConfig) -> Result<ProcessPlan> {
         self.like_first(process, None)
     }
 
     /// The program of a process with all that `process` says, or of a hook in place of the process's own program.
-    fn like_first(&self, process: &Process, hook: Option<&HookEntry<'_>>) -> Result<ProcessPlan> {
+    fn like_first(&self, process: &ProcessConfig, hook: Option<&HookEntry<'_>>) -> Result<ProcessPlan> {
         let mut program = Program::new();
         let everything = hook.map_or(Field::of("process"), |hook| hook.field.clone());
-        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        let mut context = Context::new(self.config, self.host, self.options)?;
+        context.warn_of_capabilities(process);
         program.push(&everything, op::Enter::Signals);
         // `execCPUAffinity` is for exec alone.
-        let (initial, last) = match hook {
-            None => (self.extras.exec_cpu_affinity.0.as_deref(), self.extras.exec_cpu_affinity.1.as_deref()),
-            Some(_) => (None, None),
+        let ExecAffinity { initial, last } = match hook {
+            None => process.extras.exec_cpu_affinity.clone(),
+            Some(_) => ExecAffinity::default(),
         };
-        process::affinity(&mut program, "process.execCPUAffinity.initial", initial)?;
+        process::affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
         // While /proc is still the host's: labels and priorities.
-        let early = process::scheduler_outlives_fork(process, self.extras);
+        let early = process::scheduler_outlives_fork(process);
         if early {
-            process::scheduler(&mut program, process, self.extras)?;
+            process::scheduler(&mut program, process)?;
         }
         process::privileged_part(&mut program, &mut context, process)?;
-        if let Some(score) = process::oom_score(Some(process)) {
+        if let Some(score) = process.oom_score_adj() {
             // Engines hand the container's own score on, which a caller of less may not lower his to.
             process::write_oom_score(&mut program, score, false);
         }
@@ -101,10 +103,10 @@ impl Exec<'_> {
         }
         let needs =
             Needs { filter: filtered.takes_rights(process), limits: !own.is_empty(), scheduler: !early, terminal };
-        let bounded = has_namespace(self.spec, Kind::Pid) && process::shed(&mut program, process, needs);
+        let bounded = self.config.has(Kind::Pid) && process::shed(&mut program, process, needs);
         self.appear(&mut program);
         if !early {
-            process::scheduler(&mut program, process, self.extras)?;
+            process::scheduler(&mut program, process)?;
         }
         program.push(&everything, op::Enter::Session);
         if terminal {
@@ -112,7 +114,7 @@ impl Exec<'_> {
             program.push(&everything, op::Process::OwnStdio { uid: process.user().uid() });
         }
         self.keyring(&mut program, &everything);
-        let tail = Tail { process, filtered: &filtered, limits: &own, bounded, cpus: last };
+        let tail = Tail { process, filtered: &filtered, limits: &own, bounded, cpus: last.as_deref() };
         let args = Field::of("process.args");
         let end = End {
             field: &everything,
@@ -137,9 +139,9 @@ impl Exec<'_> {
 
     /// The program that adds one mount of the config to the living container.
     pub fn add_mount(&self, index: usize) -> Result<ProcessPlan> {
-        let mut context = Context::new(self.spec, self.extras, self.host, self.options)?;
+        let mut context = Context::new(self.config, self.host, self.options)?;
         context.joining = true;
-        let mount = self.spec.mounts().as_ref().and_then(|mounts| mounts.get(index));
+        let mount = self.config.mounts().get(index);
         let mut program = self.enter_mounts(mount.is_some_and(|mount| mount.typ().as_deref() == Some("proc")))?;
         mounts::plan_living(&mut program, &mut context, index)?;
         refuse_what_is_the_host_s(&program)?;
@@ -158,7 +160,7 @@ impl Exec<'_> {
 
     /// It keeps all rights, so nobody in the container is to see it, unless it mounts a procfs, which is the pid namespace's.
     fn enter_mounts(&self, seen: bool) -> Result<Program> {
-        if !has_namespace(self.spec, Kind::Mount) {
+        if !self.config.has(Kind::Mount) {
             bail!("linux.namespaces: the container has no mount namespace of its own");
         }
         let mut program = Program::new();
@@ -167,8 +169,8 @@ impl Exec<'_> {
         self.join(&mut program);
         if seen {
             self.appear(&mut program);
-        } else if has_namespace(self.spec, Kind::User) {
-            let (uid, gid) = root_inside(self.spec);
+        } else if self.config.has(Kind::User) {
+            let (uid, gid) = self.config.root_inside();
             program.push(&Field::of("linux.namespaces"), op::Enter::BecomeRoot { uid, gid, keep_groups: true });
         }
         let path = program.text("/");

@@ -6,4 +6,4 @@ mod restore;
 mod tail;
 
 pub use container::{Outside, container};
-pub use restore::mount_points;
+pub use restore::{Worker, mount_points};

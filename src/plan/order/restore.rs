@@ -1,10 +1,12 @@
 //! What a restore does before CRIU goes on with the processes.
 
+use std::path::Path;
+
 use anyhow::Result;
 
+use super::super::context::Context;
 use super::super::program::{NO_ATTRIBUTES, Program};
-use super::super::restore::Worker;
-use super::super::{Context, devices, mounts};
+use super::super::{devices, mounts};
 use super::container;
 use crate::init::op::{self, Ask, Slot, Text};
 use crate::spec::Field;
@@ -23,6 +25,21 @@ pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<
     container::working_directory(program, context);
     program.push(&field, op::Talk::Ask { what: Ask::Ready });
     Ok(())
+}
+
+/// What the program that becomes CRIU needs to know.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    /// The executable.
+    pub criu: &'a Path,
+    /// The descriptor that it gets its orders through.
+    pub line: i32,
+    /// The root file system.
+    pub rootfs: &'a Path,
+    /// A directory to mount it at.
+    pub root: &'a Path,
+    /// CRIU exchanges the root, which an initramfs does not allow: it is given another one.
+    pub no_pivot: bool,
 }
 
 impl Worker<'_> {

@@ -1,14 +1,14 @@
 //! The last steps of every process of a container, in their one order.
 
 use anyhow::Result;
-use oci_spec::runtime::Process;
 
+use super::super::context::Context;
+use super::super::options::Options;
 use super::super::process::{self, Limit};
 use super::super::program::{Descriptor, Program};
 use super::super::seccomp::Filtered;
-use super::super::{Context, Options};
 use crate::init::op::{self, Ask, List};
-use crate::spec::Field;
+use crate::spec::{Field, ProcessConfig};
 use crate::tables::rlimit;
 
 /// `RLIMIT_NOFILE`.
@@ -17,7 +17,7 @@ const NOFILE: u32 = 7;
 /// What the last steps depend on.
 pub struct Tail<'a> {
     /// The process.
-    pub process: &'a Process,
+    pub process: &'a ProcessConfig,
     /// The filter of the container.
     pub filtered: &'a Filtered,
     /// Limits that `init` sets.
@@ -98,7 +98,7 @@ fn raise_limits(program: &mut Program, limits: &[Limit]) {
 
 /// The limit on descriptors as it was asked for, and what the runtime has raised for its own work as its caller has it,
 /// unless the process has a limit of its own.
-pub fn lower_limits(program: &mut Program, options: &Options, process: Option<&Process>, limits: &[Limit]) {
+pub fn lower_limits(program: &mut Program, options: &Options, process: Option<&ProcessConfig>, limits: &[Limit]) {
     let nofile = limits.iter().enumerate().find(|(_, limit)| limit.resource == NOFILE);
     if let Some((index, Limit { resource, soft, hard })) = nofile {
         let (resource, soft, hard) = (*resource, *soft, *hard);

@@ -1,0 +1,33 @@
+//! `linux.netDevices`: which devices are moved in, and their names inside.
+
+use anyhow::{Result, bail};
+
+use crate::host::Host;
+use crate::spec::{Config, Field};
+
+/// `linux.netDevices` as pairs of names.
+pub fn net_devices(config: &Config, host: &Host) -> Result<Vec<(String, String)>> {
+    let devices = config.net_devices();
+    if host.euid != 0 && devices.is_some_and(|devices| !devices.is_empty()) {
+        bail!("linux.netDevices: network devices are not supported for rootless containers");
+    }
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (name, device) in devices.into_iter().flatten() {
+        let inside = device.name().clone().filter(|inside| !inside.is_empty()).unwrap_or_else(|| name.clone());
+        for (text, field) in
+            [(name, Field::of("linux.netDevices")), (&inside, Field::of("linux.netDevices").member(name))]
+        {
+            let valid = !text.is_empty() && text.len() < 16 && !matches!(text.as_str(), "." | "..");
+            if !valid || text.chars().any(|c| c == '/' || c == ':' || c.is_whitespace()) {
+                bail!("{field}: invalid network device name \"{text}\"");
+            }
+        }
+        // A name with %d is a template: the kernel numbers it.
+        if !inside.contains("%d") && pairs.iter().any(|(_, known)| *known == inside) {
+            bail!("linux.netDevices.{name}: another device gets the name \"{inside}\" too");
+        }
+        pairs.push((name.clone(), inside));
+    }
+    pairs.sort();
+    Ok(pairs)
+}

@@ -1,0 +1,83 @@
+//! Parsing into types, with errors that name their field.
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Parse, and on failure say at which field.
+pub fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    serde_json::from_str(text).or_else(|_| {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| anyhow!("config.json: {error}"))?;
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+            let path = error.path().to_string();
+            at_field(&path, &error.into_inner())
+        })?;
+        Ok(parsed)
+    })
+}
+
+pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T> {
+    serde_path_to_error::deserialize(tree).map_err(|error| {
+        let path = error.path().to_string();
+        at_field(&path, &error.into_inner())
+    })
+}
+
+/// An error of the parser with the field first; one about a field that is missing is about that.
+fn at_field(path: &str, error: &serde_json::Error) -> anyhow::Error {
+    let path = if matches!(path, "." | "?") { "" } else { path };
+    let text = nearest(error.to_string());
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        ("", Some(name)) => anyhow!("{name}: must be given"),
+        (path, Some(name)) => anyhow!("{path}.{name}: must be given"),
+        ("", None) => anyhow!("config.json: {text}"),
+        (path, None) => anyhow!("{path}: {text}"),
+    }
+}
+
+/// Of the words that a field takes the parser lists all. Of many those that are near stay.
+fn nearest(text: String) -> String {
+    const FEW: usize = 8;
+    let Some((before, list)) = text.split_once(", expected one of ") else { return text };
+    let Some(given) = before.split('`').nth(1) else { return text };
+    if list.matches('`').count() <= 2 * FEW {
+        return text;
+    }
+    let (list, place) = list.split_once(" at line ").map_or((list, None), |(list, place)| (list, Some(place)));
+    let mut near: Vec<(usize, &str)> = list
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|word| (distance(given, word), word))
+        .filter(|(far, _)| *far <= 3)
+        .collect();
+    near.sort();
+    let words: Vec<String> = near.iter().take(3).map(|(_, word)| format!("`{word}`")).collect();
+    let near = if words.is_empty() { String::new() } else { format!(", did you mean {}?", words.join(" or ")) };
+    let place = place.map_or(String::new(), |place| format!(" at line {place}"));
+    format!("{before}{near}{place}")
+}
+
+/// How many letters have to be put in, taken out or exchanged to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (at, another) in other.chars().enumerate() {
+            let exchanged = diagonal + usize::from(letter != another);
+            diagonal = row[at + 1];
+            row[at + 1] = exchanged.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.chars().count()]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn distance_is_that_of_levenshtein() {
+        assert_eq!(super::distance("kitten", "sitting"), 3);
+    }
+}
