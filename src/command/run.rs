@@ -10,8 +10,8 @@ use super::front::Sockets;
 use super::{Log, bind_notify, tell};
 use crate::cli::{Global, RunArgs};
 use crate::executor::{
-    Created, Notify, Owner, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart, prepare_to_wait,
-    start_container,
+    Created, HookOwner, Notify, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart,
+    prepare_to_wait, start_container,
 };
 use crate::sys::{self, Call};
 
@@ -31,7 +31,7 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
         create(order, |record, directory| {
             pid_file(record)?;
             notify = bind_notify(directory, log)?;
-            start_container(&Owner { record, directory, host, options })
+            start_container(&HookOwner { record, directory, host, options })
         })
     })?;
     let front = front.attend(created.terminal.take()).and_then(|mut relay| {

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::{Log, bind_notify, joining_options, root, tell};
 use crate::cli::Global;
-use crate::executor::{Owner, discard, poststart, start_container};
+use crate::executor::{HookOwner, discard, poststart, start_container};
 use crate::host::Host;
 use crate::state::{Directory, Gate, Record, Status};
 use crate::sys;
@@ -19,7 +19,7 @@ pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     if !record.hooks.start_container.is_empty() {
         let host = Host::read();
         let options = joining_options(global, &host, &record.id, record.bundle.clone());
-        let owner = Owner { record: &record, directory: &directory, host: &host, options: &options };
+        let owner = HookOwner { record: &record, directory: &directory, host: &host, options: &options };
         start_container(&owner).inspect_err(|_| unless_ended(&record, &directory, log))?;
     }
     let notify = bind_notify(&directory, log)?;

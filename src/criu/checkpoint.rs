@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type};
 
-use super::mounts::{Root, options, points, to_leave_out};
+use super::mounts::{ContainerRoot, options, points, to_leave_out};
 use super::worker::Worker;
 use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups, make_directory};
 use crate::plan::restore::Mounts;
@@ -148,7 +148,7 @@ fn externals(request: &mut Criu_opts, record: &Record, config: &Config, mounts: 
     }
     if !pre_dump {
         let table = std::fs::read(proc.join("mountinfo")).named("mountinfo")?;
-        let root = Root::open(&proc.join("root"))?;
+        let root = ContainerRoot::open(&proc.join("root"))?;
         request.external.extend(options(&to_leave_out(mounts, &root, &table)));
     }
     Ok(())

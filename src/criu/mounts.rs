@@ -22,7 +22,7 @@ pub type External = BTreeMap<PathBuf, PathBuf>;
 /// The external mounts for a dump; each name stands for itself.
 ///
 /// `root` is the container's root as it is now, `table` its mountinfo.
-pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
+pub fn to_leave_out(mounts: &Mounts, root: &ContainerRoot, table: &[u8]) -> External {
     let points: Vec<PathBuf> = points(table).map(|(_, point)| point).collect();
     let mut names = External::new();
     let own: Vec<PathBuf> = mounts.inside.iter().filter_map(|target| root.resolved(target)).collect();
@@ -41,7 +41,7 @@ pub fn to_leave_out(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
 /// The external mounts for a restore: the names and their sources here.
 ///
 /// `root` is the container's root with all mounts made, `table` the mountinfo of this host.
-pub fn to_put_in(mounts: &Mounts, root: &Root, table: &[u8]) -> External {
+pub fn to_put_in(mounts: &Mounts, root: &ContainerRoot, table: &[u8]) -> External {
     // In images of runc this name stands for masked files.
     let mut names = External::from([("/dev/null".into(), "/dev/null".into())]);
     for outside in &mounts.outside {
@@ -72,18 +72,18 @@ pub fn points(table: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
 }
 
 /// A root to look paths up in.
-pub struct Root {
+pub struct ContainerRoot {
     directory: File,
     /// Prefix that mountinfo has for the paths below it.
     prefix: PathBuf,
 }
 
-impl Root {
+impl ContainerRoot {
     /// The root at a path, which may lead through the root of another process.
-    pub fn open(path: &Path) -> Result<Root> {
+    pub fn open(path: &Path) -> Result<ContainerRoot> {
         let directory = File::open(path).named(format_args!("open {}", path.display()))?;
         let prefix = shown(&directory).named(format_args!("readlink {}", path.display()))?;
-        Ok(Root { directory, prefix })
+        Ok(ContainerRoot { directory, prefix })
     }
 
     /// Where a path of the container leads, with symbolic links resolved; `None` if it leads nowhere.
@@ -128,13 +128,13 @@ mod tests {
 
     #[test]
     fn what_comes_along_with_a_recursive_bind_is_from_outside_too() {
-        let names = to_leave_out(&mounts(), &Root::open(Path::new("/")).unwrap(), TABLE);
+        let names = to_leave_out(&mounts(), &ContainerRoot::open(Path::new("/")).unwrap(), TABLE);
         assert_eq!(pairs(&names), ["mnt[/usr]:/usr", "mnt[/usr/with blank]:/usr/with blank"]);
     }
 
     #[test]
     fn at_a_restore_it_is_what_the_host_has_there() {
-        let names = to_put_in(&mounts(), &Root::open(Path::new("/")).unwrap(), TABLE);
+        let names = to_put_in(&mounts(), &ContainerRoot::open(Path::new("/")).unwrap(), TABLE);
         assert!(pairs(&names).contains(&"mnt[/usr/with blank]:/usr/with blank".to_owned()));
         assert!(!pairs(&names).iter().any(|name| name.contains("usrx")));
     }

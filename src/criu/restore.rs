@@ -11,12 +11,12 @@ use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd, Join_namespace};
 
 use super::checkpoint::{NETWORK_KEY, PID_KEY};
-use super::mounts::{External, Root, options as mount_options, to_put_in};
-use super::worker::{Line, Notice, Worker};
+use super::mounts::{ContainerRoot, External, options as mount_options, to_put_in};
+use super::worker::{Notice, SocketPair, Worker};
 use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups};
 use crate::executor::Created;
 use crate::executor::create::{Order, Work, begin, check_root};
-use crate::executor::launch::{Init, Surroundings, Waited, inherit, launch, open_namespace};
+use crate::executor::launch::{RunningInit, Surroundings, Waited, inherit, launch, open_namespace};
 use crate::executor::{Terminal, hooks, tree};
 use crate::init::op::Ask;
 use crate::network;
@@ -203,13 +203,13 @@ fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
     let named = wait_for_ready(&mut init).and_then(|warnings| {
         let path = format!("/proc/{}/root{}", init.child.pid, mounts.rootfs.display());
         let table = std::fs::read("/proc/self/mountinfo").named("mountinfo")?;
-        Ok((to_put_in(mounts, &Root::open(Path::new(&path))?, &table), warnings))
+        Ok((to_put_in(mounts, &ContainerRoot::open(Path::new(&path))?, &table), warnings))
     });
     init.kill();
     named
 }
 
-fn wait_for_ready(init: &mut Init<'_>) -> Result<Vec<String>> {
+fn wait_for_ready(init: &mut RunningInit<'_>) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     loop {
         match init.next()? {
@@ -225,7 +225,7 @@ fn wait_for_ready(init: &mut Init<'_>) -> Result<Vec<String>> {
 
 /// Start CRIU in the cgroup of its future children. This creates a scope, which stays for them.
 fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Result<Worker> {
-    let line = Line::new()?;
+    let line = SocketPair::new()?;
     let rootfs = &order.plan.rootfs;
     let worker = restore::Worker { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
     let program = worker.program(&environment());
@@ -238,7 +238,7 @@ fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Re
     };
     let mut init = launch(&program, &around)?;
     let born_there = leaf.is_some();
-    let prepare = |init: &mut Init<'_>, work: &mut Work<'_>| -> Result<()> {
+    let prepare = |init: &mut RunningInit<'_>, work: &mut Work<'_>| -> Result<()> {
         wait_for_ready(init)?;
         if !born_there {
             work.admit(&order.plan.cgroup, init.child.pid)?;

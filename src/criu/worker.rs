@@ -21,18 +21,18 @@ const OLDEST: (i32, i32) = (3, 16);
 const LONGEST: usize = 64 << 10;
 
 /// A socket pair for a worker that is about to start.
-pub struct Line {
+pub struct SocketPair {
     own: OwnedFd,
     theirs: OwnedFd,
 }
 
-impl Line {
+impl SocketPair {
     /// Create the pair. CRIU opens a request's descriptors through the process that created the socket.
-    pub fn new() -> Result<Line> {
+    pub fn new() -> Result<SocketPair> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (own, theirs) = pair.named("socketpair")?;
         inherit(theirs.as_raw_fd())?;
-        Ok(Line { own, theirs })
+        Ok(SocketPair { own, theirs })
     }
 
     /// The argument of `swrk`.
@@ -66,7 +66,7 @@ pub struct Notice {
 impl Worker {
     /// Start a worker without the container's files and descriptors.
     pub fn apart(criu: &Path) -> Result<Worker> {
-        let line = Line::new()?;
+        let line = SocketPair::new()?;
         let mut command = Command::new(criu);
         command.arg("swrk").arg(line.number().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
-use super::hooks::Owner;
-use super::launch::{Init, NotBorn, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
+use super::hooks::HookOwner;
+use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::{agent, hooks, id_map, tree};
@@ -127,7 +127,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
 }
 
 /// Start a program in its cgroup. If that fails because the cgroup must be threaded, make it threaded and try again.
-fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cgroup) -> Result<Init<'a>> {
+fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cgroup) -> Result<RunningInit<'a>> {
     let error = match launch(program, around) {
         Err(error) => error,
         init => return init,
@@ -280,7 +280,7 @@ fn fill(record: &mut Record, config: &Config, plan: &Plan, options: &Options) {
 
 /// Do what only the parent can do for a running process: cgroups in which it was not born, id maps, the OOM score.
 /// `init` waits for this where the order matters.
-fn adopt(init: &Init<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
+fn adopt(init: &RunningInit<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
     let Order { plan, host, .. } = *order;
     let pid = init.child.pid;
     if !born_there {
@@ -308,7 +308,7 @@ fn set_oom_score(pid: i32, score: i32) -> Result<()> {
 }
 
 fn bring_up(
-    init: &mut Init<'_>,
+    init: &mut RunningInit<'_>,
     work: &mut Work<'_>,
     born_there: bool,
     order: &Order<'_>,
@@ -346,7 +346,7 @@ fn bring_up(
                     work.remember(init.child.pid)?;
                 }
                 work.hooks = true;
-                let owner = Owner { record: &work.record, directory: work.directory, host, options };
+                let owner = HookOwner { record: &work.record, directory: work.directory, host, options };
                 hooks::before_pivot(&owner)?;
                 init.go_on()?;
             }

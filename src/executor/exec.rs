@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::launch::{Init, NotBorn, Stdio, Surroundings, Waited, launch};
+use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Waited, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::wait::wait_for_exit;
@@ -37,7 +37,7 @@ pub struct Joining<'a> {
 
 /// A process that has joined.
 #[derive(Debug)]
-pub struct Joined {
+pub struct JoinedProcess {
     /// The process, a child of the caller.
     pub child: Child,
     /// Its terminal, unless a console socket has received it.
@@ -57,7 +57,7 @@ pub fn attaches_late(record: &Record) -> bool {
 
 /// Start the process. If the v2 cgroup takes no processes, use the cgroup of the container's first process: a container
 /// that manages its cgroup has moved its processes below, and the kernel allows none above them.
-fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surroundings<'_>) -> Result<Init<'a>> {
+fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surroundings<'_>) -> Result<RunningInit<'a>> {
     let Joining { plan, place, .. } = joining;
     let leaf = place.open(process)?;
     let around = Surroundings { cgroup: leaf.as_ref().map(|fd| fd.as_fd()), ..around };
@@ -74,7 +74,7 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
 /// Run another process: `exec`, or a hook inside.
 ///
 /// `before_running` gets the pid when all is set up; it writes the pid file.
-pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<Joined> {
+pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<JoinedProcess> {
     let Joining { record, status, plan, place, stdio, receivers, mounted } = joining;
     let process = sys::process::pidfd_open(record.pid).named("container init")?;
     if !record.alive()? {
@@ -138,5 +138,5 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
         init.kill();
         return Err(error);
     }
-    Ok(Joined { child: init.child, terminal, warnings })
+    Ok(JoinedProcess { child: init.child, terminal, warnings })
 }

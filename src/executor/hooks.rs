@@ -24,7 +24,7 @@ use crate::tables::hook;
 
 /// The container whose hooks run.
 #[derive(Clone, Copy)]
-pub struct Owner<'a> {
+pub struct HookOwner<'a> {
     /// The container.
     pub record: &'a Record,
     /// Its directory, which has the config.
@@ -36,7 +36,7 @@ pub struct Owner<'a> {
 }
 
 /// `prestart`, `createRuntime` and `createContainer`, in this order, up to the first failure.
-pub fn before_pivot(owner: &Owner<'_>) -> Result<()> {
+pub fn before_pivot(owner: &HookOwner<'_>) -> Result<()> {
     once_there_are_namespaces(owner.record)?;
     all_inside(hook::CREATE_CONTAINER, &owner.record.hooks.create_container, owner, Status::Creating)
 }
@@ -59,18 +59,18 @@ pub fn once_there_are_namespaces(record: &Record) -> Result<()> {
 }
 
 /// `startContainer`: in the container, before the user's program.
-pub fn start_container(owner: &Owner<'_>) -> Result<()> {
+pub fn start_container(owner: &HookOwner<'_>) -> Result<()> {
     all_inside(hook::START_CONTAINER, &owner.record.hooks.start_container, owner, Status::Created)
 }
 
-fn all_inside(name: &str, list: &[Hook], owner: &Owner<'_>, status: Status) -> Result<()> {
+fn all_inside(name: &str, list: &[Hook], owner: &HookOwner<'_>, status: Status) -> Result<()> {
     if list.is_empty() {
         return Ok(());
     }
     let state = owner.record.for_hooks(status);
     let config = owner.directory.load_config()?;
     for (index, hook) in list.iter().enumerate() {
-        run_inside(name, index, hook, &Inside { owner: *owner, status, config: &config }, &state)?;
+        run_inside(name, index, hook, &InsideHook { owner: *owner, status, config: &config }, &state)?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn failed(name: &str, index: usize) -> String {
 
 /// The standard descriptors of a hook. They are never the caller's, which may be a terminal: a hook may be a program of
 /// the image.
-struct Front {
+struct HookStdio {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
@@ -113,10 +113,10 @@ struct Front {
 /// Quote at most this many bytes.
 const TOLD: u64 = 64 << 10;
 
-impl Front {
+impl HookStdio {
     /// `inside` is the config of the container, for a hook that runs in it. Its unused output then goes to a pipe and
     /// not to the host's null device, whose mode the hook could change through the descriptor.
-    fn new(record: &Record, state: &[u8], inside: Option<&Config>) -> Result<Front> {
+    fn new(record: &Record, state: &[u8], inside: Option<&Config>) -> Result<HookStdio> {
         let owner = inside.and_then(Config::mapped_root);
         let (stdin, state_to) = pipe(owner, 0)?;
         let state = state.to_vec();
@@ -149,7 +149,7 @@ impl Front {
                 (stderr, Some(receiver))
             }
         };
-        Ok(Front { stdin, stdout, stderr, errors })
+        Ok(HookStdio { stdin, stdout, stderr, errors })
     }
 }
 
@@ -189,7 +189,7 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
     // Descriptors for the container are not for the hook.
     sys::process::close_on_exec_from(3).named("close_range")?;
     sys::process::expect_children();
-    let Front { stdin, stdout, stderr, errors } = Front::new(record, state, None)?;
+    let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, None)?;
     let mut command = Command::new(&hook.path);
     sys::process::start_as_called(&mut command);
     command.arg0(&hook.args[0]).args(&hook.args[1..]).env_clear().stdin(stdin).stdout(stdout).stderr(stderr);
@@ -232,14 +232,14 @@ fn timeout(hook: &Hook) -> Option<Duration> {
 }
 
 /// Context of a hook that runs inside the container.
-struct Inside<'a> {
-    owner: Owner<'a>,
+struct InsideHook<'a> {
+    owner: HookOwner<'a>,
     status: Status,
     config: &'a Config,
 }
 
 /// A hook in the namespaces of the container.
-fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state: &[u8]) -> Result<()> {
+fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, state: &[u8]) -> Result<()> {
     let field = Field::item(&format!("hooks.{name}"), index);
     // As in runc, a startContainer hook without `env` gets the container's environment.
     let process = Some(inside.config.process()).filter(|_| name == hook::START_CONTAINER);
@@ -270,7 +270,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &Inside<'_>, state:
     let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
     let outcome = || -> Result<()> {
         let record = inside.owner.record;
-        let Front { stdin, stdout, stderr, errors } = Front::new(record, state, Some(inside.config))?;
+        let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, Some(inside.config))?;
         let joining = Joining {
             record,
             status: inside.status,

@@ -43,7 +43,7 @@ pub struct Surroundings<'a> {
 
 /// A living `init`.
 #[derive(Debug)]
-pub struct Init<'a> {
+pub struct RunningInit<'a> {
     /// The process; it changes when `init` forks.
     pub child: Child,
     channel: Channel,
@@ -73,7 +73,7 @@ pub enum Waited {
 const NOT_YET: RawFd = -1;
 
 /// Start a program.
-pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Init<'a>> {
+pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<RunningInit<'a>> {
     let mut opened = Vec::new();
     let mut trees = around.trees.iter();
     let mut slots: Vec<RawFd> = Vec::with_capacity(program.slots().len());
@@ -109,7 +109,7 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Ini
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
     let child =
         start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;
-    Ok(Init { child, channel, program, at: 0 })
+    Ok(RunningInit { child, channel, program, at: 0 })
 }
 
 fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
@@ -249,7 +249,7 @@ impl Drop for Visit {
     }
 }
 
-impl Init<'_> {
+impl RunningInit<'_> {
     /// Let it go on.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ mod wait;
 
 pub use create::{Connections, Created, Order, create};
 pub use destroy::{Survivors, destroy, destroy_locked, discard, end_locked, kill_survivors};
-pub use exec::{Joined, Joining, attaches_late, exec};
-pub use hooks::{Owner, poststart, poststop, start_container};
+pub use exec::{JoinedProcess, Joining, attaches_late, exec};
+pub use hooks::{HookOwner, poststart, poststop, start_container};
 pub use launch::Stdio;
 pub use notify::Notify;
 pub use receivers::Receivers;

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::files::Fd;
 use super::op::why;
 use super::path::read_link;
-use super::sys::{self, Fault, Stat, Try};
+use super::sys::{self, Fault, FileStat, Try};
 
 /// Maximum depth of [`copy_tree`]. Each level holds two descriptors; the usual limit is 1024.
 const DEEPEST: usize = 256;
@@ -124,7 +124,7 @@ fn copy_file(from: i32, to: i32, name: &CStr) -> Try<Option<Fault>> {
 }
 
 /// Copy a symbolic link, FIFO, socket or device.
-fn copy_special(file: &Fd, stat: &Stat, to: i32, name: &CStr) -> Try<()> {
+fn copy_special(file: &Fd, stat: &FileStat, to: i32, name: &CStr) -> Try<()> {
     if stat.is_link() {
         sys::symlinkat(read_link(file.0, c"")?.as_cstr(), to, name)?;
         sys::fchownat(to, name, stat.uid, stat.gid)?;

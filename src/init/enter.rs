@@ -4,7 +4,7 @@ use super::machine::Init;
 use super::op::{Enter, List, kind};
 use super::proc_file;
 use super::process::{PR_SET_DUMPABLE, set_uid};
-use super::sys::{self, Fault, Fork, Program, Try};
+use super::sys::{self, Fault, Fork, Mapped, Try};
 
 const CLONE_NEWUSER: u32 = 0x1000_0000;
 
@@ -58,7 +58,7 @@ impl Init {
 
 /// `setns(2)` for each. As in `nsenter`, namespaces that the user namespace does not own are joined before the user
 /// namespace, the others after it.
-pub fn join(program: Program, list: List) -> Try<()> {
+pub fn join(program: Mapped, list: List) -> Try<()> {
     let pairs = program.pairs(list);
     let mut late = 0u64;
     for (at, (slot, kind)) in pairs.iter().enumerate() {

@@ -28,7 +28,7 @@ impl Drop for Fd {
 }
 
 /// A place in the root; `made` if this process created it.
-pub struct Target {
+pub struct MountPoint {
     pub fd: Fd,
     pub made: bool,
 }
@@ -40,15 +40,15 @@ pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
 }
 
 /// Open the mount point. Create it if it is missing.
-pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<Target> {
+pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<MountPoint> {
     let plain = rules & (place::PLAIN | place::LIVING) != 0;
     let target = match open_target(root, path, rules) {
-        Ok(fd) => Target { fd, made: false },
+        Ok(fd) => MountPoint { fd, made: false },
         Err(fault) if rules & place::EXISTING != 0 => return Err(if plain { not_plain(fault) } else { fault }),
         Err(fault) if fault.errno == sys::ENOENT && plain => {
-            Target { fd: make_plain(root, path, directory)?, made: true }
+            MountPoint { fd: make_plain(root, path, directory)?, made: true }
         }
-        Err(fault) if fault.errno == sys::ENOENT => Target { fd: make_target(root, path, directory)?, made: true },
+        Err(fault) if fault.errno == sys::ENOENT => MountPoint { fd: make_target(root, path, directory)?, made: true },
         Err(fault) if plain => return Err(not_plain(fault)),
         Err(fault) => return Err(fault),
     };

@@ -2,20 +2,20 @@
 
 use core::ffi::CStr;
 
-use super::mount::Mounts;
+use super::mount::RootMounts;
 use super::op::{Message, kind};
-use super::sys::{self, Fault, Program, Try};
+use super::sys::{self, Fault, Mapped, Try};
 
 /// Exit status if the program could not be run; runc's is the same.
 pub const NOT_RUN: i32 = 255;
 
 /// State that the operations share.
 pub struct Init {
-    pub program: Program,
+    pub program: Mapped,
     pub channel: i32,
     /// Index of the current operation.
     pub index: u32,
-    pub mounts: Mounts,
+    pub mounts: RootMounts,
     /// The path that [`super::op::Process::Find`] found.
     pub found: &'static CStr,
     /// `execve(2)` closes the descriptors that the container must not have.

@@ -6,7 +6,7 @@ use super::files::Fd;
 use super::machine::{Init, NOT_RUN};
 use super::op::{self, Text, why};
 use super::path::PathBuffer;
-use super::sys::{self, Fault, Program, Try};
+use super::sys::{self, Fault, Mapped, Try};
 use super::{calls, passwd, proc_file, stdio};
 
 const PR_CAPBSET_DROP: u32 = 24;
@@ -176,7 +176,7 @@ pub fn chdir(path: &CStr) -> Try<()> {
 }
 
 /// The first executable candidate.
-pub fn find(program: Program, candidates: &[Text]) -> Try<&'static CStr> {
+pub fn find(program: Mapped, candidates: &[Text]) -> Try<&'static CStr> {
     let mut reason = sys::ENOENT;
     for candidate in candidates {
         let path = program.text(*candidate);

@@ -1,20 +1,20 @@
 //! The main loop: one operation after the other.
 
 use super::machine::{Init, NOT_RUN};
-use super::mount::Mounts;
+use super::mount::RootMounts;
 use super::op::{Op, kind};
-use super::sys::{self, Program, Try};
+use super::sys::{self, Mapped, Try};
 
 /// Carry out the operations that `fd` holds from `offset` on, in `length` bytes.
 pub fn run(fd: i32, offset: usize, length: usize) -> ! {
-    let Ok(program) = Program::map(fd, offset, length) else { sys::exit(NOT_RUN) };
+    let Ok(program) = Mapped::map(fd, offset, length) else { sys::exit(NOT_RUN) };
     sys::close(fd);
     sys::umask(0);
     let mut init = Init {
         program,
         channel: program.channel(),
         index: 0,
-        mounts: Mounts::new(program),
+        mounts: RootMounts::new(program),
         found: c"",
         close_on_exec: false,
         entered: false,

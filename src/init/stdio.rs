@@ -46,7 +46,7 @@ fn another_null_device() -> Option<Fd> {
 
 /// Change the owner of a descriptor that the caller passed. If the kernel forbids it, or the user namespace does not
 /// map the owner, the descriptor stays usable, but cannot be opened again by name.
-fn give(fd: i32, stat: &sys::Stat, uid: u32) -> Try<()> {
+fn give(fd: i32, stat: &sys::FileStat, uid: u32) -> Try<()> {
     if stat.uid == uid {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::machine::Init;
 use super::op::{Message, Talk, kind};
 use super::sys::{self, Try};
-use super::terminal::Terminal;
+use super::terminal::Pty;
 
 impl Init {
     pub fn talk(&self, op: &Talk) -> Try<()> {
@@ -19,7 +19,7 @@ impl Init {
     }
 
     fn terminal(&self, rows: u16, columns: u16, console: bool) -> Try<()> {
-        let terminal = Terminal::open(self.mounts.root)?;
+        let terminal = Pty::open(self.mounts.root)?;
         if console {
             terminal.console(self.mounts.root)?;
         }

@@ -11,15 +11,15 @@ const PTMX: u64 = 5 << 8 | 2;
 const PEERS: core::ops::Range<u64> = 136..144;
 
 /// Both ends of a terminal. Neither is opened by a name that the container could have replaced (CVE-2025-52565).
-pub struct Terminal {
+pub struct Pty {
     /// The master, which goes to the caller.
     pub master: Fd,
     /// The peer, which the process uses.
     pub peer: Fd,
 }
 
-impl Terminal {
-    pub fn open(root: i32) -> Try<Terminal> {
+impl Pty {
+    pub fn open(root: i32) -> Try<Pty> {
         let master = match in_devpts(root) {
             // Without the option ptmxmode only root may open the ptmx of a devpts.
             Err(fault) if matches!(fault.errno, sys::EACCES | sys::ENOENT) => by_device(root).map_err(|_| fault)?,
@@ -31,7 +31,7 @@ impl Terminal {
         {
             return Err(Fault::because(why::NOT_TERMINAL, sys::EINVAL));
         }
-        Ok(Terminal { master, peer })
+        Ok(Pty { master, peer })
     }
 
     /// Mount the terminal on `/dev/console`, which is created if it is missing.

@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns};
 
-use super::netlink::{Message, Netlink, Request, i32_at, u32_at};
+use super::netlink::{Answer, Netlink, Query, i32_at, u32_at};
 use crate::sys::{self, Call, Errno};
 
 /// The size of `struct ifinfomsg`: family, kind of device, index, flags, mask of flags.
@@ -51,7 +51,7 @@ pub fn move_in(devices: &[(String, String)], pid: i32) -> Result<Moved> {
 /// back.
 #[derive(Debug, Default)]
 pub struct Moved {
-    places: Option<(Place, Place)>,
+    places: Option<(NetNamespace, NetNamespace)>,
     devices: Vec<Device>,
 }
 
@@ -67,33 +67,33 @@ impl Moved {
 
 /// A network namespace, with a connection for requests and one for notifications.
 #[derive(Debug)]
-struct Place {
+struct NetNamespace {
     namespace: File,
     requests: Netlink,
     news: Netlink,
 }
 
-impl Place {
+impl NetNamespace {
     /// The namespace of the calling thread.
-    fn around(namespace: File) -> Result<Place> {
+    fn around(namespace: File) -> Result<NetNamespace> {
         let requests = Netlink::open().named("netlink")?;
         let news = Netlink::listen().named("netlink")?;
-        Ok(Place { namespace, requests, news })
+        Ok(NetNamespace { namespace, requests, news })
     }
 }
 
 /// The caller's namespace and that of a process. The thread enters the second and comes back, since a socket belongs to
 /// the namespace in which it was opened.
-fn places(pid: i32) -> Result<(Place, Place)> {
+fn places(pid: i32) -> Result<(NetNamespace, NetNamespace)> {
     let open = |path: String| File::open(&path).named(path);
     let enter = |namespace: &File| setns(namespace, CloneFlags::CLONE_NEWNET).named("setns");
-    let here = Place::around(open("/proc/thread-self/ns/net".to_owned())?)?;
+    let here = NetNamespace::around(open("/proc/thread-self/ns/net".to_owned())?)?;
     let namespace = open(format!("/proc/{pid}/ns/net"))?;
     if identity(&namespace)? == identity(&here.namespace)? {
         bail!("the container is in the runtime's own network namespace");
     }
     enter(&namespace)?;
-    let there = Place::around(namespace);
+    let there = NetNamespace::around(namespace);
     enter(&here.namespace)?;
     Ok((here, there?))
 }
@@ -116,8 +116,8 @@ struct Device {
 }
 
 impl Device {
-    fn find(place: &mut Place, name: &str) -> Result<Device> {
-        let request = Request::new(libc::RTM_GETLINK, &link(0, 0)).attribute(libc::IFLA_IFNAME, &terminated(name));
+    fn find(place: &mut NetNamespace, name: &str) -> Result<Device> {
+        let request = Query::new(libc::RTM_GETLINK, &link(0, 0)).attribute(libc::IFLA_IFNAME, &terminated(name));
         const FIND: &str = "find the device";
         let answers = place.requests.ask(&request).named(FIND)?;
         let answer = answers.iter().find(|it| it.kind == libc::RTM_NEWLINK).ok_or(Errno::ENODEV).named(FIND)?;
@@ -133,7 +133,7 @@ impl Device {
     }
 
     /// Move it into the container and bring it up there.
-    fn enter(&mut self, here: &mut Place, there: &mut Place, name: &str) -> Result<()> {
+    fn enter(&mut self, here: &mut NetNamespace, there: &mut NetNamespace, name: &str) -> Result<()> {
         let result = self.change_place(here, there, name);
         result.named(format_args!("move it into the container as \"{name}\""))?;
         for address in &self.addresses {
@@ -144,7 +144,7 @@ impl Device {
     }
 
     /// Failures are not reported.
-    fn go_back(&mut self, here: &mut Place, there: &mut Place) {
+    fn go_back(&mut self, here: &mut NetNamespace, there: &mut NetNamespace) {
         if !self.inside {
             return;
         }
@@ -160,9 +160,9 @@ impl Device {
 
     /// Move and rename it in one request. The kernel moves first: if the name is in use, the request fails but the
     /// device has moved, under its old name. The notification tells what happened, and the new index.
-    fn change_place(&mut self, from: &mut Place, to: &mut Place, name: &str) -> nix::Result<()> {
+    fn change_place(&mut self, from: &mut NetNamespace, to: &mut NetNamespace, name: &str) -> nix::Result<()> {
         let namespace = to.namespace.as_raw_fd().to_ne_bytes();
-        let request = Request::new(libc::RTM_NEWLINK, &link(self.index, 0))
+        let request = Query::new(libc::RTM_NEWLINK, &link(self.index, 0))
             .attribute(libc::IFLA_NET_NS_FD, &namespace)
             .attribute(libc::IFLA_IFNAME, &terminated(name));
         let result = from.requests.ask(&request).map(drop);
@@ -174,8 +174,8 @@ impl Device {
         result
     }
 
-    fn set_up(&self, place: &mut Place) -> nix::Result<()> {
-        place.requests.ask(&Request::new(libc::RTM_NEWLINK, &link(self.index, libc::IFF_UP as u32))).map(drop)
+    fn set_up(&self, place: &mut NetNamespace) -> nix::Result<()> {
+        place.requests.ask(&Query::new(libc::RTM_NEWLINK, &link(self.index, libc::IFF_UP as u32))).map(drop)
     }
 }
 
@@ -189,7 +189,7 @@ struct Address {
 
 impl Address {
     /// The address in this message, if it belongs to the device and must be kept.
-    fn read(message: &Message, device: i32) -> Option<Address> {
+    fn read(message: &Answer, device: i32) -> Option<Address> {
         let &[family, prefix, flags, scope] = message.body.get(..4)? else { return None };
         let ours = message.kind == libc::RTM_NEWADDR && i32_at(&message.body, 4) == Some(device);
         let long = message.attribute(ADDRESS, libc::IFA_FLAGS).and_then(|value| u32_at(value, 0));
@@ -202,11 +202,11 @@ impl Address {
         Some(Address { family, prefix, attributes: kept.map(|(kind, value)| (kind, value.to_vec())).collect() })
     }
 
-    fn add(&self, place: &mut Place, device: i32) -> nix::Result<()> {
+    fn add(&self, place: &mut NetNamespace, device: i32) -> nix::Result<()> {
         let mut fixed = vec![self.family, self.prefix, 0, libc::RT_SCOPE_UNIVERSE];
         fixed.extend_from_slice(&device.to_ne_bytes());
-        let request = Request::new(libc::RTM_NEWADDR, &fixed);
-        let add = |request: Request, (kind, value): &(u16, Vec<u8>)| request.attribute(*kind, value);
+        let request = Query::new(libc::RTM_NEWADDR, &fixed);
+        let add = |request: Query, (kind, value): &(u16, Vec<u8>)| request.attribute(*kind, value);
         place.requests.put(&self.attributes.iter().fold(request, add))
     }
 
@@ -222,13 +222,13 @@ impl Address {
 }
 
 /// The permanent addresses of global scope of a device.
-fn addresses(place: &mut Place, device: i32) -> nix::Result<Vec<Address>> {
-    let list = place.requests.list(&Request::new(libc::RTM_GETADDR, &[0; ADDRESS]))?;
+fn addresses(place: &mut NetNamespace, device: i32) -> nix::Result<Vec<Address>> {
+    let list = place.requests.list(&Query::new(libc::RTM_GETADDR, &[0; ADDRESS]))?;
     Ok(list.iter().filter_map(|message| Address::read(message, device)).collect())
 }
 
 /// The new index of a device that left for another namespace.
-fn farewell(news: &Message, device: i32) -> Option<i32> {
+fn farewell(news: &Answer, device: i32) -> Option<i32> {
     let ours = news.kind == libc::RTM_DELLINK && i32_at(&news.body, 4) == Some(device);
     news.attribute(LINK, NEW_INDEX).filter(|_| ours).and_then(|value| i32_at(value, 0))
 }
@@ -255,19 +255,19 @@ mod tests {
     use super::*;
 
     /// A process in a network namespace of its own, below `here`, the test's.
-    struct Inside(Child);
+    struct Peer(Child);
 
-    impl Inside {
-        fn new() -> Inside {
-            Inside::with("--net")
+    impl Peer {
+        fn new() -> Peer {
+            Peer::with("--net")
         }
 
-        fn with(namespaces: &str) -> Inside {
+        fn with(namespaces: &str) -> Peer {
             let mut command = Command::new("unshare");
             command.args(namespaces.split(' ')).args(["sh", "-c", "echo; exec sleep 100"]).stdout(Stdio::piped());
             let mut child = command.spawn().unwrap();
             child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
-            Inside(child)
+            Peer(child)
         }
 
         fn pid(&self) -> i32 {
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    impl Drop for Inside {
+    impl Drop for Peer {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
@@ -335,7 +335,7 @@ mod tests {
             ip("addr add 10.9.0.1/24 dev peer");
             ip("link set eth7 up");
             let hardware = address_of("eth7", ip);
-            let inside = Inside::new();
+            let inside = Peer::new();
             inside.ip("link add eth7 type veth peer name peer");
             move_in(&pairs(&[("eth7", "net0")]), inside.pid()).unwrap();
 
@@ -356,7 +356,7 @@ mod tests {
         on_a_host(|| {
             ip("link add eth7 index 4711 type veth peer name peer");
             ip("addr add 10.1.0.1/24 dev eth7");
-            let inside = Inside::new();
+            let inside = Peer::new();
             inside.ip("link add eth0 index 4711 type veth peer name other");
             inside.ip("addr add 10.8.0.1/24 dev eth0");
             move_in(&pairs(&[("eth7", "eth%d")]), inside.pid()).unwrap();
@@ -374,7 +374,7 @@ mod tests {
             ip("link add eth8 type veth peer name peer8");
             ip("addr add 10.1.0.1/24 dev eth7");
             ip("link set eth7 up");
-            let inside = Inside::new();
+            let inside = Peer::new();
             let error =
                 move_in(&pairs(&[("eth7", "net0"), ("eth8", "net1"), ("eth9", "net2")]), inside.pid()).unwrap_err();
             assert_eq!(format!("{error:#}"), "linux.netDevices.eth9: find the device: no such device");
@@ -391,7 +391,7 @@ mod tests {
         on_a_host(|| {
             ip("link add eth7 type veth peer name peer7");
             ip("addr add 10.1.0.1/24 dev eth7");
-            let inside = Inside::new();
+            let inside = Peer::new();
             let mut moved = move_in(&pairs(&[("eth7", "net0")]), inside.pid()).unwrap();
             drop(inside);
             moved.go_back();
@@ -407,7 +407,7 @@ mod tests {
         on_a_host(|| {
             ip("link add eth7 type veth peer name peer7");
             ip("addr add fd00::7/64 dev eth7 nodad");
-            let inside = Inside::new();
+            let inside = Peer::new();
             inside.ip("link add net0 type veth peer name net1");
             let error = move_in(&pairs(&[("eth7", "net0")]), inside.pid()).unwrap_err();
             let text = "linux.netDevices.eth7: move it into the container as \"net0\": file exists";
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn what_cannot_move_is_refused() {
         on_a_host(|| {
-            let inside = Inside::new();
+            let inside = Peer::new();
             let error = format!("{:#}", move_in(&pairs(&[("lo", "lo1")]), inside.pid()).unwrap_err());
             assert!(
                 error.starts_with("linux.netDevices.lo: move it into the container as \"lo1\": invalid"),
@@ -448,7 +448,7 @@ mod tests {
         on_a_host(|| {
             ip("link add eth7 type veth peer name peer7");
             ip("addr add 10.1.0.1/24 dev eth7");
-            let inside = Inside::with("--user --net");
+            let inside = Peer::with("--user --net");
             move_in(&pairs(&[("eth7", "eth7")]), inside.pid()).unwrap();
             assert!(inside.ip("-4 -o addr").contains("10.1.0.1/24 scope global eth7"));
         });

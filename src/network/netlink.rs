@@ -23,21 +23,21 @@ const ANSWER: usize = 1 << 16;
 
 /// A request that is being written.
 #[derive(Debug)]
-pub struct Request {
+pub struct Query {
     kind: u16,
     bytes: Vec<u8>,
 }
 
-impl Request {
+impl Query {
     /// A request with the fixed part that its kind demands.
-    pub fn new(kind: u16, fixed: &[u8]) -> Request {
+    pub fn new(kind: u16, fixed: &[u8]) -> Query {
         let mut bytes = vec![0; HEADER];
         bytes.extend_from_slice(fixed);
-        Request { kind, bytes }
+        Query { kind, bytes }
     }
 
     /// Add an attribute.
-    pub fn attribute(mut self, kind: u16, value: &[u8]) -> Request {
+    pub fn attribute(mut self, kind: u16, value: &[u8]) -> Query {
         let length = (ATTRIBUTE + value.len()) as u16;
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -59,7 +59,7 @@ impl Request {
 
 /// A message from the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct Answer {
     /// `RTM_*` or `NLMSG_*`.
     pub kind: u16,
     flags: u16,
@@ -68,7 +68,7 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-impl Message {
+impl Answer {
     /// The attributes behind a fixed part of this size.
     pub fn attributes(&self, fixed: usize) -> impl Iterator<Item = (u16, &[u8])> {
         let mut rest = self.body.get(aligned(fixed)..).unwrap_or_default();
@@ -115,17 +115,17 @@ impl Netlink {
     }
 
     /// Ask for one thing, and wait until it is done.
-    pub fn ask(&mut self, request: &Request) -> nix::Result<Vec<Message>> {
+    pub fn ask(&mut self, request: &Query) -> nix::Result<Vec<Answer>> {
         self.exchange(request, libc::NLM_F_ACK)
     }
 
     /// Ask for something to be made, or to be replaced if it is there.
-    pub fn put(&mut self, request: &Request) -> nix::Result<()> {
+    pub fn put(&mut self, request: &Query) -> nix::Result<()> {
         self.exchange(request, libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE).map(drop)
     }
 
     /// Ask for a whole list, again if it changed meanwhile.
-    pub fn list(&mut self, request: &Request) -> nix::Result<Vec<Message>> {
+    pub fn list(&mut self, request: &Query) -> nix::Result<Vec<Answer>> {
         const TRIES: usize = 16;
         for _ in 0..TRIES {
             let list = self.exchange(request, libc::NLM_F_DUMP)?;
@@ -137,7 +137,7 @@ impl Netlink {
     }
 
     /// What was said since the last time, without waiting.
-    pub fn heard(&mut self) -> Vec<Message> {
+    pub fn heard(&mut self) -> Vec<Answer> {
         let mut heard = Vec::new();
         loop {
             match self.receive(MsgFlags::MSG_DONTWAIT) {
@@ -149,7 +149,7 @@ impl Netlink {
         }
     }
 
-    fn exchange(&mut self, request: &Request, flags: libc::c_int) -> nix::Result<Vec<Message>> {
+    fn exchange(&mut self, request: &Query, flags: libc::c_int) -> nix::Result<Vec<Answer>> {
         self.sequence += 1;
         send(self.socket.as_raw_fd(), &request.seal(flags, self.sequence), MsgFlags::empty())?;
         let mut answers = Vec::new();
@@ -174,7 +174,7 @@ impl Netlink {
         }
     }
 
-    fn receive(&self, flags: MsgFlags) -> nix::Result<Vec<Message>> {
+    fn receive(&self, flags: MsgFlags) -> nix::Result<Vec<Answer>> {
         let mut buffer = vec![0; ANSWER];
         let size = loop {
             match recv(self.socket.as_raw_fd(), &mut buffer, flags | MsgFlags::MSG_TRUNC) {
@@ -186,7 +186,7 @@ impl Netlink {
     }
 }
 
-fn messages(mut bytes: &[u8]) -> Vec<Message> {
+fn messages(mut bytes: &[u8]) -> Vec<Answer> {
     let mut found = Vec::new();
     while let Some((message, rest)) = first(bytes) {
         found.push(message);
@@ -195,11 +195,11 @@ fn messages(mut bytes: &[u8]) -> Vec<Message> {
     found
 }
 
-fn first(bytes: &[u8]) -> Option<(Message, &[u8])> {
+fn first(bytes: &[u8]) -> Option<(Answer, &[u8])> {
     let length = u32_at(bytes, 0)? as usize;
     let body = bytes.get(HEADER..length)?.to_vec();
     let (kind, flags, sequence) = (u16_at(bytes, 4)?, u16_at(bytes, 6)?, u32_at(bytes, 8)?);
-    Some((Message { kind, flags, sequence, body }, bytes.get(aligned(length)..).unwrap_or_default()))
+    Some((Answer { kind, flags, sequence, body }, bytes.get(aligned(length)..).unwrap_or_default()))
 }
 
 /// Everything in netlink begins at a multiple of four.
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let request = Request::new(16, &[7; 8]).attribute(3, b"eth0\0").attribute(28, &5u32.to_ne_bytes());
+        let request = Query::new(16, &[7; 8]).attribute(3, b"eth0\0").attribute(28, &5u32.to_ne_bytes());
         let sealed = request.seal(libc::NLM_F_ACK, 9);
         assert_eq!(sealed.len(), 16 + 8 + 12 + 8);
         let mut twice = sealed.clone();
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn half_a_message_is_none() {
-        let sealed = Request::new(16, &[7; 8]).attribute(3, b"eth0\0").seal(0, 1);
+        let sealed = Query::new(16, &[7; 8]).attribute(3, b"eth0\0").seal(0, 1);
         for length in 0..sealed.len() {
             assert_eq!(messages(&sealed[..length]), [], "{length}");
         }

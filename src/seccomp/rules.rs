@@ -84,7 +84,7 @@ pub(super) struct Interval {
 
 /// All calls that come with one `AUDIT_ARCH_*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Section {
+pub(super) struct AbiRules {
     pub(super) audit_arch: u32,
     /// Ascending; the first one starts at zero.
     pub(super) intervals: Vec<Interval>,
@@ -112,12 +112,12 @@ impl<'a> Policy<'a> {
     }
 
     /// The sections for these architectures, in their order.
-    pub(super) fn sections(&self, abis: &[Abi]) -> Vec<Section> {
-        let mut sections: Vec<Section> = Vec::new();
+    pub(super) fn sections(&self, abis: &[Abi]) -> Vec<AbiRules> {
+        let mut sections: Vec<AbiRules> = Vec::new();
         for &abi in abis {
             let audit_arch = abi.audit_arch();
             if !sections.iter().any(|section| section.audit_arch == audit_arch) {
-                sections.push(Section { audit_arch, intervals: self.section(abi, abis) });
+                sections.push(AbiRules { audit_arch, intervals: self.section(abi, abis) });
             }
         }
         sections

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::conditions;
 use super::instruction::{IF_EQUAL, IF_NOT_LESS, JUMP, LOAD, RETURN, instruction};
-use super::rules::{Interval, KILL_THREAD, Outcome, Section};
+use super::rules::{AbiRules, Interval, KILL_THREAD, Outcome};
 
 /// Where the number is in `struct seccomp_data`.
 const NUMBER: u32 = 0;
@@ -17,14 +17,14 @@ const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 
 /// The program for these sections; calls of all other architectures kill the thread.
-pub(super) fn program(sections: &[Section]) -> Result<Vec<u64>> {
-    let mut writer = Writer::default();
+pub(super) fn program(sections: &[AbiRules]) -> Result<Vec<u64>> {
+    let mut writer = Assembler::default();
     // At the very end there has to be a return.
-    let mut next = Target::At(writer.write(RETURN, 0, 0, KILL_THREAD));
+    let mut next = Jump::At(writer.write(RETURN, 0, 0, KILL_THREAD));
     for section in sections.iter().rev() {
         let root = writer.tree(&section.intervals)?;
         writer.run_into(root);
-        let entry = Target::At(writer.write(LOAD, 0, 0, NUMBER));
+        let entry = Jump::At(writer.write(LOAD, 0, 0, NUMBER));
         next = writer.branch(IF_EQUAL, section.audit_arch, entry, next);
     }
     writer.run_into(next);
@@ -35,7 +35,7 @@ pub(super) fn program(sections: &[Section]) -> Result<Vec<u64>> {
 
 /// What a branch leads to.
 #[derive(Clone, Copy, Debug)]
-enum Target {
+enum Jump {
     /// An action; its return may be written anew where none is near.
     Return(u32),
     /// What has been written at this place.
@@ -44,7 +44,7 @@ enum Target {
 
 /// A program that grows from its end; places count from there.
 #[derive(Default)]
-struct Writer {
+struct Assembler {
     backwards: Vec<u64>,
     /// The latest return of each action.
     returns: HashMap<u32, usize>,
@@ -52,13 +52,13 @@ struct Writer {
     blocks: HashMap<Vec<u64>, usize>,
 }
 
-impl Writer {
+impl Assembler {
     /// The search for the interval that a number is in.
-    fn tree(&mut self, intervals: &[Interval]) -> Result<Target> {
+    fn tree(&mut self, intervals: &[Interval]) -> Result<Jump> {
         let (low, high) = intervals.split_at(intervals.len() / 2);
         match (low, high) {
             ([], [only]) => self.outcome(&only.outcome),
-            ([], _) => Ok(Target::Return(KILL_THREAD)),
+            ([], _) => Ok(Jump::Return(KILL_THREAD)),
             (_, [middle, ..]) => {
                 let greater = self.tree(high)?;
                 let less = self.tree(low)?;
@@ -68,38 +68,38 @@ impl Writer {
         }
     }
 
-    fn outcome(&mut self, outcome: &Outcome) -> Result<Target> {
+    fn outcome(&mut self, outcome: &Outcome) -> Result<Jump> {
         let (rules, default, is_64_bit) = match outcome {
-            Outcome::Action(action) => return Ok(Target::Return(*action)),
+            Outcome::Action(action) => return Ok(Jump::Return(*action)),
             Outcome::First { rules, default, is_64_bit } => (rules, *default, *is_64_bit),
         };
         let block = conditions::block(rules, default, is_64_bit)?;
         if let Some(&place) = self.blocks.get(&block) {
-            return Ok(Target::At(place));
+            return Ok(Jump::At(place));
         }
         self.backwards.extend(block.iter().rev());
         let place = self.backwards.len() - 1;
         self.blocks.insert(block, place);
-        Ok(Target::At(place))
+        Ok(Jump::At(place))
     }
 
     /// Writes a test of the loaded word.
-    fn branch(&mut self, test: u16, k: u32, yes: Target, no: Target) -> Target {
+    fn branch(&mut self, test: u16, k: u32, yes: Jump, no: Jump) -> Jump {
         // Reaching `no` may put one more instruction in between.
         let yes = self.reach(yes, 1);
         let no = self.reach(no, 0);
         let here = self.backwards.len();
-        Target::At(self.write(test, distance(here, yes), distance(here, no), k))
+        Jump::At(self.write(test, distance(here, yes), distance(here, no), k))
     }
 
     /// A place that leads to `target` and is near for what is written next, or `slack` later.
-    fn reach(&mut self, target: Target, slack: usize) -> usize {
+    fn reach(&mut self, target: Jump, slack: usize) -> usize {
         let here = self.backwards.len();
         let near = |place: usize| here + slack - place - 1 <= usize::from(u8::MAX);
         match target {
-            Target::At(place) if near(place) => place,
-            Target::At(place) => self.write(JUMP, 0, 0, (here - place - 1) as u32),
-            Target::Return(action) => match self.returns.get(&action) {
+            Jump::At(place) if near(place) => place,
+            Jump::At(place) => self.write(JUMP, 0, 0, (here - place - 1) as u32),
+            Jump::Return(action) => match self.returns.get(&action) {
                 Some(&place) if near(place) => place,
                 _ => {
                     let place = self.write(RETURN, 0, 0, action);
@@ -111,12 +111,12 @@ impl Writer {
     }
 
     /// Lets what is written next run into `target`.
-    fn run_into(&mut self, target: Target) {
+    fn run_into(&mut self, target: Jump) {
         let here = self.backwards.len();
         match target {
-            Target::At(place) if place + 1 == here => {}
-            Target::At(place) => _ = self.write(JUMP, 0, 0, (here - place - 1) as u32),
-            Target::Return(action) => _ = self.write(RETURN, 0, 0, action),
+            Jump::At(place) if place + 1 == here => {}
+            Jump::At(place) => _ = self.write(JUMP, 0, 0, (here - place - 1) as u32),
+            Jump::Return(action) => _ = self.write(RETURN, 0, 0, action),
         }
     }
 

@@ -7,7 +7,7 @@ use super::super::op::{Attributes, Propagation, why};
 use super::super::path::PathBuffer;
 use super::super::sys::{self, Fault, Try};
 use super::attributes::{MOUNT_ATTR_RDONLY, named, set_attributes};
-use super::mounts::Mounts;
+use super::mounts::RootMounts;
 
 /// A path to mask or to make read-only.
 pub struct Hidden<'a> {
@@ -29,7 +29,7 @@ struct Places {
 const READ_ONLY: Attributes =
     Attributes { set: MOUNT_ATTR_RDONLY, clear: 0, tree_set: 0, tree_clear: 0, propagation: Propagation::NONE };
 
-impl Mounts {
+impl RootMounts {
     pub fn read_only(&mut self, it: &Hidden<'_>) -> Try<()> {
         let places = self.places(it)?;
         if let Some(place) = places.on_mount {

@@ -6,15 +6,15 @@ mod mounts;
 mod nodes;
 mod root;
 
-pub use mounts::Mounts;
+pub use mounts::RootMounts;
 
 use super::files::{self, Fd};
 use super::machine::Init;
 use super::op::{self, Slot, Text};
 use super::sys::{self, Try};
 use hidden::Hidden;
-use mounts::{FileSystem, Graft};
-use nodes::Node;
+use mounts::{Attachment, NewMount};
+use nodes::NewNode;
 
 impl Init {
     pub fn mount(&mut self, op: &op::Mount) -> Try<()> {
@@ -30,7 +30,7 @@ impl Init {
             Do::Root { path } => mounts.bind_root(text(path)),
             Do::RootDirectory { path, follow } => mounts.take_root(text(path), follow),
             Do::FileSystem { target, kind, source, instead, options, ref attributes, place, keep } => {
-                let it = FileSystem {
+                let it = NewMount {
                     target: text(target),
                     kind: text(kind),
                     source: text(source),
@@ -42,11 +42,11 @@ impl Init {
                 mounts.mount(&it, keep)
             }
             Do::Bind { target, source, instead, recursive, ref attributes, place, keep } => {
-                let graft = Graft { target: text(target), attributes, place, keep };
+                let graft = Attachment { target: text(target), attributes, place, keep };
                 mounts.bind(text(source), given(instead), recursive, &graft)
             }
             Do::Attach { target, tree, ref attributes, place, keep } => {
-                mounts.attach(slot(tree), &Graft { target: text(target), attributes, place, keep })
+                mounts.attach(slot(tree), &Attachment { target: text(target), attributes, place, keep })
             }
             Do::Unmount { target, mount } => mounts.unmount(text(target), mount),
             Do::Reattribute { mount, ref attributes } => mounts.reattribute(mount, attributes),
@@ -54,7 +54,7 @@ impl Init {
             Do::Hold { path, place, keep } => mounts.hold(text(path), place, keep),
             Do::Directory { base, path, place } => mounts.directory(base, text(path), place),
             Do::Node { name, mode, device, uid, gid, host } => {
-                mounts.node(text(name), &Node { mode, device, uid, gid, host: text(host) })
+                mounts.node(text(name), &NewNode { mode, device, uid, gid, host: text(host) })
             }
             Do::BindNode { name, source, mode, device } => mounts.bind_node(text(name), text(source), mode, device),
             Do::AttachNode { name, tree } => mounts.attach_node(text(name), slot(tree).0),

@@ -3,10 +3,10 @@
 use core::ffi::CStr;
 
 use super::super::copy;
-use super::super::files::{self, Fd, Target};
+use super::super::files::{self, Fd, MountPoint};
 use super::super::op::{Attributes, Message, Slot, Text, kind, place, why};
 use super::super::path::{PathBuffer, last_part, octal};
-use super::super::sys::{self, Fault, Program, Try};
+use super::super::sys::{self, Fault, Mapped, Try};
 use super::attributes::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_SLAVE, legacy_flags, named, propagate_here, set_attributes, set_flags,
     set_flags_by_name, set_propagation,
@@ -17,8 +17,8 @@ const MS_I_VERSION: u64 = 1 << 23;
 const LONGEST_VALUE: u32 = 255;
 
 /// The new root while it is built.
-pub struct Mounts {
-    program: Program,
+pub struct RootMounts {
+    program: Mapped,
     /// Index of the current operation.
     pub index: u32,
     /// The root, from which targets are looked up.
@@ -31,7 +31,7 @@ pub struct Mounts {
 }
 
 /// A file system to mount, as the operation describes it.
-pub struct FileSystem<'a> {
+pub struct NewMount<'a> {
     pub target: &'a CStr,
     pub kind: &'a CStr,
     pub source: &'a CStr,
@@ -42,7 +42,7 @@ pub struct FileSystem<'a> {
 }
 
 /// Where a tree is attached, and how.
-pub struct Graft<'a> {
+pub struct Attachment<'a> {
     pub target: &'a CStr,
     pub attributes: &'a Attributes,
     pub place: u32,
@@ -50,12 +50,12 @@ pub struct Graft<'a> {
     pub keep: Slot,
 }
 
-impl Mounts {
-    pub fn new(program: Program) -> Mounts {
-        Mounts { program, index: 0, root: sys::AT_FDCWD, directory: None, hidden: None, null: None, in_place: None }
+impl RootMounts {
+    pub fn new(program: Mapped) -> RootMounts {
+        RootMounts { program, index: 0, root: sys::AT_FDCWD, directory: None, hidden: None, null: None, in_place: None }
     }
 
-    pub fn mount(&mut self, it: &FileSystem<'_>, keep: Slot) -> Try<()> {
+    pub fn mount(&mut self, it: &NewMount<'_>, keep: Slot) -> Try<()> {
         let target = files::target(self.root, it.target, true, it.place)?;
         let long = |text: &Text| *text != Text::NONE && text.len > LONGEST_VALUE;
         let by_name = it.place & place::I_VERSION != 0
@@ -76,7 +76,7 @@ impl Mounts {
     }
 
     /// Bind a path of the host where the file system itself cannot be mounted.
-    fn mount_instead(&mut self, it: &FileSystem<'_>, target: &Target) -> Try<Option<Fd>> {
+    fn mount_instead(&mut self, it: &NewMount<'_>, target: &MountPoint) -> Try<Option<Fd>> {
         let path = it.instead.unwrap_or_default();
         match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
             Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place).map(|()| Some(tree)),
@@ -93,7 +93,7 @@ impl Mounts {
         }
     }
 
-    fn mount_by_descriptor(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
+    fn mount_by_descriptor(&self, it: &NewMount<'_>, target: &MountPoint) -> Try<Fd> {
         let context = Fd(sys::fsopen(it.kind)?);
         if !it.source.is_empty() {
             sys::fsconfig_string(context.0, c"source", it.source)?;
@@ -128,7 +128,7 @@ impl Mounts {
     /// By mount(2): for option values that `fsconfig(2)` does not take (an overlay of many layers), for options that it
     /// does not have, and for hosts whose seccomp filter forbids the new calls.
     #[inline(never)]
-    fn mount_by_name(&self, it: &FileSystem<'_>, target: &Target) -> Try<Fd> {
+    fn mount_by_name(&self, it: &NewMount<'_>, target: &MountPoint) -> Try<Fd> {
         if it.place & place::LIVING != 0 {
             return Err(Fault::because(why::NEEDS_SETATTR, sys::EINVAL));
         }
@@ -157,7 +157,7 @@ impl Mounts {
         Ok(made)
     }
 
-    pub fn bind(&self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Graft<'_>) -> Try<()> {
+    pub fn bind(&self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Attachment<'_>) -> Try<()> {
         let rules = graft.place;
         let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
         if rules & place::SOURCE_NO_FOLLOW != 0 {
@@ -175,14 +175,14 @@ impl Mounts {
                 let set = graft.attributes.set | MOUNT_ATTR_RDONLY;
                 let attributes =
                     Attributes { set, clear: graft.attributes.clear & !MOUNT_ATTR_RDONLY, ..*graft.attributes };
-                self.attach(tree, &Graft { attributes: &attributes, ..*graft })
+                self.attach(tree, &Attachment { attributes: &attributes, ..*graft })
             }
             Err(fault) => Err(fault),
         }
     }
 
-    pub fn attach(&self, tree: Fd, graft: &Graft<'_>) -> Try<()> {
-        let Graft { target, attributes, place: rules, keep } = *graft;
+    pub fn attach(&self, tree: Fd, graft: &Attachment<'_>) -> Try<()> {
+        let Attachment { target, attributes, place: rules, keep } = *graft;
         let stat = sys::fstat(tree.0)?;
         if rules & place::COPY_LINK != 0 && stat.is_link() {
             return files::copy_link(self.root, target, tree.0, rules);

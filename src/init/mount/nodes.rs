@@ -5,10 +5,10 @@ use core::ffi::CStr;
 use super::super::files::Fd;
 use super::super::op::why;
 use super::super::sys::{self, Fault, Try};
-use super::mounts::Mounts;
+use super::mounts::RootMounts;
 
 /// A node of `/dev`.
-pub struct Node<'a> {
+pub struct NewNode<'a> {
     pub mode: u32,
     pub device: u64,
     pub uid: u32,
@@ -17,8 +17,8 @@ pub struct Node<'a> {
     pub host: &'a CStr,
 }
 
-impl Mounts {
-    pub fn node(&self, name: &CStr, it: &Node<'_>) -> Try<()> {
+impl RootMounts {
+    pub fn node(&self, name: &CStr, it: &NewNode<'_>) -> Try<()> {
         match sys::mknodat(self.here(), name, it.mode, it.device) {
             Ok(()) if it.uid == 0 && it.gid == 0 => Ok(()),
             Ok(()) => sys::fchownat(self.here(), name, it.uid, it.gid),
@@ -33,7 +33,7 @@ impl Mounts {
 
     /// An existing node must be the requested device.
     #[inline(never)]
-    fn is_node(&self, name: &CStr, it: &Node<'_>) -> Try<()> {
+    fn is_node(&self, name: &CStr, it: &NewNode<'_>) -> Try<()> {
         let there = Fd(sys::openat2(self.here(), name, sys::O_PATH | sys::O_NOFOLLOW | sys::O_CLOEXEC, 0, 0)?);
         match sys::fstat(there.0)?.is_node(it.mode, it.device) {
             true => Ok(()),

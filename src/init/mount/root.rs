@@ -6,7 +6,7 @@ use super::super::files::{Fd, open_plain};
 use super::super::op::Attributes;
 use super::super::sys::{self, Try};
 use super::attributes::{MS_PRIVATE, MS_SLAVE, propagate, propagate_here, set_attributes};
-use super::mounts::Mounts;
+use super::mounts::RootMounts;
 
 pub fn bury(path: &CStr) -> Try<()> {
     // The mounts below are detached too, and the host must not see that.
@@ -22,7 +22,7 @@ pub fn bury(path: &CStr) -> Try<()> {
     }
 }
 
-impl Mounts {
+impl RootMounts {
     pub fn propagation(&self, flags: u64) -> Try<()> {
         propagate(sys::AT_FDCWD, c"/", true, flags)
     }

@@ -203,7 +203,7 @@ pub const NULL_DEVICE: u64 = 0x103;
 /// The kernel's `struct stat` on x86_64; only the named fields are used.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Stat {
+pub struct FileStat {
     pub device: u64,
     pub inode: u64,
     _links: u64,
@@ -218,7 +218,7 @@ pub struct Stat {
     _rest: [u64; 5],
 }
 
-impl Stat {
+impl FileStat {
     pub fn is_directory(&self) -> bool {
         self.mode & 0o170000 == 0o040000
     }
@@ -246,12 +246,12 @@ impl Stat {
         self.mode & FORMAT == mode & FORMAT && (mode & FORMAT == FIFO || self.rdev == device)
     }
 
-    pub fn is_same_file(&self, other: &Stat) -> bool {
+    pub fn is_same_file(&self, other: &FileStat) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
-const NO_STAT: Stat = Stat {
+const NO_STAT: FileStat = FileStat {
     device: 0,
     inode: 0,
     _links: 0,
@@ -265,15 +265,15 @@ const NO_STAT: Stat = Stat {
     _rest: [0; 5],
 };
 
-pub fn fstat(fd: i32) -> Try<Stat> {
+pub fn fstat(fd: i32) -> Try<FileStat> {
     let mut stat = NO_STAT;
-    call!(FSTAT, fd, &mut stat as *mut Stat)?;
+    call!(FSTAT, fd, &mut stat as *mut FileStat)?;
     Ok(stat)
 }
 
-pub fn lstatat(dir: i32, name: &CStr) -> Try<Stat> {
+pub fn lstatat(dir: i32, name: &CStr) -> Try<FileStat> {
     let mut stat = NO_STAT;
-    call!(NEWFSTATAT, dir, name.as_ptr(), &mut stat as *mut Stat, AT_SYMLINK_NOFOLLOW)?;
+    call!(NEWFSTATAT, dir, name.as_ptr(), &mut stat as *mut FileStat, AT_SYMLINK_NOFOLLOW)?;
     Ok(stat)
 }
 

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::ffi::CStr;
 
 use super::super::op::List;
-use super::{EINVAL, ENOSYS, EPERM, Fault, Program, Try, calls};
+use super::{EINVAL, ENOSYS, EPERM, Fault, Mapped, Try, calls};
 
 /// Exit. If a seccomp filter forbids exit_group(2), an illegal instruction ends the process: no filter sees that.
 pub fn exit(status: i32) -> ! {
@@ -180,7 +180,7 @@ pub fn seccomp(filter: &[u64], flags: u32) -> Try<i32> {
 }
 
 /// Execute another program. Returns only on failure.
-pub fn execve(path: &CStr, program: Program, argv: List, envp: List) -> Fault {
+pub fn execve(path: &CStr, program: Mapped, argv: List, envp: List) -> Fault {
     let (argv, envp): (&[usize], &[usize]) = (program.addresses(argv), program.addresses(envp));
     match call!(EXECVE, path.as_ptr(), argv.as_ptr(), envp.as_ptr()) {
         Err(fault) => fault,

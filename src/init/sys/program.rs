@@ -8,17 +8,17 @@ use super::Try;
 
 /// The sealed list of operations, and the data that they refer to.
 #[derive(Clone, Copy)]
-pub struct Program(&'static Header);
+pub struct Mapped(&'static Header);
 
-impl Program {
+impl Mapped {
     /// Map the program that lies in `fd` from `offset` on.
-    pub fn map(fd: i32, offset: usize, length: usize) -> Try<Program> {
+    pub fn map(fd: i32, offset: usize, length: usize) -> Try<Mapped> {
         const READ_WRITE: usize = 3;
         const PRIVATE_FIXED_NOREPLACE: usize = 0x10_0002;
         let at = call!(MMAP, BASE, length, READ_WRITE, PRIVATE_FIXED_NOREPLACE, fd, offset)?;
         // SAFETY: the parent wrote a Header at the start, of the same definition and compiler,
         // into a file that is sealed against any change; the mapping is never removed.
-        Ok(Program(unsafe { &*(at as *const Header) }))
+        Ok(Mapped(unsafe { &*(at as *const Header) }))
     }
 
     pub fn channel(self) -> i32 {

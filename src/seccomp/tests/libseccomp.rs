@@ -17,7 +17,7 @@ pub(super) struct LibSeccomp {
 }
 
 /// What it makes of a profile.
-pub(super) struct Made {
+pub(super) struct PeerFilter {
     pub(super) program: Vec<Step>,
     /// Names that it does not know for every architecture that has them.
     pub(super) unknown: Vec<String>,
@@ -46,7 +46,7 @@ impl LibSeccomp {
     }
 
     /// The program for a profile as runc has it made; an error in words.
-    pub(super) fn make(&mut self, profile: &LinuxSeccomp, abis: &[Abi]) -> Result<Made, String> {
+    pub(super) fn make(&mut self, profile: &LinuxSeccomp, abis: &[Abi]) -> Result<PeerFilter, String> {
         let line = request(profile, abis).to_string() + "\n";
         self.asks.write_all(line.as_bytes()).map_err(|_| "it has gone")?;
         let Some(Ok(answer)) = self.says.next() else { return Err("it is gone".to_owned()) };
@@ -56,7 +56,7 @@ impl LibSeccomp {
         let words: Vec<u64> = (0..code.len()).step_by(16).map(|at| word(at).unwrap()).collect();
         let numbers = answer["numbers"].as_object().unwrap();
         let unknown = numbers.iter().filter(|(name, numbers)| !agrees(name, numbers, abis));
-        Ok(Made {
+        Ok(PeerFilter {
             program: decode(&words),
             unknown: unknown.map(|(name, _)| name.clone()).collect(),
             took: answer["seconds"].as_f64().unwrap_or_default() * 1000.0,
