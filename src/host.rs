@@ -21,6 +21,7 @@ pub struct Host {
     pub in_user_namespace: bool,
     features: OnceCell<Features>,
     cgroups: OnceCell<Layout>,
+    cgroups_with_own: OnceCell<Layout>,
     manager: OnceCell<Manager>,
     opens_trees: OnceCell<bool>,
     denies_setgroups: OnceCell<bool>,
@@ -44,6 +45,7 @@ impl Host {
             in_user_namespace: namespace::in_user_namespace(),
             features: OnceCell::new(),
             cgroups: OnceCell::new(),
+            cgroups_with_own: OnceCell::new(),
             manager: OnceCell::new(),
             opens_trees: OnceCell::new(),
             denies_setgroups: OnceCell::new(),
@@ -59,7 +61,8 @@ impl Host {
             egid: 0,
             in_user_namespace: false,
             features: OnceCell::from(Features { selinux: false, apparmor: false, resctrl: false }),
-            cgroups: OnceCell::from(cgroups),
+            cgroups: OnceCell::from(cgroups.clone()),
+            cgroups_with_own: OnceCell::from(cgroups),
             manager: OnceCell::from(manager),
             opens_trees: OnceCell::from(true),
             denies_setgroups: OnceCell::from(false),
@@ -96,6 +99,14 @@ impl Host {
             let _ = self.cgroups.set(Layout::read()?);
         }
         self.cgroups.get().ok_or_else(|| anyhow::anyhow!("cgroups: cannot be read"))
+    }
+
+    /// The cgroup hierarchies with the caller's own cgroup in them.
+    pub fn cgroups_with_own(&self) -> Result<&Layout> {
+        if self.cgroups_with_own.get().is_none() {
+            let _ = self.cgroups_with_own.set(self.cgroups()?.with_own()?);
+        }
+        self.cgroups_with_own.get().ok_or_else(|| anyhow::anyhow!("cgroups: cannot be read"))
     }
 
     /// The service manager that makes units for the caller.

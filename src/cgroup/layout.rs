@@ -1,21 +1,18 @@
-//! Which control group hierarchies this host has.
+//! The control group hierarchies of a host, and this process's own place in them; pure.
 
-use std::cell::OnceCell;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
-use nix::errno::Errno;
-use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::living::HostDir;
 use super::path::below_mount;
 use crate::mountinfo;
 
+/// The hierarchy of v1 in which systemd keeps its units.
+pub(super) const SYSTEMD: &str = "name=systemd";
+
 /// Where distributions, engines and the spec expect the hierarchies.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub(super) const MOUNT: &str = "/sys/fs/cgroup";
 
 /// The kinds of hosts, after systemd's names for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,26 +48,37 @@ impl Hierarchy {
     }
 }
 
+/// The container's directory in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostDir {
+    /// The v1 controllers as /proc/self/cgroup lists them; empty for v2.
+    pub controllers: String,
+    /// Where the hierarchy is mounted on the host.
+    pub mount: PathBuf,
+    /// The container's directory, absolute, below `mount`.
+    pub dir: PathBuf,
+}
+
 /// The hierarchies of this host and the caller's place in them.
 #[derive(Clone, Debug)]
 pub struct Layout {
     mode: Mode,
     v1: Vec<Hierarchy>,
-    /// Mount point and, once somebody asked, the caller's own cgroup relative to it.
-    v2: Option<(PathBuf, OnceCell<PathBuf>)>,
+    v2: Option<V2>,
+}
+
+/// The v2 hierarchy.
+#[derive(Clone, Debug)]
+struct V2 {
+    mount: PathBuf,
+    /// The calling process's own cgroup, relative to `mount`, if it was read.
+    own: Option<PathBuf>,
 }
 
 impl Layout {
-    /// Looks at this host. On a v2 host this is one `statfs`; otherwise /proc/self/mountinfo and
-    /// /proc/self/cgroup are read once.
-    ///
-    /// Fails when those cannot be read.
-    pub fn read() -> Result<Layout> {
-        if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
-            let v2 = Some((PathBuf::from(MOUNT), OnceCell::new()));
-            return Ok(Layout { mode: Mode::Unified, v1: Vec::new(), v2 });
-        }
-        Ok(Layout::of_mounts(&read("/proc/self/mountinfo")?, &own_cgroups()?, Mount::is_uncovered))
+    /// A host with cgroup v2 alone. Only a relative `cgroupsPath` and a `cgroup` mount need `own`.
+    pub(super) fn unified(own: Option<PathBuf>) -> Layout {
+        Layout { mode: Mode::Unified, v1: Vec::new(), v2: Some(V2 { mount: MOUNT.into(), own }) }
     }
 
     /// What `mountinfo` and `cgroup`, the texts of the files in /proc/self, say. Pure.
@@ -81,7 +89,11 @@ impl Layout {
     }
 
     /// The same with those of the mounts only that can be reached.
-    fn of_mounts(mountinfo: &(impl AsRef<[u8]> + ?Sized), cgroup: &str, reached: impl Fn(&Mount) -> bool) -> Layout {
+    pub(super) fn of_mounts(
+        mountinfo: &(impl AsRef<[u8]> + ?Sized),
+        cgroup: &str,
+        reached: impl Fn(&Mount) -> bool,
+    ) -> Layout {
         let mut mounts: Vec<Mount> = mountinfo::lines(mountinfo).filter_map(Mount::of).collect();
         mounts.sort_by_key(|mount| !mount.point.starts_with(MOUNT));
         let mut v1 = Vec::new();
@@ -97,7 +109,7 @@ impl Layout {
             let own = below_mount(&mount.root, Path::new(own));
             let point = mount.point.clone();
             if controllers.is_empty() {
-                v2 = Some((point, OnceCell::from(own)));
+                v2 = Some(V2 { mount: point, own: Some(own) });
             } else {
                 v1.push(Hierarchy { controllers: controllers.to_owned(), mount: point, own });
             }
@@ -119,7 +131,7 @@ impl Layout {
             mount: dir.mount.clone(),
             own: PathBuf::new(),
         };
-        let v2 = v2.first().map(|dir| (dir.mount.clone(), OnceCell::from(PathBuf::new())));
+        let v2 = v2.first().map(|dir| V2 { mount: dir.mount.clone(), own: Some(PathBuf::new()) });
         Layout { mode, v1: v1.into_iter().map(hierarchy).collect(), v2 }
     }
 
@@ -140,44 +152,29 @@ impl Layout {
 
     /// Where the v2 hierarchy is mounted.
     pub fn v2_mount(&self) -> Option<&Path> {
-        self.v2.as_ref().map(|(mount, _)| mount.as_path())
+        self.v2.as_ref().map(|v2| v2.mount.as_path())
     }
 
-    /// The caller's own v2 cgroup relative to the mount. On a v2 host the first call reads
-    /// /proc/self/cgroup, because an absolute `cgroupsPath` never needs it.
+    /// Whether the caller's own v2 cgroup was read, if there is a v2 hierarchy.
+    pub(super) fn knows_own(&self) -> bool {
+        self.v2.as_ref().is_none_or(|v2| v2.own.is_some())
+    }
+
+    /// The caller's own v2 cgroup relative to the mount.
     ///
-    /// Fails when there is no v2 hierarchy or the file cannot be read.
+    /// Fails when there is no v2 hierarchy, and when it was not read.
     pub fn v2_own(&self) -> Result<&Path> {
-        let (_, own) = self.v2.as_ref().ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
-        if let Some(own) = own.get() {
-            return Ok(own);
-        }
-        let text = own_cgroups()?;
-        let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        Ok(own.get_or_init(|| below_mount(Path::new("/"), Path::new(path))))
+        let v2 = self.v2.as_ref().ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
+        v2.own.as_deref().ok_or_else(|| anyhow!("linux.cgroupsPath: the caller's own cgroup was not looked at"))
     }
-}
-
-/// The text of /proc/self/cgroup.
-fn own_cgroups() -> Result<String> {
-    const PATH: &str = "/proc/self/cgroup";
-    String::from_utf8(read(PATH)?).context(PATH)
-}
-
-/// Reads a file in /proc. They have no size to go by; without room to start with the text would be
-/// collected in a dozen small reads.
-fn read(path: &str) -> Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(16 << 10);
-    File::open(path).and_then(|mut file| file.read_to_end(&mut text)).with_context(|| path.to_owned())?;
-    Ok(text)
 }
 
 /// A mounted hierarchy.
-struct Mount {
+pub(super) struct Mount {
     root: PathBuf,
-    point: PathBuf,
+    pub(super) point: PathBuf,
     /// `None` for v2, else the super block's options, which hold the controllers.
-    options: Option<String>,
+    pub(super) options: Option<String>,
 }
 
 impl Mount {
@@ -190,14 +187,6 @@ impl Mount {
         Some(Mount { root: line.root(), point: line.point(), options })
     }
 
-    /// Whether nothing is mounted over it. The table lists what is covered, too; to make directories there would be to
-    /// make them in another file system.
-    fn is_uncovered(&self) -> bool {
-        let magic = if self.options.is_some() { CGROUP_SUPER_MAGIC } else { CGROUP2_SUPER_MAGIC };
-        // One that cannot be looked at fails where it is used, by its name.
-        statfs(&self.point).map_or_else(|errno| errno != Errno::ENOENT, |found| found.filesystem_type() == magic)
-    }
-
     /// Whether this is a mount of the hierarchy with exactly these controllers (a line of
     /// /proc/self/cgroup lists all of a hierarchy's, so one of them is enough to know it by).
     fn shows(&self, controllers: &str) -> bool {
@@ -208,6 +197,16 @@ impl Mount {
             }
         }
     }
+}
+
+/// Directories below `/c`, which do not exist: for tests of decisions.
+#[cfg(test)]
+pub(super) fn example(controllers: &[&str]) -> Vec<HostDir> {
+    let dir = |controllers: &&str| {
+        let mount = Path::new("/c").join(controllers);
+        HostDir { controllers: (*controllers).to_owned(), dir: mount.join("box"), mount }
+    };
+    controllers.iter().map(dir).collect()
 }
 
 #[cfg(test)]

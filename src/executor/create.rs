@@ -147,14 +147,14 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     fill(&mut record, config, plan, options);
     // Saved before the cgroup exists, so that `delete` finds what a killed `create` leaves. As long as the record has
     // no process, `delete` leaves the processes in that cgroup alone.
-    record.cgroup = plan.cgroup.intended();
+    record.cgroup = Cgroup::intended(&plan.cgroup);
     directory.save_first(&record, text)?;
     let (moved, claim) = (network::Moved::default(), None);
     let mut work = Work { directory, text, record, made: false, claim, moved, hooks: false, undo: true };
     if options.notify.is_some() {
         directory.make_notify()?;
     }
-    work.record.cgroup = plan.cgroup.create(work.record.owner())?;
+    work.record.cgroup = Cgroup::create(&plan.cgroup, work.record.owner())?;
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
         work.record.rdt = Some(rdt::Groups::create(rdt, Path::new(rdt::RESCTRL))?);
@@ -193,9 +193,9 @@ impl Work<'_> {
     /// Move a running process into the cgroup. With systemd this creates the cgroup.
     pub(crate) fn admit(&mut self, plan: &crate::cgroup::Plan, pid: i32) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(pid);
-        plan.admit(&self.record.cgroup, pid)?;
+        self.record.cgroup.admit(plan, pid)?;
         self.made = true;
-        plan.settle(pid, self.record.owner())
+        Cgroup::settle(plan, pid, self.record.owner())
     }
 
     /// Keep everything and release the lock.

@@ -133,7 +133,7 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
 
 /// The directory of the caller's own cgroup in a hierarchy.
 fn own_of_caller(context: &Context<'_>, mount: &Path) -> Result<PathBuf> {
-    let layout = context.host.cgroups()?;
+    let layout = context.host.cgroups_with_own()?;
     let own = match layout.v1().iter().find(|hierarchy| hierarchy.mount == mount) {
         Some(hierarchy) => &hierarchy.own,
         None => layout.v2_own()?,

@@ -48,7 +48,8 @@ impl<'a> Context<'a> {
             delegate_to: delegate_to(config),
             inside: annotation::delegated_cgroup(config)?,
         };
-        let cgroup = cgroup::Plan::new(host.cgroups()?, &request)?;
+        let layout = if request.needs_own() { host.cgroups_with_own()? } else { host.cgroups()? };
+        let cgroup = cgroup::Plan::new(layout, &request)?;
         let rootfs = clean(&options.bundle.join(config.root()));
         Ok(Context { config, host, options, rootfs, cgroup, joining: false, warnings: Vec::new() })
     }

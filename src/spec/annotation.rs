@@ -21,6 +21,8 @@ pub const PIDFD_RECEIVER_FIELD: &str = "annotations.run.oci.pidfd_receiver";
 pub const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
 /// crun's: the name of a cgroup below the container's own. The container runs in it and manages it.
 pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
+/// Its place in the config.
+pub const DELEGATE_CGROUP_FIELD: &str = "annotations.run.oci.delegate-cgroup";
 /// crun's: the name of a cgroup below the scope, which becomes the container's own. crun's default is `container`, tare's
 /// is none. Only the systemd driver reads it.
 pub const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";

@@ -12,15 +12,16 @@ use cgroups_rs::fs::cpuacct::CpuAcctController;
 use cgroups_rs::fs::cpuset::CpuSetController;
 use cgroups_rs::fs::pid::PidController;
 
-use super::{BlockIo, BlockIoEntry, Cpu, CpuSet, HugePages, Memory, MemoryEntry, Pids, Stats};
-use super::{number, number_of, numbers, text};
-use crate::cgroup::Cgroup;
+use super::files::{number, numbers, text};
+use super::types::{BlockIo, BlockIoEntry, Cpu, CpuSet, HugePages, Memory, MemoryEntry, Pids, Stats};
+use crate::cgroup::live::Cgroup;
+use crate::cgroup::live::dir::number_of;
 
 /// Nanoseconds of a tick in `cpuacct.stat`: `USER_HZ` is 100 on all architectures that Linux still
 /// has.
 const TICK: u64 = 10_000_000;
 
-pub(super) fn stats(cgroup: &Cgroup) -> Result<Stats> {
+pub fn stats(cgroup: &Cgroup) -> Result<Stats> {
     let of = |controller| cgroup.path_for_v1(controller);
     let mut stats = Stats::default();
     if let Some(dir) = of("cpuacct") {
@@ -109,10 +110,10 @@ fn pids(dir: &Path) -> Result<Pids> {
         Ok(MaxValue::Value(limit)) => u64::try_from(limit).ok(),
         _ => None,
     };
-    Ok(super::pids(controller.get_pid_current().ok(), limit))
+    Ok(Pids::of(controller.get_pid_current().ok(), limit))
 }
 
-pub(super) fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
+pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     // Reservations are what is limited where both are (5.7).
     for kind in ["rsvd.", ""] {
         let number = |name: &str| number(dir, &format!("hugetlb.{size}.{kind}{name}"));

@@ -6,17 +6,18 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{BlockIo, BlockIoEntry, Cpu, HugePages, Memory, MemoryEntry, Pressure, Stall, Stats};
-use super::{number, number_of, numbers, text};
+use super::files::{number, numbers, text};
+use super::types::{BlockIo, BlockIoEntry, Cpu, HugePages, Memory, MemoryEntry, Pids, Pressure, Stall, Stats};
+use crate::cgroup::live::dir::number_of;
 
 /// Nanoseconds of a microsecond, in which v2 counts time.
 const MICROSECOND: u64 = 1000;
 
-pub(super) fn stats(dir: &Path) -> Result<Stats> {
+pub fn stats(dir: &Path) -> Result<Stats> {
     Ok(Stats {
         cpu: cpu(dir)?,
         memory: memory(dir)?,
-        pids: super::pids(number(dir, "pids.current")?, number(dir, "pids.max")?),
+        pids: Pids::of(number(dir, "pids.current")?, number(dir, "pids.max")?),
         blkio: block_io(dir)?,
         ..Stats::default()
     })
@@ -88,7 +89,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
     Ok(found)
 }
 
-pub(super) fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
+pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     // Reservations are what is limited where both are (5.7).
     for kind in ["rsvd.", ""] {
         if let Some(usage) = number(dir, &format!("hugetlb.{size}.{kind}current"))? {

@@ -20,7 +20,7 @@ use zbus::{
 
 use super::gvariant::Value;
 use super::private::Private;
-use super::{Property, Scope, Unit};
+use super::scope::{Property, Scope, Unit};
 
 /// How long systemd may take for a job, or to answer.
 const PATIENCE: Duration = Duration::from_secs(30);

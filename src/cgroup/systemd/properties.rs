@@ -1,10 +1,10 @@
 //! Limits and device rules as properties of a unit: what systemd knows of them stays in force when it writes the
 //! cgroup anew, as for `daemon-reload`. Pure.
 
-use super::Property;
 use super::gvariant::Value;
-use crate::cgroup::devices::{Access, DeviceKind, DeviceRule};
-use crate::cgroup::plan::{Fallback, Write};
+use super::scope::Property;
+use crate::cgroup::device_rule::{Access, DeviceKind, DeviceRule};
+use crate::cgroup::writes::{Fallback, Write};
 use crate::spec::{Field, bit_list};
 use crate::tables::limit::{self, DEFAULT_PERIOD, PropertyKind, io_weight};
 
@@ -334,7 +334,7 @@ mod tests {
     fn device_rules_allow_no_less() {
         let rules = |json: &str| {
             let configured: Vec<oci_spec::runtime::LinuxDeviceCgroup> = serde_json::from_str(json).unwrap();
-            let rules = crate::cgroup::devices::rules(&configured).unwrap();
+            let rules = crate::cgroup::plan::rules(&configured).unwrap();
             devices(&rules).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         let none = "property DeviceAllow = @a(ss) []".to_owned();

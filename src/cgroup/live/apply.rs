@@ -1,0 +1,190 @@
+//! Carrying out a plan's writes.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+
+use super::controllers::missing;
+use super::dir::{self, is_gone, read_at, read_file, write_at};
+use super::threaded;
+use crate::cgroup::plan::Plan;
+use crate::cgroup::writes::{Fallback, Target, UsageCheck, Write};
+use crate::sys::reason;
+
+/// Carries out those of the writes that are `wanted`, in directories that exist; those of a
+/// target without one are left out.
+pub fn apply(
+    plan: &Plan,
+    wanted: impl Fn(&Write) -> bool,
+    dirs: &[Option<&Path>],
+    leaf: Option<BorrowedFd>,
+) -> Result<()> {
+    let mut writer = Writer { dirs, targets: &plan.writes.targets, leaf, open: None, complete: false };
+    let mut later = Vec::new();
+    for write in plan.writes.all.iter().filter(|write| wanted(write)) {
+        if dirs[write.target].is_none() {
+            continue;
+        }
+        match writer.carry_out(write) {
+            // As for the program on v2: not for us to give, and nothing there to be had.
+            Err(Errno::EPERM | Errno::EACCES) if write.is_device_rule() && plan.may_lack_devices() => {}
+            Err(Errno::EINVAL) if write.fallback == Fallback::Later => later.push(write),
+            result => result.map_err(|errno| refused(plan, write, errno, &writer))?,
+        }
+    }
+    for write in later {
+        let result = writer.carry_out(write);
+        result.map_err(|errno| refused(plan, write, errno, &writer))?;
+    }
+    Ok(())
+}
+
+/// Refuses limits below what is used already, where that is asked for.
+pub fn check_usage(plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
+    match &plan.writes.usage {
+        Some(check) => dirs[check.target]
+            .map_or(Ok(()), |dir| compare_usage(check, dir, plan.writes.targets[check.target].is_v2())),
+        None => Ok(()),
+    }
+}
+
+fn refused(plan: &Plan, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
+    let Write { field, file, value, .. } = write;
+    let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
+    if let Some(leaf) = writer.leaf.filter(|_| absent && plan.writes.targets[write.target].is_v2())
+        && let Some(error) = refused_by_v2(plan, write, errno, leaf)
+    {
+        return error;
+    }
+    let busy = writer.dirs[write.target].and_then(|dir| busy(dir, file, value, errno));
+    if let Some(words) = busy {
+        return anyhow!("{field}: {words}");
+    }
+    match errno {
+        Errno::ENOENT | Errno::EACCES => anyhow!("{field}: {file}: {}", reason(errno)),
+        _ => anyhow!("{field}: {file} = {value:?}: {}", reason(errno)),
+    }
+}
+
+/// What lies behind a file of v2 that is not there, or not to be written.
+fn refused_by_v2(plan: &Plan, write: &Write, errno: Errno, leaf: BorrowedFd) -> Option<anyhow::Error> {
+    let Write { field, file, target, .. } = write;
+    let controller = file.split('.').next().unwrap_or_default();
+    if let Some(kind) = threaded::kind(leaf).filter(|_| !threaded::has(controller)) {
+        let dir = plan.writes.targets[*target].dir();
+        return Some(anyhow!("{field}: cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind}"));
+    }
+    let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
+    let lacks = controller != "cgroup" && missing(controller, &available).next().is_some();
+    let unified = field.as_str().starts_with("linux.resources.unified");
+    Some(match (unified, lacks) {
+        (true, true) => {
+            anyhow!(
+                "{field}: unified resource {file:?} can't be set: controller {controller:?} \
+                 not available"
+            )
+        }
+        (true, false) => anyhow!("{field}: unable to set unified resource {file:?}: {}", reason(errno)),
+        (false, true) => anyhow!("{field}: cgroup controller {controller:?} is not available"),
+        (false, false) => return None,
+    })
+}
+
+/// Writes values, keeping a file open while the next one is for it: rules and devices come in rows.
+struct Writer<'a> {
+    dirs: &'a [Option<&'a Path>],
+    targets: &'a [Target],
+    leaf: Option<BorrowedFd<'a>>,
+    open: Option<(usize, &'a str, OwnedFd)>,
+    /// Whether every file is there that the controllers of the v2 directory have.
+    complete: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn carry_out(&mut self, write: &'a Write) -> Result<(), Errno> {
+        match (self.put(write), &write.fallback) {
+            // Where both are missing, the first is the one to complain about; same errno.
+            (Err(Errno::ENOENT), Fallback::Instead(file, value)) => {
+                self.with_dir(write.target, file, |dir, file| write_at(dir, file, value))
+            }
+            (Err(Errno::ENOENT | Errno::EOPNOTSUPP), Fallback::Skip) => Ok(()),
+            (result, _) => result,
+        }
+    }
+
+    fn put(&mut self, write: &'a Write) -> Result<(), Errno> {
+        let known = matches!(&self.open, Some((target, file, _)) if *target == write.target && *file == write.file);
+        if !known {
+            let open =
+                |writer: &Self| writer.with_dir(write.target, &write.file, |dir, file| dir::open_to_write(dir, file));
+            let mut file = open(self);
+            if matches!(file, Err(Errno::ENOENT)) && self.completed(write.target) {
+                file = open(self);
+            }
+            self.open = Some((write.target, &write.file, file?));
+        }
+        match &self.open {
+            Some((_, _, file)) => dir::put(file, &write.value),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the v2 directory has the files of all its controllers. Returns whether they may have come just now.
+    ///
+    /// The kernel lists a controller in `cgroup.controllers` before it has made the files, and who hands it down may be
+    /// somebody else (kernel/cgroup/cgroup.c, `cgroup_subtree_control_write`). Writing nothing takes the same lock.
+    fn completed(&mut self, target: usize) -> bool {
+        let Some(leaf) = self.leaf.filter(|_| self.targets[target].is_v2() && !self.complete) else { return false };
+        self.complete = true;
+        write_at(leaf, "cgroup.subtree_control", "\n").is_ok()
+    }
+
+    /// By descriptor on v2, where one directory has everything; by path on v1, where each has
+    /// hardly more than one file to write.
+    fn with_dir<T>(
+        &self,
+        target: usize,
+        file: &str,
+        act: impl FnOnce(BorrowedFd, &Path) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        match (self.leaf, self.dirs[target]) {
+            (Some(leaf), _) if self.targets[target].is_v2() => act(leaf, Path::new(file)),
+            (_, Some(dir)) => act(AT_FDCWD, &dir.join(file)),
+            (_, None) => Err(Errno::ENOENT),
+        }
+    }
+}
+
+/// `checkBeforeUpdate`: refuses limits that are below what is used already.
+fn compare_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
+    let file = if v2 { "memory.current" } else { "memory.usage_in_bytes" };
+    let field = "linux.resources.memory";
+    let text = match read_file(&dir.join(file)) {
+        Ok(text) => text,
+        // Without the controller the limit itself fails, and says so.
+        Err(errno) if is_gone(errno) => return Ok(()),
+        Err(errno) => bail!("{field}.checkBeforeUpdate: {}: {}", dir.join(file).display(), reason(errno)),
+    };
+    let Ok(usage) = text.trim().parse() else { bail!("{field}.checkBeforeUpdate: {file} says {text:?}") };
+    match check {
+        UsageCheck { swap, .. } if *swap > 0 && *swap <= usage => {
+            bail!("{field}.swap: rejecting memory+swap limit {swap} <= usage {usage}")
+        }
+        UsageCheck { limit, .. } if *limit > 0 && *limit <= usage => {
+            bail!("{field}.limit: rejecting memory limit {limit} <= usage {usage}")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the kernel says about a memory limit that it cannot bring the usage down to.
+fn busy(dir: &Path, file: &str, value: &str, errno: Errno) -> Option<String> {
+    let kind = file.strip_suffix("limit_in_bytes").filter(|_| errno == Errno::EBUSY)?;
+    let number = |name: &str| read_file(&dir.join(format!("{kind}{name}"))).ok();
+    let (usage, peak) = (number("usage_in_bytes")?, number("max_usage_in_bytes")?);
+    let (usage, peak) = (usage.trim(), peak.trim());
+    Some(format!("unable to set memory limit to {value} (current usage: {usage}, peak usage: {peak})"))
+}

@@ -1,0 +1,178 @@
+//! What the files of a cgroup said before an update, for the way back.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use nix::errno::Errno;
+
+use super::dir::{number_of, read_file, write_file};
+use crate::cgroup::plan::Plan;
+use crate::cgroup::systemd::Unit;
+use crate::cgroup::writes::{Fallback, OOM_CONTROL, Write};
+use crate::spec::Field;
+use crate::sys::reason;
+use crate::tables::limit;
+
+/// What the files of a cgroup said before they were written.
+#[derive(Debug)]
+#[must_use = "what was there before can only be had from here"]
+pub struct Before {
+    files: Vec<Old>,
+    /// Who has been told of the new values, too.
+    unit: Option<Unit>,
+}
+
+#[derive(Debug)]
+struct Old {
+    path: PathBuf,
+    text: String,
+    /// What is about to be written.
+    values: Vec<String>,
+}
+
+impl Before {
+    pub(super) fn of(unit: Option<Unit>, plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
+        let mut before = Before { files: Vec::new(), unit };
+        for write in plan.writes.all.iter().filter(|write| !write.is_device_rule()) {
+            let Some(dir) = dirs[write.target] else { continue };
+            if write.file == "cpu.idle" {
+                // What is not idle any more has the default.
+                before.keep(dir.join("cpu.shares"), None)?;
+                before.keep(dir.join("cpu.weight"), None)?;
+            }
+            before.keep(dir.join(&*write.file), Some(&write.value))?;
+            if let Fallback::Instead(file, value) = &write.fallback {
+                before.keep(dir.join(file), Some(value))?;
+            }
+        }
+        Ok(before)
+    }
+
+    /// What systemd writes anew when it is told of a property: it rounds, and what it was not told of gets its default.
+    pub(super) fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
+        let mut exact = Before::of(None, plan, dirs)?;
+        for dir in dirs.iter().flatten() {
+            limit::properties().try_for_each(|(file, _)| exact.keep(dir.join(file), None))?;
+        }
+        Ok(exact)
+    }
+
+    /// Files that are not there, or not for reading, have nothing to go back to.
+    fn keep(&mut self, path: PathBuf, value: Option<&String>) -> Result<()> {
+        let index = match self.files.iter().position(|old| old.path == path) {
+            Some(index) => index,
+            None => {
+                let text = match read_file(&path) {
+                    Ok(text) => text,
+                    // What the kernel answers for a file that can only be written (EINVAL; EACCES to an ordinary user),
+                    // and for one whose controller it has no support for.
+                    Err(Errno::ENOENT | Errno::EINVAL | Errno::EACCES | Errno::EOPNOTSUPP) => return Ok(()),
+                    Err(errno) => bail!("linux.resources: {}: {}", path.display(), reason(errno)),
+                };
+                self.files.push(Old { path, text, values: Vec::new() });
+                self.files.len() - 1
+            }
+        };
+        self.files[index].values.extend(value.cloned());
+        Ok(())
+    }
+
+    /// Writes the old values. The kernel checks some against others, so what is refused is tried
+    /// again as long as something else has changed meanwhile; best effort in the end.
+    pub fn restore(&self) {
+        if let Some(unit) = &self.unit {
+            let _ = unit.set(&self.files.iter().flat_map(Old::writes).collect::<Vec<_>>());
+        }
+        let changed = |old: &Old| read_file(&old.path).is_ok_and(|text| text != old.text);
+        let mut open: Vec<&Old> = self.files.iter().rev().filter(|old| changed(old)).collect();
+        loop {
+            let count = open.len();
+            open.retain(|old| old.lines().iter().any(|line| write_file(&old.path, line).is_err()) || changed(old));
+            if open.is_empty() || open.len() == count {
+                return;
+            }
+        }
+    }
+}
+
+impl Old {
+    /// The old values as writes.
+    fn writes(&self) -> Vec<Write> {
+        let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let write = |value| Write {
+            target: 0,
+            file: Cow::Owned(file.to_owned()),
+            value,
+            field: Field::of("linux.resources"),
+            fallback: Fallback::Fail,
+        };
+        self.lines().into_iter().map(write).collect()
+    }
+
+    /// The lines to be written, one at a time.
+    fn lines(&self) -> Vec<String> {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name == OOM_CONTROL {
+            return vec![number_of(&self.text, "oom_kill_disable").unwrap_or(0).to_string()];
+        }
+        let keyed = self.values.iter().any(|value| key(name, value).is_some());
+        let text = self.text.trim_end();
+        if !keyed && !text.contains('\n') {
+            // Nothing at all would not reach the kernel.
+            return vec![if text.is_empty() { "\n".to_owned() } else { text.to_owned() }];
+        }
+        let had = |key: &str| text.lines().any(|line| line.split(' ').next() == Some(key));
+        let new = self.values.iter().filter_map(|value| Some((key(name, value)?, value)));
+        let unset = new.filter(|(key, _)| !had(key)).map(|(key, value)| unset(name, key, value));
+        unset.chain(text.lines().map(str::to_owned)).collect()
+    }
+}
+
+/// What a line is about, in files that have one for each device: `8:0 rbps=1048576`.
+fn key<'a>(file: &str, value: &'a str) -> Option<&'a str> {
+    let (key, _) = value.split_once(' ')?;
+    (file != "cpu.max").then_some(key)
+}
+
+/// How the line about `key` is taken away again.
+fn unset(file: &str, key: &str, value: &str) -> String {
+    let settings = value.split(' ').skip(1);
+    match file {
+        _ if value.contains('=') => {
+            let names = settings.filter_map(|setting| setting.split_once('='));
+            names.fold(key.to_owned(), |line, (name, _)| line + " " + name + "=max")
+        }
+        "io.weight" | "io.bfq.weight" | "blkio.bfq.weight_device" => format!("{key} default"),
+        _ => format!("{key} 0"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back() {
+        for (file, old, written, wanted) in [
+            ("pids.max", "max\n", "5", vec!["max"]),
+            ("cpuset.cpus", "\n", "0", vec!["\n"]),
+            ("cpu.max", "max 100000\n", "5000 100000", vec!["max 100000"]),
+            ("memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 2\n", "0", vec!["1"]),
+            ("blkio.throttle.read_bps_device", "8:0 5\n", "8:0 7", vec!["8:0 5"]),
+            ("blkio.throttle.read_bps_device", "8:0 5\n", "8:16 7", vec!["8:16 0", "8:0 5"]),
+            ("io.max", "", "8:0 rbps=7", vec!["8:0 rbps=max"]),
+            ("io.weight", "default 100\n", "8:0 7", vec!["8:0 default", "default 100"]),
+            ("io.weight", "default 100\n8:0 9\n", "7", vec!["default 100", "8:0 9"]),
+            (
+                "rdma.max",
+                "mlx hca_handle=2 hca_object=max\n",
+                "mlx hca_handle=3",
+                vec!["mlx hca_handle=2 hca_object=max"],
+            ),
+        ] {
+            let old = Old { path: Path::new("/x").join(file), text: old.to_owned(), values: vec![written.to_owned()] };
+            assert_eq!(old.lines(), wanted, "{file} {written}");
+        }
+    }
+}

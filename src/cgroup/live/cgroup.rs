@@ -1,0 +1,93 @@
+//! A cgroup that exists, and what can be done with it.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use super::dir::open_dir;
+use crate::cgroup::layout::{HostDir, Mode};
+use crate::cgroup::plan::Existing;
+use crate::cgroup::systemd::Unit;
+use crate::sys::clone::has_clone3;
+use crate::sys::reason;
+
+/// A container's cgroup: where it is, so that it can be kept in `state.json`.
+///
+/// Without directories (rootless without permission, no hierarchy mounted) every operation does
+/// nothing and succeeds. Directories that somebody else removed count as empty.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Cgroup {
+    pub(in crate::cgroup) mode: Mode,
+    pub(in crate::cgroup) dirs: Vec<HostDir>,
+    /// Where its processes are, below the v2 directory, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cgroup) inside: Option<PathBuf>,
+    /// The unit that it belongs to, where systemd has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cgroup) unit: Option<Unit>,
+    /// The v2 directory, still open from its creation.
+    #[serde(skip)]
+    pub(in crate::cgroup) leaf: RefCell<Option<OwnedFd>>,
+    /// A directory of it, locked: nobody else may take it over before there is a process in it that shows whose it is.
+    #[serde(skip)]
+    pub(in crate::cgroup) claim: RefCell<Option<OwnedFd>>,
+}
+
+impl Cgroup {
+    /// A cgroup below `/c`, which does not exist: for tests of decisions.
+    #[cfg(test)]
+    pub(in crate::cgroup) fn example(mode: Mode, controllers: &[&str]) -> Cgroup {
+        Cgroup { mode, dirs: crate::cgroup::layout::example(controllers), ..Cgroup::default() }
+    }
+
+    /// The unit that it belongs to, where systemd has made it.
+    pub fn unit(&self) -> Option<&Unit> {
+        self.unit.as_ref()
+    }
+
+    /// What the planner has to know for new limits.
+    pub fn existing(&self) -> Existing<'_> {
+        Existing { mode: self.mode, dirs: &self.dirs, is_unit: self.unit.is_some() }
+    }
+
+    /// The kind of host it was made on; [`Mode::None`] when the container has no cgroup.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The container's directory in each hierarchy, for a `cgroup` mount inside the container.
+    pub fn host_dirs(&self) -> &[HostDir] {
+        &self.dirs
+    }
+
+    /// The directory in the v2 hierarchy.
+    pub fn path_for_v2(&self) -> Option<&Path> {
+        self.dirs.iter().find(|dir| dir.controllers.is_empty()).map(|dir| dir.dir.as_path())
+    }
+
+    /// The directory of a v1 `controller`.
+    pub fn path_for_v1(&self, controller: &str) -> Option<&Path> {
+        let has = |dir: &&HostDir| dir.controllers.split(',').any(|name| name == controller);
+        self.dirs.iter().find(has).map(|dir| dir.dir.as_path())
+    }
+
+    /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts, and without a cgroup.
+    ///
+    /// After [`Cgroup::create`] it is the one that is open already. One that systemd makes is not
+    /// there to be born into, and without `clone3(2)` there is no such birth.
+    pub fn open_for_clone(&self) -> Result<Option<OwnedFd>> {
+        let (Mode::Unified, None, Some(own)) = (self.mode, &self.unit, self.path_for_v2()) else { return Ok(None) };
+        if !has_clone3() {
+            return Ok(None);
+        }
+        if let Some(leaf) = self.leaf.take() {
+            return Ok(Some(leaf));
+        }
+        let place = self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
+        let leaf = open_dir(&place).map_err(|errno| anyhow!("open {}: {}", place.display(), reason(errno)))?;
+        Ok(Some(leaf))
+    }
+}

@@ -1,0 +1,66 @@
+//! A v1 cpuset before its first process.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use nix::errno::Errno;
+
+use super::dir::{read_file, write_file};
+use super::directories::Made;
+use crate::sys::reason;
+
+/// Gives a v1 cpuset the processors and memory nodes of the level above: without any, nothing can
+/// be attached to it, and a new one has none.
+pub fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
+    for (file, bare) in [("cpuset.cpus", "cpus"), ("cpuset.mems", "mems")] {
+        let inherited = match inherit(&made.dir, mount, file, made.new) {
+            // Mounted with `noprefix`.
+            Err(Errno::ENOENT) => inherit(&made.dir, mount, bare, made.new),
+            other => other,
+        };
+        inherited.map_err(|errno| {
+            let file = made.dir.join(file);
+            anyhow!("linux.cgroupsPath: {}: {}", file.display(), reason(errno))
+        })?;
+    }
+    Ok(())
+}
+
+/// The value of `file`, taken from the level above (and written) if it is empty, as it is in a new
+/// directory.
+fn inherit(dir: &Path, mount: &Path, file: &str, new: bool) -> Result<String, Errno> {
+    let path = dir.join(file);
+    let value = if new { String::new() } else { read_file(&path)? };
+    let parent = match dir.parent() {
+        Some(parent) if value.trim().is_empty() && dir != mount => parent,
+        _ => return Ok(value),
+    };
+    let value = inherit(parent, mount, file, false)?;
+    write_file(&path, value.trim())?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain directories have files to inherit from as cpusets have.
+    #[test]
+    fn cpusets_are_inherited_with_and_without_prefix() {
+        let mount = std::env::temp_dir().join(format!("tare-cpuset-{}", std::process::id()));
+        for (cpus, mems) in [("cpuset.cpus", "cpuset.mems"), ("cpus", "mems")] {
+            let dir = mount.join("above/box");
+            std::fs::create_dir_all(&dir).unwrap();
+            for (level, text) in [(&mount, "0-3\n"), (&mount.join("above"), "\n"), (&dir, "\n")] {
+                std::fs::write(level.join(cpus), text).unwrap();
+                std::fs::write(level.join(mems), text).unwrap();
+            }
+            inherit_cpuset(&Made { dir: dir.clone(), new: true }, &mount).unwrap();
+            for file in [cpus, mems] {
+                assert!(std::fs::read_to_string(dir.join(file)).unwrap().starts_with("0-3"), "{file}");
+                assert!(std::fs::read_to_string(mount.join("above").join(file)).unwrap().starts_with("0-3"), "{file}");
+            }
+            std::fs::remove_dir_all(&mount).unwrap();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! From a plan to a cgroup that exists.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+
+use super::apply::{apply, check_usage};
+use super::cgroup::Cgroup;
+use super::controllers::hand_down;
+use super::cpuset::inherit_cpuset;
+use super::dir::open_dir;
+use super::directories::{Made, Undo};
+use super::inside::make_inside;
+use super::install::{delegate, install_program};
+use super::make::{living, make, refuse_used};
+use super::owner::{self, Mark, Owner};
+use crate::cgroup::layout::Mode;
+use crate::cgroup::plan::Plan;
+use crate::cgroup::writes::Target;
+use crate::sys::{self, reason};
+
+impl Cgroup {
+    /// Makes the cgroup with all its limits and device rules. Nothing is in it yet.
+    ///
+    /// An empty cgroup that is there already is taken over. Fails, leaving nothing behind, when it
+    /// has processes or is frozen, and when the kernel refuses anything; the error names the field.
+    /// Rootless and without permission the result has no directories if nothing was asked for.
+    ///
+    /// One that systemd makes is not there yet: it comes with the first process ([`Cgroup::admit`]).
+    pub fn create(plan: &Plan, owner: Owner<'_>) -> Result<Cgroup> {
+        if let Some(scope) = &plan.scope {
+            // systemd would take over a frozen one, and nothing in it ever moves.
+            let old = |target: &Target| {
+                let dir = target.mount.join(&scope.path);
+                let there = dir
+                    .try_exists()
+                    .map_err(|error| anyhow!("linux.cgroupsPath: stat {}: {}", dir.display(), sys::io(error)))?;
+                Ok(there.then_some(Made { dir, new: false }))
+            };
+            let there = plan.writes.targets.iter().map(old).collect::<Result<Vec<_>>>()?;
+            refuse_used(&living(plan, &there), &there)?;
+            return Ok(Cgroup::intended(plan));
+        }
+        let mut undo = Undo { made: Vec::new() };
+        let cgroup = build(plan, &mut undo, owner)?;
+        undo.made.clear();
+        Ok(cgroup)
+    }
+
+    /// The cgroup as it is going to be: saved before it is made, it lets others remove what a
+    /// killed `create` has left of it.
+    pub fn intended(plan: &Plan) -> Cgroup {
+        let made: Vec<_> =
+            plan.writes.targets.iter().map(|target| Some(Made { dir: target.dir(), new: true })).collect();
+        living(plan, &made)
+    }
+}
+
+fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
+    let mut made = Vec::with_capacity(plan.writes.targets.len());
+    for (index, target) in plan.writes.targets.iter().enumerate() {
+        made.push(make(plan, undo, index, target)?);
+    }
+    let cgroup = living(plan, &made);
+    let claim = claim(&made)?;
+    refuse_used(&cgroup, &made)?;
+    if let Some(first) = made.iter().flatten().next() {
+        // Made here, and then taken over by somebody who was quicker.
+        if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
+            bail!("linux.cgroupsPath: container's cgroup is not empty: another container is in it");
+        }
+        if owner.shares_pids || !first.new {
+            owner::mark(&first.dir, owner.token);
+        }
+    }
+    if let Some(target) = plan.writes.target_of("cpuset")
+        && let Some(made) = &made[target]
+    {
+        inherit_cpuset(made, &plan.writes.targets[target].mount)?;
+    }
+    let v2 = plan.writes.v2_target().and_then(|target| made[target].as_ref());
+    let leaf = match plan.writes.mode {
+        Mode::Unified => claim,
+        _ => {
+            cgroup.claim.replace(claim);
+            v2.map(|made| open_leaf(plan, made)).transpose()?.flatten()
+        }
+    };
+    if let Some(leaf) = &leaf {
+        hand_down(plan, &undo.made, leaf.as_fd())?;
+    }
+    let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
+    check_usage(plan, &dirs)?;
+    apply(plan, |_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
+    if let (Some(leaf), Some(made)) = (&leaf, v2) {
+        install_program(plan, leaf.as_fd(), made.new)?;
+        match &plan.inside {
+            Some(inside) => cgroup.leaf.replace(Some(make_inside(plan, undo, &made.dir, inside)?)),
+            None => delegate(plan, leaf.as_fd()).map(|()| None)?,
+        };
+    }
+    if plan.inside.is_some() {
+        cgroup.claim.replace(leaf);
+    } else {
+        cgroup.leaf.replace(leaf);
+    }
+    Ok(cgroup)
+}
+
+/// Opens the v2 directory; on a hybrid host only if there is something to do in it.
+fn open_leaf(plan: &Plan, made: &Made) -> Result<Option<OwnedFd>> {
+    let target = plan.writes.v2_target();
+    let written = || plan.writes.all.iter().any(|write| Some(write.target) == target);
+    let idle = plan.program.is_none() && plan.delegate_to.is_none();
+    if plan.writes.mode == Mode::Hybrid && idle && !written() {
+        return Ok(None);
+    }
+    let leaf = open_dir(&made.dir).map_err(|errno| anyhow!("open {}: {}", made.dir.display(), reason(errno)))?;
+    Ok(Some(leaf))
+}
+
+/// Locks the first directory of a new cgroup. Of two that are about to take over the same empty one, the other is refused;
+/// afterwards a process in it tells that it is in use.
+fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
+    let Some(made) = made.iter().flatten().next() else { return Ok(None) };
+    match owner::claim(&made.dir)? {
+        Some(claim) => Ok(Some(claim)),
+        None => bail!("linux.cgroupsPath: container's cgroup is not empty: another container is about to be in it"),
+    }
+}

@@ -1,0 +1,104 @@
+//! Files of a cgroup directory, each read or written by one open and one call.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
+
+use crate::sys::again;
+
+/// Opens a directory as a place to start from; that is also what `CLONE_INTO_CGROUP` and device
+/// programs take.
+pub fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
+    again(|| open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()))
+}
+
+/// Opens a file of the directory for writing. Never creates it: cgroup file systems answer
+/// `O_CREAT` for a file they do not have with "permission denied".
+pub fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<OwnedFd, Errno> {
+    again(|| openat(&dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()))
+}
+
+/// Opens the file that says which controllers the directory hands down, to be read and written.
+pub fn open_subtree_control(dir: &Path) -> Result<OwnedFd, Errno> {
+    let file = dir.join("cgroup.subtree_control");
+    again(|| open(&file, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))
+}
+
+/// Writes `value` in one call, which is how cgroup files take it.
+pub fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
+    again(|| write(&file, value.as_bytes())).map(drop)
+}
+
+/// Writes `value` to a file of the directory.
+pub fn write_at(dir: impl AsFd, file: &(impl NixPath + ?Sized), value: &str) -> Result<(), Errno> {
+    put(open_to_write(dir, file)?, value)
+}
+
+/// Writes `value` to the file at `path`.
+pub fn write_file(path: &Path, value: &str) -> Result<(), Errno> {
+    write_at(AT_FDCWD, path, value)
+}
+
+/// Reads a file of the directory.
+pub fn read_at(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<String, Errno> {
+    contents(again(|| openat(&dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))?)
+}
+
+/// Reads an open file, from where it stands.
+pub fn contents(file: impl AsFd) -> Result<String, Errno> {
+    let mut text = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        match again(|| read(&file, &mut chunk))? {
+            0 => break,
+            count => {
+                text.extend_from_slice(&chunk[..count]);
+                // seq_file fills the buffer as long as it has lines that fit; half a page of room
+                // means that there are none, and the read that would say so is saved.
+                if count < chunk.len() / 2 {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Reads the file at `path`.
+pub fn read_file(path: &Path) -> Result<String, Errno> {
+    read_at(AT_FDCWD, path)
+}
+
+/// The number behind `key` in a file of lines `key number`.
+pub fn number_of(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    line?.trim().parse().ok()
+}
+
+/// Removes one directory.
+pub fn rmdir(path: &Path) -> Result<(), Errno> {
+    again(|| unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir))
+}
+
+/// Whether the file or directory, or the cgroup that an open file belonged to, is gone.
+pub fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENODEV)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_by_key() {
+        let text = "populated 1\nfrozen 0\nfrozen_count 7\n";
+        assert_eq!(number_of(text, "frozen"), Some(0));
+        assert_eq!(number_of(text, "populated"), Some(1));
+        assert_eq!(number_of(text, "froz"), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! Pausing and resuming.
+
+use std::fmt;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, Result, anyhow, bail};
+use cgroups_rs::FreezerState;
+use cgroups_rs::fs::freezer::FreezerController;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+use nix::sys::uio::pread;
+
+use super::cgroup::Cgroup;
+use super::dir::{self, is_gone, read_file, write_file};
+use crate::sys::{again, io, lock, reason};
+
+/// How long a cgroup may take to freeze, and how often v1 is asked in that time.
+const PATIENCE: Duration = Duration::from_secs(10);
+const V1_TRIES: u32 = 1000;
+
+impl Cgroup {
+    /// Freezes everything in the cgroup and waits until it stands still.
+    ///
+    /// Fails, after thawing again, when that takes more than about ten seconds (a process that
+    /// forks without end on v1, one in uninterruptible sleep), or without permission.
+    pub fn freeze(&self) -> Result<()> {
+        let frozen = if let Some(dir) = self.path_for_v1("freezer") {
+            freeze_v1(dir)
+        } else if let Some(dir) = self.path_for_v2() {
+            freeze_v2(dir)
+        } else {
+            bail!("cannot freeze: the container has no cgroup");
+        };
+        if frozen.is_err() {
+            // The first error is the one to report.
+            let _ = self.thaw();
+        }
+        frozen
+    }
+
+    /// Lets everything in the cgroup go on.
+    pub fn thaw(&self) -> Result<()> {
+        if let Some(dir) = self.path_for_v1("freezer") {
+            return v1(dir).thaw().map_err(|error| v1_error(dir, &error));
+        }
+        let Some(dir) = self.path_for_v2() else {
+            bail!("cannot thaw: the container has no cgroup");
+        };
+        let file = dir.join("cgroup.freeze");
+        write_file(&file, "0").map_err(|errno| refused(&file, errno))
+    }
+
+    /// Lets a killed process die, which on v1 a frozen one cannot. v2 needs nothing.
+    ///
+    /// Fails when the state cannot be read or changed.
+    pub fn let_die(&self) -> Result<()> {
+        if self.path_for_v1("freezer").is_some() && self.is_frozen()? { self.thaw() } else { Ok(()) }
+    }
+
+    /// Keeps others from freezing and thawing the cgroup, as long as the result is held. Whoever kills does not ask.
+    ///
+    /// `None` without a cgroup. Fails when somebody does not come to an end.
+    pub fn freezing(&self) -> Result<Option<File>> {
+        let Some(file) = self.freezer_file() else { return Ok(None) };
+        let opened = match File::open(&file) {
+            // The container is gone, as its status says.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| anyhow!("{}: {}", file.display(), io(error)))?,
+        };
+        lock::exclusive(&opened, &file.to_string_lossy())?;
+        Ok(Some(opened))
+    }
+
+    fn freezer_file(&self) -> Option<PathBuf> {
+        match (self.path_for_v1("freezer"), self.path_for_v2()) {
+            (Some(dir), _) => Some(dir.join("freezer.state")),
+            (None, Some(dir)) => Some(dir.join("cgroup.freeze")),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether the cgroup is frozen or about to be. One that is gone is not.
+    pub fn is_frozen(&self) -> Result<bool> {
+        // Own reading: the crate's answer hides the errno, and a cgroup that vanishes is no error.
+        let Some(file) = self.freezer_file() else { return Ok(false) };
+        match read_file(&file) {
+            Ok(state) => Ok(matches!(state.trim(), "FROZEN" | "FREEZING" | "1")),
+            Err(errno) if is_gone(errno) => Ok(false),
+            Err(errno) => Err(refused(&file, errno)),
+        }
+    }
+}
+
+fn v1(dir: &Path) -> FreezerController {
+    FreezerController::new(dir.to_owned(), Default::default(), false)
+}
+
+/// A file of the freezer that the kernel does not let us read or write.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub errno: Errno,
+    file: PathBuf,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), reason(self.errno))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn refused(file: &Path, errno: Errno) -> Error {
+    Error::new(Refused { errno, file: file.to_owned() })
+}
+
+/// The crate's error, whose cause holds the errno, as one of ours.
+fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> Error {
+    let cause = std::error::Error::source(error);
+    let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    match io.and_then(std::io::Error::raw_os_error) {
+        Some(errno) => refused(&dir.join("freezer.state"), Errno::from_raw(errno)),
+        None => anyhow!("{}: {error}", dir.join("freezer.state").display()),
+    }
+}
+
+/// v1 freezes what it finds when it is told to, and stays `FREEZING` while processes keep coming:
+/// so it is told again, and now and then let go for a moment to let a fork come to its end.
+fn freeze_v1(dir: &Path) -> Result<()> {
+    let freezer = v1(dir);
+    let error = |error| v1_error(dir, &error);
+    for attempt in 1..V1_TRIES {
+        if attempt % 50 == 0 {
+            freezer.thaw().map_err(error)?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        freezer.freeze().map_err(error)?;
+        if attempt % 25 == 24 {
+            std::thread::sleep(Duration::from_micros(10));
+        }
+        if let FreezerState::Frozen = freezer.state().map_err(error)? {
+            return Ok(());
+        }
+    }
+    bail!("{}: unable to freeze", dir.display())
+}
+
+fn freeze_v2(dir: &Path) -> Result<()> {
+    let file = dir.join("cgroup.freeze");
+    write_file(&file, "1").map_err(|errno| refused(&file, errno))?;
+    if wait_for_event(dir, "frozen", 1, PATIENCE).map_err(|errno| refused(&file, errno))? {
+        return Ok(());
+    }
+    bail!("timeout of {PATIENCE:?} reached waiting for the cgroup to freeze")
+}
+
+/// Waits until `cgroup.events` of the v2 directory says `key value`, woken by the kernel. Returns
+/// whether it did within `patience`.
+pub fn wait_for_event(dir: &Path, key: &str, value: u64, patience: Duration) -> Result<bool, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let events = dir.join("cgroup.events");
+    let events = again(|| open(&events, flags, Mode::empty()))?;
+    let end = Instant::now() + patience;
+    let mut text = [0; 256];
+    loop {
+        let count = again(|| pread(&events, &mut text, 0))?;
+        let now = String::from_utf8_lossy(&text[..count]);
+        if dir::number_of(&now, key) == Some(value) {
+            return Ok(true);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}

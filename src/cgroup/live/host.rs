@@ -1,0 +1,59 @@
+//! The control group hierarchies of this host.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+
+use crate::cgroup::layout::{Layout, Mount};
+use crate::cgroup::path::below_mount;
+
+impl Layout {
+    /// Looks at this host. On a v2 host this is one `statfs`; otherwise /proc/self/mountinfo and
+    /// /proc/self/cgroup are read once.
+    ///
+    /// Fails when those cannot be read.
+    pub fn read() -> Result<Layout> {
+        if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
+            return Ok(Layout::unified(None));
+        }
+        Ok(Layout::of_mounts(&read("/proc/self/mountinfo")?, &own_cgroups()?, is_uncovered))
+    }
+
+    /// The same with the caller's own cgroup, which on a v2 host only a few configs need: one read of /proc/self/cgroup.
+    ///
+    /// Fails when it cannot be read.
+    pub fn with_own(&self) -> Result<Layout> {
+        if self.knows_own() {
+            return Ok(self.clone());
+        }
+        let text = own_cgroups()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+        Ok(Layout::unified(Some(below_mount(Path::new("/"), Path::new(path)))))
+    }
+}
+
+/// Whether nothing is mounted over it. The table lists what is covered, too; to make directories there would be to
+/// make them in another file system.
+fn is_uncovered(mount: &Mount) -> bool {
+    let magic = if mount.options.is_some() { CGROUP_SUPER_MAGIC } else { CGROUP2_SUPER_MAGIC };
+    // One that cannot be looked at fails where it is used, by its name.
+    statfs(&mount.point).map_or_else(|errno| errno != Errno::ENOENT, |found| found.filesystem_type() == magic)
+}
+
+/// The text of /proc/self/cgroup.
+fn own_cgroups() -> Result<String> {
+    const PATH: &str = "/proc/self/cgroup";
+    String::from_utf8(read(PATH)?).context(PATH)
+}
+
+/// Reads a file in /proc. They have no size to go by; without room to start with the text would be
+/// collected in a dozen small reads.
+fn read(path: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(16 << 10);
+    File::open(path).and_then(|mut file| file.read_to_end(&mut text)).with_context(|| path.to_owned())?;
+    Ok(text)
+}

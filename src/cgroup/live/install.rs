@@ -1,0 +1,69 @@
+//! What a v2 cgroup gets besides limits: its device program, and its new owner.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::unistd::{Gid, Uid, fchownat};
+
+use super::dir::read_file;
+use crate::cgroup::plan::Plan;
+use crate::sys::{bpf, reason};
+
+/// Loads and attaches the device program of a v2 cgroup.
+pub fn install_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<()> {
+    if plan.writes.target_of("devices").is_some() {
+        return Ok(());
+    }
+    match replace_program(plan, leaf, new) {
+        Err(Errno::EPERM) if plan.may_lack_devices() => Ok(()),
+        Err(errno @ (Errno::EINVAL | Errno::EACCES)) => {
+            let program = plan.program.as_ref().map(|program| program.insns());
+            let words = program.map(bpf::explain_device_program).unwrap_or_default();
+            Err(anyhow!("linux.resources.devices: bpf: {}: {words}", reason(errno)))
+        }
+        Err(errno) => Err(anyhow!("linux.resources.devices: bpf: {}", reason(errno))),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn replace_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<(), Errno> {
+    let old = if new { Vec::new() } else { bpf::device_programs(leaf)? };
+    let Some(program) = &plan.program else {
+        return old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()));
+    };
+    let program = bpf::load_device_program(program.insns())?;
+    if let [old] = &old[..] {
+        return bpf::attach_device_program(leaf, program.as_fd(), Some(old.as_fd()));
+    }
+    // All that are attached have to allow an access, so with both there is no gap.
+    bpf::attach_device_program(leaf, program.as_fd(), None)?;
+    old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()))
+}
+
+/// Hands the v2 cgroup over to the container's user: the directory, and the files that the
+/// kernel says belong to the one who manages it.
+pub fn delegate(plan: &Plan, leaf: BorrowedFd) -> Result<()> {
+    let Some((uid, gid)) = plan.delegate_to else {
+        return Ok(());
+    };
+    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    const LIST: &str = "/sys/kernel/cgroup/delegate";
+    let files = match read_file(Path::new(LIST)) {
+        // Covered, or not mounted: this is what it said at first (4.15).
+        Err(Errno::ENOENT) => "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned(),
+        other => other.map_err(|errno| anyhow!("{LIST}: {}", reason(errno)))?,
+    };
+    for file in std::iter::once(".").chain(files.split_whitespace()) {
+        match fchownat(leaf, file, owner.0, owner.1, AtFlags::empty()) {
+            // Files of controllers that are not enabled here are listed, too.
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => {
+                bail!("linux.cgroupsPath: hand the cgroup over to {uid}:{gid}: chown {file}: {}", reason(errno))
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Who is in the cgroup: attaching, counting, killing.
+
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use anyhow::{Error, Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::cgroup::Cgroup;
+use super::dir::{is_gone, number_of, read_at, read_file, write_file};
+use super::tree;
+use crate::cgroup::layout::Mode;
+use crate::sys::process::{pidfd_open, pidfd_send_signal};
+use crate::sys::reason;
+
+/// How many processes are held at a time: fewer than the least number of descriptors that callers have.
+const HELD_AT_ONCE: usize = 32;
+
+impl Cgroup {
+    /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host a process made with
+    /// [`Cgroup::open_for_clone`] is there already.
+    ///
+    /// Fails with the directory that refused it.
+    pub fn attach(&self, pid: Pid) -> Result<()> {
+        self.dirs.iter().try_for_each(|place| put(&place.dir, pid))
+    }
+
+    /// The processes in the cgroup and those below it, as far as they are in the caller's pid namespace or one below.
+    ///
+    /// A cgroup that is gone has none. Fails when the kernel does not let us read.
+    pub fn pids(&self) -> Result<Vec<Pid>> {
+        Ok(self.members()?.into_iter().flatten().collect())
+    }
+
+    /// All of them; `None` is one that the caller's pid namespace has no number for.
+    fn members(&self) -> Result<Vec<Option<Pid>>> {
+        let Some(dir) = self.census() else { return Ok(Vec::new()) };
+        members_of(dir).map_err(|errno| unreadable(dir, errno))
+    }
+
+    /// Whether nothing lives in the cgroup or below it.
+    pub fn is_empty(&self) -> Result<bool> {
+        // One small file instead of a walk, where v2 is all there is.
+        if let (Mode::Unified, Some(dir)) = (self.mode, self.path_for_v2()) {
+            match read_file(&dir.join("cgroup.events")) {
+                Ok(events) => return Ok(number_of(&events, "populated") == Some(0)),
+                Err(errno) if is_gone(errno) => return Ok(true),
+                Err(errno) => return Err(unreadable(dir, errno)),
+            }
+        }
+        Ok(self.members()?.is_empty())
+    }
+
+    /// Sends `signal` to every process in the cgroup and below. `SIGKILL` reaches frozen ones, and
+    /// leaves the cgroup thawed.
+    ///
+    /// Processes that end meanwhile are no error.
+    pub fn kill_all(&self, signal: Signal) -> Result<()> {
+        if signal == Signal::SIGKILL && self.kill_at_once()? {
+            return Ok(());
+        }
+        // Whoever can be frozen cannot fork away while the list is worked off; whoever cannot be
+        // is signalled all the same.
+        let was_frozen = self.is_frozen()?;
+        let frozen = !was_frozen && self.freeze().is_ok();
+        let signalled = self.signal_each(signal);
+        if frozen || (was_frozen && signal == Signal::SIGKILL) {
+            let thawed = self.thaw();
+            return signalled.and(thawed);
+        }
+        signalled
+    }
+
+    /// Sends `signal` to those who are in the cgroup now. That one of them cannot be signalled does not spare the others.
+    ///
+    /// A pid alone may be another process's by the time of the signal: so each is held by a pidfd first, and whoever is
+    /// no longer listed then is left alone.
+    fn signal_each(&self, signal: Signal) -> Result<()> {
+        let mut refused = None;
+        for some in self.pids()?.chunks(HELD_AT_ONCE) {
+            let mut held = Vec::with_capacity(some.len());
+            for pid in some {
+                match pidfd_open(pid.as_raw()) {
+                    Ok(pidfd) => held.push((*pid, Some(pidfd))),
+                    Err(Errno::ESRCH) => {}
+                    // A thread, which a threaded cgroup lists in place of its process.
+                    Err(Errno::EINVAL) => held.push((*pid, None)),
+                    Err(errno) => bail!("pidfd_open {pid}: {}", reason(errno)),
+                }
+            }
+            let listed: HashSet<Pid> = self.pids()?.into_iter().collect();
+            for (pid, pidfd) in held.iter().filter(|(pid, _)| listed.contains(pid)) {
+                let sent = match pidfd {
+                    Some(pidfd) => pidfd_send_signal(pidfd.as_fd(), signal as i32),
+                    None => kill(*pid, signal),
+                };
+                if let Err(errno) = sent
+                    && errno != Errno::ESRCH
+                {
+                    refused.get_or_insert_with(|| anyhow!("kill {pid}: {}", reason(errno)));
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Writes `cgroup.kill` (Linux 5.14), which kills the whole tree, frozen or not, in one step.
+    /// Only for pure v2: elsewhere nothing says that all processes are in the v2 directory.
+    fn kill_at_once(&self) -> Result<bool> {
+        let (Mode::Unified, Some(dir)) = (self.mode, self.path_for_v2()) else {
+            return Ok(false);
+        };
+        match write_file(&dir.join("cgroup.kill"), "1") {
+            Ok(()) => Ok(true),
+            // No such file: an older kernel, or the cgroup is gone and there is nobody to kill. Whatever else keeps this
+            // from being written, each of them can still be told.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// How many processes of the cgroup the kernel has killed for want of memory; 0 where it does
+    /// not say.
+    pub fn oom_kills(&self) -> u64 {
+        // Own reading: the crate reads eleven files for this number and panics on a new format.
+        let file = match (self.path_for_v1("memory"), self.path_for_v2()) {
+            (Some(dir), _) => dir.join("memory.oom_control"),
+            (None, Some(dir)) => dir.join("memory.events"),
+            (None, None) => return 0,
+        };
+        read_file(&file).ok().and_then(|text| number_of(&text, "oom_kill")).unwrap_or(0)
+    }
+
+    /// Whether the kernel has refused memory to somebody in the v2 cgroup because of its limit.
+    pub fn refused_memory(&self) -> bool {
+        let events = self.path_for_v2().and_then(|dir| read_file(&dir.join("memory.events")).ok());
+        events.and_then(|text| number_of(&text, "max")).unwrap_or(0) > 0
+    }
+
+    /// The directory in which processes are counted: on v1 that of the controller which every
+    /// container has, as in runc.
+    pub(super) fn census(&self) -> Option<&Path> {
+        self.path_for_v1("devices")
+            .or_else(|| self.path_for_v2())
+            .or_else(|| self.dirs.first().map(|place| place.dir.as_path()))
+    }
+}
+
+/// Moves the process `pid` into `dir`.
+pub fn put(dir: &Path, pid: Pid) -> Result<()> {
+    let file = dir.join("cgroup.procs");
+    write_file(&file, &pid.to_string())
+        .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))
+}
+
+/// Who is in `dir` and below: nobody if it is gone, `None` for a process without a number in our pid namespace.
+pub fn members_of(dir: &Path) -> Result<Vec<Option<Pid>>, Errno> {
+    let mut members = Vec::new();
+    tree::each(dir, |dir| {
+        let text = match read_at(dir, "cgroup.procs") {
+            // A threaded cgroup lists threads only.
+            Err(Errno::EOPNOTSUPP) => read_at(dir, "cgroup.threads"),
+            other => other,
+        };
+        match text {
+            Err(errno) if is_gone(errno) => {}
+            // Such a process is listed as 0, which must never reach kill(2).
+            other => {
+                members.extend(other?.lines().map(|pid| pid.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)))
+            }
+        }
+        Ok(())
+    })?;
+    Ok(members)
+}
+
+fn unreadable(dir: &Path, errno: Errno) -> Error {
+    anyhow!("unable to read which processes are in cgroup {}: {}", dir.display(), reason(errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain files and directories stand for a cgroup: one that has a process of another pid namespace, one that says
+    /// nothing, one that cannot be read.
+    #[test]
+    fn members_that_have_no_number_and_members_that_cannot_be_read() {
+        let dir = std::env::temp_dir().join(format!("tare-members-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("below")).unwrap();
+        std::fs::write(dir.join("cgroup.procs"), "7\n0\n").unwrap();
+        assert_eq!(members_of(&dir), Ok(vec![Some(Pid::from_raw(7)), None]));
+        std::fs::create_dir(dir.join("below/cgroup.procs")).unwrap();
+        assert_eq!(members_of(&dir), Err(Errno::EISDIR));
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(members_of(&dir), Ok(Vec::new()));
+    }
+}

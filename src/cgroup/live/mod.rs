@@ -1,0 +1,35 @@
+//! Doing: a [`Cgroup`] is made from a plan, gets processes, is frozen, changed, counted, killed and removed.
+
+mod apply;
+mod before;
+mod cgroup;
+mod controllers;
+mod cpuset;
+mod create;
+pub mod dir;
+mod directories;
+mod freeze;
+mod host;
+mod inside;
+mod install;
+mod kill;
+mod make;
+mod oom;
+mod owner;
+mod place;
+mod remove;
+mod scope;
+mod threaded;
+mod tree;
+mod update;
+
+#[cfg(test)]
+mod tests;
+
+pub use before::Before;
+pub use cgroup::Cgroup;
+pub use freeze::Refused;
+pub use oom::Oom;
+pub use owner::{Mark, Owner};
+pub use place::Place;
+pub use remove::Busy;

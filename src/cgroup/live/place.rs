@@ -1,0 +1,265 @@
+//! Where in a container's cgroup one more process goes: `exec --cgroup`.
+
+use std::borrow::Cow;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+
+use super::cgroup::Cgroup;
+use super::dir::{open_dir, write_file};
+use crate::cgroup::layout::HostDir;
+use crate::cgroup::layout::Mode;
+use crate::cgroup::path::clean;
+use crate::cgroup::systemd::Unit;
+use crate::sys::clone::has_clone3;
+use crate::sys::reason;
+
+/// A directory for a process in each of the container's hierarchies.
+#[derive(Debug)]
+pub struct Place<'a> {
+    mode: Mode,
+    dirs: Cow<'a, [HostDir]>,
+    /// The unit that moves a process there, and the unit's own cgroup: where the kernel lets nobody but the service
+    /// manager do it.
+    unit: Option<(&'a Unit, &'a Path)>,
+    /// The first process: where it is, there is room, unless the caller says where to go.
+    beside: Option<i32>,
+}
+
+/// Refusals of a v2 cgroup that say "not here": it has sub-cgroups with controllers of their own, or
+/// it is gone.
+fn elsewhere(errno: Errno) -> bool {
+    matches!(errno, Errno::EBUSY | Errno::ENOENT | Errno::ENODEV)
+}
+
+impl Cgroup {
+    /// The directories that `words` name, each `PATH`, for all hierarchies, or `CTRL[,CTRL]:PATH`;
+    /// without words the container's own, or on v2, where that takes no processes, the one of
+    /// `init`. Paths are relative to the container's cgroup.
+    ///
+    /// Fails for words of another form, unknown controllers, and paths that lead out of the
+    /// container's cgroup. Whether the directories are there shows when they are used.
+    pub fn place(&self, words: &[&str], init: i32) -> Result<Place<'_>> {
+        let mut dirs = Cow::Borrowed(&self.dirs[..]);
+        if let (Some(inside), true) = (&self.inside, words.is_empty()) {
+            let place = |dir: &HostDir| HostDir { dir: dir.dir.join(inside), ..dir.clone() };
+            dirs = self.dirs.iter().map(place).collect();
+        }
+        for (controllers, path) in split(words)? {
+            if dirs.is_empty() {
+                bail!("--cgroup {path}: the container has no cgroup");
+            }
+            if controllers.is_empty() {
+                dirs = self.dirs.iter().map(|dir| below(dir, path)).collect::<Result<Vec<_>>>()?.into();
+            }
+            for controller in controllers {
+                let has = |dir: &HostDir| dir.controllers.split(',').any(|name| name == controller);
+                let index = self.dirs.iter().position(has);
+                let index = index.ok_or_else(|| anyhow!("unknown controller {controller} in SubCgroupPaths"))?;
+                let (own, wanted) = (&self.dirs[index], below(&self.dirs[index], path)?);
+                // One hierarchy may have several controllers.
+                if dirs[index] != *own && dirs[index] != wanted {
+                    bail!("invalid --cgroup argument(s): controllers {} cannot be in two cgroups", own.controllers);
+                }
+                dirs.to_mut()[index] = wanted;
+            }
+        }
+        let unit = self.unit.as_ref().filter(|unit| unit.user).zip(self.path_for_v2());
+        Ok(Place { mode: self.mode, dirs, unit, beside: words.is_empty().then_some(init) })
+    }
+}
+
+/// The words as lists of controllers, empty for all, with their paths.
+fn split<'a>(words: &[&'a str]) -> Result<Vec<(Vec<&'a str>, &'a str)>> {
+    let mut found: Vec<(Vec<&str>, &str)> = Vec::new();
+    for word in words {
+        let Some((controllers, path)) = word.split_once(':') else {
+            if words.len() != 1 {
+                bail!("invalid --cgroup argument: {word} (missing <controller>: prefix)");
+            }
+            return Ok(vec![(Vec::new(), word)]);
+        };
+        let mut list = Vec::new();
+        for controller in controllers.split(',') {
+            if controller.is_empty() {
+                bail!("invalid --cgroup argument: {word} (empty <controller> prefix)");
+            }
+            if list.contains(&controller) || found.iter().any(|(list, _)| list.contains(&controller)) {
+                bail!("invalid --cgroup argument(s): controller {controller} specified multiple times");
+            }
+            list.push(controller);
+        }
+        found.push((list, path));
+    }
+    Ok(found)
+}
+
+/// The directory `path` below the container's own. Compared name by name: a neighbour whose name
+/// only begins alike is not below.
+fn below(own: &HostDir, path: &str) -> Result<HostDir> {
+    let dir = own.dir.join(path.trim_start_matches('/'));
+    let dir = Path::new("/").join(clean(&dir));
+    if !dir.starts_with(&own.dir) {
+        bail!("bad sub cgroup path: {path} is not a sub cgroup path");
+    }
+    Ok(HostDir { dir, ..own.clone() })
+}
+
+impl Place<'_> {
+    /// The v2 directory to be born into. `None` on v1 and hybrid hosts, without a cgroup, and where the service manager
+    /// has to be asked.
+    ///
+    /// `init` holds the first process. Fails when the directory is gone, and so is the one that would do instead.
+    pub fn open(&self, init: BorrowedFd) -> Result<Option<OwnedFd>> {
+        let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
+        if !has_clone3() {
+            return Ok(None);
+        }
+        match open_dir(&place.dir) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(errno) => match self.instead(init, errno) {
+                Some(dir) => Ok(Some(dir)),
+                None => bail!("error adding a process to cgroups: {}: {}", place.dir.display(), reason(errno)),
+            },
+        }
+    }
+
+    /// The v2 directory of the first process, when the kernel's answer to a birth elsewhere lets one
+    /// hope for it.
+    ///
+    /// That this does not work either is passed over: the refusal is what is told.
+    pub fn instead(&self, init: BorrowedFd, refused: Errno) -> Option<OwnedFd> {
+        open_dir(&self.of_init(init).filter(|_| elsewhere(refused))?).ok()
+    }
+
+    fn of_init(&self, init: BorrowedFd) -> Option<PathBuf> {
+        let own = self.dirs.iter().find(|dir| dir.controllers.is_empty())?;
+        let text = std::fs::read_to_string(format!("/proc/{}/cgroup", self.beside?)).ok()?;
+        // As long as the process is there, nobody else has had its pid.
+        if poll(&mut [PollFd::new(init, PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0) {
+            return None;
+        }
+        let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        // One that is not in our view begins with "..", one that was removed ends in " (deleted)".
+        (!path.starts_with("..")).then(|| own.mount.join(path))
+    }
+
+    /// Moves the process `pid` there in every hierarchy: v1 and hybrid hosts, and units of the user. `init` holds the
+    /// first process.
+    ///
+    /// Fails with the directory that refused it.
+    pub fn attach(&self, init: BorrowedFd, pid: Pid) -> Result<()> {
+        if let Some((unit, own)) = self.unit {
+            return self.attach_to(unit, own, init, pid);
+        }
+        for place in &*self.dirs {
+            let file = place.dir.join("cgroup.procs");
+            let put = |file: &Path| write_file(file, &pid.to_string());
+            let put_instead =
+                |errno| match self.of_init(init).filter(|_| place.controllers.is_empty() && elsewhere(errno)) {
+                    Some(dir) => put(&dir.join("cgroup.procs")).map_err(|_| errno),
+                    None => Err(errno),
+                };
+            put(&file)
+                .or_else(put_instead)
+                .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))?;
+        }
+        Ok(())
+    }
+
+    /// An ordinary user may move nobody from outside the service manager's cgroups into them, but the manager may.
+    fn attach_to(&self, unit: &Unit, own: &Path, init: BorrowedFd, pid: Pid) -> Result<()> {
+        let attach = |dir: &Path| {
+            let below = dir.strip_prefix(own).unwrap_or(Path::new(""));
+            unit.attach(below, pid)
+        };
+        let place = self.dirs.first().map_or(own, |place| place.dir.as_path());
+        attach(place).or_else(|error| match self.of_init(init).filter(|dir| dir.starts_with(own) && dir != place) {
+            Some(dir) => attach(&dir),
+            None => Err(error),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn dirs(cgroup: &Cgroup, words: &[&str]) -> Result<Vec<String>, String> {
+        let place = cgroup.place(words, 1).map_err(|error| error.to_string())?;
+        Ok(place.dirs.iter().map(|dir| dir.dir.display().to_string()).collect())
+    }
+
+    #[test]
+    fn one_path_is_for_all() {
+        let (v2, v1) =
+            (Cgroup::example(Mode::Unified, &[""]), Cgroup::example(Mode::Hybrid, &["pids", "cpu,cpuacct", ""]));
+        for (word, wanted) in [
+            ("a/b", "/a/b"),
+            ("/a", "/a"),
+            ("/", ""),
+            ("", ""),
+            ("./a/../b", "/b"),
+            ("../box/a", "/a"),
+            ("..a", "/..a"),
+        ] {
+            assert_eq!(dirs(&v2, &[word]).unwrap(), [format!("/c/box{wanted}")], "{word}");
+            let all = ["pids", "cpu,cpuacct", ""].map(|name| {
+                format!("{}/box{wanted}", Path::new("/c").join(name).display().to_string().trim_end_matches('/'))
+            });
+            assert_eq!(dirs(&v1, &[word]).unwrap(), all, "{word}");
+        }
+    }
+
+    #[test]
+    fn controllers_have_paths_of_their_own_on_v1() {
+        let v1 = Cgroup::example(Mode::Legacy, &["pids", "cpu,cpuacct", "name=systemd"]);
+        for (words, wanted) in [
+            (&["pids:a"][..], ["/c/pids/box/a", "/c/cpu,cpuacct/box", "/c/name=systemd/box"]),
+            (&["pids,cpu:a"], ["/c/pids/box/a", "/c/cpu,cpuacct/box/a", "/c/name=systemd/box"]),
+            (&["cpu:a", "cpuacct:a"], ["/c/pids/box", "/c/cpu,cpuacct/box/a", "/c/name=systemd/box"]),
+            (&["name=systemd:/b", "pids:/"], ["/c/pids/box", "/c/cpu,cpuacct/box", "/c/name=systemd/box/b"]),
+        ] {
+            assert_eq!(dirs(&v1, words).unwrap(), wanted, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_refused() {
+        let v1 = Cgroup::example(Mode::Legacy, &["pids", "cpu,cpuacct"]);
+        for (words, wanted) in [
+            (&[":a"][..], "invalid --cgroup argument: :a (empty <controller> prefix)"),
+            (&["pids,:a"], "invalid --cgroup argument: pids,:a (empty <controller> prefix)"),
+            (&["a", "b"], "invalid --cgroup argument: a (missing <controller>: prefix)"),
+            (&["pids:a", "b"], "invalid --cgroup argument: b (missing <controller>: prefix)"),
+            (&["pids:a", "cpu,pids:b"], "invalid --cgroup argument(s): controller pids specified multiple times"),
+            (&["cpu,cpu:b"], "invalid --cgroup argument(s): controller cpu specified multiple times"),
+            (&["cpu:a", "cpuacct:b"], "invalid --cgroup argument(s): controllers cpu,cpuacct cannot be in two cgroups"),
+            (&["foo:a"], "unknown controller foo in SubCgroupPaths"),
+            (&["pids:.."], "bad sub cgroup path: .. is not a sub cgroup path"),
+            (&["pids:../boxer"], "bad sub cgroup path: ../boxer is not a sub cgroup path"),
+            (&["/../../x"], "bad sub cgroup path: /../../x is not a sub cgroup path"),
+        ] {
+            assert_eq!(dirs(&v1, words).unwrap_err(), wanted, "{words:?}");
+        }
+        let v2 = Cgroup::example(Mode::Unified, &[""]);
+        assert_eq!(dirs(&v2, &["pids:a"]).unwrap_err(), "unknown controller pids in SubCgroupPaths");
+        assert_eq!(dirs(&Cgroup::default(), &["a"]).unwrap_err(), "--cgroup a: the container has no cgroup");
+    }
+
+    #[test]
+    fn whoever_names_a_place_is_not_led_elsewhere() {
+        let v2 = Cgroup::example(Mode::Unified, &[""]);
+        let own = std::process::id() as i32;
+        let pidfd = crate::sys::process::pidfd_open(own).unwrap();
+        assert_eq!(v2.place(&["/"], own).unwrap().of_init(pidfd.as_fd()), None);
+        let error = v2.place(&["nosuch"], own).unwrap().open(pidfd.as_fd()).unwrap_err().to_string();
+        assert_eq!(error, "error adding a process to cgroups: /c/box/nosuch: no such file or directory");
+    }
+}

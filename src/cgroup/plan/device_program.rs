@@ -1,0 +1,288 @@
+//! Device rules as an eBPF program for a v2 cgroup; pure.
+//!
+//! The kernel runs the program for every `mknod` and `open` of a device and takes 0 for "refuse".
+
+use crate::cgroup::device_rule::{Access, DeviceKind, DeviceRule};
+use crate::sys::bpf::Insn;
+
+/// The instructions of a device program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceProgram {
+    insns: Vec<Insn>,
+}
+
+// Registers. The argument, `struct bpf_cgroup_dev_ctx *`, arrives in R1, the verdict leaves in R0.
+const VERDICT: u8 = 0;
+const CONTEXT: u8 = 1;
+const KIND: u8 = 2;
+/// The accesses that are asked for and not yet allowed.
+const ACCESS: u8 = 3;
+const MAJOR: u8 = 4;
+const MINOR: u8 = 5;
+
+// Operations, named as in the kernel's documentation (Documentation/bpf/instruction-set.rst).
+const LDXW: u8 = 0x61;
+const LDXH: u8 = 0x69;
+const MOV: u8 = 0xb7;
+const AND: u8 = 0x57;
+const JA: u8 = 0x05;
+const JEQ: u8 = 0x15;
+const JNE: u8 = 0x55;
+const JSET: u8 = 0x45;
+const EXIT: u8 = 0x95;
+
+/// Where a jump goes while the program is being written.
+#[derive(Clone, Copy)]
+enum Jump {
+    /// To the end that gives the verdict which is not the default.
+    Decide(bool),
+    /// Over this many of the following instructions.
+    Over(usize),
+}
+
+/// A run of rules with the same verdict: their order does not matter.
+struct Run {
+    allow: bool,
+    rules: Vec<DeviceRule>,
+}
+
+impl DeviceProgram {
+    /// The program for `rules`, of which later ones win; `None` when they allow everything.
+    ///
+    /// Where nothing is said everything is denied.
+    pub fn new<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> Option<Self> {
+        let (runs, default) = runs(rules);
+        if runs.is_empty() && default {
+            return None;
+        }
+        let mut code = Code::default();
+        code.prologue(&runs);
+        for run in &runs {
+            code.run(run);
+        }
+        Some(DeviceProgram { insns: code.finish(default) })
+    }
+
+    /// How many instructions it has.
+    #[allow(clippy::len_without_is_empty, reason = "a program without instructions does not exist")]
+    pub fn len(&self) -> usize {
+        self.insns.len()
+    }
+
+    /// The instructions.
+    pub fn insns(&self) -> &[Insn] {
+        &self.insns
+    }
+}
+
+/// The rules from the last to the first in runs, and what holds where none of them speaks.
+fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>, bool) {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut default = false;
+    for rule in rules.rev() {
+        if rule.is_total() {
+            default = rule.allow;
+            break;
+        }
+        // Rules about other devices can change places: a rule that meets nothing in the last run
+        // belongs to the one before it, which has its verdict.
+        let last = runs.len().wrapping_sub(1);
+        let index = match runs.get(last) {
+            Some(run) if run.allow == rule.allow => last,
+            Some(run) if !run.rules.iter().any(|other| other.overlaps(rule)) => last.wrapping_sub(1),
+            _ => runs.len(),
+        };
+        match runs.get_mut(index) {
+            Some(run) => run.rules.push(*rule),
+            None => runs.push(Run { allow: rule.allow, rules: vec![*rule] }),
+        }
+    }
+    for run in &mut runs {
+        simplify(&mut run.rules);
+    }
+    // A run that has come to say everything is the default, and what is behind it never speaks.
+    if let Some(index) = runs.iter().position(|run| run.rules.iter().any(DeviceRule::is_total)) {
+        default = runs[index].allow;
+        runs.truncate(index);
+    }
+    while runs.last().is_some_and(|run| run.allow == default) {
+        runs.pop();
+    }
+    (runs, default)
+}
+
+/// Joins rules of one run that differ in their access or kind only, and drops those that another
+/// one includes, until nothing changes.
+fn simplify(rules: &mut Vec<DeviceRule>) {
+    let mut index = 0;
+    while index < rules.len() {
+        let rule = rules[index];
+        let joined = rules.iter().enumerate().find_map(|(other, with)| {
+            let joined = if other == index { None } else { join(&rule, with) };
+            joined.map(|joined| (other, joined))
+        });
+        match joined {
+            Some((other, joined)) => {
+                rules[other] = joined;
+                rules.remove(index);
+                // The joined one may now join with any of the others.
+                index = 0;
+            }
+            None => index += 1,
+        }
+    }
+    rules.sort_by_key(|rule| (rule.access == Access::ALL, rule.kind, rule.major, rule.minor));
+}
+
+/// The one rule that says what the two say, if there is one.
+fn join(a: &DeviceRule, b: &DeviceRule) -> Option<DeviceRule> {
+    if b.covers(a) {
+        return Some(*b);
+    }
+    if (a.major, a.minor) != (b.major, b.minor) {
+        return None;
+    }
+    if a.kind == b.kind {
+        return Some(DeviceRule { access: Access(a.access.0 | b.access.0), ..*a });
+    }
+    let both = a.access == b.access && a.kind != DeviceKind::All && b.kind != DeviceKind::All;
+    both.then_some(DeviceRule { kind: DeviceKind::All, ..*a })
+}
+
+/// A program being written.
+#[derive(Default)]
+struct Code {
+    insns: Vec<Insn>,
+    /// The jumps to the verdicts, which are written last.
+    decisions: Vec<(usize, bool)>,
+}
+
+impl Code {
+    fn emit(&mut self, code: u8, to: u8, from: u8, off: i16, imm: i32) {
+        self.insns.push(Insn { code, regs: to | from << 4, off, imm });
+    }
+
+    fn jump(&mut self, code: u8, register: u8, imm: u32, jump: Jump) {
+        let off = match jump {
+            Jump::Over(count) => count as i16,
+            Jump::Decide(allow) => {
+                self.decisions.push((self.insns.len(), allow));
+                0
+            }
+        };
+        self.emit(code, register, 0, off, imm.cast_signed());
+    }
+
+    /// Loads what the rules look at. The type is the low half of `access_type`, the access its high
+    /// half; the verifier allows reading them by halves.
+    fn prologue(&mut self, runs: &[Run]) {
+        let any = |test: fn(&DeviceRule) -> bool| runs.iter().any(|run| run.rules.iter().any(test));
+        if any(|rule| rule.kind != DeviceKind::All) {
+            self.emit(LDXH, KIND, CONTEXT, 0, 0);
+        }
+        if any(|rule| rule.access != Access::ALL) {
+            self.emit(LDXH, ACCESS, CONTEXT, 2, 0);
+        }
+        if any(|rule| rule.major.is_some()) {
+            self.emit(LDXW, MAJOR, CONTEXT, 4, 0);
+        }
+        if any(|rule| rule.minor.is_some()) {
+            self.emit(LDXW, MINOR, CONTEXT, 8, 0);
+        }
+    }
+
+    /// One run, its rules grouped by what they test first: each group is skipped in one jump.
+    fn run(&mut self, run: &Run) {
+        for same_kind in run.rules.chunk_by(|a, b| a.kind == b.kind) {
+            let kind = same_kind[0].kind;
+            let number = if kind == DeviceKind::Block { 1 } else { 2 };
+            let wide = |rule: &DeviceRule| rule.minor.is_none() && rule.access == Access::ALL;
+            if let [rule @ DeviceRule { major: None, .. }] = same_kind
+                && wide(rule)
+            {
+                self.jump(JEQ, KIND, number, Jump::Decide(run.allow));
+                continue;
+            }
+            let mut body = Code::default();
+            for same_major in same_kind.chunk_by(|a, b| a.major == b.major) {
+                body.majors(same_major, run.allow);
+            }
+            if kind != DeviceKind::All {
+                self.jump(JNE, KIND, number, Jump::Over(body.insns.len()));
+            }
+            self.append(body);
+        }
+    }
+
+    /// Rules of one kind and major number.
+    fn majors(&mut self, rules: &[DeviceRule], allow: bool) {
+        let mut body = Code::default();
+        // One test of the major number alone decides: `jeq` instead of `jne` and a jump.
+        if let ([rule], true) = (rules, rules[0].access == Access::ALL)
+            && let (Some(major), None) = (rule.major, rule.minor)
+        {
+            return self.jump(JEQ, MAJOR, major, Jump::Decide(allow));
+        }
+        for rule in rules {
+            body.minor(rule, allow);
+        }
+        if let Some(major) = rules[0].major {
+            self.jump(JNE, MAJOR, major, Jump::Over(body.insns.len()));
+        }
+        self.append(body);
+    }
+
+    /// One rule, its kind and major number known to match.
+    fn minor(&mut self, rule: &DeviceRule, allow: bool) {
+        let mut body = Code::default();
+        match (rule.access == Access::ALL, allow) {
+            (true, _) => {
+                return match rule.minor {
+                    Some(minor) => self.jump(JEQ, MINOR, minor, Jump::Decide(allow)),
+                    None => self.jump(JA, 0, 0, Jump::Decide(allow)),
+                };
+            }
+            (false, false) => {
+                body.jump(JSET, ACCESS, rule.access.0.into(), Jump::Decide(false));
+            }
+            (false, true) => {
+                let rest = Access::ALL.0 & !rule.access.0;
+                body.emit(AND, ACCESS, 0, 0, rest.into());
+                body.jump(JEQ, ACCESS, 0, Jump::Decide(true));
+            }
+        }
+        if let Some(minor) = rule.minor {
+            self.jump(JNE, MINOR, minor, Jump::Over(body.insns.len()));
+        }
+        self.append(body);
+    }
+
+    fn append(&mut self, other: Code) {
+        let start = self.insns.len();
+        self.insns.extend(other.insns);
+        self.decisions.extend(other.decisions.into_iter().map(|(at, allow)| (start + at, allow)));
+    }
+
+    /// Writes the verdicts, the default first because the rules end in front of it, and points the
+    /// jumps at them. The verifier refuses code that is never reached, so an unused one is not written.
+    fn finish(mut self, default: bool) -> Vec<Insn> {
+        let ends = [default, !default];
+        let mut at = [0; 2];
+        for verdict in ends {
+            let used = verdict == default || self.decisions.iter().any(|(_, to)| *to == verdict);
+            if used {
+                at[usize::from(verdict)] = self.insns.len();
+                self.emit(MOV, VERDICT, 0, 0, verdict.into());
+                self.emit(EXIT, 0, 0, 0, 0);
+            }
+        }
+        for (from, verdict) in self.decisions {
+            self.insns[from].off = (at[usize::from(verdict)] - from - 1) as i16;
+        }
+        self.insns
+    }
+}
+
+#[cfg(test)]
+#[path = "device_program_tests.rs"]
+mod tests;

@@ -1,0 +1,32 @@
+//! The files of the kernel as numbers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use nix::errno::Errno;
+
+use crate::cgroup::live::dir::read_file;
+use crate::sys::reason;
+
+/// The text of a file; none where there is no such file, or the kernel knows it and has no support for it.
+pub fn text(dir: &Path, file: &str) -> Result<String> {
+    match read_file(&dir.join(file)) {
+        Err(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => Ok(String::new()),
+        other => other.map_err(|errno| anyhow!("{}: {}", dir.join(file).display(), reason(errno))),
+    }
+}
+
+/// The number that a file consists of; `max` is the largest there is, as for runc.
+pub fn number(dir: &Path, file: &str) -> Result<Option<u64>> {
+    Ok(match text(dir, file)?.trim() {
+        "max" => Some(u64::MAX),
+        text => text.parse().ok(),
+    })
+}
+
+/// A file of lines `key number`.
+pub fn numbers(text: &str) -> BTreeMap<String, u64> {
+    let line = |line: &str| line.split_once(' ').and_then(|(key, value)| Some((key.to_owned(), value.parse().ok()?)));
+    text.lines().filter_map(line).collect()
+}

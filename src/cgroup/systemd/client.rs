@@ -1,0 +1,85 @@
+//! What the service manager is asked to do.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use nix::unistd::Pid;
+
+#[cfg(feature = "systemd")]
+use super::bus;
+use super::naming::Manager;
+use super::properties::limits;
+use super::scope::{Scope, Unit};
+use crate::cgroup::writes::Write;
+
+/// sd_booted(3).
+const RUNNING: &str = "/run/systemd/system";
+
+impl Manager {
+    /// The one to ask: the host's for root, else the user's own, which is asked where it lives.
+    ///
+    /// Fails where systemd does not run, and where the user has no manager that can be reached.
+    pub fn find(user: bool) -> Result<Manager> {
+        if !Path::new(RUNNING).is_dir() {
+            bail!("systemd not running on this host, cannot use systemd cgroups manager");
+        }
+        if !user {
+            return Ok(Manager::default());
+        }
+        #[cfg(feature = "systemd")]
+        let root = bus::control_group()?;
+        #[cfg(not(feature = "systemd"))]
+        let root = absent(&user).map(|()| PathBuf::new())?;
+        Ok(Manager { user, root })
+    }
+}
+
+impl Scope {
+    /// Starts it with `pid` as its first process. When this returns the process is in it.
+    ///
+    /// Fails, leaving nothing behind, when a unit of this name is there already or systemd refuses a property.
+    pub fn start(&self, pid: Pid) -> Result<()> {
+        #[cfg(feature = "systemd")]
+        return bus::start(self, pid);
+        #[cfg(not(feature = "systemd"))]
+        return absent(&(self, pid));
+    }
+}
+
+impl Unit {
+    /// Stops it, which ends what is left in it, and makes systemd forget a failure. One that is gone is as good.
+    pub fn stop(&self) -> Result<()> {
+        #[cfg(feature = "systemd")]
+        return bus::stop(self);
+        #[cfg(not(feature = "systemd"))]
+        return absent(self);
+    }
+
+    /// Sets properties until the next boot.
+    pub fn set(&self, writes: &[Write]) -> Result<()> {
+        let mut properties = limits(writes);
+        // What happens when the kernel kills is said at the start or never.
+        properties.retain(|property| property.name != "OOMPolicy");
+        if properties.is_empty() {
+            return Ok(());
+        }
+        #[cfg(feature = "systemd")]
+        return bus::set(self, &properties);
+        #[cfg(not(feature = "systemd"))]
+        return absent(self);
+    }
+
+    /// Moves the process `pid` into `below`, relative to the container's cgroup.
+    pub fn attach(&self, below: &Path, pid: Pid) -> Result<()> {
+        let path: PathBuf = Path::new("/").iter().chain(self.subgroup.iter().flatten()).chain(below).collect();
+        #[cfg(feature = "systemd")]
+        return bus::attach(self, &path.to_string_lossy(), pid);
+        #[cfg(not(feature = "systemd"))]
+        return absent(&(self, path, pid));
+    }
+}
+
+#[cfg(not(feature = "systemd"))]
+fn absent(_: &impl std::fmt::Debug) -> Result<()> {
+    bail!("this program was built without the systemd cgroup driver")
+}

@@ -1,0 +1,85 @@
+//! A scope and its properties, as data.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::gvariant::Value;
+use crate::cgroup::writes::Line;
+use crate::spec::Field;
+use crate::spec::annotation::SYSTEMD_SUBGROUP;
+
+/// A unit that exists, so that it can be kept in `state.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its name: `tare-web.scope`.
+    pub name: String,
+    /// Whether it is one of the caller's own service manager (`systemctl --user`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub user: bool,
+    /// The container's cgroup below the unit's, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgroup: Option<PathBuf>,
+}
+
+/// A property of a unit, as org.freedesktop.systemd1(5) names and types it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Property {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// The place in config.json that asked for it.
+    pub field: Field,
+    /// The first systemd to know it, where not every one does and the kernel can be told without.
+    pub since: Option<u32>,
+}
+
+impl Property {
+    pub(super) fn new(name: impl Into<String>, value: Value, field: &Field) -> Property {
+        Property { name: name.into(), value, field: field.clone(), since: None }
+    }
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "property {} = {}", self.name, self.value)
+    }
+}
+
+/// The scope that a container gets.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The unit.
+    pub unit: Unit,
+    /// The slice that it is in.
+    pub slice: String,
+    /// What it is made with, the first process aside.
+    pub properties: Vec<Property>,
+    /// Where it will be, relative to the root of the hierarchy.
+    pub(in crate::cgroup) path: PathBuf,
+}
+
+impl Scope {
+    /// Where the container will be, relative to the root of the hierarchy.
+    pub(in crate::cgroup) fn container(&self) -> PathBuf {
+        self.path.iter().chain(self.unit.subgroup.iter().flatten()).collect()
+    }
+
+    /// What is done with it, as a person reads it.
+    pub(in crate::cgroup) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
+        let user = if self.unit.user { " of the user's manager" } else { "" };
+        let operation = format!("start unit {} in {}{user}", self.unit.name, self.slice);
+        let started = Line { field: Field::of("linux.cgroupsPath"), operation };
+        let set = self
+            .properties
+            .iter()
+            .map(|property| Line { field: property.field.clone(), operation: property.to_string() });
+        let moved = self.unit.subgroup.iter().map(|subgroup| Line {
+            field: Field::of("annotations").member(SYSTEMD_SUBGROUP),
+            operation: format!("move init to {} inside", subgroup.display()),
+        });
+        std::iter::once(started).chain(set).chain(moved)
+    }
+}

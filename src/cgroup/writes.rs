@@ -1,0 +1,160 @@
+//! The files of a cgroup and the values for them: what the planner decides, the live half writes and systemd is told.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
+use oci_spec::runtime::LinuxResources;
+
+use super::layout::Mode;
+use crate::spec::Field;
+
+/// The v1 file of the OOM killer. What is written is a switch; what is read has lines with more.
+pub(super) const OOM_CONTROL: &str = "memory.oom_control";
+
+/// A directory to be made, the container's own in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The v1 controllers of the hierarchy; empty for v2.
+    pub controllers: String,
+    /// Where the hierarchy is mounted on the host.
+    pub mount: PathBuf,
+    /// The container's directory, relative to `mount`; never empty.
+    pub path: PathBuf,
+}
+
+impl Target {
+    /// Whether this is the v2 hierarchy.
+    pub fn is_v2(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    /// The absolute path of the directory.
+    pub fn dir(&self) -> PathBuf {
+        self.mount.join(&self.path)
+    }
+}
+
+/// What to do when the kernel refuses a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is an error.
+    #[default]
+    Fail,
+    /// No such file: write that value into that file of the same directory instead.
+    Instead(&'static str, String),
+    /// `EINVAL`: the value contradicts one that a later write changes; once more after the others.
+    Later,
+    /// No such file, or the kernel knows the file and no longer supports it: nothing to limit.
+    Skip,
+}
+
+/// One value for one file of the cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Which of the plan's targets the file is in.
+    pub target: usize,
+    /// The file's name.
+    pub file: Cow<'static, str>,
+    /// What is written, in one `write`.
+    pub value: String,
+    /// The place in config.json that asked for it.
+    pub field: Field,
+    /// What to do when it is refused.
+    pub fallback: Fallback,
+}
+
+impl Write {
+    /// Whether this is a rule of the v1 devices controller, not a limit.
+    pub fn is_device_rule(&self) -> bool {
+        self.file.starts_with("devices.")
+    }
+}
+
+/// The usage that `checkBeforeUpdate` compares with, in bytes; 0 or less is not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UsageCheck {
+    pub target: usize,
+    pub limit: i64,
+    pub swap: i64,
+}
+
+impl UsageCheck {
+    /// The check that `resources` ask for, of the memory controller at `target`.
+    pub fn of(resources: &LinuxResources, target: usize) -> Option<UsageCheck> {
+        let memory = resources.memory().filter(|memory| memory.check_before_update() == Some(true))?;
+        let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
+        (limit > 0 || swap > 0).then_some(UsageCheck { target, limit, swap })
+    }
+}
+
+/// The writes of a plan, in the order in which the kernel accepts them.
+#[derive(Clone, Debug)]
+pub struct Writes {
+    /// The kind of host.
+    pub(super) mode: Mode,
+    /// The directories of the cgroup.
+    pub(super) targets: Vec<Target>,
+    /// The values.
+    pub(super) all: Vec<Write>,
+    /// The usage to be compared with first.
+    pub(super) usage: Option<UsageCheck>,
+    /// Why an accepted field has no effect on this host; one sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+impl Writes {
+    /// No writes yet.
+    pub(super) fn new(mode: Mode, targets: Vec<Target>) -> Writes {
+        Writes { mode, targets, all: Vec::new(), usage: None, notes: Vec::new() }
+    }
+
+    /// The target of the v1 hierarchy that has `controller`.
+    pub(super) fn target_of(&self, controller: &str) -> Option<usize> {
+        self.targets.iter().position(|t| t.controllers.split(',').any(|name| name == controller))
+    }
+
+    /// The target in the v2 hierarchy.
+    pub(super) fn v2_target(&self) -> Option<usize> {
+        self.targets.iter().position(Target::is_v2)
+    }
+
+    /// Appends a write that is an error when refused.
+    pub(super) fn add(
+        &mut self,
+        target: usize,
+        file: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+        field: Field,
+    ) {
+        self.add_or(target, file, value, field, Fallback::Fail);
+    }
+
+    /// Appends a write with a fallback.
+    pub(super) fn add_or(
+        &mut self,
+        target: usize,
+        file: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+        field: Field,
+        fallback: Fallback,
+    ) {
+        let (file, value) = (file.into(), value.to_string());
+        self.all.push(Write { target, file, value, field, fallback });
+    }
+}
+
+/// One operation of a plan as a person reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The place in config.json that asked for it.
+    pub field: Field,
+    /// What is done: `write memory.max = 536870912`.
+    pub operation: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", self.field, self.operation)
+    }
+}
