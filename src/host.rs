@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
 use crate::mountinfo;
+use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, namespace};
 
 /// What a plan depends on besides `config.json`.
@@ -126,7 +127,7 @@ impl Host {
     pub fn opens_trees(&self) -> bool {
         // All of it, for what others have mounted may not be uncovered. That copies every mount of a host, so it is
         // tried once for all bind mounts of a container.
-        let tried = || sys::mount::open_tree(Path::new("/"), true, true).is_ok();
+        let tried = || sys::mount::open_tree(Path::new("/"), Depth::Tree, Follow::Links).is_ok();
         self.privileged() || self.euid == 0 && *self.opens_trees.get_or_init(tried)
     }
 

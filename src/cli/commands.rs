@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Arg;
 
 use super::option::{Count, Line, Number, Opt, Takes, list, option, switch, takes, with_value};
+use super::words::Placement;
 use crate::tables::limit::{self, OptionKind, Scalar, UpdateOption};
 
 /// A row of the table of commands.
@@ -24,9 +25,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// What follows the first argument is another program's command line: that argument ends the options.
-    pub fn passes_on(&self) -> bool {
-        self.arguments.most.is_none()
+    /// Arguments without a limit are another program's command line.
+    pub fn placement(&self) -> Placement {
+        if self.arguments.most.is_none() { Placement::First } else { Placement::Anywhere }
     }
 }
 

@@ -167,7 +167,7 @@ fn help(name: &str, row: &Row) -> String {
 
 fn parse_command(global: Global, row: &Row, words: &[String]) -> Parsed {
     let command = command_of(&global.name, row);
-    let (options, arguments) = words::separate(words, &command, row.passes_on());
+    let (options, arguments) = words::separate(words, &command, row.placement());
     // Made only when somebody reads it: it costs as much as the rest of the command line.
     let help = |global: &Global| help(&global.name, row);
     let called = command.get_name().to_owned();

@@ -39,9 +39,17 @@ pub fn split_globals(words: &[String], command: &Command) -> (Vec<String>, Vec<S
     (options, words.as_slice().to_vec())
 }
 
-/// All options of a command, and all arguments. With `stops`, the first argument ends the options:
-/// what follows is somebody else's command line.
-pub fn separate(words: &[String], command: &Command, stops: bool) -> (Vec<String>, Vec<String>) {
+/// Where options may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Before the arguments, between and after them.
+    Anywhere,
+    /// Before the first argument, because what follows it is another program's command line.
+    First,
+}
+
+/// All options of a command, and all arguments.
+pub fn separate(words: &[String], command: &Command, placement: Placement) -> (Vec<String>, Vec<String>) {
     let (mut options, mut arguments) = (Vec::new(), Vec::new());
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -54,7 +62,7 @@ pub fn separate(words: &[String], command: &Command, stops: bool) -> (Vec<String
             continue;
         }
         arguments.push(word.clone());
-        if stops {
+        if placement == Placement::First {
             let rest = words.as_slice();
             let rest = if rest.first().is_some_and(|word| word == "--") { &rest[1..] } else { rest };
             arguments.extend(rest.iter().cloned());

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::front::{Front, Sockets};
+use super::front::{Caller, Front};
 use super::pid_file::PidFile;
-use super::{Log, bundle, config, manager, options, root};
+use super::{Begin, Log, bundle, config, manager, options, root};
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Created, Order, create};
 use crate::host::Host;
@@ -32,13 +32,13 @@ pub struct Prepared {
 
 impl Prepared {
     /// Connect with the caller.
-    pub fn front(&self, sockets: &Sockets<'_>, detach: bool) -> Result<Front> {
-        Front::connect(sockets, &self.config, self.config.process(), detach)
+    pub fn front(&self, caller: &Caller<'_>) -> Result<Front> {
+        Front::connect(caller, &self.config, self.config.process())
     }
 }
 
 /// Load, check and plan.
-pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, gate: bool) -> Result<Prepared> {
+pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> Result<Prepared> {
     let root = root(global)?;
     let place = root.container(&args.id)?;
     let host = Host::read();
@@ -46,7 +46,7 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, gate: bool) -> Res
     let config_file = config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json"));
     let text = spec::read(&config_file)?;
     let config = spec::parse(&text)?;
-    let mut options = options(global, args, &host, bundle, gate)?;
+    let mut options = options(global, args, &host, bundle, begin)?;
     options.notify = manager().map(|_| place.notify());
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
     let plan = compile(&config, &host, &options)?;
@@ -83,8 +83,8 @@ pub fn make(
 
 /// The command.
 pub fn run(global: &Global, args: &CreateArgs, log: &Log) -> Result<()> {
-    let prepared = prepare(global, args, log, true)?;
-    let front = prepared.front(&Sockets::of(global, args), true)?;
+    let prepared = prepare(global, args, log, Begin::AtStart)?;
+    let front = prepared.front(&Caller::of(global, args))?;
     make(&prepared, &front, log, |order, pid_file| create(order, |record, _| pid_file(record)))?;
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
-use super::front::{Front, Sockets};
+use super::front::{Caller, Front};
 use super::pid_file::PidFile;
 use super::{Failure, Log, joining_options, preserve_fds, root};
 use crate::cli::{ExecArgs, Global};
-use crate::executor::{Connections, Joining, attaches_late, exec, forward_until_exit, prepare_to_wait};
+use crate::executor::{Connections, Joining, Orphans, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;
 use crate::plan::Exec;
 use crate::spec::{self, ProcessConfig};
@@ -59,11 +59,15 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let plan = joined.plan(&process)?;
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
     let detach = args.detach;
-    let sockets =
-        Sockets { program: &global.name, console: args.console_socket.as_deref(), pidfd: args.pidfd_socket.as_deref() };
-    let front = Front::connect(&sockets, &config, &process, detach)?;
+    let caller = Caller {
+        program: &global.name,
+        console: args.console_socket.as_deref(),
+        pidfd: args.pidfd_socket.as_deref(),
+        detach,
+    };
+    let front = Front::connect(&caller, &config, &process)?;
     if !detach {
-        prepare_to_wait(false)?;
+        prepare_to_wait(Orphans::Leave)?;
     }
     let Connections { stdio, receivers } = front.connections();
     let joining = Joining { record: &record, status, plan: &plan, place: &place, stdio, receivers, mounted: None };

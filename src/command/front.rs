@@ -7,21 +7,28 @@ use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
 use crate::spec::{Config, annotation};
 
-/// Where the command line wants the descriptors of a process sent.
+/// What the command line says of the caller's side of a process.
 #[derive(Clone, Copy, Debug)]
-pub struct Sockets<'a> {
+pub struct Caller<'a> {
     /// The name of the program, for messages.
     pub program: &'a str,
     /// `--console-socket`.
     pub console: Option<&'a str>,
     /// `--pidfd-socket`.
     pub pidfd: Option<&'a str>,
+    /// It does not wait for the process.
+    pub detach: bool,
 }
 
-impl<'a> Sockets<'a> {
-    /// Those of `create`, and of what does as `create` does.
-    pub fn of(global: &'a Global, args: &'a CreateArgs) -> Sockets<'a> {
-        Sockets { program: &global.name, console: args.console_socket.as_deref(), pidfd: args.pidfd_socket.as_deref() }
+impl<'a> Caller<'a> {
+    /// The caller of `create`, which never waits for the process.
+    pub fn of(global: &'a Global, args: &'a CreateArgs) -> Caller<'a> {
+        Caller {
+            program: &global.name,
+            console: args.console_socket.as_deref(),
+            pidfd: args.pidfd_socket.as_deref(),
+            detach: true,
+        }
     }
 }
 
@@ -38,16 +45,16 @@ impl Front {
     ///
     /// # Errors
     /// A terminal that nobody would hold, a socket that waits for none, or that does not answer.
-    pub fn connect(sockets: &Sockets<'_>, config: &Config, process: &Process, detach: bool) -> Result<Front> {
+    pub fn connect(caller: &Caller<'_>, config: &Config, process: &Process) -> Result<Front> {
         let terminal = process.terminal() == Some(true);
-        let (console, name) = (sockets.console, sockets.program);
+        let Caller { program: name, console, detach, .. } = *caller;
         if terminal && detach && console.is_none() {
             bail!("process.terminal: cannot allocate tty if {name} will detach without setting console socket");
         }
         if console.is_some() && !(terminal && detach) {
             bail!("--console-socket: cannot use console socket if {name} will not detach or allocate tty");
         }
-        let option = sockets.pidfd.map(|path| ("--pidfd-socket", path));
+        let option = caller.pidfd.map(|path| ("--pidfd-socket", path));
         let annotation = config.annotation(annotation::PIDFD_RECEIVER);
         let annotation = annotation.map(|path| (annotation::PIDFD_RECEIVER_FIELD, path));
         let pidfd = option.into_iter().chain(annotation);

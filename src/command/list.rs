@@ -17,7 +17,7 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
     if !matches!(format, "table" | "json") {
         bail!("invalid format option {format:?}: table or json");
     }
-    let containers = load_all(&root, global.root.is_some(), log)?;
+    let containers = load_all(&root, global, log)?;
     if args.quiet {
         let ids: String = containers.iter().map(|(_, record)| format!("{}\n", record.id)).collect();
         return print(&ids);
@@ -47,10 +47,10 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
     print(&table(&rows))
 }
 
-fn load_all(root: &Root, explicit: bool, log: &Log) -> Result<Vec<(Directory, Record)>> {
+fn load_all(root: &Root, global: &Global, log: &Log) -> Result<Vec<(Directory, Record)>> {
     let ids = match root.ids() {
         Ok(ids) => ids,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Vec::new(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && global.root.is_none() => Vec::new(),
         Err(error) => return Err(CallError::new(format_args!("open {}", root.0.display()), error).into()),
     };
     let mut containers = Vec::new();

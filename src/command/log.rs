@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use crate::cli::Global;
-use crate::state::rfc3339;
+use crate::state::{Precision, rfc3339};
 use crate::sys::Call;
 
 /// The log of one run of the program.
@@ -67,7 +67,7 @@ impl Log {
 
     fn write(&self, level: &str, message: &str) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = rfc3339(since, false);
+        let time = rfc3339(since, Precision::Seconds);
         let line = match (self.json, &self.file) {
             (true, _) => serde_json::json!({"level": level, "msg": message, "time": time}).to_string(),
             (false, Some(_)) => format!("time={time:?} level={level} msg={}", quoted(message)),

@@ -202,8 +202,17 @@ fn config(option: Option<&Path>) -> Result<Option<PathBuf>> {
     option.map(absolute).transpose()
 }
 
+/// When the program of a container begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    /// When `start` opens the gate.
+    AtStart,
+    /// As soon as the state is saved.
+    AtOnce,
+}
+
 /// The options of `create` and `run` that go into the plan.
-fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf, gate: bool) -> Result<Options> {
+fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf, begin: Begin) -> Result<Options> {
     let listen_fds = listen_fds();
     Ok(Options {
         id: args.id.clone(),
@@ -214,7 +223,7 @@ fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf, gat
         callers_limits: callers_limits(),
         listen_fds,
         notify: None,
-        gate,
+        gate: begin == Begin::AtStart,
         config_file: config(args.config.as_deref())?,
         program: global.name.clone(),
         systemd_cgroup: global.systemd_cgroup,

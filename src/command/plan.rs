@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{bundle, config, options, print};
+use super::{Begin, bundle, config, options, print};
 use crate::cli::{CreateArgs, Global, PlanArgs};
 use crate::host::Host;
 use crate::plan::{self, compile};
@@ -17,7 +17,7 @@ pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let create =
         CreateArgs { id: args.id.clone().unwrap_or(name), config: args.config.clone(), ..CreateArgs::default() };
-    let options = options(global, &create, &host, bundle, true)?;
+    let options = options(global, &create, &host, bundle, Begin::AtStart)?;
     let plan = compile(&config, &host, &options)?;
     let mut lines = plan::print(&plan);
     for property in spec::unknown_properties(&text, &config)? {

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::Log;
 use super::checkpoint::{settings, warn_rootless};
 use super::create::{make, prepare};
-use super::front::Sockets;
-use super::run::{end, stay};
+use super::front::Caller;
+use super::run::{AtEnd, end, stay};
+use super::{Begin, Log};
 use crate::cli::{CreateArgs, Global, RestoreArgs};
 use crate::criu::{Restore, restore};
-use crate::executor::prepare_to_wait;
+use crate::executor::{Orphans, prepare_to_wait};
 use crate::plan::restore::Mounts;
 use crate::spec::annotation;
 
@@ -17,7 +17,7 @@ use crate::spec::annotation;
 pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let create = created(args);
-    let prepared = prepare(global, &create, log, false)?;
+    let prepared = prepare(global, &create, log, Begin::AtOnce)?;
     warn_rootless(&prepared.host, "restore", global, log);
     let mounts = Mounts::of(&prepared.config, &prepared.host, &prepared.options)?;
     let it = Restore {
@@ -25,16 +25,16 @@ pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
         lsm_profile: args.lsm_profile.clone(),
         lsm_mount_context: args.lsm_mount_context.clone(),
     };
-    let front = prepared.front(&Sockets::of(global, &create), detach)?;
+    let front = prepared.front(&Caller { detach, ..Caller::of(global, &create) })?;
     if !detach {
-        prepare_to_wait(!args.no_subreaper)?;
+        prepare_to_wait(Orphans::of(args.no_subreaper))?;
     }
     let mut created = make(&prepared, &front, log, |order, pid_file| restore(&it, order, &mounts, pid_file))?;
     let relay = front.attend(created.terminal.take()).map_err(|error| end(&created, error, log))?;
     if detach {
         return Ok(0);
     }
-    stay(&created, relay, false, log)
+    stay(&created, relay, AtEnd::Remove, log)
 }
 
 /// What `restore` makes before CRIU fills it: a container as `create` makes it.

@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 
 use super::create::{Prepared, make, prepare};
-use super::front::Sockets;
-use super::{Log, bind_notify, tell};
+use super::front::Caller;
+use super::{Begin, Log, bind_notify, tell};
 use crate::cli::{Global, RunArgs};
 use crate::executor::{
-    Created, HookOwner, Notify, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart,
+    Created, HookOwner, Notify, Orphans, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart,
     prepare_to_wait, start_container,
 };
 use crate::sys::{self, Call};
@@ -18,10 +18,10 @@ use crate::sys::{self, Call};
 /// The command. The result is the exit status.
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
-    let prepared = prepare(global, &args.create, log, false)?;
-    let front = prepared.front(&Sockets::of(global, &args.create), detach)?;
+    let prepared = prepare(global, &args.create, log, Begin::AtOnce)?;
+    let front = prepared.front(&Caller { detach, ..Caller::of(global, &args.create) })?;
     if !detach {
-        prepare_to_wait(!args.no_subreaper)?;
+        prepare_to_wait(Orphans::of(args.no_subreaper))?;
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
@@ -51,18 +51,30 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
         }
         return Ok(0);
     }
-    let status = stay(&created, relay, args.keep, log)?;
+    let at_end = if args.keep { AtEnd::Keep } else { AtEnd::Remove };
+    let status = stay(&created, relay, at_end, log)?;
     if let Some(Ok(Err(error))) = announcing.map(JoinHandle::join) {
         log.warning(&format!("{error:#}"));
     }
     Ok(status)
 }
 
-/// Stay in front until the container ends, and remove it unless it is to be kept. The result is its
-/// exit status. The last it said arrives also when it cannot be removed.
-pub fn stay(created: &Created, mut relay: Relay, keep: bool, log: &Log) -> Result<i32> {
+/// What becomes of a container that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// It is removed.
+    Remove,
+    /// `--keep`: it stays, as `stopped`.
+    Keep,
+}
+
+/// Stay in front until the container ends. The result is its exit status. The last it said arrives also when it cannot be removed.
+pub fn stay(created: &Created, mut relay: Relay, at_end: AtEnd, log: &Log) -> Result<i32> {
     let status = forward_until_exit(&created.child, &mut relay).map_err(|error| end(created, error, log))?;
-    let removed = if keep { Ok(()) } else { remove(created, log) };
+    let removed = match at_end {
+        AtEnd::Remove => remove(created, log),
+        AtEnd::Keep => Ok(()),
+    };
     relay.finish();
     removed.map(|()| status)
 }

@@ -20,7 +20,7 @@ pub fn run(global: &Global, engine: &str) -> Result<()> {
         "containerd" => containerd(name, program, Path::new("/run/systemd/system").is_dir()),
         "docker" => docker(name, program),
         "kubernetes" => kubernetes(name),
-        "podman" => podman(name, program, Layout::read()?.mode() == Mode::Unified),
+        "podman" => podman(name, program, Layout::read()?.mode()),
         other => bail!("setup: {other:?} is none of containerd, docker, kubernetes, podman"),
     };
     print(&text)
@@ -89,11 +89,11 @@ fn kubernetes(name: &str) -> String {
 /// It learns why the kernel has killed from the cgroup's `memory.events` and no longer listens once it was told of
 /// anything else there. As with crun, such a cgroup below the scope has nothing else to tell: reaching the limit is
 /// counted to the scope.
-fn podman(name: &str, program: &str, v2: bool) -> String {
+fn podman(name: &str, program: &str, mode: Mode) -> String {
     let (quoted_name, program) = (quoted(name), quoted(program));
-    let subgroup = match v2 {
-        true => format!("[containers]\nannotations = [\"{SYSTEMD_SUBGROUP}=container\", {{append = true}}]\n"),
-        false => String::new(),
+    let subgroup = match mode {
+        Mode::Unified => format!("[containers]\nannotations = [\"{SYSTEMD_SUBGROUP}=container\", {{append = true}}]\n"),
+        _ => String::new(),
     };
     format!(
         "# /etc/containers/containers.conf.d/{name}.conf, or ~/.config/containers/containers.conf.d/{name}.conf\n\

@@ -17,10 +17,10 @@ use crate::sys::{Call, CallError};
 /// The command.
 pub fn run(global: &Global, args: &SpecArgs) -> Result<()> {
     let host = Host::read();
-    let unified = host.cgroups()?.mode() == Mode::Unified;
+    let mode = host.cgroups()?.mode();
     let config = match args.rootless {
-        true => rootless(template(&global.name, unified), host.euid, host.egid),
-        false => template(&global.name, unified),
+        true => rootless(template(&global.name, mode), host.euid, host.egid),
+        false => template(&global.name, mode),
     };
     let path = args.bundle.as_deref().unwrap_or(Path::new(".")).join("config.json");
     let mut text = Vec::new();
@@ -46,11 +46,11 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value
 }
 
 /// runc's template: the same fields, so that what people have learned from one serves here.
-fn template(name: &str, cgroup_namespace: bool) -> Value {
+fn template(name: &str, mode: Mode) -> Value {
     let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
     let mut namespaces: Vec<Value> =
         ["pid", "network", "ipc", "uts", "mount"].iter().map(|kind| json!({"type": kind})).collect();
-    if cgroup_namespace {
+    if mode == Mode::Unified {
         namespaces.push(json!({"type": "cgroup"}));
     }
     json!({

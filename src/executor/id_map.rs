@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::Host;
 use crate::plan::{IdMap, Maps, Owners};
+use crate::sys::mount::Depth;
 use crate::sys::{self, Call, CallError, Errno, reason};
 
 /// Write the maps of a new user namespace, through newuidmap and newgidmap if the caller may not.
@@ -75,7 +76,7 @@ pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
         Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
         Owners::Joined(path) => File::open(path).named(path.display())?,
     };
-    sys::mount::map_owners(tree, namespace.as_fd(), map.recursive).map_err(|errno| match errno {
+    sys::mount::map_owners(tree, namespace.as_fd(), Depth::of(map.recursive)).map_err(|errno| match errno {
         Errno::EINVAL => {
             anyhow!("mount_setattr: {} (does the file system support id-mapped mounts on this kernel?)", reason(errno))
         }

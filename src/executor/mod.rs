@@ -23,4 +23,4 @@ pub use launch::Stdio;
 pub use notify::Notify;
 pub use receivers::Receivers;
 pub use relay::{Pipes, Relay, Terminal};
-pub use wait::{forward_until_exit, prepare_to_wait};
+pub use wait::{Orphans, forward_until_exit, prepare_to_wait};

@@ -15,6 +15,7 @@ use nix::unistd::chown;
 use super::id_map;
 use crate::plan::{Descriptor, Node, Tree};
 use crate::spec::Field;
+use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, CallError, Errno};
 
 /// Open those that are among a program's descriptors, and make the devices, in their order. Whoever is to visit
@@ -67,7 +68,7 @@ fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
 fn make(node: &Node, path: &str) -> Result<OwnedFd> {
     let Node { mode, device, uid, gid, field, .. } = node;
     let refused = || CallError::new(format_args!("{field}: mknod"), Errno::EPERM);
-    let open = |path: &Path| sys::mount::open_tree(path, false, true);
+    let open = |path: &Path| sys::mount::open_tree(path, Depth::Mount, Follow::Links);
     match mknod(path, SFlag::from_bits_truncate(*mode), Mode::from_bits_truncate(*mode), *device) {
         // The caller may make none: the host's, if it is this one.
         Err(Errno::EPERM) => {
@@ -84,7 +85,7 @@ fn make(node: &Node, path: &str) -> Result<OwnedFd> {
 
 fn copies(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
     let copy = |tree: &&Tree| {
-        sys::mount::open_tree(&tree.source, tree.recursive, tree.follow)
+        sys::mount::open_tree(&tree.source, Depth::of(tree.recursive), Follow::of(tree.follow))
             .named(format_args!("{}: open {:?}", tree.field, tree.source))
     };
     trees.iter().map(copy).collect()

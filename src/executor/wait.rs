@@ -14,11 +14,27 @@ use super::relay::Relay;
 use crate::sys::clone::Child;
 use crate::sys::{self, Call, CallError, Errno};
 
+/// What becomes of processes whose parent in the container ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// This process becomes their parent and reaps them.
+    Adopt,
+    /// The kernel finds them another parent.
+    Leave,
+}
+
+impl Orphans {
+    /// `--no-subreaper`.
+    pub fn of(no_subreaper: bool) -> Orphans {
+        if no_subreaper { Orphans::Leave } else { Orphans::Adopt }
+    }
+}
+
 /// Hold back all signals, so that none is lost between the clone and the wait.
-pub fn prepare_to_wait(subreaper: bool) -> Result<()> {
+pub fn prepare_to_wait(orphans: Orphans) -> Result<()> {
     sys::process::expect_children();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).named("sigprocmask")?;
-    if subreaper {
+    if orphans == Orphans::Adopt {
         nix::sys::prctl::set_child_subreaper(true).named("prctl")?;
     }
     Ok(())

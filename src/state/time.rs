@@ -2,17 +2,29 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How much of a second a stamp tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Whole seconds.
+    Seconds,
+    /// Nine digits more.
+    Nanoseconds,
+}
+
 /// Now in UTC, with nanoseconds.
 pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    rfc3339(since, true)
+    rfc3339(since, Precision::Nanoseconds)
 }
 
 /// A moment after 1970 in UTC: `2026-01-02T03:04:05.000000006Z`, or without the fraction.
-pub fn rfc3339(since: Duration, fraction: bool) -> String {
+pub fn rfc3339(since: Duration, precision: Precision) -> String {
     let (year, month, day) = date(since.as_secs() / 86400);
     let second = since.as_secs() % 86400;
-    let fraction = if fraction { format!(".{:09}", since.subsec_nanos()) } else { String::new() };
+    let fraction = match precision {
+        Precision::Seconds => String::new(),
+        Precision::Nanoseconds => format!(".{:09}", since.subsec_nanos()),
+    };
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{fraction}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
@@ -41,8 +53,8 @@ mod tests {
             (1_767_323_045, "2026-01-02T03:04:05Z"),
             (4_107_542_399, "2100-02-28T23:59:59Z"),
         ] {
-            assert_eq!(rfc3339(Duration::from_secs(seconds), false), text);
+            assert_eq!(rfc3339(Duration::from_secs(seconds), Precision::Seconds), text);
         }
-        assert_eq!(rfc3339(Duration::new(1, 5), true), "1970-01-01T00:00:01.000000005Z");
+        assert_eq!(rfc3339(Duration::new(1, 5), Precision::Nanoseconds), "1970-01-01T00:00:01.000000005Z");
     }
 }

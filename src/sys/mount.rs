@@ -10,19 +10,54 @@ use nix::errno::Errno;
 const AT_RECURSIVE: u32 = 0x8000;
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 
-/// A detached copy of the mount at a path, with all mounts below it when `recursive`. Unless `follow` is set, a
-/// symbolic link itself is bound.
+/// Which mounts a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// One mount.
+    Mount,
+    /// A mount and all mounts below it.
+    Tree,
+}
+
+impl Depth {
+    /// From `rbind` and other options that are recursive or not.
+    pub fn of(recursive: bool) -> Depth {
+        if recursive { Depth::Tree } else { Depth::Mount }
+    }
+
+    fn flag(self) -> u32 {
+        match self {
+            Depth::Mount => 0,
+            Depth::Tree => AT_RECURSIVE,
+        }
+    }
+}
+
+/// What a path means whose last component is a symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// The link itself.
+    NoLink,
+    /// The target of the link.
+    Links,
+}
+
+impl Follow {
+    /// From a mount's `src-nofollow` and its like.
+    pub fn of(follow: bool) -> Follow {
+        if follow { Follow::Links } else { Follow::NoLink }
+    }
+}
+
+/// A detached copy of the mount, or the tree of mounts, at a path.
 ///
 /// # Errors
 /// What `open_tree(2)` answers.
-pub fn open_tree(path: &Path, recursive: bool, follow: bool) -> nix::Result<OwnedFd> {
+pub fn open_tree(path: &Path, depth: Depth, follow: Follow) -> nix::Result<OwnedFd> {
     const OPEN_TREE_CLONE: u32 = 1;
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
-    if recursive {
-        flags |= AT_RECURSIVE;
-    }
-    if !follow {
+    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | depth.flag();
+    if follow == Follow::NoLink {
         flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
     }
     // SAFETY: the path is a C string; a result is a new descriptor of our own.
@@ -36,8 +71,8 @@ pub fn open_tree(path: &Path, recursive: bool, follow: bool) -> nix::Result<Owne
 ///
 /// # Errors
 /// What `mount_setattr(2)` answers: EINVAL for a file system that cannot do it.
-pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, recursive: bool) -> nix::Result<()> {
-    let flags = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
+pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, depth: Depth) -> nix::Result<()> {
+    let flags = libc::AT_EMPTY_PATH as u32 | depth.flag();
     set_attributes(tree, flags, &[MOUNT_ATTR_IDMAP, 0, 0, user_namespace.as_raw_fd() as u64])
 }
 
