@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{Log, joining_options, root, tell};
+use super::log::Log;
+use super::shared::{joining_options, root, tell};
 use crate::cli::{CheckpointArgs, CriuArgs, Global};
 use crate::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
 use crate::executor::discard;

@@ -3,8 +3,9 @@
 use anyhow::Result;
 
 use super::front::{Caller, Front};
+use super::log::Log;
 use super::pid_file::PidFile;
-use super::{Begin, Log, bundle, config, manager, options, root};
+use super::shared::{Begin, bundle, config, manager, options, root};
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Created, Order, create};
 use crate::host::Host;

@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, bail};
 
-use super::{Chosen, Log, each, tell};
+use super::log::Log;
+use super::shared::{Chosen, each, tell};
 use crate::cli::{DeleteArgs, Global};
 use crate::executor::{Survivors, destroy_locked, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};

@@ -9,7 +9,8 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use serde::Serialize;
 
-use super::{Log, root};
+use super::log::Log;
+use super::shared::root;
 use crate::cgroup::{Oom, Stats};
 use crate::cli::{EventsArgs, Global, duration};
 use crate::rdt::RdtStats;

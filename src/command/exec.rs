@@ -6,8 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
 use super::front::{Caller, Front};
+use super::log::Log;
 use super::pid_file::PidFile;
-use super::{Failure, Log, joining_options, preserve_fds, root};
+use super::shared::{Failure, joining_options, preserve_fds, root};
 use crate::cli::{ExecArgs, Global};
 use crate::executor::{Connections, Joining, Orphans, attaches_late, exec, forward_until_exit, prepare_to_wait};
 use crate::host::Host;

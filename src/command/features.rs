@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::print;
+use super::shared::print;
 use crate::cli::VERSION;
 use crate::spec::OCI_VERSION;
 use crate::spec::annotation;

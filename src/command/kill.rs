@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::Signal;
 
-use super::{Chosen, Log, each};
+use super::log::Log;
+use super::shared::{Chosen, each};
 use crate::cli::{Global, KillArgs};
 use crate::executor::{Survivors, kill_survivors};
 use crate::state::{NotRunning, Record, Status};

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Log, print, root};
+use super::log::Log;
+use super::shared::{print, root};
 use crate::cli::{Global, ListArgs};
 use crate::state::{Directory, Record, Root};
 use crate::sys::CallError;

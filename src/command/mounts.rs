@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use oci_spec::runtime::Mount;
 
-use super::{Log, joining_options, root};
+use super::log::Log;
+use super::shared::{joining_options, root};
 use crate::cli::{Global, MountsArgs};
 use crate::executor::{Joining, Receivers, attaches_late, exec};
 use crate::host::Host;

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use super::{Log, root};
+use super::log::Log;
+use super::shared::root;
 use crate::cgroup::Refused;
 use crate::cli::Global;
 use crate::state::{NotRunning, Status};

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Begin, bundle, config, options, print};
+use super::shared::{Begin, bundle, config, options, print};
 use crate::cli::{CreateArgs, Global, PlanArgs};
 use crate::host::Host;
 use crate::plan::{self, compile};

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{print, root};
+use super::shared::{print, root};
 use crate::cli::{Global, PsArgs};
 use crate::sys::{self, Call};
 

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 
 use super::create::{Prepared, make, prepare};
 use super::front::Caller;
-use super::{Begin, Log, bind_notify, tell};
+use super::log::Log;
+use super::shared::{Begin, bind_notify, tell};
 use crate::cli::{Global, RunArgs};
 use crate::executor::{
     Created, HookOwner, Notify, Orphans, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::print;
+use super::shared::print;
 use crate::cgroup::{Layout, Mode};
 use crate::cli::Global;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;

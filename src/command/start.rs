@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Log, bind_notify, joining_options, root, tell};
+use super::log::Log;
+use super::shared::{bind_notify, joining_options, root, tell};
 use crate::cli::Global;
 use crate::executor::{HookOwner, discard, poststart, start_container};
 use crate::host::Host;

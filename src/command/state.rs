@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{print, root};
+use super::shared::{print, root};
 use crate::cli::Global;
 
 /// The command.

@@ -5,7 +5,8 @@ use std::io::Read;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, Value};
 
-use super::{Log, root};
+use super::log::Log;
+use super::shared::root;
 use crate::cgroup;
 use crate::cli::{Global, UpdateArgs, bytes};
 use crate::spec;
