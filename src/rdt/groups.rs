@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Rdt, separate};
+use crate::spec::refuse;
 use crate::sys::{self, Call, CallError};
 
 /// Where resctrl is mounted.
@@ -106,7 +107,9 @@ impl Groups {
         let existing = existing.named(format_args!("linux.intelRdt: read {}", path.display()))?;
         match rdt.difference(&existing) {
             None => Ok(()),
-            Some(setting) => bail!("linux.intelRdt: class \"{}\" exists, and {setting} does not hold there", rdt.class),
+            Some(setting) => {
+                refuse!("linux.intelRdt", "class \"{}\" exists, and {setting} does not hold there", rdt.class)
+            }
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxIntelRdt;
 
-use crate::spec::given;
+use crate::spec::{Field, given, refuse};
 
 /// What `linux.intelRdt` comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Rdt {
     pub fn of(rdt: Option<&LinuxIntelRdt>, id: &str, resctrl: impl FnOnce() -> bool) -> Result<Option<Rdt>> {
         let Some(rdt) = rdt else { return Ok(None) };
         if !resctrl() {
-            bail!("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
+            refuse!("linux.intelRdt", "intelRdt is specified in config, but Intel RDT is not enabled");
         }
         let named = given(rdt.clos_id());
         Ok(Some(Rdt {
@@ -60,10 +60,10 @@ impl Rdt {
 pub fn separate(l3: Option<&str>, bandwidth: Option<&str>) -> Result<Vec<String>> {
     if let Some(text) = bandwidth {
         if !text.starts_with("MB:") {
-            bail!("linux.intelRdt.memBwSchema: \"{text}\" does not start with \"MB:\"");
+            refuse!("linux.intelRdt.memBwSchema", "\"{text}\" does not start with \"MB:\"");
         }
         if text.contains('\n') {
-            bail!("linux.intelRdt.memBwSchema: {text:?} has more than one line");
+            refuse!("linux.intelRdt.memBwSchema", "{text:?} has more than one line");
         }
     }
     let lines = l3.into_iter().flat_map(str::lines).filter(|line| !line.trim().is_empty());
@@ -75,7 +75,7 @@ fn schemata(rdt: &LinuxIntelRdt) -> Result<Vec<String>> {
     let lines = rdt.schemata().clone().unwrap_or_default();
     for (index, line) in lines.iter().enumerate() {
         if line.contains('\n') {
-            bail!("linux.intelRdt.schemata[{index}]: {line:?} has more than one line");
+            refuse!(Field::item("linux.intelRdt.schemata", index), "{line:?} has more than one line");
         }
     }
     Ok(lines)
@@ -88,7 +88,7 @@ fn class(name: &str) -> Result<String> {
         return Ok(String::new());
     }
     if matches!(name, "." | "..") || name.contains(['/', '\n', '\0']) || RESERVED.contains(&name) {
-        bail!("linux.intelRdt.closID: invalid intelRdt.ClosID {name:?}");
+        refuse!("linux.intelRdt.closID", "invalid intelRdt.ClosID {name:?}");
     }
     Ok(name.to_owned())
 }

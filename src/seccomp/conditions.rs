@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
@@ -15,6 +15,7 @@ use seccompiler::{
 
 use super::instruction::{RETURN, instruction};
 use super::rules::{Condition, Rule, Test};
+use crate::spec::refuse;
 
 /// What `seccompiler` returns when a rule holds; an action of ours takes its place.
 const MATCH: u32 = 0x7ff0_beef;
@@ -46,10 +47,10 @@ fn append_run(code: &mut Vec<u64>, run: &[Rule], is_64_bit: bool) -> Result<()> 
         program => program.context("linux.seccomp")?,
     };
     let [body @ .., last, _] = program.get(BEFORE..).unwrap_or_default() else {
-        bail!("linux.seccomp: seccompiler made a program of another shape");
+        refuse!("linux.seccomp", "seccompiler made a program of another shape");
     };
     if (last.code, last.k) != (RETURN, MISMATCH) {
-        bail!("linux.seccomp: seccompiler made a program of another shape");
+        refuse!("linux.seccomp", "seccompiler made a program of another shape");
     }
     let action = run.first().map_or(0, |rule| rule.action);
     code.extend(body.iter().map(|step| {

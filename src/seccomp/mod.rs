@@ -27,8 +27,10 @@ mod rules;
 mod tests;
 mod tree;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompFilterFlag};
+
+use crate::spec::{Field, refuse};
 
 /// The largest program the kernel takes (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
@@ -112,7 +114,10 @@ fn flags(profile: &LinuxSeccomp, notifies: bool) -> Result<u32> {
             LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
             LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv if notifies => FLAG_WAIT_KILLABLE_RECV,
             LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
-                bail!("linux.seccomp.flags[{index}]: {flag} is for SCMP_ACT_NOTIFY, which no rule asks for")
+                refuse!(
+                    Field::item("linux.seccomp.flags", index),
+                    "{flag} is for SCMP_ACT_NOTIFY, which no rule asks for"
+                )
             }
         };
     }
@@ -121,7 +126,7 @@ fn flags(profile: &LinuxSeccomp, notifies: bool) -> Result<u32> {
 
 fn check_length(length: usize) -> Result<()> {
     if length > MAX_INSTRUCTIONS {
-        bail!("linux.seccomp: program of {length} instructions is over the kernel's limit of {MAX_INSTRUCTIONS}");
+        refuse!("linux.seccomp", "program of {length} instructions is over the kernel's limit of {MAX_INSTRUCTIONS}");
     }
     Ok(())
 }

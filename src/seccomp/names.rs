@@ -3,9 +3,11 @@
 //! The tables are the `syscalls` crate's; what it lacks is here: x32, ARM's private calls, and
 //! names that the kernel and profiles spell differently.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::Arch;
 use syscalls::{aarch64, arm, riscv64, x86, x86_64};
+
+use crate::spec::{Field, refuse};
 
 /// Set in the number of every x32 call.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
@@ -111,7 +113,7 @@ impl Abi {
 /// likewise, but for those that it refuses.
 pub(super) fn listed(archs: &[Arch], native: Arch) -> Result<Vec<Abi>> {
     let Some(native) = Abi::of(native) else {
-        bail!("linux.seccomp: the system calls of this architecture are not known here");
+        refuse!("linux.seccomp", "the system calls of this architecture are not known here");
     };
     let mut abis = vec![native];
     for (index, arch) in archs.iter().enumerate() {
@@ -119,7 +121,10 @@ pub(super) fn listed(archs: &[Arch], native: Arch) -> Result<Vec<Abi>> {
             Some(abi) if abis.contains(&abi) => {}
             Some(abi) => abis.push(abi),
             None if *arch == Arch::ScmpArchNative || *arch as u32 & AUDIT_ARCH_LE != 0 => {}
-            None => bail!("linux.seccomp.architectures[{index}]: {arch} has another byte order than this host"),
+            None => refuse!(
+                Field::item("linux.seccomp.architectures", index),
+                "{arch} has another byte order than this host"
+            ),
         }
     }
     Ok(abis)

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
 use super::names::{Abi, Multiplexed, X32_BIT};
+use crate::spec::{Field, refuse};
 
 /// The kernel's `SECCOMP_RET_KILL_THREAD`.
 pub(super) const KILL_THREAD: u32 = 0;
@@ -96,11 +97,11 @@ impl<'a> Policy<'a> {
 
         let default = profile.default_action();
         if default == ScmpActNotify {
-            bail!("linux.seccomp.defaultAction: {default} cannot be used as default action");
+            refuse!("linux.seccomp.defaultAction", "{default} cannot be used as default action");
         }
         let rules = profile.syscalls().iter().flatten().enumerate();
         Ok(Policy {
-            default: action(default, profile.default_errno_ret(), "linux.seccomp", "defaultErrnoRet")?,
+            default: action(default, profile.default_errno_ret(), &Field::of("linux.seccomp"), "defaultErrnoRet")?,
             newer_is_enosys: !matches!(default, ScmpActAllow | ScmpActLog | ScmpActTrace),
             rules: rules.map(|(index, rule)| NamedRule::read(index, rule)).collect::<Result<_>>()?,
         })
@@ -214,10 +215,10 @@ impl<'a> Policy<'a> {
 
 impl<'a> NamedRule<'a> {
     fn read(index: usize, rule: &'a LinuxSyscall) -> Result<Self> {
-        let field = format!("linux.seccomp.syscalls[{index}]");
+        let field = Field::item("linux.seccomp.syscalls", index);
         let action = action(rule.action(), rule.errno_ret(), &field, "errnoRet")?;
         if let Some(at) = rule.names().iter().position(|name| action == NOTIFY && name == BRINGS_OUT) {
-            bail!("{field}.names[{at}]: {} cannot be used for the {BRINGS_OUT} syscall", rule.action());
+            refuse!(field.member("names").element(at), "{} cannot be used for the {BRINGS_OUT} syscall", rule.action());
         }
         let conditions = rule.args().iter().flatten().enumerate();
         let conditions =
@@ -241,10 +242,14 @@ fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
 }
 
 impl Condition {
-    fn read(rule: &str, index: usize, arg: &LinuxSeccompArg) -> Result<Self> {
+    fn read(rule: &Field, index: usize, arg: &LinuxSeccompArg) -> Result<Self> {
         let argument = match u8::try_from(arg.index()) {
             Ok(argument) if usize::from(argument) < ARGUMENTS => argument,
-            _ => bail!("{rule}.args[{index}].index: there is no argument {}, only 0 to 5", arg.index()),
+            _ => refuse!(
+                rule.member("args").element(index).member("index"),
+                "there is no argument {}, only 0 to 5",
+                arg.index()
+            ),
         };
         let (test, value) = match arg.op() {
             LinuxSeccompOperator::ScmpCmpEq => (Test::Equal, arg.value()),
@@ -268,17 +273,19 @@ impl From<Multiplexed> for Condition {
 }
 
 /// The kernel's `SECCOMP_RET_*` with its data for an action of the profile.
-fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &str, errno_field: &str) -> Result<u32> {
+fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &Field, errno_field: &str) -> Result<u32> {
     use LinuxSeccompAction::{ScmpActErrno, ScmpActTrace};
 
     let largest = match action {
         ScmpActErrno => MAX_ERRNO,
         ScmpActTrace => u32::from(u16::MAX),
-        _ if errno.is_some() => bail!("{place}.{errno_field}: {action} does not take an errno"),
+        _ if errno.is_some() => refuse!(place.member(errno_field), "{action} does not take an errno"),
         _ => 0,
     };
     match errno {
-        Some(errno) if errno > largest => bail!("{place}.{errno_field}: {errno} is over the largest errno, {largest}"),
+        Some(errno) if errno > largest => {
+            refuse!(place.member(errno_field), "{errno} is over the largest errno, {largest}")
+        }
         _ => Ok(action.as_u32(errno)),
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::config::Config;
+use super::{Field, refuse};
 
 /// crun's: keep the caller's supplementary groups, which `podman run --group-add keep-groups` asks for. `0` means no.
 pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
@@ -82,7 +83,7 @@ fn cgroup_below<'a>(
     let value = annotations.and_then(|annotations| annotations.get(name));
     let Some(path) = value.filter(|path| !path.is_empty()) else { return Ok(None) };
     if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
-        bail!("annotations.{name}: {path:?} is not a path below {whose}");
+        refuse!(Field::of("annotations").member(name), "{path:?} is not a path below {whose}");
     }
     Ok(Some(path))
 }
@@ -94,7 +95,7 @@ fn cgroup_below<'a>(
 pub fn seccomp_receiver(config: &Config) -> Result<Option<&str>> {
     match config.annotation(SECCOMP_RECEIVER) {
         Some(path) if !Path::new(path).is_absolute() => {
-            bail!("annotations.{SECCOMP_RECEIVER}: {path:?} must be an absolute path")
+            refuse!(Field::of("annotations").member(SECCOMP_RECEIVER), "{path:?} must be an absolute path")
         }
         value => Ok(value),
     }
@@ -122,10 +123,10 @@ fn is_set(config: &Config, name: &str) -> bool {
 pub fn check(config: &Config) -> Result<()> {
     for (name, value) in config.annotations().into_iter().flatten() {
         if matches!(name.as_str(), HOOKS_STDOUT | HOOKS_STDERR) && !Path::new(value).is_absolute() {
-            bail!("annotations.{name}: {value:?} must be an absolute path");
+            refuse!(Field::of("annotations").member(name), "{value:?} must be an absolute path");
         }
         if let Some((_, instead)) = REFUSED.iter().find(|(refused, _)| refused == name) {
-            bail!("annotations.{name}: not supported: {instead}");
+            refuse!(Field::of("annotations").member(name), "not supported: {instead}");
         }
     }
     Ok(())

@@ -26,9 +26,32 @@ impl Field {
         Field(Cow::Owned(format!("{}.{key}", self.0)))
     }
 
+    /// The `index`th element of this list.
+    pub fn element(&self, index: usize) -> Self {
+        Field::item(&self.0, index)
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&'static str> for Field {
+    fn from(path: &'static str) -> Self {
+        Field::of(path)
+    }
+}
+
+impl From<String> for Field {
+    fn from(path: String) -> Self {
+        Field(Cow::Owned(path))
+    }
+}
+
+impl From<&Field> for Field {
+    fn from(field: &Field) -> Self {
+        field.clone()
     }
 }
 

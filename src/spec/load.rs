@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use oci_spec::runtime::{LinuxResources, Process, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::config::Config;
-use super::limits;
 use super::peek::{Peek, PeekProcess};
 use super::process::ProcessConfig;
 use super::shape::{self, Property};
 use super::typed::{from_tree, typed};
 use super::validate;
+use super::{Refusal, limits, refusal, refuse};
+use crate::sys::Call;
 use crate::tables::capability;
 
 /// Read and check a config.
@@ -27,8 +28,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("JSON specification file {} not found", path.display())
         }
-        other => other.map_err(crate::sys::io).context(path.display().to_string()),
+        other => other.named(path.display()),
     }
+}
+
+/// JSON is UTF-8.
+fn utf8<'a>(bytes: &'a [u8], document: &'static str) -> Result<&'a str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|error| refusal!(document, "not valid UTF-8: {error}"))
 }
 
 /// Parse `config.json`.
@@ -36,24 +42,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// `oci-spec` is strict in six places where the specification is not; a borrowed pre-pass over
 /// only those finds out whether the detour over a JSON tree is needed at all.
 pub fn parse(bytes: &[u8]) -> Result<Config> {
-    let text = std::str::from_utf8(bytes).context("config.json: not valid UTF-8")?;
+    let text = utf8(bytes, "config.json")?;
     shape::check(text, shape::CONFIG, "config.json")?;
     let peek: Option<Peek> = typed(text)?;
-    let peek = peek.ok_or_else(|| anyhow!("config.json: config cannot be null"))?;
+    let peek = peek.ok_or_else(|| refusal!("config.json", "config cannot be null"))?;
     let (beside_process, beside_resources) = peek.seen();
     let mut spec: Spec = match beside_process.unusual || beside_resources.unusual {
         true => reduced(text)?,
         false => typed(text)?,
     };
     validate::document(&spec)?;
-    let process = spec.process_mut().take().ok_or_else(|| anyhow!(validate::NO_PROCESS))?;
+    let process = spec.process_mut().take().ok_or_else(validate::no_process)?;
     let process = ProcessConfig::new(process, beside_process.extras);
     Ok(Config::new(spec, process, beside_resources.extras))
 }
 
 /// Parse a `process` object on its own: what `exec --process` is given.
 pub fn parse_process(bytes: &[u8]) -> Result<ProcessConfig> {
-    let text = std::str::from_utf8(bytes).context("process: not valid UTF-8")?;
+    let text = utf8(bytes, "process")?;
     shape::check(text, shape::PROCESS, "process")?;
     let beside = typed::<PeekProcess<'_>>(text)?.seen();
     let process: Process = if beside.unusual {
@@ -80,9 +86,9 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
         #[expect(dead_code, reason = "parsed to be checked")]
         resources: LinuxResources,
     }
-    let text = std::str::from_utf8(bytes).context("resources: not valid UTF-8")?;
-    let own: Value = serde_json::from_str(text).map_err(|error| anyhow!("resources: {error}"))?;
-    let Value::Object(asked) = own.clone() else { bail!("resources: not an object") };
+    let text = utf8(bytes, "resources")?;
+    let own: Value = serde_json::from_str(text).map_err(|error| refusal!("resources", "{error}"))?;
+    let Value::Object(asked) = own.clone() else { refuse!("resources", "not an object") };
     // Errors then name the field as in a config.
     let text = serde_json::json!({ "linux": { "resources": own } }).to_string();
     shape::check(&text, shape::CONFIG, "config.json")?;
@@ -142,7 +148,7 @@ fn reduced(text: &str) -> Result<Spec> {
     if let Some(resources) = tree.get_mut("linux").and_then(|linux| linux.get_mut("resources")) {
         reduce_resources(resources);
     }
-    from_tree(tree)
+    Ok(from_tree(tree)?)
 }
 
 fn reduce_resources(resources: &mut Value) {

@@ -11,6 +11,7 @@ pub mod mapping;
 mod path;
 mod peek;
 mod process;
+mod refusal;
 mod shape;
 #[cfg(test)]
 mod shape_tests;
@@ -24,4 +25,6 @@ pub use field::Field;
 pub use load::{load, parse, parse_process, parse_resources, read, unknown_properties};
 pub use path::clean;
 pub use process::{ExecAffinity, ProcessConfig, ProcessExtras, given};
+pub use refusal::Refusal;
+pub(crate) use refusal::{refusal, refuse};
 pub use validate::{OCI_VERSION, check_process};

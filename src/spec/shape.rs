@@ -3,10 +3,13 @@
 //! The derived parsers take a list for a struct, field by field in their order: `"linux": []` would pass as an empty
 //! object. One walk over the document, which builds nothing, refuses that.
 
+use std::cell::RefCell;
 use std::fmt;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::refuse;
 
 /// A property of the document that is no plain value for `oci-spec`: every struct of its types has a row.
 pub struct Property {
@@ -145,35 +148,27 @@ pub fn without_beside(value: &mut serde_json::Value, members: &[Property]) {
 /// Refuse a list where the specification has an object. What is not JSON at all is left to the parser that comes after.
 pub fn check(text: &str, members: &'static [Property], document: &str) -> Result<()> {
     let mut parser = serde_json::Deserializer::from_str(text);
-    match (Value { shape: Shape::Object, members }).deserialize(&mut parser) {
-        Err(error) if error.is_data() && error.to_string().starts_with(MARK) => {
-            let text = error.to_string();
-            let text = text[MARK.len()..].split(" at line ").next().unwrap_or_default();
-            let place = if text.starts_with(':') { document } else { "" };
-            Err(anyhow!("{place}{text}"))
+    let list = RefCell::new(None);
+    let walked = Value { shape: Shape::Object, members, list: &list }.deserialize(&mut parser);
+    match (walked, list.into_inner()) {
+        (Err(_), Some(place)) => {
+            let place = if place.is_empty() { document.to_owned() } else { place };
+            refuse!(place, "invalid type: sequence, expected an object")
         }
         _ => Ok(()),
     }
 }
 
-const MARK: &str = "shape: ";
-
-/// Put the place of a value in front of a complaint about something below it.
-fn below<E: Error>(place: &str, error: E) -> E {
-    let text = error.to_string();
-    let Some(rest) = text.strip_prefix(MARK) else { return error };
-    let rest = rest.split(" at line ").next().unwrap_or_default();
-    let dot = if rest.starts_with([':', '[']) { "" } else { "." };
-    E::custom(format!("{MARK}{place}{dot}{rest}"))
-}
-
 /// A value, and what it may be.
-struct Value {
+struct Value<'a> {
     shape: Shape,
     members: &'static [Property],
+    /// Where a list was found in the place of an object, seen from the value that is being left: the errors of serde
+    /// hold texts only.
+    list: &'a RefCell<Option<String>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Value {
+impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -184,14 +179,27 @@ impl<'de> DeserializeSeed<'de> for Value {
     }
 }
 
-impl Value {
+impl Value<'_> {
+    fn object(&self, members: &'static [Property]) -> Self {
+        Value { shape: Shape::Object, members, list: self.list }
+    }
+
+    /// The place of a value comes before the place of a list in it.
+    fn below<T, E>(&self, place: &str, result: Result<T, E>) -> Result<T, E> {
+        if let Some(rest) = self.list.borrow_mut().as_mut().filter(|_| result.is_err()) {
+            let dot = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
+            *rest = format!("{place}{dot}{rest}");
+        }
+        result
+    }
+
     fn members<'de, A: MapAccess<'de>>(&self, mut map: A) -> Result<(), A::Error> {
         while let Some(property) = map.next_key_seed(Key(self.members))? {
             match property {
                 None => map.next_value::<IgnoredAny>().map(drop)?,
                 Some(Property { key, shape, members, .. }) => {
-                    let seed = Value { shape: *shape, members };
-                    map.next_value_seed(seed).map_err(|error| below(key, error))?;
+                    let seed = Value { shape: *shape, ..self.object(members) };
+                    self.below(key, map.next_value_seed(seed))?;
                 }
             }
         }
@@ -200,14 +208,13 @@ impl Value {
 
     fn values<'de, A: MapAccess<'de>>(&self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            let seed = Value { shape: Shape::Object, members: self.members };
-            map.next_value_seed(seed).map_err(|error| below(&key, error))?;
+            self.below(&key, map.next_value_seed(self.object(self.members)))?;
         }
         Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for Value {
+impl<'de> Visitor<'de> for Value<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,16 +234,14 @@ impl<'de> Visitor<'de> for Value {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         if self.shape != Shape::Objects {
-            return Err(A::Error::custom(format!("{MARK}: invalid type: sequence, expected an object")));
+            self.list.replace(Some(String::new()));
+            return Err(A::Error::custom("a list"));
         }
         let mut index = 0;
-        loop {
-            let next = list.next_element_seed(Value { shape: Shape::Object, members: self.members });
-            if next.map_err(|error| below(&format!("[{index}]"), error))?.is_none() {
-                return Ok(());
-            }
+        while self.below(&format!("[{index}]"), list.next_element_seed(self.object(self.members)))?.is_some() {
             index += 1;
         }
+        Ok(())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {

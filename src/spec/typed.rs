@@ -1,13 +1,15 @@
 //! Parsing into types, with errors that name their field.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::{Refusal, refusal};
 
 /// Parse, and on failure say at which field.
 pub fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).or_else(|_| {
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| anyhow!("config.json: {error}"))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| refusal!("config.json", "{error}"))?;
         let mut parser = serde_json::Deserializer::from_str(text);
         let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
             let path = error.path().to_string();
@@ -17,7 +19,7 @@ pub fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     })
 }
 
-pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T> {
+pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T, Refusal> {
     serde_path_to_error::deserialize(tree).map_err(|error| {
         let path = error.path().to_string();
         at_field(&path, &error.into_inner())
@@ -25,15 +27,15 @@ pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T> {
 }
 
 /// An error of the parser with the field first; one about a field that is missing is about that.
-fn at_field(path: &str, error: &serde_json::Error) -> anyhow::Error {
+fn at_field(path: &str, error: &serde_json::Error) -> Refusal {
     let path = if matches!(path, "." | "?") { "" } else { path };
     let text = nearest(error.to_string());
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match (path, missing) {
-        ("", Some(name)) => anyhow!("{name}: must be given"),
-        (path, Some(name)) => anyhow!("{path}.{name}: must be given"),
-        ("", None) => anyhow!("config.json: {text}"),
-        (path, None) => anyhow!("{path}: {text}"),
+        ("", Some(name)) => refusal!(name.to_owned(), "must be given"),
+        (path, Some(name)) => refusal!(format!("{path}.{name}"), "must be given"),
+        ("", None) => refusal!("config.json", "{text}"),
+        (path, None) => refusal!(path.to_owned(), "{text}"),
     }
 }
 

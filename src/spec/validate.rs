@@ -1,25 +1,27 @@
 //! Checks that need nothing but the document: presence, form, contradictions.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
-use super::Field;
+use super::{Field, Refusal, refusal, refuse};
 
 /// The version of the runtime-spec that this program implements.
 pub const OCI_VERSION: &str = "1.3.0";
 
-/// The refusal of a document without `process`.
-pub const NO_PROCESS: &str = "process: process property must not be empty";
+/// The refusal of a config without `process`.
+pub fn no_process() -> Refusal {
+    refusal!("process", "process property must not be empty")
+}
 
 /// Check what every command relies on, before anything is touched.
 pub fn document(spec: &Spec) -> Result<()> {
     version(spec.version())?;
     match spec.root() {
-        Some(root) if root.path().as_os_str().is_empty() => bail!("root.path: must not be empty"),
+        Some(root) if root.path().as_os_str().is_empty() => refuse!("root.path", "must not be empty"),
         Some(_) => {}
-        None => bail!("root: root must be specified"),
+        None => refuse!("root", "root must be specified"),
     }
-    let Some(process) = spec.process() else { bail!(NO_PROCESS) };
+    let Some(process) = spec.process() else { return Err(no_process().into()) };
     check_process(process)?;
     namespaces(spec)?;
     texts(spec)
@@ -28,24 +30,24 @@ pub fn document(spec: &Spec) -> Result<()> {
 /// `process`, also the one that `exec --process` brings.
 pub fn check_process(process: &Process) -> Result<()> {
     if process.cwd().as_os_str().is_empty() {
-        bail!("process.cwd: Cwd property must not be empty");
+        refuse!("process.cwd", "Cwd property must not be empty");
     }
     if !process.cwd().is_absolute() {
-        bail!("process.cwd: Cwd must be an absolute path");
+        refuse!("process.cwd", "Cwd must be an absolute path");
     }
     match process.args() {
         Some(args) if !args.is_empty() => {}
-        _ => bail!("process.args: args must not be empty"),
+        _ => refuse!("process.args", "args must not be empty"),
     }
     for (index, entry) in process.env().iter().flatten().enumerate() {
         let field = Field::item("process.env", index);
         no_nul(&field, entry)?;
         // The value may be a secret: it is never printed.
         if !entry.contains('=') {
-            bail!("{field}: invalid environment variable: missing '='");
+            refuse!(field, "invalid environment variable: missing '='");
         }
         if entry.starts_with('=') {
-            bail!("{field}: invalid environment variable: name cannot be empty");
+            refuse!(field, "invalid environment variable: name cannot be empty");
         }
     }
     for (index, argument) in process.args().iter().flatten().enumerate() {
@@ -61,9 +63,9 @@ fn version(version: &str) -> Result<()> {
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(Some(1)), Some(Some(_)), Some(Some(_)), None) => Ok(()),
         (Some(Some(_)), Some(Some(_)), Some(Some(_)), None) => {
-            bail!("ociVersion: unsupported version \"{version}\": this runtime implements {OCI_VERSION}")
+            refuse!("ociVersion", "unsupported version \"{version}\": this runtime implements {OCI_VERSION}")
         }
-        _ => bail!("ociVersion: \"{version}\" is not a version"),
+        _ => refuse!("ociVersion", "\"{version}\" is not a version"),
     }
 }
 
@@ -72,16 +74,16 @@ fn namespaces(spec: &Spec) -> Result<()> {
     let has = |kind| list.iter().any(|namespace| namespace.typ() == kind);
     // Also without `linux`: it would be the host's name.
     if spec.hostname().as_ref().is_some_and(|name| !name.is_empty()) && !has(LinuxNamespaceType::Uts) {
-        bail!("hostname: unable to set hostname without a private UTS namespace");
+        refuse!("hostname", "unable to set hostname without a private UTS namespace");
     }
     if spec.domainname().as_ref().is_some_and(|name| !name.is_empty()) && !has(LinuxNamespaceType::Uts) {
-        bail!("domainname: unable to set domainname without a private UTS namespace");
+        refuse!("domainname", "unable to set domainname without a private UTS namespace");
     }
     let Some(linux) = spec.linux() else { return Ok(()) };
     for (index, namespace) in list.iter().enumerate() {
         let field = Field::item("linux.namespaces", index);
         if list[..index].iter().any(|earlier| earlier.typ() == namespace.typ()) {
-            bail!("{field}: malformed spec file: duplicated ns \"{}\"", namespace.typ());
+            refuse!(field, "malformed spec file: duplicated ns \"{}\"", namespace.typ());
         }
         if let Some(path) = namespace.path() {
             no_nul(&field.member("path"), &path.to_string_lossy())?;
@@ -90,15 +92,18 @@ fn namespaces(spec: &Spec) -> Result<()> {
     let mapped = linux.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
         || linux.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty());
     if mapped && !has(LinuxNamespaceType::User) {
-        bail!("linux.uidMappings: user namespace mappings specified, but user namespace isn't enabled in the config");
+        refuse!(
+            "linux.uidMappings",
+            "user namespace mappings specified, but user namespace isn't enabled in the config"
+        );
     }
     for (key, paths) in [("linux.maskedPaths", linux.masked_paths()), ("linux.readonlyPaths", linux.readonly_paths())] {
         if paths.as_ref().is_some_and(|paths| !paths.is_empty()) && !has(LinuxNamespaceType::Mount) {
-            bail!("{key}: unable to restrict sys entries without a private MNT namespace");
+            refuse!(key, "unable to restrict sys entries without a private MNT namespace");
         }
     }
     if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) && !has(LinuxNamespaceType::Network) {
-        bail!("linux.netDevices: unable to move network devices without a NET namespace");
+        refuse!("linux.netDevices", "unable to move network devices without a NET namespace");
     }
     Ok(())
 }
@@ -123,7 +128,7 @@ fn texts(spec: &Spec) -> Result<()> {
         let value = value.as_deref().unwrap_or_default();
         no_nul(&field, value)?;
         if value.len() > 64 {
-            bail!("{field}: longer than 64 bytes");
+            refuse!(field, "longer than 64 bytes");
         }
     }
     let Some(linux) = spec.linux() else { return Ok(()) };
@@ -141,7 +146,7 @@ fn texts(spec: &Spec) -> Result<()> {
 }
 
 fn no_nul(field: &Field, text: &str) -> Result<()> {
-    if text.contains('\0') { bail!("{field}: contains a NUL byte") } else { Ok(()) }
+    if text.contains('\0') { refuse!(field, "contains a NUL byte") } else { Ok(()) }
 }
 
 #[cfg(test)]
