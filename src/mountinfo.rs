@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// One line of it. Everything is as the kernel writes it until somebody asks: few of many lines are of interest, and any
-/// of them may have names of somebody's choice, which need not be UTF-8.
+/// One line. Fields are decoded only when they are asked for: few of many lines are needed, and a line may hold names
+/// that are not UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
     /// The mount's id.
@@ -18,36 +18,36 @@ pub struct Line<'a> {
     pub options: &'a [u8],
 }
 
-/// The lines of a table; what is none is left out.
+/// The lines of a table; malformed lines are skipped.
 pub fn lines(table: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Line<'_>> {
     table.as_ref().split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let (root, point) = (fields.nth(2)?, fields.next()?);
-        // The mount's own options, and optional fields without end.
+        // The mount's own options and any number of optional fields come before.
         let mut super_block = fields.skip(1).skip_while(|field| *field != b"-").skip(1);
         Some(Line { id, root, point, kind: super_block.next()?, options: super_block.nth(1)? })
     })
 }
 
 impl Line<'_> {
-    /// What of the file system is mounted.
+    /// The directory of the file system that is mounted.
     pub fn root(&self) -> PathBuf {
         unescape(self.root)
     }
 
-    /// Where, seen from the root of the process whose table it is.
+    /// The mount point, as seen from the root of the process whose table this is.
     pub fn point(&self) -> PathBuf {
         unescape(self.point)
     }
 
-    /// Whether it is the whole file system.
+    /// Whether the whole file system is mounted.
     pub fn is_whole(&self) -> bool {
         self.root == b"/"
     }
 }
 
-/// A path as the kernel writes it: space, tab, newline and backslash as three octal digits.
+/// Decode a path: the kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape(text: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -1,9 +1,8 @@
-//! The blocks of code that look at arguments.
+//! Blocks of instructions that test arguments.
 //!
-//! `seccompiler` compiles conditions well, but knows one action and one default a program, and
-//! one architecture. So each run of rules with the same action goes through it alone, for a
-//! number and an architecture that do not matter, and what it adds around the rules is cut off.
-//! All its jumps are relative, so what is left runs anywhere.
+//! `seccompiler` compiles conditions well, but knows only one action, one default and one architecture a program. So
+//! each run of rules with the same action is compiled alone, for an arbitrary number and architecture, and the
+//! instructions around the rules are cut off. All jumps are relative, so the rest runs anywhere.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +16,15 @@ use super::instruction::{RETURN, instruction};
 use super::rules::{Condition, Rule, Test};
 use crate::spec::refuse;
 
-/// What `seccompiler` returns when a rule holds; an action of ours takes its place.
+/// Placeholder action for a rule that matches; the real action replaces it.
 const MATCH: u32 = 0x7ff0_beef;
-/// What `seccompiler` returns when none does.
+/// Placeholder action for no match.
 const MISMATCH: u32 = 0x7ff0_dead;
-/// The architecture is loaded, compared, refused; the number is loaded, compared.
+/// Instructions before the rules: load, compare and refuse the architecture; load and compare the number.
 const BEFORE: usize = 5;
 
-/// The code for the action of the first rule that holds, or else the default. Its last rule has a
-/// jump, never taken, to one instruction behind the code, so something has to follow it.
+/// Instructions for the action of the first matching rule, else the default. The last rule has a jump, never taken, to
+/// the instruction behind the block, so one must follow.
 pub(super) fn block(rules: &[Rule], default: u32, is_64_bit: bool) -> Result<Vec<u64>> {
     let mut code = Vec::new();
     for run in rules.chunk_by(|one, next| one.action == next.action) {
@@ -35,7 +34,7 @@ pub(super) fn block(rules: &[Rule], default: u32, is_64_bit: bool) -> Result<Vec
     Ok(code)
 }
 
-/// Appends the code of rules with one action. Where none holds it runs on behind its end.
+/// Appends the instructions of rules with one action. If none matches, execution continues behind them.
 fn append_run(code: &mut Vec<u64>, run: &[Rule], is_64_bit: bool) -> Result<()> {
     let rules = run.iter().map(|rule| compile_rule(rule, is_64_bit)).collect::<Result<Vec<_>, _>>()?;
     let (mismatch, matched) = (SeccompAction::Trace(MISMATCH & 0xffff), SeccompAction::Trace(MATCH & 0xffff));

@@ -47,8 +47,8 @@ pub const FLAG_NEW_LISTENER: u32 = 1 << 3;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19; the kernel takes it with a listener only.
 pub const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// The architecture that this program was built for; [`Arch::ScmpArchNative`] when it is one
-/// whose system call numbers are not known here, which [`compile`] refuses.
+/// The architecture that this program was built for; [`Arch::ScmpArchNative`] if its system call numbers are unknown
+/// here, which [`compile`] refuses.
 pub const NATIVE: Arch = if cfg!(target_arch = "x86_64") {
     Arch::ScmpArchX86_64
 } else if cfg!(target_arch = "x86") {
@@ -73,14 +73,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Does seccomp(2) give a descriptor for it, by which an agent answers?
+    /// Does seccomp(2) return a listener for an agent?
     pub fn listens(&self) -> bool {
         self.flags & FLAG_NEW_LISTENER != 0
     }
 }
 
-/// Compiles a profile for a host of architecture `native`. One that allows everything has a filter, too: whoever looks
-/// at the process, or at what an ABI that is not listed may do, sees that a profile is in force.
+/// Compiles a profile for a host of architecture `native`. A profile that allows everything is loaded too: so
+/// `/proc/PID/status` shows a filter, and ABIs that are not listed are killed.
 pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Filter> {
     let policy = rules::Policy::read(profile)?;
     let flags = flags(profile, policy.notifies())?;
@@ -90,8 +90,8 @@ pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Filter> {
     Ok(Filter { program, flags })
 }
 
-/// The names in the profile that are system calls of no architecture known here, each once. They
-/// are skipped, as with runc, unless an annotation makes them an error.
+/// Names in the profile that are no system call of a known architecture, each once. They are skipped, as in runc,
+/// unless an annotation makes them an error.
 pub fn unknown_names(profile: &LinuxSeccomp) -> Vec<&str> {
     let mut unknown = Vec::new();
     for name in profile.syscalls().iter().flatten().flat_map(|rule| rule.names()) {

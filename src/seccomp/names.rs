@@ -1,7 +1,7 @@
 //! Architectures and their system call numbers.
 //!
-//! The tables are the `syscalls` crate's; what it lacks is here: x32, ARM's private calls, and
-//! names that the kernel and profiles spell differently.
+//! The tables come from the crate `syscalls`; here are x32, ARM's private calls, and names that the kernel and profiles
+//! spell differently.
 
 use anyhow::Result;
 use oci_spec::runtime::Arch;
@@ -12,13 +12,13 @@ use crate::spec::{Field, refuse};
 /// Set in the number of every x32 call.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
-/// Set in the kernel's `AUDIT_ARCH_*` of little-endian architectures, as all are that have a table here.
+/// Bit of little-endian `AUDIT_ARCH_*`, as all known architectures are.
 const AUDIT_ARCH_LE: u32 = 0x4000_0000;
 
-/// The first of ARM's private calls. They are no part of the table that grows with the kernel.
+/// The first of ARM's private calls, which are outside the growing table.
 const ARM_PRIVATE: u32 = 0x000f_0000;
 
-/// One way of calling the kernel: a table of names and numbers.
+/// An ABI: a table of names and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Abi {
     X86_64,
@@ -31,12 +31,12 @@ pub(super) enum Abi {
 
 const ALL: [Abi; 6] = [Abi::X86_64, Abi::X32, Abi::X86, Abi::Aarch64, Abi::Arm, Abi::Riscv64];
 
-/// A call that reaches the kernel through another one, whose first argument says which it is.
+/// A call made through another one, whose first argument selects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Multiplexed {
     /// The number of `socketcall` or `ipc`.
     pub(super) number: u32,
-    /// The part of the first argument that the kernel looks at.
+    /// The bits of the first argument that the kernel looks at.
     pub(super) mask: u32,
     /// What it has to be.
     pub(super) call: u32,
@@ -55,7 +55,7 @@ impl Abi {
         }
     }
 
-    /// The kernel's `AUDIT_ARCH_*`, which a filter sees. x32 has that of x86_64.
+    /// The `AUDIT_ARCH_*` that a filter sees; x32 has that of x86_64.
     pub(super) fn audit_arch(self) -> u32 {
         match self {
             Abi::X86_64 | Abi::X32 => 0xc000_003e,
@@ -66,8 +66,8 @@ impl Abi {
         }
     }
 
-    /// Whether conditions look at all 64 bits of an argument. Elsewhere they look at the lower 32
-    /// bits of both sides, as libseccomp's do, so that a -1 written as 64 bits still is one.
+    /// Whether conditions compare all 64 bits of an argument. Otherwise they compare the lower 32 bits of both sides,
+    /// as in libseccomp, so that -1 written in 64 bits matches.
     pub(super) fn is_64_bit(self) -> bool {
         matches!(self, Abi::X86_64 | Abi::Aarch64 | Abi::Riscv64)
     }
@@ -94,7 +94,7 @@ impl Abi {
         self == Abi::Arm && number >= ARM_PRIVATE
     }
 
-    /// How `name` is reached through `socketcall` or `ipc`, which x86 has next to direct calls.
+    /// How `name` is called through `socketcall` or `ipc`, which x86 has beside the direct calls.
     pub(super) fn multiplexed(self, name: &str) -> Option<Multiplexed> {
         if self != Abi::X86 {
             return None;
@@ -108,9 +108,8 @@ impl Abi {
     }
 }
 
-/// The tables for a profile that lists `archs`, each once, the host's own first. The host's own is always there. An
-/// architecture without a table here cannot run on a host that has one, so leaving it out changes nothing; runc does
-/// likewise, but for those that it refuses.
+/// The tables for a profile that lists `archs`, each once, the host's own always and first. An architecture without a
+/// table cannot run on a known host, so it can be left out; runc does the same, except for those that it refuses.
 pub(super) fn listed(archs: &[Arch], native: Arch) -> Result<Vec<Abi>> {
     let Some(native) = Abi::of(native) else {
         refuse!("linux.seccomp", "the system calls of this architecture are not known here");
@@ -153,8 +152,8 @@ fn arm_number(name: &str) -> Option<u32> {
     name.parse::<arm::Sysno>().ok().map(|call| call as u32)
 }
 
-/// Whether the table that newer architectures share has the number for 32-bit ones only: the calls with times of 64
-/// bits, which the crate lists for the others as well.
+/// Whether only the 32-bit variants of the shared table have this number: calls with 64-bit times, which the crate
+/// lists for the others too.
 fn of_32_bit(number: u32) -> bool {
     matches!(number, 403..=414 | 416..=423)
 }

@@ -1,4 +1,4 @@
-//! What a profile says of every system call number.
+//! The outcome of every system call number in a profile.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) const KILL_THREAD: u32 = 0;
 const ERRNO_ENOSYS: u32 = 0x0005_0000 | 38;
 /// The kernel's `SECCOMP_RET_USER_NOTIF`.
 const NOTIFY: u32 = 0x7fc0_0000;
-/// The call that brings the listener out of the process that has loaded the filter.
+/// The call by which `init` reports the listener to the parent.
 const BRINGS_OUT: &str = "write";
 /// The largest errno that the kernel lets a system call return.
 const MAX_ERRNO: u32 = 4095;
@@ -35,7 +35,7 @@ pub(super) struct Policy<'a> {
 struct NamedRule<'a> {
     names: &'a [String],
     action: u32,
-    /// The rule holds when all conditions of any of these do; when there are none, always.
+    /// The rule matches if all conditions of one alternative hold, or if there are none.
     alternatives: Vec<Vec<Condition>>,
 }
 
@@ -56,11 +56,11 @@ pub(super) enum Test {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-    /// After this mask is laid over both.
+    /// After both are masked with this.
     MaskedEqual(u64),
 }
 
-/// The action to take when all conditions hold.
+/// The action if all conditions hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) action: u32,
@@ -70,13 +70,13 @@ pub(super) struct Rule {
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The same action, whatever the arguments.
+    /// One action for all arguments.
     Action(u32),
-    /// The action of the first rule that holds, or else the default.
+    /// The action of the first matching rule, else the default.
     First { rules: Vec<Rule>, default: u32, is_64_bit: bool },
 }
 
-/// Calls with the same outcome: those from `first` on, up to the next interval.
+/// Numbers with the same outcome, from `first` to the next interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) first: u32,
@@ -107,7 +107,7 @@ impl<'a> Policy<'a> {
         })
     }
 
-    /// Whether an agent is asked about any call, be it one that this host does not have.
+    /// Whether an agent is asked about any call, even one that this host lacks.
     pub(super) fn notifies(&self) -> bool {
         self.rules.iter().any(|rule| rule.action == NOTIFY && !rule.names.is_empty())
     }
@@ -135,7 +135,7 @@ impl<'a> Policy<'a> {
             intervals.append(&mut self.intervals(Abi::X32, X32_BIT));
             return intervals;
         }
-        // A tracer skips a call by making its number -1; that is no call of x32.
+        // A tracer skips a call by setting its number to -1, which is no call of x32.
         let skipped = intervals.last().map(|last| Interval { first: u32::MAX, outcome: last.outcome.clone() });
         intervals.append(&mut killed(X32_BIT));
         intervals.extend(skipped);
@@ -157,8 +157,8 @@ impl<'a> Policy<'a> {
         intervals
     }
 
-    /// The outcomes of the numbers that rules name, and the newest of them. It and all behind it
-    /// have an outcome even when only rules name them that say nothing new.
+    /// The outcomes of the numbers named in rules, and the highest of them. The highest number always gets an entry,
+    /// since the numbers above it answer ENOSYS.
     fn named(&self, abi: Abi) -> (BTreeMap<u32, Outcome>, Option<u32>) {
         let mut named = BTreeMap::new();
         let mut newest = None;
@@ -177,7 +177,7 @@ impl<'a> Policy<'a> {
                 if let Some(number) = number {
                     self.add(&mut named, abi, number, rule.action, &rule.alternatives);
                 }
-                // The arguments of a call behind another one are out of a filter's reach.
+                // A filter cannot read the arguments of a multiplexed call: they are in memory.
                 if let Some(behind) = abi.multiplexed(name).filter(|_| rule.alternatives.is_empty()) {
                     self.add(&mut named, abi, behind.number, rule.action, &[vec![behind.into()]]);
                 }
@@ -203,7 +203,7 @@ impl<'a> Policy<'a> {
             is_64_bit: abi.is_64_bit(),
         });
         match outcome {
-            // The first rule without conditions has decided.
+            // A rule without conditions has decided already.
             Outcome::Action(_) => {}
             Outcome::First { .. } if alternatives.is_empty() => *outcome = Outcome::Action(action),
             Outcome::First { rules, .. } => {
@@ -227,7 +227,7 @@ impl<'a> NamedRule<'a> {
     }
 }
 
-/// Several conditions on one argument are alternatives, and with them all others of the rule.
+/// Conditions on the same argument are alternatives, each with all conditions on other arguments.
 fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
     let mut seen = [false; ARGUMENTS];
     let repeated =
@@ -290,7 +290,7 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>, place: &Field, errno_f
     }
 }
 
-/// Lets `outcome` begin at `first`, which is not before the last interval's first number.
+/// Starts an interval with `outcome` at `first`, which is not below the last interval's start.
 fn begin(intervals: &mut Vec<Interval>, first: u32, outcome: Outcome) {
     intervals.pop_if(|last| last.first == first);
     if intervals.last().is_none_or(|last| last.outcome != outcome) {

@@ -1,7 +1,7 @@
-//! The program: which architecture, then a balanced tree over the numbers.
+//! The program: a switch over architectures, then a balanced tree over numbers.
 //!
-//! Filters jump forward only, so the program is written from its end to its beginning: whatever
-//! an instruction jumps to is there already and its distance is known.
+//! Filters only jump forward. So the program is written from its end to its start: the target of a jump is there
+//! already, and its distance is known.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ const ARCH: u32 = 4;
 /// The program for these sections; calls of all other architectures kill the thread.
 pub(super) fn program(sections: &[AbiRules]) -> Result<Vec<u64>> {
     let mut writer = Assembler::default();
-    // At the very end there has to be a return.
+    // The last instruction must be a return.
     let mut next = Jump::At(writer.write(RETURN, 0, 0, KILL_THREAD));
     for section in sections.iter().rev() {
         let root = writer.tree(&section.intervals)?;
@@ -36,24 +36,24 @@ pub(super) fn program(sections: &[AbiRules]) -> Result<Vec<u64>> {
 /// What a branch leads to.
 #[derive(Clone, Copy, Debug)]
 enum Jump {
-    /// An action; its return may be written anew where none is near.
+    /// An action. If no return is near enough, another one is written.
     Return(u32),
-    /// What has been written at this place.
+    /// An instruction that is written already.
     At(usize),
 }
 
-/// A program that grows from its end; places count from there.
+/// A program that grows from its end, where positions count from.
 #[derive(Default)]
 struct Assembler {
     backwards: Vec<u64>,
-    /// The latest return of each action.
+    /// The nearest return of each action.
     returns: HashMap<u32, usize>,
-    /// Blocks that look at arguments, so that architectures share them.
+    /// Blocks that test arguments; architectures share them.
     blocks: HashMap<Vec<u64>, usize>,
 }
 
 impl Assembler {
-    /// The search for the interval that a number is in.
+    /// Writes the search for the interval of a number.
     fn tree(&mut self, intervals: &[Interval]) -> Result<Jump> {
         let (low, high) = intervals.split_at(intervals.len() / 2);
         match (low, high) {
@@ -85,14 +85,14 @@ impl Assembler {
 
     /// Writes a test of the loaded word.
     fn branch(&mut self, test: u16, k: u32, yes: Jump, no: Jump) -> Jump {
-        // Reaching `no` may put one more instruction in between.
+        // Reaching `no` may insert one more instruction.
         let yes = self.reach(yes, 1);
         let no = self.reach(no, 0);
         let here = self.backwards.len();
         Jump::At(self.write(test, distance(here, yes), distance(here, no), k))
     }
 
-    /// A place that leads to `target` and is near for what is written next, or `slack` later.
+    /// A position that leads to `target`, near enough for the next instruction or for one `slack` instructions later.
     fn reach(&mut self, target: Jump, slack: usize) -> usize {
         let here = self.backwards.len();
         let near = |place: usize| here + slack - place - 1 <= usize::from(u8::MAX);
@@ -110,7 +110,7 @@ impl Assembler {
         }
     }
 
-    /// Lets what is written next run into `target`.
+    /// Makes the next instruction continue at `target`.
     fn run_into(&mut self, target: Jump) {
         let here = self.backwards.len();
         match target {
