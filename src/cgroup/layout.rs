@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::path::below_mount;
 use crate::mountinfo;
+use crate::spec::refusal;
 
 /// The hierarchy of v1 in which systemd keeps its units.
 pub(super) const SYSTEMD: &str = "name=systemd";
@@ -165,7 +166,8 @@ impl Layout {
     /// Fails when there is no v2 hierarchy, and when it was not read.
     pub fn v2_own(&self) -> Result<&Path> {
         let v2 = self.v2.as_ref().ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
-        v2.own.as_deref().ok_or_else(|| anyhow!("linux.cgroupsPath: the caller's own cgroup was not looked at"))
+        let own = v2.own.as_deref();
+        Ok(own.ok_or_else(|| refusal!("linux.cgroupsPath", "the caller's own cgroup was not looked at"))?)
     }
 }
 

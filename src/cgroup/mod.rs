@@ -21,7 +21,7 @@ mod writes;
 
 pub use device_rule::{Access, DeviceKind, DeviceRule};
 pub use layout::{Hierarchy, HostDir, Layout, Mode};
-pub use live::{Before, Busy, Cgroup, Mark, Oom, Owner, Place, Refused};
+pub use live::{Before, Busy, Cgroup, Mark, Oom, Owner, Place};
 pub use plan::{DeviceProgram, Existing, Plan, Request, merge};
 pub use stats::Stats;
 pub use writes::{Fallback, Line, Target, Write};

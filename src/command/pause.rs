@@ -4,10 +4,9 @@ use anyhow::{Result, bail};
 
 use super::log::Log;
 use super::shared::root;
-use crate::cgroup::Refused;
 use crate::cli::Global;
 use crate::state::{NotRunning, Status};
-use crate::sys::{self, Errno};
+use crate::sys::{self, CallError, Errno};
 
 /// `pause`
 pub fn pause(global: &Global, id: &str, log: &Log) -> Result<()> {
@@ -39,7 +38,7 @@ pub fn resume(global: &Global, id: &str, log: &Log) -> Result<()> {
 /// An ordinary user often lacks the rights, and the kernel's word for it explains nothing.
 fn explain(result: Result<()>, verb: &str, global: &Global, log: &Log) -> Result<()> {
     result.inspect_err(|error| {
-        if error.downcast_ref::<Refused>().is_some_and(|refused| refused.errno == Errno::EPERM) {
+        if error.downcast_ref::<CallError>().is_some_and(|failed| failed.errno() == Some(Errno::EPERM)) {
             let name = &global.name;
             log.warning(&format!("{name} {verb} failure might be caused by lack of full access to cgroups"));
         }

@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
@@ -12,7 +12,8 @@ use super::dir::{self, is_gone, read_at, read_file, write_at};
 use super::threaded;
 use crate::cgroup::plan::Plan;
 use crate::cgroup::writes::{Fallback, Target, UsageCheck, Write};
-use crate::sys::reason;
+use crate::spec::{Field, refusal, refuse};
+use crate::sys::CallError;
 
 /// Carries out those of the writes that are `wanted`, in directories that exist; those of a
 /// target without one are left out.
@@ -61,11 +62,11 @@ fn refused(plan: &Plan, write: &Write, errno: Errno, writer: &Writer) -> anyhow:
     }
     let busy = writer.dirs[write.target].and_then(|dir| busy(dir, file, value, errno));
     if let Some(words) = busy {
-        return anyhow!("{field}: {words}");
+        return refusal!(field, "{words}").into();
     }
     match errno {
-        Errno::ENOENT | Errno::EACCES => anyhow!("{field}: {file}: {}", reason(errno)),
-        _ => anyhow!("{field}: {file} = {value:?}: {}", reason(errno)),
+        Errno::ENOENT | Errno::EACCES => CallError::new(format_args!("{field}: {file}"), errno).into(),
+        _ => CallError::new(format_args!("{field}: {file} = {value:?}"), errno).into(),
     }
 }
 
@@ -75,20 +76,19 @@ fn refused_by_v2(plan: &Plan, write: &Write, errno: Errno, leaf: BorrowedFd) -> 
     let controller = file.split('.').next().unwrap_or_default();
     if let Some(kind) = threaded::kind(leaf).filter(|_| !threaded::has(controller)) {
         let dir = plan.writes.targets[*target].dir();
-        return Some(anyhow!("{field}: cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind}"));
+        return Some(
+            refusal!(field, "cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind}").into(),
+        );
     }
     let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
     let lacks = controller != "cgroup" && missing(controller, &available).next().is_some();
     let unified = field.as_str().starts_with("linux.resources.unified");
     Some(match (unified, lacks) {
         (true, true) => {
-            anyhow!(
-                "{field}: unified resource {file:?} can't be set: controller {controller:?} \
-                 not available"
-            )
+            refusal!(field, "unified resource {file:?} can't be set: controller {controller:?} not available").into()
         }
-        (true, false) => anyhow!("{field}: unable to set unified resource {file:?}: {}", reason(errno)),
-        (false, true) => anyhow!("{field}: cgroup controller {controller:?} is not available"),
+        (true, false) => CallError::new(format_args!("{field}: unable to set unified resource {file:?}"), errno).into(),
+        (false, true) => refusal!(field, "cgroup controller {controller:?} is not available").into(),
         (false, false) => return None,
     })
 }
@@ -161,20 +161,22 @@ impl<'a> Writer<'a> {
 /// `checkBeforeUpdate`: refuses limits that are below what is used already.
 fn compare_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
     let file = if v2 { "memory.current" } else { "memory.usage_in_bytes" };
-    let field = "linux.resources.memory";
+    let field = Field::of("linux.resources.memory");
     let text = match read_file(&dir.join(file)) {
         Ok(text) => text,
         // Without the controller the limit itself fails, and says so.
         Err(errno) if is_gone(errno) => return Ok(()),
-        Err(errno) => bail!("{field}.checkBeforeUpdate: {}: {}", dir.join(file).display(), reason(errno)),
+        Err(errno) => {
+            bail!(CallError::new(format_args!("{field}.checkBeforeUpdate: {}", dir.join(file).display()), errno))
+        }
     };
-    let Ok(usage) = text.trim().parse() else { bail!("{field}.checkBeforeUpdate: {file} says {text:?}") };
+    let Ok(usage) = text.trim().parse() else { refuse!(field.member("checkBeforeUpdate"), "{file} says {text:?}") };
     match check {
         UsageCheck { swap, .. } if *swap > 0 && *swap <= usage => {
-            bail!("{field}.swap: rejecting memory+swap limit {swap} <= usage {usage}")
+            refuse!(field.member("swap"), "rejecting memory+swap limit {swap} <= usage {usage}")
         }
         UsageCheck { limit, .. } if *limit > 0 && *limit <= usage => {
-            bail!("{field}.limit: rejecting memory limit {limit} <= usage {usage}")
+            refuse!(field.member("limit"), "rejecting memory limit {limit} <= usage {usage}")
         }
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use crate::cgroup::plan::Plan;
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::writes::{Fallback, OOM_CONTROL, Write};
 use crate::spec::Field;
-use crate::sys::reason;
+use crate::sys::CallError;
 use crate::tables::limit;
 
 /// What the files of a cgroup said before they were written.
@@ -68,7 +68,7 @@ impl Before {
                     // What the kernel answers for a file that can only be written (EINVAL; EACCES to an ordinary user),
                     // and for one whose controller it has no support for.
                     Err(Errno::ENOENT | Errno::EINVAL | Errno::EACCES | Errno::EOPNOTSUPP) => return Ok(()),
-                    Err(errno) => bail!("linux.resources: {}: {}", path.display(), reason(errno)),
+                    Err(errno) => bail!(CallError::new(format_args!("linux.resources: {}", path.display()), errno)),
                 };
                 self.files.push(Old { path, text, values: Vec::new() });
                 self.files.len() - 1

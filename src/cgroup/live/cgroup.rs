@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::dir::open_dir;
 use crate::cgroup::layout::{HostDir, Mode};
 use crate::cgroup::plan::Existing;
 use crate::cgroup::systemd::Unit;
+use crate::sys::Call;
 use crate::sys::clone::has_clone3;
-use crate::sys::reason;
 
 /// A container's cgroup: where it is, so that it can be kept in `state.json`.
 ///
@@ -87,7 +87,7 @@ impl Cgroup {
             return Ok(Some(leaf));
         }
         let place = self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
-        let leaf = open_dir(&place).map_err(|errno| anyhow!("open {}: {}", place.display(), reason(errno)))?;
+        let leaf = open_dir(&place).named(format_args!("open {}", place.display()))?;
         Ok(Some(leaf))
     }
 }

@@ -3,12 +3,12 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::dir::{contents, open_subtree_control, put, read_at, read_file};
 use crate::cgroup::layout::Mode;
 use crate::cgroup::plan::Plan;
-use crate::sys::reason;
+use crate::sys::Call;
 
 /// Enables for the v2 leaf every controller that the hierarchy has, as runc does and as those
 /// who read its statistics expect; on hybrid hosts only what is about to be written, because
@@ -28,17 +28,16 @@ pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> 
     let target = &plan.writes.targets[target];
     let available = if plan.writes.mode == Mode::Unified {
         let file = target.mount.join("cgroup.controllers");
-        read_file(&file).map_err(|errno| anyhow!("linux.cgroupsPath: {}: {}", file.display(), reason(errno)))?
+        read_file(&file).named(format_args!("linux.cgroupsPath: {}", file.display()))?
     } else {
         let mut names: Vec<&str> = asked().filter_map(|w| w.file.split('.').next()).collect();
         names.dedup();
         names.join(" ")
     };
-    let lacks = |names: &str| match read_at(leaf, "cgroup.controllers") {
-        Ok(has) => Ok(missing(names, &has).count() > 0),
-        Err(errno) => {
-            Err(anyhow!("linux.cgroupsPath: cgroup.controllers of {}: {}", target.dir().display(), reason(errno)))
-        }
+    let lacks = |names: &str| {
+        read_at(leaf, "cgroup.controllers")
+            .map(|has| missing(names, &has).count() > 0)
+            .named(format_args!("linux.cgroupsPath: cgroup.controllers of {}", target.dir().display()))
     };
     if !lacks(&available)? {
         return Ok(());

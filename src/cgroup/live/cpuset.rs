@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::errno::Errno;
 
 use super::dir::{read_file, write_file};
 use super::directories::Made;
-use crate::sys::reason;
+use crate::sys::Call;
 
 /// Gives a v1 cpuset the processors and memory nodes of the level above: without any, nothing can
 /// be attached to it, and a new one has none.
@@ -18,10 +18,7 @@ pub fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
             Err(Errno::ENOENT) => inherit(&made.dir, mount, bare, made.new),
             other => other,
         };
-        inherited.map_err(|errno| {
-            let file = made.dir.join(file);
-            anyhow!("linux.cgroupsPath: {}: {}", file.display(), reason(errno))
-        })?;
+        inherited.named(format_args!("linux.cgroupsPath: {}", made.dir.join(file).display()))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 
 use super::apply::{apply, check_usage};
 use super::cgroup::Cgroup;
@@ -18,7 +18,8 @@ use super::owner::{self, Mark, Owner};
 use crate::cgroup::layout::Mode;
 use crate::cgroup::plan::Plan;
 use crate::cgroup::writes::Target;
-use crate::sys::{self, reason};
+use crate::spec::refuse;
+use crate::sys::Call;
 
 impl Cgroup {
     /// Makes the cgroup with all its limits and device rules. Nothing is in it yet.
@@ -33,9 +34,7 @@ impl Cgroup {
             // systemd would take over a frozen one, and nothing in it ever moves.
             let old = |target: &Target| {
                 let dir = target.mount.join(&scope.path);
-                let there = dir
-                    .try_exists()
-                    .map_err(|error| anyhow!("linux.cgroupsPath: stat {}: {}", dir.display(), sys::io(error)))?;
+                let there = dir.try_exists().named(format_args!("linux.cgroupsPath: stat {}", dir.display()))?;
                 Ok(there.then_some(Made { dir, new: false }))
             };
             let there = plan.writes.targets.iter().map(old).collect::<Result<Vec<_>>>()?;
@@ -68,7 +67,7 @@ fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     if let Some(first) = made.iter().flatten().next() {
         // Made here, and then taken over by somebody who was quicker.
         if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
-            bail!("linux.cgroupsPath: container's cgroup is not empty: another container is in it");
+            refuse!("linux.cgroupsPath", "container's cgroup is not empty: another container is in it");
         }
         if owner.shares_pids || !first.new {
             owner::mark(&first.dir, owner.token);
@@ -116,7 +115,7 @@ fn open_leaf(plan: &Plan, made: &Made) -> Result<Option<OwnedFd>> {
     if plan.writes.mode == Mode::Hybrid && idle && !written() {
         return Ok(None);
     }
-    let leaf = open_dir(&made.dir).map_err(|errno| anyhow!("open {}: {}", made.dir.display(), reason(errno)))?;
+    let leaf = open_dir(&made.dir).named(format_args!("open {}", made.dir.display()))?;
     Ok(Some(leaf))
 }
 
@@ -126,6 +125,6 @@ fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
     let Some(made) = made.iter().flatten().next() else { return Ok(None) };
     match owner::claim(&made.dir)? {
         Some(claim) => Ok(Some(claim)),
-        None => bail!("linux.cgroupsPath: container's cgroup is not empty: another container is about to be in it"),
+        None => refuse!("linux.cgroupsPath", "container's cgroup is not empty: another container is about to be in it"),
     }
 }

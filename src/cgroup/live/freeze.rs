@@ -1,6 +1,5 @@
 //! Pausing and resuming.
 
-use std::fmt;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use nix::sys::uio::pread;
 
 use super::cgroup::Cgroup;
 use super::dir::{self, is_gone, read_file, write_file};
-use crate::sys::{again, io, lock, reason};
+use crate::sys::{Call, CallError, again, lock};
 
 /// How long a cgroup may take to freeze, and how often v1 is asked in that time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +51,7 @@ impl Cgroup {
             bail!("cannot thaw: the container has no cgroup");
         };
         let file = dir.join("cgroup.freeze");
-        write_file(&file, "0").map_err(|errno| refused(&file, errno))
+        write_file(&file, "0").named(file.display())
     }
 
     /// Lets a killed process die, which on v1 a frozen one cannot. v2 needs nothing.
@@ -70,7 +69,7 @@ impl Cgroup {
         let opened = match File::open(&file) {
             // The container is gone, as its status says.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| anyhow!("{}: {}", file.display(), io(error)))?,
+            other => other.named(file.display())?,
         };
         lock::exclusive(&opened, &file.to_string_lossy())?;
         Ok(Some(opened))
@@ -91,7 +90,7 @@ impl Cgroup {
         match read_file(&file) {
             Ok(state) => Ok(matches!(state.trim(), "FROZEN" | "FREEZING" | "1")),
             Err(errno) if is_gone(errno) => Ok(false),
-            Err(errno) => Err(refused(&file, errno)),
+            Err(errno) => bail!(CallError::new(file.display(), errno)),
         }
     }
 }
@@ -100,32 +99,12 @@ fn v1(dir: &Path) -> FreezerController {
     FreezerController::new(dir.to_owned(), Default::default(), false)
 }
 
-/// A file of the freezer that the kernel does not let us read or write.
-#[derive(Debug)]
-pub struct Refused {
-    /// Why.
-    pub errno: Errno,
-    file: PathBuf,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), reason(self.errno))
-    }
-}
-
-impl std::error::Error for Refused {}
-
-fn refused(file: &Path, errno: Errno) -> Error {
-    Error::new(Refused { errno, file: file.to_owned() })
-}
-
 /// The crate's error, whose cause holds the errno, as one of ours.
 fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> Error {
     let cause = std::error::Error::source(error);
     let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
     match io.and_then(std::io::Error::raw_os_error) {
-        Some(errno) => refused(&dir.join("freezer.state"), Errno::from_raw(errno)),
+        Some(errno) => CallError::new(dir.join("freezer.state").display(), Errno::from_raw(errno)).into(),
         None => anyhow!("{}: {error}", dir.join("freezer.state").display()),
     }
 }
@@ -153,8 +132,8 @@ fn freeze_v1(dir: &Path) -> Result<()> {
 
 fn freeze_v2(dir: &Path) -> Result<()> {
     let file = dir.join("cgroup.freeze");
-    write_file(&file, "1").map_err(|errno| refused(&file, errno))?;
-    if wait_for_event(dir, "frozen", 1, PATIENCE).map_err(|errno| refused(&file, errno))? {
+    write_file(&file, "1").named(file.display())?;
+    if wait_for_event(dir, "frozen", 1, PATIENCE).named(file.display())? {
         return Ok(());
     }
     bail!("timeout of {PATIENCE:?} reached waiting for the cgroup to freeze")

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::unistd::Pid;
 
 use super::controllers::enable;
@@ -12,22 +12,22 @@ use super::directories::Undo;
 use super::install::delegate;
 use crate::cgroup::plan::Plan;
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
-use crate::sys::reason;
+use crate::sys::Call;
 
 /// Makes the cgroup that is handed over, with every controller that the container's own has.
 pub fn make_inside(plan: &Plan, undo: &mut Undo, own: &Path, inside: &Path) -> Result<OwnedFd> {
-    let failed =
-        |what: &str, dir: &Path, errno| anyhow!("{DELEGATE_CGROUP_FIELD}: {what} {}: {}", dir.display(), reason(errno));
+    const FIELD: &str = DELEGATE_CGROUP_FIELD;
     let mut dir = own.to_owned();
     for name in inside {
         let has = read_file(&dir.join("cgroup.controllers"))
-            .map_err(|errno| failed("read the controllers of", &dir, errno))?;
-        let control = open_subtree_control(&dir).map_err(|errno| failed("hand down controllers of", &dir, errno))?;
+            .named(format_args!("{FIELD}: read the controllers of {}", dir.display()))?;
+        let control =
+            open_subtree_control(&dir).named(format_args!("{FIELD}: hand down controllers of {}", dir.display()))?;
         enable(&control, has.split_whitespace());
         dir.push(name);
-        undo.make(&dir).map_err(|errno| failed("mkdir", &dir, errno))?;
+        undo.make(&dir).named(format_args!("{FIELD}: mkdir {}", dir.display()))?;
     }
-    let leaf = open_dir(&dir).map_err(|errno| failed("open", &dir, errno))?;
+    let leaf = open_dir(&dir).named(format_args!("{FIELD}: open {}", dir.display()))?;
     delegate(plan, leaf.as_fd())?;
     Ok(leaf)
 }
@@ -42,11 +42,10 @@ pub fn move_inside(plan: &Plan, own: &Path, inside: &Path, pid: Pid) -> Result<(
 
 /// Makes `dir`, which is below the unit's cgroup and goes with it, and moves `pid` there.
 pub fn enter(dir: &Path, field: &str, pid: Pid) -> Result<()> {
-    let failed = |what: &str, errno| anyhow!("{field}: {what} {}: {}", dir.display(), reason(errno));
     let mut undo = Undo { made: Vec::new() };
-    undo.make(dir).map_err(|errno| failed("mkdir", errno))?;
+    undo.make(dir).named(format_args!("{field}: mkdir {}", dir.display()))?;
     let moved = write_file(&dir.join("cgroup.procs"), &pid.to_string());
-    moved.map_err(|errno| failed("move init to", errno))?;
+    moved.named(format_args!("{field}: move init to {}", dir.display()))?;
     undo.made.clear();
     Ok(())
 }

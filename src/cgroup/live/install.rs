@@ -3,14 +3,15 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::{Gid, Uid, fchownat};
 
 use super::dir::read_file;
 use crate::cgroup::plan::Plan;
-use crate::sys::{bpf, reason};
+use crate::spec::refusal;
+use crate::sys::{Call, CallError, bpf, reason};
 
 /// Loads and attaches the device program of a v2 cgroup.
 pub fn install_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<()> {
@@ -22,9 +23,9 @@ pub fn install_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<()> {
         Err(errno @ (Errno::EINVAL | Errno::EACCES)) => {
             let program = plan.program.as_ref().map(|program| program.insns());
             let words = program.map(bpf::explain_device_program).unwrap_or_default();
-            Err(anyhow!("linux.resources.devices: bpf: {}: {words}", reason(errno)))
+            Err(refusal!("linux.resources.devices", "bpf: {}: {words}", reason(errno)).into())
         }
-        Err(errno) => Err(anyhow!("linux.resources.devices: bpf: {}", reason(errno))),
+        Err(errno) => Err(CallError::new("linux.resources.devices: bpf", errno).into()),
         Ok(()) => Ok(()),
     }
 }
@@ -54,14 +55,17 @@ pub fn delegate(plan: &Plan, leaf: BorrowedFd) -> Result<()> {
     let files = match read_file(Path::new(LIST)) {
         // Covered, or not mounted: this is what it said at first (4.15).
         Err(Errno::ENOENT) => "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned(),
-        other => other.map_err(|errno| anyhow!("{LIST}: {}", reason(errno)))?,
+        other => other.named(LIST)?,
     };
     for file in std::iter::once(".").chain(files.split_whitespace()) {
         match fchownat(leaf, file, owner.0, owner.1, AtFlags::empty()) {
             // Files of controllers that are not enabled here are listed, too.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
-                bail!("linux.cgroupsPath: hand the cgroup over to {uid}:{gid}: chown {file}: {}", reason(errno))
+                bail!(CallError::new(
+                    format_args!("linux.cgroupsPath: hand the cgroup over to {uid}:{gid}: chown {file}"),
+                    errno
+                ))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Error, Result, bail};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,7 +14,7 @@ use super::dir::{is_gone, number_of, read_at, read_file, write_file};
 use super::tree;
 use crate::cgroup::layout::Mode;
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
-use crate::sys::reason;
+use crate::sys::{Call, CallError};
 
 /// How many processes are held at a time: fewer than the least number of descriptors that callers have.
 const HELD_AT_ONCE: usize = 32;
@@ -88,7 +88,7 @@ impl Cgroup {
                     Err(Errno::ESRCH) => {}
                     // A thread, which a threaded cgroup lists in place of its process.
                     Err(Errno::EINVAL) => held.push((*pid, None)),
-                    Err(errno) => bail!("pidfd_open {pid}: {}", reason(errno)),
+                    Err(errno) => bail!(CallError::new(format_args!("pidfd_open {pid}"), errno)),
                 }
             }
             let listed: HashSet<Pid> = self.pids()?.into_iter().collect();
@@ -100,7 +100,7 @@ impl Cgroup {
                 if let Err(errno) = sent
                     && errno != Errno::ESRCH
                 {
-                    refused.get_or_insert_with(|| anyhow!("kill {pid}: {}", reason(errno)));
+                    refused.get_or_insert_with(|| CallError::new(format_args!("kill {pid}"), errno).into());
                 }
             }
         }
@@ -151,8 +151,7 @@ impl Cgroup {
 /// Moves the process `pid` into `dir`.
 pub fn put(dir: &Path, pid: Pid) -> Result<()> {
     let file = dir.join("cgroup.procs");
-    write_file(&file, &pid.to_string())
-        .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))
+    write_file(&file, &pid.to_string()).named(format_args!("error adding pid {pid} to cgroups: {}", file.display()))
 }
 
 /// Who is in `dir` and below: nobody if it is gone, `None` for a process without a number in our pid namespace.
@@ -177,7 +176,7 @@ pub fn members_of(dir: &Path) -> Result<Vec<Option<Pid>>, Errno> {
 }
 
 fn unreadable(dir: &Path, errno: Errno) -> Error {
-    anyhow!("unable to read which processes are in cgroup {}: {}", dir.display(), reason(errno))
+    CallError::new(format_args!("unable to read which processes are in cgroup {}", dir.display()), errno).into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The directories of a plan.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 
 use super::cgroup::Cgroup;
@@ -9,7 +9,8 @@ use super::kill;
 use crate::cgroup::layout::{HostDir, Mode};
 use crate::cgroup::plan::Plan;
 use crate::cgroup::writes::{Target, Write};
-use crate::sys::reason;
+use crate::spec::refuse;
+use crate::sys::{Call, CallError};
 
 /// Makes the directory of one target; `None` where a rootless caller may not and need not.
 pub fn make(plan: &Plan, undo: &mut Undo, index: usize, target: &Target) -> Result<Option<Made>> {
@@ -18,18 +19,20 @@ pub fn make(plan: &Plan, undo: &mut Undo, index: usize, target: &Target) -> Resu
         Ok(new) => return Ok(Some(Made { dir, new })),
         Err(errno) => errno,
     };
-    let error =
-        anyhow!("linux.cgroupsPath: unable to apply cgroup configuration: mkdir {}: {}", dir.display(), reason(errno));
+    let error = CallError::new(
+        format_args!("linux.cgroupsPath: unable to apply cgroup configuration: mkdir {}", dir.display()),
+        errno,
+    );
     let forbidden = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EROFS);
     if !plan.rootless || plan.has_path || !forbidden {
-        return Err(error);
+        bail!(error);
     }
     let limit = |write: &&Write| write.target == index && !write.is_device_rule();
     match plan.writes.all.iter().find(limit) {
         None => Ok(None),
         Some(write) => {
             let controller = write.file.split('.').next().unwrap_or_default();
-            Err(error.context(format!(
+            Err(anyhow::Error::from(error).context(format!(
                 "{}: rootless needs no limits + no cgrouppath when no permission is granted \
                  for cgroups: cannot set {controller} limit: container could not join or \
                  create cgroup",
@@ -66,15 +69,13 @@ pub fn refuse_used(cgroup: &Cgroup, made: &[Option<Made>]) -> Result<()> {
         return Ok(());
     }
     for made in old() {
-        let count = kill::members_of(&made.dir)
-            .map_err(|errno| anyhow!("linux.cgroupsPath: {}: {}", made.dir.display(), reason(errno)))?
-            .len();
+        let count = kill::members_of(&made.dir).named(format_args!("linux.cgroupsPath: {}", made.dir.display()))?.len();
         if count > 0 {
-            bail!("linux.cgroupsPath: container's cgroup is not empty: {count} process(es) found");
+            refuse!("linux.cgroupsPath", "container's cgroup is not empty: {count} process(es) found");
         }
     }
     if cgroup.is_frozen().context("linux.cgroupsPath")? {
-        bail!("linux.cgroupsPath: container's cgroup unexpectedly frozen");
+        refuse!("linux.cgroupsPath", "container's cgroup unexpectedly frozen");
     }
     Ok(())
 }

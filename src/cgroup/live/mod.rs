@@ -28,7 +28,6 @@ mod tests;
 
 pub use before::Before;
 pub use cgroup::Cgroup;
-pub use freeze::Refused;
 pub use oom::Oom;
 pub use owner::{Mark, Owner};
 pub use place::Place;

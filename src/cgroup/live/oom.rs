@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 
 use super::cgroup::Cgroup;
 use super::dir::{is_gone, number_of, read_file, write_file};
-use crate::sys::{self, reason};
+use crate::sys::{self, CallError};
 
 /// Tells when the kernel had to kill for memory in a cgroup, or on v1 would have had to where it may
 /// not.
@@ -43,7 +43,7 @@ impl Cgroup {
         match source {
             Ok(source) => Ok(Some(Oom { dir: dir.to_owned(), source })),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(anyhow!("listen for OOM events of {}: {}", dir.display(), reason(errno))),
+            Err(errno) => Err(CallError::new(format_args!("listen for OOM events of {}", dir.display()), errno).into()),
         }
     }
 }
@@ -69,13 +69,13 @@ fn kills(dir: &Path) -> Result<u64, Errno> {
 impl Oom {
     /// Did it happen since the last question? In a cgroup that is gone nothing happens any more.
     pub fn happened(&mut self) -> Result<bool> {
-        let failed = |errno| anyhow!("OOM events of {}: {}", self.dir.display(), reason(errno));
+        let failed = |errno| CallError::new(format_args!("OOM events of {}", self.dir.display()), errno);
         match &mut self.source {
             Source::Event(event) => match event.read() {
                 // The end of the cgroup is an event, too.
                 Ok(_) => self.dir.join("cgroup.event_control").try_exists().map_err(sys::io),
                 Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-                Err(errno) => Err(failed(errno)),
+                Err(errno) => Err(failed(errno).into()),
             },
             Source::Watch(watch, known) => {
                 while watch.read_events().is_ok_and(|events| !events.is_empty()) {}

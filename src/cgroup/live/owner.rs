@@ -9,12 +9,12 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 
 use super::cgroup::Cgroup;
 use super::dir::is_gone;
-use crate::sys::{io, lock, reason, xattr};
+use crate::sys::{Call, CallError, lock, xattr};
 
 /// Only root of the host writes and reads the first one; it comes first, as a container to which the directory is handed
 /// over may write the second one.
@@ -47,7 +47,7 @@ pub fn mark(dir: &Path, token: &str) {
 
 /// Locks a directory, as long as the result is held; `None` when somebody else has.
 pub fn claim(dir: &Path) -> Result<Option<OwnedFd>> {
-    let file = File::open(dir).map_err(|error| anyhow!("linux.cgroupsPath: open {}: {}", dir.display(), io(error)))?;
+    let file = File::open(dir).named(format_args!("linux.cgroupsPath: open {}", dir.display()))?;
     let locked = lock::try_exclusive(&file, &dir.to_string_lossy()).context("linux.cgroupsPath")?;
     Ok(locked.then(|| file.into()))
 }
@@ -78,7 +78,7 @@ pub fn mark_of(dir: &Path, token: &str) -> Result<Mark> {
             Ok(Some(found)) => return Ok(if found == token.as_bytes() { Mark::Own } else { Mark::Other }),
             Ok(None) | Err(Errno::EPERM) => {}
             Err(errno) if is_gone(errno) => {}
-            Err(errno) => return Err(anyhow!("{}: getxattr: {}", dir.display(), reason(errno))),
+            Err(errno) => return Err(CallError::new(format_args!("{}: getxattr", dir.display()), errno).into()),
         }
     }
     Ok(Mark::None)

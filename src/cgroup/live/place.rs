@@ -16,7 +16,7 @@ use crate::cgroup::layout::Mode;
 use crate::cgroup::path::clean;
 use crate::cgroup::systemd::Unit;
 use crate::sys::clone::has_clone3;
-use crate::sys::reason;
+use crate::sys::{Call, CallError};
 
 /// A directory for a process in each of the container's hierarchies.
 #[derive(Debug)]
@@ -123,7 +123,10 @@ impl Place<'_> {
             Ok(dir) => Ok(Some(dir)),
             Err(errno) => match self.instead(init, errno) {
                 Some(dir) => Ok(Some(dir)),
-                None => bail!("error adding a process to cgroups: {}: {}", place.dir.display(), reason(errno)),
+                None => bail!(CallError::new(
+                    format_args!("error adding a process to cgroups: {}", place.dir.display()),
+                    errno
+                )),
             },
         }
     }
@@ -166,7 +169,7 @@ impl Place<'_> {
                 };
             put(&file)
                 .or_else(put_instead)
-                .map_err(|errno| anyhow!("error adding pid {pid} to cgroups: {}: {}", file.display(), reason(errno)))?;
+                .named(format_args!("error adding pid {pid} to cgroups: {}", file.display()))?;
         }
         Ok(())
     }

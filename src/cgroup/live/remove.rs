@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::Pid;
@@ -16,8 +16,8 @@ use super::kill::members_of;
 use super::tree;
 use crate::cgroup::layout::HostDir;
 use crate::cgroup::layout::SYSTEMD;
+use crate::sys::CallError;
 use crate::sys::proc::is_dying;
-use crate::sys::reason;
 
 /// How long to wait for those who are dying.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -132,7 +132,7 @@ impl Cgroup {
 }
 
 fn unable_to_remove(dir: &Path, errno: Errno) -> anyhow::Error {
-    anyhow!("unable to remove cgroup {}: {}", dir.display(), reason(errno))
+    CallError::new(format_args!("unable to remove cgroup {}", dir.display()), errno).into()
 }
 
 /// Removes `dir`, and what is below it when that is in the way. As long as a process lives there it stays as it is.

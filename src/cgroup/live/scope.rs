@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::unistd::Pid;
 
 use super::apply::apply;
@@ -21,7 +21,7 @@ use crate::cgroup::layout::{Mode, SYSTEMD};
 use crate::cgroup::plan::Plan;
 use crate::cgroup::writes::Target;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
-use crate::sys::reason;
+use crate::sys::Call;
 
 impl Cgroup {
     /// Puts the first process, which was not born there, into the cgroup.
@@ -49,7 +49,7 @@ impl Cgroup {
         if let (Some(own), Some(_)) = (own, &scope.unit.subgroup) {
             enter(own, &format!("annotations.{SYSTEMD_SUBGROUP}"), pid)?;
         }
-        let open = |dir: &PathBuf| open_dir(dir).map_err(|errno| anyhow!("open {}: {}", dir.display(), reason(errno)));
+        let open = |dir: &PathBuf| open_dir(dir).named(format_args!("open {}", dir.display()));
         let leaf = own.map(open).transpose()?;
         if let Some(leaf) = &leaf {
             hand_down(plan, &[], leaf.as_fd())?;

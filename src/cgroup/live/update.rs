@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 
 use super::apply::{apply, check_usage};
 use super::before::Before;
@@ -13,7 +13,8 @@ use super::dir;
 use crate::cgroup::plan::Plan;
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::writes::{Target, Write};
-use crate::sys::reason;
+use crate::spec::refuse;
+use crate::sys::Call;
 
 impl Cgroup {
     /// Carries out a plan of [`Plan::update`]. Device rules are left as they are.
@@ -28,11 +29,9 @@ impl Cgroup {
         let dirs: Vec<Option<&Path>> = plan.writes.targets.iter().map(place).collect();
         let lost = |write: &&Write| dirs[write.target].is_none() && !write.is_device_rule();
         if let Some(Write { field, file, .. }) = plan.writes.all.iter().find(lost) {
-            bail!("{field}: {file}: the container has no cgroup for it");
+            refuse!(field, "{file}: the container has no cgroup for it");
         }
-        let open = |dir: &Path| {
-            dir::open_dir(dir).map_err(|errno| anyhow!("linux.cgroupsPath: open {}: {}", dir.display(), reason(errno)))
-        };
+        let open = |dir: &Path| dir::open_dir(dir).named(format_args!("linux.cgroupsPath: open {}", dir.display()));
         let leaf = self.path_for_v2().map(open).transpose()?;
         if let Some(leaf) = &leaf {
             // On a hybrid host nothing was handed down that nobody asked for.

@@ -1,10 +1,11 @@
 //! Checks of `linux.resources` that need nothing but the document.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory};
 
 use super::scalar;
 use super::wanted::Wanted;
+use crate::spec::{Field, refusal, refuse};
 use crate::tables::limit::{self, Setting};
 
 /// Fails for values that no kernel takes and for values that contradict each other.
@@ -22,12 +23,15 @@ pub fn resources(wanted: Wanted) -> Result<()> {
     }
     for (index, (size, _)) in extras.hugepage_limits.iter().enumerate() {
         if !is_page_size(size) {
-            bail!("linux.resources.hugepageLimits[{index}].pageSize: {size:?} is not a page size");
+            refuse!(
+                Field::item("linux.resources.hugepageLimits", index).member("pageSize"),
+                "{size:?} is not a page size"
+            );
         }
     }
     for device in resources.rdma().iter().flat_map(|limits| limits.keys()) {
         if device.is_empty() || device.contains(char::is_whitespace) {
-            bail!("linux.resources.rdma: {device:?} is not the name of a device");
+            refuse!("linux.resources.rdma", "{device:?} is not the name of a device");
         }
     }
     let network = resources.network().as_ref();
@@ -35,7 +39,7 @@ pub fn resources(wanted: Wanted) -> Result<()> {
     for (index, priority) in priorities.unwrap_or_default().iter().enumerate() {
         let name = priority.name();
         if name.is_empty() || name.contains(char::is_whitespace) {
-            bail!("linux.resources.network.priorities[{index}].name: {name:?} is not a name");
+            refuse!(Field::item("linux.resources.network.priorities", index).member("name"), "{name:?} is not a name");
         }
     }
     Ok(())
@@ -45,10 +49,10 @@ pub fn resources(wanted: Wanted) -> Result<()> {
 fn memory(memory: &LinuxMemory) -> Result<()> {
     match (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0)) {
         (0, swap) if swap > 0 => {
-            bail!("linux.resources.memory.swap: unable to set swap limit without memory limit")
+            refuse!("linux.resources.memory.swap", "unable to set swap limit without memory limit")
         }
         (limit, swap) if limit > 0 && swap > 0 && swap < limit => {
-            bail!("linux.resources.memory.swap: memory+swap limit should be >= memory limit")
+            refuse!("linux.resources.memory.swap", "memory+swap limit should be >= memory limit")
         }
         _ => Ok(()),
     }
@@ -58,19 +62,20 @@ fn cpu(cpu: &LinuxCpu) -> Result<()> {
     let quota = cpu.quota().filter(|quota| *quota > 0).map(i64::cast_unsigned);
     match (cpu.burst(), quota) {
         (Some(burst), Some(quota)) if burst > quota => {
-            bail!("linux.resources.cpu.burst: {burst} is more than the quota of {quota}")
+            refuse!("linux.resources.cpu.burst", "{burst} is more than the quota of {quota}")
         }
         _ => Ok(()),
     }
 }
 
 fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
-    let field = "linux.resources.blockIO";
+    let field = Field::of("linux.resources.blockIO");
     for (index, device) in block_io.weight_device().iter().flatten().enumerate() {
-        let field = format!("{field}.weightDevice[{index}]");
+        let field = field.member("weightDevice").element(index);
         for (name, value) in [("weight", device.weight()), ("leafWeight", device.leaf_weight())] {
             if let Some(value) = value.filter(|value| *value != 0) {
-                limit::weight(&Setting::Number(value.into())).map_err(|words| anyhow!("{field}.{name}: {words}"))?;
+                limit::weight(&Setting::Number(value.into()))
+                    .map_err(|words| refusal!(field.member(name), "{words}"))?;
             }
         }
         device_number(&field, device.major(), device.minor())?;
@@ -82,17 +87,17 @@ fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
         ("throttleWriteIOPSDevice", block_io.throttle_write_iops_device()),
     ] {
         for (index, device) in list.iter().flatten().enumerate() {
-            device_number(&format!("{field}.{key}[{index}]"), device.major(), device.minor())?;
+            device_number(&field.member(key).element(index), device.major(), device.minor())?;
         }
     }
     Ok(())
 }
 
 /// The kernel reads 32 bits of each and leaves out the rest: the limit would be another device's.
-fn device_number(field: &str, major: i64, minor: i64) -> Result<()> {
+fn device_number(field: &Field, major: i64, minor: i64) -> Result<()> {
     for (name, value) in [("major", major), ("minor", minor)] {
         if u32::try_from(value).is_err() {
-            bail!("{field}.{name}: {value} is not a device number");
+            refuse!(field.member(name), "{value} is not a device number");
         }
     }
     Ok(())

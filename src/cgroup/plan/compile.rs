@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxResources;
 
 use super::device_program::DeviceProgram;
@@ -13,7 +13,7 @@ use crate::cgroup::layout::{Layout, Mode};
 use crate::cgroup::systemd::{self, Scope};
 use crate::cgroup::writes::{Target, Write, Writes};
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
-use crate::spec::{Extras, Field};
+use crate::spec::{Extras, Field, refuse};
 
 /// What a container asks of its cgroup.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ impl Plan {
             scope,
         };
         if plan.inside.is_some() && layout.mode() != Mode::Unified {
-            bail!("{DELEGATE_CGROUP_FIELD}: only a cgroup v2 can be handed over");
+            refuse!(DELEGATE_CGROUP_FIELD, "only a cgroup v2 can be handed over");
         }
         if let Some(resources) = request.resources {
             resources::plan(&mut plan.writes, layout, Wanted { resources, extras: request.extras })?;
@@ -114,7 +114,7 @@ impl Plan {
     /// whatever devices it can open.
     fn without_cgroup(self, request: &Request) -> Result<Plan> {
         if let Some(write) = self.writes.all.iter().find(|write| !write.is_device_rule()) {
-            bail!("{}: cannot be set without a cgroup (--cgroup-manager=disabled)", write.field);
+            refuse!(&write.field, "cannot be set without a cgroup (--cgroup-manager=disabled)");
         }
         let mut notes = Vec::new();
         let devices = request.resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
@@ -132,7 +132,7 @@ impl Plan {
     /// would come to nothing.
     pub fn needs_hierarchy(&self) -> Result<()> {
         if self.writes.mode == Mode::None && !self.rootless && !self.disabled {
-            bail!("linux.cgroupsPath: no cgroup mount found in mountinfo; --cgroup-manager=disabled does without");
+            refuse!("linux.cgroupsPath", "no cgroup mount found in mountinfo; --cgroup-manager=disabled does without");
         }
         Ok(())
     }
@@ -163,10 +163,10 @@ impl Plan {
             self.program = DeviceProgram::new(self.rules.iter().map(|(rule, _)| rule));
             // A jump of eBPF reaches this far.
             if self.program.as_ref().is_some_and(|program| program.len() > i16::MAX as usize) {
-                bail!("linux.resources.devices: too many rules for one device program");
+                refuse!("linux.resources.devices", "too many rules for one device program");
             }
         } else if !self.rootless && self.writes.mode != Mode::None {
-            bail!("linux.resources.devices: cgroup controller \"devices\" is not available");
+            refuse!("linux.resources.devices", "cgroup controller \"devices\" is not available");
         }
         Ok(())
     }
@@ -185,10 +185,10 @@ impl Plan {
 /// The unit. On v1 it is in systemd's own hierarchy and in those that it has controllers in.
 fn scope(layout: &Layout, request: &Request, asked: &systemd::Asked) -> Result<Scope> {
     if layout.mode() == Mode::None {
-        bail!("linux.cgroupsPath: the systemd cgroup driver needs cgroups, and no hierarchy is mounted");
+        refuse!("linux.cgroupsPath", "the systemd cgroup driver needs cgroups, and no hierarchy is mounted");
     }
     if asked.manager.user && layout.mode() != Mode::Unified {
-        bail!("linux.cgroupsPath: a user's service manager has no cgroups to give on cgroup v1");
+        refuse!("linux.cgroupsPath", "a user's service manager has no cgroups to give on cgroup v1");
     }
     asked.scope(request.id, request.cgroups_path, layout.mode() == Mode::Unified)
 }

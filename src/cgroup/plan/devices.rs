@@ -1,11 +1,11 @@
 //! Which devices a container may use: the rules, and how v1 is told.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use crate::cgroup::device_rule::{Access, DeviceKind, DeviceRule};
 use crate::cgroup::writes::Writes;
-use crate::spec::Field;
+use crate::spec::{Field, refusal, refuse};
 
 const FIELD: Field = Field::of("linux.resources.devices");
 
@@ -57,20 +57,20 @@ fn parse(rule: &LinuxDeviceCgroup, field: &Field, index: usize) -> Result<Device
         LinuxDeviceType::A => DeviceKind::All,
         LinuxDeviceType::B => DeviceKind::Block,
         LinuxDeviceType::C => DeviceKind::Char,
-        other => bail!("{field}.type: invalid cgroup device type {:?}", other.as_str()),
+        other => refuse!(field.member("type"), "invalid cgroup device type {:?}", other.as_str()),
     };
     let number = |name: &str, value: Option<i64>| match value {
         None | Some(-1) => Ok(None),
         Some(value) => {
-            u32::try_from(value).map(Some).map_err(|_| anyhow!("{field}.{name}: {value} is not a device number"))
+            u32::try_from(value).map(Some).map_err(|_| refusal!(field.member(name), "{value} is not a device number"))
         }
     };
     let access = rule.access().as_deref().unwrap_or_default();
     if access.is_empty() {
-        bail!("{field}.access: device access at {index} field cannot be empty");
+        refuse!(field.member("access"), "device access at {index} field cannot be empty");
     }
-    let access =
-        Access::parse(access).ok_or_else(|| anyhow!("{field}.access: {access:?} has other letters than r, w and m"))?;
+    let access = Access::parse(access)
+        .ok_or_else(|| refusal!(field.member("access"), "{access:?} has other letters than r, w and m"))?;
     let numbers = [number("major", rule.major())?, number("minor", rule.minor())?];
     Ok(DeviceRule::new(rule.allow(), kind, numbers, access))
 }
@@ -125,7 +125,7 @@ fn take_back(
 ) -> Result<()> {
     for exception in exceptions.iter_mut().filter(|exception| rule.overlaps(exception)) {
         if !rule.covers_devices(exception) {
-            bail!("{field}: cgroup v1 cannot take {rule} out of {exception}");
+            refuse!(field, "cgroup v1 cannot take {rule} out of {exception}");
         }
         write(DeviceRule { access: rule.access, ..*exception }.v1_text());
         exception.access.0 &= !rule.access.0;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 
 use super::wanted::Wanted;
 use crate::cgroup::writes::{Fallback, Writes};
-use crate::spec::Field;
+use crate::spec::{Field, refusal, refuse};
 use crate::tables::limit::{Form, Getter, Knob, Refused, SCALARS, Scalar, Setting, Version};
 
 /// The value of a scalar that asks for something.
@@ -22,7 +22,7 @@ fn setting<'a>(scalar: &Scalar, wanted: Wanted<'a>) -> Option<Setting<'a>> {
 pub fn check(wanted: Wanted) -> Result<()> {
     for scalar in SCALARS {
         if let Some(setting) = setting(scalar, wanted) {
-            (scalar.check)(&setting).map_err(|words| anyhow!("{}: {words}", scalar.field))?;
+            (scalar.check)(&setting).map_err(|words| refusal!(scalar.field, "{words}"))?;
         }
     }
     Ok(())
@@ -64,7 +64,7 @@ fn add(writes: &mut Writes, into: Destination, field: &'static str, knob: &Knob,
     let mut note = |words| writes.notes.push(format!("{field}: {words}"));
     let value = match form {
         Form::Nothing => return Ok(()),
-        Form::Refuse(words) => bail!("{field}: {words}"),
+        Form::Refuse(words) => refuse!(field, "{words}"),
         Form::Note(words) => {
             note(words);
             return Ok(());
@@ -76,7 +76,7 @@ fn add(writes: &mut Writes, into: Destination, field: &'static str, knob: &Knob,
         Form::Write(value) => value,
     };
     let Some(target) = into.target else {
-        bail!("{field}: cgroup controller {:?} is not available", into.controller);
+        refuse!(field, "cgroup controller {:?} is not available", into.controller);
     };
     let fallback = match knob.refused {
         Refused::Fail => Fallback::Fail,

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cgroup::layout::{Layout, Mode};
 use crate::cgroup::path::clean;
 use crate::cgroup::writes::Target;
+use crate::spec::refuse;
 
 /// The same directory in each hierarchy.
 pub fn at(layout: &Layout, path: &Path) -> Vec<Target> {
@@ -52,7 +53,7 @@ pub fn of(layout: &Layout, id: &str, cgroups_path: Option<&Path>) -> Result<Vec<
         targets.push(Target { controllers: String::new(), mount: mount.to_owned(), path });
     }
     if inner.as_os_str().is_empty() {
-        bail!("linux.cgroupsPath: {asked:?} is the root of the hierarchy, not a cgroup of its own");
+        refuse!("linux.cgroupsPath", "{asked:?} is the root of the hierarchy, not a cgroup of its own");
     }
     Ok(targets)
 }

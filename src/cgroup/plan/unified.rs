@@ -1,11 +1,11 @@
 //! `linux.resources.unified`: files of cgroup v2 by name; pure.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxResources;
 
 use crate::cgroup::layout::{Layout, Mode};
 use crate::cgroup::writes::Writes;
-use crate::spec::Field;
+use crate::spec::{Field, refuse};
 
 /// Appends the map to `writes`, after everything else, line by line and in the order of the keys.
 ///
@@ -17,17 +17,18 @@ pub fn plan(writes: &mut Writes, layout: &Layout, resources: &LinuxResources) ->
     for (key, value) in entries {
         let field = Field::of("linux.resources.unified").member(key);
         if key.contains('/') {
-            bail!("{field}: unified resource {key:?} must be a file name (no slashes)");
+            refuse!(field, "unified resource {key:?} must be a file name (no slashes)");
         }
         let Some((controller, _)) = key.split_once('.').filter(|(name, _)| !name.is_empty()) else {
-            bail!("{field}: unified resource {key:?} must be in the form CONTROLLER.PARAMETER");
+            refuse!(field, "unified resource {key:?} must be in the form CONTROLLER.PARAMETER");
         };
         let Some(target) = writes.v2_target() else {
-            bail!("{field}: invalid configuration: cannot use unified on cgroup v1");
+            refuse!(field, "invalid configuration: cannot use unified on cgroup v1");
         };
         if writes.mode == Mode::Hybrid && layout.v1_of(v1_name(controller)).is_some() {
-            bail!(
-                "{field}: invalid configuration: cannot use unified on cgroup v1, which has controller {:?} here",
+            refuse!(
+                field,
+                "invalid configuration: cannot use unified on cgroup v1, which has controller {:?} here",
                 v1_name(controller)
             );
         }

@@ -2,7 +2,7 @@
 //!
 //! On a hybrid host a controller that lives in the v2 hierarchy is written there.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxBlockIo, LinuxMemory, LinuxNetwork, LinuxThrottleDevice};
 
 use super::scalar::{self, Destination};
@@ -10,7 +10,7 @@ use super::v2;
 use super::wanted::Wanted;
 use crate::cgroup::layout::{Layout, Mode};
 use crate::cgroup::writes::{Fallback, UsageCheck, Writes};
-use crate::spec::{Extras, Field};
+use crate::spec::{Extras, Field, refuse};
 use crate::tables::limit::Version;
 
 /// The order of the controllers.
@@ -56,10 +56,10 @@ fn controller_of_v1(writes: &mut Writes, controller: &'static str, wanted: Wante
 }
 
 /// The target of a controller that `field` needs.
-fn target(writes: &Writes, controller: &str, field: impl std::fmt::Display) -> Result<usize> {
+fn target(writes: &Writes, controller: &str, field: impl Into<Field>) -> Result<usize> {
     match writes.target_of(controller) {
         Some(target) => Ok(target),
-        None => bail!("{field}: cgroup controller {controller:?} is not available"),
+        None => refuse!(field, "cgroup controller {controller:?} is not available"),
     }
 }
 

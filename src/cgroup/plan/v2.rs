@@ -1,6 +1,6 @@
 //! `linux.resources` in the files of cgroup v2; pure.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
 };
@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 use super::scalar::{self, Destination};
 use super::wanted::Wanted;
 use crate::cgroup::writes::{Fallback, UsageCheck, Writes};
-use crate::spec::{Extras, Field};
+use crate::spec::{Extras, Field, refuse};
 use crate::tables::limit::{DEFAULT_PERIOD, Version, io_weight};
 
 /// The order of the controllers, by their v1 names.
@@ -113,7 +113,7 @@ fn block_io(writes: &mut Writes, target: usize, block_io: &LinuxBlockIo) -> Resu
 fn weight_device(writes: &mut Writes, target: usize, device: &LinuxWeightDevice, index: usize) -> Result<()> {
     let field = Field::item("linux.resources.blockIO.weightDevice", index);
     if device.leaf_weight().unwrap_or(0) != 0 {
-        bail!("{field}.leafWeight: cgroup v2 has no leaf weight");
+        refuse!(field.member("leafWeight"), "cgroup v2 has no leaf weight");
     }
     if let Some(weight) = device.weight().filter(|weight| *weight != 0) {
         let value = format!("{}:{} {weight}", device.major(), device.minor());

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use nix::errno::Errno;
 
 use crate::cgroup::live::dir::read_file;
-use crate::sys::reason;
+use crate::sys::Call;
 
 /// The text of a file; none where there is no such file, or the kernel knows it and has no support for it.
 pub fn text(dir: &Path, file: &str) -> Result<String> {
     match read_file(&dir.join(file)) {
         Err(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => Ok(String::new()),
-        other => other.map_err(|errno| anyhow!("{}: {}", dir.join(file).display(), reason(errno))),
+        other => other.named(dir.join(file).display()),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::types::{HugePages, Stats};
 use super::{v1, v2};
 use crate::cgroup::layout::Mode;
 use crate::cgroup::live::Cgroup;
 use crate::cgroup::live::dir::is_gone;
-use crate::sys::{directory, reason};
+use crate::sys::{Call, directory};
 
 impl Cgroup {
     /// What the container uses now. A controller that is not there, or a cgroup that vanishes
@@ -40,7 +40,7 @@ impl Cgroup {
 fn page_sizes(dir: &Path) -> Result<Vec<String>> {
     let entries = match directory::entries(dir) {
         Err(errno) if is_gone(errno) => return Ok(Vec::new()),
-        other => other.map_err(|errno| anyhow!("{}: {}", dir.display(), reason(errno)))?,
+        other => other.named(dir.display())?,
     };
     let size = |name: OsString| {
         let name = name.to_str()?.strip_prefix("hugetlb.")?;

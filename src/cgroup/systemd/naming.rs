@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::gvariant::{self, Value};
 use super::scope::{Property, Scope, Unit};
-use crate::spec::Field;
 use crate::spec::annotation::{self, SYSTEMD_PROPERTY};
+use crate::spec::{Field, refusal, refuse};
 
 /// The service manager that makes the unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,13 +38,14 @@ impl Asked<'_> {
     pub fn scope(&self, id: &str, path: Option<&Path>, v2: bool) -> Result<Scope> {
         let path = path.filter(|path| !path.as_os_str().is_empty());
         let text = match path {
-            Some(path) => path.to_str().ok_or_else(|| anyhow!("linux.cgroupsPath: {path:?} is not UTF-8"))?,
+            Some(path) => path.to_str().ok_or_else(|| refusal!("linux.cgroupsPath", "{path:?} is not UTF-8"))?,
             None => &format!(":{}:{id}", self.program),
         };
         let parts: Vec<&str> = text.split(':').collect();
         let [slice, prefix, name] = parts[..] else {
-            bail!(
-                "linux.cgroupsPath: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
+            refuse!(
+                "linux.cgroupsPath",
+                "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
                  got {text:?} instead"
             );
         };
@@ -94,17 +95,17 @@ impl Asked<'_> {
 /// counted in microseconds: `NameUSec`.
 fn annotated(name: &str, text: &str, field: &Field) -> Result<Property> {
     if name.len() < 3 {
-        bail!("{field}: property name {name:?} is too short");
+        refuse!(field, "property name {name:?} is too short");
     }
     if !name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        bail!("{field}: property name {name:?} contains a non-alphabetic character");
+        refuse!(field, "property name {name:?} contains a non-alphabetic character");
     }
-    let value = gvariant::parse(text).map_err(|error| anyhow!("{field}: {text:?}: value parse error: {error}"))?;
+    let value = gvariant::parse(text).map_err(|error| refusal!(field, "{text:?}: value parse error: {error}"))?;
     let seconds = name.strip_suffix("Sec").filter(|stem| stem.ends_with(|last: char| last.is_ascii_lowercase()));
     match seconds {
         None => Ok(Property::new(name, value, field)),
         Some(stem) => {
-            let value = value.microseconds().ok_or_else(|| anyhow!("{field}: {text:?}: not a number of seconds"))?;
+            let value = value.microseconds().ok_or_else(|| refusal!(field, "{text:?}: not a number of seconds"))?;
             Ok(Property::new(format!("{stem}USec"), value, field))
         }
     }
@@ -114,23 +115,23 @@ fn annotated(name: &str, text: &str, field: &Field) -> Result<Property> {
 fn unit_name(prefix: &str, name: &str) -> Result<String> {
     const FIELD: &str = "linux.cgroupsPath";
     if name.ends_with(".slice") {
-        bail!("{FIELD}: unit {name:?} is a slice, which takes no processes of its own");
+        refuse!(FIELD, "unit {name:?} is a slice, which takes no processes of its own");
     }
     let unit = if prefix.is_empty() { format!("{name}.scope") } else { format!("{prefix}-{name}.scope") };
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.\\@:".contains(&byte);
     if name.is_empty() || unit.len() > 255 || !unit.bytes().all(valid) {
-        bail!("{FIELD}: {unit:?} is not a valid unit name");
+        refuse!(FIELD, "{unit:?} is not a valid unit name");
     }
     Ok(unit)
 }
 
 /// The path of a slice: `a-b.slice` is below `a.slice`.
 fn expand(slice: &str) -> Result<PathBuf> {
-    let invalid = || anyhow!("linux.cgroupsPath: invalid slice name: {slice}");
+    let invalid = || refusal!("linux.cgroupsPath", "invalid slice name: {slice}");
     let stem = slice.strip_suffix(".slice").filter(|stem| !stem.is_empty()).ok_or_else(invalid)?;
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.\\@:".contains(&byte);
     if !slice.bytes().all(valid) || slice.len() > 255 {
-        return Err(invalid());
+        return Err(invalid().into());
     }
     // The root slice is the manager's own cgroup.
     if stem == "-" {
@@ -139,7 +140,7 @@ fn expand(slice: &str) -> Result<PathBuf> {
     let (mut path, mut prefix) = (PathBuf::new(), String::new());
     for part in stem.split('-') {
         if part.is_empty() {
-            return Err(invalid());
+            return Err(invalid().into());
         }
         prefix.push_str(part);
         path.push(escaped(&format!("{prefix}.slice")));
