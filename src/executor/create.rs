@@ -1,21 +1,21 @@
 //! `create`: from a plan to a container that waits for `start`.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
+use super::converse::{Answers, Heard, converse};
 use super::hooks::HookOwner;
-use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Visit, Waited, launch, open_namespace};
+use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Visit, launch, open_namespace};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::{agent, hooks, id_map, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
-use crate::init::op::Ask;
-use crate::plan::{Options, Plan, Program};
+use crate::plan::{Maps, Options, Plan, Program};
 use crate::spec::Config;
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
@@ -112,7 +112,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
     match bring_up(&mut init, &mut work, born_there, order, before_running)
         .and_then(|done| work.finish().map(|()| done))
     {
-        Ok((mut warnings, terminal)) => {
+        Ok(Heard { mut warnings, terminal }) => {
             let record = work.take();
             if !record.namespaces.pid && record.cgroup.host_dirs().is_empty() {
                 warnings.push(UNKNOWN_PROCESSES.to_owned());
@@ -307,70 +307,76 @@ fn set_oom_score(pid: i32, score: i32) -> Result<()> {
         .named(format_args!("process.oomScoreAdj: write oom_score_adj {score}"))
 }
 
+/// Answers to the `init` of a container's first process.
+struct FirstProcess<'a, 'w, F> {
+    work: &'a mut Work<'w>,
+    order: &'a Order<'a>,
+    /// The maps that a joined user namespace must have, until they are checked.
+    expected: Option<&'a Maps>,
+    before_running: Option<F>,
+}
+
 fn bring_up(
     init: &mut RunningInit<'_>,
     work: &mut Work<'_>,
     born_there: bool,
     order: &Order<'_>,
     before_running: impl FnOnce(&Record, &Directory) -> Result<()>,
-) -> Result<(Vec<String>, Option<Terminal>)> {
-    let Order { plan, host, options, connections, .. } = *order;
-    let receivers = connections.receivers;
+) -> Result<Heard> {
+    let Order { plan, options, connections, .. } = *order;
     adopt(init, work, born_there, order)?;
     if !plan.birth.forks {
         work.remember(init.child.pid)?;
     }
-    let (mut warnings, mut terminal) = (Vec::new(), None);
-    let mut before_running = Some(before_running);
-    let mut expected = plan.birth.expected.as_ref();
-    loop {
-        let waited = init.next()?;
-        if matches!(waited, Waited::Ask(_))
-            && let Some(maps) = expected.take()
-        {
-            id_map::check(init.child.pid, maps)?;
+    let expected = plan.birth.expected.as_ref();
+    let mut answers = FirstProcess { work, order, expected, before_running: Some(before_running) };
+    converse(init, connections.receivers, options.gate, &mut answers)
+}
+
+impl<F> FirstProcess<'_, '_, F> {
+    /// Once `init` asks for anything, it has joined its user namespace.
+    fn check_maps(&mut self, init: &RunningInit<'_>) -> Result<()> {
+        self.expected.take().map_or(Ok(()), |maps| id_map::check(init.child.pid, maps))
+    }
+
+    fn remember(&mut self, init: &RunningInit<'_>) -> Result<()> {
+        if self.work.record.pid == init.child.pid { Ok(()) } else { self.work.remember(init.child.pid) }
+    }
+}
+
+impl<F: FnOnce(&Record, &Directory) -> Result<()>> Answers for FirstProcess<'_, '_, F> {
+    fn ready(&mut self, init: &RunningInit<'_>) -> Result<()> {
+        self.check_maps(init)?;
+        self.remember(init)?;
+        init.limit(&self.order.plan.limits)?;
+        self.order.connections.receivers.process("standard", init.child.pidfd.as_fd())?;
+        match self.before_running.take() {
+            Some(before_running) => before_running(&self.work.record, self.work.directory),
+            None => Ok(()),
         }
-        match waited {
-            Waited::Warning(text) => warnings.push(text),
-            Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
-            Waited::Listener(listener) => {
-                if work.record.pid != init.child.pid {
-                    work.remember(init.child.pid)?;
-                }
-                let state = work.record.for_agent(plan.agent.as_ref(), Status::Creating, init.child.pid);
-                agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
-                init.go_on()?;
-            }
-            Waited::Ask(Ask::Hooks) => {
-                if plan.birth.forks {
-                    work.remember(init.child.pid)?;
-                }
-                work.hooks = true;
-                let owner = HookOwner { record: &work.record, directory: work.directory, host, options };
-                hooks::before_pivot(&owner)?;
-                init.go_on()?;
-            }
-            Waited::Ask(Ask::NetDevices) => {
-                work.moved = network::move_in(&plan.net_devices, init.child.pid)?;
-                init.go_on()?;
-            }
-            Waited::Ask(Ask::Ready) => {
-                if work.record.pid != init.child.pid {
-                    work.remember(init.child.pid)?;
-                }
-                init.limit(&plan.limits)?;
-                receivers.process("standard", init.child.pidfd.as_fd())?;
-                if let Some(before_running) = before_running.take() {
-                    before_running(&work.record, work.directory)?;
-                }
-                init.go_on()?;
-                if options.gate {
-                    return Ok((warnings, terminal));
-                }
-            }
-            Waited::Closed if before_running.is_none() => return Ok((warnings, terminal)),
-            Waited::Closed => return Err(init.death()),
-            Waited::Mounted(_) => bail!("init says what only a container that lives is told"),
+    }
+
+    fn listener(&mut self, init: &RunningInit<'_>, listener: BorrowedFd<'_>) -> Result<()> {
+        self.remember(init)?;
+        let agent = self.order.plan.agent.as_ref();
+        let state = self.work.record.for_agent(agent, Status::Creating, init.child.pid);
+        agent::hand_over(agent, listener, &state)
+    }
+
+    fn hooks(&mut self, init: &RunningInit<'_>) -> Result<()> {
+        self.check_maps(init)?;
+        let Order { plan, host, options, .. } = *self.order;
+        if plan.birth.forks {
+            self.work.remember(init.child.pid)?;
         }
+        self.work.hooks = true;
+        let owner = HookOwner { record: &self.work.record, directory: self.work.directory, host, options };
+        hooks::before_pivot(&owner)
+    }
+
+    fn net_devices(&mut self, init: &RunningInit<'_>) -> Result<()> {
+        self.check_maps(init)?;
+        self.work.moved = network::move_in(&self.order.plan.net_devices, init.child.pid)?;
+        Ok(())
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Waited, launch};
+use super::converse::{Answers, Heard, converse};
+use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, launch};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::wait::wait_for_exit;
 use super::{agent, tree};
 use crate::cgroup::Place;
-use crate::init::op::{self, Ask, Op};
+use crate::init::op::{self, Op};
 use crate::plan::ProcessPlan;
 use crate::state::{NotRunning, Record, Status};
 use crate::sys::clone::{Child, has_clone3};
@@ -75,7 +76,7 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
 ///
 /// `before_running` gets the pid when all is set up; it writes the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<JoinedProcess> {
-    let Joining { record, status, plan, place, stdio, receivers, mounted } = joining;
+    let Joining { record, plan, place, stdio, .. } = joining;
     let process = sys::process::pidfd_open(record.pid).named("container init")?;
     if !record.alive()? {
         bail!(NotRunning);
@@ -90,53 +91,52 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     };
     let mut init = start(joining, process.as_fd(), around)?;
     drop(trees);
-    let (mut warnings, mut terminal) = (Vec::new(), None);
-    let mut before_running = Some(before_running);
-    let mut follow = || -> Result<()> {
+    let follow = || -> Result<Heard> {
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
             place.attach(process.as_fd(), pid)?;
             init.go_on()?;
         }
-        loop {
-            match init.next()? {
-                Waited::Warning(text) => warnings.push(text),
-                Waited::Terminal(opened) => terminal = receivers.terminal(opened)?,
-                Waited::Listener(listener) => {
-                    let state = record.for_agent(plan.agent.as_ref(), *status, init.child.pid);
-                    agent::hand_over(plan.agent.as_ref(), listener.as_fd(), &state)?;
-                    init.go_on()?;
-                }
-                Waited::Mounted(id) => {
-                    mounted.map_or(Ok(()), |write_down| write_down(id))?;
-                    init.go_on()?;
-                }
-                Waited::Ask(Ask::Ready) => {
-                    // Without a mount namespace to join, init found the root by the pid of the first process, which
-                    // must still live.
-                    let by_pid =
-                        plan.program.ops().iter().any(|op| matches!(op, Op::Mount(op::Mount::RootDirectory { .. })));
-                    if by_pid && wait_for_exit(process.as_fd(), Some(Duration::ZERO))? {
-                        bail!(NotRunning);
-                    }
-                    init.limit(&plan.limits)?;
-                    receivers.process("setns", init.child.pidfd.as_fd())?;
-                    if let Some(before_running) = before_running.take() {
-                        before_running(init.child.pid)?;
-                    }
-                    init.go_on()?;
-                }
-                Waited::Closed if before_running.is_none() => return Ok(()),
-                Waited::Closed => return Err(init.death()),
-                Waited::Ask(Ask::Hooks | Ask::NetDevices) => {
-                    bail!("init asks for what only a container's first process may ask")
-                }
-            }
-        }
+        let mut answers = Joins { joining, first: process.as_fd(), before_running: Some(before_running) };
+        converse(&mut init, joining.receivers, false, &mut answers)
     };
-    if let Err(error) = follow() {
-        init.kill();
-        return Err(error);
+    match follow() {
+        Ok(Heard { warnings, terminal }) => Ok(JoinedProcess { child: init.child, terminal, warnings }),
+        Err(error) => {
+            init.kill();
+            Err(error)
+        }
     }
-    Ok(JoinedProcess { child: init.child, terminal, warnings })
+}
+
+/// Answers to the `init` of a process that joins a container.
+struct Joins<'a, F> {
+    joining: &'a Joining<'a>,
+    /// The container's first process.
+    first: BorrowedFd<'a>,
+    before_running: Option<F>,
+}
+
+impl<F: FnOnce(i32) -> Result<()>> Answers for Joins<'_, F> {
+    fn ready(&mut self, init: &RunningInit<'_>) -> Result<()> {
+        let Joining { plan, receivers, .. } = self.joining;
+        // Without a mount namespace to join, init found the root by the pid of the first process, which must still live.
+        let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::Mount(op::Mount::RootDirectory { .. })));
+        if by_pid && wait_for_exit(self.first, Some(Duration::ZERO))? {
+            bail!(NotRunning);
+        }
+        init.limit(&plan.limits)?;
+        receivers.process("setns", init.child.pidfd.as_fd())?;
+        self.before_running.take().map_or(Ok(()), |before_running| before_running(init.child.pid))
+    }
+
+    fn listener(&mut self, init: &RunningInit<'_>, listener: BorrowedFd<'_>) -> Result<()> {
+        let Joining { record, status, plan, .. } = self.joining;
+        let state = record.for_agent(plan.agent.as_ref(), *status, init.child.pid);
+        agent::hand_over(plan.agent.as_ref(), listener, &state)
+    }
+
+    fn mounted(&mut self, id: u64) -> Result<()> {
+        self.joining.mounted.map_or(Ok(()), |write_down| write_down(id))
+    }
 }

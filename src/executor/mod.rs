@@ -2,6 +2,7 @@
 
 mod agent;
 mod channel;
+mod converse;
 pub(crate) mod create;
 mod destroy;
 mod exec;

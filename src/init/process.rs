@@ -20,19 +20,9 @@ impl Init {
         use op::Process as Do;
         let text = |text| self.program.text(text);
         match *op {
-            Do::Write { path, value, must } => match proc_file::write(text(path), text(value).to_bytes()) {
-                Err(fault) if !must && matches!(fault.errno, sys::EPERM | sys::EACCES) => {
-                    self.warn(fault);
-                    Ok(())
-                }
-                other => other,
-            },
+            Do::Write { path, value, must } => self.write(text(path), text(value), must),
             Do::OwnStdio { uid } => stdio::own_stdio(uid),
-            Do::Chdir { .. } if self.entered => Ok(()),
-            Do::Chdir { path, later } => match chdir(text(path)) {
-                Err(fault) if later && fault.step == calls::CHDIR => Ok(()),
-                other => other.map(|()| self.entered = true),
-            },
+            Do::Chdir { path, later } => self.enter_directory(text(path), later),
             Do::Umask { mask } => {
                 sys::umask(mask);
                 Ok(())
@@ -86,6 +76,26 @@ impl Init {
                 complain(self.found, fault.errno, self.filtered);
                 sys::exit(NOT_RUN)
             }
+        }
+    }
+
+    fn write(&self, path: &CStr, value: &CStr, must: bool) -> Try<()> {
+        match proc_file::write(path, value.to_bytes()) {
+            Err(fault) if !must && matches!(fault.errno, sys::EPERM | sys::EACCES) => {
+                self.warn(fault);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn enter_directory(&mut self, path: &CStr, later: bool) -> Try<()> {
+        if self.entered {
+            return Ok(());
+        }
+        match chdir(path) {
+            Err(fault) if later && fault.step == calls::CHDIR => Ok(()),
+            other => other.map(|()| self.entered = true),
         }
     }
 

@@ -30,15 +30,9 @@ impl Init {
             Do::Root { path } => mounts.bind_root(text(path)),
             Do::RootDirectory { path, follow } => mounts.take_root(text(path), follow),
             Do::FileSystem { target, kind, source, instead, options, ref attributes, place, keep } => {
-                let it = NewMount {
-                    target: text(target),
-                    kind: text(kind),
-                    source: text(source),
-                    instead: given(instead),
-                    options: self.program.texts(options),
-                    attributes,
-                    place,
-                };
+                let (target, kind, source, instead) = (text(target), text(kind), text(source), given(instead));
+                let options = self.program.texts(options);
+                let it = NewMount { target, kind, source, instead, options, attributes, place };
                 mounts.mount(&it, keep)
             }
             Do::Bind { target, source, instead, recursive, ref attributes, place, keep } => {

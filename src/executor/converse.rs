@@ -1,0 +1,83 @@
+//! The parent's side of the conversation with `init`: one loop for every process that a container gets.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Result, bail};
+
+use super::launch::{RunningInit, Waited};
+use super::receivers::Receivers;
+use super::relay::Terminal;
+use crate::init::op::Ask;
+
+/// What the parent does for one kind of process when `init` asks.
+pub trait Answers {
+    /// All is set up: the user's program runs next, or waits at the gate.
+    fn ready(&mut self, init: &RunningInit<'_>) -> Result<()>;
+
+    /// Hand the listener of the process's seccomp filter to the agent.
+    fn listener(&mut self, init: &RunningInit<'_>, listener: BorrowedFd<'_>) -> Result<()>;
+
+    /// Run the hooks that belong before `pivot_root`.
+    fn hooks(&mut self, _: &RunningInit<'_>) -> Result<()> {
+        bail!("init asks for what only a container's first process may ask")
+    }
+
+    /// Move network devices into the namespace that `init` is in.
+    fn net_devices(&mut self, _: &RunningInit<'_>) -> Result<()> {
+        bail!("init asks for what only a container's first process may ask")
+    }
+
+    /// Save the id of a mount before it is attached.
+    fn mounted(&mut self, _: u64) -> Result<()> {
+        bail!("init reports a mount in a container that does not run yet")
+    }
+}
+
+/// What a process had to say until its program ran, or until it waited at the gate.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Operations that were carried out only in part.
+    pub warnings: Vec<String>,
+    /// The terminal, unless a console socket has received it.
+    pub terminal: Option<Terminal>,
+}
+
+/// Talk with `init` until its program runs or, with a `gate`, until it waits there.
+///
+/// # Errors
+/// A failed operation of `init`, its death, or a failed answer.
+pub fn converse(
+    init: &mut RunningInit<'_>,
+    receivers: &Receivers,
+    gate: bool,
+    answers: &mut impl Answers,
+) -> Result<Heard> {
+    let mut heard = Heard::default();
+    let mut ready = false;
+    loop {
+        match init.next()? {
+            Waited::Warning(text) => {
+                heard.warnings.push(text);
+                continue;
+            }
+            Waited::Terminal(opened) => {
+                heard.terminal = receivers.terminal(opened)?;
+                continue;
+            }
+            Waited::Closed if ready => return Ok(heard),
+            Waited::Closed => return Err(init.death()),
+            Waited::Listener(listener) => answers.listener(init, listener.as_fd())?,
+            Waited::Mounted(id) => answers.mounted(id)?,
+            Waited::Ask(Ask::Hooks) => answers.hooks(init)?,
+            Waited::Ask(Ask::NetDevices) => answers.net_devices(init)?,
+            Waited::Ask(Ask::Ready) => {
+                answers.ready(init)?;
+                ready = true;
+            }
+        }
+        init.go_on()?;
+        if ready && gate {
+            return Ok(heard);
+        }
+    }
+}
