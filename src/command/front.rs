@@ -5,7 +5,7 @@ use oci_spec::runtime::Process;
 
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
-use crate::spec::{Config, annotation};
+use crate::spec::{Config, annotation, refuse};
 
 /// What the command line says of the caller's side of a process.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ impl Front {
         let terminal = process.terminal() == Some(true);
         let Caller { program: name, console, detach, .. } = *caller;
         if terminal && detach && console.is_none() {
-            bail!("process.terminal: cannot allocate tty if {name} will detach without setting console socket");
+            refuse!("process.terminal", "cannot allocate tty if {name} will detach without setting console socket");
         }
         if console.is_some() && !(terminal && detach) {
             bail!("--console-socket: cannot use console socket if {name} will not detach or allocate tty");

@@ -13,7 +13,7 @@ use crate::executor::{Joining, Receivers, attaches_late, exec};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::plan::{Exec, ProcessPlan};
-use crate::spec::{Field, clean};
+use crate::spec::{Field, clean, refuse};
 use crate::state::{Added, Directory, MISSING, NotRunning, Record, Status};
 use crate::sys::Call;
 
@@ -98,7 +98,7 @@ impl Living<'_> {
             let field = Field::item("mounts", index);
             let all = self.directory.load()?.ok_or_else(|| anyhow!(MISSING))?.mounts;
             let Some(added) = all.iter().rfind(|added| added.destination == *destination) else {
-                bail!("{field}.destination: {destination:?}: nothing was added there by \"mounts add\"");
+                refuse!(field.member("destination"), "{destination:?}: nothing was added there by \"mounts add\"");
             };
             self.remove(&field, added)?;
             self.change(|all| all.retain(|known| known != added))?;
@@ -108,7 +108,11 @@ impl Living<'_> {
 
     fn remove(&self, field: &Field, added: &Added) -> Result<()> {
         let Some(point) = self.point(added)? else {
-            bail!("{field}.destination: {:?}: what was added there is not mounted any more", added.destination);
+            refuse!(
+                field.member("destination"),
+                "{:?}: what was added there is not mounted any more",
+                added.destination
+            );
         };
         self.carry_out(&self.joined.remove_mount(field, &point, added.mount)?, |_| Ok(()))
     }

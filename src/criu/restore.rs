@@ -21,7 +21,7 @@ use crate::executor::{Terminal, hooks, tree};
 use crate::init::op::Ask;
 use crate::network;
 use crate::plan::restore::{self, Mounts};
-use crate::spec::{Config, Field, path_of};
+use crate::spec::{Config, Field, path_of, refuse};
 use crate::state::{Directory, Record};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call};
@@ -180,7 +180,7 @@ impl Inherited {
                     self.opened.push(file);
                 }
                 Kind::Mount | Kind::Cgroup => {
-                    bail!("{field}.path: a restored container cannot join a {} namespace", row.name)
+                    refuse!(field.member("path"), "a restored container cannot join a {} namespace", row.name)
                 }
                 _ => {
                     let mut joined = Join_namespace::new();

@@ -16,7 +16,7 @@ use super::{agent, hooks, id_map, tree};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::plan::{Maps, Options, Plan, Program};
-use crate::spec::Config;
+use crate::spec::{Config, refuse};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{Call, CallError, Errno};
@@ -256,8 +256,8 @@ pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
     let shown = rootfs.display();
     match openat2(AT_FDCWD, rootfs, how) {
         Ok(_) => Ok(()),
-        Err(Errno::ELOOP) => bail!("root.path: invalid rootfs: not an absolute path, or a symlink"),
-        Err(Errno::ENOTDIR) => bail!("root.path: invalid rootfs: {shown} is not a directory"),
+        Err(Errno::ELOOP) => refuse!("root.path", "invalid rootfs: not an absolute path, or a symlink"),
+        Err(Errno::ENOTDIR) => refuse!("root.path", "invalid rootfs: {shown} is not a directory"),
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => {
             bail!(CallError::new(
                 "root.path: openat2(2), which keeps links from leading out of the root, cannot be called here",

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::Host;
 use crate::plan::{IdMap, Maps, Owners};
+use crate::spec::refuse;
 use crate::sys::mount::Depth;
 use crate::sys::{self, Call, CallError, Errno, reason};
 
@@ -40,8 +41,9 @@ pub fn check(pid: i32, expected: &Maps) -> Result<()> {
         let path = format!("/proc/{pid}/{file}");
         let own = std::fs::read_to_string(&path).named(path)?;
         if !lines.is_empty() && ranges(&own) != ranges(lines) {
-            bail!(
-                "{key}: user namespaces enabled, but both namespace path and non-matching mapping specified -- \
+            refuse!(
+                key,
+                "user namespaces enabled, but both namespace path and non-matching mapping specified -- \
                  you may only provide one"
             );
         }

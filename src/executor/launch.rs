@@ -14,7 +14,7 @@ use super::report;
 use crate::init;
 use crate::init::op::{self, Ask, Message, Op, kind, place};
 use crate::plan::{Descriptor, Limit, Program};
-use crate::spec::Field;
+use crate::spec::{Field, refuse};
 use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Call, CallError, Errno, reason};
 use crate::tables::namespace;
@@ -187,9 +187,9 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&str>
         Ok(kind) => {
             let (is, wanted) =
                 (namespace::names(u64::from(kind)).join(" "), namespace::names(u64::from(flag)).join(" "));
-            bail!("{field}.path: {shown} is a namespace of type {is}, not {wanted}")
+            refuse!(field.member("path"), "{shown} is a namespace of type {is}, not {wanted}")
         }
-        Err(_) => bail!("{field}.path: {shown} is not a namespace"),
+        Err(_) => refuse!(field.member("path"), "{shown} is not a namespace"),
     }
 }
 
