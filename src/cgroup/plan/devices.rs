@@ -138,6 +138,7 @@ fn take_back(
 mod tests {
     use super::*;
     use crate::cgroup::layout::Mode;
+    use crate::cgroup::systemd;
 
     fn configured(json: &str) -> Vec<LinuxDeviceCgroup> {
         serde_json::from_str(json).unwrap()
@@ -228,5 +229,24 @@ mod tests {
         ] {
             assert_eq!(v1(json).unwrap_err().to_string(), wanted);
         }
+    }
+
+    /// systemd gets no exact words for a rule, and allows more then.
+    #[test]
+    fn device_rules_allow_no_less() {
+        let said = |json: &str| {
+            let rules = rules(&configured(json)).unwrap();
+            systemd::devices(&rules).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let none = "property DeviceAllow = @a(ss) []".to_owned();
+        let everything = said(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "access": "w"}]"#);
+        assert_eq!(everything, ["property DevicePolicy = 'auto'".to_owned(), none.clone()]);
+        let some = said(
+            r#"[{"allow": true, "type": "c", "major": 4, "access": "rw"},
+                {"allow": false, "type": "c", "major": 4, "minor": 1, "access": "w"},
+                {"allow": true, "type": "b", "minor": 3, "access": "r"}]"#,
+        );
+        assert_eq!(some[..2], ["property DevicePolicy = 'strict'".to_owned(), none]);
+        assert!(some[2].starts_with("property DeviceAllow = [('char-4', 'rw'), ('block-*', 'rm'), ('char-*', 'm'), "));
     }
 }

@@ -20,7 +20,5 @@ pub mod tests;
 
 pub use compile::{Plan, Request};
 pub use device_program::DeviceProgram;
-#[cfg(test)]
-pub use devices::rules;
 pub use merge::merge;
 pub use update::Existing;

@@ -2,40 +2,25 @@
 //!
 //! One connection for each thing that is done, driven by the calling thread: there is no other thread before or after.
 
-use std::fmt;
 use std::future::poll_fn;
-use std::io::ErrorKind;
 use std::pin::Pin;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use futures_core::Stream;
 use nix::unistd::Pid;
-use zbus::connection::Builder;
 use zbus::message::Type;
-use zbus::{
-    Array, Connection, DBusError, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
-    Signature, Str, Structure, Variant,
-};
+use zbus::{Connection, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
-use super::gvariant::Value;
-use super::private::Private;
+use super::answer::{Gone, PATIENCE, Refused, answer, is, late, plain};
+use super::connect::{directly, open, own_bus};
 use super::scope::{Property, Scope, Unit};
-
-/// How long systemd may take for a job, or to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::variant::{Properties, variants};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
-
-/// What reading from and writing to a connection come to that is not there any more.
-const CLOSED: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-
-/// Properties as methods take them.
-type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
 
 /// Starts the scope with the process in it.
 ///
@@ -70,21 +55,6 @@ fn blamed(properties: &[Property], error: &anyhow::Error) -> Option<String> {
         name.starts_with("System.Error.") || name.ends_with(".InvalidArgs") || name.contains("Property");
     (of_a_property && !annotated.is_empty()).then(|| annotated.join(" or "))
 }
-
-/// systemd's answer to a call that it does not carry out.
-#[derive(Debug)]
-struct Refused {
-    name: String,
-    words: String,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// Stops the unit and makes systemd forget it.
 pub(super) fn stop(unit: &Unit) -> Result<()> {
@@ -138,18 +108,6 @@ fn ask<T>(user: bool, what: impl AsyncFn(&Bus) -> Result<T>) -> Result<T> {
     }
 }
 
-/// The other end of a connection that worked has closed it.
-#[derive(Debug)]
-struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bus went away")
-    }
-}
-
-impl std::error::Error for Gone {}
-
 struct Bus {
     connection: Connection,
 }
@@ -161,7 +119,7 @@ impl Bus {
             let connection = open(own_bus()?).await.context("unable to connect to the user's bus")?;
             return Ok(Bus { connection });
         }
-        let mut connection = open(Builder::system()).await;
+        let mut connection = open(zbus::connection::Builder::system()).await;
         if connection.is_err() && nix::unistd::geteuid().is_root() {
             connection = directly().await.or(connection);
         }
@@ -268,57 +226,10 @@ impl Bus {
     }
 }
 
-/// Connects, and waits no longer for that than for an answer.
-async fn open(builder: Builder<'_>) -> Result<Connection> {
-    let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
-    match runtime.timeout(PATIENCE, builder.method_timeout(PATIENCE).build()).await {
-        Ok(connection) => connection.map_err(plain),
-        Err(_) => Err(late()),
-    }
-}
-
-/// Connects with the host's manager itself.
-async fn directly() -> Result<Connection> {
-    let private = Private::open(PATIENCE).map_err(crate::sys::io)?;
-    let guid = private.guid.clone();
-    open(Builder::authenticated_socket(private, guid).p2p()).await
-}
-
 /// The number of `252.39-1~deb12u2`, `v262` or `systemd 245 (245.4)`.
 fn version(text: &str) -> Option<u32> {
     let digits = text.trim_start_matches(|letter: char| !letter.is_ascii_digit());
     digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// The bus of the caller's own session. To it, root of a user namespace is the user who has made that.
-fn own_bus() -> Result<Builder<'static>> {
-    let given = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
-    let address = match given {
-        Some(address) => address,
-        None => {
-            let runtime = std::env::var("XDG_RUNTIME_DIR").ok().filter(|dir| !dir.is_empty());
-            let dir = runtime.ok_or_else(|| {
-                anyhow!("neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR says where the user's bus is")
-            })?;
-            format!("unix:path={dir}/bus")
-        }
-    };
-    let builder = Builder::address(address.as_str());
-    let uid = nix::unistd::geteuid().as_raw();
-    Ok(match outside(uid).filter(|_| uid == 0 && !crate::sys::namespace::first_process_is_here()) {
-        Some(uid) => builder.user_id(uid),
-        None => builder,
-    })
-}
-
-/// What the user is called outside the caller's user namespace.
-fn outside(uid: u32) -> Option<u32> {
-    let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
-    map.lines().find_map(|line| {
-        let mut fields = line.split_whitespace().map_while(|field| field.parse::<u32>().ok());
-        let (inside, outside, count) = (fields.next()?, fields.next()?, fields.next()?);
-        uid.checked_sub(inside).filter(|offset| *offset < count).and_then(|offset| outside.checked_add(offset))
-    })
 }
 
 fn job_of(answer: &Message) -> Result<OwnedObjectPath> {
@@ -341,87 +252,9 @@ async fn wait(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Result<String>
     runtime.timeout(PATIENCE, ended).await.map_err(|_| late())?
 }
 
-fn late() -> anyhow::Error {
-    anyhow!("timed out after {} s", PATIENCE.as_secs())
-}
-
-fn is(error: &zbus::Error, name: &str) -> bool {
-    answer(error).is_some_and(|refused| refused.name == name)
-}
-
-/// The answer of the other end, if the error is one: the names that the D-Bus specification has come in a form of their own.
-fn answer(error: &zbus::Error) -> Option<Refused> {
-    let (name, words) = match error {
-        zbus::Error::MethodError(name, words, _) => (name.to_string(), words.as_deref()),
-        zbus::Error::FDO(error) if !matches!(**error, zbus::fdo::Error::ZBus(_)) => {
-            (error.name().to_string(), error.description())
-        }
-        _ => return None,
-    };
-    let words = words.map_or_else(|| name.clone(), |words| words.trim_end_matches('.').to_owned());
-    Some(Refused { name, words })
-}
-
-/// What systemd said, without the name of the error.
-fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
-    let error = error.into();
-    if let Some(refused) = answer(&error) {
-        return refused.into();
-    }
-    match error {
-        zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
-        zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
-        // Its words have those of its causes in them.
-        other => anyhow!("{other}"),
-    }
-}
-
-fn variants(properties: &[Property]) -> Result<Properties<'_>> {
-    properties
-        .iter()
-        .map(|property| {
-            let value = variant(&property.value).map_err(plain);
-            Ok((property.name.as_str(), value.with_context(|| property.field.to_string())?))
-        })
-        .collect()
-}
-
-fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
-    Ok(match value {
-        Value::Bool(value) => Variant::Bool(*value),
-        Value::Double(value) => Variant::F64(*value),
-        // Whoever made the value has seen to it that the number is in the range.
-        Value::Integer(code, number) => match code {
-            'y' => Variant::U8(*number as u8),
-            'n' => Variant::I16(*number as i16),
-            'q' => Variant::U16(*number as u16),
-            'u' => Variant::U32(*number as u32),
-            'x' => Variant::I64(*number as i64),
-            't' => Variant::U64(*number as u64),
-            _ => Variant::I32(*number as i32),
-        },
-        Value::Text('o', text) => Variant::ObjectPath(ObjectPath::try_from(text.clone())?),
-        Value::Text('g', text) => Variant::Signature(Signature::try_from(text.as_str())?),
-        Value::Text(_, text) => Variant::Str(Str::from(text.clone())),
-        Value::Array(element, values) => {
-            let mut array = Array::new(&Signature::try_from(element.as_str())?);
-            for value in values {
-                array.append(variant(value)?)?;
-            }
-            Variant::Array(array)
-        }
-        Value::Tuple(fields) => {
-            let mut structure = Structure::builder();
-            for field in fields {
-                structure = structure.append_field(variant(field)?);
-            }
-            Variant::Structure(structure.build()?)
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::gvariant::Value;
     use super::*;
     use crate::spec::Field;
 

@@ -7,14 +7,20 @@
 //! configuration forgets them; on v2 the container's own device program stays.
 
 #[cfg(feature = "systemd")]
+mod answer;
+#[cfg(feature = "systemd")]
 mod bus;
 mod client;
+#[cfg(feature = "systemd")]
+mod connect;
 mod gvariant;
 mod naming;
 #[cfg(feature = "systemd")]
 mod private;
 mod properties;
 mod scope;
+#[cfg(feature = "systemd")]
+mod variant;
 
 pub use gvariant::Value;
 pub use naming::{Asked, Manager};

@@ -329,23 +329,4 @@ mod tests {
             ]
         );
     }
-
-    #[test]
-    fn device_rules_allow_no_less() {
-        let rules = |json: &str| {
-            let configured: Vec<oci_spec::runtime::LinuxDeviceCgroup> = serde_json::from_str(json).unwrap();
-            let rules = crate::cgroup::plan::rules(&configured).unwrap();
-            devices(&rules).iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let none = "property DeviceAllow = @a(ss) []".to_owned();
-        let everything = rules(r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "access": "w"}]"#);
-        assert_eq!(everything, ["property DevicePolicy = 'auto'".to_owned(), none.clone()]);
-        let some = rules(
-            r#"[{"allow": true, "type": "c", "major": 4, "access": "rw"},
-                {"allow": false, "type": "c", "major": 4, "minor": 1, "access": "w"},
-                {"allow": true, "type": "b", "minor": 3, "access": "r"}]"#,
-        );
-        assert_eq!(some[..2], ["property DevicePolicy = 'strict'".to_owned(), none]);
-        assert!(some[2].starts_with("property DeviceAllow = [('char-4', 'rw'), ('block-*', 'rm'), ('char-*', 'm'), "));
-    }
 }

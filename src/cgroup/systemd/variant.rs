@@ -1,0 +1,55 @@
+//! Properties in the types of the D-Bus library.
+
+use anyhow::{Context, Result};
+use zbus::{Array, ObjectPath, Signature, Str, Structure, Variant};
+
+use super::answer::plain;
+use super::gvariant::Value;
+use super::scope::Property;
+
+/// Properties as methods take them.
+pub type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
+
+pub fn variants(properties: &[Property]) -> Result<Properties<'_>> {
+    properties
+        .iter()
+        .map(|property| {
+            let value = variant(&property.value).map_err(plain);
+            Ok((property.name.as_str(), value.with_context(|| property.field.to_string())?))
+        })
+        .collect()
+}
+
+fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
+    Ok(match value {
+        Value::Bool(value) => Variant::Bool(*value),
+        Value::Double(value) => Variant::F64(*value),
+        // Whoever made the value has seen to it that the number is in the range.
+        Value::Integer(code, number) => match code {
+            'y' => Variant::U8(*number as u8),
+            'n' => Variant::I16(*number as i16),
+            'q' => Variant::U16(*number as u16),
+            'u' => Variant::U32(*number as u32),
+            'x' => Variant::I64(*number as i64),
+            't' => Variant::U64(*number as u64),
+            _ => Variant::I32(*number as i32),
+        },
+        Value::Text('o', text) => Variant::ObjectPath(ObjectPath::try_from(text.clone())?),
+        Value::Text('g', text) => Variant::Signature(Signature::try_from(text.as_str())?),
+        Value::Text(_, text) => Variant::Str(Str::from(text.clone())),
+        Value::Array(element, values) => {
+            let mut array = Array::new(&Signature::try_from(element.as_str())?);
+            for value in values {
+                array.append(variant(value)?)?;
+            }
+            Variant::Array(array)
+        }
+        Value::Tuple(fields) => {
+            let mut structure = Structure::builder();
+            for field in fields {
+                structure = structure.append_field(variant(field)?);
+            }
+            Variant::Structure(structure.build()?)
+        }
+    })
+}
