@@ -7,11 +7,11 @@ use std::fmt;
 pub struct Access(pub(super) u8);
 
 impl Access {
-    /// To make a node.
+    /// Make a node.
     pub const MKNOD: Access = Access(1);
-    /// To open for reading.
+    /// Open for reading.
     pub const READ: Access = Access(2);
-    /// To open for writing.
+    /// Open for writing.
     pub const WRITE: Access = Access(4);
     /// All of them.
     pub const ALL: Access = Access(7);
@@ -74,7 +74,7 @@ impl fmt::Display for DeviceKind {
     }
 }
 
-/// One rule; of several about the same device and access the last one wins.
+/// One rule. The last rule about a device and an access wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
     /// Whether the access is allowed.
@@ -94,12 +94,12 @@ impl DeviceRule {
         DeviceRule { allow, kind, major: numbers[0], minor: numbers[1], access }
     }
 
-    /// Whether it is about every access to every device.
+    /// Whether it covers every access to every device.
     pub(super) fn is_total(&self) -> bool {
         self.covers(&Self::new(true, DeviceKind::All, [None, None], Access::ALL))
     }
 
-    /// Whether it is about every device that `other` is about, and every access.
+    /// Whether it covers every device and every access that `other` covers.
     pub(super) fn covers(&self, other: &DeviceRule) -> bool {
         self.covers_devices(other) && self.access.has(other.access)
     }
@@ -109,7 +109,7 @@ impl DeviceRule {
         self.kind.covers(other.kind) && wider(self.major, other.major) && wider(self.minor, other.minor)
     }
 
-    /// Whether there is an access to a device that both are about.
+    /// Whether both cover an access to the same device.
     pub(super) fn overlaps(&self, other: &DeviceRule) -> bool {
         let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
         (self.kind.covers(other.kind) || other.kind.covers(self.kind))
@@ -118,7 +118,7 @@ impl DeviceRule {
             && self.access.0 & other.access.0 != 0
     }
 
-    /// The rule without its verdict, as devices.allow, devices.deny and devices.list spell it.
+    /// The rule without its verdict, in the format of devices.allow, devices.deny and devices.list.
     pub(super) fn v1_text(&self) -> String {
         let number = |n: Option<u32>| n.map_or("*".to_owned(), |n| n.to_string());
         let (major, minor) = (number(self.major), number(self.minor));

@@ -9,13 +9,13 @@ use super::path::below_mount;
 use crate::mountinfo;
 use crate::spec::refusal;
 
-/// The hierarchy of v1 in which systemd keeps its units.
+/// The v1 hierarchy in which systemd keeps its units.
 pub(super) const SYSTEMD: &str = "name=systemd";
 
-/// Where distributions, engines and the spec expect the hierarchies.
+/// The place where distributions, engines and the spec expect the hierarchies.
 pub(super) const MOUNT: &str = "/sys/fs/cgroup";
 
-/// The kinds of hosts, after systemd's names for them.
+/// The kinds of hosts, with systemd's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -30,11 +30,10 @@ pub enum Mode {
     None,
 }
 
-/// One mounted hierarchy.
+/// A mounted hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
-    /// The v1 controllers as /proc/self/cgroup lists them (`cpu,cpuacct`, `name=systemd`); empty
-    /// for v2.
+    /// The v1 controllers as /proc/self/cgroup lists them (`cpu,cpuacct`, `name=systemd`); empty for v2.
     pub controllers: String,
     /// Where it is mounted.
     pub mount: PathBuf,
@@ -82,14 +81,14 @@ impl Layout {
         Layout { mode: Mode::Unified, v1: Vec::new(), v2: Some(V2 { mount: MOUNT.into(), own }) }
     }
 
-    /// What `mountinfo` and `cgroup`, the texts of the files in /proc/self, say. Pure.
+    /// The layout that `mountinfo` and `cgroup`, the texts of the files in /proc/self, describe.
     ///
-    /// The first mount of a hierarchy counts, one below /sys/fs/cgroup before any other.
+    /// Uses the first mount of a hierarchy; mounts below /sys/fs/cgroup come first.
     pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized), cgroup: &str) -> Layout {
         Layout::of_mounts(mountinfo, cgroup, |_| true)
     }
 
-    /// The same with those of the mounts only that can be reached.
+    /// The same, with the mounts only that `reached` accepts.
     pub(super) fn of_mounts(
         mountinfo: &(impl AsRef<[u8]> + ?Sized),
         cgroup: &str,
@@ -124,7 +123,7 @@ impl Layout {
         Layout { mode, v1, v2 }
     }
 
-    /// What a container that exists has of it: only the hierarchies in which it has a directory.
+    /// The hierarchies in which an existing container has a directory.
     pub(super) fn of(mode: Mode, dirs: &[HostDir]) -> Layout {
         let (v2, v1): (Vec<_>, Vec<_>) = dirs.iter().partition(|dir| dir.controllers.is_empty());
         let hierarchy = |dir: &HostDir| Hierarchy {
@@ -163,7 +162,7 @@ impl Layout {
 
     /// The caller's own v2 cgroup relative to the mount.
     ///
-    /// Fails when there is no v2 hierarchy, and when it was not read.
+    /// Fails if there is no v2 hierarchy or the own cgroup was not read.
     pub fn v2_own(&self) -> Result<&Path> {
         let v2 = self.v2.as_ref().ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
         let own = v2.own.as_deref();
@@ -171,11 +170,11 @@ impl Layout {
     }
 }
 
-/// A mounted hierarchy.
+/// A mount of a hierarchy.
 pub(super) struct Mount {
     root: PathBuf,
     pub(super) point: PathBuf,
-    /// `None` for v2, else the super block's options, which hold the controllers.
+    /// The options of the super block, which contain the controllers; `None` for v2.
     pub(super) options: Option<String>,
 }
 
@@ -189,8 +188,8 @@ impl Mount {
         Some(Mount { root: line.root(), point: line.point(), options })
     }
 
-    /// Whether this is a mount of the hierarchy with exactly these controllers (a line of
-    /// /proc/self/cgroup lists all of a hierarchy's, so one of them is enough to know it by).
+    /// Whether this is a mount of the hierarchy with these controllers. A line of /proc/self/cgroup lists all of them,
+    /// so the first one is enough.
     fn shows(&self, controllers: &str) -> bool {
         match &self.options {
             None => controllers.is_empty(),

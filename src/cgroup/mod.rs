@@ -1,14 +1,14 @@
-//! Control groups, carried out through the file system: v1, hybrid and v2; or through systemd, which makes the
-//! directory then ([`systemd`]).
+//! Control groups: v1, hybrid and v2, through the file system or through systemd, which then makes the directory
+//! ([`systemd`]).
 //!
 //! The module has two halves. [`plan`] decides: from `linux.cgroupsPath`, `linux.resources` and the [`Layout`] of the
-//! host it makes a [`Plan`] of directories, writes in the order the kernel accepts, and device rules. It is pure. [`live`]
-//! does: it makes a [`Cgroup`] of the plan, and later freezes, counts, kills and removes what is in it. [`systemd`] and
-//! [`stats`] stand beside them. What all share is in [`layout`], [`writes`] and [`device_rule`].
+//! host it makes a [`Plan`] of directories, writes in the order the kernel accepts, and device rules. It is pure.
+//! [`live`] does: it makes a [`Cgroup`] from the plan, and later freezes, updates, counts, kills and removes it.
+//! [`systemd`] and [`stats`] stand beside them. All of them share [`layout`], [`writes`] and [`device_rule`].
 //!
-//! `cgroups-rs` gives the detection of the mode and the v1 freezer. Its managers and typed writers
-//! are not used: they open by path with `O_CREAT` (a missing file reads "permission denied"), lose
-//! wildcard devices, idle, burst, rdma and unified, and cannot name the field that asked.
+//! tare uses `cgroups-rs` to detect the mode, for the v1 freezer and for some v1 statistics. It does not use the
+//! managers and typed writers of `cgroups-rs`: they open by path with `O_CREAT` (a missing file reads "permission
+//! denied"), lose wildcard devices, idle, burst, rdma and unified, and cannot name the field that asked.
 
 mod device_rule;
 mod layout;

@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// `path` without `.`, `..` and double slashes, and without its leading slash, so that it can be
-/// joined to a mount point and never leave it. `..` is resolved in the text: nothing is followed.
+/// Removes `.`, `..`, double slashes and the leading slash from `path`, so that the result is always below the
+/// directory it is joined to. Resolves `..` in the text: follows no symlink.
 pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -18,11 +18,11 @@ pub(super) fn clean(path: &Path) -> PathBuf {
     clean
 }
 
-/// Where the cgroup `own` is to be found under a mount of its hierarchy that shows `root`.
+/// The path of the cgroup `own` below a mount of its hierarchy that shows `root`.
 ///
-/// A container without a cgroup namespace sees its own path from the host's root, and a bind mount
-/// of its own cgroup only; then `root` is a prefix of `own`. Where it is not (the process was moved
-/// out of what is mounted), the top of the mount is the nearest place that can be named.
+/// A container without a cgroup namespace sees its path from the host's root, and a bind mount of its own cgroup only:
+/// `root` is a prefix of `own`. If it is not (the process was moved out of the mounted part), the result is the top of
+/// the mount.
 pub(super) fn below_mount(root: &Path, own: &Path) -> PathBuf {
     clean(own.strip_prefix(root).unwrap_or(Path::new("")))
 }

@@ -1,4 +1,4 @@
-//! The files of a cgroup and the values for them: what the planner decides, the live half writes and systemd is told.
+//! The files of a cgroup and their values, as the planner decides them. The live half writes them, and systemd is told.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use oci_spec::runtime::LinuxResources;
 use super::layout::Mode;
 use crate::spec::Field;
 
-/// The v1 file of the OOM killer. What is written is a switch; what is read has lines with more.
+/// The v1 file of the OOM killer. A write is one number, a read has several lines.
 pub(super) const OOM_CONTROL: &str = "memory.oom_control";
 
-/// A directory to be made, the container's own in one hierarchy.
+/// The container's directory in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The v1 controllers of the hierarchy; empty for v2.
@@ -38,29 +38,29 @@ impl Target {
 /// What to do when the kernel refuses a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fallback {
-    /// It is an error.
+    /// Fail.
     #[default]
     Fail,
-    /// No such file: write that value into that file of the same directory instead.
+    /// The file does not exist: write this value into this file of the same directory.
     Instead(&'static str, String),
-    /// `EINVAL`: the value contradicts one that a later write changes; once more after the others.
+    /// `EINVAL`: the value contradicts one that a later write changes. Repeat the write after all others.
     Later,
-    /// No such file, or the kernel knows the file and no longer supports it: nothing to limit.
+    /// The file does not exist, or the kernel supports it no longer: there is nothing to limit.
     Skip,
 }
 
 /// One value for one file of the cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Which of the plan's targets the file is in.
+    /// The index of the target that has the file.
     pub target: usize,
     /// The file's name.
     pub file: Cow<'static, str>,
-    /// What is written, in one `write`.
+    /// The text of the one `write`.
     pub value: String,
     /// The place in config.json that asked for it.
     pub field: Field,
-    /// What to do when it is refused.
+    /// What to do when the kernel refuses.
     pub fallback: Fallback,
 }
 
@@ -71,7 +71,7 @@ impl Write {
     }
 }
 
-/// The usage that `checkBeforeUpdate` compares with, in bytes; 0 or less is not compared.
+/// The limits that `checkBeforeUpdate` compares with the usage, in bytes. 0 or less is not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UsageCheck {
     pub target: usize,
@@ -80,7 +80,7 @@ pub(super) struct UsageCheck {
 }
 
 impl UsageCheck {
-    /// The check that `resources` ask for, of the memory controller at `target`.
+    /// The check that `resources` ask for; `target` has the memory controller.
     pub fn of(resources: &LinuxResources, target: usize) -> Option<UsageCheck> {
         let memory = resources.memory().filter(|memory| memory.check_before_update() == Some(true))?;
         let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
@@ -97,7 +97,7 @@ pub struct Writes {
     pub(super) targets: Vec<Target>,
     /// The values.
     pub(super) all: Vec<Write>,
-    /// The usage to be compared with first.
+    /// The check before the writes.
     pub(super) usage: Option<UsageCheck>,
     /// Why an accepted field has no effect on this host; one sentence each.
     pub(super) notes: Vec<String>,
@@ -119,7 +119,7 @@ impl Writes {
         self.targets.iter().position(Target::is_v2)
     }
 
-    /// Appends a write that is an error when refused.
+    /// Appends a write that must succeed.
     pub(super) fn add(
         &mut self,
         target: usize,
@@ -144,7 +144,7 @@ impl Writes {
     }
 }
 
-/// One operation of a plan as a person reads it.
+/// One operation of a plan, as `tare plan` prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The place in config.json that asked for it.

@@ -1,4 +1,4 @@
-//! Carrying out a plan's writes.
+//! Writing the values of a plan into the files of the cgroup.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,8 +15,7 @@ use crate::cgroup::writes::{Fallback, Target, UsageCheck, Write};
 use crate::spec::{Field, refusal, refuse};
 use crate::sys::CallError;
 
-/// Carries out those of the writes that are `wanted`, in directories that exist; those of a
-/// target without one are left out.
+/// Carries out the writes that `wanted` selects. Leaves out the writes of a target without a directory.
 pub fn apply(
     plan: &Plan,
     wanted: impl Fn(&Write) -> bool,
@@ -30,7 +29,7 @@ pub fn apply(
             continue;
         }
         match writer.carry_out(write) {
-            // As for the program on v2: not for us to give, and nothing there to be had.
+            // A container without this permission cannot make a device either, as for the device program on v2.
             Err(Errno::EPERM | Errno::EACCES) if write.is_device_rule() && plan.may_lack_devices() => {}
             Err(Errno::EINVAL) if write.fallback == Fallback::Later => later.push(write),
             result => result.map_err(|errno| refused(plan, write, errno, &writer))?,
@@ -43,7 +42,7 @@ pub fn apply(
     Ok(())
 }
 
-/// Refuses limits below what is used already, where that is asked for.
+/// Refuses a limit below the present usage, if `checkBeforeUpdate` is set.
 pub fn check_usage(plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
     match &plan.writes.usage {
         Some(check) => dirs[check.target]
@@ -70,7 +69,7 @@ fn refused(plan: &Plan, write: &Write, errno: Errno, writer: &Writer) -> anyhow:
     }
 }
 
-/// What lies behind a file of v2 that is not there, or not to be written.
+/// The reason why a file of v2 does not exist or cannot be written.
 fn refused_by_v2(plan: &Plan, write: &Write, errno: Errno, leaf: BorrowedFd) -> Option<anyhow::Error> {
     let Write { field, file, target, .. } = write;
     let controller = file.split('.').next().unwrap_or_default();
@@ -93,20 +92,20 @@ fn refused_by_v2(plan: &Plan, write: &Write, errno: Errno, leaf: BorrowedFd) -> 
     })
 }
 
-/// Writes values, keeping a file open while the next one is for it: rules and devices come in rows.
+/// Writes values. Keeps a file open while the next write is for the same file: rules and devices come in rows.
 struct Writer<'a> {
     dirs: &'a [Option<&'a Path>],
     targets: &'a [Target],
     leaf: Option<BorrowedFd<'a>>,
     open: Option<(usize, &'a str, OwnedFd)>,
-    /// Whether every file is there that the controllers of the v2 directory have.
+    /// Whether the v2 directory has the files of all its controllers.
     complete: bool,
 }
 
 impl<'a> Writer<'a> {
     fn carry_out(&mut self, write: &'a Write) -> Result<(), Errno> {
         match (self.put(write), &write.fallback) {
-            // Where both are missing, the first is the one to complain about; same errno.
+            // If both files are missing, the error names the first one. The errno is the same.
             (Err(Errno::ENOENT), Fallback::Instead(file, value)) => {
                 self.with_dir(write.target, file, |dir, file| write_at(dir, file, value))
             }
@@ -132,18 +131,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Waits until the v2 directory has the files of all its controllers. Returns whether they may have come just now.
+    /// Waits until the v2 directory has the files of all its controllers. Returns whether new files are possible.
     ///
-    /// The kernel lists a controller in `cgroup.controllers` before it has made the files, and who hands it down may be
-    /// somebody else (kernel/cgroup/cgroup.c, `cgroup_subtree_control_write`). Writing nothing takes the same lock.
+    /// The kernel lists a controller in `cgroup.controllers` before it creates the files, and another process may have
+    /// enabled the controller (kernel/cgroup/cgroup.c, `cgroup_subtree_control_write`). An empty write takes the same
+    /// lock.
     fn completed(&mut self, target: usize) -> bool {
         let Some(leaf) = self.leaf.filter(|_| self.targets[target].is_v2() && !self.complete) else { return false };
         self.complete = true;
         write_at(leaf, "cgroup.subtree_control", "\n").is_ok()
     }
 
-    /// By descriptor on v2, where one directory has everything; by path on v1, where each has
-    /// hardly more than one file to write.
+    /// Uses the descriptor on v2, where one directory has all files, and the path on v1, where most directories get one
+    /// write.
     fn with_dir<T>(
         &self,
         target: usize,
@@ -158,13 +158,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// `checkBeforeUpdate`: refuses limits that are below what is used already.
+/// Refuses a limit below the present usage.
 fn compare_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
     let file = if v2 { "memory.current" } else { "memory.usage_in_bytes" };
     let field = Field::of("linux.resources.memory");
     let text = match read_file(&dir.join(file)) {
         Ok(text) => text,
-        // Without the controller the limit itself fails, and says so.
+        // Without the controller the write of the limit fails, with a better message.
         Err(errno) if is_gone(errno) => return Ok(()),
         Err(errno) => {
             bail!(CallError::new(format_args!("{field}.checkBeforeUpdate: {}", dir.join(file).display()), errno))
@@ -182,7 +182,7 @@ fn compare_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
     }
 }
 
-/// What the kernel says about a memory limit that it cannot bring the usage down to.
+/// The message for a memory limit that the kernel cannot bring the usage down to.
 fn busy(dir: &Path, file: &str, value: &str, errno: Errno) -> Option<String> {
     let kind = file.strip_suffix("limit_in_bytes").filter(|_| errno == Errno::EBUSY)?;
     let number = |name: &str| read_file(&dir.join(format!("{kind}{name}"))).ok();

@@ -1,4 +1,4 @@
-//! What the files of a cgroup said before an update, for the way back.
+//! The values of a cgroup before an update, so that they can be restored.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use crate::spec::Field;
 use crate::sys::CallError;
 use crate::tables::limit;
 
-/// What the files of a cgroup said before they were written.
+/// The values that an update overwrites.
 #[derive(Debug)]
 #[must_use = "what was there before can only be had from here"]
 pub struct Before {
     files: Vec<Old>,
-    /// Who has been told of the new values, too.
+    /// The unit whose service manager knows the new values, too.
     unit: Option<Unit>,
 }
 
@@ -27,7 +27,7 @@ pub struct Before {
 struct Old {
     path: PathBuf,
     text: String,
-    /// What is about to be written.
+    /// The values that the update writes.
     values: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Before {
         for write in plan.writes.all.iter().filter(|write| !write.is_device_rule()) {
             let Some(dir) = dirs[write.target] else { continue };
             if write.file == "cpu.idle" {
-                // What is not idle any more has the default.
+                // A group that is not idle any more gets the default weight.
                 before.keep(dir.join("cpu.shares"), None)?;
                 before.keep(dir.join("cpu.weight"), None)?;
             }
@@ -49,7 +49,7 @@ impl Before {
         Ok(before)
     }
 
-    /// What systemd writes anew when it is told of a property: it rounds, and what it was not told of gets its default.
+    /// The files that systemd overwrites when it gets a property: it rounds, and sets other limits to their defaults.
     pub(super) fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
         let mut exact = Before::of(None, plan, dirs)?;
         for dir in dirs.iter().flatten() {
@@ -58,15 +58,15 @@ impl Before {
         Ok(exact)
     }
 
-    /// Files that are not there, or not for reading, have nothing to go back to.
+    /// Leaves out files that do not exist or cannot be read: they have no old value.
     fn keep(&mut self, path: PathBuf, value: Option<&String>) -> Result<()> {
         let index = match self.files.iter().position(|old| old.path == path) {
             Some(index) => index,
             None => {
                 let text = match read_file(&path) {
                     Ok(text) => text,
-                    // What the kernel answers for a file that can only be written (EINVAL; EACCES to an ordinary user),
-                    // and for one whose controller it has no support for.
+                    // The answers for a write-only file (EINVAL; EACCES for an ordinary user), and for a file whose
+                    // controller is not supported.
                     Err(Errno::ENOENT | Errno::EINVAL | Errno::EACCES | Errno::EOPNOTSUPP) => return Ok(()),
                     Err(errno) => bail!(CallError::new(format_args!("linux.resources: {}", path.display()), errno)),
                 };
@@ -78,8 +78,8 @@ impl Before {
         Ok(())
     }
 
-    /// Writes the old values. The kernel checks some against others, so what is refused is tried
-    /// again as long as something else has changed meanwhile; best effort in the end.
+    /// Writes the old values. The kernel checks some values against each other, so refused writes are repeated as long
+    /// as another write succeeded meanwhile. Ignores errors in the end.
     pub fn restore(&self) {
         if let Some(unit) = &self.unit {
             let _ = unit.set(&self.files.iter().flat_map(Old::writes).collect::<Vec<_>>());
@@ -119,7 +119,7 @@ impl Old {
         let keyed = self.values.iter().any(|value| key(name, value).is_some());
         let text = self.text.trim_end();
         if !keyed && !text.contains('\n') {
-            // Nothing at all would not reach the kernel.
+            // An empty write would not reach the kernel.
             return vec![if text.is_empty() { "\n".to_owned() } else { text.to_owned() }];
         }
         let had = |key: &str| text.lines().any(|line| line.split(' ').next() == Some(key));
@@ -129,13 +129,13 @@ impl Old {
     }
 }
 
-/// What a line is about, in files that have one for each device: `8:0 rbps=1048576`.
+/// The key of a line, in files with a line for each device: `8:0 rbps=1048576`.
 fn key<'a>(file: &str, value: &'a str) -> Option<&'a str> {
     let (key, _) = value.split_once(' ')?;
     (file != "cpu.max").then_some(key)
 }
 
-/// How the line about `key` is taken away again.
+/// The line that removes the line of `key`.
 fn unset(file: &str, key: &str, value: &str) -> String {
     let settings = value.split(' ').skip(1);
     match file {

@@ -1,4 +1,4 @@
-//! A cgroup that exists, and what can be done with it.
+//! A cgroup that exists.
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
@@ -14,24 +14,25 @@ use crate::cgroup::systemd::Unit;
 use crate::sys::Call;
 use crate::sys::clone::has_clone3;
 
-/// A container's cgroup: where it is, so that it can be kept in `state.json`.
+/// A container's cgroup: its directories, as `state.json` keeps them.
 ///
-/// Without directories (rootless without permission, no hierarchy mounted) every operation does
-/// nothing and succeeds. Directories that somebody else removed count as empty.
+/// Without directories (rootless without permission, no hierarchy mounted) every operation succeeds and does nothing. A
+/// directory that another process removed counts as empty.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Cgroup {
     pub(in crate::cgroup) mode: Mode,
     pub(in crate::cgroup) dirs: Vec<HostDir>,
-    /// Where its processes are, below the v2 directory, when that is another one.
+    /// The cgroup of its processes, relative to the v2 directory, if that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cgroup) inside: Option<PathBuf>,
-    /// The unit that it belongs to, where systemd has made it.
+    /// The unit, if systemd made the cgroup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cgroup) unit: Option<Unit>,
-    /// The v2 directory, still open from its creation.
+    /// The v2 directory, still open since its creation.
     #[serde(skip)]
     pub(in crate::cgroup) leaf: RefCell<Option<OwnedFd>>,
-    /// A directory of it, locked: nobody else may take it over before there is a process in it that shows whose it is.
+    /// A locked directory of the cgroup: until the first process is in it, the lock keeps other containers from taking
+    /// it over.
     #[serde(skip)]
     pub(in crate::cgroup) claim: RefCell<Option<OwnedFd>>,
 }

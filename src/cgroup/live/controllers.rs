@@ -1,4 +1,4 @@
-//! Which controllers a v2 cgroup has: those that every level above it hands down.
+//! The controllers of a v2 cgroup: those that every level above enables in `cgroup.subtree_control`.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -10,15 +10,14 @@ use crate::cgroup::layout::Mode;
 use crate::cgroup::plan::Plan;
 use crate::sys::Call;
 
-/// Enables for the v2 leaf every controller that the hierarchy has, as runc does and as those
-/// who read its statistics expect; on hybrid hosts only what is about to be written, because
-/// the hierarchy is somebody else's.
+/// Enables for the v2 leaf every controller of the hierarchy, as runc does: readers of its statistics expect that. On a
+/// hybrid host, whose v2 hierarchy belongs to systemd, only the controllers that the plan writes to.
 ///
-/// One write a level, top down, and only where something is missing: a write that changes
-/// nothing still takes the kernel's cgroup lock. What cannot be enabled (processes in a level
-/// above, no permission) shows when its limit is written, so that is left to it.
+/// Writes once for each level, from the top down, and only if a controller is missing: even a write without effect
+/// takes the kernel's cgroup lock. A controller can be impossible to enable (processes in a level above, no
+/// permission); the write of its limit fails then.
 ///
-/// Fails when it cannot be read which controllers there are.
+/// Fails when the list of controllers cannot be read.
 pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> {
     let Some(target) = plan.writes.v2_target() else { return Ok(()) };
     let asked = || plan.writes.all.iter().filter(|write| write.target == target);
@@ -48,7 +47,7 @@ pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> 
     let mut level = target.mount.clone();
     for name in &target.path {
         if let Ok(control) = open_subtree_control(&level) {
-            // A level that we have just made hands nothing down yet; no need to ask it.
+            // A level made by this plan enables nothing yet, so there is no need to read it.
             let new = made.contains(&level);
             let has = if new { String::new() } else { contents(&control).unwrap_or_default() };
             enable(&control, missing(&available, &has));
@@ -56,8 +55,8 @@ pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> 
         }
         level.push(name);
     }
-    // Until the level below hands a controller on, whoever else has a hand in the levels above may take it away
-    // again: systemd does, when a unit ends and no other wants it. So quickly one after the other.
+    // A controller that the level below does not enable yet can be disabled by another process. systemd does so when a
+    // unit ends and no other unit needs the controller. So all levels are written again without a pause.
     for _ in 0..HAND_DOWN_ATTEMPTS {
         if needed.is_empty() || !lacks(&needed)? {
             return Ok(());
@@ -74,11 +73,11 @@ pub fn missing<'a>(wanted: &'a str, has: &'a str) -> impl Iterator<Item = &'a st
     wanted.split_whitespace().filter(move |name| !has.split_whitespace().any(|has| has == *name))
 }
 
-/// How often a controller that somebody takes away is handed down again.
+/// How often controllers are enabled again after another process disabled them.
 const HAND_DOWN_ATTEMPTS: u32 = 16;
 
-/// Writes `+name …` to a subtree_control file; one by one where all at once is refused, so that
-/// one controller that cannot be had does not take the others with it.
+/// Writes `+name …` to a subtree_control file. If the kernel refuses all names at once, writes them one by one, so that
+/// one refused controller does not affect the others.
 pub fn enable<'a>(control: &OwnedFd, names: impl Iterator<Item = &'a str> + Clone) {
     let all: String = names.clone().map(|name| format!("+{name} ")).collect();
     if !all.is_empty() && put(control, &all).is_err() {

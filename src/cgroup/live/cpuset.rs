@@ -1,4 +1,4 @@
-//! A v1 cpuset before its first process.
+//! A new v1 cpuset.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use super::dir::{read_file, write_file};
 use super::directories::Made;
 use crate::sys::Call;
 
-/// Gives a v1 cpuset the processors and memory nodes of the level above: without any, nothing can
-/// be attached to it, and a new one has none.
+/// Gives a v1 cpuset the CPUs and memory nodes of its parent. A new cpuset has none, and the kernel refuses processes
+/// in it.
 pub fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
     for (file, bare) in [("cpuset.cpus", "cpus"), ("cpuset.mems", "mems")] {
         let inherited = match inherit(&made.dir, mount, file, made.new) {
-            // Mounted with `noprefix`.
+            // The hierarchy is mounted with `noprefix`.
             Err(Errno::ENOENT) => inherit(&made.dir, mount, bare, made.new),
             other => other,
         };
@@ -23,8 +23,7 @@ pub fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The value of `file`, taken from the level above (and written) if it is empty, as it is in a new
-/// directory.
+/// Returns the value of `file`. If the file is empty, as in a new directory, first copies the value of the parent.
 fn inherit(dir: &Path, mount: &Path, file: &str, new: bool) -> Result<String, Errno> {
     let path = dir.join(file);
     let value = if new { String::new() } else { read_file(&path)? };

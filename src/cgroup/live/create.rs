@@ -22,16 +22,16 @@ use crate::spec::refuse;
 use crate::sys::Call;
 
 impl Cgroup {
-    /// Makes the cgroup with all its limits and device rules. Nothing is in it yet.
+    /// Makes the cgroup with all its limits and device rules. It has no processes yet.
     ///
-    /// An empty cgroup that is there already is taken over. Fails, leaving nothing behind, when it
-    /// has processes or is frozen, and when the kernel refuses anything; the error names the field.
-    /// Rootless and without permission the result has no directories if nothing was asked for.
+    /// Takes over an empty cgroup of this path. Fails, leaving nothing behind, when that has processes or is frozen,
+    /// and when the kernel refuses a write; the error names the field. A rootless caller without permission gets a
+    /// cgroup without directories, if the config asks for no limits and no path.
     ///
-    /// One that systemd makes is not there yet: it comes with the first process ([`Cgroup::admit`]).
+    /// A scope of systemd does not exist yet after this: it is created with its first process ([`Cgroup::admit`]).
     pub fn create(plan: &Plan, owner: Owner<'_>) -> Result<Cgroup> {
         if let Some(scope) = &plan.scope {
-            // systemd would take over a frozen one, and nothing in it ever moves.
+            // systemd would accept a frozen cgroup, and the process would never run.
             let old = |target: &Target| {
                 let dir = target.mount.join(&scope.path);
                 let there = dir.try_exists().named(format_args!("linux.cgroupsPath: stat {}", dir.display()))?;
@@ -47,8 +47,8 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// The cgroup as it is going to be: saved before it is made, it lets others remove what a
-    /// killed `create` has left of it.
+    /// The cgroup as it will be. The record has it before the cgroup is made, so that `delete` can remove what a killed
+    /// `create` leaves.
     pub fn intended(plan: &Plan) -> Cgroup {
         let made: Vec<_> =
             plan.writes.targets.iter().map(|target| Some(Made { dir: target.dir(), new: true })).collect();
@@ -65,7 +65,7 @@ fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     let claim = claim(&made)?;
     refuse_used(&cgroup, &made)?;
     if let Some(first) = made.iter().flatten().next() {
-        // Made here, and then taken over by somebody who was quicker.
+        // This run made the directory, but another container has taken it over since.
         if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
             refuse!("linux.cgroupsPath", "container's cgroup is not empty: another container is in it");
         }
@@ -107,7 +107,7 @@ fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     Ok(cgroup)
 }
 
-/// Opens the v2 directory; on a hybrid host only if there is something to do in it.
+/// Opens the v2 directory. On a hybrid host only if the plan has something to do there.
 fn open_leaf(plan: &Plan, made: &Made) -> Result<Option<OwnedFd>> {
     let target = plan.writes.v2_target();
     let written = || plan.writes.all.iter().any(|write| Some(write.target) == target);
@@ -119,8 +119,8 @@ fn open_leaf(plan: &Plan, made: &Made) -> Result<Option<OwnedFd>> {
     Ok(Some(leaf))
 }
 
-/// Locks the first directory of a new cgroup. Of two that are about to take over the same empty one, the other is refused;
-/// afterwards a process in it tells that it is in use.
+/// Locks the first directory of a new cgroup. Of two containers that take over the same empty cgroup at once, the
+/// second is refused. Later the processes in the cgroup show that it is in use.
 fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
     let Some(made) = made.iter().flatten().next() else { return Ok(None) };
     match owner::claim(&made.dir)? {

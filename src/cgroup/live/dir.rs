@@ -1,4 +1,4 @@
-//! Files of a cgroup directory, each read or written by one open and one call.
+//! The files of a cgroup directory. Each is read or written with one open and one call.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -11,25 +11,24 @@ use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
 
 use crate::sys::again;
 
-/// Opens a directory as a place to start from; that is also what `CLONE_INTO_CGROUP` and device
-/// programs take.
+/// Opens a directory for `openat`, `CLONE_INTO_CGROUP` and device programs.
 pub fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
     again(|| open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
-/// Opens a file of the directory for writing. Never creates it: cgroup file systems answer
-/// `O_CREAT` for a file they do not have with "permission denied".
+/// Opens a file of the directory for writing, without `O_CREAT`: for a missing file, a cgroup file system would answer
+/// "permission denied".
 pub fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<OwnedFd, Errno> {
     again(|| openat(&dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
-/// Opens the file that says which controllers the directory hands down, to be read and written.
+/// Opens the list of enabled controllers for reading and writing.
 pub fn open_subtree_control(dir: &Path) -> Result<OwnedFd, Errno> {
     let file = dir.join("cgroup.subtree_control");
     again(|| open(&file, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
-/// Writes `value` in one call, which is how cgroup files take it.
+/// Writes `value` in one call, as cgroup files require.
 pub fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
     again(|| write(&file, value.as_bytes())).map(drop)
 }
@@ -49,7 +48,7 @@ pub fn read_at(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<String,
     contents(again(|| openat(&dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))?)
 }
 
-/// Reads an open file, from where it stands.
+/// Reads an open file from its current position.
 pub fn contents(file: impl AsFd) -> Result<String, Errno> {
     let mut text = Vec::new();
     let mut chunk = [0; 4096];
@@ -58,8 +57,8 @@ pub fn contents(file: impl AsFd) -> Result<String, Errno> {
             0 => break,
             count => {
                 text.extend_from_slice(&chunk[..count]);
-                // seq_file fills the buffer as long as it has lines that fit; half a page of room
-                // means that there are none, and the read that would say so is saved.
+                // seq_file fills the buffer as long as the next line fits. If half a page is free, there are no more
+                // lines, and the last read is not needed.
                 if count < chunk.len() / 2 {
                     break;
                 }
@@ -74,7 +73,7 @@ pub fn read_file(path: &Path) -> Result<String, Errno> {
     read_at(AT_FDCWD, path)
 }
 
-/// The number behind `key` in a file of lines `key number`.
+/// The number after `key` in a file of lines `key number`.
 pub fn number_of(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     line?.trim().parse().ok()
@@ -85,7 +84,7 @@ pub fn rmdir(path: &Path) -> Result<(), Errno> {
     again(|| unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir))
 }
 
-/// Whether the file or directory, or the cgroup that an open file belonged to, is gone.
+/// Whether the file or directory was removed, or the cgroup of an open file.
 pub fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENODEV)
 }

@@ -1,4 +1,4 @@
-//! Directories of a new cgroup, which go again if its creation fails.
+//! The directories of a new cgroup, removed again if its creation fails.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use nix::unistd::mkdir;
 
 use super::dir;
 
-/// The directories made so far; removes them again unless the cgroup is kept.
+/// The directories made so far. Dropping it removes them; clear `made` to keep them.
 pub struct Undo {
     pub made: Vec<PathBuf>,
 }
@@ -16,14 +16,14 @@ pub struct Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         for dir in self.made.iter().rev() {
-            // What cannot be removed is in use by somebody else by now.
+            // A directory that cannot be removed is in use by another process now.
             let _ = dir::rmdir(dir);
         }
     }
 }
 
 impl Undo {
-    /// Makes `dir` and what is missing above it. Returns whether `dir` is new.
+    /// Makes `dir` and its missing parents. Returns whether `dir` is new.
     pub fn make(&mut self, dir: &Path) -> Result<bool, Errno> {
         let mut made = mkdir(dir, Permissions::from_bits_truncate(0o755));
         if let (Err(Errno::ENOENT), Some(parent)) = (made, dir.parent()) {
@@ -42,6 +42,6 @@ impl Undo {
 /// A directory of the new cgroup.
 pub struct Made {
     pub dir: PathBuf,
-    /// Whether it was not there before.
+    /// Whether this run made it.
     pub new: bool,
 }

@@ -12,10 +12,10 @@ use crate::cgroup::layout::{Layout, Mount};
 use crate::cgroup::path::below_mount;
 
 impl Layout {
-    /// Looks at this host. On a v2 host this is one `statfs`; otherwise /proc/self/mountinfo and
-    /// /proc/self/cgroup are read once.
+    /// Reads the hierarchies. On a v2 host this is one `statfs`; otherwise /proc/self/mountinfo and /proc/self/cgroup
+    /// are read once.
     ///
-    /// Fails when those cannot be read.
+    /// Fails when a file cannot be read.
     pub fn read() -> Result<Layout> {
         if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
             return Ok(Layout::unified(None));
@@ -23,9 +23,10 @@ impl Layout {
         Ok(Layout::of_mounts(&read("/proc/self/mountinfo")?, &own_cgroups()?, is_uncovered))
     }
 
-    /// The same with the caller's own cgroup, which on a v2 host only a few configs need: one read of /proc/self/cgroup.
+    /// The same layout with the caller's own cgroup. On a v2 host this reads /proc/self/cgroup, for the few configs
+    /// that need it.
     ///
-    /// Fails when it cannot be read.
+    /// Fails when the file cannot be read.
     pub fn with_own(&self) -> Result<Layout> {
         if self.knows_own() {
             return Ok(self.clone());
@@ -36,11 +37,11 @@ impl Layout {
     }
 }
 
-/// Whether nothing is mounted over it. The table lists what is covered, too; to make directories there would be to
-/// make them in another file system.
+/// Whether no other mount covers it. mountinfo lists covered mounts, too, and `mkdir` there would write to the other
+/// file system.
 fn is_uncovered(mount: &Mount) -> bool {
     let magic = if mount.options.is_some() { CGROUP_SUPER_MAGIC } else { CGROUP2_SUPER_MAGIC };
-    // One that cannot be looked at fails where it is used, by its name.
+    // A mount that cannot be examined fails later, with its name in the error.
     statfs(&mount.point).map_or_else(|errno| errno != Errno::ENOENT, |found| found.filesystem_type() == magic)
 }
 
@@ -50,8 +51,7 @@ fn own_cgroups() -> Result<String> {
     String::from_utf8(read(PATH)?).context(PATH)
 }
 
-/// Reads a file in /proc. They have no size to go by; without room to start with the text would be
-/// collected in a dozen small reads.
+/// Reads a file in /proc. Such files report no size: without a buffer of this size a dozen small reads would be needed.
 fn read(path: &str) -> Result<Vec<u8>> {
     let mut text = Vec::with_capacity(16 << 10);
     File::open(path).and_then(|mut file| file.read_to_end(&mut text)).with_context(|| path.to_owned())?;

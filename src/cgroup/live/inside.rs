@@ -14,7 +14,7 @@ use crate::cgroup::plan::Plan;
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
 use crate::sys::Call;
 
-/// Makes the cgroup that is handed over, with every controller that the container's own has.
+/// Makes the delegated cgroup, with every controller of the container's own.
 pub fn make_inside(plan: &Plan, undo: &mut Undo, own: &Path, inside: &Path) -> Result<OwnedFd> {
     const FIELD: &str = DELEGATE_CGROUP_FIELD;
     let mut dir = own.to_owned();
@@ -32,15 +32,15 @@ pub fn make_inside(plan: &Plan, undo: &mut Undo, own: &Path, inside: &Path) -> R
     Ok(leaf)
 }
 
-/// The same as [`make_inside`] where there is a process already: it has to be out of the way before
-/// controllers can be handed down.
+/// Like [`make_inside`], with a process in the container's own cgroup. It moves first: a cgroup with processes cannot
+/// enable controllers for its children.
 pub fn move_inside(plan: &Plan, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
     enter(&own.join(inside), DELEGATE_CGROUP_FIELD, pid)?;
-    // There is nothing left to make.
+    // `enter` has made the directory.
     make_inside(plan, &mut Undo { made: Vec::new() }, own, inside).map(drop)
 }
 
-/// Makes `dir`, which is below the unit's cgroup and goes with it, and moves `pid` there.
+/// Makes `dir` and moves `pid` there. systemd removes it together with the unit's cgroup.
 pub fn enter(dir: &Path, field: &str, pid: Pid) -> Result<()> {
     let mut undo = Undo { made: Vec::new() };
     undo.make(dir).named(format_args!("{field}: mkdir {}", dir.display()))?;

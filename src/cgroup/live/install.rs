@@ -1,4 +1,4 @@
-//! What a v2 cgroup gets besides limits: its device program, and its new owner.
+//! The device program and the owner of a v2 cgroup.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -39,13 +39,12 @@ fn replace_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<(), Errno
     if let [old] = &old[..] {
         return bpf::attach_device_program(leaf, program.as_fd(), Some(old.as_fd()));
     }
-    // All that are attached have to allow an access, so with both there is no gap.
+    // The kernel allows an access only if all attached programs do, so there is no gap while both are attached.
     bpf::attach_device_program(leaf, program.as_fd(), None)?;
     old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()))
 }
 
-/// Hands the v2 cgroup over to the container's user: the directory, and the files that the
-/// kernel says belong to the one who manages it.
+/// Gives the v2 cgroup to the container's user: the directory, and the files that the kernel lists as delegatable.
 pub fn delegate(plan: &Plan, leaf: BorrowedFd) -> Result<()> {
     let Some((uid, gid)) = plan.delegate_to else {
         return Ok(());
@@ -53,13 +52,13 @@ pub fn delegate(plan: &Plan, leaf: BorrowedFd) -> Result<()> {
     let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     const LIST: &str = "/sys/kernel/cgroup/delegate";
     let files = match read_file(Path::new(LIST)) {
-        // Covered, or not mounted: this is what it said at first (4.15).
+        // The file is covered or sysfs is not mounted: this is the list of Linux 4.15, the first one.
         Err(Errno::ENOENT) => "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned(),
         other => other.named(LIST)?,
     };
     for file in std::iter::once(".").chain(files.split_whitespace()) {
         match fchownat(leaf, file, owner.0, owner.1, AtFlags::empty()) {
-            // Files of controllers that are not enabled here are listed, too.
+            // The list contains files of controllers that are not enabled here.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
                 bail!(CallError::new(

@@ -1,4 +1,4 @@
-//! Who is in the cgroup: attaching, counting, killing.
+//! The processes of a cgroup: attach, list, signal.
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
@@ -16,11 +16,11 @@ use crate::cgroup::layout::Mode;
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 use crate::sys::{Call, CallError};
 
-/// How many processes are held at a time: fewer than the least number of descriptors that callers have.
+/// How many pidfds are open at a time: fewer than any caller's limit of open files.
 const HELD_AT_ONCE: usize = 32;
 
 impl Cgroup {
-    /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host a process made with
+    /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host, a process made with
     /// [`Cgroup::open_for_clone`] is there already.
     ///
     /// Fails with the directory that refused it.
@@ -28,22 +28,22 @@ impl Cgroup {
         self.dirs.iter().try_for_each(|place| put(&place.dir, pid))
     }
 
-    /// The processes in the cgroup and those below it, as far as they are in the caller's pid namespace or one below.
+    /// The processes in the cgroup and its descendants that have a number in the caller's pid namespace.
     ///
-    /// A cgroup that is gone has none. Fails when the kernel does not let us read.
+    /// A removed cgroup has none. Fails when the kernel refuses the read.
     pub fn pids(&self) -> Result<Vec<Pid>> {
         Ok(self.members()?.into_iter().flatten().collect())
     }
 
-    /// All of them; `None` is one that the caller's pid namespace has no number for.
+    /// All processes. `None` stands for a process without a number in the caller's pid namespace.
     fn members(&self) -> Result<Vec<Option<Pid>>> {
         let Some(dir) = self.census() else { return Ok(Vec::new()) };
         members_of(dir).map_err(|errno| unreadable(dir, errno))
     }
 
-    /// Whether nothing lives in the cgroup or below it.
+    /// Whether the cgroup and its descendants have no processes.
     pub fn is_empty(&self) -> Result<bool> {
-        // One small file instead of a walk, where v2 is all there is.
+        // On a v2 host one small file replaces the walk.
         if let (Mode::Unified, Some(dir)) = (self.mode, self.path_for_v2()) {
             match read_file(&dir.join("cgroup.events")) {
                 Ok(events) => return Ok(number_of(&events, "populated") == Some(0)),
@@ -54,16 +54,16 @@ impl Cgroup {
         Ok(self.members()?.is_empty())
     }
 
-    /// Sends `signal` to every process in the cgroup and below. `SIGKILL` reaches frozen ones, and
+    /// Sends `signal` to every process in the cgroup and its descendants. `SIGKILL` reaches frozen processes, and
     /// leaves the cgroup thawed.
     ///
-    /// Processes that end meanwhile are no error.
+    /// A process that ends meanwhile is no error.
     pub fn kill_all(&self, signal: Signal) -> Result<()> {
         if signal == Signal::SIGKILL && self.kill_at_once()? {
             return Ok(());
         }
-        // Whoever can be frozen cannot fork away while the list is worked off; whoever cannot be
-        // is signalled all the same.
+        // A frozen process cannot fork while the list is worked off. If freezing fails, the processes are signalled all
+        // the same.
         let was_frozen = self.is_frozen()?;
         let frozen = !was_frozen && self.freeze().is_ok();
         let signalled = self.signal_each(signal);
@@ -74,10 +74,10 @@ impl Cgroup {
         signalled
     }
 
-    /// Sends `signal` to those who are in the cgroup now. That one of them cannot be signalled does not spare the others.
+    /// Sends `signal` to the processes that are in the cgroup now. If one refuses, the others still get it.
     ///
-    /// A pid alone may be another process's by the time of the signal: so each is held by a pidfd first, and whoever is
-    /// no longer listed then is left alone.
+    /// A pid can be reused before the signal is sent. So this opens a pidfd first, and skips a process that is not
+    /// listed any more after that.
     fn signal_each(&self, signal: Signal) -> Result<()> {
         let mut refused = None;
         for some in self.pids()?.chunks(HELD_AT_ONCE) {
@@ -86,7 +86,7 @@ impl Cgroup {
                 match pidfd_open(pid.as_raw()) {
                     Ok(pidfd) => held.push((*pid, Some(pidfd))),
                     Err(Errno::ESRCH) => {}
-                    // A thread, which a threaded cgroup lists in place of its process.
+                    // A thread: a threaded cgroup lists threads instead of processes.
                     Err(Errno::EINVAL) => held.push((*pid, None)),
                     Err(errno) => bail!(CallError::new(format_args!("pidfd_open {pid}"), errno)),
                 }
@@ -107,24 +107,23 @@ impl Cgroup {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Writes `cgroup.kill` (Linux 5.14), which kills the whole tree, frozen or not, in one step.
-    /// Only for pure v2: elsewhere nothing says that all processes are in the v2 directory.
+    /// Writes `cgroup.kill` (Linux 5.14), which kills all processes of the tree at once, frozen or not. Only on a v2
+    /// host: elsewhere some processes may not be in the v2 directory.
     fn kill_at_once(&self) -> Result<bool> {
         let (Mode::Unified, Some(dir)) = (self.mode, self.path_for_v2()) else {
             return Ok(false);
         };
         match write_file(&dir.join("cgroup.kill"), "1") {
             Ok(()) => Ok(true),
-            // No such file: an older kernel, or the cgroup is gone and there is nobody to kill. Whatever else keeps this
-            // from being written, each of them can still be told.
+            // The file is missing on an older kernel and in a removed cgroup. After any other error the processes can
+            // still be signalled one by one.
             Err(_) => Ok(false),
         }
     }
 
-    /// How many processes of the cgroup the kernel has killed for want of memory; 0 where it does
-    /// not say.
+    /// How many processes of the cgroup the OOM killer has killed; 0 if the kernel does not report it.
     pub fn oom_kills(&self) -> u64 {
-        // Own reading: the crate reads eleven files for this number and panics on a new format.
+        // Own code: cgroups-rs reads eleven files for this number and panics on a new format.
         let file = match (self.path_for_v1("memory"), self.path_for_v2()) {
             (Some(dir), _) => dir.join("memory.oom_control"),
             (None, Some(dir)) => dir.join("memory.events"),
@@ -133,14 +132,14 @@ impl Cgroup {
         read_file(&file).ok().and_then(|text| number_of(&text, "oom_kill")).unwrap_or(0)
     }
 
-    /// Whether the kernel has refused memory to somebody in the v2 cgroup because of its limit.
+    /// Whether the kernel has refused an allocation in the v2 cgroup because of its limit.
     pub fn refused_memory(&self) -> bool {
         let events = self.path_for_v2().and_then(|dir| read_file(&dir.join("memory.events")).ok());
         events.and_then(|text| number_of(&text, "max")).unwrap_or(0) > 0
     }
 
-    /// The directory in which processes are counted: on v1 that of the controller which every
-    /// container has, as in runc.
+    /// The directory whose processes are counted. On v1 that of the devices controller, which every container has, as
+    /// in runc.
     pub(super) fn census(&self) -> Option<&Path> {
         self.path_for_v1("devices")
             .or_else(|| self.path_for_v2())
@@ -154,18 +153,19 @@ pub fn put(dir: &Path, pid: Pid) -> Result<()> {
     write_file(&file, &pid.to_string()).named(format_args!("error adding pid {pid} to cgroups: {}", file.display()))
 }
 
-/// Who is in `dir` and below: nobody if it is gone, `None` for a process without a number in our pid namespace.
+/// The processes in `dir` and its descendants. None if it was removed; `None` for a process without a number in our pid
+/// namespace.
 pub fn members_of(dir: &Path) -> Result<Vec<Option<Pid>>, Errno> {
     let mut members = Vec::new();
     tree::each(dir, |dir| {
         let text = match read_at(dir, "cgroup.procs") {
-            // A threaded cgroup lists threads only.
+            // A threaded cgroup lists only threads.
             Err(Errno::EOPNOTSUPP) => read_at(dir, "cgroup.threads"),
             other => other,
         };
         match text {
             Err(errno) if is_gone(errno) => {}
-            // Such a process is listed as 0, which must never reach kill(2).
+            // The kernel lists such a process as 0, which must never reach kill(2).
             other => {
                 members.extend(other?.lines().map(|pid| pid.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)))
             }

@@ -12,7 +12,7 @@ use crate::cgroup::writes::{Target, Write};
 use crate::spec::refuse;
 use crate::sys::{Call, CallError};
 
-/// Makes the directory of one target; `None` where a rootless caller may not and need not.
+/// Makes the directory of one target. `None` if a rootless caller may not make it and does not need it.
 pub fn make(plan: &Plan, undo: &mut Undo, index: usize, target: &Target) -> Result<Option<Made>> {
     let dir = target.dir();
     let errno = match undo.make(&dir) {
@@ -42,7 +42,7 @@ pub fn make(plan: &Plan, undo: &mut Undo, index: usize, target: &Target) -> Resu
     }
 }
 
-/// The cgroup that consists of these directories.
+/// The cgroup with these directories.
 pub fn living(plan: &Plan, made: &[Option<Made>]) -> Cgroup {
     let dirs: Vec<HostDir> = plan
         .writes
@@ -62,7 +62,7 @@ pub fn living(plan: &Plan, made: &[Option<Made>]) -> Cgroup {
     Cgroup { mode, dirs, inside: plan.inside.clone(), unit, ..Cgroup::default() }
 }
 
-/// A cgroup that was there before may be taken over if nobody lives in it.
+/// An existing cgroup may be taken over if it has no processes and is not frozen.
 pub fn refuse_used(cgroup: &Cgroup, made: &[Option<Made>]) -> Result<()> {
     let old = || made.iter().flatten().filter(|made| !made.new);
     if old().next().is_none() {

@@ -1,4 +1,5 @@
-//! Doing: a [`Cgroup`] is made from a plan, gets processes, is frozen, changed, counted, killed and removed.
+//! Doing: makes a [`Cgroup`] from a plan, moves processes into it, and later freezes, updates, counts, kills and
+//! removes it.
 
 mod apply;
 mod before;

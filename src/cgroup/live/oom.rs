@@ -1,4 +1,4 @@
-//! Hearing of want of memory.
+//! Notification of the OOM killer.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,9 @@ use super::cgroup::Cgroup;
 use super::dir::{is_gone, number_of, read_file, write_file};
 use crate::sys::{self, CallError};
 
-/// Tells when the kernel had to kill for memory in a cgroup, or on v1 would have had to where it may
-/// not.
+/// Reports that the OOM killer killed a process of a cgroup, or on v1 stopped one because the OOM killer is disabled.
 ///
-/// Own code: what `cgroups-rs` has for it opens a v1 file on v2, and needs a thread and a channel.
+/// Own code: cgroups-rs opens a v1 file on v2, and needs a thread and a channel.
 #[derive(Debug)]
 pub struct Oom {
     dir: PathBuf,
@@ -26,14 +25,14 @@ pub struct Oom {
 
 #[derive(Debug)]
 enum Source {
-    /// v1: `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
+    /// v1: an eventfd of `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
     Event(EventFd),
-    /// v2: `memory.events` changes (cgroup-v2.rst); with the number of kills known so far.
+    /// v2: an inotify watch of `memory.events` (cgroup-v2.rst), with the number of kills so far.
     Watch(Inotify, u64),
 }
 
 impl Cgroup {
-    /// Listen from now on. `None` where no memory controller watches over the container.
+    /// Listens from now on. `None` if the container has no memory controller.
     pub fn oom(&self) -> Result<Option<Oom>> {
         let (dir, source) = match (self.path_for_v1("memory"), self.path_for_v2()) {
             (Some(dir), _) => (dir, event(dir)),
@@ -67,12 +66,12 @@ fn kills(dir: &Path) -> Result<u64, Errno> {
 }
 
 impl Oom {
-    /// Did it happen since the last question? In a cgroup that is gone nothing happens any more.
+    /// Whether it happened since the last call. Never in a removed cgroup.
     pub fn happened(&mut self) -> Result<bool> {
         let failed = |errno| CallError::new(format_args!("OOM events of {}", self.dir.display()), errno);
         match &mut self.source {
             Source::Event(event) => match event.read() {
-                // The end of the cgroup is an event, too.
+                // The removal of the cgroup is an event, too.
                 Ok(_) => self.dir.join("cgroup.event_control").try_exists().map_err(sys::io),
                 Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
                 Err(errno) => Err(failed(errno).into()),
@@ -92,7 +91,7 @@ impl Oom {
 }
 
 impl AsFd for Oom {
-    /// Readable when there is a reason to ask.
+    /// Readable when `happened` may have a new answer.
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.source {
             Source::Event(event) => event.as_fd(),

@@ -1,8 +1,8 @@
-//! Whose a cgroup is. An empty one may be taken over by another container, which has the same path then: as long as the
-//! first one's record is there, both name one directory.
+//! Which container owns a cgroup. Another container with the same path may take over an empty cgroup. As long as the
+//! record of the first one exists, two records name the same directory.
 //!
-//! Where a container has a pid namespace, its processes die with the first one, and nobody has to be told apart. Where it
-//! has none, and where a cgroup was there before, the directory gets a mark.
+//! In a pid namespace the processes of a container die with its first one, so no mark is needed. Without a pid
+//! namespace, and in a cgroup that existed before, the directory gets a mark.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -16,36 +16,36 @@ use super::cgroup::Cgroup;
 use super::dir::is_gone;
 use crate::sys::{Call, CallError, lock, xattr};
 
-/// Only root of the host writes and reads the first one; it comes first, as a container to which the directory is handed
-/// over may write the second one.
+/// Only root of the host can read and write the first one. It comes first because a container that manages its cgroup
+/// may write the second one.
 const NAMES: [&CStr; 2] = [c"trusted.tare.owner", c"user.tare.owner"];
 
-/// A container, as far as its cgroup is concerned.
+/// A container, as the owner of a cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
-    /// What tells it from all others, also from those of the same name.
+    /// A text that no other container has, not even a later one of the same name.
     pub token: &'a str,
-    /// Its processes do not die with the first one.
+    /// Whether its processes survive the first one.
     pub shares_pids: bool,
 }
 
-/// What the mark of a cgroup says.
+/// The mark of a cgroup, as one container sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It is this container's.
+    /// This container's.
     Own,
-    /// It is another one's.
+    /// Another container's.
     Other,
-    /// There is none.
+    /// No mark.
     None,
 }
 
-/// Marks a directory. Who may not do it goes without: then it is nobody's.
+/// Marks a directory. Without permission the directory stays unmarked.
 pub fn mark(dir: &Path, token: &str) {
     let _ = NAMES.iter().find(|name| xattr::set(dir, name, token.as_bytes()).is_ok());
 }
 
-/// Locks a directory, as long as the result is held; `None` when somebody else has.
+/// Locks a directory while the result is held. `None` if another process holds the lock.
 pub fn claim(dir: &Path) -> Result<Option<OwnedFd>> {
     let file = File::open(dir).named(format_args!("linux.cgroupsPath: open {}", dir.display()))?;
     let locked = lock::try_exclusive(&file, &dir.to_string_lossy()).context("linux.cgroupsPath")?;
@@ -53,9 +53,9 @@ pub fn claim(dir: &Path) -> Result<Option<OwnedFd>> {
 }
 
 impl Cgroup {
-    /// Keeps others from taking over the cgroup when it becomes empty, as long as the result is held.
+    /// Keeps other containers from taking over the cgroup once it is empty, while the result is held.
     ///
-    /// `None` when there is none, or somebody is about to be refused it. Fails when it cannot be opened.
+    /// `None` if the cgroup does not exist or another process holds the lock. Fails when it cannot be opened.
     pub fn claim(&self) -> Result<Option<OwnedFd>> {
         match self.dirs.first() {
             Some(place) if place.dir.exists() => claim(&place.dir),
@@ -63,7 +63,7 @@ impl Cgroup {
         }
     }
 
-    /// What its mark says to the container of this token.
+    /// The mark of the cgroup as the container of `token` sees it.
     ///
     /// Fails when it cannot be read.
     pub fn mark_for(&self, token: &str) -> Result<Mark> {
@@ -71,7 +71,7 @@ impl Cgroup {
     }
 }
 
-/// What the mark of a directory says to the container of this token; one that is gone has none.
+/// The mark of a directory as the container of `token` sees it. A removed directory has none.
 pub fn mark_of(dir: &Path, token: &str) -> Result<Mark> {
     for name in NAMES {
         match xattr::get(dir, name) {

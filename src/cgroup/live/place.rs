@@ -1,4 +1,4 @@
-//! Where in a container's cgroup one more process goes: `exec --cgroup`.
+//! The cgroup for an additional process of a container: `exec --cgroup`.
 
 use std::borrow::Cow;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -23,26 +23,24 @@ use crate::sys::{Call, CallError};
 pub struct Place<'a> {
     mode: Mode,
     dirs: Cow<'a, [HostDir]>,
-    /// The unit that moves a process there, and the unit's own cgroup: where the kernel lets nobody but the service
-    /// manager do it.
+    /// The unit and its cgroup, if only its service manager may move a process there.
     unit: Option<(&'a Unit, &'a Path)>,
-    /// The first process: where it is, there is room, unless the caller says where to go.
+    /// The first process, whose cgroup is the fallback unless the caller names one.
     beside: Option<i32>,
 }
 
-/// Refusals of a v2 cgroup that say "not here": it has sub-cgroups with controllers of their own, or
-/// it is gone.
+/// Whether v2 refused this cgroup, and another one may work: it has child cgroups with controllers, or it was removed.
 fn elsewhere(errno: Errno) -> bool {
     matches!(errno, Errno::EBUSY | Errno::ENOENT | Errno::ENODEV)
 }
 
 impl Cgroup {
-    /// The directories that `words` name, each `PATH`, for all hierarchies, or `CTRL[,CTRL]:PATH`;
-    /// without words the container's own, or on v2, where that takes no processes, the one of
-    /// `init`. Paths are relative to the container's cgroup.
+    /// The directories that `words` name: `PATH` for all hierarchies, or `CTRL[,CTRL]:PATH`. Without words the
+    /// container's own, or the one of `init` if that accepts no processes (v2). Paths are relative to the container's
+    /// cgroup.
     ///
-    /// Fails for words of another form, unknown controllers, and paths that lead out of the
-    /// container's cgroup. Whether the directories are there shows when they are used.
+    /// Fails for another form, unknown controllers, and paths that lead out of the container's cgroup. A missing
+    /// directory fails only when it is used.
     pub fn place(&self, words: &[&str], init: i32) -> Result<Place<'_>> {
         let mut dirs = Cow::Borrowed(&self.dirs[..]);
         if let (Some(inside), true) = (&self.inside, words.is_empty()) {
@@ -61,7 +59,7 @@ impl Cgroup {
                 let index = self.dirs.iter().position(has);
                 let index = index.ok_or_else(|| anyhow!("unknown controller {controller} in SubCgroupPaths"))?;
                 let (own, wanted) = (&self.dirs[index], below(&self.dirs[index], path)?);
-                // One hierarchy may have several controllers.
+                // Several controllers can share a hierarchy.
                 if dirs[index] != *own && dirs[index] != wanted {
                     bail!("invalid --cgroup argument(s): controllers {} cannot be in two cgroups", own.controllers);
                 }
@@ -73,7 +71,7 @@ impl Cgroup {
     }
 }
 
-/// The words as lists of controllers, empty for all, with their paths.
+/// The words as lists of controllers with their paths. An empty list means all controllers.
 fn split<'a>(words: &[&'a str]) -> Result<Vec<(Vec<&'a str>, &'a str)>> {
     let mut found: Vec<(Vec<&str>, &str)> = Vec::new();
     for word in words {
@@ -98,8 +96,7 @@ fn split<'a>(words: &[&'a str]) -> Result<Vec<(Vec<&'a str>, &'a str)>> {
     Ok(found)
 }
 
-/// The directory `path` below the container's own. Compared name by name: a neighbour whose name
-/// only begins alike is not below.
+/// The directory `path` below the container's own. Compares whole names: `/a/boxer` is not below `/a/box`.
 fn below(own: &HostDir, path: &str) -> Result<HostDir> {
     let dir = own.dir.join(path.trim_start_matches('/'));
     let dir = Path::new("/").join(clean(&dir));
@@ -110,10 +107,10 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
 }
 
 impl Place<'_> {
-    /// The v2 directory to be born into. `None` on v1 and hybrid hosts, without a cgroup, and where the service manager
-    /// has to be asked.
+    /// The v2 directory for `clone3`. `None` on v1 and hybrid hosts, without a cgroup, and if the service manager moves
+    /// the process.
     ///
-    /// `init` holds the first process. Fails when the directory is gone, and so is the one that would do instead.
+    /// `init` is a pidfd of the first process. Fails when neither the directory nor the fallback can be opened.
     pub fn open(&self, init: BorrowedFd) -> Result<Option<OwnedFd>> {
         let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
         if !has_clone3() {
@@ -131,10 +128,9 @@ impl Place<'_> {
         }
     }
 
-    /// The v2 directory of the first process, when the kernel's answer to a birth elsewhere lets one
-    /// hope for it.
+    /// After EBUSY, ENOENT or ENODEV: the v2 directory of the first process.
     ///
-    /// That this does not work either is passed over: the refusal is what is told.
+    /// If that fails as well, the caller reports the first error.
     pub fn instead(&self, init: BorrowedFd, refused: Errno) -> Option<OwnedFd> {
         open_dir(&self.of_init(init).filter(|_| elsewhere(refused))?).ok()
     }
@@ -142,17 +138,17 @@ impl Place<'_> {
     fn of_init(&self, init: BorrowedFd) -> Option<PathBuf> {
         let own = self.dirs.iter().find(|dir| dir.controllers.is_empty())?;
         let text = std::fs::read_to_string(format!("/proc/{}/cgroup", self.beside?)).ok()?;
-        // As long as the process is there, nobody else has had its pid.
+        // The process still runs, so its pid was not reused.
         if poll(&mut [PollFd::new(init, PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0) {
             return None;
         }
         let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        // One that is not in our view begins with "..", one that was removed ends in " (deleted)".
+        // A cgroup outside the cgroup namespace begins with "..", a removed one ends in " (deleted)".
         (!path.starts_with("..")).then(|| own.mount.join(path))
     }
 
-    /// Moves the process `pid` there in every hierarchy: v1 and hybrid hosts, and units of the user. `init` holds the
-    /// first process.
+    /// Moves the process `pid` there in every hierarchy, on v1 and hybrid hosts and for user units. `init` is a pidfd
+    /// of the first process.
     ///
     /// Fails with the directory that refused it.
     pub fn attach(&self, init: BorrowedFd, pid: Pid) -> Result<()> {
@@ -174,7 +170,8 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// An ordinary user may move nobody from outside the service manager's cgroups into them, but the manager may.
+    /// An ordinary user may not move a process from outside into the cgroups of the user's service manager. The manager
+    /// may.
     fn attach_to(&self, unit: &Unit, own: &Path, init: BorrowedFd, pid: Pid) -> Result<()> {
         let attach = |dir: &Path| {
             let below = dir.strip_prefix(own).unwrap_or(Path::new(""));

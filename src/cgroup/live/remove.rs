@@ -1,4 +1,4 @@
-//! Taking a cgroup away.
+//! Removing a cgroup.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,22 +19,22 @@ use crate::cgroup::layout::SYSTEMD;
 use crate::sys::CallError;
 use crate::sys::proc::is_dying;
 
-/// How long to wait for those who are dying.
+/// How long to wait for dying processes.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between the signal and the flag that tells of the end of a process there is a moment in which nothing does; and an `exec`
-/// that came too late takes one to fail.
+/// A process looks alive for a moment after the signal, before the kernel sets the exiting flag, and an `exec` that
+/// comes too late needs a moment to fail.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
-/// How long systemd may take to see that a unit has ended.
+/// How long systemd may take to notice that a unit has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 const LONGEST_DELAY: Duration = Duration::from_millis(64);
 
-/// Processes live in the cgroup and stay.
+/// The cgroup has processes that are not about to end.
 #[derive(Debug)]
 pub struct Busy {
     dir: PathBuf,
     count: usize,
-    /// One of those that are not about to end.
+    /// One of these processes.
     one: Option<Pid>,
 }
 
@@ -50,16 +50,16 @@ impl fmt::Display for Busy {
 impl std::error::Error for Busy {}
 
 impl Cgroup {
-    /// Removes the container's directories and the sub-cgroups it made; those above, which may be
-    /// shared with others, stay. What is gone already is no error.
+    /// Removes the container's directories and their descendants. The directories above stay: other containers may use
+    /// them. A removed directory is no error.
     ///
-    /// Nobody is killed: processes that are about to end are waited for, up to ten seconds. Fails when others live there,
-    /// or without permission.
+    /// Kills no process. Waits up to ten seconds for dying processes. Fails when others are in the cgroup, and without
+    /// permission.
     pub fn remove(&self) -> Result<()> {
         let begin = Instant::now();
         let mut delay = FIRST_DELAY;
         if let Some(unit) = &self.unit {
-            // systemd would end them.
+            // systemd would kill them.
             while !self.is_empty()? {
                 self.wait_unless_busy(begin, &mut delay)?;
             }
@@ -85,11 +85,11 @@ impl Cgroup {
         }
     }
 
-    /// Waits for a reason to try again.
+    /// Waits before the next attempt.
     ///
-    /// Fails when there is none to come: the time is up, or somebody lives there who is not about to end.
+    /// Fails when there is no hope: the time is up, or a process in the cgroup is not dying.
     fn wait_unless_busy(&self, begin: Instant, delay: &mut Duration) -> Result<()> {
-        // One that nobody can tell of is waited for.
+        // A process that cannot be examined counts as dying.
         let stays = |pid: &Pid| !is_dying(pid.as_raw()).unwrap_or(true);
         let strangers: Vec<Pid> = self.pids()?.into_iter().filter(stays).collect();
         let end = begin + if strangers.is_empty() { PATIENCE } else { SECOND_LOOK };
@@ -101,12 +101,12 @@ impl Cgroup {
         Err(Busy { dir, count: strangers.len(), one: strangers.first().copied() }.into())
     }
 
-    /// Waits for systemd to take away what is empty now, where it could not be asked. To take it ourselves would keep
-    /// systemd from seeing that it is empty, and its unit would stay.
+    /// Waits until systemd removes the empty cgroup, after it could not be asked. If tare removed it, systemd would not
+    /// see that it is empty, and would keep the unit.
     fn goes_by_itself(&self) -> bool {
         let Some(dir) = self.path_for_v1(SYSTEMD).or_else(|| self.path_for_v2()) else { return true };
         let (end, mut delay) = (Instant::now() + FAREWELL, FIRST_DELAY);
-        // One that cannot be looked at is not known to be gone.
+        // A directory that cannot be examined counts as existing.
         let is_there = || dir.try_exists().unwrap_or(true);
         while is_there() && Instant::now() < end {
             self.wait_for_exit(end, &mut delay);
@@ -114,16 +114,16 @@ impl Cgroup {
         !is_there()
     }
 
-    /// Waits until there is a reason to try again: the v2 directory says that it is empty, or, when
-    /// it says so already and for v1, which says nothing, a moment that grows.
+    /// Waits for an event of the v2 directory that it is empty. If it is empty already, and on v1, which has no such
+    /// event, sleeps for a growing time.
     fn wait_for_exit(&self, end: Instant, delay: &mut Duration) {
         let left = end.saturating_duration_since(Instant::now());
         let start = Instant::now();
         if let Some(dir) = self.path_for_v2() {
             let _ = wait_for_event(dir, "populated", 0, left);
         }
-        // The event has come: the directory may still be held for the moment in which the last
-        // process finishes switching out (Linux 6.19).
+        // The event came, but the last process can hold the directory until its context switch has finished (Linux
+        // 6.19).
         if start.elapsed() < FIRST_DELAY {
             std::thread::sleep((*delay).min(left));
             *delay = (*delay * 2).min(LONGEST_DELAY);
@@ -135,11 +135,11 @@ fn unable_to_remove(dir: &Path, errno: Errno) -> anyhow::Error {
     CallError::new(format_args!("unable to remove cgroup {}", dir.display()), errno).into()
 }
 
-/// Removes `dir`, and what is below it when that is in the way. As long as a process lives there it stays as it is.
+/// Removes `dir`, and its descendants if they are in the way. If it has processes, nothing is removed.
 fn remove_tree(dir: &Path) -> Result<(), Errno> {
     match rmdir(dir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        // A read-only file system answers so before it looks whether there is anything to remove.
+        // A read-only file system answers EROFS before it looks whether the directory exists.
         Err(Errno::EROFS) if stat(dir) == Err(Errno::ENOENT) => Ok(()),
         Err(Errno::EBUSY) if members_of(dir)?.is_empty() => tree::remove(dir),
         Err(errno) => Err(errno),

@@ -24,9 +24,9 @@ use crate::spec::annotation::SYSTEMD_SUBGROUP;
 use crate::sys::Call;
 
 impl Cgroup {
-    /// Puts the first process, which was not born there, into the cgroup.
+    /// Moves the first process into the cgroup, if it was not started there. With systemd this creates the cgroup.
     ///
-    /// Fails when the kernel or systemd refuse; then a unit was not started, or is gone again.
+    /// Fails when the kernel or systemd refuses. The unit is not started then, or is stopped again.
     pub fn admit(&self, plan: &Plan, pid: Pid) -> Result<()> {
         match &plan.scope {
             Some(scope) => scope.start(pid),
@@ -34,8 +34,8 @@ impl Cgroup {
         }
     }
 
-    /// Gives a cgroup that systemd has made what systemd does not give, and the exact values: the hierarchies that it has
-    /// nothing in, the kernel's files, the device program, the owner.
+    /// Finishes a scope: joins the other v1 hierarchies, marks the owner, writes the exact values, attaches the device
+    /// program, delegates.
     pub fn settle(plan: &Plan, pid: Pid, owner: Owner<'_>) -> Result<()> {
         let Some(scope) = &plan.scope else { return Ok(()) };
         if plan.writes.mode != Mode::Unified {
@@ -57,7 +57,7 @@ impl Cgroup {
         let places: Vec<Option<&Path>> = dirs.iter().map(|dir| Some(&**dir)).collect();
         apply(plan, |_| true, &places, leaf.as_ref().map(OwnedFd::as_fd))?;
         let (Some(own), Some(leaf)) = (own, leaf) else { return Ok(()) };
-        // systemd's own program stays beside it: both have to agree to an access.
+        // systemd's own program stays attached. The kernel allows an access only if both programs do.
         install_program(plan, leaf.as_fd(), true)?;
         match &plan.inside {
             None => delegate(plan, leaf.as_fd()),
@@ -66,8 +66,8 @@ impl Cgroup {
     }
 }
 
-/// Puts the first process of a scope into the same place in every hierarchy but systemd's own, which has it already:
-/// of the controllers of v1 systemd knows not even half.
+/// Moves the first process of a scope into the other v1 hierarchies. systemd has moved it in its own hierarchy, and
+/// manages fewer than half of the v1 controllers.
 fn join_v1(plan: &Plan, pid: Pid) -> Result<()> {
     let mut undo = Undo { made: Vec::new() };
     let cpuset = plan.writes.target_of("cpuset");

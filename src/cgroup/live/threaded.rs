@@ -1,8 +1,9 @@
-//! Parts of the v2 hierarchy that are for threads (cgroup-v2.rst, "Threads").
+//! Threaded cgroups of v2 (cgroup-v2.rst, "Threads").
 //!
-//! Below a threaded cgroup, and beside one, a new cgroup is neither a domain nor threaded: it takes no process until it
-//! is made threaded, which cannot be taken back, and then has no controllers that account for whole processes, such as
-//! memory and io. The kernel says nothing of all this when the directory is made, so nobody asks before it refuses.
+//! A new cgroup below or beside a threaded one is in the state `domain invalid`: it accepts no process until its type
+//! becomes `threaded`. That cannot be undone, and a threaded cgroup lacks the controllers that account for whole
+//! processes, such as memory and io. `mkdir` reports nothing of this, so the type is read only after the kernel refused
+//! something.
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -13,7 +14,7 @@ use super::dir::{read_at, read_file, write_file};
 const TYPE: &str = "cgroup.type";
 const INVALID: &str = "domain invalid";
 
-/// What a cgroup is that is no domain, as a person says it.
+/// The state of a cgroup that is no domain, in words for an error.
 pub fn kind(dir: BorrowedFd) -> Option<&'static str> {
     match read_at(dir, TYPE).ok()?.trim() {
         INVALID => Some("an invalid state"),
@@ -22,14 +23,14 @@ pub fn kind(dir: BorrowedFd) -> Option<&'static str> {
     }
 }
 
-/// Whether threads can be divided by this controller.
+/// Whether a threaded cgroup can have this controller.
 pub fn has(controller: &str) -> bool {
     matches!(controller, "cpu" | "cpuset" | "perf_event" | "pids" | "cgroup")
 }
 
 impl Cgroup {
-    /// Makes the v2 cgroup that the kernel let no process be born into one that takes processes, with those above it
-    /// that are no better. Returns whether it is worth another try.
+    /// Switches this cgroup, and ancestors in the state `domain invalid`, to `threaded`. Returns whether the clone is
+    /// worth retrying.
     pub fn become_threaded(&self) -> bool {
         let Some(place) = self.dirs.iter().find(|dir| dir.controllers.is_empty()) else { return false };
         let mut levels: Vec<_> = place.dir.ancestors().take_while(|dir| *dir != place.mount).collect();

@@ -1,9 +1,9 @@
-//! A cgroup with all that is below it.
+//! A cgroup with all its descendants.
 //!
-//! A container that may make sub-cgroups nests them as deep as it likes: deeper than a path can be long, than a process
-//! can have files open, than a stack reaches. So a walk has one directory open at a time and goes back by `..`, which
-//! leads to the same place also from a directory that was removed meanwhile; nothing can be moved to another parent.
-//! The names that are still to be visited are in memory, a small part of what the kernel keeps of each of them.
+//! A container that manages its cgroup can nest cgroups without limit: deeper than PATH_MAX, the limit of open files or
+//! the stack allow. So a walk has one directory open at a time and returns by `..`. That works from a removed
+//! directory, too, and a cgroup cannot be moved to another parent. Only the names still to be visited are in memory, a
+//! small part of what the kernel keeps of each cgroup.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,7 +19,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::dir::{is_gone, rmdir};
 use crate::sys::again;
 
-/// Visits `top` and all below it, each before those below it. A directory that is gone is left out.
+/// Calls `visit` with `top` and all its descendants, parents first. Leaves out a removed directory.
 pub fn each(top: &Path, mut visit: impl FnMut(BorrowedFd) -> Result<(), Errno>) -> Result<(), Errno> {
     let Some(mut walk) = Walk::start(top)? else { return Ok(()) };
     visit(walk.here())?;
@@ -35,7 +35,7 @@ pub fn each(top: &Path, mut visit: impl FnMut(BorrowedFd) -> Result<(), Errno>) 
     }
 }
 
-/// Removes all that is below `top`, and `top`. What is gone already is no error; where somebody lives, it is `EBUSY`.
+/// Removes `top` and all its descendants. A removed directory is no error. A directory with processes is `EBUSY`.
 pub fn remove(top: &Path) -> Result<(), Errno> {
     let Some(mut walk) = Walk::start(top)? else { return Ok(()) };
     loop {
@@ -52,7 +52,7 @@ pub fn remove(top: &Path) -> Result<(), Errno> {
     }
 }
 
-/// That there is nothing to remove is as good.
+/// A directory that does not exist counts as removed.
 fn gone(removed: Result<(), Errno>) -> Result<(), Errno> {
     match removed {
         Err(Errno::ENOENT) => Ok(()),
@@ -64,18 +64,18 @@ fn rmdir_at(parent: BorrowedFd, name: &CStr) -> Result<(), Errno> {
     again(|| unlinkat(parent, name, UnlinkatFlags::RemoveDir))
 }
 
-/// A way through the tree.
+/// The state of a walk.
 struct Walk {
-    /// The directory that it is in.
+    /// The current directory.
     dir: Dir,
-    /// The names that are left there, below those that are left in the directories above.
+    /// For each level, the names that are left to visit. The last is that of `dir`.
     left: Vec<Vec<CString>>,
-    /// The names of the directories from below the top down to this one.
+    /// The names that lead from the top to `dir`.
     entered: Vec<CString>,
 }
 
 impl Walk {
-    /// Begins in `top`; `None` if it is gone.
+    /// Begins at `top`. `None` if it does not exist.
     fn start(top: &Path) -> Result<Option<Walk>, Errno> {
         let Some((dir, names)) = open(AT_FDCWD, top)? else { return Ok(None) };
         Ok(Some(Walk { dir, left: vec![names], entered: Vec::new() }))
@@ -85,12 +85,12 @@ impl Walk {
         self.dir.as_fd()
     }
 
-    /// The next name in this directory.
+    /// The next name in the current directory.
     fn next(&mut self) -> Option<CString> {
         self.left.last_mut()?.pop()
     }
 
-    /// Goes down. Returns whether there was anywhere to go.
+    /// Enters a child. Returns whether it exists.
     fn enter(&mut self, name: CString) -> Result<bool, Errno> {
         let Some((dir, names)) = open(&self.dir, name.as_c_str())? else { return Ok(false) };
         self.dir = dir;
@@ -99,7 +99,7 @@ impl Walk {
         Ok(true)
     }
 
-    /// Goes up. Returns the name of the directory that it leaves; `None` is the top, which it stays in.
+    /// Returns to the parent, with the name of the directory it leaves. `None` at the top, where it stays.
     fn leave(&mut self) -> Result<Option<CString>, Errno> {
         let Some(name) = self.entered.pop() else { return Ok(None) };
         self.left.pop();
@@ -110,7 +110,7 @@ impl Walk {
 
 const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// Opens a directory and reads the names of those in it; `None` if it is gone.
+/// Opens a directory and reads the names of its subdirectories. `None` if it does not exist.
 fn open(parent: impl AsFd, path: &(impl NixPath + ?Sized)) -> Result<Option<(Dir, Vec<CString>)>, Errno> {
     let mut dir = match again(|| Dir::openat(&parent, path, FLAGS, Mode::empty())) {
         Ok(dir) => dir,
@@ -120,7 +120,7 @@ fn open(parent: impl AsFd, path: &(impl NixPath + ?Sized)) -> Result<Option<(Dir
     let mut names = Vec::new();
     for entry in dir.iter() {
         let entry = entry?;
-        // The file systems of cgroups always tell the type.
+        // The cgroup file systems always report the type.
         if entry.file_type() == Some(Type::Directory) && !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(entry.file_name().to_owned());
         }

@@ -17,10 +17,10 @@ use crate::spec::refuse;
 use crate::sys::Call;
 
 impl Cgroup {
-    /// Carries out a plan of [`Plan::update`]. Device rules are left as they are.
+    /// Carries out a plan of [`Plan::update`]. Leaves device rules alone.
     ///
-    /// On failure the files have their old values again. The result takes them back, too, when what
-    /// comes after the limits fails.
+    /// On failure the files get their old values back. The caller can do the same with the result, if a later step
+    /// fails.
     pub fn update(&self, plan: &Plan) -> Result<Before> {
         let place = |target: &Target| {
             let mut dirs = self.dirs.iter();
@@ -34,14 +34,14 @@ impl Cgroup {
         let open = |dir: &Path| dir::open_dir(dir).named(format_args!("linux.cgroupsPath: open {}", dir.display()));
         let leaf = self.path_for_v2().map(open).transpose()?;
         if let Some(leaf) = &leaf {
-            // On a hybrid host nothing was handed down that nobody asked for.
+            // On a hybrid host, controllers are enabled only as far as a config asked.
             hand_down(plan, &[], leaf.as_fd())?;
         }
         check_usage(plan, &dirs)?;
         let before = Before::of(self.unit.clone(), plan, &dirs)?;
         let write = || apply(plan, |write| !write.is_device_rule(), &dirs, leaf.as_ref().map(OwnedFd::as_fd));
         let applied = match &self.unit {
-            // What the kernel refuses systemd need not know.
+            // A value that the kernel refuses must not reach systemd.
             Some(unit) => write().and_then(|()| self.tell(unit, plan, &dirs)),
             None => write(),
         };
@@ -54,16 +54,17 @@ impl Cgroup {
         }
     }
 
-    /// Tells systemd of limits that are in the kernel's files, and puts these right again where systemd changes them.
+    /// Tells systemd the new limits, after the kernel accepted them, and restores the exact values where systemd
+    /// rounds.
     ///
-    /// On v1 it denies every device before it allows some again, so nobody may run meanwhile.
+    /// On v1 systemd denies all devices for a moment, so the container is frozen meanwhile.
     fn tell(&self, unit: &Unit, plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
         let exact = Before::of_systemd(plan, dirs)?;
-        // Whoever cannot be frozen has to live with it.
+        // If freezing fails, the container sees the denial.
         let frozen = self.path_for_v1("devices").is_some() && !self.is_frozen()? && self.freeze().is_ok();
         let told = unit.set(&plan.writes.all);
         exact.restore();
-        // With a cgroup below, neither systemd can take anything back nor we.
+        // If the cgroup has children, v1 refuses changes of device rules, those of systemd as well as these.
         let _ = apply(plan, Write::is_device_rule, dirs, None);
         let thawed = if frozen { self.thaw() } else { Ok(()) };
         told.and(thawed)

@@ -1,4 +1,4 @@
-//! What is to be done to give a container its cgroup; pure.
+//! What has to be done to give a container its cgroup; pure.
 
 use std::path::{Path, PathBuf};
 
@@ -15,29 +15,29 @@ use crate::cgroup::writes::{Target, Write, Writes};
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
 use crate::spec::{Extras, Field, refuse};
 
-/// What a container asks of its cgroup.
+/// What a config and the command line ask of the cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The container's id: the name of the cgroup where no path is given.
+    /// The container's id: the name of the cgroup if there is no path.
     pub id: &'a str,
     /// `linux.cgroupsPath`.
     pub cgroups_path: Option<&'a Path>,
     /// `linux.resources`.
     pub resources: Option<&'a LinuxResources>,
-    /// What the types of `oci-spec` cannot hold of it.
+    /// The parts of it that the types of `oci-spec` cannot hold.
     pub extras: &'a Extras,
-    /// What is asked of systemd, which makes the cgroup then.
+    /// For systemd, if that makes the cgroup.
     pub systemd: Option<systemd::Asked<'a>>,
-    /// No cgroup at all: limits are refused.
+    /// The container gets no cgroup (`--cgroup-manager=disabled`): limits are refused.
     pub disabled: bool,
-    /// Whether missing permission for cgroups is tolerated when nothing was asked for.
+    /// Whether the container may go without a cgroup, if permission is missing and the config asks for none.
     pub rootless: bool,
-    /// Whether the caller is in a user namespace that is not the first one, where nobody may set device rules.
+    /// Whether the caller is in a user namespace other than the initial one, where device rules cannot be set.
     pub in_user_namespace: bool,
-    /// The user and group that the cgroup is handed over to (v2 only).
+    /// The user and group that get the cgroup (v2 only).
     pub delegate_to: Option<(u32, u32)>,
-    /// The cgroup below the container's own that is handed over in its place, and that its processes
-    /// are in: they can have sub-cgroups, and the limits stay out of their reach.
+    /// A cgroup below the container's own, for its processes. It is delegated instead: the processes can make child
+    /// cgroups, and cannot change the limits.
     pub inside: Option<&'a str>,
 }
 
@@ -59,7 +59,7 @@ pub struct Plan {
     pub(in crate::cgroup) in_user_namespace: bool,
     /// Whether the container is to have no cgroup.
     pub(in crate::cgroup) disabled: bool,
-    /// Whether config.json names a path.
+    /// Whether config.json has a path.
     pub(in crate::cgroup) has_path: bool,
     pub(in crate::cgroup) delegate_to: Option<(u32, u32)>,
     pub(in crate::cgroup) inside: Option<PathBuf>,
@@ -70,8 +70,8 @@ pub struct Plan {
 impl Plan {
     /// Decides what has to be done for `request` on a host with this `layout`.
     ///
-    /// Fails, naming the field, for values out of range, that contradict each other, or that no
-    /// hierarchy of this host can carry out.
+    /// Fails, with the name of the field, for a value that is out of range, contradicts another one or cannot be
+    /// carried out on this host.
     pub fn new(layout: &Layout, request: &Request) -> Result<Plan> {
         let scope = request.systemd.map(|asked| scope(layout, request, &asked)).transpose()?;
         let targets = match &scope {
@@ -101,7 +101,7 @@ impl Plan {
         if request.disabled { plan.without_cgroup(request) } else { Ok(plan) }
     }
 
-    /// What systemd is to know of limits and devices.
+    /// Adds limits and devices to the properties of the unit.
     fn tell_systemd(&mut self) {
         if let Some(scope) = &mut self.scope {
             scope.properties.extend(systemd::devices(&self.rules));
@@ -109,9 +109,8 @@ impl Plan {
         }
     }
 
-    /// What is left of a plan when there must be no cgroup. Limits that nobody would hold are an
-    /// error. A path and device rules, which every config has, are told of: such a container may use
-    /// whatever devices it can open.
+    /// The plan of a container without a cgroup. Limits, which nothing would enforce, are an error. For a path and for
+    /// device rules, which every config has, there is a note: the container can use every device that it can open.
     fn without_cgroup(self, request: &Request) -> Result<Plan> {
         if let Some(write) = self.writes.all.iter().find(|write| !write.is_device_rule()) {
             refuse!(&write.field, "cannot be set without a cgroup (--cgroup-manager=disabled)");
@@ -128,8 +127,8 @@ impl Plan {
         Ok(Plan { writes, rules: Vec::new(), program: None, ..self })
     }
 
-    /// Refuses a host without cgroups for a container that is to have one: its limits, its device rules and its path
-    /// would come to nothing.
+    /// Fails on a host without cgroups, unless the container may go without one: its limits, device rules and path
+    /// would have no effect.
     pub fn needs_hierarchy(&self) -> Result<()> {
         if self.writes.mode == Mode::None && !self.rootless && !self.disabled {
             refuse!("linux.cgroupsPath", "no cgroup mount found in mountinfo; --cgroup-manager=disabled does without");
@@ -142,18 +141,17 @@ impl Plan {
         &self.writes.targets
     }
 
-    /// The values to be written, in the order the kernel accepts. The rules of the v1 devices
-    /// controller are among them.
+    /// The writes, in the order in which the kernel accepts them, with the rules of the v1 devices controller.
     pub fn writes(&self) -> &[Write] {
         &self.writes.all
     }
 
-    /// What is accepted and has no effect on this host, and why; one sentence each.
+    /// The accepted fields without effect on this host, with the reason; one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.writes.notes
     }
 
-    /// Rules go to the v1 controller where there is one, else into a program on the v2 cgroup.
+    /// Plans device rules: writes for the v1 controller, or a program for the v2 cgroup.
     pub fn add_devices(&mut self, resources: Option<&LinuxResources>) -> Result<()> {
         let configured = resources.and_then(|resources| resources.devices().as_deref());
         self.rules = devices::rules(configured.unwrap_or_default())?;
@@ -161,7 +159,7 @@ impl Plan {
             devices::v1(&mut self.writes, &self.rules, target)?;
         } else if self.writes.v2_target().is_some() {
             self.program = DeviceProgram::new(self.rules.iter().map(|(rule, _)| rule));
-            // A jump of eBPF reaches this far.
+            // The range of a jump in eBPF.
             if self.program.as_ref().is_some_and(|program| program.len() > i16::MAX as usize) {
                 refuse!("linux.resources.devices", "too many rules for one device program");
             }
@@ -176,13 +174,14 @@ impl Plan {
         self.scope.is_some()
     }
 
-    /// Whether device rules may be impossible: in a user namespace nobody can set them, and nobody can make a device.
+    /// Whether device rules may be impossible: in a user namespace the kernel refuses to set them, and refuses to make
+    /// devices.
     pub(in crate::cgroup) fn may_lack_devices(&self) -> bool {
         self.rootless || self.in_user_namespace
     }
 }
 
-/// The unit. On v1 it is in systemd's own hierarchy and in those that it has controllers in.
+/// The unit. On v1 its cgroup is in systemd's own hierarchy and in those whose controllers systemd manages.
 fn scope(layout: &Layout, request: &Request, asked: &systemd::Asked) -> Result<Scope> {
     if layout.mode() == Mode::None {
         refuse!("linux.cgroupsPath", "the systemd cgroup driver needs cgroups, and no hierarchy is mounted");

@@ -15,7 +15,7 @@ pub struct DeviceProgram {
 const VERDICT: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
-/// The accesses that are asked for and not yet allowed.
+/// The accesses that are asked for and not allowed yet.
 const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
@@ -31,25 +31,25 @@ const JNE: u8 = 0x55;
 const JSET: u8 = 0x45;
 const EXIT: u8 = 0x95;
 
-/// Where a jump goes while the program is being written.
+/// The target of a jump while the program is written.
 #[derive(Clone, Copy)]
 enum Jump {
-    /// To the end that gives the verdict which is not the default.
+    /// The end with this verdict, which is not the default.
     Decide(bool),
-    /// Over this many of the following instructions.
+    /// The instruction after this many others.
     Over(usize),
 }
 
-/// A run of rules with the same verdict: their order does not matter.
+/// Rules with the same verdict in a row: their order does not matter.
 struct Run {
     allow: bool,
     rules: Vec<DeviceRule>,
 }
 
 impl DeviceProgram {
-    /// The program for `rules`, of which later ones win; `None` when they allow everything.
+    /// The program for `rules`; later rules win. `None` if they allow everything.
     ///
-    /// Where nothing is said everything is denied.
+    /// An access without a rule is denied.
     pub fn new<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> Option<Self> {
         let (runs, default) = runs(rules);
         if runs.is_empty() && default {
@@ -75,7 +75,7 @@ impl DeviceProgram {
     }
 }
 
-/// The rules from the last to the first in runs, and what holds where none of them speaks.
+/// The rules from the last to the first in runs, and the verdict if none of them matches.
 fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>, bool) {
     let mut runs: Vec<Run> = Vec::new();
     let mut default = false;
@@ -84,8 +84,8 @@ fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>
             default = rule.allow;
             break;
         }
-        // Rules about other devices can change places: a rule that meets nothing in the last run
-        // belongs to the one before it, which has its verdict.
+        // Rules about different devices can change places. A rule that overlaps none in the last run belongs to the run
+        // before, which has the same verdict.
         let last = runs.len().wrapping_sub(1);
         let index = match runs.get(last) {
             Some(run) if run.allow == rule.allow => last,
@@ -100,7 +100,7 @@ fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>
     for run in &mut runs {
         simplify(&mut run.rules);
     }
-    // A run that has come to say everything is the default, and what is behind it never speaks.
+    // A run with a rule that matches everything is the default, and the runs after it are never reached.
     if let Some(index) = runs.iter().position(|run| run.rules.iter().any(DeviceRule::is_total)) {
         default = runs[index].allow;
         runs.truncate(index);
@@ -111,8 +111,8 @@ fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>
     (runs, default)
 }
 
-/// Joins rules of one run that differ in their access or kind only, and drops those that another
-/// one includes, until nothing changes.
+/// Joins rules of one run that differ only in access or kind, and removes rules that another one includes, until
+/// nothing changes.
 fn simplify(rules: &mut Vec<DeviceRule>) {
     let mut index = 0;
     while index < rules.len() {
@@ -125,7 +125,7 @@ fn simplify(rules: &mut Vec<DeviceRule>) {
             Some((other, joined)) => {
                 rules[other] = joined;
                 rules.remove(index);
-                // The joined one may now join with any of the others.
+                // The new rule may join with any of the others.
                 index = 0;
             }
             None => index += 1,
@@ -134,7 +134,7 @@ fn simplify(rules: &mut Vec<DeviceRule>) {
     rules.sort_by_key(|rule| (rule.access == Access::ALL, rule.kind, rule.major, rule.minor));
 }
 
-/// The one rule that says what the two say, if there is one.
+/// The one rule with the meaning of both, if there is one.
 fn join(a: &DeviceRule, b: &DeviceRule) -> Option<DeviceRule> {
     if b.covers(a) {
         return Some(*b);
@@ -153,7 +153,7 @@ fn join(a: &DeviceRule, b: &DeviceRule) -> Option<DeviceRule> {
 #[derive(Default)]
 struct Code {
     insns: Vec<Insn>,
-    /// The jumps to the verdicts, which are written last.
+    /// Jumps to the verdicts, which are written last.
     decisions: Vec<(usize, bool)>,
 }
 
@@ -173,8 +173,8 @@ impl Code {
         self.emit(code, register, 0, off, imm.cast_signed());
     }
 
-    /// Loads what the rules look at. The type is the low half of `access_type`, the access its high
-    /// half; the verifier allows reading them by halves.
+    /// Loads the values that the rules test. The type is the low half of `access_type`, the access the high half; the
+    /// verifier allows reads of one half.
     fn prologue(&mut self, runs: &[Run]) {
         let any = |test: fn(&DeviceRule) -> bool| runs.iter().any(|run| run.rules.iter().any(test));
         if any(|rule| rule.kind != DeviceKind::All) {
@@ -191,7 +191,7 @@ impl Code {
         }
     }
 
-    /// One run, its rules grouped by what they test first: each group is skipped in one jump.
+    /// One run. Rules are grouped by the first test, so that one jump skips a group.
     fn run(&mut self, run: &Run) {
         for same_kind in run.rules.chunk_by(|a, b| a.kind == b.kind) {
             let kind = same_kind[0].kind;
@@ -232,7 +232,7 @@ impl Code {
         self.append(body);
     }
 
-    /// One rule, its kind and major number known to match.
+    /// One rule, after the tests of kind and major number.
     fn minor(&mut self, rule: &DeviceRule, allow: bool) {
         let mut body = Code::default();
         match (rule.access == Access::ALL, allow) {
@@ -263,8 +263,8 @@ impl Code {
         self.decisions.extend(other.decisions.into_iter().map(|(at, allow)| (start + at, allow)));
     }
 
-    /// Writes the verdicts, the default first because the rules end in front of it, and points the
-    /// jumps at them. The verifier refuses code that is never reached, so an unused one is not written.
+    /// Writes the verdicts and sets the targets of the jumps. The default comes first, because the rules end in front
+    /// of it. The verifier refuses unreachable code, so an unused verdict is not written.
     fn finish(mut self, default: bool) -> Vec<Insn> {
         let ends = [default, !default];
         let mut at = [0; 2];

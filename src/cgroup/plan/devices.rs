@@ -1,4 +1,4 @@
-//! Which devices a container may use: the rules, and how v1 is told.
+//! The device rules in force, and the writes for v1; pure.
 
 use anyhow::Result;
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
@@ -9,11 +9,11 @@ use crate::spec::{Field, refusal, refuse};
 
 const FIELD: Field = Field::of("linux.resources.devices");
 
-/// What is denied before the first rule: everything.
+/// Before the first rule everything is denied.
 const DENY_ALL: DeviceRule = DeviceRule::new(false, DeviceKind::All, [None, None], Access::ALL);
 
-/// What every container may do: make nodes, and use the devices that config-linux.md says it gets,
-/// its terminals, and tun (which engines' VPN containers rely on).
+/// Rules of every container: make nodes, use the devices of config-linux.md and the terminals, and use tun, which VPN
+/// containers of engines need.
 const DEFAULTS: [DeviceRule; 11] = {
     const fn allow(kind: DeviceKind, numbers: [Option<u32>; 2], access: Access) -> DeviceRule {
         DeviceRule::new(true, kind, numbers, access)
@@ -36,9 +36,9 @@ const DEFAULTS: [DeviceRule; 11] = {
     ]
 };
 
-/// The rules in force: deny all, what is configured in its order, the defaults.
+/// The rules in force: deny all, the configured rules in their order, the defaults.
 ///
-/// Fails for a rule without access, with an unknown kind or access, or with numbers out of range.
+/// Fails for a rule without access, an unknown kind or access, and numbers out of range.
 pub fn rules(configured: &[LinuxDeviceCgroup]) -> Result<Vec<(DeviceRule, Field)>> {
     let mut rules = Vec::with_capacity(configured.len() + 1 + DEFAULTS.len());
     for (index, rule) in configured.iter().enumerate() {
@@ -75,14 +75,14 @@ fn parse(rule: &LinuxDeviceCgroup, field: &Field, index: usize) -> Result<Device
     Ok(DeviceRule::new(rule.allow(), kind, numbers, access))
 }
 
-/// The writes that put `rules` in force in a v1 cgroup.
+/// Appends the writes that put `rules` in force in a v1 cgroup.
 ///
-/// The controller keeps one verdict for everything and a list of exceptions to it. It takes back
-/// only an exception that is named exactly, so a rule that takes back a part of one cannot be said
-/// and is an error; one that takes back several is spelled out.
+/// The controller keeps one verdict for everything and a list of exceptions. It removes an exception only by its exact
+/// name. So a rule that removes a part of an exception is an error, and a rule that removes several is written as one
+/// line for each.
 pub fn v1(writes: &mut Writes, rules: &[(DeviceRule, Field)], target: usize) -> Result<()> {
     let mut exceptions: Vec<DeviceRule> = Vec::new();
-    // What a new cgroup starts with is its parent's business, so the first rule is always written.
+    // A new cgroup inherits from its parent, so the first rule is always written.
     let mut verdict = None;
     for (rule, field) in rules {
         let mut write = |value: String| {
@@ -109,7 +109,7 @@ pub fn v1(writes: &mut Writes, rules: &[(DeviceRule, Field)], target: usize) -> 
     Ok(())
 }
 
-/// The rule for block and for character devices: v1 takes `a` for everything, whatever the numbers.
+/// The rule for block and for character devices: for v1, `a` means everything, whatever the numbers.
 fn by_kind(rule: &DeviceRule) -> Vec<DeviceRule> {
     match rule.kind {
         DeviceKind::All => [DeviceKind::Block, DeviceKind::Char].map(|kind| DeviceRule { kind, ..*rule }).to_vec(),

@@ -1,4 +1,4 @@
-//! New limits on top of those a container has; pure.
+//! Merges new limits into those of a container; pure.
 
 use serde_json::{Map, Value};
 
@@ -7,11 +7,10 @@ use crate::tables::limit::{SCALARS, Scalar};
 /// A JSON object.
 type Object = Map<String, Value>;
 
-/// Writes `asked` over `stored`, both `linux.resources` in the types of the spec.
+/// Writes `asked` over `stored`; both are `linux.resources` in the types of the spec.
 ///
-/// What `asked` does not speak of stays. Lists are merged by what their elements are about (a
-/// device, a page size, an interface), with the elements of `asked` first, so that an index in an
-/// error is one of the caller's list. Device rules are left alone.
+/// Fields that `asked` does not have stay. Lists are merged by their keys (device, page size, interface), with the
+/// elements of `asked` first, so that an index in an error refers to the caller's list. Leaves device rules alone.
 pub fn merge(stored: &mut Object, asked: &Object) {
     for (section, value) in asked {
         match (section.as_str(), value) {
@@ -40,8 +39,7 @@ fn unset_by_zero(section: &str) -> Vec<&'static str> {
     scalars.map(Scalar::name).collect()
 }
 
-/// Whoever lifts the memory limit and does not speak of swap lifts both. That is what the limit
-/// alone means, with or without swap in the kernel.
+/// A new memory limit of -1 without a swap limit lifts both, as it does at create, with or without swap in the kernel.
 fn lift_both(stored: &mut Object, asked: &Object) {
     let given = |name| asked.get(name).and_then(Value::as_i64).filter(|value| *value != 0);
     if given("limit") == Some(-1) && given("swap").is_none() {
@@ -49,7 +47,7 @@ fn lift_both(stored: &mut Object, asked: &Object) {
     }
 }
 
-/// Changes the object `name`, an empty one if there is none.
+/// Changes the object `name`, which is empty if it does not exist.
 fn within(parent: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
     let mut inner = match parent.remove(name) {
         Some(Value::Object(inner)) => inner,
@@ -85,7 +83,7 @@ fn list(parent: &mut Object, name: &str, asked: &[Value], keys: &[&str], unset_b
     let same = |a: &Value, b: &Value| keys.iter().all(|key| a.get(key) == b.get(key));
     let mut merged: Vec<Value> = Vec::with_capacity(asked.len() + before.len());
     for element in asked {
-        // Of several in the config the last one counts, and none may come after the new one.
+        // Of several elements with this key the last one is in force, and none may follow the new one.
         let old = before.iter().rposition(|old| same(old, element)).map(|index| before.remove(index));
         before.retain(|old| !same(old, element));
         let (Some(Value::Object(mut old)), Value::Object(new)) = (old, element) else {

@@ -1,4 +1,5 @@
-//! Deciding: from `linux.cgroupsPath`, `linux.resources` and the layout of the host to a [`Plan`], without a system call.
+//! Deciding: makes a [`Plan`] from `linux.cgroupsPath`, `linux.resources` and the layout of the host, without a system
+//! call.
 
 mod check;
 mod compile;

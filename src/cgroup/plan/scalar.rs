@@ -88,7 +88,7 @@ fn add(writes: &mut Writes, into: Destination, field: &'static str, knob: &Knob,
     Ok(())
 }
 
-/// `linux.resources.cpu.madeUp`, a row that only tests have, goes the whole road of a field.
+/// Leads `linux.resources.cpu.madeUp`, a row that only tests have, along the whole road of a field.
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

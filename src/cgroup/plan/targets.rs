@@ -1,4 +1,4 @@
-//! Where the container's cgroup is in each hierarchy.
+//! The directories of the container's cgroup.
 
 use std::path::Path;
 
@@ -22,9 +22,9 @@ pub fn at(layout: &Layout, path: &Path) -> Vec<Target> {
 
 /// The container's directory in each hierarchy.
 ///
-/// An absolute path is below the mount. A relative one, and the id where there is none, is below
-/// the caller's own cgroup on v1. On v2 it is *beside* it, because a cgroup with processes of its
-/// own cannot hand controllers down; hybrid hosts follow v1.
+/// An absolute path is below the mount. A relative path, or the id if there is no path, is below the caller's own
+/// cgroup on v1. On v2 it is *beside* the caller's own, because a cgroup with processes cannot enable controllers for
+/// its children. Hybrid hosts follow v1.
 pub fn of(layout: &Layout, id: &str, cgroups_path: Option<&Path>) -> Result<Vec<Target>> {
     let asked = cgroups_path.unwrap_or(Path::new(""));
     let absolute = asked.is_absolute();

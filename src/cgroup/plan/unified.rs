@@ -7,10 +7,10 @@ use crate::cgroup::layout::{Layout, Mode};
 use crate::cgroup::writes::Writes;
 use crate::spec::{Field, refuse};
 
-/// Appends the map to `writes`, after everything else, line by line and in the order of the keys.
+/// Appends the map to `writes`, after all other limits, line by line and sorted by key.
 ///
-/// Fails for keys that are not `CONTROLLER.PARAMETER`, on hosts without v2, and on hybrid hosts
-/// when v1 has the controller. Whether v2 has it shows when the file is written.
+/// Fails for a key that is not `CONTROLLER.PARAMETER`, on a host without v2, and on a hybrid host if v1 has the
+/// controller. If v2 lacks it, the write fails.
 pub fn plan(writes: &mut Writes, layout: &Layout, resources: &LinuxResources) -> Result<()> {
     let mut entries: Vec<_> = resources.unified().iter().flatten().collect();
     entries.sort();
@@ -39,7 +39,7 @@ pub fn plan(writes: &mut Writes, layout: &Layout, resources: &LinuxResources) ->
     Ok(())
 }
 
-/// The v1 controller that does what the v2 controller does.
+/// The v1 controller that corresponds to a v2 controller.
 fn v1_name(controller: &str) -> &str {
     if controller == "io" { "blkio" } else { controller }
 }

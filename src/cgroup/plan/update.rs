@@ -1,4 +1,4 @@
-//! New limits for a cgroup that exists.
+//! New limits for a cgroup that exists; pure.
 
 use std::path::Path;
 
@@ -25,11 +25,11 @@ pub struct Existing<'a> {
 }
 
 impl Plan {
-    /// Decides what has to be written to give an `existing` cgroup the limits `resources`: what it has, with
-    /// what was `asked` for merged into it ([`merge`](super::merge::merge)). Device rules are left alone.
+    /// Decides what has to be written to give an `existing` cgroup the limits `resources`: the limits that it has, with
+    /// `asked` merged into them ([`merge`](super::merge::merge)). Leaves device rules alone.
     ///
-    /// Limits depend on each other within a section (`memory`, `cpu`, …), so the sections that
-    /// `asked` speaks of are written as a whole, and the others not at all. Fails as [`Plan::new`].
+    /// Limits of a section (`memory`, `cpu`, …) depend on each other. So a section that `asked` contains is written as
+    /// a whole, and the others are not. Fails as [`Plan::new`].
     pub fn update(
         existing: Existing,
         resources: &LinuxResources,
@@ -64,7 +64,7 @@ impl Plan {
         };
         resources::plan(&mut plan.writes, &layout, Wanted { resources: &wanted, extras: &extras })?;
         complete(&mut plan.writes, &wanted, asked);
-        // systemd sets device rules of its own.
+        // systemd replaces the device rules when it gets a property.
         if existing.is_unit && plan.writes.target_of("devices").is_some() {
             plan.add_devices(Some(resources))?;
         }
@@ -72,7 +72,7 @@ impl Plan {
     }
 }
 
-/// What only makes a difference for a cgroup that has limits already.
+/// Writes that matter only for a cgroup that has limits already.
 fn complete(writes: &mut Writes, resources: &LinuxResources, asked: &Map<String, Value>) {
     let given = |section: &str, name: &str| asked.get(section)?.get(name).filter(|value| !value.is_null());
     // A new cgroup needs no write for a switch that is off.
@@ -80,7 +80,7 @@ fn complete(writes: &mut Writes, resources: &LinuxResources, asked: &Map<String,
     if let (true, Some(target)) = (off, writes.target_of("memory")) {
         writes.add(target, OOM_CONTROL, 0, Field::of("linux.resources.memory.disableOOMKiller"));
     }
-    // An idle group has no shares, the kernel refuses them.
+    // The kernel refuses a weight of an idle group.
     let idle = resources.cpu().as_ref().is_some_and(|cpu| cpu.idle() == Some(1));
     if idle && given("cpu", "shares").is_none() {
         writes.all.retain(|write| !matches!(&*write.file, "cpu.shares" | "cpu.weight"));
@@ -94,7 +94,7 @@ fn speaks_of(asked: &Map<String, Value>, section: &str) -> bool {
     asked.get(section).is_some_and(|value| !value.is_null())
 }
 
-/// The sections of `resources` that `asked` speaks of.
+/// The sections of `resources` that `asked` contains.
 fn only(resources: &LinuxResources, asked: &Map<String, Value>) -> LinuxResources {
     let mut wanted = LinuxResources::default();
     let speaks_of = |section| speaks_of(asked, section);

@@ -32,7 +32,7 @@ pub fn plan(writes: &mut Writes, target: usize, wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-/// Appends what is wanted of one controller.
+/// Appends the part of `wanted` that is about one controller.
 pub fn controller(writes: &mut Writes, target: usize, name: &'static str, wanted: Wanted) -> Result<()> {
     let resources = wanted.resources;
     if let ("memory", Some(memory)) = (name, resources.memory()) {
@@ -50,11 +50,11 @@ pub fn controller(writes: &mut Writes, target: usize, name: &'static str, wanted
     Ok(())
 }
 
-/// Swap before memory.
+/// The limit of swap, which is written before that of memory.
 fn swap(writes: &mut Writes, target: usize, memory: &LinuxMemory) {
     let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
     if let Some(value) = swap_max(limit, swap) {
-        // A kernel without swap has no such file; "max" and "0" hold there without a limit.
+        // A kernel without swap has no such file. "max" and "0" are true there without a limit.
         let holds = value == "max" || value == "0";
         let fallback = if holds { Fallback::Skip } else { Fallback::Fail };
         let field = if swap == 0 { "linux.resources.memory.limit" } else { "linux.resources.memory.swap" };
@@ -62,11 +62,11 @@ fn swap(writes: &mut Writes, target: usize, memory: &LinuxMemory) {
     }
 }
 
-/// `memory.swap.max` for the spec's values, of which `swap` means memory and swap together and 0
-/// means unset. Checked before: `swap` is not below `limit`.
+/// `memory.swap.max` for the values of the spec, where `swap` is memory and swap together and 0 is unset. `swap` is not
+/// below `limit`: that was checked.
 fn swap_max(limit: i64, swap: i64) -> Option<String> {
     match (limit, swap) {
-        // As on v1, where lifting one limit lifts the other.
+        // As on v1, lifting one limit lifts the other.
         (-1, 0) | (_, -1) => Some("max".to_owned()),
         (_, 0) => None,
         (-1, swap) => Some(swap.to_string()),
@@ -74,7 +74,7 @@ fn swap_max(limit: i64, swap: i64) -> Option<String> {
     }
 }
 
-/// Quota and period in one file.
+/// Quota and period have one file.
 fn bandwidth(writes: &mut Writes, target: usize, cpu: &LinuxCpu) {
     let (quota, period) = (cpu.quota().unwrap_or(0), cpu.period().unwrap_or(0));
     if quota == 0 && period == 0 {
@@ -131,7 +131,7 @@ fn throttle(device: &LinuxThrottleDevice, key: &str) -> String {
     }
 }
 
-/// The limit and, where the kernel has it (5.7), the same limit for reserving.
+/// The limit of usage and, since Linux 5.7, the same limit of reservations.
 pub fn hugepages(writes: &mut Writes, target: usize, extras: &Extras) {
     for (index, (size, limit)) in extras.hugepage_limits.iter().enumerate() {
         let field = Field::item("linux.resources.hugepageLimits", index);

@@ -1,10 +1,10 @@
-//! What a config says about resources.
+//! `linux.resources` of a config.
 
 use oci_spec::runtime::LinuxResources;
 
 use crate::spec::Extras;
 
-/// `linux.resources`, and what the types of `oci-spec` cannot hold of it.
+/// The resources, and the values that the types of `oci-spec` cannot hold.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     pub resources: &'a LinuxResources,

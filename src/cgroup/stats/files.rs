@@ -1,4 +1,4 @@
-//! The files of the kernel as numbers.
+//! The kernel's files as numbers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::cgroup::live::dir::read_file;
 use crate::sys::Call;
 
-/// The text of a file; none where there is no such file, or the kernel knows it and has no support for it.
+/// The text of a file; empty if the file does not exist or the kernel does not support it.
 pub fn text(dir: &Path, file: &str) -> Result<String> {
     match read_file(&dir.join(file)) {
         Err(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => Ok(String::new()),
@@ -17,7 +17,7 @@ pub fn text(dir: &Path, file: &str) -> Result<String> {
     }
 }
 
-/// The number that a file consists of; `max` is the largest there is, as for runc.
+/// The number in a file. `max` is the largest number, as in runc.
 pub fn number(dir: &Path, file: &str) -> Result<Option<u64>> {
     Ok(match text(dir, file)?.trim() {
         "max" => Some(u64::MAX),

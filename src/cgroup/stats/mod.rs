@@ -1,4 +1,4 @@
-//! What a container uses: the numbers behind `events`, in runc's structure and under its names.
+//! The resource usage of a container: the numbers of `events`, in runc's structure and under its names.
 
 mod files;
 mod read;

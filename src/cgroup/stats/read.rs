@@ -13,8 +13,7 @@ use crate::cgroup::live::dir::is_gone;
 use crate::sys::{Call, directory};
 
 impl Cgroup {
-    /// What the container uses now. A controller that is not there, or a cgroup that vanishes
-    /// meanwhile, counts nothing.
+    /// The present usage. A missing controller and a removed cgroup count nothing.
     ///
     /// Fails when a file cannot be read.
     pub fn stats(&self) -> Result<Stats> {
@@ -36,7 +35,7 @@ impl Cgroup {
     }
 }
 
-/// The sizes of huge pages that a cgroup has files for.
+/// The sizes of huge pages for which the cgroup has files.
 fn page_sizes(dir: &Path) -> Result<Vec<String>> {
     let entries = match directory::entries(dir) {
         Err(errno) if is_gone(errno) => return Ok(Vec::new()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Statistics of a cgroup. What the kernel does not say is 0 or absent.
+/// Statistics of a cgroup. A value that the kernel does not report is 0 or absent.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// CPU time.
@@ -24,47 +24,47 @@ pub struct Stats {
 /// CPU time.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Cpu {
-    /// What was used.
+    /// Time used.
     pub usage: CpuUsage,
-    /// What was wanted and not given.
+    /// Time refused because of the quota.
     pub throttling: Throttling,
-    /// How much was waited for it.
+    /// Time spent waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Pressure>,
 }
 
-/// CPU time that was used, in nanoseconds.
+/// CPU time used, in nanoseconds.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct CpuUsage {
-    /// In all.
+    /// In total.
     #[serde(skip_serializing_if = "zero")]
     pub total: u64,
-    /// By processor (v1).
+    /// For each CPU (v1).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu: Vec<u64>,
-    /// By processor, in the kernel (v1).
+    /// For each CPU, in the kernel (v1).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu_kernel: Vec<u64>,
-    /// By processor, in programs (v1).
+    /// For each CPU, in user space (v1).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu_user: Vec<u64>,
     /// In the kernel.
     pub kernel: u64,
-    /// In programs.
+    /// In user space.
     pub user: u64,
 }
 
-/// How often the quota was used up.
+/// Throttling by the quota.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttling {
-    /// Periods in which something ran.
+    /// Periods in which a process ran.
     #[serde(skip_serializing_if = "zero")]
     pub periods: u64,
-    /// Periods in which the quota did not suffice.
+    /// Periods in which the quota was used up.
     #[serde(skip_serializing_if = "zero")]
     pub throttled_periods: u64,
-    /// Nanoseconds of standing still.
+    /// Nanoseconds of throttling.
     #[serde(skip_serializing_if = "zero")]
     pub throttled_time: u64,
 }
@@ -91,22 +91,22 @@ pub struct CpuSet {
 /// Memory, in bytes.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Memory {
-    /// Pages of files.
+    /// Page cache.
     #[serde(skip_serializing_if = "zero")]
     pub cache: u64,
     /// Memory.
     pub usage: MemoryEntry,
-    /// Memory and swap together, also on v2, which counts them apart.
+    /// Memory and swap together; on v2, which counts them apart, the sum.
     pub swap: MemoryEntry,
-    /// The kernel's part (v1).
+    /// Kernel memory (v1).
     pub kernel: MemoryEntry,
-    /// That of its TCP buffers (v1).
+    /// TCP buffers (v1).
     #[serde(rename = "kernelTCP")]
     pub kernel_tcp: MemoryEntry,
     /// `memory.stat`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub raw: BTreeMap<String, u64>,
-    /// How much was waited for it.
+    /// Time spent waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Pressure>,
 }
@@ -116,10 +116,10 @@ pub struct Memory {
 pub struct MemoryEntry {
     /// The limit; without one the largest number that the kernel shows.
     pub limit: u64,
-    /// Now.
+    /// Current usage.
     #[serde(skip_serializing_if = "zero")]
     pub usage: u64,
-    /// The most there ever was.
+    /// Peak usage.
     #[serde(skip_serializing_if = "zero")]
     pub max: u64,
     /// How often the limit was hit (v1).
@@ -129,7 +129,7 @@ pub struct MemoryEntry {
 /// Processes.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Pids {
-    /// Now.
+    /// Current number.
     #[serde(skip_serializing_if = "zero")]
     pub current: u64,
     /// The limit; 0 without one.
@@ -143,7 +143,7 @@ impl Pids {
     }
 }
 
-/// Lists of a number for each device and operation.
+/// A number for each device and operation.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the names of the kernel's files, cgroup-v1/blkio-controller.rst")]
@@ -177,7 +177,7 @@ pub struct BlockIoEntry {
     /// Its minor number.
     #[serde(skip_serializing_if = "zero")]
     pub minor: u64,
-    /// `Read`, `Write`, …; empty where the kernel does not tell them apart.
+    /// `Read`, `Write`, …; empty if the kernel does not distinguish them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub op: String,
     /// The number.
@@ -188,26 +188,26 @@ pub struct BlockIoEntry {
 /// Huge pages of one size, in bytes.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct HugePages {
-    /// Now.
+    /// Current usage.
     #[serde(skip_serializing_if = "zero")]
     pub usage: u64,
-    /// The most there ever was (v1).
+    /// Peak usage (v1).
     #[serde(skip_serializing_if = "zero")]
     pub max: u64,
     /// How often the limit was hit.
     pub failcnt: u64,
 }
 
-/// Pressure stall information, v2: how much was waited for a resource (accounting/psi.rst).
+/// Pressure stall information of v2 (accounting/psi.rst): the time spent waiting for a resource.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Pressure {
-    /// By at least one task.
+    /// At least one task waited.
     pub some: Stall,
-    /// By all of them at once.
+    /// All tasks waited at once.
     pub full: Stall,
 }
 
-/// Shares of the last 10, 60 and 300 seconds in percent, and microseconds in all.
+/// Shares of the last 10, 60 and 300 seconds in percent, and the total in microseconds.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the names of the kernel's file")]
 pub struct Stall {

@@ -1,8 +1,8 @@
 //! Statistics of the v1 controllers.
 //!
-//! `cgroups-rs` reads `cpuacct`, `cpuset` and `pids`. Not so `memory`, whose reader keeps a fixed set
-//! of what `memory.stat` says and reads eleven files more than asked for, nor `blkio`, which folds
-//! the operations of a device into a struct of its own and knows only some of them.
+//! `cgroups-rs` reads `cpuacct`, `cpuset` and `pids`. It does not read `memory`, because its reader keeps a fixed set
+//! of the keys of `memory.stat` and reads eleven files too many, and not `blkio`, because its reader knows only some
+//! operations.
 
 use std::path::Path;
 
@@ -17,8 +17,7 @@ use super::types::{BlockIo, BlockIoEntry, Cpu, CpuSet, HugePages, Memory, Memory
 use crate::cgroup::live::Cgroup;
 use crate::cgroup::live::dir::number_of;
 
-/// Nanoseconds of a tick in `cpuacct.stat`: `USER_HZ` is 100 on all architectures that Linux still
-/// has.
+/// Nanoseconds of a tick in `cpuacct.stat`: `USER_HZ` is 100 on all architectures of Linux.
 const TICK: u64 = 10_000_000;
 
 pub fn stats(cgroup: &Cgroup) -> Result<Stats> {
@@ -42,7 +41,7 @@ pub fn stats(cgroup: &Cgroup) -> Result<Stats> {
 }
 
 fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
-    // The crate takes what it cannot read for nothing.
+    // cgroups-rs treats an unreadable file as 0.
     text(dir, "cpuacct.usage")?;
     let found = CpuAcctController::new(dir.to_owned(), Default::default()).cpuacct();
     let usage = &mut cpu.usage;
@@ -64,7 +63,7 @@ fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
 fn cpuset(dir: &Path) -> Result<CpuSet> {
     let found = CpuSetController::new(dir.to_owned(), Default::default(), false).cpuset();
     let members = |ranges: Vec<(u64, u64)>| ranges.into_iter().flat_map(|(first, last)| first..=last).collect();
-    // The crate reads this one as an unsigned number, which the usual -1 is not.
+    // cgroups-rs reads this file as an unsigned number, but -1 is the usual value.
     let level = text(dir, "cpuset.sched_relax_domain_level")?;
     Ok(CpuSet {
         cpus: members(found.cpus),
@@ -114,7 +113,7 @@ fn pids(dir: &Path) -> Result<Pids> {
 }
 
 pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
-    // Reservations are what is limited where both are (5.7).
+    // If both exist (5.7), the limit is that of reservations.
     for kind in ["rsvd.", ""] {
         let number = |name: &str| number(dir, &format!("hugetlb.{size}.{kind}{name}"));
         if let Some(usage) = number("usage_in_bytes")? {
@@ -125,8 +124,8 @@ pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     Ok(None)
 }
 
-/// Of the schedulers that count, the first that has counted something: BFQ, CFQ of old kernels, and
-/// the throttling layer, which only knows bytes and operations.
+/// The statistics of the first scheduler that has counted something: BFQ, CFQ of old kernels, and the throttling layer,
+/// which knows only bytes and operations.
 fn block_io(dir: &Path) -> Result<BlockIo> {
     let mut found = BlockIo::default();
     for kind in ["bfq.", "", "throttle."] {
@@ -147,7 +146,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
     Ok(found)
 }
 
-/// Lines `8:0 Read 4096`, or `8:0 4096`; the last one, `Total 4096`, is about no device.
+/// Lines `8:0 Read 4096`, or `8:0 4096`. The last one, `Total 4096`, has no device.
 fn entries(text: &str) -> Vec<BlockIoEntry> {
     let entry = |line: &str| {
         let mut fields = line.split(' ');

@@ -1,6 +1,6 @@
-//! Statistics of cgroup v2, in the terms of v1 where runc's structure has those.
+//! Statistics of cgroup v2, in the terms of v1 if runc's structure has those.
 //!
-//! Own reading: for v2 `cgroups-rs` has neither `io.stat`, pressure nor the peaks.
+//! Own code: for v2 `cgroups-rs` reads neither `io.stat` nor pressure nor peaks.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::files::{number, numbers, text};
 use super::types::{BlockIo, BlockIoEntry, Cpu, HugePages, Memory, MemoryEntry, Pids, Pressure, Stall, Stats};
 use crate::cgroup::live::dir::number_of;
 
-/// Nanoseconds of a microsecond, in which v2 counts time.
+/// Nanoseconds of a microsecond, the unit of v2.
 const MICROSECOND: u64 = 1000;
 
 pub fn stats(dir: &Path) -> Result<Stats> {
@@ -40,11 +40,11 @@ fn memory(dir: &Path) -> Result<Memory> {
     let raw = numbers(&text(dir, "memory.stat")?);
     let entry = |kind: &str| {
         let number = |name: &str| anyhow::Ok(number(dir, &format!("memory.{kind}{name}"))?.unwrap_or(0));
-        // Peaks are known since 5.19, those of swap since 6.5.
+        // Peaks exist since 5.19, those of swap since 6.5.
         anyhow::Ok(MemoryEntry { limit: number("max")?, usage: number("current")?, max: number("peak")?, failcnt: 0 })
     };
     let (usage, alone) = (entry("")?, entry("swap.")?);
-    // Each may have had its peak at another time, so of both together there is none.
+    // The two peaks can be of different times, so there is no peak of the sum.
     let swap = MemoryEntry {
         limit: alone.limit.saturating_add(usage.limit),
         usage: alone.usage.saturating_add(usage.usage),
@@ -79,7 +79,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
                 "rios" => ("Read", false),
                 "wios" => ("Write", false),
                 "dios" => ("Discard", false),
-                // Costs and latencies have no place in the structure.
+                // The structure has no place for costs and latencies.
                 _ => continue,
             };
             let list = if bytes { &mut found.io_service_bytes_recursive } else { &mut found.io_serviced_recursive };
@@ -90,7 +90,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
 }
 
 pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
-    // Reservations are what is limited where both are (5.7).
+    // If both exist (5.7), the limit is that of reservations.
     for kind in ["rsvd.", ""] {
         if let Some(usage) = number(dir, &format!("hugetlb.{size}.{kind}current"))? {
             let events = text(dir, &format!("hugetlb.{size}.events"))?;
@@ -100,8 +100,8 @@ pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     Ok(None)
 }
 
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same for `full`, which `cpu` has
-/// since 5.13. Absent where the kernel does not measure it.
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same for `full`, which `cpu` has since 5.13. Absent if the
+/// kernel does not measure it.
 fn pressure(dir: &Path, file: &str) -> Result<Option<Pressure>> {
     Ok(pressure_of(&text(dir, file)?))
 }

@@ -1,4 +1,4 @@
-//! What the other end of the bus answers when a call fails.
+//! The errors of calls over the bus.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -10,10 +10,10 @@ use zbus::DBusError;
 /// How long systemd may take for a job, or to answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What reading from and writing to a connection come to that is not there any more.
+/// The errors of reads and writes on a closed connection.
 const CLOSED: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
 
-/// systemd's answer to a call that it does not carry out.
+/// An error that systemd answered.
 #[derive(Debug)]
 pub struct Refused {
     pub name: String,
@@ -28,7 +28,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The other end of a connection that worked has closed it.
+/// The peer closed a connection that had worked.
 #[derive(Debug)]
 pub struct Gone;
 
@@ -44,7 +44,7 @@ pub fn is(error: &zbus::Error, name: &str) -> bool {
     answer(error).is_some_and(|refused| refused.name == name)
 }
 
-/// The answer of the other end, if the error is one: the names that the D-Bus specification has come in a form of their own.
+/// The answer of the peer, if the error is one. zbus has its own type for the error names of the D-Bus specification.
 pub fn answer(error: &zbus::Error) -> Option<Refused> {
     let (name, words) = match error {
         zbus::Error::MethodError(name, words, _) => (name.to_string(), words.as_deref()),
@@ -57,7 +57,7 @@ pub fn answer(error: &zbus::Error) -> Option<Refused> {
     Some(Refused { name, words })
 }
 
-/// What systemd said, without the name of the error.
+/// The message of systemd, without the name of the error.
 pub fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     let error = error.into();
     if let Some(refused) = answer(&error) {
@@ -66,7 +66,7 @@ pub fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     match error {
         zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
         zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
-        // Its words have those of its causes in them.
+        // The text contains the texts of its sources.
         other => anyhow!("{other}"),
     }
 }

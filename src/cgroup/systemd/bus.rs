@@ -1,6 +1,6 @@
-//! Talking to the service manager over D-Bus: org.freedesktop.systemd1(5).
+//! Calls to the service manager over D-Bus: org.freedesktop.systemd1(5).
 //!
-//! One connection for each thing that is done, driven by the calling thread: there is no other thread before or after.
+//! Each action has its own connection, driven by the calling thread. No other thread is started.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
 /// Starts the scope with the process in it.
 ///
-/// Where the bus goes away in the middle the unit may be there all the same: it goes when the process does.
+/// If the connection breaks, the unit may exist nevertheless. It ends with the process.
 pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
     let name = &scope.unit.name;
     let pids = Variant::from(vec![pid.as_raw().cast_unsigned()]);
@@ -39,8 +39,8 @@ pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
     })
 }
 
-/// The field of the property that systemd refuses to set, as far as its words tell. Where they do not, it is one of the
-/// annotations: all others are known to it.
+/// The field of the property that systemd refuses, if the message names it. If not, an annotation: systemd knows all
+/// other properties.
 fn blamed(properties: &[Property], error: &anyhow::Error) -> Option<String> {
     let Refused { name, words } = error.downcast_ref()?;
     let named =
@@ -63,7 +63,7 @@ pub(super) fn stop(unit: &Unit) -> Result<()> {
     stopped.with_context(|| format!("unable to stop unit {name:?}"))
 }
 
-/// Sets properties of a unit that is there.
+/// Sets properties of an existing unit.
 pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
     let name = unit.name.as_str();
     let set = ask(unit.user, async |bus| {
@@ -76,7 +76,7 @@ pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
     })
 }
 
-/// Moves a process into the unit's cgroup, or one below it.
+/// Moves a process into the unit's cgroup or a cgroup below it.
 pub(super) fn attach(unit: &Unit, below: &str, pid: Pid) -> Result<()> {
     let name = unit.name.as_str();
     let pids = vec![pid.as_raw().cast_unsigned()];
@@ -93,7 +93,7 @@ pub(super) fn control_group() -> Result<std::path::PathBuf> {
     Ok(path.trim_start_matches('/').into())
 }
 
-/// Does what can be done twice over a connection of its own: once more when the bus goes away in the middle.
+/// Carries out an action that can be repeated, over its own connection. Repeats it once if the connection breaks.
 fn ask<T>(user: bool, what: impl AsyncFn(&Bus) -> Result<T>) -> Result<T> {
     let once = || {
         zbus::block_on(async {
@@ -113,7 +113,7 @@ struct Bus {
 }
 
 impl Bus {
-    /// To the host's manager root also gets past the bus, which need not be there.
+    /// Root also reaches the host's manager directly, without a running bus.
     async fn connect(user: bool) -> Result<Bus> {
         if user {
             let connection = open(own_bus()?).await.context("unable to connect to the user's bus")?;
@@ -126,9 +126,9 @@ impl Bus {
         Ok(Bus { connection: connection.context("unable to connect to the system bus")? })
     }
 
-    /// Nothing of the connection may outlive the call that drives it.
+    /// Closes the connection, so that nothing of it outlives the call.
     async fn leave<T>(self, done: Result<T>) -> Result<T> {
-        // What was to be said has been said.
+        // All messages have been sent.
         let _ = self.connection.close().await;
         done
     }
@@ -158,7 +158,7 @@ impl Bus {
         let start = async |given: &[(&str, Variant<'_>)]| {
             let body = (name, "replace", given, &none);
             match self.call("StartTransientUnit", &body).await {
-                // What is left of a failed one of this name makes room.
+                // A failed unit of this name is removed.
                 Err(error) if is(&error, EXISTS) => {
                     let _ = self.call("ResetFailedUnit", &name).await;
                     self.call("StartTransientUnit", &body).await
@@ -178,8 +178,8 @@ impl Bus {
         }
     }
 
-    /// Makes a call with properties. Where it is refused, and this systemd is too old for one of them, once more
-    /// without: the kernel's files have the value anyway.
+    /// Calls with properties. If systemd refuses and is too old for one of them, repeats the call without it: the
+    /// kernel's files get the value anyway.
     async fn with_properties(
         &self,
         properties: &[Property],
@@ -205,7 +205,7 @@ impl Bus {
         let mut jobs = self.jobs().await?;
         match self.call("StopUnit", &(name, "replace")).await {
             Ok(answer) => drop(wait(&mut jobs, &job_of(&answer)?).await?),
-            // It ends by itself once it is empty.
+            // The unit ends by itself once it is empty.
             Err(error) if is(&error, NO_SUCH_UNIT) => {}
             Err(error) => return Err(plain(error)),
         }
@@ -236,7 +236,7 @@ fn job_of(answer: &Message) -> Result<OwnedObjectPath> {
     answer.body().deserialize().map_err(plain)
 }
 
-/// Waits until a job has ended. The result is what has become of it: `done`, `failed`, `timeout`, …
+/// Waits until a job has ended. Returns its result: `done`, `failed`, `timeout`, …
 async fn wait(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Result<String> {
     let ended = async {
         while let Some(message) = poll_fn(|context| Pin::new(&mut *jobs).poll_next(context)).await {

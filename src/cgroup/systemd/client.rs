@@ -1,4 +1,4 @@
-//! What the service manager is asked to do.
+//! The calls to the service manager, with and without the D-Bus library.
 
 use std::path::{Path, PathBuf};
 
@@ -16,9 +16,9 @@ use crate::cgroup::writes::Write;
 const RUNNING: &str = "/run/systemd/system";
 
 impl Manager {
-    /// The one to ask: the host's for root, else the user's own, which is asked where it lives.
+    /// The host's manager for root, else the manager of the user, whose cgroup it asks for.
     ///
-    /// Fails where systemd does not run, and where the user has no manager that can be reached.
+    /// Fails if systemd does not run, and if the user's manager cannot be reached.
     pub fn find(user: bool) -> Result<Manager> {
         if !Path::new(RUNNING).is_dir() {
             bail!("systemd not running on this host, cannot use systemd cgroups manager");
@@ -35,9 +35,9 @@ impl Manager {
 }
 
 impl Scope {
-    /// Starts it with `pid` as its first process. When this returns the process is in it.
+    /// Starts it with `pid` as its first process. The process is in it when this returns.
     ///
-    /// Fails, leaving nothing behind, when a unit of this name is there already or systemd refuses a property.
+    /// Fails, leaving nothing behind, if a unit of this name exists or systemd refuses a property.
     pub fn start(&self, pid: Pid) -> Result<()> {
         #[cfg(feature = "systemd")]
         return bus::start(self, pid);
@@ -47,7 +47,8 @@ impl Scope {
 }
 
 impl Unit {
-    /// Stops it, which ends what is left in it, and makes systemd forget a failure. One that is gone is as good.
+    /// Stops it, which kills the processes in it, and makes systemd forget a failure. A unit that does not exist is no
+    /// error.
     pub fn stop(&self) -> Result<()> {
         #[cfg(feature = "systemd")]
         return bus::stop(self);
@@ -58,7 +59,7 @@ impl Unit {
     /// Sets properties until the next boot.
     pub fn set(&self, writes: &[Write]) -> Result<()> {
         let mut properties = limits(writes);
-        // What happens when the kernel kills is said at the start or never.
+        // systemd takes the policy for the OOM killer only at the start.
         properties.retain(|property| property.name != "OOMPolicy");
         if properties.is_empty() {
             return Ok(());

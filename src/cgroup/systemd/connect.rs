@@ -1,4 +1,4 @@
-//! Connections with a service manager.
+//! Connections to a service manager.
 
 use anyhow::{Result, anyhow};
 use zbus::Connection;
@@ -7,7 +7,7 @@ use zbus::connection::Builder;
 use super::answer::{PATIENCE, late, plain};
 use super::private::Private;
 
-/// Connects, and waits no longer for that than for an answer.
+/// Connects, with the same time limit as for an answer.
 pub async fn open(builder: Builder<'_>) -> Result<Connection> {
     let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
     match runtime.timeout(PATIENCE, builder.method_timeout(PATIENCE).build()).await {
@@ -16,14 +16,14 @@ pub async fn open(builder: Builder<'_>) -> Result<Connection> {
     }
 }
 
-/// Connects with the host's manager itself.
+/// Connects to the host's manager itself.
 pub async fn directly() -> Result<Connection> {
     let private = Private::open(PATIENCE).map_err(crate::sys::io)?;
     let guid = private.guid.clone();
     open(Builder::authenticated_socket(private, guid).p2p()).await
 }
 
-/// The bus of the caller's own session. To it, root of a user namespace is the user who has made that.
+/// The bus of the caller's own session. It knows root of a user namespace by the user that made the namespace.
 pub fn own_bus() -> Result<Builder<'static>> {
     let given = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
     let address = match given {
@@ -44,7 +44,7 @@ pub fn own_bus() -> Result<Builder<'static>> {
     })
 }
 
-/// What the user is called outside the caller's user namespace.
+/// The user's number outside the caller's user namespace.
 fn outside(uid: u32) -> Option<u32> {
     let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
     map.lines().find_map(|line| {

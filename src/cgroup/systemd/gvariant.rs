@@ -1,5 +1,5 @@
-//! Values as systemd takes them, and their text form: the part of GVariant's text format that D-Bus properties of
-//! units need. No dictionaries, variants and maybes: no unit has any.
+//! Values for systemd, and their text format: the part of GVariant's text format that properties of units need. It has
+//! no dictionaries, variants and maybes, because no unit has any.
 
 use std::fmt;
 
@@ -129,7 +129,7 @@ fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     write!(f, "'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// The value that a text stands for. A number without a type is an `i`, one with a point a `d`.
+/// Parses a text. A number without a type is an `i`, one with a point a `d`.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser { rest: text };
     let value = parser.value(None, 0)?;

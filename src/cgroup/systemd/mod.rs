@@ -1,10 +1,10 @@
-//! The systemd driver: the container's cgroup is a scope of the service manager, which makes it, keeps its limits over
-//! a reload, and takes it away.
+//! The systemd driver: the container's cgroup is a scope. The service manager makes it, keeps its limits over a reload,
+//! and removes it.
 //!
-//! A scope comes into being with its first process, so that one is born outside and waits until it has been moved.
-//! What systemd has no property for is written to the kernel's files afterwards, with everything else: where it
-//! rounds, the exact value counts. On v1 it has no words for exceptions from device rules either, so a reload of its
-//! configuration forgets them; on v2 the container's own device program stays.
+//! A scope is created with its first process, so that process starts outside and waits until it has been moved. Then
+//! the kernel's files get all values: the exact ones where systemd rounds, and those without a property. On v1 systemd
+//! has no exceptions from device rules either, so a reload of its configuration loses them. On v2 the container's own
+//! device program stays.
 
 #[cfg(feature = "systemd")]
 mod answer;

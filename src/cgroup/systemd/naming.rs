@@ -1,4 +1,4 @@
-//! From `cgroupsPath` to the name and the place of a unit; pure.
+//! The name and the place of a unit, from `cgroupsPath`; pure.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,28 +13,28 @@ use crate::spec::{Field, refusal, refuse};
 /// The service manager that makes the unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manager {
-    /// Whether it is the caller's own, not the host's.
+    /// Whether it is the user's own manager, not the host's.
     pub user: bool,
-    /// Its cgroup relative to the root of the hierarchy: what its slices are below.
+    /// Its cgroup relative to the root of the hierarchy. Its slices are below.
     pub root: PathBuf,
 }
 
 /// What a container asks of systemd.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Whom.
+    /// The service manager.
     pub manager: &'a Manager,
-    /// What the program was called by: the prefix of units that have no other.
+    /// The name by which the program was called: the prefix of units without another one.
     pub program: &'a str,
-    /// `annotations`, some of which set properties.
+    /// `annotations`: some set properties.
     pub annotations: Option<&'a HashMap<String, String>>,
 }
 
 impl Asked<'_> {
-    /// The scope for `linux.cgroupsPath`, here `SLICE:PREFIX:NAME`, on a host with cgroup v2 alone or not. It has no
-    /// limits yet.
+    /// The scope for `linux.cgroupsPath`, which is `SLICE:PREFIX:NAME` here. `v2` tells whether the host has cgroup v2
+    /// alone. The scope has no limits yet.
     ///
-    /// Fails for a path of another form, names that systemd would not take, annotations that are no values.
+    /// Fails for a path of another form, a name that systemd refuses, and an annotation without a valid value.
     pub fn scope(&self, id: &str, path: Option<&Path>, v2: bool) -> Result<Scope> {
         let path = path.filter(|path| !path.as_os_str().is_empty());
         let text = match path {
@@ -66,7 +66,7 @@ impl Asked<'_> {
         Ok(Scope { slice: slice.to_owned(), unit, properties, path })
     }
 
-    /// Everything is counted, so that statistics are there without limits, too.
+    /// Accounting is on for everything, so that there are statistics without limits, too.
     fn properties(&self, name: &str, slice: &str, v2: bool) -> Result<Vec<Property>> {
         let field = Field::of("linux.cgroupsPath");
         let on = Value::Bool(true);
@@ -91,8 +91,8 @@ impl Asked<'_> {
     }
 }
 
-/// The property of an annotation: its value is a GVariant text. `NameSec` is not one over D-Bus, where times are
-/// counted in microseconds: `NameUSec`.
+/// The property of an annotation, whose value is a GVariant text. `NameSec` does not exist over D-Bus, where times are
+/// in microseconds: `NameUSec`.
 fn annotated(name: &str, text: &str, field: &Field) -> Result<Property> {
     if name.len() < 3 {
         refuse!(field, "property name {name:?} is too short");
@@ -149,7 +149,7 @@ fn expand(slice: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What systemd names the cgroup of a unit: it keeps off the names of the kernel's files, and off its own escapes.
+/// systemd's name for the cgroup of a unit. It escapes the names of the kernel's files, and names that look escaped.
 fn escaped(unit: &str) -> String {
     const CONTROLLERS: &str = "cgroup cpu cpuacct cpuset io blkio memory devices pids bpf-firewall bpf-devices \
                                bpf-foreign bpf-socket-bind bpf-restrict-network-interfaces";

@@ -1,7 +1,7 @@
-//! systemd's own socket, over which root reaches the host's manager where there is no bus.
+//! systemd's own socket, over which root reaches the host's manager without a bus.
 //!
-//! zbus could open it, but not read from it: systemd signs with its well-known name there, and zbus takes only unique
-//! names for a signature, which begin with a colon. So what is read gets one.
+//! zbus can open it, but not read from it: systemd sends its well-known name as the sender there, and zbus accepts only
+//! unique names, which begin with a colon. So this changes the name in each message that is read.
 
 use std::io::{ErrorKind, Read, Result, Write};
 use std::net::Shutdown;
@@ -15,27 +15,27 @@ use zbus::export::async_trait::async_trait;
 use zruntime::{AsyncIo, Shared, SharedRuntime};
 
 const PATH: &str = "/run/systemd/private";
-/// The header field that says who sends: its number, its type, its length, the text.
+/// The header field of the sender: its number, its type, its length, the text.
 const SENDER: &[u8] = b"\x07\x01s\0\x18\0\0\0org.freedesktop.systemd1\0";
-/// Where the text begins.
+/// The position of the text.
 const NAME: usize = 8;
 
-/// A connection that may be used, and the name of the other end.
+/// An authenticated connection, and the name of the peer.
 pub(super) struct Private {
     stream: Arc<Stream>,
-    /// What the D-Bus specification calls the GUID of a server.
+    /// The GUID of the server, in the words of the D-Bus specification.
     pub guid: String,
 }
 
 type Stream = AsyncIo<UnixStream, Shared>;
 
 impl Private {
-    /// Connects as root, which is all that is asked of a caller.
+    /// Connects as root; systemd asks for no more.
     pub fn open(patience: Duration) -> Result<Private> {
         let mut stream = UnixStream::connect(PATH)?;
         stream.set_read_timeout(Some(patience))?;
-        // The user id as hexadecimal text, and the end of it in one go: what systemd reads together with that line later
-        // it puts aside, and looks at only when more arrives.
+        // The user id as hexadecimal text, and BEGIN in the same write: if systemd reads a message together with BEGIN,
+        // it does not look at the message until more data arrives.
         stream.write_all(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n")?;
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\r\n") {
@@ -64,7 +64,7 @@ pub(super) struct Half(Arc<Stream>);
 
 #[async_trait]
 impl ReadHalf for Half {
-    /// All of it: what zbus asks for is a message's beginning, then the rest, which has the signature in it.
+    /// Reads a whole part: zbus asks for the beginning of a message, then for the rest, which contains the sender.
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
         let mut count = 0;
         while count < buffer.len() {
@@ -89,7 +89,7 @@ impl WriteHalf for Half {
     }
 }
 
-/// Makes the sender's name one that zbus takes, of the same length.
+/// Replaces the name of the sender with one of the same length that zbus accepts.
 fn sign(message: &mut [u8]) {
     if let Some(at) = message.windows(SENDER.len()).position(|window| window == SENDER) {
         message[at + NAME] = b':';

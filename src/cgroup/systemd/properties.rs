@@ -1,5 +1,5 @@
-//! Limits and device rules as properties of a unit: what systemd knows of them stays in force when it writes the
-//! cgroup anew, as for `daemon-reload`. Pure.
+//! Limits and device rules as properties of a unit; pure. When systemd writes the cgroup again, as after
+//! `daemon-reload`, these stay in force.
 
 use super::gvariant::Value;
 use super::scope::Property;
@@ -16,7 +16,7 @@ const RATES: [(&str, &str); 4] = [
     ("wiops", "IOWriteIOPSMax"),
 ];
 
-/// Files of v1 with a number for each device. There are no properties for operations.
+/// Files of v1 with a number for each device. systemd has no properties for operations.
 const V1_DEVICES: [(&str, &str); 4] = [
     ("blkio.weight_device", "BlockIODeviceWeight"),
     ("blkio.bfq.weight_device", "BlockIODeviceWeight"),
@@ -24,8 +24,8 @@ const V1_DEVICES: [(&str, &str); 4] = [
     ("blkio.throttle.write_bps_device", "BlockIOWriteBandwidth"),
 ];
 
-/// The properties that say what `writes` to the files of a cgroup, v1 or v2, say. What is not a value, the kernel refuses; what
-/// has no property is left to the files.
+/// The properties with the meaning of `writes`, on v1 or v2. Leaves out invalid values, which the kernel refuses, and
+/// files without a property.
 pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
     let mut found = Vec::new();
     for write in writes {
@@ -58,7 +58,7 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
     found
 }
 
-/// The last one counts, as in the kernel's files.
+/// The last value counts, as in the kernel's files.
 fn set(found: &mut Vec<Property>, name: &str, value: Option<Value>, field: &Field) {
     set_since(found, name, value, field, None);
 }
@@ -69,7 +69,7 @@ fn set_since(found: &mut Vec<Property>, name: &str, value: Option<Value>, field:
     found.push(Property { since, ..Property::new(name, value, field) });
 }
 
-/// One more element of a list.
+/// Appends an element to a list.
 fn add(found: &mut Vec<Property>, name: &str, element: Value, field: &Field) {
     match found.iter_mut().find(|property| property.name == name) {
         Some(Property { value: Value::Array(_, elements), .. }) => elements.push(element),
@@ -77,7 +77,7 @@ fn add(found: &mut Vec<Property>, name: &str, element: Value, field: &Field) {
     }
 }
 
-/// systemd's infinity is the largest number.
+/// The largest number is systemd's infinity.
 fn number(text: &str) -> Option<u64> {
     if matches!(text, "max" | "-1") { Some(u64::MAX) } else { text.parse().ok() }
 }
@@ -90,12 +90,12 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// When the kernel kills, all of the container or one process.
+/// Whether the OOM killer kills all processes of the container or one.
 fn policy(text: &str) -> Option<Value> {
     switch(text).map(|group| Value::text(if group { "kill" } else { "continue" }))
 }
 
-/// An idle group has the weight 0; one that is not idle any more has the default again.
+/// An idle group has the weight 0. A group that is not idle any more has the default weight again.
 fn idle(found: &mut Vec<Property>, writes: &[Write]) {
     let Some(write) = writes.iter().rfind(|write| write.file == "cpu.idle") else { return };
     let weighs = found.iter().any(|property| property.name == "CPUWeight");
@@ -114,7 +114,7 @@ fn quota(found: &mut Vec<Property>, text: &str, field: &Field) {
     set_quota(found, quota, period, field);
 }
 
-/// v1 has a file for each of the two.
+/// v1 has two files, for quota and period.
 fn v1_quota(found: &mut Vec<Property>, writes: &[Write]) {
     let of = |file| writes.iter().rfind(|write| write.file == file);
     let value = |write: &Write| number(write.value.trim());
@@ -129,8 +129,8 @@ fn v1_quota(found: &mut Vec<Property>, writes: &[Write]) {
     }
 }
 
-/// systemd counts in microseconds a second, and only in whole percents of a processor: rounded up, so that what is
-/// below may have all that was asked for.
+/// systemd counts in microseconds a second, and only in whole percents of a CPU. Rounds up, so that the container gets
+/// all that was asked for.
 fn set_quota(found: &mut Vec<Property>, quota: u64, period: u64, field: &Field) {
     if period == 0 {
         return;
@@ -163,7 +163,7 @@ fn weight(found: &mut Vec<Property>, write: &Write) {
     }
 }
 
-/// `8:0 100`: what is set for one device. On v1 nothing is no limit.
+/// `8:0 100`: the limit of one device. On v1, 0 means no limit.
 fn device_number(found: &mut Vec<Property>, name: &str, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
     let Some((device, number)) = text.split_once(' ') else { return };
     if let (Some(path), Ok(number)) = (block_device(device), number.parse()) {
@@ -172,7 +172,7 @@ fn device_number(found: &mut Vec<Property>, name: &str, text: &str, field: &Fiel
     }
 }
 
-/// `8:0 target=5000`: microseconds.
+/// `8:0 target=5000`, in microseconds.
 fn latency(found: &mut Vec<Property>, text: &str, field: &Field) {
     let Some((device, target)) = text.split_once(" target=") else { return };
     if let (Some(path), Ok(target)) = (block_device(device), target.parse()) {
@@ -197,8 +197,8 @@ fn block_device(numbers: &str) -> Option<Value> {
     Some(Value::text(format!("/dev/block/{major}:{minor}")))
 }
 
-/// What systemd lets through: all that `rules` allow, and where it has no words for a rule, more. The exact rules are
-/// the device program's, and both have to agree to an access.
+/// The devices that systemd allows: all that `rules` allow, and more where systemd cannot express a rule. The device
+/// program has the exact rules, and the kernel allows an access only if both do.
 pub(in crate::cgroup) fn devices(rules: &[(DeviceRule, Field)]) -> Vec<Property> {
     let field = Field::of("linux.resources.devices");
     let all = rules.iter().any(|(rule, _)| rule.allow && rule.is_total());

@@ -10,20 +10,20 @@ use crate::cgroup::writes::Line;
 use crate::spec::Field;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
-/// A unit that exists, so that it can be kept in `state.json`.
+/// An existing unit, as `state.json` keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
     /// Its name: `tare-web.scope`.
     pub name: String,
-    /// Whether it is one of the caller's own service manager (`systemctl --user`).
+    /// Whether it belongs to the user's own service manager (`systemctl --user`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user: bool,
-    /// The container's cgroup below the unit's, where that is another one.
+    /// The container's cgroup relative to the unit's, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subgroup: Option<PathBuf>,
 }
 
-/// A property of a unit, as org.freedesktop.systemd1(5) names and types it.
+/// A property of a unit, with the names and types of org.freedesktop.systemd1(5).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Property {
     /// Its name.
@@ -32,7 +32,7 @@ pub struct Property {
     pub value: Value,
     /// The place in config.json that asked for it.
     pub field: Field,
-    /// The first systemd to know it, where not every one does and the kernel can be told without.
+    /// The systemd that brought it, if an older one can do without: the kernel's files have the value anyway.
     pub since: Option<u32>,
 }
 
@@ -48,26 +48,26 @@ impl fmt::Display for Property {
     }
 }
 
-/// The scope that a container gets.
+/// The scope of a container.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The unit.
     pub unit: Unit,
     /// The slice that it is in.
     pub slice: String,
-    /// What it is made with, the first process aside.
+    /// All properties but the first process.
     pub properties: Vec<Property>,
-    /// Where it will be, relative to the root of the hierarchy.
+    /// Its cgroup, relative to the root of the hierarchy.
     pub(in crate::cgroup) path: PathBuf,
 }
 
 impl Scope {
-    /// Where the container will be, relative to the root of the hierarchy.
+    /// The container's cgroup, relative to the root of the hierarchy.
     pub(in crate::cgroup) fn container(&self) -> PathBuf {
         self.path.iter().chain(self.unit.subgroup.iter().flatten()).collect()
     }
 
-    /// What is done with it, as a person reads it.
+    /// The operations, as `tare plan` prints them.
     pub(in crate::cgroup) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
         let user = if self.unit.user { " of the user's manager" } else { "" };
         let operation = format!("start unit {} in {}{user}", self.unit.name, self.slice);

@@ -7,7 +7,7 @@ use super::answer::plain;
 use super::gvariant::Value;
 use super::scope::Property;
 
-/// Properties as methods take them.
+/// Properties in the form of an argument.
 pub type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
 
 pub fn variants(properties: &[Property]) -> Result<Properties<'_>> {
@@ -24,7 +24,7 @@ fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
     Ok(match value {
         Value::Bool(value) => Variant::Bool(*value),
         Value::Double(value) => Variant::F64(*value),
-        // Whoever made the value has seen to it that the number is in the range.
+        // The number fits: the constructor of the value checked that.
         Value::Integer(code, number) => match code {
             'y' => Variant::U8(*number as u8),
             'n' => Variant::I16(*number as i16),
