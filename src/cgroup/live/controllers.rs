@@ -1,13 +1,14 @@
 //! The controllers of a v2 cgroup: those that every level above enables in `cgroup.subtree_control`.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::dir::{contents, open_subtree_control, put, read_at, read_file};
 use crate::cgroup::layout::Mode;
 use crate::cgroup::plan::Plan;
+use crate::cgroup::writes::Target;
 use crate::sys::Call;
 
 /// Enables for the v2 leaf every controller of the hierarchy, as runc does: readers of its statistics expect that. On a
@@ -24,15 +25,9 @@ pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> 
     if plan.writes.mode != Mode::Unified && asked().next().is_none() {
         return Ok(());
     }
+    let needed: Vec<&str> = asked().filter_map(|write| write.file.split('.').next()).collect();
     let target = &plan.writes.targets[target];
-    let available = if plan.writes.mode == Mode::Unified {
-        let file = target.mount.join("cgroup.controllers");
-        read_file(&file).named(format_args!("linux.cgroupsPath: {}", file.display()))?
-    } else {
-        let mut names: Vec<&str> = asked().filter_map(|w| w.file.split('.').next()).collect();
-        names.dedup();
-        names.join(" ")
-    };
+    let available = available(plan.writes.mode, &target.mount, &needed)?;
     let lacks = |names: &str| {
         read_at(leaf, "cgroup.controllers")
             .map(|has| missing(names, &has).count() > 0)
@@ -41,20 +36,9 @@ pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> 
     if !lacks(&available)? {
         return Ok(());
     }
-    let is_needed = |name: &&str| asked().any(|write| write.file.split('.').next() == Some(name));
-    let needed = available.split_whitespace().filter(is_needed).collect::<Vec<_>>().join(" ");
-    let mut controls = Vec::new();
-    let mut level = target.mount.clone();
-    for name in &target.path {
-        if let Ok(control) = open_subtree_control(&level) {
-            // A level made by this plan enables nothing yet, so there is no need to read it.
-            let new = made.contains(&level);
-            let has = if new { String::new() } else { contents(&control).unwrap_or_default() };
-            enable(&control, missing(&available, &has));
-            controls.push(control);
-        }
-        level.push(name);
-    }
+    let controls = enable_at_each_level(target, made, &available);
+    let needed: Vec<&str> = available.split_whitespace().filter(|name| needed.contains(name)).collect();
+    let needed = needed.join(" ");
     // A controller that the level below does not enable yet can be disabled by another process. systemd does so when a
     // unit ends and no other unit needs the controller. So all levels are written again without a pause.
     for _ in 0..HAND_DOWN_ATTEMPTS {
@@ -66,6 +50,34 @@ pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// The controllers to enable: all of a v2 host, the needed ones of a hybrid host.
+fn available(mode: Mode, mount: &Path, needed: &[&str]) -> Result<String> {
+    if mode != Mode::Unified {
+        let mut names = needed.to_vec();
+        names.dedup();
+        return Ok(names.join(" "));
+    }
+    let file = mount.join("cgroup.controllers");
+    read_file(&file).named(format_args!("linux.cgroupsPath: {}", file.display()))
+}
+
+/// Enables controllers at each level above the target, from the top down. Returns the open files.
+fn enable_at_each_level(target: &Target, made: &[PathBuf], controllers: &str) -> Vec<OwnedFd> {
+    let mut controls = Vec::new();
+    let mut level = target.mount.clone();
+    for name in &target.path {
+        if let Ok(control) = open_subtree_control(&level) {
+            // A level made by this plan enables nothing yet, so there is no need to read it.
+            let new = made.contains(&level);
+            let has = if new { String::new() } else { contents(&control).unwrap_or_default() };
+            enable(&control, missing(controllers, &has));
+            controls.push(control);
+        }
+        level.push(name);
+    }
+    controls
 }
 
 /// The names in `wanted` that `has` lacks.

@@ -56,6 +56,7 @@ impl Cgroup {
     }
 }
 
+/// Makes and fills the directories.
 fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     let mut made = Vec::with_capacity(plan.writes.targets.len());
     for (index, target) in plan.writes.targets.iter().enumerate() {
@@ -64,15 +65,7 @@ fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     let cgroup = living(plan, &made);
     let claim = claim(&made)?;
     refuse_used(&cgroup, &made)?;
-    if let Some(first) = made.iter().flatten().next() {
-        // This run made the directory, but another container has taken it over since.
-        if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
-            refuse!("linux.cgroupsPath", "container's cgroup is not empty: another container is in it");
-        }
-        if owner.shares_pids || !first.new {
-            owner::mark(&first.dir, owner.token);
-        }
-    }
+    mark(&made, owner)?;
     if let Some(target) = plan.writes.target_of("cpuset")
         && let Some(made) = &made[target]
     {
@@ -92,19 +85,36 @@ fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
     check_usage(plan, &dirs)?;
     apply(plan, |_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
-    if let (Some(leaf), Some(made)) = (&leaf, v2) {
-        install_program(plan, leaf.as_fd(), made.new)?;
-        match &plan.inside {
-            Some(inside) => cgroup.leaf.replace(Some(make_inside(plan, undo, &made.dir, inside)?)),
-            None => delegate(plan, leaf.as_fd()).map(|()| None)?,
-        };
-    }
-    if plan.inside.is_some() {
-        cgroup.claim.replace(leaf);
-    } else {
-        cgroup.leaf.replace(leaf);
+    if let (Some(leaf), Some(made)) = (leaf, v2) {
+        finish_v2(plan, undo, &cgroup, made, leaf)?;
     }
     Ok(cgroup)
+}
+
+/// Attaches the device program and delegates. Keeps open the directory for the processes, and the lock, which is on `leaf`.
+fn finish_v2(plan: &Plan, undo: &mut Undo, cgroup: &Cgroup, made: &Made, leaf: OwnedFd) -> Result<()> {
+    install_program(plan, leaf.as_fd(), made.new)?;
+    if let Some(inside) = &plan.inside {
+        cgroup.leaf.replace(Some(make_inside(plan, undo, &made.dir, inside)?));
+        cgroup.claim.replace(Some(leaf));
+    } else {
+        delegate(plan, leaf.as_fd())?;
+        cgroup.leaf.replace(Some(leaf));
+    }
+    Ok(())
+}
+
+/// Marks the first directory with its owner, if the processes may outlive the first one or the cgroup existed.
+fn mark(made: &[Option<Made>], owner: Owner<'_>) -> Result<()> {
+    let Some(first) = made.iter().flatten().next() else { return Ok(()) };
+    // This run made the directory, but another container has taken it over since.
+    if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
+        refuse!("linux.cgroupsPath", "container's cgroup is not empty: another container is in it");
+    }
+    if owner.shares_pids || !first.new {
+        owner::mark(&first.dir, owner.token);
+    }
+    Ok(())
 }
 
 /// Opens the v2 directory. On a hybrid host only if the plan has something to do there.
