@@ -92,9 +92,9 @@ impl Layout {
     pub(super) fn of_mounts(
         mountinfo: &(impl AsRef<[u8]> + ?Sized),
         cgroup: &str,
-        reached: impl Fn(&Mount) -> bool,
+        reached: impl Fn(&HierarchyMount) -> bool,
     ) -> Layout {
-        let mut mounts: Vec<Mount> = mountinfo::lines(mountinfo).filter_map(Mount::of).collect();
+        let mut mounts: Vec<HierarchyMount> = mountinfo::lines(mountinfo).filter_map(HierarchyMount::of).collect();
         mounts.sort_by_key(|mount| !mount.point.starts_with(MOUNT));
         let mut v1 = Vec::new();
         let mut v2 = None;
@@ -171,21 +171,21 @@ impl Layout {
 }
 
 /// A mount of a hierarchy.
-pub(super) struct Mount {
+pub(super) struct HierarchyMount {
     root: PathBuf,
     pub(super) point: PathBuf,
     /// The options of the super block, which contain the controllers; `None` for v2.
     pub(super) options: Option<String>,
 }
 
-impl Mount {
-    fn of(line: mountinfo::Line<'_>) -> Option<Mount> {
+impl HierarchyMount {
+    fn of(line: mountinfo::Line<'_>) -> Option<HierarchyMount> {
         let options = match line.kind {
             b"cgroup" => Some(String::from_utf8_lossy(line.options).into_owned()),
             b"cgroup2" => None,
             _ => return None,
         };
-        Some(Mount { root: line.root(), point: line.point(), options })
+        Some(HierarchyMount { root: line.root(), point: line.point(), options })
     }
 
     /// Whether this is a mount of the hierarchy with these controllers. A line of /proc/self/cgroup lists all of them,

@@ -2,7 +2,7 @@
 //! ([`systemd`]).
 //!
 //! The module has two halves. [`plan`] decides: from `linux.cgroupsPath`, `linux.resources` and the [`Layout`] of the
-//! host it makes a [`Plan`] of directories, writes in the order the kernel accepts, and device rules. It is pure.
+//! host it makes a [`CgroupPlan`] of directories, writes in the order the kernel accepts, and device rules. It is pure.
 //! [`live`] does: it makes a [`Cgroup`] from the plan, and later freezes, updates, counts, kills and removes it.
 //! [`systemd`] and [`stats`] stand beside them. All of them share [`layout`], [`writes`] and [`device_rule`].
 //!
@@ -21,7 +21,7 @@ mod writes;
 
 pub use device_rule::{Access, DeviceKind, DeviceRule};
 pub use layout::{Hierarchy, HostDir, Layout, Mode};
-pub use live::{Before, Busy, Cgroup, Mark, Oom, Owner, Place};
-pub use plan::{DeviceProgram, Existing, Plan, Request, merge};
+pub use live::{Before, Busy, Cgroup, ExecPlace, Mark, Oom, Owner};
+pub use plan::{CgroupPlan, DeviceProgram, Existing, Request, merge};
 pub use stats::Stats;
-pub use writes::{Fallback, Line, Target, Write};
+pub use writes::{Fallback, PlanLine, Target, Write};

@@ -146,14 +146,14 @@ impl Writes {
 
 /// One operation of a plan, as `tare plan` prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct PlanLine {
     /// The place in config.json that asked for it.
     pub field: Field,
     /// What is done: `write memory.max = 536870912`.
     pub operation: String,
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for PlanLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}  {}", self.field, self.operation)
     }

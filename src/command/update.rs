@@ -36,7 +36,7 @@ pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
     let config = config.to_string();
     let merged = spec::parse(config.as_bytes())?;
     let resources = merged.resources().cloned().unwrap_or_default();
-    let plan = cgroup::Plan::update(record.cgroup.existing(), &resources, merged.extras(), &asked)?;
+    let plan = cgroup::CgroupPlan::update(record.cgroup.existing(), &resources, merged.extras(), &asked)?;
     for note in plan.notes() {
         log.warning(note);
     }

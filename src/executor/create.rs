@@ -191,7 +191,7 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     /// Move a running process into the cgroup. With systemd this creates the cgroup.
-    pub(crate) fn admit(&mut self, plan: &crate::cgroup::Plan, pid: i32) -> Result<()> {
+    pub(crate) fn admit(&mut self, plan: &crate::cgroup::CgroupPlan, pid: i32) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(pid);
         self.record.cgroup.admit(plan, pid)?;
         self.made = true;

@@ -11,7 +11,7 @@ use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::wait::wait_for_exit;
 use super::{agent, tree};
-use crate::cgroup::Place;
+use crate::cgroup::ExecPlace;
 use crate::init::op::{self, Op};
 use crate::plan::ProcessPlan;
 use crate::state::{NotRunning, Record, Status};
@@ -27,7 +27,7 @@ pub struct Joining<'a> {
     /// How.
     pub plan: &'a ProcessPlan,
     /// The cgroup, within the container's.
-    pub place: &'a Place<'a>,
+    pub place: &'a ExecPlace<'a>,
     /// Standard descriptors in place of the caller's.
     pub stdio: Stdio<'a>,
     /// Sockets that receive its descriptors.

@@ -26,7 +26,7 @@ pub struct Plan {
     /// How `init` comes into being.
     pub birth: Birth,
     /// Control groups.
-    pub cgroup: cgroup::Plan,
+    pub cgroup: cgroup::CgroupPlan,
     /// `process.oomScoreAdj`, where `init` may not set it itself.
     pub oom_score_adj: Option<i32>,
     /// Limits that the parent sets from outside, where `init` may not.

@@ -20,7 +20,7 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
-    pub cgroup: cgroup::Plan,
+    pub cgroup: cgroup::CgroupPlan,
     /// The program joins a container, in which the host's paths lead elsewhere.
     pub joining: bool,
     pub warnings: Vec<String>,
@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
             inside: annotation::delegated_cgroup(config)?,
         };
         let layout = if request.needs_own() { host.cgroups_with_own()? } else { host.cgroups()? };
-        let cgroup = cgroup::Plan::new(layout, &request)?;
+        let cgroup = cgroup::CgroupPlan::new(layout, &request)?;
         let rootfs = clean(&options.bundle.join(config.root()));
         Ok(Context { config, host, options, rootfs, cgroup, joining: false, warnings: Vec::new() })
     }

@@ -4,7 +4,7 @@ use oci_spec::runtime::{MemoryPolicyFlagType, MemoryPolicyModeType};
 
 /// A mode: the type as `oci-spec` has it, its name, its number, and how many nodes it takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Mode {
+pub struct PolicyMode {
     /// The type as `oci-spec` has it.
     pub kind: MemoryPolicyModeType,
     /// The name in `config.json`.
@@ -15,12 +15,12 @@ pub struct Mode {
     pub nodes: Option<bool>,
 }
 
-const fn mode(kind: MemoryPolicyModeType, name: &'static str, number: u32, nodes: Option<bool>) -> Mode {
-    Mode { kind, name, number, nodes }
+const fn mode(kind: MemoryPolicyModeType, name: &'static str, number: u32, nodes: Option<bool>) -> PolicyMode {
+    PolicyMode { kind, name, number, nodes }
 }
 
 /// All modes, in the order of their numbers.
-pub const MODES: [Mode; 7] = [
+pub const MODES: [PolicyMode; 7] = [
     mode(MemoryPolicyModeType::MpolDefault, "MPOL_DEFAULT", 0, Some(false)),
     mode(MemoryPolicyModeType::MpolPreferred, "MPOL_PREFERRED", 1, None),
     mode(MemoryPolicyModeType::MpolBind, "MPOL_BIND", 2, Some(true)),
@@ -38,7 +38,7 @@ pub const FLAGS: [(MemoryPolicyFlagType, &str, u32); 3] = [
 ];
 
 /// The row of a mode.
-pub fn mode_of(kind: MemoryPolicyModeType) -> Mode {
+pub fn mode_of(kind: MemoryPolicyModeType) -> PolicyMode {
     *MODES.iter().find(|mode| mode.kind == kind).unwrap_or(&MODES[0])
 }
 

@@ -10,14 +10,14 @@ use nix::fcntl::AT_FDCWD;
 use super::controllers::missing;
 use super::dir::{self, is_gone, read_at, read_file, write_at};
 use super::threaded;
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::{Fallback, Target, UsageCheck, Write};
 use crate::spec::{Field, refusal, refuse};
 use crate::sys::CallError;
 
 /// Carries out the writes that `wanted` selects. Leaves out the writes of a target without a directory.
 pub fn apply(
-    plan: &Plan,
+    plan: &CgroupPlan,
     wanted: impl Fn(&Write) -> bool,
     dirs: &[Option<&Path>],
     leaf: Option<BorrowedFd>,
@@ -43,7 +43,7 @@ pub fn apply(
 }
 
 /// Refuses a limit below the present usage, if `checkBeforeUpdate` is set.
-pub fn check_usage(plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
+pub fn check_usage(plan: &CgroupPlan, dirs: &[Option<&Path>]) -> Result<()> {
     match &plan.writes.usage {
         Some(check) => dirs[check.target]
             .map_or(Ok(()), |dir| compare_usage(check, dir, plan.writes.targets[check.target].is_v2())),
@@ -51,7 +51,7 @@ pub fn check_usage(plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
     }
 }
 
-fn refused(plan: &Plan, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
+fn refused(plan: &CgroupPlan, write: &Write, errno: Errno, writer: &Writer) -> anyhow::Error {
     let Write { field, file, value, .. } = write;
     let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
     if let Some(leaf) = writer.leaf.filter(|_| absent && plan.writes.targets[write.target].is_v2())
@@ -70,7 +70,7 @@ fn refused(plan: &Plan, write: &Write, errno: Errno, writer: &Writer) -> anyhow:
 }
 
 /// The reason why a file of v2 does not exist or cannot be written.
-fn refused_by_v2(plan: &Plan, write: &Write, errno: Errno, leaf: BorrowedFd) -> Option<anyhow::Error> {
+fn refused_by_v2(plan: &CgroupPlan, write: &Write, errno: Errno, leaf: BorrowedFd) -> Option<anyhow::Error> {
     let Write { field, file, target, .. } = write;
     let controller = file.split('.').next().unwrap_or_default();
     if let Some(kind) = threaded::kind(leaf).filter(|_| !threaded::has(controller)) {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use nix::errno::Errno;
 
 use super::dir::{number_of, read_file, write_file};
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::writes::{Fallback, OOM_CONTROL, Write};
 use crate::spec::Field;
@@ -32,7 +32,7 @@ struct Old {
 }
 
 impl Before {
-    pub(super) fn of(unit: Option<Unit>, plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
+    pub(super) fn of(unit: Option<Unit>, plan: &CgroupPlan, dirs: &[Option<&Path>]) -> Result<Before> {
         let mut before = Before { files: Vec::new(), unit };
         for write in plan.writes.all.iter().filter(|write| !write.is_device_rule()) {
             let Some(dir) = dirs[write.target] else { continue };
@@ -50,7 +50,7 @@ impl Before {
     }
 
     /// The files that systemd overwrites when it gets a property: it rounds, and sets other limits to their defaults.
-    pub(super) fn of_systemd(plan: &Plan, dirs: &[Option<&Path>]) -> Result<Before> {
+    pub(super) fn of_systemd(plan: &CgroupPlan, dirs: &[Option<&Path>]) -> Result<Before> {
         let mut exact = Before::of(None, plan, dirs)?;
         for dir in dirs.iter().flatten() {
             limit::properties().try_for_each(|(file, _)| exact.keep(dir.join(file), None))?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::dir::{contents, open_subtree_control, put, read_at, read_file};
 use crate::cgroup::layout::Mode;
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::Target;
 use crate::sys::Call;
 
@@ -19,7 +19,7 @@ use crate::sys::Call;
 /// permission); the write of its limit fails then.
 ///
 /// Fails when the list of controllers cannot be read.
-pub fn hand_down(plan: &Plan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> {
+pub fn hand_down(plan: &CgroupPlan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> {
     let Some(target) = plan.writes.v2_target() else { return Ok(()) };
     let asked = || plan.writes.all.iter().filter(|write| write.target == target);
     if plan.writes.mode != Mode::Unified && asked().next().is_none() {

@@ -16,7 +16,7 @@ use super::install::{delegate, install_program};
 use super::make::{living, make, refuse_used};
 use super::owner::{self, Mark, Owner};
 use crate::cgroup::layout::Mode;
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::Target;
 use crate::spec::refuse;
 use crate::sys::Call;
@@ -29,7 +29,7 @@ impl Cgroup {
     /// cgroup without directories, if the config asks for no limits and no path.
     ///
     /// A scope of systemd does not exist yet after this: it is created with its first process ([`Cgroup::admit`]).
-    pub fn create(plan: &Plan, owner: Owner<'_>) -> Result<Cgroup> {
+    pub fn create(plan: &CgroupPlan, owner: Owner<'_>) -> Result<Cgroup> {
         if let Some(scope) = &plan.scope {
             // systemd would accept a frozen cgroup, and the process would never run.
             let old = |target: &Target| {
@@ -49,7 +49,7 @@ impl Cgroup {
 
     /// The cgroup as it will be. The record has it before the cgroup is made, so that `delete` can remove what a killed
     /// `create` leaves.
-    pub fn intended(plan: &Plan) -> Cgroup {
+    pub fn intended(plan: &CgroupPlan) -> Cgroup {
         let made: Vec<_> =
             plan.writes.targets.iter().map(|target| Some(Made { dir: target.dir(), new: true })).collect();
         living(plan, &made)
@@ -57,7 +57,7 @@ impl Cgroup {
 }
 
 /// Makes and fills the directories.
-fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
+fn build(plan: &CgroupPlan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     let mut made = Vec::with_capacity(plan.writes.targets.len());
     for (index, target) in plan.writes.targets.iter().enumerate() {
         made.push(make(plan, undo, index, target)?);
@@ -92,7 +92,7 @@ fn build(plan: &Plan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
 }
 
 /// Attaches the device program and delegates. Keeps open the directory for the processes, and the lock, which is on `leaf`.
-fn finish_v2(plan: &Plan, undo: &mut Undo, cgroup: &Cgroup, made: &Made, leaf: OwnedFd) -> Result<()> {
+fn finish_v2(plan: &CgroupPlan, undo: &mut Undo, cgroup: &Cgroup, made: &Made, leaf: OwnedFd) -> Result<()> {
     install_program(plan, leaf.as_fd(), made.new)?;
     if let Some(inside) = &plan.inside {
         cgroup.leaf.replace(Some(make_inside(plan, undo, &made.dir, inside)?));
@@ -118,7 +118,7 @@ fn mark(made: &[Option<Made>], owner: Owner<'_>) -> Result<()> {
 }
 
 /// Opens the v2 directory. On a hybrid host only if the plan has something to do there.
-fn open_leaf(plan: &Plan, made: &Made) -> Result<Option<OwnedFd>> {
+fn open_leaf(plan: &CgroupPlan, made: &Made) -> Result<Option<OwnedFd>> {
     let target = plan.writes.v2_target();
     let written = || plan.writes.all.iter().any(|write| Some(write.target) == target);
     let idle = plan.program.is_none() && plan.delegate_to.is_none();

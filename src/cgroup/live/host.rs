@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
-use crate::cgroup::layout::{Layout, Mount};
+use crate::cgroup::layout::{HierarchyMount, Layout};
 use crate::cgroup::path::below_mount;
 
 impl Layout {
@@ -39,7 +39,7 @@ impl Layout {
 
 /// Whether no other mount covers it. mountinfo lists covered mounts, too, and `mkdir` there would write to the other
 /// file system.
-fn is_uncovered(mount: &Mount) -> bool {
+fn is_uncovered(mount: &HierarchyMount) -> bool {
     let magic = if mount.options.is_some() { CGROUP_SUPER_MAGIC } else { CGROUP2_SUPER_MAGIC };
     // A mount that cannot be examined fails later, with its name in the error.
     statfs(&mount.point).map_or_else(|errno| errno != Errno::ENOENT, |found| found.filesystem_type() == magic)

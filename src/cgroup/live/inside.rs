@@ -10,12 +10,12 @@ use super::controllers::enable;
 use super::dir::{open_dir, open_subtree_control, read_file, write_file};
 use super::directories::Undo;
 use super::install::delegate;
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
 use crate::sys::Call;
 
 /// Makes the delegated cgroup, with every controller of the container's own.
-pub fn make_inside(plan: &Plan, undo: &mut Undo, own: &Path, inside: &Path) -> Result<OwnedFd> {
+pub fn make_inside(plan: &CgroupPlan, undo: &mut Undo, own: &Path, inside: &Path) -> Result<OwnedFd> {
     const FIELD: &str = DELEGATE_CGROUP_FIELD;
     let mut dir = own.to_owned();
     for name in inside {
@@ -34,7 +34,7 @@ pub fn make_inside(plan: &Plan, undo: &mut Undo, own: &Path, inside: &Path) -> R
 
 /// Like [`make_inside`], with a process in the container's own cgroup. It moves first: a cgroup with processes cannot
 /// enable controllers for its children.
-pub fn move_inside(plan: &Plan, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
+pub fn move_inside(plan: &CgroupPlan, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
     enter(&own.join(inside), DELEGATE_CGROUP_FIELD, pid)?;
     // `enter` has made the directory.
     make_inside(plan, &mut Undo { made: Vec::new() }, own, inside).map(drop)

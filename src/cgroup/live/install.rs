@@ -9,12 +9,12 @@ use nix::fcntl::AtFlags;
 use nix::unistd::{Gid, Uid, fchownat};
 
 use super::dir::read_file;
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::spec::refusal;
 use crate::sys::{Call, CallError, bpf, reason};
 
 /// Loads and attaches the device program of a v2 cgroup.
-pub fn install_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<()> {
+pub fn install_program(plan: &CgroupPlan, leaf: BorrowedFd, new: bool) -> Result<()> {
     if plan.writes.target_of("devices").is_some() {
         return Ok(());
     }
@@ -30,7 +30,7 @@ pub fn install_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<()> {
     }
 }
 
-fn replace_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<(), Errno> {
+fn replace_program(plan: &CgroupPlan, leaf: BorrowedFd, new: bool) -> Result<(), Errno> {
     let old = if new { Vec::new() } else { bpf::device_programs(leaf)? };
     let Some(program) = &plan.program else {
         return old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()));
@@ -45,7 +45,7 @@ fn replace_program(plan: &Plan, leaf: BorrowedFd, new: bool) -> Result<(), Errno
 }
 
 /// Gives the v2 cgroup to the container's user: the directory, and the files that the kernel lists as delegatable.
-pub fn delegate(plan: &Plan, leaf: BorrowedFd) -> Result<()> {
+pub fn delegate(plan: &CgroupPlan, leaf: BorrowedFd) -> Result<()> {
     let Some((uid, gid)) = plan.delegate_to else {
         return Ok(());
     };

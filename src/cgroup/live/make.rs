@@ -7,13 +7,13 @@ use super::cgroup::Cgroup;
 use super::directories::{Made, Undo};
 use super::kill;
 use crate::cgroup::layout::{HostDir, Mode};
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::{Target, Write};
 use crate::spec::refuse;
 use crate::sys::{Call, CallError};
 
 /// Makes the directory of one target. `None` if a rootless caller may not make it and does not need it.
-pub fn make(plan: &Plan, undo: &mut Undo, index: usize, target: &Target) -> Result<Option<Made>> {
+pub fn make(plan: &CgroupPlan, undo: &mut Undo, index: usize, target: &Target) -> Result<Option<Made>> {
     let dir = target.dir();
     let errno = match undo.make(&dir) {
         Ok(new) => return Ok(Some(Made { dir, new })),
@@ -43,7 +43,7 @@ pub fn make(plan: &Plan, undo: &mut Undo, index: usize, target: &Target) -> Resu
 }
 
 /// The cgroup with these directories.
-pub fn living(plan: &Plan, made: &[Option<Made>]) -> Cgroup {
+pub fn living(plan: &CgroupPlan, made: &[Option<Made>]) -> Cgroup {
     let dirs: Vec<HostDir> = plan
         .writes
         .targets

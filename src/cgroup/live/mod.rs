@@ -31,5 +31,5 @@ pub use before::Before;
 pub use cgroup::Cgroup;
 pub use oom::Oom;
 pub use owner::{Mark, Owner};
-pub use place::Place;
+pub use place::ExecPlace;
 pub use remove::Busy;

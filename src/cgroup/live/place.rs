@@ -20,7 +20,7 @@ use crate::sys::{Call, CallError};
 
 /// A directory for a process in each of the container's hierarchies.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct ExecPlace<'a> {
     mode: Mode,
     dirs: Cow<'a, [HostDir]>,
     /// The unit and its cgroup, if only its service manager may move a process there.
@@ -41,7 +41,7 @@ impl Cgroup {
     ///
     /// Fails for another form, unknown controllers, and paths that lead out of the container's cgroup. A missing
     /// directory fails only when it is used.
-    pub fn place(&self, words: &[&str], init: i32) -> Result<Place<'_>> {
+    pub fn place(&self, words: &[&str], init: i32) -> Result<ExecPlace<'_>> {
         let mut dirs = Cow::Borrowed(&self.dirs[..]);
         if let (Some(inside), true) = (&self.inside, words.is_empty()) {
             let place = |dir: &HostDir| HostDir { dir: dir.dir.join(inside), ..dir.clone() };
@@ -67,7 +67,7 @@ impl Cgroup {
             }
         }
         let unit = self.unit.as_ref().filter(|unit| unit.user).zip(self.path_for_v2());
-        Ok(Place { mode: self.mode, dirs, unit, beside: words.is_empty().then_some(init) })
+        Ok(ExecPlace { mode: self.mode, dirs, unit, beside: words.is_empty().then_some(init) })
     }
 }
 
@@ -106,7 +106,7 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
     Ok(HostDir { dir, ..own.clone() })
 }
 
-impl Place<'_> {
+impl ExecPlace<'_> {
     /// The v2 directory for `clone3`. `None` on v1 and hybrid hosts, without a cgroup, and if the service manager moves
     /// the process.
     ///

@@ -18,7 +18,7 @@ use super::kill;
 use super::make::make;
 use super::owner::{self, Owner};
 use crate::cgroup::layout::{Mode, SYSTEMD};
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::Target;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 use crate::sys::Call;
@@ -27,7 +27,7 @@ impl Cgroup {
     /// Moves the first process into the cgroup, if it was not started there. With systemd this creates the cgroup.
     ///
     /// Fails when the kernel or systemd refuses. The unit is not started then, or is stopped again.
-    pub fn admit(&self, plan: &Plan, pid: Pid) -> Result<()> {
+    pub fn admit(&self, plan: &CgroupPlan, pid: Pid) -> Result<()> {
         match &plan.scope {
             Some(scope) => scope.start(pid),
             None => self.attach(pid),
@@ -36,7 +36,7 @@ impl Cgroup {
 
     /// Finishes a scope: joins the other v1 hierarchies, marks the owner, writes the exact values, attaches the device
     /// program, delegates.
-    pub fn settle(plan: &Plan, pid: Pid, owner: Owner<'_>) -> Result<()> {
+    pub fn settle(plan: &CgroupPlan, pid: Pid, owner: Owner<'_>) -> Result<()> {
         let Some(scope) = &plan.scope else { return Ok(()) };
         if plan.writes.mode != Mode::Unified {
             join_v1(plan, pid)?;
@@ -68,7 +68,7 @@ impl Cgroup {
 
 /// Moves the first process of a scope into the other v1 hierarchies. systemd has moved it in its own hierarchy, and
 /// manages fewer than half of the v1 controllers.
-fn join_v1(plan: &Plan, pid: Pid) -> Result<()> {
+fn join_v1(plan: &CgroupPlan, pid: Pid) -> Result<()> {
     let mut undo = Undo { made: Vec::new() };
     let cpuset = plan.writes.target_of("cpuset");
     for (index, target) in plan.writes.targets.iter().enumerate().filter(|(_, target)| target.controllers != SYSTEMD) {

@@ -10,18 +10,18 @@ use super::before::Before;
 use super::cgroup::Cgroup;
 use super::controllers::hand_down;
 use super::dir;
-use crate::cgroup::plan::Plan;
+use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::writes::{Target, Write};
 use crate::spec::refuse;
 use crate::sys::Call;
 
 impl Cgroup {
-    /// Carries out a plan of [`Plan::update`]. Leaves device rules alone.
+    /// Carries out a plan of [`CgroupPlan::update`]. Leaves device rules alone.
     ///
     /// On failure the files get their old values back. The caller can do the same with the result, if a later step
     /// fails.
-    pub fn update(&self, plan: &Plan) -> Result<Before> {
+    pub fn update(&self, plan: &CgroupPlan) -> Result<Before> {
         let place = |target: &Target| {
             let mut dirs = self.dirs.iter();
             Some(dirs.find(|dir| dir.controllers == target.controllers)?.dir.as_path())
@@ -58,7 +58,7 @@ impl Cgroup {
     /// rounds.
     ///
     /// On v1 systemd denies all devices for a moment, so the container is frozen meanwhile.
-    fn tell(&self, unit: &Unit, plan: &Plan, dirs: &[Option<&Path>]) -> Result<()> {
+    fn tell(&self, unit: &Unit, plan: &CgroupPlan, dirs: &[Option<&Path>]) -> Result<()> {
         let exact = Before::of_systemd(plan, dirs)?;
         // If freezing fails, the container sees the denial.
         let frozen = self.path_for_v1("devices").is_some() && !self.is_frozen()? && self.freeze().is_ok();

@@ -50,7 +50,7 @@ impl Request<'_> {
 
 /// Everything that has to be done for a container's cgroup.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct CgroupPlan {
     pub(in crate::cgroup) writes: Writes,
     pub(in crate::cgroup) rules: Vec<(DeviceRule, Field)>,
     /// v2 only; `None` when every device is allowed or v1 has the devices controller.
@@ -67,18 +67,18 @@ pub struct Plan {
     pub(in crate::cgroup) scope: Option<Scope>,
 }
 
-impl Plan {
+impl CgroupPlan {
     /// Decides what has to be done for `request` on a host with this `layout`.
     ///
     /// Fails, with the name of the field, for a value that is out of range, contradicts another one or cannot be
     /// carried out on this host.
-    pub fn new(layout: &Layout, request: &Request) -> Result<Plan> {
+    pub fn new(layout: &Layout, request: &Request) -> Result<CgroupPlan> {
         let scope = request.systemd.map(|asked| scope(layout, request, &asked)).transpose()?;
         let targets = match &scope {
             Some(scope) => targets::at(layout, &scope.container()),
             None => targets::of(layout, request.id, request.cgroups_path)?,
         };
-        let mut plan = Plan {
+        let mut plan = CgroupPlan {
             writes: Writes::new(layout.mode(), targets),
             rules: Vec::new(),
             program: None,
@@ -111,7 +111,7 @@ impl Plan {
 
     /// The plan of a container without a cgroup. Limits, which nothing would enforce, are an error. For a path and for
     /// device rules, which every config has, there is a note: the container can use every device that it can open.
-    fn without_cgroup(self, request: &Request) -> Result<Plan> {
+    fn without_cgroup(self, request: &Request) -> Result<CgroupPlan> {
         if let Some(write) = self.writes.all.iter().find(|write| !write.is_device_rule()) {
             refuse!(&write.field, "cannot be set without a cgroup (--cgroup-manager=disabled)");
         }
@@ -124,7 +124,7 @@ impl Plan {
             notes.push("linux.cgroupsPath: there is no cgroup (--cgroup-manager=disabled)".to_owned());
         }
         let writes = Writes { notes, ..Writes::new(Mode::None, Vec::new()) };
-        Ok(Plan { writes, rules: Vec::new(), program: None, ..self })
+        Ok(CgroupPlan { writes, rules: Vec::new(), program: None, ..self })
     }
 
     /// Fails on a host without cgroups, unless the container may go without one: its limits, device rules and path

@@ -33,7 +33,7 @@ const EXIT: u8 = 0x95;
 
 /// The target of a jump while the program is written.
 #[derive(Clone, Copy)]
-enum Jump {
+enum Goto {
     /// The end with this verdict, which is not the default.
     Decide(bool),
     /// The instruction after this many others.
@@ -162,10 +162,10 @@ impl Code {
         self.insns.push(Insn { code, regs: to | from << 4, off, imm });
     }
 
-    fn jump(&mut self, code: u8, register: u8, imm: u32, jump: Jump) {
+    fn jump(&mut self, code: u8, register: u8, imm: u32, jump: Goto) {
         let off = match jump {
-            Jump::Over(count) => count as i16,
-            Jump::Decide(allow) => {
+            Goto::Over(count) => count as i16,
+            Goto::Decide(allow) => {
                 self.decisions.push((self.insns.len(), allow));
                 0
             }
@@ -200,7 +200,7 @@ impl Code {
             if let [rule @ DeviceRule { major: None, .. }] = same_kind
                 && wide(rule)
             {
-                self.jump(JEQ, KIND, number, Jump::Decide(run.allow));
+                self.jump(JEQ, KIND, number, Goto::Decide(run.allow));
                 continue;
             }
             let mut body = Code::default();
@@ -208,7 +208,7 @@ impl Code {
                 body.majors(same_major, run.allow);
             }
             if kind != DeviceKind::All {
-                self.jump(JNE, KIND, number, Jump::Over(body.insns.len()));
+                self.jump(JNE, KIND, number, Goto::Over(body.insns.len()));
             }
             self.append(body);
         }
@@ -221,13 +221,13 @@ impl Code {
         if let ([rule], true) = (rules, rules[0].access == Access::ALL)
             && let (Some(major), None) = (rule.major, rule.minor)
         {
-            return self.jump(JEQ, MAJOR, major, Jump::Decide(allow));
+            return self.jump(JEQ, MAJOR, major, Goto::Decide(allow));
         }
         for rule in rules {
             body.minor(rule, allow);
         }
         if let Some(major) = rules[0].major {
-            self.jump(JNE, MAJOR, major, Jump::Over(body.insns.len()));
+            self.jump(JNE, MAJOR, major, Goto::Over(body.insns.len()));
         }
         self.append(body);
     }
@@ -238,21 +238,21 @@ impl Code {
         match (rule.access == Access::ALL, allow) {
             (true, _) => {
                 return match rule.minor {
-                    Some(minor) => self.jump(JEQ, MINOR, minor, Jump::Decide(allow)),
-                    None => self.jump(JA, 0, 0, Jump::Decide(allow)),
+                    Some(minor) => self.jump(JEQ, MINOR, minor, Goto::Decide(allow)),
+                    None => self.jump(JA, 0, 0, Goto::Decide(allow)),
                 };
             }
             (false, false) => {
-                body.jump(JSET, ACCESS, rule.access.0.into(), Jump::Decide(false));
+                body.jump(JSET, ACCESS, rule.access.0.into(), Goto::Decide(false));
             }
             (false, true) => {
                 let rest = Access::ALL.0 & !rule.access.0;
                 body.emit(AND, ACCESS, 0, 0, rest.into());
-                body.jump(JEQ, ACCESS, 0, Jump::Decide(true));
+                body.jump(JEQ, ACCESS, 0, Goto::Decide(true));
             }
         }
         if let Some(minor) = rule.minor {
-            self.jump(JNE, MINOR, minor, Jump::Over(body.insns.len()));
+            self.jump(JNE, MINOR, minor, Goto::Over(body.insns.len()));
         }
         self.append(body);
     }

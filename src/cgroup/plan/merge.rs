@@ -4,14 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::tables::limit::{SCALARS, Scalar};
 
-/// A JSON object.
-type Object = Map<String, Value>;
-
 /// Writes `asked` over `stored`; both are `linux.resources` in the types of the spec.
 ///
 /// Fields that `asked` does not have stay. Lists are merged by their keys (device, page size, interface), with the
 /// elements of `asked` first, so that an index in an error refers to the caller's list. Leaves device rules alone.
-pub fn merge(stored: &mut Object, asked: &Object) {
+pub fn merge(stored: &mut Map<String, Value>, asked: &Map<String, Value>) {
     for (section, value) in asked {
         match (section.as_str(), value) {
             ("devices", _) => {}
@@ -40,7 +37,7 @@ fn unset_by_zero(section: &str) -> Vec<&'static str> {
 }
 
 /// A new memory limit of -1 without a swap limit lifts both, as it does at create, with or without swap in the kernel.
-fn lift_both(stored: &mut Object, asked: &Object) {
+fn lift_both(stored: &mut Map<String, Value>, asked: &Map<String, Value>) {
     let given = |name| asked.get(name).and_then(Value::as_i64).filter(|value| *value != 0);
     if given("limit") == Some(-1) && given("swap").is_none() {
         stored.remove("swap");
@@ -48,16 +45,16 @@ fn lift_both(stored: &mut Object, asked: &Object) {
 }
 
 /// Changes the object `name`, which is empty if it does not exist.
-fn within(parent: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
+fn within(parent: &mut Map<String, Value>, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
     let mut inner = match parent.remove(name) {
         Some(Value::Object(inner)) => inner,
-        _ => Object::new(),
+        _ => Map::new(),
     };
     change(&mut inner);
     parent.insert(name.to_owned(), Value::Object(inner));
 }
 
-fn members(stored: &mut Object, asked: &Object, unset_by_zero: &[&str]) {
+fn members(stored: &mut Map<String, Value>, asked: &Map<String, Value>, unset_by_zero: &[&str]) {
     for (name, value) in asked {
         match value {
             Value::Null => {}
@@ -75,7 +72,7 @@ fn is_nothing(value: &Value) -> bool {
     value.as_i64() == Some(0) || value.as_str() == Some("")
 }
 
-fn list(parent: &mut Object, name: &str, asked: &[Value], keys: &[&str], unset_by_zero: &[&str]) {
+fn list(parent: &mut Map<String, Value>, name: &str, asked: &[Value], keys: &[&str], unset_by_zero: &[&str]) {
     let mut before = match parent.remove(name) {
         Some(Value::Array(before)) => before,
         _ => Vec::new(),

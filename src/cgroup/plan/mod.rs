@@ -1,4 +1,4 @@
-//! Deciding: makes a [`Plan`] from `linux.cgroupsPath`, `linux.resources` and the layout of the host, without a system
+//! Deciding: makes a [`CgroupPlan`] from `linux.cgroupsPath`, `linux.resources` and the layout of the host, without a system
 //! call.
 
 mod check;
@@ -19,7 +19,7 @@ mod wanted;
 #[cfg(test)]
 pub mod tests;
 
-pub use compile::{Plan, Request};
+pub use compile::{CgroupPlan, Request};
 pub use device_program::DeviceProgram;
 pub use merge::merge;
 pub use update::Existing;

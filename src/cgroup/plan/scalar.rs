@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::wanted::Wanted;
 use crate::cgroup::writes::{Fallback, Writes};
 use crate::spec::{Field, refusal, refuse};
-use crate::tables::limit::{Form, Getter, Knob, Refused, SCALARS, Scalar, Setting, Version};
+use crate::tables::limit::{Form, Getter, Knob, OnRefusal, SCALARS, Scalar, Setting, Version};
 
 /// The value of a scalar that asks for something.
 fn setting<'a>(scalar: &Scalar, wanted: Wanted<'a>) -> Option<Setting<'a>> {
@@ -79,10 +79,10 @@ fn add(writes: &mut Writes, into: Destination, field: &'static str, knob: &Knob,
         refuse!(field, "cgroup controller {:?} is not available", into.controller);
     };
     let fallback = match knob.refused {
-        Refused::Fail => Fallback::Fail,
-        Refused::Instead(file) => Fallback::Instead(file, value.clone()),
-        Refused::Later => Fallback::Later,
-        Refused::Skip => Fallback::Skip,
+        OnRefusal::Fail => Fallback::Fail,
+        OnRefusal::Instead(file) => Fallback::Instead(file, value.clone()),
+        OnRefusal::Later => Fallback::Later,
+        OnRefusal::Skip => Fallback::Skip,
     };
     writes.add_or(target, knob.file, value, Field::of(field), fallback);
     Ok(())
@@ -95,7 +95,7 @@ mod tests {
 
     use oci_spec::runtime::LinuxResources;
 
-    use super::super::compile::Plan;
+    use super::super::compile::CgroupPlan;
     use super::super::merge::merge;
     use super::super::tests::{hybrid, plan, unified};
     use super::super::update::Existing;
@@ -165,7 +165,7 @@ mod tests {
             let resources: LinuxResources = serde_json::from_value(Value::from(stored)).unwrap();
             let (_, extras) = parsed(cpu).unwrap();
             let existing = Existing { mode: Mode::Unified, dirs: &layout::example(&[""]), is_unit: false };
-            let plan = Plan::update(existing, &resources, &extras, asked).unwrap();
+            let plan = CgroupPlan::update(existing, &resources, &extras, asked).unwrap();
             plan.writes().iter().map(|write| format!("{} = {}", write.file, write.value)).collect::<Vec<_>>()
         };
         assert_eq!(update(json!({"cpu": {"madeUp": 0}})), ["cpu.max.burst = 7", "cpu.made.up = 1"]);

@@ -33,8 +33,8 @@ fn resources(json: &str) -> LinuxResources {
     serde_json::from_str(json).unwrap()
 }
 
-pub fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Extras) -> anyhow::Result<Plan> {
-    Plan::new(
+pub fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Extras) -> anyhow::Result<CgroupPlan> {
+    CgroupPlan::new(
         layout,
         &Request {
             id: "box",
@@ -264,7 +264,7 @@ fn scopes() {
             delegate_to: None,
             inside: None,
         };
-        Plan::new(layout, &request)
+        CgroupPlan::new(layout, &request)
     };
     let lines =
         |layout: &Layout| -> Vec<String> { scope(layout, false).unwrap().lines().map(|line| line.operation).collect() };

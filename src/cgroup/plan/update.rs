@@ -6,7 +6,7 @@ use anyhow::Result;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value};
 
-use super::compile::Plan;
+use super::compile::CgroupPlan;
 use super::resources::{self, Wanted};
 use crate::cgroup::layout::{HostDir, Layout, Mode};
 use crate::cgroup::writes::{OOM_CONTROL, Target, Writes};
@@ -24,24 +24,24 @@ pub struct Existing<'a> {
     pub is_unit: bool,
 }
 
-impl Plan {
+impl CgroupPlan {
     /// Decides what has to be written to give an `existing` cgroup the limits `resources`: the limits that it has, with
     /// `asked` merged into them ([`merge`](super::merge::merge)). Leaves device rules alone.
     ///
     /// Limits of a section (`memory`, `cpu`, …) depend on each other. So a section that `asked` contains is written as
-    /// a whole, and the others are not. Fails as [`Plan::new`].
+    /// a whole, and the others are not. Fails as [`CgroupPlan::new`].
     pub fn update(
         existing: Existing,
         resources: &LinuxResources,
         extras: &Extras,
         asked: &Map<String, Value>,
-    ) -> Result<Plan> {
+    ) -> Result<CgroupPlan> {
         let target = |dir: &HostDir| Target {
             controllers: dir.controllers.clone(),
             mount: dir.mount.clone(),
             path: dir.dir.strip_prefix(&dir.mount).map(Path::to_owned).unwrap_or_default(),
         };
-        let mut plan = Plan {
+        let mut plan = CgroupPlan {
             writes: Writes::new(existing.mode, existing.dirs.iter().map(target).collect()),
             rules: Vec::new(),
             program: None,
@@ -125,7 +125,7 @@ mod tests {
         config["linux"]["resources"] = Value::from(resources);
         let config = crate::spec::parse(config.to_string().as_bytes()).unwrap();
         let existing = Existing { mode, dirs, is_unit: false };
-        let plan = Plan::update(existing, config.resources().unwrap(), config.extras(), &asked).unwrap();
+        let plan = CgroupPlan::update(existing, config.resources().unwrap(), config.extras(), &asked).unwrap();
         plan.writes().iter().map(|write| format!("{} = {}", write.file, write.value)).collect()
     }
 

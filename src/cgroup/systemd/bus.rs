@@ -13,7 +13,7 @@ use zbus::{Connection, MatchRule, Message, MessageStream, ObjectPath, OwnedObjec
 
 use super::answer::{Gone, PATIENCE, Refused, answer, is, late, plain};
 use super::connect::{directly, open, own_bus};
-use super::scope::{Property, Scope, Unit};
+use super::scope::{Scope, ScopeProperty, Unit};
 use super::variant::{Properties, variants};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
@@ -41,10 +41,11 @@ pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
 
 /// The field of the property that systemd refuses, if the message names it. If not, an annotation: systemd knows all
 /// other properties.
-fn blamed(properties: &[Property], error: &anyhow::Error) -> Option<String> {
+fn blamed(properties: &[ScopeProperty], error: &anyhow::Error) -> Option<String> {
     let Refused { name, words } = error.downcast_ref()?;
-    let named =
-        |property: &&Property| words.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == property.name);
+    let named = |property: &&ScopeProperty| {
+        words.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == property.name)
+    };
     if let Some(property) = properties.iter().find(named) {
         return Some(property.field.to_string());
     }
@@ -64,7 +65,7 @@ pub(super) fn stop(unit: &Unit) -> Result<()> {
 }
 
 /// Sets properties of an existing unit.
-pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
+pub(super) fn set(unit: &Unit, properties: &[ScopeProperty]) -> Result<()> {
     let name = unit.name.as_str();
     let set = ask(unit.user, async |bus| {
         let set = async |given: &[(&str, Variant<'_>)]| bus.call("SetUnitProperties", &(name, true, given)).await;
@@ -152,7 +153,7 @@ impl Bus {
         MessageStream::for_match_rule(rule, &self.connection, None).await.map_err(plain)
     }
 
-    async fn start(&self, name: &str, properties: &[Property], pids: Variant<'static>) -> Result<()> {
+    async fn start(&self, name: &str, properties: &[ScopeProperty], pids: Variant<'static>) -> Result<()> {
         let mut jobs = self.jobs().await?;
         let none: Vec<(&str, Properties<'_>)> = Vec::new();
         let start = async |given: &[(&str, Variant<'_>)]| {
@@ -182,7 +183,7 @@ impl Bus {
     /// kernel's files get the value anyway.
     async fn with_properties(
         &self,
-        properties: &[Property],
+        properties: &[ScopeProperty],
         more: Option<(&'static str, Variant<'static>)>,
         call: impl AsyncFn(&[(&str, Variant<'_>)]) -> zbus::Result<Message>,
     ) -> Result<Message> {
@@ -254,19 +255,19 @@ async fn wait(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Result<String>
 
 #[cfg(test)]
 mod tests {
-    use super::super::gvariant::Value;
+    use super::super::gvariant::GVariant;
     use super::*;
     use crate::spec::Field;
 
     #[test]
     fn who_gave_the_property_that_is_refused() {
-        let property = |name: &str, field: &str| Property {
+        let property = |name: &str, field: &str| ScopeProperty {
             name: name.to_owned(),
-            value: Value::Bool(true),
+            value: GVariant::Bool(true),
             field: Field::of("annotations").member(field),
             since: None,
         };
-        let own = Property { field: Field::of("linux.cgroupsPath"), ..property("Slice", "") };
+        let own = ScopeProperty { field: Field::of("linux.cgroupsPath"), ..property("Slice", "") };
         let properties = [own, property("Foo", "it.Foo"), property("FooBar", "it.FooBar")];
         for (name, words, wanted) in [
             (

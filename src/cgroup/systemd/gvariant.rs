@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A value with its type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum GVariant {
     /// `b`
     Bool(bool),
     /// `y`, `n`, `q`, `i`, `u`, `x` or `t`, and a number in its range.
@@ -15,9 +15,9 @@ pub enum Value {
     /// `s`, `o` or `g`, and the text.
     Text(char, String),
     /// The type of the elements, and the elements.
-    Array(String, Vec<Value>),
+    Array(String, Vec<GVariant>),
     /// Values of different types.
-    Tuple(Vec<Value>),
+    Tuple(Vec<GVariant>),
 }
 
 /// The words for types in texts.
@@ -49,68 +49,68 @@ fn range(code: char) -> Option<(i128, i128)> {
     })
 }
 
-impl Value {
+impl GVariant {
     /// A string.
-    pub fn text(text: impl Into<String>) -> Value {
-        Value::Text('s', text.into())
+    pub fn text(text: impl Into<String>) -> GVariant {
+        GVariant::Text('s', text.into())
     }
 
     /// A `t`.
-    pub fn u64(number: u64) -> Value {
-        Value::Integer('t', number.into())
+    pub fn u64(number: u64) -> GVariant {
+        GVariant::Integer('t', number.into())
     }
 
     /// A `u`.
-    pub fn u32(number: u32) -> Value {
-        Value::Integer('u', number.into())
+    pub fn u32(number: u32) -> GVariant {
+        GVariant::Integer('u', number.into())
     }
 
     /// An array of bytes.
-    pub fn bytes(bytes: &[u8]) -> Value {
-        Value::Array("y".to_owned(), bytes.iter().map(|byte| Value::Integer('y', (*byte).into())).collect())
+    pub fn bytes(bytes: &[u8]) -> GVariant {
+        GVariant::Array("y".to_owned(), bytes.iter().map(|byte| GVariant::Integer('y', (*byte).into())).collect())
     }
 
     /// The type, as D-Bus spells it.
     pub fn signature(&self) -> String {
         match self {
-            Value::Bool(_) => "b".to_owned(),
-            Value::Double(_) => "d".to_owned(),
-            Value::Integer(code, _) | Value::Text(code, _) => code.to_string(),
-            Value::Array(element, _) => format!("a{element}"),
-            Value::Tuple(fields) => format!("({})", fields.iter().map(Value::signature).collect::<String>()),
+            GVariant::Bool(_) => "b".to_owned(),
+            GVariant::Double(_) => "d".to_owned(),
+            GVariant::Integer(code, _) | GVariant::Text(code, _) => code.to_string(),
+            GVariant::Array(element, _) => format!("a{element}"),
+            GVariant::Tuple(fields) => format!("({})", fields.iter().map(GVariant::signature).collect::<String>()),
         }
     }
 
     /// A number of seconds in microseconds.
-    pub(super) fn microseconds(&self) -> Option<Value> {
+    pub(super) fn microseconds(&self) -> Option<GVariant> {
         let number = match self {
-            Value::Integer(_, seconds) => u64::try_from(seconds.checked_mul(1_000_000)?).ok()?,
-            Value::Double(seconds) if *seconds >= 0.0 => (seconds * 1e6) as u64,
+            GVariant::Integer(_, seconds) => u64::try_from(seconds.checked_mul(1_000_000)?).ok()?,
+            GVariant::Double(seconds) if *seconds >= 0.0 => (seconds * 1e6) as u64,
             _ => return None,
         };
-        Some(Value::u64(number))
+        Some(GVariant::u64(number))
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for GVariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, values: &[Value]| {
+        let list = |f: &mut fmt::Formatter<'_>, values: &[GVariant]| {
             values.iter().enumerate().try_for_each(|(index, value)| match (index, value) {
                 (0, value) => write!(f, "{value}"),
-                (_, Value::Integer(_, number)) => write!(f, ", {number}"),
+                (_, GVariant::Integer(_, number)) => write!(f, ", {number}"),
                 (_, value) => write!(f, ", {value}"),
             })
         };
         match self {
-            Value::Bool(value) => write!(f, "{value}"),
-            Value::Double(value) => write!(f, "{value:?}"),
-            Value::Integer('i', value) => write!(f, "{value}"),
-            Value::Integer(code, value) => write!(f, "{} {value}", keyword(*code)),
-            Value::Text('s', text) => quoted(f, text),
-            Value::Text(code, text) => write!(f, "{} ", keyword(*code)).and_then(|()| quoted(f, text)),
-            Value::Array(element, values) if values.is_empty() => write!(f, "@a{element} []"),
-            Value::Array(_, values) => write!(f, "[").and_then(|()| list(f, values)).and_then(|()| write!(f, "]")),
-            Value::Tuple(values) => {
+            GVariant::Bool(value) => write!(f, "{value}"),
+            GVariant::Double(value) => write!(f, "{value:?}"),
+            GVariant::Integer('i', value) => write!(f, "{value}"),
+            GVariant::Integer(code, value) => write!(f, "{} {value}", keyword(*code)),
+            GVariant::Text('s', text) => quoted(f, text),
+            GVariant::Text(code, text) => write!(f, "{} ", keyword(*code)).and_then(|()| quoted(f, text)),
+            GVariant::Array(element, values) if values.is_empty() => write!(f, "@a{element} []"),
+            GVariant::Array(_, values) => write!(f, "[").and_then(|()| list(f, values)).and_then(|()| write!(f, "]")),
+            GVariant::Tuple(values) => {
                 write!(f, "(")?;
                 for (index, value) in values.iter().enumerate() {
                     write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;
@@ -130,7 +130,7 @@ fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 /// Parses a text. A number without a type is an `i`, one with a point a `d`.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub(super) fn parse(text: &str) -> Result<GVariant, String> {
     let mut parser = Parser { rest: text };
     let value = parser.value(None, 0)?;
     parser.space();
@@ -166,7 +166,7 @@ impl<'a> Parser<'a> {
         word
     }
 
-    fn value(&mut self, expected: Option<&str>, depth: u8) -> Result<Value, String> {
+    fn value(&mut self, expected: Option<&str>, depth: u8) -> Result<GVariant, String> {
         if depth > 16 {
             return Err("too many levels".to_owned());
         }
@@ -184,7 +184,7 @@ impl<'a> Parser<'a> {
             Some('(') => self.tuple(expected, depth),
             Some('\'' | '"') => {
                 let code = expected.and_then(|text| text.chars().next()).filter(|code| "sog".contains(*code));
-                fits(Value::Text(code.unwrap_or('s'), self.string()?), expected)
+                fits(GVariant::Text(code.unwrap_or('s'), self.string()?), expected)
             }
             Some(_) => {
                 let word = self.word();
@@ -196,7 +196,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn array(&mut self, expected: Option<&str>, depth: u8) -> Result<Value, String> {
+    fn array(&mut self, expected: Option<&str>, depth: u8) -> Result<GVariant, String> {
         self.eat('[');
         let mut element = expected.and_then(|text| text.strip_prefix('a')).map(str::to_owned);
         let mut values = Vec::new();
@@ -209,10 +209,10 @@ impl<'a> Parser<'a> {
             values.push(value);
         }
         let element = element.ok_or("the type of an empty array is not known; it takes one: @as []")?;
-        fits(Value::Array(element, values), expected)
+        fits(GVariant::Array(element, values), expected)
     }
 
-    fn tuple(&mut self, expected: Option<&str>, depth: u8) -> Result<Value, String> {
+    fn tuple(&mut self, expected: Option<&str>, depth: u8) -> Result<GVariant, String> {
         self.eat('(');
         let mut wanted = expected.and_then(|text| text.strip_prefix('(')?.strip_suffix(')')).unwrap_or_default();
         let mut fields = Vec::new();
@@ -227,7 +227,7 @@ impl<'a> Parser<'a> {
         if fields.is_empty() {
             return Err("a tuple without fields is no value".to_owned());
         }
-        fits(Value::Tuple(fields), expected)
+        fits(GVariant::Tuple(fields), expected)
     }
 
     fn string(&mut self) -> Result<String, String> {
@@ -270,11 +270,11 @@ fn type_length(signature: &str) -> usize {
 }
 
 /// Words and numbers.
-fn plain(word: &str, expected: Option<&str>) -> Result<Value, String> {
+fn plain(word: &str, expected: Option<&str>) -> Result<GVariant, String> {
     let nothing = || format!("{word:?} is not a value");
     match word {
-        "true" => return Ok(Value::Bool(true)),
-        "false" => return Ok(Value::Bool(false)),
+        "true" => return Ok(GVariant::Bool(true)),
+        "false" => return Ok(GVariant::Bool(false)),
         _ => {}
     }
     let (sign, digits) = word.strip_prefix('-').map_or((1, word), |digits| (-1, digits));
@@ -293,15 +293,15 @@ fn plain(word: &str, expected: Option<&str>) -> Result<Value, String> {
         Some(number) if code != 'd' => {
             let number = sign * number;
             match range(code) {
-                Some((least, most)) if (least..=most).contains(&number) => Ok(Value::Integer(code, number)),
+                Some((least, most)) if (least..=most).contains(&number) => Ok(GVariant::Integer(code, number)),
                 _ => Err(format!("{number} is not in the range of type {code:?}")),
             }
         }
-        _ => word.parse().map(Value::Double).map_err(|_| nothing()),
+        _ => word.parse().map(GVariant::Double).map_err(|_| nothing()),
     }
 }
 
-fn fits(value: Value, expected: Option<&str>) -> Result<Value, String> {
+fn fits(value: GVariant, expected: Option<&str>) -> Result<GVariant, String> {
     match expected {
         Some(expected) if value.signature() != expected => Err(format!("{value} is not of type {expected:?}")),
         _ => Ok(value),

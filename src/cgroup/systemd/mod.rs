@@ -22,7 +22,7 @@ mod scope;
 #[cfg(feature = "systemd")]
 mod variant;
 
-pub use gvariant::Value;
+pub use gvariant::GVariant;
 pub use naming::{Asked, Manager};
 pub(super) use properties::{devices, limits};
-pub use scope::{Property, Scope, Unit};
+pub use scope::{Scope, ScopeProperty, Unit};

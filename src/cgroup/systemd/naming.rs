@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::gvariant::{self, Value};
-use super::scope::{Property, Scope, Unit};
+use super::gvariant::{self, GVariant};
+use super::scope::{Scope, ScopeProperty, Unit};
 use crate::spec::annotation::{self, SYSTEMD_PROPERTY};
 use crate::spec::{Field, refusal, refuse};
 
@@ -67,17 +67,17 @@ impl Asked<'_> {
     }
 
     /// Accounting is on for everything, so that there are statistics without limits, too.
-    fn properties(&self, name: &str, slice: &str, v2: bool) -> Result<Vec<Property>> {
+    fn properties(&self, name: &str, slice: &str, v2: bool) -> Result<Vec<ScopeProperty>> {
         let field = Field::of("linux.cgroupsPath");
-        let on = Value::Bool(true);
+        let on = GVariant::Bool(true);
         let mut all = vec![
-            Property::new("Description", Value::text(format!("{} container {name}", self.program)), &field),
-            Property::new("Slice", Value::text(slice), &field),
-            Property::new("Delegate", on.clone(), &field),
-            Property::new("DefaultDependencies", Value::Bool(false), &field),
+            ScopeProperty::new("Description", GVariant::text(format!("{} container {name}", self.program)), &field),
+            ScopeProperty::new("Slice", GVariant::text(slice), &field),
+            ScopeProperty::new("Delegate", on.clone(), &field),
+            ScopeProperty::new("DefaultDependencies", GVariant::Bool(false), &field),
         ];
         for controller in ["Memory", "CPU", if v2 { "IO" } else { "BlockIO" }, "Tasks"] {
-            all.push(Property::new(format!("{controller}Accounting"), on.clone(), &field));
+            all.push(ScopeProperty::new(format!("{controller}Accounting"), on.clone(), &field));
         }
         let mut given: Vec<_> = self.annotations.into_iter().flatten().collect();
         given.sort();
@@ -93,7 +93,7 @@ impl Asked<'_> {
 
 /// The property of an annotation, whose value is a GVariant text. `NameSec` does not exist over D-Bus, where times are
 /// in microseconds: `NameUSec`.
-fn annotated(name: &str, text: &str, field: &Field) -> Result<Property> {
+fn annotated(name: &str, text: &str, field: &Field) -> Result<ScopeProperty> {
     if name.len() < 3 {
         refuse!(field, "property name {name:?} is too short");
     }
@@ -103,10 +103,10 @@ fn annotated(name: &str, text: &str, field: &Field) -> Result<Property> {
     let value = gvariant::parse(text).map_err(|error| refusal!(field, "{text:?}: value parse error: {error}"))?;
     let seconds = name.strip_suffix("Sec").filter(|stem| stem.ends_with(|last: char| last.is_ascii_lowercase()));
     match seconds {
-        None => Ok(Property::new(name, value, field)),
+        None => Ok(ScopeProperty::new(name, value, field)),
         Some(stem) => {
             let value = value.microseconds().ok_or_else(|| refusal!(field, "{text:?}: not a number of seconds"))?;
-            Ok(Property::new(format!("{stem}USec"), value, field))
+            Ok(ScopeProperty::new(format!("{stem}USec"), value, field))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Limits and device rules as properties of a unit; pure. When systemd writes the cgroup again, as after
 //! `daemon-reload`, these stay in force.
 
-use super::gvariant::Value;
-use super::scope::Property;
+use super::gvariant::GVariant;
+use super::scope::ScopeProperty;
 use crate::cgroup::device_rule::{Access, DeviceKind, DeviceRule};
 use crate::cgroup::writes::{Fallback, Write};
 use crate::spec::{Field, bit_list};
@@ -26,14 +26,14 @@ const V1_DEVICES: [(&str, &str); 4] = [
 
 /// The properties with the meaning of `writes`, on v1 or v2. Leaves out invalid values, which the kernel refuses, and
 /// files without a property.
-pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
+pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<ScopeProperty> {
     let mut found = Vec::new();
     for write in writes {
         let (file, text, field) = (&*write.file, write.value.trim(), &write.field);
         if let Some((_, property)) = limit::properties().find(|(known, _)| *known == file) {
             let value = match property.kind {
-                PropertyKind::Number => number(text.strip_prefix("default ").unwrap_or(text)).map(Value::u64),
-                PropertyKind::Switch => switch(text).map(Value::Bool),
+                PropertyKind::Number => number(text.strip_prefix("default ").unwrap_or(text)).map(GVariant::u64),
+                PropertyKind::Switch => switch(text).map(GVariant::Bool),
                 PropertyKind::OomPolicy => policy(text),
                 PropertyKind::Bits => bits(text),
                 PropertyKind::Code => None,
@@ -59,21 +59,21 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<Property> {
 }
 
 /// The last value counts, as in the kernel's files.
-fn set(found: &mut Vec<Property>, name: &str, value: Option<Value>, field: &Field) {
+fn set(found: &mut Vec<ScopeProperty>, name: &str, value: Option<GVariant>, field: &Field) {
     set_since(found, name, value, field, None);
 }
 
-fn set_since(found: &mut Vec<Property>, name: &str, value: Option<Value>, field: &Field, since: Option<u32>) {
+fn set_since(found: &mut Vec<ScopeProperty>, name: &str, value: Option<GVariant>, field: &Field, since: Option<u32>) {
     let Some(value) = value else { return };
     found.retain(|property| property.name != name);
-    found.push(Property { since, ..Property::new(name, value, field) });
+    found.push(ScopeProperty { since, ..ScopeProperty::new(name, value, field) });
 }
 
 /// Appends an element to a list.
-fn add(found: &mut Vec<Property>, name: &str, element: Value, field: &Field) {
+fn add(found: &mut Vec<ScopeProperty>, name: &str, element: GVariant, field: &Field) {
     match found.iter_mut().find(|property| property.name == name) {
-        Some(Property { value: Value::Array(_, elements), .. }) => elements.push(element),
-        _ => found.push(Property::new(name, Value::Array(element.signature(), vec![element]), field)),
+        Some(ScopeProperty { value: GVariant::Array(_, elements), .. }) => elements.push(element),
+        _ => found.push(ScopeProperty::new(name, GVariant::Array(element.signature(), vec![element]), field)),
     }
 }
 
@@ -91,23 +91,23 @@ fn switch(text: &str) -> Option<bool> {
 }
 
 /// Whether the OOM killer kills all processes of the container or one.
-fn policy(text: &str) -> Option<Value> {
-    switch(text).map(|group| Value::text(if group { "kill" } else { "continue" }))
+fn policy(text: &str) -> Option<GVariant> {
+    switch(text).map(|group| GVariant::text(if group { "kill" } else { "continue" }))
 }
 
 /// An idle group has the weight 0. A group that is not idle any more has the default weight again.
-fn idle(found: &mut Vec<Property>, writes: &[Write]) {
+fn idle(found: &mut Vec<ScopeProperty>, writes: &[Write]) {
     let Some(write) = writes.iter().rfind(|write| write.file == "cpu.idle") else { return };
     let weighs = found.iter().any(|property| property.name == "CPUWeight");
     let since = limit::properties().find(|(file, _)| *file == "cpu.idle").and_then(|(_, property)| property.since);
     match write.value.trim() {
-        "1" => set_since(found, "CPUWeight", Some(Value::u64(0)), &write.field, since),
-        "0" if !weighs => set(found, "CPUWeight", Some(Value::u64(u64::MAX)), &write.field),
+        "1" => set_since(found, "CPUWeight", Some(GVariant::u64(0)), &write.field, since),
+        "0" if !weighs => set(found, "CPUWeight", Some(GVariant::u64(u64::MAX)), &write.field),
         _ => {}
     }
 }
 
-fn quota(found: &mut Vec<Property>, text: &str, field: &Field) {
+fn quota(found: &mut Vec<ScopeProperty>, text: &str, field: &Field) {
     let mut words = text.split_whitespace();
     let Some(quota) = words.next().and_then(number) else { return };
     let Some(period) = words.next().map_or(Some(DEFAULT_PERIOD), |text| text.parse().ok()) else { return };
@@ -115,7 +115,7 @@ fn quota(found: &mut Vec<Property>, text: &str, field: &Field) {
 }
 
 /// v1 has two files, for quota and period.
-fn v1_quota(found: &mut Vec<Property>, writes: &[Write]) {
+fn v1_quota(found: &mut Vec<ScopeProperty>, writes: &[Write]) {
     let of = |file| writes.iter().rfind(|write| write.file == file);
     let value = |write: &Write| number(write.value.trim());
     let (quota, period) = (of("cpu.cfs_quota_us"), of("cpu.cfs_period_us"));
@@ -124,14 +124,14 @@ fn v1_quota(found: &mut Vec<Property>, writes: &[Write]) {
         (Some(number), Some(write), _) => {
             set_quota(found, number, microseconds.unwrap_or(DEFAULT_PERIOD), &write.field);
         }
-        (_, _, Some(write)) => set(found, "CPUQuotaPeriodUSec", microseconds.map(Value::u64), &write.field),
+        (_, _, Some(write)) => set(found, "CPUQuotaPeriodUSec", microseconds.map(GVariant::u64), &write.field),
         _ => {}
     }
 }
 
 /// systemd counts in microseconds a second, and only in whole percents of a CPU. Rounds up, so that the container gets
 /// all that was asked for.
-fn set_quota(found: &mut Vec<Property>, quota: u64, period: u64, field: &Field) {
+fn set_quota(found: &mut Vec<ScopeProperty>, quota: u64, period: u64, field: &Field) {
     if period == 0 {
         return;
     }
@@ -142,68 +142,68 @@ fn set_quota(found: &mut Vec<Property>, quota: u64, period: u64, field: &Field) 
             u64::try_from(exact.div_ceil(10_000) * 10_000).unwrap_or(u64::MAX)
         }
     };
-    set(found, "CPUQuotaPeriodUSec", Some(Value::u64(period)), field);
-    set(found, "CPUQuotaPerSecUSec", Some(Value::u64(per_second)), field);
+    set(found, "CPUQuotaPeriodUSec", Some(GVariant::u64(period)), field);
+    set(found, "CPUQuotaPerSecUSec", Some(GVariant::u64(per_second)), field);
 }
 
 /// `0-3,8` as bytes of bits, the lowest first.
-fn bits(text: &str) -> Option<Value> {
+fn bits(text: &str) -> Option<GVariant> {
     let mut bytes: Vec<u8> = bit_list(text)?.into_iter().flat_map(u64::to_le_bytes).collect();
     bytes.truncate(bytes.iter().rposition(|byte| *byte != 0)? + 1);
-    Some(Value::bytes(&bytes))
+    Some(GVariant::bytes(&bytes))
 }
 
 /// BFQ's weights, 10 to 1000, in systemd's range up to 10000.
-fn weight(found: &mut Vec<Property>, write: &Write) {
+fn weight(found: &mut Vec<ScopeProperty>, write: &Write) {
     match &write.fallback {
         Fallback::Instead("io.weight", value) => {
-            set(found, "IOWeight", number(value).map(Value::u64), &write.field);
+            set(found, "IOWeight", number(value).map(GVariant::u64), &write.field);
         }
         _ => device_number(found, "IODeviceWeight", write.value.trim(), &write.field, io_weight),
     }
 }
 
 /// `8:0 100`: the limit of one device. On v1, 0 means no limit.
-fn device_number(found: &mut Vec<Property>, name: &str, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
+fn device_number(found: &mut Vec<ScopeProperty>, name: &str, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
     let Some((device, number)) = text.split_once(' ') else { return };
     if let (Some(path), Ok(number)) = (block_device(device), number.parse()) {
         let number = if number == 0 { u64::MAX } else { scale(number) };
-        add(found, name, Value::Tuple(vec![path, Value::u64(number)]), field);
+        add(found, name, GVariant::Tuple(vec![path, GVariant::u64(number)]), field);
     }
 }
 
 /// `8:0 target=5000`, in microseconds.
-fn latency(found: &mut Vec<Property>, text: &str, field: &Field) {
+fn latency(found: &mut Vec<ScopeProperty>, text: &str, field: &Field) {
     let Some((device, target)) = text.split_once(" target=") else { return };
     if let (Some(path), Ok(target)) = (block_device(device), target.parse()) {
-        add(found, "IODeviceLatencyTargetUSec", Value::Tuple(vec![path, Value::u64(target)]), field);
+        add(found, "IODeviceLatencyTargetUSec", GVariant::Tuple(vec![path, GVariant::u64(target)]), field);
     }
 }
 
-fn rates(found: &mut Vec<Property>, text: &str, field: &Field) {
+fn rates(found: &mut Vec<ScopeProperty>, text: &str, field: &Field) {
     let Some((device, rates)) = text.split_once(' ') else { return };
     for rate in rates.split_whitespace().filter_map(|rate| rate.split_once('=')) {
         let name = RATES.iter().find(|(key, _)| *key == rate.0).map(|(_, name)| name);
         if let (Some(name), Some(path), Some(value)) = (name, block_device(device), number(rate.1)) {
-            add(found, name, Value::Tuple(vec![path, Value::u64(value)]), field);
+            add(found, name, GVariant::Tuple(vec![path, GVariant::u64(value)]), field);
         }
     }
 }
 
 /// `8:0` as a path.
-fn block_device(numbers: &str) -> Option<Value> {
+fn block_device(numbers: &str) -> Option<GVariant> {
     let (major, minor) = numbers.split_once(':')?;
     let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
-    Some(Value::text(format!("/dev/block/{major}:{minor}")))
+    Some(GVariant::text(format!("/dev/block/{major}:{minor}")))
 }
 
 /// The devices that systemd allows: all that `rules` allow, and more where systemd cannot express a rule. The device
 /// program has the exact rules, and the kernel allows an access only if both do.
-pub(in crate::cgroup) fn devices(rules: &[(DeviceRule, Field)]) -> Vec<Property> {
+pub(in crate::cgroup) fn devices(rules: &[(DeviceRule, Field)]) -> Vec<ScopeProperty> {
     let field = Field::of("linux.resources.devices");
     let all = rules.iter().any(|(rule, _)| rule.allow && rule.is_total());
-    let none = || Property::new("DeviceAllow", Value::Array("(ss)".to_owned(), Vec::new()), &field);
-    let policy = |name: &str| Property::new("DevicePolicy", Value::text(name), &field);
+    let none = || ScopeProperty::new("DeviceAllow", GVariant::Array("(ss)".to_owned(), Vec::new()), &field);
+    let policy = |name: &str| ScopeProperty::new("DevicePolicy", GVariant::text(name), &field);
     if all {
         return vec![policy("auto"), none()];
     }
@@ -224,10 +224,15 @@ pub(in crate::cgroup) fn devices(rules: &[(DeviceRule, Field)]) -> Vec<Property>
             }
         }
     }
-    let tuple =
-        |(path, access): (String, Access)| Value::Tuple(vec![Value::text(path), Value::text(access.to_string())]);
+    let tuple = |(path, access): (String, Access)| {
+        GVariant::Tuple(vec![GVariant::text(path), GVariant::text(access.to_string())])
+    };
     let entries = entries.into_iter().map(tuple).collect();
-    vec![policy("strict"), none(), Property::new("DeviceAllow", Value::Array("(ss)".to_owned(), entries), &field)]
+    vec![
+        policy("strict"),
+        none(),
+        ScopeProperty::new("DeviceAllow", GVariant::Array("(ss)".to_owned(), entries), &field),
+    ]
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::gvariant::Value;
-use crate::cgroup::writes::Line;
+use super::gvariant::GVariant;
+use crate::cgroup::writes::PlanLine;
 use crate::spec::Field;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
@@ -25,24 +25,24 @@ pub struct Unit {
 
 /// A property of a unit, with the names and types of org.freedesktop.systemd1(5).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Property {
+pub struct ScopeProperty {
     /// Its name.
     pub name: String,
     /// Its value.
-    pub value: Value,
+    pub value: GVariant,
     /// The place in config.json that asked for it.
     pub field: Field,
     /// The systemd that brought it, if an older one can do without: the kernel's files have the value anyway.
     pub since: Option<u32>,
 }
 
-impl Property {
-    pub(super) fn new(name: impl Into<String>, value: Value, field: &Field) -> Property {
-        Property { name: name.into(), value, field: field.clone(), since: None }
+impl ScopeProperty {
+    pub(super) fn new(name: impl Into<String>, value: GVariant, field: &Field) -> ScopeProperty {
+        ScopeProperty { name: name.into(), value, field: field.clone(), since: None }
     }
 }
 
-impl fmt::Display for Property {
+impl fmt::Display for ScopeProperty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "property {} = {}", self.name, self.value)
     }
@@ -56,7 +56,7 @@ pub struct Scope {
     /// The slice that it is in.
     pub slice: String,
     /// All properties but the first process.
-    pub properties: Vec<Property>,
+    pub properties: Vec<ScopeProperty>,
     /// Its cgroup, relative to the root of the hierarchy.
     pub(in crate::cgroup) path: PathBuf,
 }
@@ -68,15 +68,15 @@ impl Scope {
     }
 
     /// The operations, as `tare plan` prints them.
-    pub(in crate::cgroup) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
+    pub(in crate::cgroup) fn lines(&self) -> impl Iterator<Item = PlanLine> + '_ {
         let user = if self.unit.user { " of the user's manager" } else { "" };
         let operation = format!("start unit {} in {}{user}", self.unit.name, self.slice);
-        let started = Line { field: Field::of("linux.cgroupsPath"), operation };
+        let started = PlanLine { field: Field::of("linux.cgroupsPath"), operation };
         let set = self
             .properties
             .iter()
-            .map(|property| Line { field: property.field.clone(), operation: property.to_string() });
-        let moved = self.unit.subgroup.iter().map(|subgroup| Line {
+            .map(|property| PlanLine { field: property.field.clone(), operation: property.to_string() });
+        let moved = self.unit.subgroup.iter().map(|subgroup| PlanLine {
             field: Field::of("annotations").member(SYSTEMD_SUBGROUP),
             operation: format!("move init to {} inside", subgroup.display()),
         });

@@ -4,13 +4,13 @@ use anyhow::{Context, Result};
 use zbus::{Array, ObjectPath, Signature, Str, Structure, Variant};
 
 use super::answer::plain;
-use super::gvariant::Value;
-use super::scope::Property;
+use super::gvariant::GVariant;
+use super::scope::ScopeProperty;
 
 /// Properties in the form of an argument.
 pub type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
 
-pub fn variants(properties: &[Property]) -> Result<Properties<'_>> {
+pub fn variants(properties: &[ScopeProperty]) -> Result<Properties<'_>> {
     properties
         .iter()
         .map(|property| {
@@ -20,12 +20,12 @@ pub fn variants(properties: &[Property]) -> Result<Properties<'_>> {
         .collect()
 }
 
-fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
+fn variant(value: &GVariant) -> zbus::Result<Variant<'static>> {
     Ok(match value {
-        Value::Bool(value) => Variant::Bool(*value),
-        Value::Double(value) => Variant::F64(*value),
+        GVariant::Bool(value) => Variant::Bool(*value),
+        GVariant::Double(value) => Variant::F64(*value),
         // The number fits: the constructor of the value checked that.
-        Value::Integer(code, number) => match code {
+        GVariant::Integer(code, number) => match code {
             'y' => Variant::U8(*number as u8),
             'n' => Variant::I16(*number as i16),
             'q' => Variant::U16(*number as u16),
@@ -34,17 +34,17 @@ fn variant(value: &Value) -> zbus::Result<Variant<'static>> {
             't' => Variant::U64(*number as u64),
             _ => Variant::I32(*number as i32),
         },
-        Value::Text('o', text) => Variant::ObjectPath(ObjectPath::try_from(text.clone())?),
-        Value::Text('g', text) => Variant::Signature(Signature::try_from(text.as_str())?),
-        Value::Text(_, text) => Variant::Str(Str::from(text.clone())),
-        Value::Array(element, values) => {
+        GVariant::Text('o', text) => Variant::ObjectPath(ObjectPath::try_from(text.clone())?),
+        GVariant::Text('g', text) => Variant::Signature(Signature::try_from(text.as_str())?),
+        GVariant::Text(_, text) => Variant::Str(Str::from(text.clone())),
+        GVariant::Array(element, values) => {
             let mut array = Array::new(&Signature::try_from(element.as_str())?);
             for value in values {
                 array.append(variant(value)?)?;
             }
             Variant::Array(array)
         }
-        Value::Tuple(fields) => {
+        GVariant::Tuple(fields) => {
             let mut structure = Structure::builder();
             for field in fields {
                 structure = structure.append_field(variant(field)?);

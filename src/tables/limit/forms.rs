@@ -1,7 +1,7 @@
 //! What the rows are made of: readers, checks, forms and short constructors.
 
 use super::Form::{Nothing, Refuse, Write};
-use super::{Form, Knob, OptionKind, PropertyKind, Refused, Setting, UnitProperty, UpdateOption};
+use super::{Form, Knob, OnRefusal, OptionKind, PropertyKind, Setting, UnitProperty, UpdateOption};
 
 /// A number of any width.
 pub(super) fn number<'a>(value: Option<impl Into<i128>>) -> Option<Setting<'a>> {
@@ -131,7 +131,7 @@ pub(super) fn weight_of_shares(setting: &Setting) -> Form {
 
 /// No file: nothing to do, or code in `cgroup` does it.
 pub(super) const CODE: Knob =
-    Knob { file: "", form: |_| Nothing, refused: Refused::Fail, first: false, property: None };
+    Knob { file: "", form: |_| Nothing, refused: OnRefusal::Fail, first: false, property: None };
 
 /// A file.
 pub(super) const fn knob(file: &'static str, form: fn(&Setting) -> Form) -> Knob {
@@ -145,7 +145,7 @@ pub(super) const fn outcome(form: fn(&Setting) -> Form) -> Knob {
 
 impl Knob {
     /// With this answer to a refusal.
-    pub(super) const fn or(self, refused: Refused) -> Knob {
+    pub(super) const fn or(self, refused: OnRefusal) -> Knob {
         Knob { refused, ..self }
     }
 

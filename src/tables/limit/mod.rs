@@ -71,7 +71,7 @@ pub struct Knob {
     /// The text for the file, or another outcome.
     pub form: fn(&Setting) -> Form,
     /// What to do when the kernel refuses the write.
-    pub refused: Refused,
+    pub refused: OnRefusal,
     /// Whether the file is written before the others of its controller.
     pub first: bool,
     /// The property of a systemd unit with the same meaning.
@@ -95,7 +95,7 @@ pub enum Form {
 
 /// What to do when the kernel refuses a write.
 #[derive(Clone, Copy, Debug)]
-pub enum Refused {
+pub enum OnRefusal {
     /// Fail.
     Fail,
     /// The file does not exist: write the same text into this file.

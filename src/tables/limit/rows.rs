@@ -2,9 +2,9 @@
 
 use super::Form::{Note, Noted, Nothing, Refuse};
 use super::Getter::{Json, Typed};
+use super::OnRefusal::{Instead, Later, Skip};
 use super::OptionKind::{Ignored, Signed, Size, Text, Unsigned};
 use super::PropertyKind::{Bits, Code, Number, OomPolicy, Switch};
-use super::Refused::{Instead, Later, Skip};
 use super::forms::{
     CODE, any, bytes, knob, list, number, option, or_max, or_minus_one, outcome, plain, positive, processes, property,
     shares, swappiness, switched_on, text, weight, weight_of_shares, zero_or_one,
