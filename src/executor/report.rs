@@ -4,6 +4,7 @@ use crate::init::calls;
 use crate::init::op::{self, Message, Op, place, why};
 use crate::plan::{Program, describe};
 use crate::seccomp::FLAG_WAIT_KILLABLE_RECV;
+use crate::spec::Field;
 use crate::sys::{Errno, reason};
 use crate::tables::capability;
 
@@ -47,20 +48,57 @@ fn may_answer(filter: &[u64], errno: i32) -> bool {
     })
 }
 
+/// Reasons that are not the failure of one system call: the text, and whether the errno says more.
+const REASONS: [(u32, &str, bool); 14] = [
+    (why::INSIDE_PROC, "cannot be mounted because it is inside /proc", false),
+    (why::NOT_PROC, "cannot be mounted because it is not of type proc", false),
+    (why::NOT_NULL, "/dev/null of the container is not the null device", false),
+    (why::NOT_PLAIN, "must be mounted on ordinary directory", true),
+    (why::NOT_TERMINAL, "/dev/pts of the container is no devpts", false),
+    (why::NOT_DEVICE, "there is another file already", true),
+    (why::OTHER_DEVICE, "the host's is another device", false),
+    (why::IS_ROOT, "the root cannot be hidden", false),
+    (why::NEEDS_SETATTR, "the kernel cannot set its flags before it is mounted", true),
+    (why::NOT_MOUNTED, "it is not mounted there", true),
+    (why::UNSTEADY, "a file changes while it is copied", true),
+    (why::TOO_DEEP, "directories are nested too deeply", true),
+    (why::ORPHAN, "the runtime went away", false),
+    (
+        why::CWD_OUTSIDE,
+        "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        false,
+    ),
+];
+
 fn plain_failure(program: &Program, message: &Message) -> String {
     let Some((op, field)) = program.at(message.index) else {
         return format!("init failed in an unknown way: {message:?}");
     };
+    if let Some(text) = of_operation(op, field, program, message) {
+        return text;
+    }
+    let what = describe(op, program);
+    let (what, errno) = (what.trim(), reason(Errno::from_raw(message.errno)));
+    if let Some((_, text, more)) = REASONS.iter().find(|(number, ..)| *number == message.step) {
+        return if *more { format!("{field}: {what}: {text}: {errno}") } else { format!("{field}: {what}: {text}") };
+    }
+    match calls::name(message.step) {
+        Some(call) if !what.starts_with(call) => format!("{field}: {what}: {call}: {errno}"),
+        _ => format!("{field}: {what}: {errno}"),
+    }
+}
+
+/// The operations whose failures need words of their own.
+fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) -> Option<String> {
     let what = describe(op, program);
     let errno = reason(Errno::from_raw(message.errno));
-    match (op, message.step) {
+    Some(match (op, message.step) {
         (Op::Process(op::Process::Find { .. }), _) => format!("{field}: {}", not_found(program, message.errno)),
         (Op::Process(op::Process::Seccomp { flags, .. }), calls::SECCOMP)
             if message.errno == libc::EINVAL && flags & FLAG_WAIT_KILLABLE_RECV != 0 =>
         {
             format!("{field}.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19: {errno}")
         }
-        (_, why::INSIDE_PROC) => format!("{field}: {what}: cannot be mounted because it is inside /proc"),
         (Op::Process(op::Process::User { .. }), why::GROUPS_DENIED) => {
             format!("{field}.additionalGids: left out, for this user namespace denies setgroups: {errno}")
         }
@@ -72,54 +110,29 @@ fn plain_failure(program: &Program, message: &Message) -> String {
         (Op::Enter(op::Enter::Keyring { .. }), _) => {
             format!("{field}: {what}: {errno} (--no-new-keyring keeps the caller's)")
         }
-        (_, why::NOT_PROC) => format!("{field}: {what}: cannot be mounted because it is not of type proc"),
-        (_, why::NOT_NULL) => format!("{field}: {what}: /dev/null of the container is not the null device"),
         (Op::Talk(op::Talk::Terminal { .. }), _) if message.errno == libc::ENOENT => {
             format!("{field}: {what}: there is no devpts at /dev/pts of the container: {errno}")
         }
-        (Op::Talk(op::Talk::Terminal { .. }), why::NOT_TERMINAL) => {
-            format!("{field}: {what}: /dev/pts of the container is no devpts")
-        }
         (Op::Process(op::Process::Write { .. }), why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
-        (Op::Mount(op::Mount::Directory { .. }) | Op::Mount(op::Mount::Hold { .. }), why::NOT_PLAIN) => {
+        (Op::Mount(op::Mount::Directory { .. } | op::Mount::Hold { .. }), why::NOT_PLAIN) => {
             format!("{field}: {what}: must be an ordinary directory: {errno}")
         }
         (
-            Op::Mount(op::Mount::FileSystem { place, .. })
-            | Op::Mount(op::Mount::Attach { place, .. })
-            | Op::Mount(op::Mount::Remount { place, .. }),
+            Op::Mount(
+                op::Mount::FileSystem { place, .. }
+                | op::Mount::Attach { place, .. }
+                | op::Mount::Remount { place, .. },
+            ),
             why::NOT_PLAIN,
-        ) if place & place::LIVING != 0 => {
-            format!("{field}: {what}: no symbolic link may lead there: {errno}")
-        }
-        (_, why::NOT_PLAIN) => format!("{field}: {what}: must be mounted on ordinary directory: {errno}"),
-        (_, why::NOT_DEVICE) => format!("{field}: {}: there is another file already: {errno}", what.trim()),
-        (_, why::OTHER_DEVICE) => format!("{field}: {}: the host's is another device", what.trim()),
-        (_, why::IS_ROOT) => format!("{field}: {what}: the root cannot be hidden"),
-        (_, why::NEEDS_SETATTR) => {
-            format!("{field}: {what}: the kernel cannot set its flags before it is mounted: {errno}")
-        }
-        (_, why::NOT_MOUNTED) => format!("{field}: {what}: it is not mounted there: {errno}"),
-        (_, why::UNSTEADY) => format!("{field}: {what}: a file changes while it is copied: {errno}"),
-        (_, why::TOO_DEEP) => format!("{field}: {what}: directories are nested too deeply: {errno}"),
-        (_, why::TOO_LONG) => format!("{field}: {what}: {errno}"),
-        (_, why::ORPHAN) => format!("{field}: {what}: the runtime went away"),
-        (_, why::CWD_OUTSIDE) => {
-            format!(
-                "{field}: {what}: current working directory is outside of container mount namespace root -- possible container breakout detected"
-            )
-        }
-        (Op::Process(op::Process::Chdir { path, .. }), _) => {
+        ) if place & place::LIVING != 0 => format!("{field}: {what}: no symbolic link may lead there: {errno}"),
+        (Op::Process(op::Process::Chdir { path, .. }), step) if step != why::CWD_OUTSIDE => {
             format!("{field}: chdir to cwd ({:?}) set in config.json failed: {errno}", program.show(*path))
         }
         (Op::Mount(op::Mount::MakeDirectory { path }), calls::MKDIRAT) => {
             format!("{field}: mkdir {}: {errno}", program.show(*path))
         }
-        (_, step) => match calls::name(step) {
-            Some(call) if !what.starts_with(call) => format!("{field}: {}: {call}: {errno}", what.trim()),
-            _ => format!("{field}: {}: {errno}", what.trim()),
-        },
-    }
+        _ => return None,
+    })
 }
 
 /// The texts that engines tell "not found" and "not executable" by.
@@ -160,7 +173,6 @@ pub fn warning(program: &Program, message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Field;
 
     #[test]
     fn the_field_comes_first_and_the_reason_last() {
