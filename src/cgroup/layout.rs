@@ -155,6 +155,12 @@ impl Layout {
         self.v2.as_ref().map(|v2| v2.mount.as_path())
     }
 
+    /// As a layout that was read without the caller's own cgroup.
+    #[cfg(test)]
+    pub fn without_own(self) -> Layout {
+        if self.mode == Mode::Unified { Layout::unified(None) } else { self }
+    }
+
     /// Whether the caller's own v2 cgroup was read, if there is a v2 hierarchy.
     pub(super) fn knows_own(&self) -> bool {
         self.v2.as_ref().is_none_or(|v2| v2.own.is_some())

@@ -10,6 +10,7 @@ use crate::cli::{CheckpointArgs, CriuArgs, Global};
 use crate::criu::{CgroupsMode, Checkpoint, Settings, checkpoint};
 use crate::executor::discard;
 use crate::host::Host;
+use crate::plan::Caller;
 use crate::plan::restore::Mounts;
 use crate::spec::annotation;
 use crate::state::Status;
@@ -21,7 +22,7 @@ const IMAGES: &str = "checkpoint";
 pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
     let (directory, record) = root(global)?.load(&args.id)?;
     let host = Host::read();
-    warn_rootless(&host, "checkpoint", global, log);
+    warn_rootless(&host.caller, "checkpoint", global, log);
     match record.status(&directory)? {
         Status::Running | Status::Paused => {}
         status => bail!("Container cannot be checkpointed in {status} state"),
@@ -39,7 +40,8 @@ pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
     };
     let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.notify = Some(directory.notify()).filter(|place| place.is_dir());
-    let mounts = Mounts::of(&config, &host, &options)?;
+    let facts = host.facts(&config, &options)?;
+    let mounts = Mounts::of(&config, &facts, &options)?;
     checkpoint(&orders, &record, &config, &mounts)?;
     if orders.leave_running || orders.pre_dump {
         return Ok(());
@@ -49,8 +51,8 @@ pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
 }
 
 /// CRIU does most of what it does only for root.
-pub fn warn_rootless(host: &Host, verb: &str, global: &Global, log: &Log) {
-    if !host.privileged() {
+pub fn warn_rootless(caller: &Caller, verb: &str, global: &Global, log: &Log) {
+    if !caller.is_privileged() {
         log.warning(&format!("{} {verb} is untested with rootless containers", global.name));
     }
 }

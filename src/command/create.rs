@@ -9,7 +9,7 @@ use super::shared::{Begin, bundle, config, manager, options, root};
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Created, Order, create};
 use crate::host::Host;
-use crate::plan::{Options, Plan, compile};
+use crate::plan::{Facts, Options, Plan, compile};
 use crate::spec::{self, Config};
 use crate::state::{Place, Record};
 
@@ -20,7 +20,7 @@ pub struct Prepared {
     /// Its bytes.
     pub text: Vec<u8>,
     /// The host.
-    pub host: Host,
+    pub facts: Facts,
     /// The command line.
     pub options: Options,
     /// The plan.
@@ -50,14 +50,15 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> R
     let mut options = options(global, args, &host, bundle, begin)?;
     options.notify = manager().map(|_| place.notify());
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
-    let plan = compile(&config, &host, &options)?;
+    let facts = host.facts(&config, &options)?;
+    let plan = compile(&config, &facts, &options)?;
     for warning in &plan.warnings {
         log.warning(warning);
     }
     for (op, field) in plan.program.iter() {
         log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
     }
-    Ok(Prepared { config, text, host, options, plan, place, pid_file })
+    Ok(Prepared { config, text, facts, options, plan, place, pid_file })
 }
 
 /// Make the container of a plan. `maker` does it, and is handed what writes the pid file before
@@ -68,8 +69,8 @@ pub fn make(
     log: &Log,
     maker: impl FnOnce(&Order<'_>, &dyn Fn(&Record) -> Result<()>) -> Result<Created>,
 ) -> Result<Created> {
-    let Prepared { config, text, host, options, plan, place, pid_file, .. } = prepared;
-    let order = Order { config, text, host, options, plan, place, connections: front.connections() };
+    let Prepared { config, text, facts, options, plan, place, pid_file, .. } = prepared;
+    let order = Order { config, text, facts, options, plan, place, connections: front.connections() };
     let write = |record: &Record| pid_file.as_ref().map_or(Ok(()), |file| file.write(record.pid));
     let created = maker(&order, &write).inspect_err(|_| {
         if let Some(file) = pid_file {

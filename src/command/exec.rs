@@ -50,9 +50,10 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     spec::check_process(&process)?;
     let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.preserve_fds = preserve_fds(&args.preserve_fds, 0)?;
+    let facts = host.facts_to_join(&config, &process, &options)?;
     let joined = Exec {
         config: &config,
-        host: &host,
+        facts: &facts,
         options: &options,
         pid: record.pid,
         attaches_late: attaches_late(&record),

@@ -18,7 +18,7 @@ pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let create =
         CreateArgs { id: args.id.clone().unwrap_or(name), config: args.config.clone(), ..CreateArgs::default() };
     let options = options(global, &create, &host, bundle, Begin::AtStart)?;
-    let plan = compile(&config, &host, &options)?;
+    let plan = compile(&config, &host.facts(&config, &options)?, &options)?;
     let mut lines = plan::print(&plan);
     for property in spec::unknown_properties(&text, &config)? {
         lines += &format!("# ignored: unknown property {property}\n");

@@ -19,8 +19,8 @@ pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let create = created(args);
     let prepared = prepare(global, &create, log, Begin::AtOnce)?;
-    warn_rootless(&prepared.host, "restore", global, log);
-    let mounts = Mounts::of(&prepared.config, &prepared.host, &prepared.options)?;
+    warn_rootless(&prepared.facts.caller, "restore", global, log);
+    let mounts = Mounts::of(&prepared.config, &prepared.facts, &prepared.options)?;
     let it = Restore {
         settings: settings(global, &args.criu, prepared.config.annotation(annotation::CRIU_CONFIG))?,
         lsm_profile: args.lsm_profile.clone(),

@@ -26,13 +26,13 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     }
     // There is nobody to wait for between create and start, so there is no gate: the program runs
     // as soon as the state is saved.
-    let Prepared { host, options, .. } = &prepared;
+    let Prepared { config, facts, options, .. } = &prepared;
     let mut notify = None;
     let mut created = make(&prepared, &front, log, |order, pid_file| {
         create(order, |record, directory| {
             pid_file(record)?;
             notify = bind_notify(directory, log)?;
-            start_container(&HookOwner { record, directory, host, options })
+            start_container(&HookOwner { record, config, facts, options })
         })
     })?;
     let front = front.attend(created.terminal.take()).and_then(|mut relay| {

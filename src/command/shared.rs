@@ -118,8 +118,8 @@ pub fn root(global: &Global) -> Result<Root> {
 /// Root of the host has `/run`; everybody else, and root of a user namespace unless it calls
 /// itself `root`, has his own directory.
 fn prefers_xdg() -> bool {
-    let host = Host::read();
-    host.euid != 0 || host.in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")
+    let caller = Host::read().caller;
+    caller.euid != 0 || caller.in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")
 }
 
 /// The bundle: absolute, without links.
@@ -218,7 +218,7 @@ fn listen_fds() -> u32 {
 
 /// `--rootless=auto`: whoever is not root of the host tolerates missing permissions.
 fn rootless_cgroups(global: &Global, host: &Host) -> bool {
-    global.rootless.unwrap_or(!host.privileged())
+    global.rootless.unwrap_or(!host.caller.is_privileged())
 }
 
 /// What the container has as the caller has it, unless its config says otherwise.

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::cgroup::Mode;
+use crate::cgroup::{Layout, Mode};
 use crate::cli::{Global, SpecArgs};
 use crate::host::Host;
 use crate::spec::OCI_VERSION;
@@ -16,10 +16,10 @@ use crate::sys::{Call, CallError};
 
 /// The command.
 pub fn run(global: &Global, args: &SpecArgs) -> Result<()> {
-    let host = Host::read();
-    let mode = host.cgroups()?.mode();
+    let caller = Host::read().caller;
+    let mode = Layout::read()?.mode();
     let config = match args.rootless {
-        true => rootless(template(&global.name, mode), host.euid, host.egid),
+        true => rootless(template(&global.name, mode), caller.euid, caller.egid),
         false => template(&global.name, mode),
     };
     let path = args.bundle.as_deref().unwrap_or(Path::new(".")).join("config.json");

@@ -18,10 +18,8 @@ pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     let (directory, record) = root.load(id)?;
     let mut gate = gate(&directory, &record)?;
     if !record.hooks.start_container.is_empty() {
-        let host = Host::read();
-        let options = joining_options(global, &host, &record.id, record.bundle.clone());
-        let owner = HookOwner { record: &record, directory: &directory, host: &host, options: &options };
-        start_container(&owner).inspect_err(|_| unless_ended(&record, &directory, log))?;
+        let run = hooks_inside(global, &record, &directory);
+        run.inspect_err(|_| unless_ended(&record, &directory, log))?;
     }
     let notify = bind_notify(&directory, log)?;
     gate.open()?;
@@ -34,6 +32,15 @@ pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
         notify.wait(process.as_fd(), record.pid).unwrap_or_else(|error| log.warning(&format!("{error:#}")));
     }
     Ok(())
+}
+
+/// Run the `startContainer` hooks.
+fn hooks_inside(global: &Global, record: &Record, directory: &Directory) -> Result<()> {
+    let host = Host::read();
+    let config = &directory.load_config()?;
+    let options = &joining_options(global, &host, &record.id, record.bundle.clone());
+    let facts = &host.facts_to_join(config, config.process(), options)?;
+    start_container(&HookOwner { record, config, facts, options })
 }
 
 /// The gate, for the one of several that may open it: the others must not run a hook.

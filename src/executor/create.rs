@@ -14,8 +14,7 @@ use super::receivers::Receivers;
 use super::relay::Terminal;
 use super::{agent, hooks, id_map, tree};
 use crate::cgroup::Cgroup;
-use crate::host::Host;
-use crate::plan::{Maps, Options, Plan, Program};
+use crate::plan::{Facts, Maps, Options, Plan, Program};
 use crate::spec::{Config, refuse};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
@@ -59,7 +58,7 @@ pub struct Order<'a> {
     /// The plan compiled from it.
     pub plan: &'a Plan,
     /// This host.
-    pub host: &'a Host,
+    pub facts: &'a Facts,
     /// The command line.
     pub options: &'a Options,
     /// The place for the state.
@@ -281,13 +280,13 @@ fn fill(record: &mut Record, config: &Config, plan: &Plan, options: &Options) {
 /// Do what only the parent can do for a running process: cgroups in which it was not born, id maps, the OOM score.
 /// `init` waits for this where the order matters.
 fn adopt(init: &RunningInit<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
-    let Order { plan, host, .. } = *order;
+    let Order { plan, facts, .. } = *order;
     let pid = init.child.pid;
     if !born_there {
         work.admit(&plan.cgroup, pid)?;
     }
     if let Some(maps) = &plan.birth.maps {
-        id_map::write(host, pid, maps)?;
+        id_map::write(&facts.caller, pid, maps)?;
     }
     if let Some(score) = plan.oom_score_adj {
         set_oom_score(pid, score)?;
@@ -365,12 +364,12 @@ impl<F: FnOnce(&Record, &Directory) -> Result<()>> Answers for FirstProcess<'_, 
 
     fn hooks(&mut self, init: &RunningInit<'_>) -> Result<()> {
         self.check_maps(init)?;
-        let Order { plan, host, options, .. } = *self.order;
+        let Order { config, plan, facts, options, .. } = *self.order;
         if plan.birth.forks {
             self.work.remember(init.child.pid)?;
         }
         self.work.hooks = true;
-        let owner = HookOwner { record: &self.work.record, directory: self.work.directory, host, options };
+        let owner = HookOwner { record: &self.work.record, config, facts, options };
         hooks::before_pivot(&owner)
     }
 

@@ -15,10 +15,9 @@ use nix::fcntl::OFlag;
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use super::wait::wait_for_exit;
-use crate::host::Host;
-use crate::plan::{Exec, Hook, HookEntry, HookRights, Options};
+use crate::plan::{Exec, Facts, Hook, HookEntry, HookRights, Options};
 use crate::spec::{Config, Field, annotation};
-use crate::state::{Directory, Record, Status};
+use crate::state::{Record, Status};
 use crate::sys::{self, Call, CallError};
 use crate::tables::hook;
 
@@ -27,10 +26,10 @@ use crate::tables::hook;
 pub struct HookOwner<'a> {
     /// The container.
     pub record: &'a Record,
-    /// Its directory, which has the config.
-    pub directory: &'a Directory,
-    /// This host.
-    pub host: &'a Host,
+    /// Its config.
+    pub config: &'a Config,
+    /// The host.
+    pub facts: &'a Facts,
     /// The command line.
     pub options: &'a Options,
 }
@@ -68,9 +67,8 @@ fn all_inside(name: &str, list: &[Hook], owner: &HookOwner<'_>, status: Status) 
         return Ok(());
     }
     let state = owner.record.for_hooks(status);
-    let config = owner.directory.load_config()?;
     for (index, hook) in list.iter().enumerate() {
-        run_inside(name, index, hook, &InsideHook { owner: *owner, status, config: &config }, &state)?;
+        run_inside(name, index, hook, &InsideHook { owner: *owner, status }, &state)?;
     }
     Ok(())
 }
@@ -235,14 +233,13 @@ fn timeout(hook: &Hook) -> Option<Duration> {
 struct InsideHook<'a> {
     owner: HookOwner<'a>,
     status: Status,
-    config: &'a Config,
 }
 
 /// A hook in the namespaces of the container.
 fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, state: &[u8]) -> Result<()> {
     let field = Field::item(&format!("hooks.{name}"), index);
     // As in runc, a startContainer hook without `env` gets the container's environment.
-    let process = Some(inside.config.process()).filter(|_| name == hook::START_CONTAINER);
+    let process = Some(inside.owner.config.process()).filter(|_| name == hook::START_CONTAINER);
     let (env, home) = match (&hook.env, process) {
         (Some(env), _) => (env.clone(), None),
         (None, Some(process)) => (process.env().clone().unwrap_or_default(), Some(process.user().uid())),
@@ -260,8 +257,8 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, st
     };
     let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, rights };
     let inner = Exec {
-        config: inside.config,
-        host: inside.owner.host,
+        config: inside.owner.config,
+        facts: inside.owner.facts,
         options: inside.owner.options,
         pid: inside.owner.record.pid,
         attaches_late: super::exec::attaches_late(inside.owner.record),
@@ -270,7 +267,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, st
     let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
     let outcome = || -> Result<()> {
         let record = inside.owner.record;
-        let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, Some(inside.config))?;
+        let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, Some(inside.owner.config))?;
         let joining = Joining {
             record,
             status: inside.status,

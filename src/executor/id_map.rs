@@ -6,16 +6,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::host::Host;
-use crate::plan::{IdMap, Maps, Owners};
+use crate::plan::{Caller, IdMap, Maps, Owners};
 use crate::spec::refuse;
 use crate::sys::mount::Depth;
 use crate::sys::{self, Call, CallError, Errno, reason};
 
 /// Write the maps of a new user namespace, through newuidmap and newgidmap if the caller may not.
-pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
+pub fn write(caller: &Caller, pid: i32, maps: &Maps) -> Result<()> {
     let one = |key: &str, file: &str, helper: &str, lines: &str, own: u32| -> Result<()> {
-        if host.euid == 0 {
+        if caller.euid == 0 {
             return write_file(pid, file, lines).context(key.to_owned());
         }
         if Maps::single(lines, own) {
@@ -26,8 +25,8 @@ pub fn write(host: &Host, pid: i32, maps: &Maps) -> Result<()> {
         }
         run_helper(helper, pid, lines).context(key.to_owned())
     };
-    one("linux.gidMappings", "gid_map", "newgidmap", &maps.gid, host.egid)?;
-    one("linux.uidMappings", "uid_map", "newuidmap", &maps.uid, host.euid)
+    one("linux.gidMappings", "gid_map", "newgidmap", &maps.gid, caller.egid)?;
+    one("linux.uidMappings", "uid_map", "newuidmap", &maps.uid, caller.euid)
 }
 
 /// Compare the maps in config.json with those of the joined user namespace. Engines give both and expect them to agree.

@@ -40,7 +40,7 @@ pub fn plan(
     view: &View<'_>,
     late: &mut Vec<(Field, Op)>,
 ) -> Result<()> {
-    if context.host.cgroups()?.mode() == Mode::Unified {
+    if context.facts.cgroups.mode() == Mode::Unified {
         unified(program, context, view);
         return Ok(());
     }
@@ -133,7 +133,7 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
 
 /// The directory of the caller's own cgroup in a hierarchy.
 fn own_of_caller(context: &Context<'_>, mount: &Path) -> Result<PathBuf> {
-    let layout = context.host.cgroups_with_own()?;
+    let layout = &context.facts.cgroups;
     let own = match layout.v1().iter().find(|hierarchy| hierarchy.mount == mount) {
         Some(hierarchy) => &hierarchy.own,
         None => layout.v2_own()?,

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::context::Context;
+use super::facts::Facts;
 use super::hooks::Hooks;
 use super::namespaces::Birth;
 use super::net_devices::net_devices;
 use super::options::Options;
 use super::order;
-use super::process::Limit;
 use super::program::Program;
+use super::rlimit::Limit;
 use super::seccomp::Agent;
 use crate::cgroup;
-use crate::host::Host;
 use crate::rdt::Rdt;
 use crate::spec::{Config, annotation};
 
@@ -46,14 +46,14 @@ pub struct Plan {
 }
 
 /// Compile a config into a plan.
-pub fn compile(config: &Config, host: &Host, options: &Options) -> Result<Plan> {
-    let mut context = Context::new(config, host, options)?;
+pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan> {
+    let mut context = Context::new(config, facts, options)?;
     let mut program = Program::new();
     refuse_label_without_selinux(&context)?;
     context.cgroup.needs_hierarchy()?;
     annotation::check(config)?;
-    let net_devices = net_devices(config, host)?;
-    let rdt = Rdt::of(config.intel_rdt(), &options.id, || host.resctrl())?;
+    let net_devices = net_devices(config, &facts.caller)?;
+    let rdt = Rdt::of(config.intel_rdt(), &options.id, facts.resctrl)?;
     let order::Outside { birth, limits, score, agent } = order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let mut warnings = context.warnings;
@@ -75,7 +75,7 @@ pub fn compile(config: &Config, host: &Host, options: &Options) -> Result<Plan> 
 
 /// A label that nothing enforces is refused, not ignored.
 fn refuse_label_without_selinux(context: &Context<'_>) -> Result<()> {
-    if context.config.mount_label().is_some() && !context.host.selinux() {
+    if context.config.mount_label().is_some() && !context.facts.selinux {
         bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
     }
     Ok(())

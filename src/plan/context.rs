@@ -2,21 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
+use super::facts::{Facts, binds};
 use super::maps::Maps;
 use super::options::Options;
 use crate::cgroup;
-use crate::host::Host;
 use crate::spec::mapping::{self, host_id, is_unmapped};
 use crate::spec::{Config, Field, ProcessConfig, annotation, clean};
-use crate::tables::mount_option;
 
 /// One config on its way to a plan.
 pub struct Context<'a> {
     pub config: &'a Config,
-    pub host: &'a Host,
+    pub facts: &'a Facts,
     pub options: &'a Options,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
@@ -27,10 +26,10 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub fn new(config: &'a Config, host: &'a Host, options: &'a Options) -> Result<Context<'a>> {
+    pub fn new(config: &'a Config, facts: &'a Facts, options: &'a Options) -> Result<Context<'a>> {
         let systemd = match options.systemd_cgroup {
             true => Some(cgroup::systemd::Asked {
-                manager: host.service_manager()?,
+                manager: facts.manager.as_ref().context("systemd was not asked")?,
                 program: &options.program,
                 annotations: config.annotations(),
             }),
@@ -44,14 +43,13 @@ impl<'a> Context<'a> {
             systemd,
             disabled: options.no_cgroup,
             rootless: options.rootless_cgroups,
-            in_user_namespace: host.in_user_namespace,
+            in_user_namespace: facts.caller.in_user_namespace,
             delegate_to: delegate_to(config),
             inside: annotation::delegated_cgroup(config)?,
         };
-        let layout = if request.needs_own() { host.cgroups_with_own()? } else { host.cgroups()? };
-        let cgroup = cgroup::CgroupPlan::new(layout, &request)?;
+        let cgroup = cgroup::CgroupPlan::new(&facts.cgroups, &request)?;
         let rootfs = clean(&options.bundle.join(config.root()));
-        Ok(Context { config, host, options, rootfs, cgroup, joining: false, warnings: Vec::new() })
+        Ok(Context { config, facts, options, rootfs, cgroup, joining: false, warnings: Vec::new() })
     }
 
     /// Warn of the capabilities that are left out of the sets.
@@ -95,17 +93,17 @@ impl<'a> Context<'a> {
 
     /// Devices cannot be made, only bound.
     pub fn binds_devices(&self) -> bool {
-        self.in_user_namespace() || self.host.in_user_namespace
+        self.in_user_namespace() || self.facts.caller.in_user_namespace
     }
 
     /// Bind sources may be unreadable once inside the user namespace: the parent opens them.
     pub fn sources_by_parent(&self) -> bool {
-        self.joining || self.in_user_namespace() && self.own(Kind::Mount) && self.host.opens_trees()
+        self.joining || self.in_user_namespace() && self.own(Kind::Mount) && self.facts.opens_trees
     }
 
     /// The process cannot be born into its cgroups, so it waits until it was moved there.
     pub fn attaches_late(&self) -> bool {
-        let born_there = |target: &cgroup::Target| target.is_v2() && self.host.clones_into_cgroups();
+        let born_there = |target: &cgroup::Target| target.is_v2() && self.facts.clones_into_cgroups;
         self.cgroup.is_scope() || !self.cgroup.targets().iter().all(born_there)
     }
 
@@ -115,21 +113,13 @@ impl<'a> Context<'a> {
 
     /// Does the host's `/dev` appear at `/dev`?
     pub fn dev_is_bound(&self) -> bool {
-        self.config.mounts().iter().any(|mount| {
-            let bound = mount.typ().as_deref() == Some("bind")
-                || mount
-                    .options()
-                    .iter()
-                    .flatten()
-                    .any(|option| matches!(mount_option::effect(option), Some(mount_option::Effect::Bind(_))));
-            bound && clean(mount.destination()) == Path::new("/dev")
-        })
+        self.config.mounts().iter().any(|mount| binds(mount) && clean(mount.destination()) == Path::new("/dev"))
     }
 
     /// An ordinary user's own map leaves `setgroups(2)` denied.
     pub fn may_set_groups(&self) -> bool {
         let gid = self.config.gid_mappings();
-        self.host.euid == 0 || !gid.is_empty() && !Maps::single(&mapping::lines(gid), self.host.egid)
+        self.facts.caller.euid == 0 || !gid.is_empty() && !Maps::single(&mapping::lines(gid), self.facts.caller.egid)
     }
 }
 

@@ -100,7 +100,7 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
         return Ok(());
     }
     let (uid_maps, gid_maps) = (context.config.uid_mappings(), context.config.gid_mappings());
-    if listed && !uid_maps.is_empty() && !gid_maps.is_empty() && context.host.privileged() {
+    if listed && !uid_maps.is_empty() && !gid_maps.is_empty() && context.facts.caller.is_privileged() {
         // As crun has it: the config's numbers count, not what the host has at this path.
         let outside = |maps: &[LinuxIdMapping], id: u32, name: &str| {
             let mapped = host_id(maps, id);

@@ -1,10 +1,10 @@
 //! Processes that join a container: `exec`, and hooks that run inside.
 
-use super::Options;
-use super::process::Limit;
+use super::facts::Facts;
+use super::options::Options;
 use super::program::Program;
+use super::rlimit::Limit;
 use super::seccomp::Agent;
-use crate::host::Host;
 use crate::init::op::{self, List};
 use crate::spec::{Config, Field, ProcessConfig};
 
@@ -13,8 +13,8 @@ use crate::spec::{Config, Field, ProcessConfig};
 pub struct Exec<'a> {
     /// The container's config.
     pub config: &'a Config,
-    /// This host.
-    pub host: &'a Host,
+    /// The host.
+    pub facts: &'a Facts,
     /// The command line.
     pub options: &'a Options,
     /// The container's first process, as the host sees it.

@@ -4,10 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Options, compile, print};
+use super::{Caller, Facts, Options, Questions, compile, print};
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
-use crate::host::Host;
 use crate::spec;
 
 /// What `/proc/self/mountinfo` and `/proc/self/cgroup` say where v2 is the only hierarchy.
@@ -45,34 +44,37 @@ const HYBRID: (&str, &str) = (
 );
 
 /// The host of a case is in its name: `v1` is a hybrid one, `rootless` has an ordinary user as the caller.
-fn host(name: &str) -> Host {
-    let has = |word| name.split('-').any(|part| part == word);
-    let (mountinfo, cgroup) = if has("v1") { HYBRID } else { UNIFIED };
-    let manager = match has("rootless") {
-        true => Manager { user: true, root: PathBuf::from("user.slice/user-1000.slice/user@1000.service") },
-        false => Manager::default(),
-    };
-    let mut host = Host::reference(Layout::parse(mountinfo, cgroup), manager);
-    if has("rootless") {
-        (host.euid, host.egid) = (1000, 1000);
+fn facts(name: &str) -> Facts {
+    let (mountinfo, cgroup) = if has(name, "v1") { HYBRID } else { UNIFIED };
+    let facts = Facts::reference(Layout::parse(mountinfo, cgroup));
+    if !has(name, "rootless") {
+        return facts;
     }
-    host
+    let manager = Manager { user: true, root: PathBuf::from("user.slice/user-1000.slice/user@1000.service") };
+    let caller = Caller { euid: 1000, egid: 1000, in_user_namespace: false };
+    Facts { caller, manager: Some(manager), opens_trees: false, ..facts }
 }
 
-/// The name of the golden file and what has to be in it.
-fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
-    let host = host(name);
-    let options = Options {
+fn has(name: &str, word: &str) -> bool {
+    name.split('-').any(|part| part == word)
+}
+
+fn options(name: &str) -> Options {
+    Options {
         id: name.to_owned(),
         bundle: PathBuf::from("/bundle"),
         gate: true,
         program: "tare".to_owned(),
-        systemd_cgroup: name.split('-').any(|word| word == "systemd"),
-        no_cgroup: name.split('-').any(|word| word == "disabled"),
-        rootless_cgroups: !host.privileged(),
+        systemd_cgroup: has(name, "systemd"),
+        no_cgroup: has(name, "disabled"),
+        rootless_cgroups: has(name, "rootless"),
         ..Options::default()
-    };
-    let plan = spec::parse(config).and_then(|config| compile(&config, &host, &options));
+    }
+}
+
+/// The name of the golden file and what has to be in it.
+fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
+    let plan = spec::parse(config).and_then(|config| compile(&config, &facts(name), &options(name)));
     match plan {
         Ok(plan) => ("plan.txt", print(&plan)),
         Err(error) => ("error.txt", format!("{error:#}\n")),
@@ -158,4 +160,46 @@ fn refusals_are_one_line_and_name_their_place() {
 fn differences_are_short() {
     assert_eq!(difference("a\nb\nc\n", "a\nx\nc\nd\n"), "    a\n  - b\n  + x\n    c\n  + d\n");
     assert_eq!(difference("a\n", "a\n"), "");
+}
+
+/// Facts of which all that nobody asks for are other ones.
+fn otherwise(facts: &Facts, asked: Questions) -> Facts {
+    let mut it = facts.clone();
+    it.manager = it.manager.filter(|_| asked.manager);
+    it.selinux ^= !asked.selinux;
+    it.apparmor ^= !asked.apparmor;
+    it.resctrl ^= !asked.resctrl;
+    it.opens_trees ^= !asked.opens_trees;
+    it.clones_into_cgroups ^= !asked.clones_into_cgroups;
+    it.denies_setgroups ^= !asked.denies_setgroups;
+    if !asked.proc_and_sysfs {
+        it.proc_and_sysfs.push(PathBuf::from("/elsewhere/proc"));
+    }
+    if !asked.own_cgroup {
+        it.cgroups = it.cgroups.without_own();
+    }
+    it
+}
+
+#[test]
+fn facts_that_are_not_asked_for_change_no_plan() {
+    let bundles = Path::new(env!("CARGO_MANIFEST_DIR")).join("bundles");
+    for entry in fs::read_dir(bundles).expect("bundles/ can be read").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let text = fs::read(entry.path().join("config.json")).expect("each folder has a config.json");
+        let Ok(config) = spec::parse(&text) else { continue };
+        let notify = Some(PathBuf::from("/run/notify"));
+        for no_pivot in [false, true] {
+            for options in [options(&name), Options { notify: notify.clone(), ..options(&name) }] {
+                let options = Options { no_pivot, ..options };
+                let asked = Questions::of_container(&config, &options);
+                let plan = |facts: &Facts| match compile(&config, facts, &options) {
+                    Ok(plan) => print(&plan),
+                    Err(error) => format!("{error:#}"),
+                };
+                let facts = facts(&name);
+                assert_eq!(plan(&facts), plan(&otherwise(&facts, asked)), "{name}: {asked:?}");
+            }
+        }
+    }
 }

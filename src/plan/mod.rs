@@ -7,6 +7,7 @@ mod context;
 mod describe;
 mod devices;
 mod exec;
+mod facts;
 #[cfg(test)]
 mod golden;
 mod hooks;
@@ -20,17 +21,19 @@ mod print;
 mod process;
 mod program;
 pub mod restore;
+mod rlimit;
 mod seccomp;
 mod sysctl;
 
 pub use compile::{Plan, compile};
 pub use describe::describe;
 pub use exec::{Exec, HookEntry, HookRights, ProcessPlan};
+pub use facts::{Caller, Facts, Questions};
 pub use hooks::{Hook, Hooks};
 pub use maps::Maps;
 pub use namespaces::{Birth, Joined};
 pub use options::Options;
 pub use print::print;
-pub use process::Limit;
 pub use program::{Descriptor, IdMap, Node, Owners, Program, Tree};
+pub use rlimit::Limit;
 pub use seccomp::Agent;

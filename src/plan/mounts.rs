@@ -424,7 +424,7 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
     if uid.is_empty() && options.id_map.is_none() {
         return Ok(None);
     }
-    if context.host.euid != 0 {
+    if context.facts.caller.euid != 0 {
         bail!("{field}: id-mapped mounts are not supported for rootless containers");
     }
     let recursive = options.id_map.unwrap_or(false);

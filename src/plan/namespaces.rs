@@ -115,7 +115,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     }
     program.push(&field, op::Enter::Undumpable);
     let mut time = sorted.take(Kind::Time);
-    if time && context.host.privileged() {
+    if time && context.facts.caller.is_privileged() {
         birth.time = Some(offsets.clone());
         time = false;
     }
@@ -205,7 +205,7 @@ fn check_user(context: &Context<'_>, new: bool, joined: bool) -> Result<()> {
             "linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified"
         );
     }
-    if context.host.euid != 0 && !new && !joined {
+    if context.facts.caller.euid != 0 && !new && !joined {
         bail!("linux.namespaces: rootless container requires user namespaces");
     }
     Ok(())

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, bail};
 
-use crate::host::Host;
+use super::facts::Caller;
 use crate::spec::{Config, Field};
 
 /// `linux.netDevices` as pairs of names.
-pub fn net_devices(config: &Config, host: &Host) -> Result<Vec<(String, String)>> {
+pub fn net_devices(config: &Config, caller: &Caller) -> Result<Vec<(String, String)>> {
     let devices = config.net_devices();
-    if host.euid != 0 && devices.is_some_and(|devices| !devices.is_empty()) {
+    if caller.euid != 0 && devices.is_some_and(|devices| !devices.is_empty()) {
         bail!("linux.netDevices: network devices are not supported for rootless containers");
     }
     let mut pairs: Vec<(String, String)> = Vec::new();

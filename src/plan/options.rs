@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::process::Limit;
+use super::rlimit::Limit;
 
 /// What the command line adds to `config.json`.
 #[derive(Clone, Debug, Default)]

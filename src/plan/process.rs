@@ -3,48 +3,26 @@
 use anyhow::{Result, anyhow, bail};
 use oci_spec::runtime::{
     Capabilities, IOPriorityClass, LinuxMemoryPolicy, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerPolicy,
-    PosixRlimit, Process, Scheduler,
+    Process, Scheduler,
 };
 
 use super::context::Context;
 use super::program::Program;
+use super::rlimit::Limit;
 use super::seccomp::Filtered;
 use crate::init::op::{self, List};
 use crate::spec::{Field, ProcessConfig, annotation, bit_list, given};
-use crate::tables::{capability, memory_policy, rlimit};
-
-/// A resource limit in the kernel's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// `RLIMIT_*`.
-    pub resource: u32,
-    /// Soft limit.
-    pub soft: u64,
-    /// Hard limit.
-    pub hard: u64,
-}
+use crate::tables::{capability, memory_policy};
 
 /// `process.rlimits`, in order: those that `init` sets, and those that the parent sets from outside. In a user namespace,
 /// a new one or one that is joined, nobody may raise a hard limit.
 pub fn limits(context: &Context<'_>, process: &Process) -> Result<(Vec<Limit>, Vec<Limit>)> {
     let mut limits: Vec<Limit> = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
-        limits.push(one_limit(limit, &limits, &Field::item("process.rlimits", index))?);
+        limits.push(Limit::of(limit, &limits, &Field::item("process.rlimits", index))?);
     }
-    let from_outside = context.in_user_namespace() && context.host.privileged();
+    let from_outside = context.in_user_namespace() && context.facts.caller.is_privileged();
     Ok(if from_outside { (Vec::new(), limits) } else { (limits, Vec::new()) })
-}
-
-fn one_limit(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Limit> {
-    let (resource, soft, hard) = (rlimit::number(limit.typ()), limit.soft(), limit.hard());
-    let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or_default();
-    if earlier.iter().any(|known| known.resource == resource) {
-        bail!("{field}.type: {name} is given twice");
-    }
-    if soft > hard {
-        bail!("{field}.soft: {soft} is above the hard limit {hard} of {name}");
-    }
-    Ok(Limit { resource, soft, hard })
 }
 
 /// Everything that needs privileges and is set before they go.
@@ -87,7 +65,7 @@ fn set_personality(program: &mut Program, personality: &LinuxPersonality) -> Res
 fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
     if let Some(profile) = given(process.apparmor_profile()) {
         let field = Field::of("process.apparmorProfile");
-        if !context.host.apparmor() {
+        if !context.facts.apparmor {
             bail!("{field}: unable to apply apparmor profile: AppArmor is not enabled on this host");
         }
         let (path, value) =
@@ -96,7 +74,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
     }
     if let Some(label) = given(process.selinux_label()) {
         let field = Field::of("process.selinuxLabel");
-        if !context.host.selinux() {
+        if !context.facts.selinux {
             bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
         }
         let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(label));
@@ -319,7 +297,7 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
     // Engines always give those that the image lists: the annotation wins, as with crun.
     let kept = annotation::keeps_groups(context.config);
     let additional = if kept { &[] } else { user.additional_gids().as_deref().unwrap_or_default() };
-    let denied = context.host.denies_setgroups();
+    let denied = context.facts.denies_setgroups;
     let set_groups = context.may_set_groups() && !kept && !denied;
     if denied && !additional.is_empty() {
         context.warn(format!("{field}.additionalGids: left out, for the runtime's user namespace denies setgroups"));

@@ -10,10 +10,10 @@ use anyhow::{Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::context::Context;
+use super::facts::Facts;
 use super::options::Options;
 use super::order;
 use super::program::{Descriptor, Program, Tree};
-use crate::host::Host;
 use crate::init::op::{self, Op, Slot};
 use crate::spec::Config;
 
@@ -50,8 +50,8 @@ impl Mounts {
     /// # Errors
     /// What is wrong with `mounts` or `linux.devices`; a container in the mount namespace of the
     /// runtime, whose mounts are not its own; an id-mapped mount.
-    pub fn of(config: &Config, host: &Host, options: &Options) -> Result<Mounts> {
-        let mut context = Context::new(config, host, options)?;
+    pub fn of(config: &Config, facts: &Facts, options: &Options) -> Result<Mounts> {
+        let mut context = Context::new(config, facts, options)?;
         if !context.own(Kind::Mount) {
             bail!("linux.namespaces: without a mount namespace there is no checkpoint and no restore");
         }
@@ -132,7 +132,6 @@ fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
 mod tests {
     use super::*;
     use crate::cgroup::Layout;
-    use crate::cgroup::systemd::Manager;
 
     fn mounts(list: serde_json::Value) -> Result<Mounts> {
         let config = serde_json::json!({
@@ -142,9 +141,9 @@ mod tests {
         });
         let config = crate::spec::parse(config.to_string().as_bytes())?;
         let cgroups = Layout::parse("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n");
-        let host = Host::reference(cgroups, Manager::default());
+        let facts = Facts::reference(cgroups);
         let options = Options { id: "x".to_owned(), bundle: "/b".into(), ..Options::default() };
-        Mounts::of(&config, &host, &options)
+        Mounts::of(&config, &facts, &options)
     }
 
     #[test]

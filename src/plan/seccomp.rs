@@ -35,7 +35,7 @@ pub struct Agent {
 impl Filtered {
     /// Compile `linux.seccomp`.
     pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
-        let privileged = context.host.privileged();
+        let privileged = context.facts.caller.is_privileged();
         let Some(profile) = context.config.seccomp() else {
             return Ok(Filtered { filter: None, agent: None, from, privileged });
         };

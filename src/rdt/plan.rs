@@ -24,9 +24,9 @@ pub struct Rdt {
 
 impl Rdt {
     /// Read the section. `resctrl` says whether the host has that file system mounted.
-    pub fn of(rdt: Option<&LinuxIntelRdt>, id: &str, resctrl: impl FnOnce() -> bool) -> Result<Option<Rdt>> {
+    pub fn of(rdt: Option<&LinuxIntelRdt>, id: &str, resctrl: bool) -> Result<Option<Rdt>> {
         let Some(rdt) = rdt else { return Ok(None) };
-        if !resctrl() {
+        if !resctrl {
             refuse!("linux.intelRdt", "intelRdt is specified in config, but Intel RDT is not enabled");
         }
         let named = given(rdt.clos_id());
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn of(rdt: Value) -> Result<Option<Rdt>> {
-        Rdt::of(Some(&serde_json::from_value(rdt).unwrap()), "box", || true)
+        Rdt::of(Some(&serde_json::from_value(rdt).unwrap()), "box", true)
     }
 
     fn rdt(value: Value) -> Rdt {
@@ -150,10 +150,9 @@ mod tests {
         for (section, error) in cases {
             assert_eq!(of(section).unwrap_err().to_string(), error);
         }
-        let error =
-            Rdt::of(Some(&serde_json::from_value(json!({})).unwrap()), "box", || false).unwrap_err().to_string();
+        let error = Rdt::of(Some(&serde_json::from_value(json!({})).unwrap()), "box", false).unwrap_err().to_string();
         assert_eq!(error, "linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled");
-        assert_eq!(Rdt::of(None, "box", || false).unwrap(), None);
+        assert_eq!(Rdt::of(None, "box", false).unwrap(), None);
     }
 
     #[test]

@@ -41,13 +41,6 @@ pub struct Request<'a> {
     pub inside: Option<&'a str>,
 }
 
-impl Request<'_> {
-    /// Whether the path is relative to the caller's own cgroup.
-    pub fn needs_own(&self) -> bool {
-        self.systemd.is_none() && !self.cgroups_path.is_some_and(Path::is_absolute)
-    }
-}
-
 /// Everything that has to be done for a container's cgroup.
 #[derive(Clone, Debug)]
 pub struct CgroupPlan {

@@ -6,8 +6,9 @@ use oci_spec::runtime::LinuxNamespaceType as Kind;
 use super::super::context::Context;
 use super::super::hooks::Hooks;
 use super::super::namespaces::{self, Birth};
-use super::super::process::{self, Launch, Limit};
+use super::super::process::{self, Launch};
 use super::super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::super::rlimit::Limit;
 use super::super::seccomp::{Agent, Filtered};
 use super::super::{devices, mounts, sysctl};
 use super::tail::{End, Tail};
@@ -135,8 +136,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     if own && context.options.no_pivot {
         // The old root stays below the new one. With a whole proc or sysfs in it, the kernel would let a user namespace
         // inside mount another one, without what is masked here.
-        let places = context.host.proc_and_sysfs()?;
-        for place in places.iter().rev().filter(|place| !place.starts_with(&context.rootfs)) {
+        for place in context.facts.proc_and_sysfs.iter().rev().filter(|place| !place.starts_with(&context.rootfs)) {
             let above = program.text(&place.parent().unwrap_or(place).to_string_lossy());
             program.push(&field, op::Mount::PrivateParent { path: above });
             let path = program.text(&place.to_string_lossy());

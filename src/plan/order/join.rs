@@ -65,7 +65,7 @@ impl Exec<'_> {
     fn like_first(&self, process: &ProcessConfig, hook: Option<&HookEntry<'_>>) -> Result<ProcessPlan> {
         let mut program = Program::new();
         let everything = hook.map_or(Field::of("process"), |hook| hook.field.clone());
-        let mut context = Context::new(self.config, self.host, self.options)?;
+        let mut context = Context::new(self.config, self.facts, self.options)?;
         context.warn_of_capabilities(process);
         program.push(&everything, op::Enter::Signals);
         // `execCPUAffinity` is for exec alone.
@@ -139,7 +139,7 @@ impl Exec<'_> {
 
     /// The program that adds one mount of the config to the living container.
     pub fn add_mount(&self, index: usize) -> Result<ProcessPlan> {
-        let mut context = Context::new(self.config, self.host, self.options)?;
+        let mut context = Context::new(self.config, self.facts, self.options)?;
         context.joining = true;
         let mount = self.config.mounts().get(index);
         let mut program = self.enter_mounts(mount.is_some_and(|mount| mount.typ().as_deref() == Some("proc")))?;

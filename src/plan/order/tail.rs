@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use super::super::context::Context;
 use super::super::options::Options;
-use super::super::process::{self, Limit};
+use super::super::process;
 use super::super::program::{Descriptor, Program};
+use super::super::rlimit::Limit;
 use super::super::seccomp::Filtered;
 use crate::init::op::{self, Ask, List};
 use crate::spec::{Field, ProcessConfig};

@@ -1,0 +1,33 @@
+//! Resource limits of a process.
+
+use anyhow::{Result, bail};
+use oci_spec::runtime::PosixRlimit;
+
+use crate::spec::Field;
+use crate::tables::rlimit;
+
+/// A resource limit in the kernel's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+impl Limit {
+    /// An entry of `process.rlimits`, unless an `earlier` one is about the same resource.
+    pub fn of(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Limit> {
+        let (resource, soft, hard) = (rlimit::number(limit.typ()), limit.soft(), limit.hard());
+        let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or_default();
+        if earlier.iter().any(|known| known.resource == resource) {
+            bail!("{field}.type: {name} is given twice");
+        }
+        if soft > hard {
+            bail!("{field}.soft: {soft} is above the hard limit {hard} of {name}");
+        }
+        Ok(Limit { resource, soft, hard })
+    }
+}
