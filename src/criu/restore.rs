@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::CloneFlags;
+use nix::unistd::Gid;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd, Join_namespace};
 
@@ -21,7 +22,7 @@ use crate::executor::{Terminal, hooks, tree};
 use crate::init::op::Ask;
 use crate::network;
 use crate::plan::restore::{self, Mounts};
-use crate::spec::{Config, Field, path_of, refuse};
+use crate::spec::{Config, Field, Ids, path_of, refuse};
 use crate::state::{Directory, Record};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call};
@@ -315,25 +316,25 @@ impl Drop for TemporaryRoot {
 struct Searchable {
     directory: File,
     mode: u32,
-    group: u32,
+    group: Gid,
 }
 
 impl Searchable {
     fn make(images: &Path, config: &Config) -> Result<Option<Searchable>> {
-        let Some((_, group)) = config.mapped_root() else { return Ok(None) };
+        let Some(Ids { gid: group, .. }) = config.mapped_root() else { return Ok(None) };
         let directory = File::open(images).named(format_args!("open {}", images.display()))?;
         let before = directory.metadata().map_err(sys::io)?;
         if before.mode() & 0o001 != 0 {
             return Ok(None);
         }
-        let it = Searchable { directory, mode: before.mode() & 0o7777, group: before.gid() };
+        let it = Searchable { directory, mode: before.mode() & 0o7777, group: Gid::from_raw(before.gid()) };
         it.set(group, it.mode & !0o070 | 0o010);
         Ok(Some(it))
     }
 
     /// If this fails, CRIU reports that it cannot read the images.
-    fn set(&self, group: u32, mode: u32) {
-        let _ = std::os::unix::fs::fchown(&self.directory, None, Some(group));
+    fn set(&self, group: Gid, mode: u32) {
+        let _ = std::os::unix::fs::fchown(&self.directory, None, Some(group.as_raw()));
         let _ = self.directory.set_permissions(Permissions::from_mode(mode));
     }
 }

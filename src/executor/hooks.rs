@@ -16,7 +16,7 @@ use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use super::wait::wait_for_exit;
 use crate::plan::{Exec, Facts, Hook, HookEntry, HookRights, Options};
-use crate::spec::{Config, Field, annotation};
+use crate::spec::{Config, Field, Ids, annotation};
 use crate::state::{Record, Status};
 use crate::sys::{self, Call, CallError};
 use crate::tables::hook;
@@ -162,11 +162,11 @@ fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
 
 /// Both ends of a pipe, the reading end first. The end with the index `theirs` is given to `owner`, who may open it by
 /// a name such as /dev/stderr.
-fn pipe(owner: Option<(u32, u32)>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
+fn pipe(owner: Option<Ids>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
     let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
-    if let Some((uid, gid)) = owner {
+    if let Some(Ids { uid, gid }) = owner {
         // An unprivileged user owns the pipe already.
-        let _ = nix::unistd::fchown(if theirs == 0 { &ends.0 } else { &ends.1 }, Some(uid.into()), Some(gid.into()));
+        let _ = nix::unistd::fchown(if theirs == 0 { &ends.0 } else { &ends.1 }, Some(uid), Some(gid));
     }
     Ok(ends)
 }

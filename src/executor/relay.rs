@@ -21,6 +21,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::launch::Stdio;
+use crate::spec::Ids;
 use crate::sys::{self, Call, CallError, Errno};
 
 /// Bytes that are copied at once.
@@ -37,7 +38,7 @@ pub struct Pipes {
 impl Pipes {
     /// A pipe for each standard descriptor but the null device, which `init` exchanges for the
     /// container's. `owner` is the root of the container, as the host counts users.
-    pub fn new(owner: Option<(u32, u32)>) -> Result<Pipes> {
+    pub fn new(owner: Option<Ids>) -> Result<Pipes> {
         let mut pipes = Pipes { theirs: [None, None, None], ours: [None, None, None] };
         for at in 0..3 {
             if is_null(sys::process::borrow(at as i32)) {
@@ -45,9 +46,9 @@ impl Pipes {
             }
             let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
             let (theirs, ours) = if at == 0 { (reader, writer) } else { (writer, reader) };
-            if let Some((uid, gid)) = owner {
+            if let Some(Ids { uid, gid }) = owner {
                 // An ordinary user's own pipe is his already.
-                let _ = nix::unistd::fchown(&theirs, Some(uid.into()), Some(gid.into()));
+                let _ = nix::unistd::fchown(&theirs, Some(uid), Some(gid));
             }
             (pipes.theirs[at], pipes.ours[at]) = (Some(theirs), Some(File::from(ours)));
         }

@@ -66,7 +66,7 @@ fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
 }
 
 fn make(node: &Node, path: &str) -> Result<OwnedFd> {
-    let Node { mode, device, uid, gid, field, .. } = node;
+    let Node { mode, device, owner, field, .. } = node;
     let refused = || CallError::new(format_args!("{field}: mknod"), Errno::EPERM);
     let open = |path: &Path| sys::mount::open_tree(path, Depth::Mount, Follow::Links);
     match mknod(path, SFlag::from_bits_truncate(*mode), Mode::from_bits_truncate(*mode), *device) {
@@ -79,7 +79,7 @@ fn make(node: &Node, path: &str) -> Result<OwnedFd> {
         }
         other => other.named(format_args!("{field}: mknod"))?,
     }
-    chown(path, Some((*uid).into()), Some((*gid).into())).named(format_args!("{field}: chown"))?;
+    chown(path, Some(owner.uid), Some(owner.gid)).named(format_args!("{field}: chown"))?;
     open(Path::new(path)).named(format_args!("{field}: open_tree"))
 }
 

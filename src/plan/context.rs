@@ -10,7 +10,7 @@ use super::maps::Maps;
 use super::options::Options;
 use crate::cgroup;
 use crate::spec::mapping::{self, host_id, is_unmapped};
-use crate::spec::{Config, Field, ProcessConfig, annotation, clean};
+use crate::spec::{Config, Field, Ids, ProcessConfig, annotation, clean};
 
 /// One config on its way to a plan.
 pub struct Context<'a> {
@@ -125,7 +125,7 @@ impl<'a> Context<'a> {
 
 /// The owner of the cgroup when the container may manage it itself: a private cgroup namespace and
 /// a writable `/sys/fs/cgroup`, or one of its own inside.
-fn delegate_to(config: &Config) -> Option<(u32, u32)> {
+fn delegate_to(config: &Config) -> Option<Ids> {
     let writable = || {
         config.mounts().iter().any(|mount| {
             clean(mount.destination()) == Path::new("/sys/fs/cgroup")
@@ -138,5 +138,5 @@ fn delegate_to(config: &Config) -> Option<(u32, u32)> {
     }
     let user = config.process().user();
     let host = |maps, id| host_id(maps, id).unwrap_or(id);
-    Some((host(config.uid_mappings(), user.uid()), host(config.gid_mappings(), user.gid())))
+    Some(Ids::new(host(config.uid_mappings(), user.uid()), host(config.gid_mappings(), user.gid())))
 }

@@ -2,6 +2,7 @@
 
 use super::program::{Descriptor, Program};
 use crate::init::op::{self, Ask, Attributes, List, Op, Slot, Text, place};
+use crate::spec::Ids;
 use crate::tables::{capability, mount_option as option, namespace, rlimit};
 
 /// One operation in words.
@@ -99,7 +100,7 @@ fn mount(op: &op::Mount, program: &Program) -> String {
             format!("in {:?}{}{}", text(path), of_slot(program, base), rules(place))
         }
         Do::Node { name, mode, device, uid, gid, host } => {
-            let node = node(text(name), mode, device, mode & 0o7777, (uid, gid));
+            let node = node(text(name), mode, device, mode & 0o7777, Ids::new(uid, gid));
             let instead = if text(host).is_empty() { String::new() } else { format!(", or bind {:?}", text(host)) };
             format!("  mknod {node}{instead}")
         }
@@ -238,8 +239,8 @@ fn kind_and_number(mode: u32, device: u64) -> String {
     format!("{kind} {}:{}", libc::major(device), libc::minor(device))
 }
 
-pub fn node(name: &str, kind: u32, device: u64, mode: u32, (uid, gid): (u32, u32)) -> String {
-    format!("{name} {} mode {mode:o} owner {uid}:{gid}", kind_and_number(kind, device))
+pub fn node(name: &str, kind: u32, device: u64, mode: u32, owner: Ids) -> String {
+    format!("{name} {} mode {mode:o} owner {owner}", kind_and_number(kind, device))
 }
 
 /// Where a descriptor comes from that `init` keeps open.

@@ -10,7 +10,7 @@ use super::mounts::Standing;
 use super::program::{self, Descriptor, Program};
 use crate::init::op::{self, Slot, place};
 use crate::spec::mapping::host_id;
-use crate::spec::{Field, clean};
+use crate::spec::{Field, Ids, clean};
 
 /// `S_IFIFO`
 const FIFO: u32 = 0o010000;
@@ -106,9 +106,9 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
             let mapped = host_id(maps, id);
             mapped.with_context(|| format!("{field}.{name}: {name} {id} is not mapped in linux.{name}Mappings"))
         };
-        let (uid, gid) = (outside(uid_maps, uid, "uid")?, outside(gid_maps, gid, "gid")?);
+        let owner = Ids::new(outside(uid_maps, uid, "uid")?, outside(gid_maps, gid, "gid")?);
         let (path, field) = (path.to_path_buf(), field.clone());
-        let node = program::Node { mode, device, uid, gid, path, field: field.clone() };
+        let node = program::Node { mode, device, owner, path, field: field.clone() };
         let tree = program.slot(Descriptor::Node(node));
         program.push(&field, op::Mount::AttachNode { name, tree });
         return Ok(());

@@ -145,7 +145,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
         program.push(&field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
     }
     if joined_user || new_user {
-        let (uid, gid) = config.root_inside();
+        let (uid, gid) = config.root_inside().raw();
         program.push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(config) });
     }
     let maps = || Maps { uid: lines(uid), gid: lines(gid) };

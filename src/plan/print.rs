@@ -54,7 +54,7 @@ pub fn print(plan: &Plan) -> String {
             }
             Descriptor::Namespace { path, field, .. } => line(field.as_str(), &format!("open {path:?}")),
             Descriptor::Node(it) => {
-                let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, (it.uid, it.gid));
+                let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, it.owner);
                 line(it.field.as_str(), &format!("mknod {node} on a file system of its own"));
             }
             Descriptor::Gate | Descriptor::Process | Descriptor::Kept(_) => {}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
-use crate::spec::Field;
+use crate::spec::{Field, Ids};
 
 /// A descriptor that the parent opens for `init` just before the clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,10 +56,8 @@ pub struct Node {
     pub mode: u32,
     /// Its number.
     pub device: u64,
-    /// The owner as the host knows him.
-    pub uid: u32,
-    /// The same of the group.
-    pub gid: u32,
+    /// The owner, in the host's ids.
+    pub owner: Ids,
     /// Its path, which the host may have, too: to be bound where the caller may make no nodes.
     pub path: PathBuf,
     /// Who asks for it.

@@ -10,6 +10,7 @@ use oci_spec::runtime::{
 };
 
 use super::extras::Extras;
+use super::ids::Ids;
 use super::mapping::{host_id, is_unmapped};
 use super::process::{ProcessConfig, given};
 
@@ -124,16 +125,16 @@ impl Config {
     }
 
     /// The host's ids of the container's root, where the config maps it.
-    pub fn mapped_root(&self) -> Option<(u32, u32)> {
-        Some((host_id(self.uid_mappings(), 0)?, host_id(self.gid_mappings(), 0)?))
+    pub fn mapped_root(&self) -> Option<Ids> {
+        Some(Ids::new(host_id(self.uid_mappings(), 0)?, host_id(self.gid_mappings(), 0)?))
     }
 
     /// The owner, in the user namespace, of files that the runtime makes: root or, where root is not mapped, the
     /// container's user, as with crun.
-    pub fn root_inside(&self) -> (u32, u32) {
+    pub fn root_inside(&self) -> Ids {
         let lacks_root = is_unmapped(self.uid_mappings(), 0) || is_unmapped(self.gid_mappings(), 0);
         let user = self.process.user();
-        if lacks_root { (user.uid(), user.gid()) } else { (0, 0) }
+        if lacks_root { Ids::new(user.uid(), user.gid()) } else { Ids::ROOT }
     }
 
     /// `linux.devices`

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::unistd::fchownat;
 
 use super::dir::read_file;
 use crate::cgroup::plan::CgroupPlan;
@@ -46,10 +46,9 @@ fn replace_program(plan: &CgroupPlan, leaf: BorrowedFd, new: bool) -> Result<(),
 
 /// Gives the v2 cgroup to the container's user: the directory, and the files that the kernel lists as delegatable.
 pub fn delegate(plan: &CgroupPlan, leaf: BorrowedFd) -> Result<()> {
-    let Some((uid, gid)) = plan.delegate_to else {
+    let Some(owner) = plan.delegate_to else {
         return Ok(());
     };
-    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     const LIST: &str = "/sys/kernel/cgroup/delegate";
     let files = match read_file(Path::new(LIST)) {
         // The file is covered or sysfs is not mounted: this is the list of Linux 4.15, the first one.
@@ -57,12 +56,12 @@ pub fn delegate(plan: &CgroupPlan, leaf: BorrowedFd) -> Result<()> {
         other => other.named(LIST)?,
     };
     for file in std::iter::once(".").chain(files.split_whitespace()) {
-        match fchownat(leaf, file, owner.0, owner.1, AtFlags::empty()) {
+        match fchownat(leaf, file, Some(owner.uid), Some(owner.gid), AtFlags::empty()) {
             // The list contains files of controllers that are not enabled here.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
                 bail!(CallError::new(
-                    format_args!("linux.cgroupsPath: hand the cgroup over to {uid}:{gid}: chown {file}"),
+                    format_args!("linux.cgroupsPath: hand the cgroup over to {owner}: chown {file}"),
                     errno
                 ))
             }

@@ -13,7 +13,7 @@ use crate::cgroup::layout::{Layout, Mode};
 use crate::cgroup::systemd::{self, Scope};
 use crate::cgroup::writes::{Target, Write, Writes};
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
-use crate::spec::{Extras, Field, refuse};
+use crate::spec::{Extras, Field, Ids, refuse};
 
 /// What a config and the command line ask of the cgroup.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub struct Request<'a> {
     /// Whether the caller is in a user namespace other than the initial one, where device rules cannot be set.
     pub in_user_namespace: bool,
     /// The user and group that get the cgroup (v2 only).
-    pub delegate_to: Option<(u32, u32)>,
+    pub delegate_to: Option<Ids>,
     /// A cgroup below the container's own, for its processes. It is delegated instead: the processes can make child
     /// cgroups, and cannot change the limits.
     pub inside: Option<&'a str>,
@@ -54,7 +54,7 @@ pub struct CgroupPlan {
     pub(in crate::cgroup) disabled: bool,
     /// Whether config.json has a path.
     pub(in crate::cgroup) has_path: bool,
-    pub(in crate::cgroup) delegate_to: Option<(u32, u32)>,
+    pub(in crate::cgroup) delegate_to: Option<Ids>,
     pub(in crate::cgroup) inside: Option<PathBuf>,
     /// The unit that the cgroup belongs to.
     pub(in crate::cgroup) scope: Option<Scope>,

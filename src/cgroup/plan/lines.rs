@@ -30,11 +30,11 @@ impl CgroupPlan {
                 operation: format!("attach device program of {} instructions", program.len()),
             }))
         });
-        let handed_over = self.delegate_to.filter(|_| self.writes.v2_target().is_some()).map(|(uid, gid)| PlanLine {
+        let handed_over = self.delegate_to.filter(|_| self.writes.v2_target().is_some()).map(|owner| PlanLine {
             field: Field::of(if self.inside.is_some() { DELEGATE_CGROUP_FIELD } else { "linux.cgroupsPath" }),
             operation: match &self.inside {
-                Some(inside) => format!("mkdir {} inside, for {uid}:{gid}", inside.display()),
-                None => format!("hand it over to {uid}:{gid}"),
+                Some(inside) => format!("mkdir {} inside, for {owner}", inside.display()),
+                None => format!("hand it over to {owner}"),
             },
         });
         started.chain(made).chain(written).chain(ruled).chain(handed_over)

@@ -50,7 +50,7 @@ impl Exec<'_> {
             program.push(&field, op::Enter::Fork { flags: 0 });
         }
         if self.config.has(Kind::User) {
-            let (uid, gid) = self.config.root_inside();
+            let (uid, gid) = self.config.root_inside().raw();
             program
                 .push(&field, op::Enter::BecomeRoot { uid, gid, keep_groups: annotation::keeps_groups(self.config) });
         }
@@ -170,7 +170,7 @@ impl Exec<'_> {
         if seen {
             self.appear(&mut program);
         } else if self.config.has(Kind::User) {
-            let (uid, gid) = self.config.root_inside();
+            let (uid, gid) = self.config.root_inside().raw();
             program.push(&Field::of("linux.namespaces"), op::Enter::BecomeRoot { uid, gid, keep_groups: true });
         }
         let path = program.text("/");
