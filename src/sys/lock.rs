@@ -4,9 +4,9 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
-use super::io as text;
+use super::errno::Call;
 
 /// A holder waits for nothing but dying processes, and for those at most ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -57,7 +57,7 @@ pub fn release(file: &File, name: &str) -> Result<()> {
     loop {
         match file.unlock() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other.map_err(|error| failed(name, error)),
+            other => return other.named(format_args!("{name}: lock")),
         }
     }
 }
@@ -68,11 +68,7 @@ fn taken(mut lock: impl FnMut() -> Result<(), TryLockError>, name: &str) -> Resu
             Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(TryLockError::Error(error)) => return Err(failed(name, error)),
+            Err(TryLockError::Error(error)) => return Err(error).named(format_args!("{name}: lock")),
         }
     }
-}
-
-fn failed(name: &str, error: io::Error) -> anyhow::Error {
-    anyhow!("{name}: lock: {}", text(error))
 }
