@@ -156,42 +156,47 @@ impl<T: From<String>> Single for Option<T> {}
 impl<T> Single for Number<T> {}
 
 /// The type of an option's field.
+///
+/// The functions are not inlined: each command calls them for each of its options.
 pub trait Value {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self;
+    fn take(options: &ArgMatches, field: &'static str) -> Self;
 }
 
 impl Value for bool {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
-        options.remove_one(field).unwrap_or(false)
+    fn take(options: &ArgMatches, field: &'static str) -> Self {
+        <Option<bool> as Value>::take(options, field).unwrap_or(false)
     }
 }
 
 impl Value for Option<bool> {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
-        options.remove_one(field)
+    #[inline(never)]
+    fn take(options: &ArgMatches, field: &'static str) -> Self {
+        options.get_one(field).copied()
     }
 }
 
 impl Value for Option<String> {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
-        options.remove_one(field).filter(|text: &String| !text.is_empty())
+    #[inline(never)]
+    fn take(options: &ArgMatches, field: &'static str) -> Self {
+        options.get_one(field).filter(|text: &&String| !text.is_empty()).cloned()
     }
 }
 
 impl Value for Option<PathBuf> {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+    fn take(options: &ArgMatches, field: &'static str) -> Self {
         <Option<String> as Value>::take(options, field).map(PathBuf::from)
     }
 }
 
 impl Value for Vec<String> {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
-        options.remove_many(field).into_iter().flatten().collect()
+    #[inline(never)]
+    fn take(options: &ArgMatches, field: &'static str) -> Self {
+        options.get_many(field).into_iter().flatten().cloned().collect()
     }
 }
 
 impl<T> Value for Number<T> {
-    fn take(options: &mut ArgMatches, field: &'static str) -> Self {
+    fn take(options: &ArgMatches, field: &'static str) -> Self {
         Number { field, text: Value::take(options, field), number: PhantomData }
     }
 }
@@ -258,7 +263,7 @@ macro_rules! takes {
                 $name {
                     $($part: $crate::cli::option::Takes::take(line),)*
                     $($argument: $crate::cli::option::Argument::take(&mut line.arguments),)*
-                    $($option: $crate::cli::option::Value::take(&mut line.options, stringify!($option)),)*
+                    $($option: $crate::cli::option::Value::take(&line.options, stringify!($option)),)*
                 }
             }
         }
