@@ -3,10 +3,10 @@
 use crate::init::calls;
 use crate::init::op::{self, Message, Op, place, why};
 use crate::plan::{Program, describe};
-use crate::seccomp::FLAG_WAIT_KILLABLE_RECV;
 use crate::spec::Field;
 use crate::sys::{Errno, reason};
 use crate::tables::capability;
+use crate::tables::seccomp::FLAG_WAIT_KILLABLE_RECV;
 
 /// What a failure of `init` means. Where the container's own filter may have caused it, that one comes first.
 pub fn failure(program: &Program, message: &Message) -> String {

@@ -31,21 +31,10 @@ use anyhow::Result;
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompFilterFlag};
 
 use crate::spec::{Field, refuse};
+use crate::tables::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV};
 
 /// The largest program the kernel takes (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
-
-/// `SECCOMP_FILTER_FLAG_TSYNC`.
-pub const FLAG_TSYNC: u32 = 1;
-/// `SECCOMP_FILTER_FLAG_LOG`.
-pub const FLAG_LOG: u32 = 1 << 1;
-/// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
-pub const FLAG_SPEC_ALLOW: u32 = 1 << 2;
-
-/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
-pub const FLAG_NEW_LISTENER: u32 = 1 << 3;
-/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19; the kernel takes it with a listener only.
-pub const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// The architecture that this program was built for; [`Arch::ScmpArchNative`] if its system call numbers are unknown
 /// here, which [`compile`] refuses.

@@ -1,7 +1,5 @@
 //! Words of `linux.seccomp` that this program carries out.
 
-use crate::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_TSYNC, FLAG_WAIT_KILLABLE_RECV};
-
 /// Actions.
 pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
@@ -22,6 +20,17 @@ pub const OPERATORS: &[&str] =
 /// Architectures whose numbers are known.
 pub const ARCHITECTURES: &[&str] =
     &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_RISCV64", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
+
+/// `SECCOMP_FILTER_FLAG_TSYNC`.
+pub const FLAG_TSYNC: u32 = 1;
+/// `SECCOMP_FILTER_FLAG_LOG`.
+pub const FLAG_LOG: u32 = 1 << 1;
+/// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
+pub const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
+pub const FLAG_NEW_LISTENER: u32 = 1 << 3;
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19; the kernel takes it with a listener only.
+pub const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// Flags, each with the bits that seccomp(2) has to know for it.
 pub const FLAGS: &[(&str, u32)] = &[

@@ -16,7 +16,8 @@ use random::Random;
 use reading::Reading;
 
 use super::names::{Abi, X32_BIT};
-use super::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, compile, unknown_names};
+use super::{compile, unknown_names};
+use crate::tables::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV};
 
 const X86_64: u32 = 0xc000_003e;
 const KILL_THREAD: u32 = 0;
