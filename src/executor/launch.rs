@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::channel::Channel;
 use super::report;
 use crate::init;
-use crate::init::op::{self, Ask, Message, Op, kind, place};
+use crate::init::op::{self, Ask, Message, Op, Rules, kind};
 use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::{Field, refuse};
 use crate::sys::clone::{Child, Sealed, start};
@@ -345,11 +345,11 @@ fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
 
 /// The kind of message that an operation sends when it succeeds.
 fn says(op: &Op) -> Option<u32> {
-    let announces = |place: u32| (place & place::LIVING != 0).then_some(kind::MOUNTED);
+    let announces = |rules: Rules| rules.has(Rules::LIVING).then_some(kind::MOUNTED);
     match *op {
         Op::Enter(op::Enter::Fork { .. }) => Some(kind::FORKED),
         Op::Enter(_) => None,
-        Op::Mount(op::Mount::FileSystem { place, .. } | op::Mount::Attach { place, .. }) => announces(place),
+        Op::Mount(op::Mount::FileSystem { rules, .. } | op::Mount::Attach { rules, .. }) => announces(rules),
         Op::Mount(_) => None,
         Op::Process(op::Process::Seccomp { .. }) => Some(kind::LISTENER),
         Op::Process(_) => None,

@@ -1,7 +1,7 @@
 //! From an index and an errno to a sentence that names the field.
 
 use crate::init::calls;
-use crate::init::op::{self, Message, Op, place, why};
+use crate::init::op::{self, Message, Op, Rules, why};
 use crate::plan::{Program, describe};
 use crate::spec::Field;
 use crate::sys::{Errno, reason};
@@ -119,12 +119,12 @@ fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) ->
         }
         (
             Op::Mount(
-                op::Mount::FileSystem { place, .. }
-                | op::Mount::Attach { place, .. }
-                | op::Mount::Remount { place, .. },
+                op::Mount::FileSystem { rules, .. }
+                | op::Mount::Attach { rules, .. }
+                | op::Mount::Remount { rules, .. },
             ),
             why::NOT_PLAIN,
-        ) if place & place::LIVING != 0 => format!("{field}: {what}: no symbolic link may lead there: {errno}"),
+        ) if rules.has(Rules::LIVING) => format!("{field}: {what}: no symbolic link may lead there: {errno}"),
         (Op::Process(op::Process::Chdir { path, .. }), step) if step != why::CWD_OUTSIDE => {
             format!("{field}: chdir to cwd ({:?}) set in config.json failed: {errno}", program.show(*path))
         }

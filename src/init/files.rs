@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::op::{place, why};
+use super::op::{Rules, why};
 use super::path::{PathBuffer, last_part, read_link};
 use super::sys::{self, Fault, Try};
 
@@ -40,11 +40,11 @@ pub fn look(root: i32, path: &CStr, flags: u64) -> Try<Fd> {
 }
 
 /// Open the mount point. Create it if it is missing.
-pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<MountPoint> {
-    let plain = rules & (place::PLAIN | place::LIVING) != 0;
+pub fn target(root: i32, path: &CStr, directory: bool, rules: Rules) -> Try<MountPoint> {
+    let plain = rules.has(Rules::PLAIN) || rules.has(Rules::LIVING);
     let target = match open_target(root, path, rules) {
         Ok(fd) => MountPoint { fd, made: false },
-        Err(fault) if rules & place::EXISTING != 0 => return Err(if plain { not_plain(fault) } else { fault }),
+        Err(fault) if rules.has(Rules::EXISTING) => return Err(if plain { not_plain(fault) } else { fault }),
         Err(fault) if fault.errno == sys::ENOENT && plain => {
             MountPoint { fd: make_plain(root, path, directory)?, made: true }
         }
@@ -52,25 +52,25 @@ pub fn target(root: i32, path: &CStr, directory: bool, rules: u32) -> Try<MountP
         Err(fault) if plain => return Err(not_plain(fault)),
         Err(fault) => return Err(fault),
     };
-    if rules & place::IN_PROC == 0 {
+    if !rules.has(Rules::IN_PROC) {
         let kind = sys::fstatfs(target.fd.0)?.0;
-        if kind == PROC_SUPER_MAGIC || rules & place::LIVING != 0 && kind == SYSFS_MAGIC {
+        if kind == PROC_SUPER_MAGIC || rules.has(Rules::LIVING) && kind == SYSFS_MAGIC {
             return Err(Fault::because(why::INSIDE_PROC, sys::EPERM));
         }
     }
     Ok(target)
 }
 
-fn open_target(root: i32, path: &CStr, rules: u32) -> Try<Fd> {
+fn open_target(root: i32, path: &CStr, rules: Rules) -> Try<Fd> {
     let mut flags = sys::O_PATH | sys::O_CLOEXEC;
     let mut resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
-    if rules & place::NO_FOLLOW != 0 {
+    if rules.has(Rules::NO_FOLLOW) {
         flags |= sys::O_NOFOLLOW;
     }
-    if rules & place::PLAIN != 0 {
+    if rules.has(Rules::PLAIN) {
         flags |= sys::O_DIRECTORY;
     }
-    if rules & (place::PLAIN | place::LIVING) != 0 {
+    if rules.has(Rules::PLAIN) || rules.has(Rules::LIVING) {
         resolve |= sys::RESOLVE_NO_SYMLINKS;
     }
     sys::openat2(root, path, flags, 0, resolve).map(Fd)
@@ -241,10 +241,10 @@ fn make_file(parent: i32, name: &CStr) -> Try<Fd> {
 
 /// Create a symbolic link with the same target as `link`. An existing link with that target is accepted.
 #[inline(never)]
-pub fn copy_link(root: i32, path: &CStr, link: i32, rules: u32) -> Try<()> {
+pub fn copy_link(root: i32, path: &CStr, link: i32, rules: Rules) -> Try<()> {
     let mut directory = PathBuffer::new(path.to_bytes())?;
     directory.pop();
-    let parent = target(root, directory.as_cstr(), true, rules & place::LIVING)?.fd;
+    let parent = target(root, directory.as_cstr(), true, rules.only(Rules::LIVING))?.fd;
     let name = PathBuffer::new(last_part(path).unwrap_or_default())?;
     let text = read_link(link, c"")?;
     match sys::symlinkat(text.as_cstr(), parent.0, name.as_cstr()) {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::context::Context;
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use crate::cgroup::Mode;
-use crate::init::op::{self, Attributes, Op, Slot, Text, place};
+use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
 use crate::spec::Field;
 use crate::tables::mount_option::RDONLY;
 
@@ -23,8 +23,8 @@ pub struct View<'a> {
     pub attributes: Attributes,
     /// Options of the file system.
     pub options: &'a [(&'a str, Option<&'a str>)],
-    /// Bits of [`place`].
-    pub place: u32,
+    /// Rules for its mounts.
+    pub rules: Rules,
     /// Its number in `mounts`.
     pub index: usize,
     /// Where it stays open.
@@ -62,7 +62,7 @@ pub fn plan(
             instead,
             options,
             attributes: kept,
-            place: view.place,
+            rules: view.rules,
             keep: base,
         },
     );
@@ -92,7 +92,7 @@ pub fn plan(
                     instead,
                     options,
                     attributes,
-                    place: view.place,
+                    rules: view.rules,
                     keep: Slot::NONE,
                 },
             );
@@ -103,8 +103,8 @@ pub fn plan(
                 true => program.text(&own_of_caller(context, &hierarchy.mount)?.to_string_lossy()),
                 false => Text::NONE,
             };
-            let (place, keep) = (place::EXACT, Slot::NONE);
-            program.push(field, op::Mount::Bind { target, source, instead, recursive: false, attributes, place, keep });
+            let (rules, keep) = (Rules::EXACT, Slot::NONE);
+            program.push(field, op::Mount::Bind { target, source, instead, recursive: false, attributes, rules, keep });
         }
         links(program, base, &hierarchy.controllers, name.to_string_lossy().as_ref(), field);
     }
@@ -127,8 +127,8 @@ fn unified(program: &mut Program, context: &Context<'_>, view: &View<'_>) {
     let (kind, source) = (program.text("cgroup2"), program.text(source));
     let options = program.options(view.options);
     let attributes = Attributes { clear: 0, ..view.attributes };
-    let View { target, place, keep, .. } = *view;
-    program.push(view.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, place, keep });
+    let View { target, rules, keep, .. } = *view;
+    program.push(view.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep });
 }
 
 /// The directory of the caller's own cgroup in a hierarchy.
@@ -154,7 +154,7 @@ fn links(program: &mut Program, base: Slot, controllers: &str, name: &str, field
         return;
     }
     let path = program.text("/");
-    program.push(field, op::Mount::Directory { base, path, place: 0 });
+    program.push(field, op::Mount::Directory { base, path, rules: Rules::NONE });
     for controller in apart {
         let (name, target) = (program.text(controller), program.text(name));
         program.push(field, op::Mount::Link { name, target });

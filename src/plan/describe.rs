@@ -1,7 +1,7 @@
 //! One operation in words: the call, and its arguments.
 
 use super::program::{Descriptor, Program};
-use crate::init::op::{self, Ask, Attributes, List, Op, Slot, Text, place};
+use crate::init::op::{self, Ask, Attributes, List, Op, Rules, Slot, Text};
 use crate::spec::Ids;
 use crate::tables::{capability, mount_option as option, namespace, rlimit};
 
@@ -57,7 +57,7 @@ fn mount(op: &op::Mount, program: &Program) -> String {
         Do::Mask { path, mount, .. } => format!("hide {:?}{}", text(path), of_slot(program, mount)),
         Do::RootAttributes { attributes } => format!("set on the root:{}", attributes_text(&attributes)),
         Do::MakeDirectory { path } => format!("mkdir -p {:?}", text(path)),
-        Do::FileSystem { target, kind, source, instead, options, attributes, place, keep: _ } => {
+        Do::FileSystem { target, kind, source, instead, options, attributes, rules, keep: _ } => {
             let mut line = format!("mount {} {:?} on {:?}", text(kind), text(source), text(target));
             // What is a flag of the mount too is shown there.
             let flag = |pair: &&[Text]| pair[1] != Text::NONE || text(pair[0]) != "ro";
@@ -69,35 +69,35 @@ fn mount(op: &op::Mount, program: &Program) -> String {
                 };
             }
             line += &attributes_text(&attributes);
-            line += &rules(place);
+            line += &rules_text(rules);
             if instead != Text::NONE {
                 line += &format!(", or bind {:?}", text(instead));
             }
             line
         }
-        Do::Bind { target, source, instead, recursive, attributes, place, keep: _ } => {
+        Do::Bind { target, source, instead, recursive, attributes, rules, keep: _ } => {
             let call = if recursive { "rbind" } else { "bind" };
-            let (attributes, rules) = (attributes_text(&attributes), rules(place));
+            let (attributes, rules) = (attributes_text(&attributes), rules_text(rules));
             let instead = if instead == Text::NONE { String::new() } else { format!(", or {:?} ro", text(instead)) };
             format!("{call} {:?} on {:?}{attributes}{rules}{instead}", text(source), text(target))
         }
         Do::Unmount { target, mount } => format!("unmount mount {mount} at {:?}", text(target)),
-        Do::Attach { target, tree: Slot(slot), attributes, place, keep: _ } => {
+        Do::Attach { target, tree: Slot(slot), attributes, rules, keep: _ } => {
             let source = match program.slots().get(slot as usize) {
                 Some(Descriptor::Tree(tree)) => format!("{:?}", tree.source),
                 _ => "?".to_owned(),
             };
-            format!("attach {source} on {:?}{}{}", text(target), attributes_text(&attributes), rules(place))
+            format!("attach {source} on {:?}{}{}", text(target), attributes_text(&attributes), rules_text(rules))
         }
         Do::Reattribute { mount, attributes } => {
             format!("set{}:{}", of_slot(program, mount), attributes_text(&attributes))
         }
-        Do::Remount { target, attributes, place } => {
-            format!("remount {:?}{}{}", text(target), attributes_text(&attributes), rules(place))
+        Do::Remount { target, attributes, rules } => {
+            format!("remount {:?}{}{}", text(target), attributes_text(&attributes), rules_text(rules))
         }
-        Do::Hold { path, place, keep: _ } => format!("open {:?}{}", text(path), rules(place)),
-        Do::Directory { base, path, place } => {
-            format!("in {:?}{}{}", text(path), of_slot(program, base), rules(place))
+        Do::Hold { path, rules, keep: _ } => format!("open {:?}{}", text(path), rules_text(rules)),
+        Do::Directory { base, path, rules } => {
+            format!("in {:?}{}{}", text(path), of_slot(program, base), rules_text(rules))
         }
         Do::Node { name, mode, device, uid, gid, host } => {
             let node = node(text(name), mode, device, mode & 0o7777, Ids::new(uid, gid));
@@ -299,22 +299,22 @@ fn attributes_text(it: &Attributes) -> String {
     text
 }
 
-fn rules(bits: u32) -> String {
+fn rules_text(rules: Rules) -> String {
     let mut text = String::new();
-    for (bit, what) in [
-        (place::PLAIN, "a plain directory only"),
-        (place::KEEP_MODE, "with the mode of what it covers"),
-        (place::COPY_UP, "filled with what it covers"),
-        (place::PROC_ONLY, "a procfs only"),
-        (place::EXACT, "with no other flags"),
-        (place::SLAVE, "a slave of the host's"),
-        (place::NO_FOLLOW, "over a link itself"),
-        (place::SOURCE_NO_FOLLOW, "not following a link"),
-        (place::COPY_LINK, "or as a link of the same text"),
-        (place::LIVING, "in a living container"),
-        (place::I_VERSION, "by mount(2) with MS_I_VERSION"),
+    for (rule, what) in [
+        (Rules::PLAIN, "a plain directory only"),
+        (Rules::KEEP_MODE, "with the mode of what it covers"),
+        (Rules::COPY_UP, "filled with what it covers"),
+        (Rules::PROC_ONLY, "a procfs only"),
+        (Rules::EXACT, "with no other flags"),
+        (Rules::SLAVE, "a slave of the host's"),
+        (Rules::NO_FOLLOW, "over a link itself"),
+        (Rules::SOURCE_NO_FOLLOW, "not following a link"),
+        (Rules::COPY_LINK, "or as a link of the same text"),
+        (Rules::LIVING, "in a living container"),
+        (Rules::I_VERSION, "by mount(2) with MS_I_VERSION"),
     ] {
-        if bits & bit != 0 {
+        if rules.has(rule) {
             text += &format!(", {what}");
         }
     }

@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxIdMapping};
 use super::context::Context;
 use super::mounts::Standing;
 use super::program::{self, Descriptor, Program};
-use crate::init::op::{self, Slot, place};
+use crate::init::op::{self, Rules, Slot};
 use crate::spec::mapping::host_id;
 use crate::spec::{Field, Ids, clean};
 
@@ -44,7 +44,7 @@ const OWN_DEV: Descriptor = Descriptor::Kept(usize::MAX);
 pub fn hold(program: &mut Program, context: &Context<'_>) {
     if Standing::new(context).at("/dev").is_none() {
         let (path, keep) = (program.text("/dev"), program.slot(OWN_DEV));
-        program.push(&Field::of("linux.devices"), op::Mount::Hold { path, place: place::PLAIN, keep });
+        program.push(&Field::of("linux.devices"), op::Mount::Hold { path, rules: Rules::PLAIN, keep });
     }
 }
 
@@ -57,7 +57,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     }
     let dev = program.slot(Standing::new(context).at("/dev").map_or(OWN_DEV, Descriptor::Kept));
     let path = program.text("/");
-    program.push(&field, op::Mount::Directory { base: dev, path, place: place::PLAIN });
+    program.push(&field, op::Mount::Directory { base: dev, path, rules: Rules::PLAIN });
     for (name, major, minor) in DEFAULTS {
         let path = Path::new("/dev").join(name);
         if listed.iter().any(|device| clean(device.path()) == path) {
@@ -165,7 +165,7 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         Err(_) => (Slot::NONE, parent.to_path_buf()),
     };
     let directory = program.text(&directory.to_string_lossy());
-    program.push(field, op::Mount::Directory { base, path: directory, place: place::PLAIN });
+    program.push(field, op::Mount::Directory { base, path: directory, rules: Rules::PLAIN });
     let mode = kind | mode & 0o7777;
     node(program, context, field, &path, Node { mode, device: device_number, uid, gid, listed: true })
 }

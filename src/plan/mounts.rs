@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 use super::cgroup_mount::View;
 use super::context::Context;
 use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
-use crate::init::op::{self, Attributes, Op, Slot, Text, place};
+use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
 use crate::spec::{Field, clean, mapping};
 use crate::tables::mount_option::{self as option, Effect};
 
@@ -41,10 +41,10 @@ struct Options<'a> {
     id_map: Option<bool>,
     /// Mappings behind `idmap=`.
     id_map_text: Option<&'a str>,
-    /// Bits of [`place`] for symbolic links.
-    links: u32,
-    /// Bits of [`place`] for flags of the superblock that only mount(2) can set.
-    legacy: u32,
+    /// Rules for symbolic links.
+    links: Rules,
+    /// Flags of the superblock that only mount(2) can set.
+    legacy: Rules,
     /// Some word is for the superblock.
     superblock: bool,
     /// The file system's own: key and value.
@@ -96,13 +96,13 @@ impl<'a> Options<'a> {
                 self.superblock = true;
                 self.data.push((name, None));
             }
-            Effect::Legacy(bit, true) => (self.superblock, self.legacy) = (true, self.legacy | bit),
-            Effect::Legacy(bit, false) => (self.superblock, self.legacy) = (true, self.legacy & !bit),
+            Effect::Legacy(rule, true) => (self.superblock, self.legacy) = (true, self.legacy | rule),
+            Effect::Legacy(rule, false) => (self.superblock, self.legacy) = (true, self.legacy.without(rule)),
             Effect::Bind(recursive) => self.bind = Some(recursive || self.bind == Some(true)),
             Effect::CopyUp => self.copy_up = true,
-            Effect::CopyLink => self.links |= place::COPY_LINK | place::SOURCE_NO_FOLLOW,
-            Effect::SourceNoFollow => self.links |= place::SOURCE_NO_FOLLOW,
-            Effect::TargetNoFollow => self.links |= place::NO_FOLLOW,
+            Effect::CopyLink => self.links |= Rules::COPY_LINK | Rules::SOURCE_NO_FOLLOW,
+            Effect::SourceNoFollow => self.links |= Rules::SOURCE_NO_FOLLOW,
+            Effect::TargetNoFollow => self.links |= Rules::NO_FOLLOW,
             Effect::IdMap(recursive) => self.id_map = Some(recursive),
             Effect::Remount => self.remount = true,
             Effect::Nothing => {}
@@ -195,7 +195,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Vec<(Fie
         let set = option::RDONLY | option::NOSUID | option::NODEV | option::NOEXEC;
         let attributes = Attributes { set, ..NO_ATTRIBUTES };
         let field = Field::of("NOTIFY_SOCKET");
-        let graft = Graft { source, recursive: false, id_map: None, attributes, rules: 0, keep: Slot::NONE };
+        let graft = Graft { source, recursive: false, id_map: None, attributes, rules: Rules::NONE, keep: Slot::NONE };
         attach(program, context, &field, target, graft);
     }
     Ok(pending.late)
@@ -231,7 +231,7 @@ fn add(
     check_place(&destination, kind, &options, field)?;
     let target = destination.to_string_lossy();
     let target = program.text(&target);
-    let living = if context.joining { place::LIVING } else { 0 };
+    let living = Rules::LIVING.when(context.joining);
     if options.remount {
         if destination == Path::new("/dev")
             && options.attributes.set & option::RDONLY != 0
@@ -252,7 +252,7 @@ fn add(
     if let Some(recursive) = options.bind {
         return bind(program, context, Bind { mount, field, target, options, recursive, keep });
     }
-    if options.links != 0 {
+    if options.links != Rules::NONE {
         bail!("{field}.options: copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
     }
     if options.id_map.is_some() || has_mappings(mount) {
@@ -268,7 +268,7 @@ fn add(
                 source: &source,
                 attributes: options.attributes,
                 options: &options.data,
-                place: options.legacy,
+                rules: options.legacy,
                 index,
                 keep,
                 field,
@@ -278,10 +278,10 @@ fn add(
         "sysfs" if context.in_user_namespace() && !context.own_network() => {
             // Only the owner of the network namespace may have a sysfs of his own.
             let (source, attributes) = (program.text("/sys"), options.attributes);
-            let place = place::PLAIN | place::EXACT;
+            let rules = Rules::PLAIN | Rules::EXACT;
             program.push(
                 field,
-                op::Mount::Bind { target, source, instead: Text::NONE, recursive: true, attributes, place, keep },
+                op::Mount::Bind { target, source, instead: Text::NONE, recursive: true, attributes, rules, keep },
             );
             Ok(())
         }
@@ -305,14 +305,14 @@ fn remount(
     destination: &Path,
     options: Options<'_>,
     field: &Field,
-    living: u32,
+    living: Rules,
 ) -> Result<()> {
     if let Some((key, _)) = options.data.first() {
         bail!("{field}.options: \"{key}\": a remount takes the flags of a mount only");
     }
-    let inside = if destination.starts_with("/proc") { place::IN_PROC } else { 0 };
-    let place = place::EXACT | inside | living | options.links & place::NO_FOLLOW;
-    program.push(field, op::Mount::Remount { target, attributes: options.attributes, place });
+    let inside = Rules::IN_PROC.when(destination.starts_with("/proc"));
+    let rules = Rules::EXACT | inside | living | options.links.only(Rules::NO_FOLLOW);
+    program.push(field, op::Mount::Remount { target, attributes: options.attributes, rules });
     Ok(())
 }
 
@@ -365,17 +365,11 @@ fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Resul
     let source = if source.is_absolute() { source.to_path_buf() } else { context.options.bundle.join(source) };
     let attributes = options.attributes;
     let exact = attributes.set | attributes.clear != 0 || options.superblock;
-    let mut rules = options.links | if exact { place::EXACT } else { 0 };
-    if context.joining {
-        rules |= place::LIVING;
-    }
+    let mut rules = options.links | Rules::EXACT.when(exact);
     let destination = clean(mount.destination());
-    if destination.starts_with("/proc") {
-        rules |= place::IN_PROC;
-    }
-    if destination == Path::new("/proc") {
-        rules |= place::PROC_ONLY;
-    }
+    rules |= Rules::LIVING.when(context.joining);
+    rules |= Rules::IN_PROC.when(destination.starts_with("/proc"));
+    rules |= Rules::PROC_ONLY.when(destination == Path::new("/proc"));
     let id_map = id_map(context, mount, &options, field)?;
     attach(program, context, field, target, Graft { source, recursive, id_map, attributes, rules, keep });
     Ok(())
@@ -387,30 +381,28 @@ struct Graft {
     recursive: bool,
     id_map: Option<IdMap>,
     attributes: Attributes,
-    rules: u32,
+    rules: Rules,
     keep: Slot,
 }
 
 fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, graft: Graft) {
     let Graft { source, recursive, id_map, attributes, mut rules, keep } = graft;
     if id_map.is_some() || context.sources_by_parent() {
-        let follow = rules & place::SOURCE_NO_FOLLOW == 0;
-        rules &= !place::SOURCE_NO_FOLLOW;
+        let follow = !rules.has(Rules::SOURCE_NO_FOLLOW);
+        rules = rules.without(Rules::SOURCE_NO_FOLLOW);
         // What init opens itself is as the whole tree was made before.
         let propagation = context.config.rootfs_propagation();
         let locked = context.in_user_namespace();
         if !locked && !matches!(propagation, "shared" | "rshared") {
-            rules |= place::SLAVE;
+            rules |= Rules::SLAVE;
         }
         let tree =
             program.slot(Descriptor::Tree(Tree { locked, source, recursive, follow, id_map, field: field.clone() }));
-        program.push(field, op::Mount::Attach { target, tree, attributes, place: rules, keep });
+        program.push(field, op::Mount::Attach { target, tree, attributes, rules, keep });
     } else {
         let source = program.text(&source.to_string_lossy());
-        program.push(
-            field,
-            op::Mount::Bind { target, source, instead: Text::NONE, recursive, attributes, place: rules, keep },
-        );
+        program
+            .push(field, op::Mount::Bind { target, source, instead: Text::NONE, recursive, attributes, rules, keep });
     }
 }
 
@@ -497,8 +489,8 @@ struct FileSystem<'a> {
     /// `linux.mountLabel`.
     label: Option<&'a str>,
     keep: Slot,
-    /// [`place::LIVING`] or nothing.
-    living: u32,
+    /// [`Rules::LIVING`] or nothing.
+    living: Rules,
 }
 
 fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &mut Vec<(Field, Op)>) -> Result<()> {
@@ -508,24 +500,22 @@ fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &
     }
     let mut rules = living | options.legacy;
     rules |= match kind {
-        "proc" => place::PLAIN | place::IN_PROC,
-        "sysfs" => place::PLAIN,
+        "proc" => Rules::PLAIN | Rules::IN_PROC,
+        "sysfs" => Rules::PLAIN,
         // Nodes and links are made in there.
-        _ if destination == Path::new("/dev") => place::PLAIN,
-        _ => 0,
+        _ if destination == Path::new("/dev") => Rules::PLAIN,
+        _ => Rules::NONE,
     };
     if kind == "tmpfs" && options.value("mode").is_none() {
-        rules |= place::KEEP_MODE;
+        rules |= Rules::KEEP_MODE;
     }
-    if options.copy_up {
-        rules |= place::COPY_UP;
-    }
+    rules |= Rules::COPY_UP.when(options.copy_up);
     let mut attributes = options.attributes;
     attributes.clear = 0;
     let mut data = options.data;
     // What is mounted or made below these comes later, so they become read-only at the end. In a living container
     // nothing comes later.
-    let waits = living == 0 && (kind == "tmpfs" || destination == Path::new("/dev"));
+    let waits = living == Rules::NONE && (kind == "tmpfs" || destination == Path::new("/dev"));
     if attributes.set & option::RDONLY != 0 && waits {
         attributes.set &= !option::RDONLY;
         let read_only = Attributes { set: option::RDONLY, ..NO_ATTRIBUTES };
@@ -542,8 +532,7 @@ fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &
     let (kind, source) = (program.text(kind), program.text(&source));
     let options = program.options(&data);
     let instead = Text::NONE;
-    program
-        .push(field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, place: rules, keep });
+    program.push(field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep });
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Mount options: runtime-spec, config.md, "Linux mount options", and `linux/mount.h`.
 
-use crate::init::op::place;
+use crate::init::op::Rules;
 
 /// What an option does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Effect {
     /// A flag of the superblock, given to the file system by this name.
     Superblock(&'static str),
     /// A flag of the superblock that only mount(2) can set: set it, or leave it unset.
-    Legacy(u32, bool),
+    Legacy(Rules, bool),
     /// Bind instead of mounting; `true` for the whole tree.
     Bind(bool),
     /// Fill a tmpfs with what it covers.
@@ -84,7 +84,7 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("dirsync", Superblock("dirsync"), true),
     ("exec", Clear(NOEXEC), true),
     ("idmap", IdMap(false), false),
-    ("iversion", Legacy(place::I_VERSION, true), true),
+    ("iversion", Legacy(Rules::I_VERSION, true), true),
     ("lazytime", Superblock("lazytime"), true),
     ("loud", Nothing, true),
     ("mand", Superblock("mand"), true),
@@ -93,7 +93,7 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("nodev", Set(NODEV), true),
     ("nodiratime", Set(NODIRATIME), true),
     ("noexec", Set(NOEXEC), true),
-    ("noiversion", Legacy(place::I_VERSION, false), true),
+    ("noiversion", Legacy(Rules::I_VERSION, false), true),
     ("nolazytime", Superblock("nolazytime"), true),
     ("nomand", Superblock("nomand"), true),
     ("norelatime", Clear(RELATIME), true),

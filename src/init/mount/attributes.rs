@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::super::files::{Fd, PROC_SUPER_MAGIC, open_plain};
-use super::super::op::{Attributes, Propagation, place, why};
+use super::super::op::{Attributes, Propagation, Rules, why};
 use super::super::path::in_proc;
 use super::super::sys::{self, Fault, Try};
 
@@ -52,7 +52,7 @@ pub fn set_propagation(fd: i32, it: Propagation) -> Try<()> {
 }
 
 /// Set flags and propagation of an attached mount.
-pub fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+pub fn set_attributes(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
     match set_flags(fd, it, rules) {
         Err(fault) if fault.errno == sys::ENOSYS => set_flags_by_name(fd, it, rules)?,
         other => other?,
@@ -61,8 +61,8 @@ pub fn set_attributes(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
 }
 
 /// Set the flags, with as few calls as possible.
-pub fn set_flags(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
-    let exact = rules & place::EXACT != 0;
+pub fn set_flags(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
+    let exact = rules.has(Rules::EXACT);
     if it.set | it.clear != 0 || exact {
         let set = |clear: u64| sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, 0);
         match set(if exact { PLAIN_FLAGS } else { 0 }) {
@@ -80,7 +80,7 @@ pub fn set_flags(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
 /// For Linux before 5.12. A remount replaces all flags, so the flags that must stay are repeated. It changes one mount,
 /// never the mounts below it.
 #[inline(never)]
-pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
+pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
     const MS_REMOUNT: u64 = 32;
     const MS_BIND: u64 = 4096;
     // statfs(2) reports the flags of mount(2) by their numbers, except this one.
@@ -89,7 +89,7 @@ pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: u32) -> Try<()> {
     if it.tree_set | it.tree_clear != 0 {
         return Err(Fault::because(why::NEEDS_SETATTR, sys::ENOSYS));
     }
-    let exact = rules & place::EXACT != 0;
+    let exact = rules.has(Rules::EXACT);
     if it.set | it.clear == 0 && !exact {
         return Ok(());
     }

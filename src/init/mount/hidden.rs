@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::super::files::{self, Fd};
-use super::super::op::{Attributes, Propagation, why};
+use super::super::op::{Attributes, Propagation, Rules, why};
 use super::super::path::PathBuffer;
 use super::super::sys::{self, Fault, Try};
 use super::attributes::{MOUNT_ATTR_RDONLY, named, set_attributes};
@@ -36,7 +36,7 @@ impl RootMounts {
             self.read_only_place(&place)?;
         }
         match places.by_name {
-            Some(place) if self.is_root(&place)? => set_attributes(self.root, &READ_ONLY, 0),
+            Some(place) if self.is_root(&place)? => set_attributes(self.root, &READ_ONLY, Rules::NONE),
             Some(place) => self.read_only_place(&place),
             None => Ok(()),
         }
@@ -45,7 +45,7 @@ impl RootMounts {
     fn read_only_place(&self, place: &Fd) -> Try<()> {
         let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
         let tree = Fd(sys::open_tree(place.0, c"", flags)?);
-        self.attach_tree(tree.0, place, &READ_ONLY, 0)
+        self.attach_tree(tree.0, place, &READ_ONLY, Rules::NONE)
     }
 
     pub fn mask(&mut self, it: &Hidden<'_>) -> Try<()> {

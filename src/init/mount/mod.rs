@@ -29,24 +29,24 @@ impl Init {
             Do::PrivateParent { path } => mounts.private_parent(text(path)),
             Do::Root { path } => mounts.bind_root(text(path)),
             Do::RootDirectory { path, follow } => mounts.take_root(text(path), follow),
-            Do::FileSystem { target, kind, source, instead, options, ref attributes, place, keep } => {
+            Do::FileSystem { target, kind, source, instead, options, ref attributes, rules, keep } => {
                 let (target, kind, source, instead) = (text(target), text(kind), text(source), given(instead));
                 let options = self.program.texts(options);
-                let it = NewMount { target, kind, source, instead, options, attributes, place };
+                let it = NewMount { target, kind, source, instead, options, attributes, rules };
                 mounts.mount(&it, keep)
             }
-            Do::Bind { target, source, instead, recursive, ref attributes, place, keep } => {
-                let graft = Attachment { target: text(target), attributes, place, keep };
+            Do::Bind { target, source, instead, recursive, ref attributes, rules, keep } => {
+                let graft = Attachment { target: text(target), attributes, rules, keep };
                 mounts.bind(text(source), given(instead), recursive, &graft)
             }
-            Do::Attach { target, tree, ref attributes, place, keep } => {
-                mounts.attach(slot(tree), &Attachment { target: text(target), attributes, place, keep })
+            Do::Attach { target, tree, ref attributes, rules, keep } => {
+                mounts.attach(slot(tree), &Attachment { target: text(target), attributes, rules, keep })
             }
             Do::Unmount { target, mount } => mounts.unmount(text(target), mount),
             Do::Reattribute { mount, ref attributes } => mounts.reattribute(mount, attributes),
-            Do::Remount { target, ref attributes, place } => mounts.remount(text(target), attributes, place),
-            Do::Hold { path, place, keep } => mounts.hold(text(path), place, keep),
-            Do::Directory { base, path, place } => mounts.directory(base, text(path), place),
+            Do::Remount { target, ref attributes, rules } => mounts.remount(text(target), attributes, rules),
+            Do::Hold { path, rules, keep } => mounts.hold(text(path), rules, keep),
+            Do::Directory { base, path, rules } => mounts.directory(base, text(path), rules),
             Do::Node { name, mode, device, uid, gid, host } => {
                 mounts.node(text(name), &NewNode { mode, device, uid, gid, host: text(host) })
             }

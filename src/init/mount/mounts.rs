@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::super::copy;
 use super::super::files::{self, Fd, MountPoint};
-use super::super::op::{Attributes, Message, Slot, Text, kind, place, why};
+use super::super::op::{Attributes, Message, Rules, Slot, Text, kind, why};
 use super::super::path::{PathBuffer, last_part, octal};
 use super::super::sys::{self, Fault, Mapped, Try};
 use super::attributes::{
@@ -38,14 +38,14 @@ pub struct NewMount<'a> {
     pub instead: Option<&'a CStr>,
     pub options: &'a [Text],
     pub attributes: &'a Attributes,
-    pub place: u32,
+    pub rules: Rules,
 }
 
 /// Where a tree is attached, and how.
 pub struct Attachment<'a> {
     pub target: &'a CStr,
     pub attributes: &'a Attributes,
-    pub place: u32,
+    pub rules: Rules,
     /// The slot that keeps it open.
     pub keep: Slot,
 }
@@ -56,9 +56,9 @@ impl RootMounts {
     }
 
     pub fn mount(&mut self, it: &NewMount<'_>, keep: Slot) -> Try<()> {
-        let target = files::target(self.root, it.target, true, it.place)?;
+        let target = files::target(self.root, it.target, true, it.rules)?;
         let long = |text: &Text| *text != Text::NONE && text.len > LONGEST_VALUE;
-        let by_name = it.place & place::I_VERSION != 0
+        let by_name = it.rules.has(Rules::I_VERSION)
             || it.options.iter().any(long)
             || it.source.count_bytes() > LONGEST_VALUE as usize;
         let made = match if by_name { self.mount_by_name(it, &target) } else { self.mount_by_descriptor(it, &target) } {
@@ -79,7 +79,7 @@ impl RootMounts {
     fn mount_instead(&mut self, it: &NewMount<'_>, target: &MountPoint) -> Try<Option<Fd>> {
         let path = it.instead.unwrap_or_default();
         match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
-            Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.place).map(|()| Some(tree)),
+            Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.rules).map(|()| Some(tree)),
             // Without a cgroup of its own the container must neither see nor write the cgroup that it is in
             // (CVE-2023-25809).
             Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd).map(|()| None),
@@ -98,7 +98,7 @@ impl RootMounts {
         if !it.source.is_empty() {
             sys::fsconfig_string(context.0, c"source", it.source)?;
         }
-        if it.place & place::KEEP_MODE != 0 && !target.made {
+        if it.rules.has(Rules::KEEP_MODE) && !target.made {
             let mode = octal(sys::fstat(target.fd.0)?.mode & 0o7777);
             sys::fsconfig_string(context.0, c"mode", CStr::from_bytes_until_nul(&mode).unwrap_or(c"0755"))?;
         }
@@ -114,14 +114,14 @@ impl RootMounts {
             }
         }
         sys::fsconfig_create(context.0)?;
-        let copies = it.place & place::COPY_UP != 0;
+        let copies = it.rules.has(Rules::COPY_UP);
         let first = if copies { it.attributes.set & !MOUNT_ATTR_RDONLY } else { it.attributes.set };
         let made = Fd(sys::fsmount(context.0, first)?);
         if copies {
             copy_covered(&target.fd, &made)?;
         }
         let rest = Attributes { set: it.attributes.set & !first, clear: 0, ..*it.attributes };
-        self.attach_tree(made.0, &target.fd, &rest, it.place & place::LIVING)?;
+        self.attach_tree(made.0, &target.fd, &rest, it.rules.only(Rules::LIVING))?;
         Ok(made)
     }
 
@@ -129,11 +129,11 @@ impl RootMounts {
     /// does not have, and for hosts whose seccomp filter forbids the new calls.
     #[inline(never)]
     fn mount_by_name(&self, it: &NewMount<'_>, target: &MountPoint) -> Try<Fd> {
-        if it.place & place::LIVING != 0 {
+        if it.rules.has(Rules::LIVING) {
             return Err(Fault::because(why::NEEDS_SETATTR, sys::EINVAL));
         }
         let mut data = PathBuffer::new(b"")?;
-        if it.place & place::KEEP_MODE != 0 && !target.made {
+        if it.rules.has(Rules::KEEP_MODE) && !target.made {
             data.append(b"mode=")?;
             data.append(&octal(sys::fstat(target.fd.0)?.mode & 0o7777)[..4])?;
         }
@@ -147,20 +147,20 @@ impl RootMounts {
                 data.append(self.program.text(option[1]).to_bytes())?;
             }
         }
-        let flags = legacy_flags(it.attributes.set) | if it.place & place::I_VERSION != 0 { MS_I_VERSION } else { 0 };
+        let flags = legacy_flags(it.attributes.set) | if it.rules.has(Rules::I_VERSION) { MS_I_VERSION } else { 0 };
         named(target.fd.0, &|path| sys::mount(it.source, path, it.kind, flags, data.as_cstr()))?;
         let made = files::look(self.root, it.target, 0)?;
-        if it.place & place::COPY_UP != 0 {
+        if it.rules.has(Rules::COPY_UP) {
             copy_covered(&target.fd, &made)?;
         }
-        set_attributes(made.0, &Attributes { set: 0, clear: 0, ..*it.attributes }, 0)?;
+        set_attributes(made.0, &Attributes { set: 0, clear: 0, ..*it.attributes }, Rules::NONE)?;
         Ok(made)
     }
 
     pub fn bind(&self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Attachment<'_>) -> Try<()> {
-        let rules = graft.place;
+        let rules = graft.rules;
         let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
-        if rules & place::SOURCE_NO_FOLLOW != 0 {
+        if rules.has(Rules::SOURCE_NO_FOLLOW) {
             tree |= sys::AT_SYMLINK_NOFOLLOW;
         }
         match sys::open_tree(sys::AT_FDCWD, source, tree).map(Fd) {
@@ -182,13 +182,13 @@ impl RootMounts {
     }
 
     pub fn attach(&self, tree: Fd, graft: &Attachment<'_>) -> Try<()> {
-        let Attachment { target, attributes, place: rules, keep } = *graft;
+        let Attachment { target, attributes, rules, keep } = *graft;
         let stat = sys::fstat(tree.0)?;
-        if rules & place::COPY_LINK != 0 && stat.is_link() {
+        if rules.has(Rules::COPY_LINK) && stat.is_link() {
             return files::copy_link(self.root, target, tree.0, rules);
         }
         let directory = stat.is_directory();
-        if rules & place::PROC_ONLY != 0 && sys::fstatfs(tree.0)?.0 != files::PROC_SUPER_MAGIC {
+        if rules.has(Rules::PROC_ONLY) && sys::fstatfs(tree.0)?.0 != files::PROC_SUPER_MAGIC {
             return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
         }
         let target = files::target(self.root, target, directory, rules)?;
@@ -204,15 +204,15 @@ impl RootMounts {
     }
 
     /// Set the flags of a detached tree and attach it. Before Linux 5.12 flags can only be set after it is attached.
-    pub(super) fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: u32) -> Try<()> {
-        let living = rules & place::LIVING != 0;
+    pub(super) fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: Rules) -> Try<()> {
+        let living = rules.has(Rules::LIVING);
         let late = match set_flags(tree, attributes, rules) {
             Err(fault) if fault.errno == sys::ENOSYS && !living => true,
             Err(fault) if fault.errno == sys::ENOSYS => return Err(Fault::because(why::NEEDS_SETATTR, fault.errno)),
             other => other.map(|()| false)?,
         };
         if living {
-            if rules & place::SLAVE != 0 {
+            if rules.has(Rules::SLAVE) {
                 propagate_here(tree, true, MS_SLAVE)?;
             }
             set_propagation(tree, attributes.propagation)?;
@@ -223,7 +223,7 @@ impl RootMounts {
         if late {
             set_flags_by_name(tree, attributes, rules)?;
         }
-        if rules & place::SLAVE != 0 {
+        if rules.has(Rules::SLAVE) {
             propagate_here(tree, true, MS_SLAVE)?;
         }
         set_propagation(tree, attributes.propagation)
@@ -242,11 +242,11 @@ impl RootMounts {
     pub fn reattribute(&self, mount: Slot, attributes: &Attributes) -> Try<()> {
         // Nothing was mounted: the source is optional and missing.
         let Some(mount) = self.program.kept(mount) else { return Ok(()) };
-        set_attributes(mount, attributes, 0)
+        set_attributes(mount, attributes, Rules::NONE)
     }
 
-    pub fn remount(&self, target: &CStr, attributes: &Attributes, rules: u32) -> Try<()> {
-        let target = files::target(self.root, target, false, rules | place::EXISTING)?;
+    pub fn remount(&self, target: &CStr, attributes: &Attributes, rules: Rules) -> Try<()> {
+        let target = files::target(self.root, target, false, rules | Rules::EXISTING)?;
         if !sys::mount_id(target.fd.0)?.1 {
             return Err(Fault::because(why::NOT_MOUNTED, sys::EINVAL));
         }
@@ -275,12 +275,12 @@ impl RootMounts {
         named(directory.0, &|_| sys::detach(name.as_cstr()))
     }
 
-    pub fn hold(&self, path: &CStr, rules: u32, keep: Slot) -> Try<()> {
+    pub fn hold(&self, path: &CStr, rules: Rules, keep: Slot) -> Try<()> {
         self.keep(keep, files::target(self.root, path, true, rules)?.fd);
         Ok(())
     }
 
-    pub fn directory(&mut self, base: Slot, path: &CStr, rules: u32) -> Try<()> {
+    pub fn directory(&mut self, base: Slot, path: &CStr, rules: Rules) -> Try<()> {
         let base = match self.program.kept(base) {
             Some(base) => base,
             None if base == Slot::NONE => self.root,

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::super::files::{Fd, open_plain};
-use super::super::op::Attributes;
+use super::super::op::{Attributes, Rules};
 use super::super::sys::{self, Try};
 use super::attributes::{MS_PRIVATE, MS_SLAVE, propagate, propagate_here, set_attributes};
 use super::mounts::RootMounts;
@@ -92,6 +92,6 @@ impl RootMounts {
     }
 
     pub fn root_attributes(&self, attributes: &Attributes) -> Try<()> {
-        set_attributes(self.root, attributes, 0)
+        set_attributes(self.root, attributes, Rules::NONE)
     }
 }

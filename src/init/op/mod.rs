@@ -7,11 +7,13 @@
 mod enter;
 mod mount;
 mod process;
+mod rules;
 mod talk;
 
 pub use enter::Enter;
-pub use mount::{Attributes, Mount, Propagation, place};
+pub use mount::{Attributes, Mount, Propagation};
 pub use process::Process;
+pub use rules::Rules;
 pub use talk::{Ask, Message, Talk, kind, why};
 
 /// Where `init` maps its program. Linux places nothing near this address by itself, so the parent can write absolute

@@ -1,5 +1,6 @@
 //! Operations on mounts and on files of the root.
 
+use super::rules::Rules;
 use super::{List, Slot, Text};
 
 /// The file systems of the container, from the root to the masked paths.
@@ -26,25 +27,33 @@ pub enum Mount {
         instead: Text,
         options: List,
         attributes: Attributes,
-        place: u32,
+        rules: Rules,
         keep: Slot,
     },
     /// Bind a host path, and keep the mount open in `keep`. A source that is not there is replaced by
     /// `instead`, read-only, unless that is `Text::NONE`.
-    Bind { target: Text, source: Text, instead: Text, recursive: bool, attributes: Attributes, place: u32, keep: Slot },
+    Bind {
+        target: Text,
+        source: Text,
+        instead: Text,
+        recursive: bool,
+        attributes: Attributes,
+        rules: Rules,
+        keep: Slot,
+    },
     /// Attach a tree that the parent opened, and keep it open in `keep`.
-    Attach { target: Text, tree: Slot, attributes: Attributes, place: u32, keep: Slot },
+    Attach { target: Text, tree: Slot, attributes: Attributes, rules: Rules, keep: Slot },
     /// Let go of the mount with this id; it was last seen at this path of a living container.
     Unmount { target: Text, mount: u64 },
     /// Set attributes of a mount that was kept open: read-only at the end.
     Reattribute { mount: Slot, attributes: Attributes },
     /// Set attributes of what is mounted at a target now.
-    Remount { target: Text, attributes: Attributes, place: u32 },
+    Remount { target: Text, attributes: Attributes, rules: Rules },
     /// Open a directory, made when it is missing, and keep it in `keep`.
-    Hold { path: Text, place: u32, keep: Slot },
+    Hold { path: Text, rules: Rules, keep: Slot },
     /// Take a directory, made when it is missing, as the place of the following nodes and links. The
     /// path starts at a directory that was kept open or, without one, at the root.
-    Directory { base: Slot, path: Text, place: u32 },
+    Directory { base: Slot, path: Text, rules: Rules },
     /// `mknod(2)` in the directory. The same node may be there already. Where the caller may not make
     /// nodes, the one at this path of the host is bound.
     Node { name: Text, mode: u32, device: u64, uid: u32, gid: u32, host: Text },
@@ -125,35 +134,4 @@ impl Propagation {
         let words = (0..16).map(move |at| self.0 >> (4 * at) & 0xf).take_while(|word| *word != 0);
         words.map(|word| (Propagation::KINDS[(word & 7) as usize - 1], word & Propagation::RECURSIVE != 0))
     }
-}
-
-/// Rules for the place where something is mounted, as bits.
-pub mod place {
-    /// The target must be a plain directory, reached through no symbolic link (`/proc`, `/sys`).
-    pub const PLAIN: u32 = 1;
-    /// The target may lie inside a procfs.
-    pub const IN_PROC: u32 = 2;
-    /// A tmpfs takes the mode of the directory that it covers.
-    pub const KEEP_MODE: u32 = 4;
-    /// A tmpfs is filled with what it covers (`tmpcopyup`).
-    pub const COPY_UP: u32 = 8;
-    /// What is attached must be a procfs.
-    pub const PROC_ONLY: u32 = 128;
-    /// Clear every flag that is not asked for, as a remount does, where the kernel allows it.
-    pub const EXACT: u32 = 64;
-    /// A tree of the host's is to hear of mounts there, not to tell of those here.
-    pub const SLAVE: u32 = 2048;
-    /// A symbolic link at the target is covered itself.
-    pub const NO_FOLLOW: u32 = 256;
-    /// A symbolic link at the source is bound itself.
-    pub const SOURCE_NO_FOLLOW: u32 = 512;
-    /// A source that is a symbolic link becomes another one of the same text at the target.
-    pub const COPY_LINK: u32 = 1024;
-    /// The container runs and may change what is looked up: no link is followed, nothing is mounted
-    /// on a procfs or sysfs, and a mount has all its flags before it is attached.
-    pub const LIVING: u32 = 4096;
-    /// `MS_I_VERSION`, which only mount(2) can set on every file system.
-    pub const I_VERSION: u32 = 8192;
-    /// The target must be there.
-    pub const EXISTING: u32 = 16384;
 }

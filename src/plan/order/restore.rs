@@ -8,7 +8,7 @@ use super::super::context::Context;
 use super::super::program::{NO_ATTRIBUTES, Program};
 use super::super::{devices, mounts};
 use super::container;
-use crate::init::op::{self, Ask, Slot, Text};
+use crate::init::op::{self, Ask, Rules, Slot, Text};
 use crate::spec::Field;
 use crate::tables::mount_option as option;
 
@@ -68,7 +68,7 @@ impl Worker<'_> {
                 instead: Text::NONE,
                 recursive: true,
                 attributes: NO_ATTRIBUTES,
-                place: 0,
+                rules: Rules::NONE,
                 keep: Slot::NONE,
             },
         );
