@@ -99,8 +99,16 @@ directory() {
   echo "$dir"
 }
 
-# With a terminal as standard input and output.
-terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null; }
+# With a terminal as standard input and output. Nobody types, and the input does not end: at the end of its input script(1)
+# hands an end of file on, and podman then loses the output of a program that exits at once, with every runtime.
+terminal() {
+  local input status=0
+  input=$(mktemp -u)
+  mkfifo "$input"
+  script -qec "$(printf '%q ' "$@")" /dev/null <>"$input" || status=$?
+  rm "$input"
+  return $status
+}
 
 # Carries out the block of README.md that follows a line with this beginning.
 readme() { # BEGINNING
