@@ -34,7 +34,7 @@ impl Host {
     /// The facts for the plan of a container.
     ///
     /// # Errors
-    /// Where systemd makes the cgroup and does not run or cannot be asked; where the cgroup hierarchies cannot be read.
+    /// systemd is to make the cgroup and does not run or answer; the cgroup hierarchies cannot be read.
     pub fn facts(&self, config: &Config, options: &Options) -> Result<Facts> {
         self.answer(Questions::of_container(config, options))
     }

@@ -87,7 +87,7 @@ fn absolute(path: &str, module: &str) -> Option<String> {
     Some(here.join("::"))
 }
 
-/// What a file imports, as absolute paths; what it only hands on (`pub use`) is the second.
+/// The imports of a file as absolute paths; re-exports (`pub use`) are the second list.
 fn imports(source: &Source, below: &[&str]) -> (Vec<String>, Vec<String>) {
     let (mut used, mut handed_on) = (Vec::new(), Vec::new());
     for statement in source.code.split(';') {

@@ -53,7 +53,7 @@ impl Hierarchy {
 pub struct HostDir {
     /// The v1 controllers as /proc/self/cgroup lists them; empty for v2.
     pub controllers: String,
-    /// Where the hierarchy is mounted on the host.
+    /// The hierarchy's mount point on the host.
     pub mount: PathBuf,
     /// The container's directory, absolute, below `mount`.
     pub dir: PathBuf,

@@ -17,7 +17,7 @@ pub(super) const OOM_CONTROL: &str = "memory.oom_control";
 pub struct Target {
     /// The v1 controllers of the hierarchy; empty for v2.
     pub controllers: String,
-    /// Where the hierarchy is mounted on the host.
+    /// The hierarchy's mount point on the host.
     pub mount: PathBuf,
     /// The container's directory, relative to `mount`; never empty.
     pub path: PathBuf,
@@ -35,7 +35,7 @@ impl Target {
     }
 }
 
-/// What to do when the kernel refuses a write.
+/// The answer to a refused write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fallback {
     /// Fail.
@@ -60,7 +60,7 @@ pub struct Write {
     pub value: String,
     /// The place in config.json that asked for it.
     pub field: Field,
-    /// What to do when the kernel refuses.
+    /// The answer to a refusal of the kernel.
     pub fallback: Fallback,
 }
 
@@ -149,7 +149,7 @@ impl Writes {
 pub struct PlanLine {
     /// The place in config.json that asked for it.
     pub field: Field,
-    /// What is done: `write memory.max = 536870912`.
+    /// The operation in words: `write memory.max = 536870912`.
     pub operation: String,
 }
 

@@ -113,7 +113,7 @@ takes! {
 }
 
 takes! {
-    /// What `checkpoint` and `restore` have in common.
+    /// Options shared by `checkpoint` and `restore`.
     CriuArgs() {
         image_path: Option<PathBuf> = option("image-path", "DIR", "directory of the images (default: ./checkpoint)"),
         work_path: Option<PathBuf> = option("work-path", "DIR", "directory for logs and other files of the moment"),

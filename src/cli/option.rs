@@ -9,7 +9,7 @@ use std::vec::IntoIter;
 use anyhow::{Result, anyhow};
 use clap::{Arg, ArgAction, ArgMatches};
 
-/// What a command takes, or a part of it that commands share.
+/// Options and arguments of a command, or a part of them that commands share.
 pub trait Takes: Sized {
     /// How many arguments.
     const ARGUMENTS: Count;
@@ -143,13 +143,13 @@ pub fn go_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// What the field of a boolean option may be: with `Option`, a command sees whether it was given.
+/// Types of a boolean option's field: with `Option`, a command sees whether it was given.
 pub trait Flag {}
 
 impl Flag for bool {}
 impl Flag for Option<bool> {}
 
-/// What the field of an option with one value may be. An empty value counts as none.
+/// Types of the field of an option with one value. An empty value counts as none.
 pub trait Single {}
 
 impl<T: From<String>> Single for Option<T> {}

@@ -39,7 +39,7 @@ pub fn split_globals(words: &[String], command: &Command) -> (Vec<String>, Vec<S
     (options, words.as_slice().to_vec())
 }
 
-/// Where options may stand.
+/// The places in which options may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// Before the arguments, between and after them.

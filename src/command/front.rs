@@ -7,7 +7,7 @@ use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
 use crate::spec::{Config, annotation, refuse};
 
-/// What the command line says of the caller's side of a process.
+/// The command line's words about the caller's side of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
     /// The name of the program, for messages.

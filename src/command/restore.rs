@@ -38,7 +38,7 @@ pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     stay(&created, relay, AtEnd::Remove, log)
 }
 
-/// What `restore` makes before CRIU fills it: a container as `create` makes it.
+/// An empty container, as `create` makes it, which CRIU fills.
 fn created(args: &RestoreArgs) -> CreateArgs {
     CreateArgs {
         id: args.id.clone(),

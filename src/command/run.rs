@@ -60,7 +60,7 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     Ok(status)
 }
 
-/// What becomes of a container that has ended.
+/// The end of a container that `run` stays in front of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
     /// It is removed.

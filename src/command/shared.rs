@@ -1,4 +1,4 @@
-//! What the commands share: output, options, and where things are.
+//! Code that the commands share: output, options, and places.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl From<anyhow::Error> for Failure {
 /// among them: by SIGPIPE, without a word.
 ///
 /// # Errors
-/// What could not be written in full: nobody may take a part for all of it.
+/// A text that was not written in full: a reader must not take a part for all of it.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -70,7 +70,7 @@ pub fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root,
         Chosen::Matching(text) => *text,
     };
     let pattern = sys::regex::Regex::new(text)?;
-    // Where nothing was ever kept there is nothing to match.
+    // Without a state directory no id matches.
     let ids = root.ids().unwrap_or_default();
     let mut failed = 0;
     for id in ids.iter().filter(|id| pattern.matches(id)) {
@@ -85,14 +85,14 @@ pub fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root,
     Ok(())
 }
 
-/// What could not be carried out in full, and is no error.
+/// Log warnings.
 pub fn tell(log: &Log, warnings: impl IntoIterator<Item = String>) {
     for warning in warnings {
         log.warning(&warning);
     }
 }
 
-/// Where the state of containers is kept.
+/// The state directory.
 ///
 /// # Errors
 /// A directory in `XDG_RUNTIME_DIR` that cannot be made.
@@ -182,7 +182,7 @@ pub fn preserve_fds(option: &Number<u32>, more: u32) -> Result<u32> {
     // No descriptor has a number above the hard limit, unless the limit was lowered since.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).named("getrlimit")?;
     let most = u32::try_from(most).unwrap_or(u32::MAX).saturating_sub(3).min(asked);
-    // What the caller gave has come through an execve(2).
+    // A descriptor of the caller has come through execve(2), so it is not close-on-exec.
     let given = |fd: &u32| {
         let flags = fcntl(sys::process::borrow(3 + *fd as i32), FcntlArg::F_GETFD);
         flags.is_ok_and(|flags| flags & FdFlag::FD_CLOEXEC.bits() == 0)
@@ -221,7 +221,7 @@ fn rootless_cgroups(global: &Global, host: &Host) -> bool {
     global.rootless.unwrap_or(!host.caller.is_privileged())
 }
 
-/// What the container has as the caller has it, unless its config says otherwise.
+/// Limits that the container gets as the caller has them, unless its config sets them.
 fn callers_limits() -> Vec<Limit> {
     let raised = sys::limits::raised().iter();
     raised.map(|(resource, soft, hard)| Limit { resource: *resource as u32, soft: *soft, hard: *hard }).collect()

@@ -86,7 +86,7 @@ impl ContainerRoot {
         Ok(ContainerRoot { directory, prefix })
     }
 
-    /// Where a path of the container leads, with symbolic links resolved; `None` if it leads nowhere.
+    /// Resolve a path of the container with its symbolic links; `None` if it leads nowhere.
     pub fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;

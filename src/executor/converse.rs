@@ -9,7 +9,7 @@ use super::receivers::Receivers;
 use super::relay::Terminal;
 use crate::init::op::Ask;
 
-/// What the parent does for one kind of process when `init` asks.
+/// The parent's answers to `init` for one kind of process.
 pub trait Answers {
     /// All is set up: the user's program runs next, or waits at the gate.
     fn ready(&mut self, init: &RunningInit<'_>) -> Result<()>;
@@ -33,7 +33,7 @@ pub trait Answers {
     }
 }
 
-/// What a process had to say until its program ran, or until it waited at the gate.
+/// The messages of a process until its program ran, or until it waited at the gate.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// Operations that were carried out only in part.

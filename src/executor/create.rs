@@ -48,7 +48,7 @@ pub struct Connections<'a> {
     pub receivers: &'a Receivers,
 }
 
-/// What to create.
+/// The container to create.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The config.

@@ -18,7 +18,7 @@ use crate::state::{NotRunning, Record, Status};
 use crate::sys::clone::{Child, has_clone3};
 use crate::sys::{self, Call};
 
-/// What joins which container.
+/// A process that is about to join a container.
 pub struct Joining<'a> {
     /// The container.
     pub record: &'a Record,

@@ -14,7 +14,7 @@ use super::relay::Relay;
 use crate::sys::clone::Child;
 use crate::sys::{self, Call, CallError, Errno};
 
-/// What becomes of processes whose parent in the container ends.
+/// The fate of processes whose parent in the container exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphans {
     /// This process becomes their parent and reaps them.

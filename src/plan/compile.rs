@@ -21,7 +21,7 @@ use crate::spec::{Config, annotation};
 /// Everything that is going to happen.
 #[derive(Debug)]
 pub struct Plan {
-    /// What `init` does.
+    /// The program of `init`.
     pub program: Program,
     /// How `init` comes into being.
     pub birth: Birth,
@@ -37,11 +37,11 @@ pub struct Plan {
     pub net_devices: Vec<(String, String)>,
     /// `linux.intelRdt`.
     pub rdt: Option<Rdt>,
-    /// Who gets the listener of the seccomp filter.
+    /// The agent that gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
-    /// What is not as asked, and need not be an error.
+    /// Warnings: a wish that is carried out only in part, or not at all.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the parts of the planner share while they work.
+//! State that the parts of the planner share while they work.
 
 use std::path::{Path, PathBuf};
 

@@ -59,7 +59,7 @@ fn mount(op: &op::Mount, program: &Program) -> String {
         Do::MakeDirectory { path } => format!("mkdir -p {:?}", text(path)),
         Do::FileSystem { target, kind, source, instead, options, attributes, rules, keep: _ } => {
             let mut line = format!("mount {} {:?} on {:?}", text(kind), text(source), text(target));
-            // What is a flag of the mount too is shown there.
+            // An option that is also a flag of the mount is shown as the flag.
             let flag = |pair: &&[Text]| pair[1] != Text::NONE || text(pair[0]) != "ro";
             for pair in program.show_texts(options).chunks_exact(2).filter(flag) {
                 line += &if pair[1] == Text::NONE {
@@ -243,7 +243,7 @@ pub fn node(name: &str, kind: u32, device: u64, mode: u32, owner: Ids) -> String
     format!("{name} {} mode {mode:o} owner {owner}", kind_and_number(kind, device))
 }
 
-/// Where a descriptor comes from that `init` keeps open.
+/// The origin of a descriptor that `init` keeps open.
 fn of_slot(program: &Program, slot: Slot) -> String {
     match program.slots().get(slot.0 as usize) {
         Some(Descriptor::Kept(usize::MAX)) => " of the image's /dev".to_owned(),

@@ -26,11 +26,11 @@ pub struct Exec<'a> {
 /// How a process joins.
 #[derive(Debug)]
 pub struct ProcessPlan {
-    /// What `init` does.
+    /// The program of `init`.
     pub program: Program,
     /// Limits that the parent sets.
     pub limits: Vec<Limit>,
-    /// Who gets the listener of the seccomp filter.
+    /// The agent that gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
     /// How many descriptors from 3 on are the caller's, for the process.
     pub preserved: u32,
@@ -51,11 +51,11 @@ pub struct HookEntry<'a> {
     pub env: &'a [String],
     /// Whose HOME it is when the environment has none, if anybody's.
     pub home: Option<u32>,
-    /// What it may do.
+    /// Its rights.
     pub rights: HookRights<'a>,
 }
 
-/// What a hook inside may do.
+/// The rights of a hook inside.
 #[derive(Clone, Copy, Debug)]
 pub enum HookRights<'a> {
     /// All that root of the namespaces may.
@@ -65,7 +65,7 @@ pub enum HookRights<'a> {
         /// The mask of files that it makes.
         umask: u32,
     },
-    /// What the container's process may. It has all else of the process, too: mask, limits, scheduling, labels.
+    /// The rights of the container's process, and all else of the process, too: mask, limits, scheduling, labels.
     Process(&'a ProcessConfig),
 }
 

@@ -1,4 +1,4 @@
-//! What a plan depends on besides its config and the command line.
+//! Facts: everything that a plan depends on besides its config and the command line.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ impl Caller {
 /// The host as a plan sees it. A fact that [`Questions`] do not ask for may have any value.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
     /// The cgroup hierarchies.
     pub cgroups: Layout,
@@ -49,7 +49,7 @@ pub struct Facts {
     pub clones_into_cgroups: bool,
     /// The caller's user namespace denies `setgroups(2)`. Then all that are made in it do.
     pub denies_setgroups: bool,
-    /// Where a whole proc or sysfs is mounted, in the order of the mounts.
+    /// Mount points of whole proc and sysfs file systems, in the order of the mounts.
     pub proc_and_sysfs: Vec<PathBuf>,
 }
 

@@ -1,10 +1,10 @@
-//! What the command line adds to a config.
+//! Options of the command line that belong to a plan.
 
 use std::path::PathBuf;
 
 use super::rlimit::Limit;
 
-/// What the command line adds to `config.json`.
+/// The command line's part of a plan, beside `config.json`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The container's id.

@@ -1,4 +1,4 @@
-//! What a checkpoint and a restore need to know of a container's mounts.
+//! The mounts of a container, for a checkpoint and a restore.
 //!
 //! CRIU makes the mounts of the container again, but for those that show something from outside:
 //! these it is told of by name. And it mounts on what is there: like `create`, a restore has to

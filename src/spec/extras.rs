@@ -1,4 +1,4 @@
-//! What `linux.resources` may say and the types of `oci-spec` cannot hold.
+//! Values of `linux.resources` that the types of `oci-spec` cannot hold.
 
 /// Limits of valid configs that `oci_spec::runtime::Spec` refuses or loses; taken out of the document before it is parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

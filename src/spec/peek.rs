@@ -146,17 +146,17 @@ struct PeekDevice<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// What was seen, and whether `oci-spec` would refuse or lose some of it.
+/// The members that were seen, and whether `oci-spec` would refuse or lose some of them.
 #[derive(Default)]
 pub struct Seen<T> {
-    /// What it cannot hold.
+    /// Members that the type cannot hold.
     pub extras: T,
     /// It would refuse or lose some of it.
     pub unusual: bool,
 }
 
 impl PeekProcess<'_> {
-    /// What is unusual in a `process`.
+    /// The unusual members of a `process`.
     pub fn seen(self) -> Seen<ProcessExtras> {
         let mut extras = ProcessExtras::default();
         for name in self.capabilities.into_iter().flatten().filter_map(|(_, set)| set).flatten() {
@@ -192,7 +192,7 @@ impl PeekResources<'_> {
 }
 
 impl Peek<'_> {
-    /// What is unusual in `process`, and what in `linux.resources`.
+    /// The unusual members of `process`, and those of `linux.resources`.
     pub fn seen(self) -> (Seen<ProcessExtras>, Seen<Extras>) {
         let resources = self.linux.and_then(|linux| linux.resources);
         let process = self.process.map(PeekProcess::seen).unwrap_or_default();

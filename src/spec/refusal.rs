@@ -1,4 +1,4 @@
-//! What of a config is refused.
+//! Refusals of a config.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::Field;
 /// A value of `config.json` that is not carried out. Printed as `linux.resources.memory.limit: -5 is no size`.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Where the value is.
+    /// The place of the value.
     pub field: Field,
     /// Why it is refused.
     pub text: String,

@@ -1,4 +1,4 @@
-//! Where `config.json` has objects.
+//! The objects of `config.json`.
 //!
 //! The derived parsers take a list for a struct, field by field in their order: `"linux": []` would pass as an empty
 //! object. One walk over the document, which builds nothing, refuses that.
@@ -19,7 +19,7 @@ pub struct Property {
     pub shape: Shape,
     /// The pre-pass reads it, since the type of `oci-spec` cannot hold every valid value.
     pub beside: bool,
-    /// What its objects have in turn.
+    /// The properties of its objects.
     pub members: &'static [Property],
 }
 

@@ -33,7 +33,7 @@ impl Depth {
     }
 }
 
-/// What a path means whose last component is a symbolic link.
+/// The meaning of a path whose last component is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     /// The link itself.

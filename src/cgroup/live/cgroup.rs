@@ -49,7 +49,7 @@ impl Cgroup {
         self.unit.as_ref()
     }
 
-    /// What the planner has to know for new limits.
+    /// The cgroup as the planner needs it for new limits.
     pub fn existing(&self) -> Existing<'_> {
         Existing { mode: self.mode, dirs: &self.dirs, is_unit: self.unit.is_some() }
     }

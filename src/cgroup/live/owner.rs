@@ -1,4 +1,4 @@
-//! Which container owns a cgroup. Another container with the same path may take over an empty cgroup. As long as the
+//! The owner of a cgroup. Another container with the same path may take over an empty cgroup. As long as the
 //! record of the first one exists, two records name the same directory.
 //!
 //! In a pid namespace the processes of a container die with its first one, so no mark is needed. Without a pid

@@ -1,4 +1,4 @@
-//! What has to be done to give a container its cgroup; pure.
+//! The plan of a container's cgroup; pure.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::cgroup::writes::{Target, Write, Writes};
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
 use crate::spec::{Extras, Field, Ids, refuse};
 
-/// What a config and the command line ask of the cgroup.
+/// The wishes of a config and of the command line for the cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The container's id: the name of the cgroup if there is no path.

@@ -34,7 +34,7 @@ pub fn controllers(order: &'static [&'static str]) -> impl Iterator<Item = &'sta
     order.iter().copied().chain(others.collect::<BTreeSet<_>>())
 }
 
-/// Where the scalars of a controller are written.
+/// The directory that takes the scalars of a controller.
 #[derive(Clone, Copy)]
 pub struct Destination {
     pub controller: &'static str,

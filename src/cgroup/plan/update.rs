@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::cgroup::layout;
 
-    /// What is written when `asked` comes on top of `stored`.
+    /// The writes of an update that merges `asked` into `stored`.
     fn writes(mode: Mode, dirs: &[HostDir], stored: &str, asked: &str) -> Vec<String> {
         let config = r#"{"ociVersion": "1.2.0", "root": {"path": "x"}, "process": {"cwd": "/", "args": ["x"],
             "user": {"uid": 0, "gid": 0}}, "linux": {"resources": {}}}"#;

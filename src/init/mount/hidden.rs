@@ -18,7 +18,7 @@ pub struct Hidden<'a> {
     pub inside: &'a CStr,
 }
 
-/// Where such a path leads.
+/// The result of looking up such a path.
 struct Places {
     /// On that mount.
     on_mount: Option<Fd>,

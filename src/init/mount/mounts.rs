@@ -41,7 +41,7 @@ pub struct NewMount<'a> {
     pub rules: Rules,
 }
 
-/// Where a tree is attached, and how.
+/// The place of a tree to attach, and its attributes.
 pub struct Attachment<'a> {
     pub target: &'a CStr,
     pub attributes: &'a Attributes,

@@ -16,8 +16,8 @@ pub use process::Process;
 pub use rules::Rules;
 pub use talk::{Ask, Message, Talk, kind, why};
 
-/// Where `init` maps its program. Linux places nothing near this address by itself, so the parent can write absolute
-/// addresses (for `argv` and `envp`) before the child exists.
+/// The address at which `init` maps its program. Linux places nothing near it by itself, so the parent can write
+/// absolute addresses (for `argv` and `envp`) before the child exists.
 pub const BASE: usize = 0x10_0000_0000;
 
 /// The first bytes of the mapped program.

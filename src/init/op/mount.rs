@@ -88,7 +88,7 @@ pub enum Mount {
     MakeDirectory { path: Text },
 }
 
-/// What is set on a mount: `mount_setattr(2)`.
+/// Attributes of a mount: `mount_setattr(2)`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {

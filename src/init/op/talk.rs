@@ -19,7 +19,7 @@ pub enum Talk {
     Gate { fifo: Slot, from: u32 },
 }
 
-/// What the parent is asked to do while `init` waits.
+/// Requests to the parent, for which `init` waits.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {

@@ -16,7 +16,7 @@ use crate::init::op::{self, Ask, Attributes, Op, Propagation, Slot, Text};
 use crate::spec::{Field, clean};
 use crate::tables::mount_option::{self as option, RDONLY};
 
-/// What others than `init` have to do for a container's first process.
+/// The parent's part for a container's first process.
 pub struct Outside {
     /// How `init` comes into being.
     pub birth: Birth,
@@ -24,7 +24,7 @@ pub struct Outside {
     pub limits: Vec<Limit>,
     /// The OOM score that the parent writes.
     pub score: Option<i32>,
-    /// Who gets the listener of the seccomp filter.
+    /// The agent that gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
 }
 
@@ -65,7 +65,7 @@ pub fn container(
     Ok(Outside { birth, limits, score, agent: filtered.agent() })
 }
 
-/// What does not touch files: session, keyring, CPUs, names, loopback.
+/// Steps that do not touch files: session, keyring, CPUs, names, loopback.
 fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     let field = Field::of("process");
     program.push(&field, op::Enter::Session);
@@ -161,7 +161,8 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     Ok(())
 }
 
-/// What the root becomes, and whether all that is mounted in it does, which the words with an `r` mean to runc and crun.
+/// The propagation of the root, and whether the mounts below get it too: that is the meaning of the words with an `r`
+/// to runc and crun.
 fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
     let text = context.config.rootfs_propagation();
     let kind = match text.strip_prefix('r').unwrap_or(text) {

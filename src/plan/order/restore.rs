@@ -1,4 +1,4 @@
-//! What a restore does before CRIU goes on with the processes.
+//! The steps of a restore before CRIU continues the processes.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<
     Ok(())
 }
 
-/// What the program that becomes CRIU needs to know.
+/// Input of the program that becomes CRIU.
 #[derive(Debug)]
 pub struct Worker<'a> {
     /// The executable.

@@ -15,7 +15,7 @@ use crate::tables::rlimit;
 /// `RLIMIT_NOFILE`.
 const NOFILE: u32 = 7;
 
-/// What the last steps depend on.
+/// Input of the last steps.
 pub struct Tail<'a> {
     /// The process.
     pub process: &'a ProcessConfig,
@@ -31,9 +31,9 @@ pub struct Tail<'a> {
 
 /// The very end of every program that becomes another one.
 pub struct End<'a> {
-    /// Who asks for the process.
+    /// The field that asks for the process.
     pub field: &'a Field,
-    /// Who names the program.
+    /// The field that names the program.
     pub program: &'a Field,
     /// The environment.
     pub envp: List,

@@ -1,4 +1,4 @@
-//! What the rows are made of: readers, checks, forms and short constructors.
+//! Parts of the rows: readers, checks, forms and short constructors.
 
 use super::Form::{Nothing, Refuse, Write};
 use super::{Form, Knob, OnRefusal, OptionKind, PropertyKind, Setting, UnitProperty, UpdateOption};

@@ -34,7 +34,7 @@ pub struct Scalar {
     pub option: Option<UpdateOption>,
 }
 
-/// Where the value of a scalar is.
+/// The source of a scalar's value.
 #[derive(Clone, Copy, Debug)]
 pub enum Getter {
     /// In a type of `oci-spec`.
@@ -63,14 +63,14 @@ pub enum Version {
     V2,
 }
 
-/// What becomes of a scalar on one version of cgroup.
+/// A scalar's outcome on one version of cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Knob {
     /// The interface file; empty if the scalar has none.
     pub file: &'static str,
     /// The text for the file, or another outcome.
     pub form: fn(&Setting) -> Form,
-    /// What to do when the kernel refuses the write.
+    /// The answer to a refused write.
     pub refused: OnRefusal,
     /// Whether the file is written before the others of its controller.
     pub first: bool,
@@ -93,7 +93,7 @@ pub enum Form {
     Refuse(&'static str),
 }
 
-/// What to do when the kernel refuses a write.
+/// The answer to a refused write.
 #[derive(Clone, Copy, Debug)]
 pub enum OnRefusal {
     /// Fail.

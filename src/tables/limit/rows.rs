@@ -11,7 +11,7 @@ use super::forms::{
 };
 use super::{Getter, Knob, Scalar, Setting, UnitProperty};
 
-/// What most rows have.
+/// The values of most rows.
 const ROW: Scalar = Scalar {
     field: "",
     getter: Getter::Json,
