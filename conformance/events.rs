@@ -193,10 +193,11 @@ fn cpu_time_is_counted() -> Result {
     Ok(())
 }
 
-/// A quota that does not suffice shows.
+/// A quota that does not suffice shows. The quota also slows down the start of the container, so it must be large enough
+/// for a slow machine.
 fn throttling_is_counted() -> Result {
-    let quota = json!({ "quota": 1000, "period": 500_000 });
-    let container = Bundle::new(["count", "/number"]).set("/linux/resources/cpu", quota).start()?;
+    let quota = json!({ "quota": 20_000, "period": 100_000 });
+    let container = Bundle::new(["work"]).set("/linux/resources/cpu", quota).start()?;
     eventually("throttling", || {
         let throttling = statistics(&container)?["cpu"]["throttling"].clone();
         let number = |key: &str| throttling[key].as_u64().unwrap_or(0);
