@@ -129,7 +129,7 @@ pub(super) fn weight_of_shares(setting: &Setting) -> Form {
 
 // Constructors.
 
-/// No file: nothing to do, or code in `cgroup` does it.
+/// No file in the table: code in `cgroup` carries the field out.
 pub(super) const CODE: Knob =
     Knob { file: "", form: |_| Nothing, refused: OnRefusal::Fail, first: false, property: None };
 

@@ -11,15 +11,15 @@ use super::forms::{
 };
 use super::{Getter, Knob, Scalar, Setting, UnitProperty};
 
-/// The values of most rows.
+/// The values of most rows. A version of cgroup without a file refuses the field: nothing is accepted and ignored.
 const ROW: Scalar = Scalar {
     field: "",
     getter: Getter::Json,
     zero_is_unset: true,
     check: any,
     controller: "",
-    v1: CODE,
-    v2: CODE,
+    v1: outcome(|_| Refuse("cgroup v1 has no such limit")),
+    v2: outcome(|_| Refuse("cgroup v2 has no such limit")),
     option: None,
 };
 
@@ -43,6 +43,7 @@ pub const SCALARS: &[Scalar] = &[
         check: bytes,
         controller: "memory",
         v1: knob("memory.memsw.limit_in_bytes", positive).or(Later),
+        v2: CODE,
         option: option(12, "memory-swap", Size, "SIZE", "memory and swap together; -1 for no limit"),
         ..ROW
     },
@@ -149,6 +150,7 @@ pub const SCALARS: &[Scalar] = &[
         getter: Typed(|all| number(all.cpu().as_ref()?.period())),
         controller: "cpu",
         v1: knob("cpu.cfs_period_us", plain).or(Later).unit("CPUQuotaPeriodUSec", Code),
+        v2: CODE,
         option: option(1, "cpu-period", Unsigned, "USEC", "length of a CPU period"),
         ..ROW
     },
@@ -168,6 +170,7 @@ pub const SCALARS: &[Scalar] = &[
         getter: Typed(|all| number(all.cpu().as_ref()?.quota())),
         controller: "cpu",
         v1: knob("cpu.cfs_quota_us", or_minus_one).or(Later).unit("CPUQuotaPerSecUSec", Code),
+        v2: CODE,
         option: option(2, "cpu-quota", Signed, "USEC", "CPU time in a period, -1 for no limit"),
         ..ROW
     },
@@ -222,6 +225,7 @@ pub const SCALARS: &[Scalar] = &[
         check: weight,
         controller: "blkio",
         v1: knob("blkio.weight", plain).or(Instead("blkio.bfq.weight")).unit("BlockIOWeight", Number),
+        v2: CODE,
         option: option(0, "blkio-weight", Unsigned, "N", "weight of block I/O, 10 to 1000"),
         ..ROW
     },
@@ -241,6 +245,7 @@ pub const SCALARS: &[Scalar] = &[
         zero_is_unset: false,
         controller: "net_cls",
         v1: knob("net_cls.classid", positive),
+        v2: CODE,
         ..ROW
     },
     #[cfg(test)]
@@ -273,3 +278,24 @@ const MADE_UP: Scalar = Scalar {
     option: option(99, "cpu-made-up", Unsigned, "N", "a limit that does not exist"),
     ..ROW
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_whole() {
+        let mut seen = HashSet::new();
+        for row in SCALARS {
+            assert!(!row.controller.is_empty(), "{}: no controller", row.field);
+            assert_eq!(row.field, format!("linux.resources.{}.{}", row.section(), row.name()));
+            assert!(seen.insert(row.field.to_owned()), "{}: twice", row.field);
+            if let Some(option) = row.option {
+                assert!(seen.insert(option.name.to_owned()), "--{}: twice", option.name);
+                assert!(seen.insert(option.order.to_string()), "{}: this place in the help twice", option.order);
+            }
+        }
+    }
+}
