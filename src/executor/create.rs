@@ -97,7 +97,7 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
     let mut init = {
         let mut visit = Visit::default();
         for joined in &plan.birth.joined {
-            let namespace = open_namespace(&joined.path, joined.flag, &joined.field, joined.claim.as_deref())?;
+            let namespace = open_namespace(&joined.path, joined.flag, &joined.field, joined.claim.as_ref())?;
             visit.join(namespace.as_fd(), joined.flag).with_context(|| format!("{}.path", joined.field))?;
         }
         if let Some(offsets) = &plan.birth.time {

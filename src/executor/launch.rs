@@ -14,7 +14,7 @@ use super::report;
 use crate::init;
 use crate::init::op::{self, Ask, Message, Op, Rules, kind};
 use crate::plan::{Descriptor, Limit, Program};
-use crate::spec::{Field, refuse};
+use crate::spec::{Field, Refusal, refuse};
 use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Call, CallError, Errno, reason};
 use crate::tables::namespace;
@@ -82,7 +82,7 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field, claim } => {
-                Some(keep(&mut opened, open_namespace(path, *flag, field, claim.as_deref())?))
+                Some(keep(&mut opened, open_namespace(path, *flag, field, claim.as_ref())?))
             }
             Descriptor::Tree(_) | Descriptor::Node(_) => trees.next().map(|tree| tree.as_raw_fd()),
             Descriptor::Kept(_) => Some(NOT_YET),
@@ -173,7 +173,7 @@ fn not_born(errno: Errno, namespaces: u64) -> NotBorn {
 
 /// Open a namespace to join and make sure that it is one of the right kind. Where the container lays a `claim` to it, it
 /// must not be the one that this process is in, whatever the path to it.
-pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&str>) -> Result<OwnedFd> {
+pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&Refusal>) -> Result<OwnedFd> {
     let shown = path.display();
     // A fifo that stands there must not be waited for.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
@@ -181,7 +181,9 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&str>
     let kind = sys::process::namespace_kind(fd.as_fd());
     match kind {
         Ok(kind) if kind == flag => match claim {
-            Some(claim) if is_own(&fd, flag)? => bail!("{claim} ({field}.path is the runtime's own)"),
+            Some(Refusal { field: refused, text }) if is_own(&fd, flag)? => {
+                refuse!(refused, "{text} ({field}.path is the runtime's own)")
+            }
             _ => Ok(fd),
         },
         Ok(kind) => {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::context::Context;
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use crate::cgroup::Mode;
 use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
-use crate::spec::Field;
+use crate::spec::{Field, refuse};
 use crate::tables::mount_option::RDONLY;
 
 /// The mount as the config has it.
@@ -47,7 +47,7 @@ pub fn plan(
     let View { target, destination, field, index, .. } = *view;
     let attributes = Attributes { clear: 0, ..view.attributes };
     if let Some((key, _)) = view.options.first() {
-        bail!("{field}.options: \"{key}\" means nothing to the hierarchies of cgroup v1");
+        refuse!(field.member("options"), "\"{key}\" means nothing to the hierarchies of cgroup v1");
     }
     let kept = Attributes { set: attributes.set & !RDONLY, ..attributes };
     let (kind, source) = (program.text("tmpfs"), program.text("tmpfs"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::context::Context;
 use super::facts::Facts;
@@ -16,7 +16,7 @@ use super::rlimit::Limit;
 use super::seccomp::Agent;
 use crate::cgroup;
 use crate::rdt::Rdt;
-use crate::spec::{Config, annotation};
+use crate::spec::{Config, annotation, refuse};
 
 /// Everything that is going to happen.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan
 /// A label that nothing enforces is refused, not ignored.
 fn refuse_label_without_selinux(context: &Context<'_>) -> Result<()> {
     if context.config.mount_label().is_some() && !context.facts.selinux {
-        bail!("linux.mountLabel: selinux label is specified in config, but selinux is disabled or not supported");
+        refuse!("linux.mountLabel", "selinux label is specified in config, but selinux is disabled or not supported");
     }
     Ok(())
 }

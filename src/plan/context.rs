@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::facts::{Facts, binds};
@@ -10,7 +10,7 @@ use super::maps::Maps;
 use super::options::Options;
 use crate::cgroup;
 use crate::spec::mapping::{self, host_id, is_unmapped};
-use crate::spec::{Config, Field, Ids, ProcessConfig, annotation, clean};
+use crate::spec::{Config, Field, Ids, ProcessConfig, annotation, clean, refuse};
 
 /// One config on its way to a plan.
 pub struct Context<'a> {
@@ -86,7 +86,7 @@ impl<'a> Context<'a> {
     pub fn check_mapped(&self, id: u32, name: &str, field: impl Fn() -> Field) -> Result<()> {
         let maps = if name == "uid" { self.config.uid_mappings() } else { self.config.gid_mappings() };
         if self.in_user_namespace() && is_unmapped(maps, id) {
-            bail!("{}: {name} {id} is not mapped in linux.{name}Mappings", field());
+            refuse!(field(), "{name} {id} is not mapped in linux.{name}Mappings");
         }
         Ok(())
     }

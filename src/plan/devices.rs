@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxIdMapping};
 
 use super::context::Context;
@@ -10,7 +10,7 @@ use super::mounts::Standing;
 use super::program::{self, Descriptor, Program};
 use crate::init::op::{self, Rules, Slot};
 use crate::spec::mapping::host_id;
-use crate::spec::{Field, Ids, clean};
+use crate::spec::{Field, Ids, clean, refusal, refuse};
 
 /// `S_IFIFO`
 const FIFO: u32 = 0o010000;
@@ -104,7 +104,7 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
         // As crun has it: the config's numbers count, not what the host has at this path.
         let outside = |maps: &[LinuxIdMapping], id: u32, name: &str| {
             let mapped = host_id(maps, id);
-            mapped.with_context(|| format!("{field}.{name}: {name} {id} is not mapped in linux.{name}Mappings"))
+            mapped.ok_or_else(|| refusal!(field.member(name), "{name} {id} is not mapped in linux.{name}Mappings"))
         };
         let owner = Ids::new(outside(uid_maps, uid, "uid")?, outside(gid_maps, gid, "gid")?);
         let (path, field) = (path.to_path_buf(), field.clone());
@@ -121,11 +121,11 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
 fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: Slot, field: &Field) -> Result<()> {
     let path = clean(device.path());
     let (Some(parent), Some(_)) = (path.parent(), path.file_name()) else {
-        bail!("{field}.path: {:?} is not the path of a device", device.path());
+        refuse!(field.member("path"), "{:?} is not the path of a device", device.path());
     };
     if path == Path::new("/dev/ptmx") {
         if (device.typ(), device.major(), device.minor()) != (LinuxDeviceType::C, 5, 2) {
-            bail!("{field}.path: /dev/ptmx always leads to the container's own devpts");
+            refuse!(field.member("path"), "/dev/ptmx always leads to the container's own devpts");
         }
         // A privileged container is given all devices of the host, this one too; it has its own already.
         return Ok(());
@@ -134,11 +134,11 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         LinuxDeviceType::C | LinuxDeviceType::U => 0o020000,
         LinuxDeviceType::B => 0o060000,
         LinuxDeviceType::P => FIFO,
-        LinuxDeviceType::A => bail!("{field}.type: \"a\" is for rules, not for nodes"),
+        LinuxDeviceType::A => refuse!(field.member("type"), "\"a\" is for rules, not for nodes"),
     };
     let number = |value: i64, most: u64, name: &str| match u64::try_from(value) {
-        Ok(value) if value <= most => Ok(value),
-        _ => bail!("{field}.{name}: {value} is out of range: the kernel has numbers up to {most}"),
+        Ok(value) if value <= most => anyhow::Ok(value),
+        _ => refuse!(field.member(name), "{value} is out of range: the kernel has numbers up to {most}"),
     };
     // The numbers of a FIFO mean nothing.
     let device_number = if kind == FIFO {
@@ -147,16 +147,16 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         device_number(number(device.major(), MAJOR_MAX, "major")?, number(device.minor(), MINOR_MAX, "minor")?)
     };
     if kind != FIFO && device.major() == 0 && device.minor() == 0 {
-        bail!("{field}.major: major and minor are required for a device of this type");
+        refuse!(field.member("major"), "major and minor are required for a device of this type");
     }
     let mode = device.file_mode().unwrap_or(0o666);
     if mode & !0o7777 != 0 && mode & !0o7777 != kind {
-        bail!("{field}.fileMode: {mode:o} contradicts the type");
+        refuse!(field.member("fileMode"), "{mode:o} contradicts the type");
     }
     let (uid, gid) = (device.uid().unwrap_or(0), device.gid().unwrap_or(0));
     for (id, name) in [(uid, "uid"), (gid, "gid")] {
         if id == u32::MAX {
-            bail!("{field}.{name}: {id} is no id");
+            refuse!(field.member(name), "{id} is no id");
         }
     }
     // Nodes below /dev are made in what was opened as that; no link leads to a directory for the others.

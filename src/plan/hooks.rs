@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Config, Field};
+use crate::spec::{Config, Field, refuse};
 use crate::tables::hook;
 
 /// One hook.
@@ -75,16 +75,16 @@ fn list(name: &str, hooks: &Option<Vec<oci_spec::runtime::Hook>>) -> Result<Vec<
     for (index, hook) in hooks.iter().flatten().enumerate() {
         let field = Field::item(&format!("hooks.{name}"), index);
         if !hook.path().is_absolute() {
-            bail!("{field}.path: {:?} must be an absolute path", hook.path());
+            refuse!(field.member("path"), "{:?} must be an absolute path", hook.path());
         }
         let timeout = match hook.timeout() {
             None => None,
             Some(seconds) if seconds > 0 => Some(seconds as u64),
-            Some(seconds) => bail!("{field}.timeout: {seconds} must be greater than zero"),
+            Some(seconds) => refuse!(field.member("timeout"), "{seconds} must be greater than zero"),
         };
         let texts = hook.args().iter().flatten().chain(hook.env().iter().flatten());
         if texts.into_iter().any(|text| text.contains('\0')) {
-            bail!("{field}: contains a NUL byte");
+            refuse!(field, "contains a NUL byte");
         }
         let args = match hook.args() {
             Some(args) if !args.is_empty() => args.clone(),

@@ -2,14 +2,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 
 use super::cgroup_mount::View;
 use super::context::Context;
 use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
 use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
-use crate::spec::{Field, clean, mapping};
+use crate::spec::{Field, clean, mapping, refusal, refuse};
 use crate::tables::mount_option::{self as option, Effect};
 
 /// Files below `/proc` that may be covered: what lxcfs provides, and two that tools rely on.
@@ -62,7 +62,9 @@ impl<'a> Options<'a> {
                 continue;
             }
             match option::effect(text) {
-                Some(effect) => it.apply(effect).with_context(|| format!("{field}.options: \"{text}\""))?,
+                Some(effect) => {
+                    it.apply(effect).map_err(|why| refusal!(field.member("options"), "\"{text}\": {why}"))?
+                }
                 None => it.data.push(match text.split_once('=') {
                     Some((key, value)) => (key, Some(value)),
                     None => (text.as_str(), None),
@@ -74,14 +76,15 @@ impl<'a> Options<'a> {
         }
         let Attributes { set, clear, tree_set, tree_clear, .. } = &mut it.attributes;
         if *tree_set & (option::NOATIME | option::STRICTATIME) == option::NOATIME | option::STRICTATIME {
-            bail!("{field}.options: rnoatime and rstrictatime exclude each other");
+            refuse!(field.member("options"), "rnoatime and rstrictatime exclude each other");
         }
         settle_atime(set, clear, true);
         settle_atime(tree_set, tree_clear, false);
         Ok(it)
     }
 
-    fn apply(&mut self, effect: Effect) -> Result<()> {
+    /// Why it cannot be, on failure.
+    fn apply(&mut self, effect: Effect) -> Result<(), &'static str> {
         let Options { attributes: it, .. } = self;
         match effect {
             Effect::Set(bit) => (it.set, it.clear) = (it.set | bit, it.clear & !bit),
@@ -89,7 +92,9 @@ impl<'a> Options<'a> {
             Effect::TreeSet(bit) => (it.tree_set, it.tree_clear) = (it.tree_set | bit, it.tree_clear & !bit),
             Effect::TreeClear(bit) => (it.tree_set, it.tree_clear) = (it.tree_set & !bit, it.tree_clear | bit),
             Effect::Propagation(flag, recursive) => {
-                let Some(words) = it.propagation.and(flag, recursive) else { bail!("too many words on propagation") };
+                let Some(words) = it.propagation.and(flag, recursive) else {
+                    return Err("too many words on propagation");
+                };
                 it.propagation = words;
             }
             Effect::Superblock(name) => {
@@ -206,8 +211,9 @@ pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usiz
     let Some(mount) = context.config.mounts().get(index) else { return Ok(()) };
     let destination = clean(mount.destination());
     if ["/proc", "/sys"].iter().any(|special| destination.starts_with(special)) {
-        bail!(
-            "mounts[{index}].destination: {destination:?}: nothing at or below /proc and /sys is mounted in a living container"
+        refuse!(
+            Field::item("mounts", index).member("destination"),
+            "{destination:?}: nothing at or below /proc and /sys is mounted in a living container"
         );
     }
     add(program, context, mount, index, &mut Pending::default())
@@ -253,13 +259,13 @@ fn add(
         return bind(program, context, Bind { mount, field, target, options, recursive, keep });
     }
     if options.links != Rules::NONE {
-        bail!("{field}.options: copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
+        refuse!(field.member("options"), "copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
     }
     if options.id_map.is_some() || has_mappings(mount) {
-        bail!("{field}: id-mapped mounts are only supported for bind-mounts");
+        refuse!(field, "id-mapped mounts are only supported for bind-mounts");
     }
     match kind {
-        "" => bail!("{field}.type: must not be empty for a mount that is not a bind mount"),
+        "" => refuse!(field.member("type"), "must not be empty for a mount that is not a bind mount"),
         "cgroup" | "cgroup2" => {
             let source = mount.source().as_deref().map(Path::to_string_lossy).unwrap_or_default();
             let view = View {
@@ -308,7 +314,7 @@ fn remount(
     living: Rules,
 ) -> Result<()> {
     if let Some((key, _)) = options.data.first() {
-        bail!("{field}.options: \"{key}\": a remount takes the flags of a mount only");
+        refuse!(field.member("options"), "\"{key}\": a remount takes the flags of a mount only");
     }
     let inside = Rules::IN_PROC.when(destination.starts_with("/proc"));
     let rules = Rules::EXACT | inside | living | options.links.only(Rules::NO_FOLLOW);
@@ -319,17 +325,17 @@ fn remount(
 fn check_place(destination: &Path, kind: &str, options: &Options<'_>, field: &Field) -> Result<()> {
     let shown = destination.display();
     if destination == Path::new("/") {
-        bail!("{field}.destination: mountpoint \"/\" is on the top of rootfs");
+        refuse!(field.member("destination"), "mountpoint \"/\" is on the top of rootfs");
     }
     if destination == Path::new("/proc") {
         let bound = options.bind.is_some();
         if kind != "proc" && !bound || options.remount {
-            bail!("{field}.destination: \"{shown}\" cannot be mounted because it is not of type proc");
+            refuse!(field.member("destination"), "\"{shown}\" cannot be mounted because it is not of type proc");
         }
     } else if let Ok(inside) = destination.strip_prefix("/proc") {
         let allowed = ALLOWED_IN_PROC.iter().any(|known| inside == Path::new(known));
         if !allowed && kind != "proc" {
-            bail!("{field}.destination: \"{shown}\" cannot be mounted because it is inside /proc");
+            refuse!(field.member("destination"), "\"{shown}\" cannot be mounted because it is inside /proc");
         }
     }
     Ok(())
@@ -352,10 +358,10 @@ struct Bind<'a> {
 fn bind(program: &mut Program, context: &mut Context<'_>, it: Bind<'_>) -> Result<()> {
     let Bind { mount, field, target, options, recursive, keep } = it;
     let Some(source) = mount.source().as_deref().filter(|source| !source.as_os_str().is_empty()) else {
-        bail!("{field}.source: must not be empty for a bind mount");
+        refuse!(field.member("source"), "must not be empty for a bind mount");
     };
     if options.copy_up {
-        bail!("{field}.options: tmpcopyup is for tmpfs only");
+        refuse!(field.member("options"), "tmpcopyup is for tmpfs only");
     }
     for (key, _) in &options.data {
         // As mount(2) itself has it: there is no file system here to take the option.
@@ -411,22 +417,23 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
     let (uid, gid) =
         (mount.uid_mappings().as_deref().unwrap_or_default(), mount.gid_mappings().as_deref().unwrap_or_default());
     if uid.is_empty() != gid.is_empty() {
-        bail!("{field}: id-mapped mounts must have both uid and gid mappings specified");
+        refuse!(field, "id-mapped mounts must have both uid and gid mappings specified");
     }
     if uid.is_empty() && options.id_map.is_none() {
         return Ok(None);
     }
     if context.facts.caller.euid != 0 {
-        bail!("{field}: id-mapped mounts are not supported for rootless containers");
+        refuse!(field, "id-mapped mounts are not supported for rootless containers");
     }
     let recursive = options.id_map.unwrap_or(false);
     let maps =
         |uid, gid| IdMap { owners: Owners::Maps { uid: mapping::lines(uid), gid: mapping::lines(gid) }, recursive };
     if let Some(text) = options.id_map_text {
         if !uid.is_empty() {
-            bail!("{field}.options: idmap has mappings, and so has the mount");
+            refuse!(field.member("options"), "idmap has mappings, and so has the mount");
         }
-        let (uid, gid) = inline_maps(context, text).with_context(|| format!("{field}.options: idmap={text}"))?;
+        let (uid, gid) =
+            inline_maps(context, text).map_err(|why| refusal!(field.member("options"), "idmap={text}: {why}"))?;
         return Ok(Some(IdMap { owners: Owners::Maps { uid, gid }, recursive }));
     }
     if !uid.is_empty() {
@@ -436,35 +443,35 @@ fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &F
     match context.config.joins(Kind::User) {
         _ if !uid.is_empty() && !gid.is_empty() => Ok(Some(maps(uid, gid))),
         Some(path) => Ok(Some(IdMap { owners: Owners::Joined(path.to_owned()), recursive })),
-        None => bail!("{field}.options: idmap needs mappings, of the mount or of the container"),
+        None => refuse!(field.member("options"), "idmap needs mappings, of the mount or of the container"),
     }
 }
 
 /// The mappings behind crun's `idmap=uids=0-1000-1#1-2000-10;gids=@0-0-100`: first id of the file
 /// system, first id of the host, count. With `@` the second one is an id of the container.
-fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String)> {
+fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String), String> {
     let (mut uid, mut gid) = (None, None);
     for part in text.split(';').filter(|part| !part.is_empty()) {
         let (lines, maps, list) = match part.split_once('=') {
             Some(("uids", list)) => (&mut uid, context.config.uid_mappings(), list),
             Some(("gids", list)) => (&mut gid, context.config.gid_mappings(), list),
-            _ => bail!("{part:?} is neither uids= nor gids="),
+            _ => return Err(format!("{part:?} is neither uids= nor gids=")),
         };
         let triplets = list.split('#').map(|triplet| inline_map(triplet, maps));
-        *lines = Some(triplets.collect::<Result<String>>()?);
+        *lines = Some(triplets.collect::<Result<String, String>>()?);
     }
     match (uid, gid) {
         (Some(uid), Some(gid)) => Ok((uid, gid)),
-        _ => bail!("id-mapped mounts must have both uid and gid mappings specified"),
+        _ => Err("id-mapped mounts must have both uid and gid mappings specified".to_owned()),
     }
 }
 
 /// One range as a line for `/proc/PID/uid_map`.
-fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String> {
+fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String, String> {
     let (relative, numbers) = triplet.strip_prefix('@').map_or((false, triplet), |numbers| (true, numbers));
     let numbers: Option<Vec<u32>> = numbers.split('-').map(|number| number.parse().ok()).collect();
     let Some([inside, mut outside, size]) = numbers.and_then(|numbers| <[u32; 3]>::try_from(numbers).ok()) else {
-        bail!("invalid mapping specified \"{triplet}\"");
+        return Err(format!("invalid mapping specified \"{triplet}\""));
     };
     if relative {
         let holds = |map: &&LinuxIdMapping| {
@@ -472,7 +479,7 @@ fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String> {
                 && u64::from(outside) + u64::from(size) <= u64::from(map.container_id()) + u64::from(map.size())
         };
         let Some(map) = container.iter().find(holds) else {
-            bail!("\"{triplet}\": the container's user namespace has no such range");
+            return Err(format!("\"{triplet}\": the container's user namespace has no such range"));
         };
         outside = map.host_id() + (outside - map.container_id());
     }
@@ -496,7 +503,7 @@ struct FileSystem<'a> {
 fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &mut Vec<(Field, Op)>) -> Result<()> {
     let FileSystem { mount, index, kind, target, destination, options, label, mut keep, living } = it;
     if options.copy_up && kind != "tmpfs" {
-        bail!("{field}.options: tmpcopyup is for tmpfs only");
+        refuse!(field.member("options"), "tmpcopyup is for tmpfs only");
     }
     let mut rules = living | options.legacy;
     rules |= match kind {

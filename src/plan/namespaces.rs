@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind};
 
 use super::context::Context;
@@ -16,7 +16,7 @@ use super::program::{Descriptor, Program};
 use super::{process, sysctl};
 use crate::init::op::{self, Slot};
 use crate::spec::mapping::lines;
-use crate::spec::{Config, Field, annotation, path_of};
+use crate::spec::{Config, Field, Refusal, annotation, path_of, refuse};
 use crate::tables::namespace;
 
 /// A namespace that the parent joins for the time of the clone.
@@ -29,7 +29,7 @@ pub struct Joined {
     /// Who asks for it.
     pub field: Field,
     /// With what it is refused where it turns out to be the runtime's own: what the container would do to the host's.
-    pub claim: Option<String>,
+    pub claim: Option<Refusal>,
 }
 
 /// How the first process comes into being.
@@ -188,11 +188,16 @@ fn check_mappings(key: &str, maps: &[LinuxIdMapping]) -> Result<()> {
     for (index, map) in maps.iter().enumerate() {
         let field = Field::item(key, index);
         if map.size() == 0 {
-            bail!("{field}.size: must not be 0");
+            refuse!(field.member("size"), "must not be 0");
         }
         for (first, name) in [(map.container_id(), "containerID"), (map.host_id(), "hostID")] {
             if first.checked_add(map.size()).is_none() {
-                bail!("{field}.size: {} ids from {name} {first} on: there are none beyond {}", map.size(), u32::MAX);
+                refuse!(
+                    field.member("size"),
+                    "{} ids from {name} {first} on: there are none beyond {}",
+                    map.size(),
+                    u32::MAX
+                );
             }
         }
     }
@@ -201,12 +206,13 @@ fn check_mappings(key: &str, maps: &[LinuxIdMapping]) -> Result<()> {
 
 fn check_user(context: &Context<'_>, new: bool, joined: bool) -> Result<()> {
     if new && (context.config.uid_mappings().is_empty() || context.config.gid_mappings().is_empty()) {
-        bail!(
-            "linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified"
+        refuse!(
+            "linux.uidMappings",
+            "user namespaces enabled, but no namespace path to join nor mappings to apply specified"
         );
     }
     if context.facts.caller.euid != 0 && !new && !joined {
-        bail!("linux.namespaces: rootless container requires user namespaces");
+        refuse!("linux.namespaces", "rootless container requires user namespaces");
     }
     Ok(())
 }
@@ -216,21 +222,25 @@ fn time_offsets(context: &Context<'_>, sorted: &Sorted) -> Result<String> {
     let Some(offsets) = context.config.time_offsets() else { return Ok(String::new()) };
     let new = sorted.new & u64::from(namespace::of(Kind::Time).flag) != 0;
     if !offsets.is_empty() && sorted.joins(Kind::Time) {
-        bail!(
-            "linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified -- you may only provide one"
+        refuse!(
+            "linux.timeOffsets",
+            "time namespace enabled, but both namespace path and time offsets specified -- you may only provide one"
         );
     }
     if !offsets.is_empty() && !new {
-        bail!("linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config");
+        refuse!(
+            "linux.timeOffsets",
+            "time namespace offsets specified, but time namespace isn't enabled in the config"
+        );
     }
     let mut lines: Vec<String> = Vec::new();
     for (clock, offset) in offsets {
         if !matches!(clock.as_str(), "monotonic" | "boottime") {
-            bail!("linux.timeOffsets.{clock}: unknown clock");
+            refuse!(Field::of("linux.timeOffsets").member(clock), "unknown clock");
         }
         let nanos = offset.nanosecs().unwrap_or(0);
         if nanos >= 1_000_000_000 {
-            bail!("linux.timeOffsets.{clock}.nanosecs: {nanos} is out of range");
+            refuse!(Field::of("linux.timeOffsets").member(clock).member("nanosecs"), "{nanos} is out of range");
         }
         lines.push(format!("{clock} {} {nanos}\n", offset.secs().unwrap_or(0)));
     }

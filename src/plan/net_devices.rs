@@ -1,15 +1,15 @@
 //! `linux.netDevices`: which devices are moved in, and their names inside.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::facts::Caller;
-use crate::spec::{Config, Field};
+use crate::spec::{Config, Field, refuse};
 
 /// `linux.netDevices` as pairs of names.
 pub fn net_devices(config: &Config, caller: &Caller) -> Result<Vec<(String, String)>> {
     let devices = config.net_devices();
     if caller.euid != 0 && devices.is_some_and(|devices| !devices.is_empty()) {
-        bail!("linux.netDevices: network devices are not supported for rootless containers");
+        refuse!("linux.netDevices", "network devices are not supported for rootless containers");
     }
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (name, device) in devices.into_iter().flatten() {
@@ -19,12 +19,12 @@ pub fn net_devices(config: &Config, caller: &Caller) -> Result<Vec<(String, Stri
         {
             let valid = !text.is_empty() && text.len() < 16 && !matches!(text.as_str(), "." | "..");
             if !valid || text.chars().any(|c| c == '/' || c == ':' || c.is_whitespace()) {
-                bail!("{field}: invalid network device name \"{text}\"");
+                refuse!(field, "invalid network device name \"{text}\"");
             }
         }
         // A name with %d is a template: the kernel numbers it.
         if !inside.contains("%d") && pairs.iter().any(|(_, known)| *known == inside) {
-            bail!("linux.netDevices.{name}: another device gets the name \"{inside}\" too");
+            refuse!(Field::of("linux.netDevices").member(name), "another device gets the name \"{inside}\" too");
         }
         pairs.push((name.clone(), inside));
     }

@@ -1,6 +1,6 @@
 //! `process`: identity, privileges, limits, and the program to run.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 use oci_spec::runtime::{
     Capabilities, IOPriorityClass, LinuxMemoryPolicy, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerPolicy,
     Process, Scheduler,
@@ -11,7 +11,7 @@ use super::program::Program;
 use super::rlimit::Limit;
 use super::seccomp::Filtered;
 use crate::init::op::{self, List};
-use crate::spec::{Field, ProcessConfig, annotation, bit_list, given};
+use crate::spec::{Field, ProcessConfig, annotation, bit_list, given, refusal, refuse};
 use crate::tables::{capability, memory_policy};
 
 /// `process.rlimits`, in order: those that `init` sets, and those that the parent sets from outside. In a user namespace,
@@ -31,7 +31,7 @@ pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process
     if let Some(priority) = process.io_priority() {
         let field = Field::of("process.ioPriority");
         if !(0..=7).contains(&priority.priority()) {
-            bail!("{field}.priority: invalid ioPriority.Priority: {}", priority.priority());
+            refuse!(field.member("priority"), "invalid ioPriority.Priority: {}", priority.priority());
         }
         let class = match priority.class() {
             IOPriorityClass::IoprioClassRt => 1,
@@ -51,7 +51,7 @@ pub fn privileged_part(program: &mut Program, context: &mut Context<'_>, process
 
 fn set_personality(program: &mut Program, personality: &LinuxPersonality) -> Result<()> {
     if personality.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
-        bail!("linux.personality.flags: none are defined");
+        refuse!("linux.personality.flags", "none are defined");
     }
     let domain = match personality.domain() {
         LinuxPersonalityDomain::PerLinux => 0,
@@ -66,7 +66,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
     if let Some(profile) = given(process.apparmor_profile()) {
         let field = Field::of("process.apparmorProfile");
         if !context.facts.apparmor {
-            bail!("{field}: unable to apply apparmor profile: AppArmor is not enabled on this host");
+            refuse!(field, "unable to apply apparmor profile: AppArmor is not enabled on this host");
         }
         let (path, value) =
             (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
@@ -75,7 +75,7 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
     if let Some(label) = given(process.selinux_label()) {
         let field = Field::of("process.selinuxLabel");
         if !context.facts.selinux {
-            bail!("{field}: selinux label is specified in config, but selinux is disabled or not supported");
+            refuse!(field, "selinux label is specified in config, but selinux is disabled or not supported");
         }
         let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(label));
         program.push(&field, op::Process::Write { path, value, must: true });
@@ -100,27 +100,30 @@ pub fn scheduler(program: &mut Program, process: &ProcessConfig) -> Result<()> {
         SchedFifo => 1,
         SchedRr => 2,
         SchedBatch => 3,
-        SchedIso => bail!("{field}.policy: SCHED_ISO is not implemented by Linux"),
+        SchedIso => refuse!(field.member("policy"), "SCHED_ISO is not implemented by Linux"),
         SchedIdle => 5,
         SchedDeadline => 6,
     };
     let nice = scheduler.nice().unwrap_or(0);
     if !(-20..=19).contains(&nice) {
-        bail!("{field}.nice: invalid scheduler.nice: {nice}");
+        refuse!(field.member("nice"), "invalid scheduler.nice: {nice}");
     }
     let priority = scheduler.priority().unwrap_or(0);
     if priority != 0 && !matches!(policy, 1 | 2) {
-        bail!("{field}.priority: scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+        refuse!(field.member("priority"), "scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
     }
-    let Ok(priority) = u32::try_from(priority) else { bail!("{field}.priority: {priority} is out of range") };
+    let Ok(priority) = u32::try_from(priority) else { refuse!(field.member("priority"), "{priority} is out of range") };
     let (runtime, deadline, period) =
         (scheduler.runtime().unwrap_or(0), scheduler.deadline().unwrap_or(0), scheduler.period().unwrap_or(0));
     if policy != 6 && (runtime, deadline, period) != (0, 0, 0) {
-        bail!("{field}.runtime: scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
+        refuse!(
+            field.member("runtime"),
+            "scheduler runtime/deadline/period can only be specified for SchedDeadline policy"
+        );
     }
     let mut bits = 0;
     for flag in &process.extras.scheduler_flags {
-        bits |= scheduler_flag(flag).ok_or_else(|| anyhow::anyhow!("{field}.flags: unknown flag \"{flag}\""))?;
+        bits |= scheduler_flag(flag).ok_or_else(|| refusal!(field.member("flags"), "unknown flag \"{flag}\""))?;
     }
     program.push(&field, op::Process::Scheduler { policy, nice, priority, flags: bits, runtime, deadline, period });
     Ok(())
@@ -146,11 +149,11 @@ fn set_memory_policy(program: &mut Program, policy: &LinuxMemoryPolicy) -> Resul
     let flags = policy.flags().iter().flatten().fold(0, |flags, flag| flags | memory_policy::flag_of(*flag));
     let text = policy.nodes().as_deref().unwrap_or_default();
     let nodes =
-        bit_list(text).ok_or_else(|| anyhow::anyhow!("{field}.nodes: invalid memory policy nodes \"{text}\""))?;
+        bit_list(text).ok_or_else(|| refusal!(field.member("nodes"), "invalid memory policy nodes \"{text}\""))?;
     let count: u32 = nodes.iter().map(|word| word.count_ones()).sum();
     match mode.nodes {
-        Some(false) if count != 0 => bail!("{field}.nodes: mode requires 0 nodes but got {count}"),
-        Some(true) if count == 0 => bail!("{field}.nodes: mode requires at least 1 node but got 0"),
+        Some(false) if count != 0 => refuse!(field.member("nodes"), "mode requires 0 nodes but got {count}"),
+        Some(true) if count == 0 => refuse!(field.member("nodes"), "mode requires at least 1 node but got 0"),
         _ => {}
     }
     let nodes = program.words(if count == 0 { &[] } else { &nodes });
@@ -287,12 +290,12 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
     // To the kernel this number means "leave it as it is": root would stay root.
     for (id, name) in [(user.uid(), "uid"), (user.gid(), "gid")] {
         if id == u32::MAX {
-            bail!("{field}.{name}: {id} is not an id");
+            refuse!(field.member(name), "{id} is not an id");
         }
         context.check_mapped(id, name, || field.member(name))?;
     }
     if let Some(mask) = user.umask().filter(|mask| *mask > 0o777) {
-        bail!("{field}.umask: {mask:o} has bits that no mask has");
+        refuse!(field.member("umask"), "{mask:o} has bits that no mask has");
     }
     // Engines always give those that the image lists: the annotation wins, as with crun.
     let kept = annotation::keeps_groups(context.config);
@@ -302,7 +305,7 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
     if denied && !additional.is_empty() {
         context.warn(format!("{field}.additionalGids: left out, for the runtime's user namespace denies setgroups"));
     } else if !set_groups && !additional.is_empty() {
-        bail!("{field}.additionalGids: cannot set any additional groups in a rootless container");
+        refuse!(field.member("additionalGids"), "cannot set any additional groups in a rootless container");
     }
     for (index, id) in additional.iter().enumerate().filter(|_| set_groups) {
         context.check_mapped(*id, "gid", || Field::item("process.user.additionalGids", index))?;
@@ -352,7 +355,7 @@ pub fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) ->
     match list {
         None => all_cpus(program, &field),
         Some(list) => {
-            let words = bit_list(list).ok_or_else(|| anyhow!("{field}: \"{list}\" is not a list of CPUs"))?;
+            let words = bit_list(list).ok_or_else(|| refusal!(&field, "\"{list}\" is not a list of CPUs"))?;
             let mask = program.words(&words);
             program.push(&field, op::Enter::Affinity { mask });
         }
@@ -411,7 +414,8 @@ pub fn terminal(program: &mut Program, process: &Process, console: bool) -> Resu
         return Ok(());
     }
     let cells = |name: &str, number: u64| {
-        u16::try_from(number).map_err(|_| anyhow!("process.consoleSize.{name}: {number} is more than 65535"))
+        u16::try_from(number)
+            .map_err(|_| refusal!(Field::of("process.consoleSize").member(name), "{number} is more than 65535"))
     };
     let (rows, columns) = match process.console_size() {
         Some(size) => (cells("height", size.height())?, cells("width", size.width())?),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
-use crate::spec::{Field, Ids};
+use crate::spec::{Field, Ids, Refusal};
 
 /// A descriptor that the parent opens for `init` just before the clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub enum Descriptor {
         /// Who asks for it.
         field: Field,
         /// With what it is refused where it turns out to be the runtime's own.
-        claim: Option<String>,
+        claim: Option<Refusal>,
     },
     /// A copy of a mount.
     Tree(Tree),

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::context::Context;
@@ -15,7 +15,7 @@ use super::options::Options;
 use super::order;
 use super::program::{Descriptor, Program, Tree};
 use crate::init::op::{self, Op, Slot};
-use crate::spec::Config;
+use crate::spec::{Config, refuse};
 
 pub use super::order::Worker;
 
@@ -53,14 +53,14 @@ impl Mounts {
     pub fn of(config: &Config, facts: &Facts, options: &Options) -> Result<Mounts> {
         let mut context = Context::new(config, facts, options)?;
         if !context.own(Kind::Mount) {
-            bail!("linux.namespaces: without a mount namespace there is no checkpoint and no restore");
+            refuse!("linux.namespaces", "without a mount namespace there is no checkpoint and no restore");
         }
         let mut program = Program::new();
         order::mount_points(&mut program, &mut context)?;
         // CRIU would bind them again without the mapping.
         for slot in program.slots() {
             if let Descriptor::Tree(Tree { id_map: Some(_), field, .. }) = slot {
-                bail!("{field}: with an id-mapped mount there is no checkpoint and no restore");
+                refuse!(field, "with an id-mapped mount there is no checkpoint and no restore");
             }
         }
         let (outside, inside) = sorted(&program);

@@ -1,9 +1,9 @@
 //! Resource limits of a process.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::PosixRlimit;
 
-use crate::spec::Field;
+use crate::spec::{Field, refuse};
 use crate::tables::rlimit;
 
 /// A resource limit in the kernel's numbers.
@@ -23,10 +23,10 @@ impl Limit {
         let (resource, soft, hard) = (rlimit::number(limit.typ()), limit.soft(), limit.hard());
         let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or_default();
         if earlier.iter().any(|known| known.resource == resource) {
-            bail!("{field}.type: {name} is given twice");
+            refuse!(field.member("type"), "{name} is given twice");
         }
         if soft > hard {
-            bail!("{field}.soft: {soft} is above the hard limit {hard} of {name}");
+            refuse!(field.member("soft"), "{soft} is above the hard limit {hard} of {name}");
         }
         Ok(Limit { resource, soft, hard })
     }

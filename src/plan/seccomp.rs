@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::{LinuxSeccomp, Process};
 
 use super::context::Context;
 use super::program::Program;
 use crate::init::op::{self, Text};
 use crate::seccomp::{self, Filter};
-use crate::spec::{Field, annotation};
+use crate::spec::{Field, annotation, refuse};
 
 /// The filter of a container, for every process that runs in it.
 pub struct Filtered {
@@ -42,13 +42,13 @@ impl Filtered {
         if annotation::fails_unknown_syscall(context.config)
             && let Some(name) = seccomp::unknown_names(profile).first()
         {
-            bail!("linux.seccomp.syscalls: unknown system call \"{name}\" ({})", annotation::FAIL_UNKNOWN_SYSCALL);
+            refuse!("linux.seccomp.syscalls", "unknown system call \"{name}\" ({})", annotation::FAIL_UNKNOWN_SYSCALL);
         }
         let filter = seccomp::compile(profile, seccomp::NATIVE)?;
         let agent = Agent::of(context, profile)?;
         let listens = filter.listens();
         if listens && agent.is_none() {
-            bail!("linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs one");
+            refuse!("linux.seccomp.listenerPath", "SCMP_ACT_NOTIFY needs one");
         }
         // config-linux.md: "If the SCMP_ACT_NOTIFY action is not used this value is ignored."
         Ok(Filtered { filter: Some(filter), agent: agent.filter(|_| listens), from, privileged })
@@ -95,7 +95,7 @@ impl Agent {
             (Some(path), _) => (Field::of("linux.seccomp.listenerPath"), path),
             (None, Some(path)) => (Field::of("annotations").member(annotation::SECCOMP_RECEIVER), path),
             (None, None) if metadata.is_some() => {
-                bail!("linux.seccomp.listenerMetadata: must not be set without listenerPath")
+                refuse!("linux.seccomp.listenerMetadata", "must not be set without listenerPath")
             }
             (None, None) => return Ok(None),
         };

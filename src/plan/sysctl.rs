@@ -1,12 +1,12 @@
 //! `linux.sysctl`: which belong to a namespace, and are the container's to set.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::context::Context;
 use super::program::Program;
 use crate::init::op;
-use crate::spec::{Config, Field};
+use crate::spec::{Config, Field, Refusal, refusal, refuse};
 
 /// The sysctls of an ipc namespace that do not begin with `fs.mqueue.`.
 const IPC: [&str; 8] = [
@@ -70,44 +70,44 @@ fn keeper(dotted: &str) -> Option<Kind> {
 }
 
 /// Why a sysctl cannot be set where the container has no namespace of this kind but the host's.
-fn refusal(kind: Kind, name: &str, field: &Field) -> String {
+fn host_only(kind: Kind, name: &str, field: &Field) -> Refusal {
     match kind {
-        Kind::Ipc => format!("{field}: sysctl \"{name}\" is not allowed in the hosts ipc namespace"),
-        Kind::Network => format!("{field}: sysctl \"{name}\" not allowed in host network namespace"),
-        Kind::User => format!("{field}: setting ucounts without a user namespace not allowed: {name}"),
-        _ => format!("{field}: sysctl \"{name}\" is not in a separate kernel namespace"),
+        Kind::Ipc => refusal!(field, "sysctl \"{name}\" is not allowed in the hosts ipc namespace"),
+        Kind::Network => refusal!(field, "sysctl \"{name}\" not allowed in host network namespace"),
+        Kind::User => refusal!(field, "setting ucounts without a user namespace not allowed: {name}"),
+        _ => refusal!(field, "sysctl \"{name}\" is not in a separate kernel namespace"),
     }
 }
 
 /// What the container asks of its namespace of this kind, and must not do to the runtime's: the message to refuse it with.
-pub fn claim(config: &Config, kind: Kind) -> Option<String> {
+pub fn claim(config: &Config, kind: Kind) -> Option<Refusal> {
     if kind == Kind::Uts {
         for (key, name) in [("hostname", config.hostname()), ("domainname", config.domainname())] {
             if name.is_some() {
-                return Some(format!("{key}: unable to set {key} without a private UTS namespace"));
+                return Some(refusal!(key, "unable to set {key} without a private UTS namespace"));
             }
         }
     }
     let sysctls = config.sysctl()?;
     let name = sysctls.keys().filter(|name| keeper(&dotted(name)) == Some(kind)).min()?;
-    Some(refusal(kind, name, &Field::of("linux.sysctl").member(name)))
+    Some(host_only(kind, name, &Field::of("linux.sysctl").member(name)))
 }
 
 fn check(context: &Context<'_>, name: &str, value: &str, field: &Field) -> Result<()> {
     if file(name).split('/').any(|part| matches!(part, "" | "." | "..")) {
-        bail!("{field}: not the name of a sysctl");
+        refuse!(field, "not the name of a sysctl");
     }
     let dotted = dotted(name);
     if dotted == "kernel.hostname" {
-        bail!("{field}: sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field");
+        refuse!(field, "sysctl \"kernel.hostname\" is not allowed as it conflicts with the OCI \"hostname\" field");
     }
     let domain = context.config.domainname().filter(|domain| *domain != value);
     if let (Some(domain), "kernel.domainname") = (domain, &*dotted) {
-        bail!("{field}: \"{value}\" conflicts with the OCI \"domainname\" field, which is \"{domain}\"");
+        refuse!(field, "\"{value}\" conflicts with the OCI \"domainname\" field, which is \"{domain}\"");
     }
     match keeper(&dotted) {
         Some(kind) if context.own(kind) => Ok(()),
-        kind => bail!(refusal(kind.unwrap_or(Kind::Uts), name, field)),
+        kind => Err(host_only(kind.unwrap_or(Kind::Uts), name, field).into()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Field;
 
 /// A value of `config.json` that is not carried out. Printed as `linux.resources.memory.limit: -5 is no size`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The place of the value.
     pub field: Field,

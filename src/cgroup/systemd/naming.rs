@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::gvariant::{self, GVariant};
 use super::scope::{Scope, ScopeProperty, Unit};
@@ -58,7 +58,10 @@ impl Asked<'_> {
         let above = self.manager.root.join(expand(slice)?);
         let subgroup = annotation::systemd_subgroup(self.annotations)?.map(PathBuf::from);
         if subgroup.is_some() && !v2 {
-            bail!("annotations.{}: only on hosts with cgroup v2 alone", annotation::SYSTEMD_SUBGROUP);
+            refuse!(
+                Field::of("annotations").member(annotation::SYSTEMD_SUBGROUP),
+                "only on hosts with cgroup v2 alone"
+            );
         }
         let unit = Unit { name: unit_name(prefix, name)?, user: self.manager.user, subgroup };
         let path = above.join(escaped(&unit.name));

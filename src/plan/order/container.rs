@@ -1,6 +1,6 @@
 //! The first process of a container.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::super::context::Context;
@@ -13,7 +13,7 @@ use super::super::seccomp::{Agent, Filtered};
 use super::super::{devices, mounts, sysctl};
 use super::tail::{End, Tail};
 use crate::init::op::{self, Ask, Attributes, Op, Propagation, Slot, Text};
-use crate::spec::{Field, clean};
+use crate::spec::{Field, clean, refuse};
 use crate::tables::mount_option::{self as option, RDONLY};
 
 /// The parent's part for a container's first process.
@@ -128,7 +128,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     hidden_paths(program, context);
     if context.config.has_read_only_root() {
         if !own {
-            bail!("root.readonly: unable to make the root read-only without a private MNT namespace");
+            refuse!("root.readonly", "unable to make the root read-only without a private MNT namespace");
         }
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
         program.push(&Field::of("root.readonly"), op::Mount::RootAttributes { attributes });
@@ -171,7 +171,7 @@ fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
         "slave" => option::SLAVE,
         "private" => option::PRIVATE,
         "unbindable" => option::UNBINDABLE,
-        _ => bail!("linux.rootfsPropagation: \"{text}\" is none of shared, slave, private, unbindable"),
+        _ => refuse!("linux.rootfsPropagation", "\"{text}\" is none of shared, slave, private, unbindable"),
     };
     Ok(Some((kind, text.starts_with('r'))))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::super::context::Context;
@@ -13,7 +13,7 @@ use super::super::program::{Descriptor, Program};
 use super::super::seccomp::Filtered;
 use super::tail::{End, Tail, lower_limits};
 use crate::init::op::{self, Ask, Op, Slot, Text};
-use crate::spec::{Config, ExecAffinity, Field, ProcessConfig, annotation};
+use crate::spec::{Config, ExecAffinity, Field, ProcessConfig, annotation, refuse};
 use crate::tables::namespace;
 
 /// The host's view of which namespaces there are to join: all that the config names.
@@ -161,7 +161,7 @@ impl Exec<'_> {
     /// It keeps all rights, so nobody in the container is to see it, unless it mounts a procfs, which is the pid namespace's.
     fn enter_mounts(&self, seen: bool) -> Result<Program> {
         if !self.config.has(Kind::Mount) {
-            bail!("linux.namespaces: the container has no mount namespace of its own");
+            refuse!("linux.namespaces", "the container has no mount namespace of its own");
         }
         let mut program = Program::new();
         let everything = Field::of("mounts");
@@ -211,7 +211,7 @@ fn refuse_what_is_the_host_s(program: &Program) -> Result<()> {
         if matches!(op, Op::Mount(op::Mount::Bind { .. }))
             || matches!(op, Op::Mount(op::Mount::FileSystem { instead, .. }) if *instead != Text::NONE)
         {
-            bail!("{field}: cannot be mounted in a living container");
+            refuse!(field, "cannot be mounted in a living container");
         }
     }
     Ok(())
