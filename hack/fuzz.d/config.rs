@@ -6,17 +6,15 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tare::cgroup::Layout;
-use tare::cgroup::systemd::Manager;
-use tare::host::Host;
-use tare::plan::{Options, compile, print};
+use tare::plan::{Caller, Facts, Options, compile, print};
 use tare::spec;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let Ok((spec, extras)) = spec::parse(data) else { return Corpus::Reject };
+    let Ok(config) = spec::parse(data) else { return Corpus::Reject };
     for user in [0, 1000] {
         let mountinfo = "25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let mut host = Host::reference(Layout::parse(mountinfo, "0::/\n"), Manager::default());
-        (host.euid, host.egid) = (user, user);
+        let caller = Caller { euid: user, egid: user, in_user_namespace: false };
+        let facts = Facts { caller, ..Facts::reference(Layout::parse(mountinfo, "0::/\n")) };
         let options = Options {
             id: "fuzzed".to_owned(),
             bundle: PathBuf::from("/bundle"),
@@ -25,7 +23,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             rootless_cgroups: user != 0,
             ..Options::default()
         };
-        match compile(&spec, &extras, &host, &options) {
+        match compile(&config, &facts, &options) {
             Ok(plan) => drop(print(&plan)),
             Err(error) => assert!(format!("{error:#}").contains(": "), "no place in: {error:#}"),
         }

@@ -53,9 +53,9 @@ pub struct Facts {
     pub proc_and_sysfs: Vec<PathBuf>,
 }
 
-#[cfg(test)]
 impl Facts {
-    /// A host that exists nowhere: root, no LSM. Plans for it are the same everywhere, so that they can be compared.
+    /// A host that exists nowhere: root, no LSM. Plans for it are the same everywhere: tests compare
+    /// them, and the fuzzer makes them.
     pub fn reference(cgroups: Layout) -> Facts {
         Facts {
             caller: Caller { euid: 0, egid: 0, in_user_namespace: false },

@@ -12,6 +12,8 @@ mod facts;
 mod golden;
 mod hooks;
 mod maps;
+mod mount_options;
+mod mount_owners;
 mod mounts;
 mod namespaces;
 mod net_devices;

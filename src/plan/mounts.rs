@@ -3,13 +3,15 @@
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
+use oci_spec::runtime::Mount;
 
 use super::cgroup_mount::View;
 use super::context::Context;
-use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Owners, Program, Tree};
+use super::mount_options::MountOptions;
+use super::mount_owners::{has_mappings, id_map};
+use super::program::{Descriptor, IdMap, NO_ATTRIBUTES, Program, Tree};
 use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
-use crate::spec::{Field, clean, mapping, refusal, refuse};
+use crate::spec::{Field, clean, refuse};
 use crate::tables::mount_option::{self as option, Effect};
 
 /// Files below `/proc` that may be covered: what lxcfs provides, and two that tools rely on.
@@ -28,115 +30,6 @@ const ALLOWED_IN_PROC: [&str; 10] = [
 
 /// Where the container finds the directory with the socket of the service manager.
 pub const NOTIFY: &str = "/run/notify";
-
-/// The options of one mount, sorted by what they do.
-#[derive(Debug, Default)]
-struct Options<'a> {
-    attributes: Attributes,
-    /// `Some(true)` for `rbind`.
-    bind: Option<bool>,
-    remount: bool,
-    copy_up: bool,
-    /// `Some(true)` for `ridmap`.
-    id_map: Option<bool>,
-    /// Mappings behind `idmap=`.
-    id_map_text: Option<&'a str>,
-    /// Rules for symbolic links.
-    links: Rules,
-    /// Flags of the superblock that only mount(2) can set.
-    legacy: Rules,
-    /// Some word is for the superblock.
-    superblock: bool,
-    /// The file system's own: key and value.
-    data: Vec<(&'a str, Option<&'a str>)>,
-}
-
-impl<'a> Options<'a> {
-    /// The last word on a flag wins, as with mount(8); podman has empty words in between. Words that add up do so in
-    /// any order: `rbind` beside `bind` is recursive, a mount may become a slave and then shared.
-    fn parse(mount: &'a Mount, field: &Field) -> Result<Self> {
-        let mut it = Options::default();
-        for text in mount.options().iter().flatten().filter(|text| !text.is_empty()) {
-            if let Some((name @ ("idmap" | "ridmap"), maps)) = text.split_once('=') {
-                (it.id_map, it.id_map_text) = (Some(name == "ridmap"), Some(maps));
-                continue;
-            }
-            match option::effect(text) {
-                Some(effect) => {
-                    it.apply(effect).map_err(|why| refusal!(field.member("options"), "\"{text}\": {why}"))?
-                }
-                None => it.data.push(match text.split_once('=') {
-                    Some((key, value)) => (key, Some(value)),
-                    None => (text.as_str(), None),
-                }),
-            }
-        }
-        if mount.typ().as_deref() == Some("bind") && it.bind.is_none() {
-            it.bind = Some(false);
-        }
-        let Attributes { set, clear, tree_set, tree_clear, .. } = &mut it.attributes;
-        if *tree_set & (option::NOATIME | option::STRICTATIME) == option::NOATIME | option::STRICTATIME {
-            refuse!(field.member("options"), "rnoatime and rstrictatime exclude each other");
-        }
-        settle_atime(set, clear, true);
-        settle_atime(tree_set, tree_clear, false);
-        Ok(it)
-    }
-
-    /// Why it cannot be, on failure.
-    fn apply(&mut self, effect: Effect) -> Result<(), &'static str> {
-        let Options { attributes: it, .. } = self;
-        match effect {
-            Effect::Set(bit) => (it.set, it.clear) = (it.set | bit, it.clear & !bit),
-            Effect::Clear(bit) => (it.set, it.clear) = (it.set & !bit, it.clear | bit),
-            Effect::TreeSet(bit) => (it.tree_set, it.tree_clear) = (it.tree_set | bit, it.tree_clear & !bit),
-            Effect::TreeClear(bit) => (it.tree_set, it.tree_clear) = (it.tree_set & !bit, it.tree_clear | bit),
-            Effect::Propagation(flag, recursive) => {
-                let Some(words) = it.propagation.and(flag, recursive) else {
-                    return Err("too many words on propagation");
-                };
-                it.propagation = words;
-            }
-            Effect::Superblock(name) => {
-                self.superblock = true;
-                self.data.push((name, None));
-            }
-            Effect::Legacy(rule, true) => (self.superblock, self.legacy) = (true, self.legacy | rule),
-            Effect::Legacy(rule, false) => (self.superblock, self.legacy) = (true, self.legacy.without(rule)),
-            Effect::Bind(recursive) => self.bind = Some(recursive || self.bind == Some(true)),
-            Effect::CopyUp => self.copy_up = true,
-            Effect::CopyLink => self.links |= Rules::COPY_LINK | Rules::SOURCE_NO_FOLLOW,
-            Effect::SourceNoFollow => self.links |= Rules::SOURCE_NO_FOLLOW,
-            Effect::TargetNoFollow => self.links |= Rules::NO_FOLLOW,
-            Effect::IdMap(recursive) => self.id_map = Some(recursive),
-            Effect::Remount => self.remount = true,
-            Effect::Nothing => {}
-        }
-        Ok(())
-    }
-
-    fn value(&self, key: &str) -> Option<&str> {
-        self.data.iter().rev().find(|(known, _)| *known == key).and_then(|(_, value)| *value)
-    }
-}
-
-/// The access time words as the kernel takes them: for mount(2) they are three flags, of which `strictatime` and then
-/// `noatime` win, for mount_setattr(2) one number that is cleared as a whole. mount(2) also keeps the number and
-/// `nodiratime` together: who sets one of them and not the other has the default of the other.
-fn settle_atime(set: &mut u64, clear: &mut u64, together: bool) {
-    let words = (*set | *clear) & option::ATIME;
-    if words != 0 || together && *set & option::NODIRATIME != 0 {
-        let chosen = match *set {
-            set if set & option::STRICTATIME != 0 => option::STRICTATIME,
-            set => set & option::NOATIME,
-        };
-        if together && *set & (option::ATIME | option::NODIRATIME) != 0 {
-            *clear |= option::NODIRATIME & !*set;
-        }
-        *set = *set & !option::ATIME | chosen;
-        *clear |= option::ATIME;
-    }
-}
 
 /// Which mounts of the config later operations need, and which paths they have: destinations, cleaned. A remount
 /// makes none.
@@ -232,7 +125,7 @@ fn add(
         context
             .warn(format!("{field}.destination: {:?} is not absolute: taken as {destination:?}", mount.destination()));
     }
-    let mut options = Options::parse(mount, field)?;
+    let mut options = MountOptions::parse(mount, field)?;
     let kind = mount.typ().as_deref().unwrap_or_default();
     check_place(&destination, kind, &options, field)?;
     let target = destination.to_string_lossy();
@@ -309,7 +202,7 @@ fn remount(
     program: &mut Program,
     target: Text,
     destination: &Path,
-    options: Options<'_>,
+    options: MountOptions<'_>,
     field: &Field,
     living: Rules,
 ) -> Result<()> {
@@ -322,7 +215,7 @@ fn remount(
     Ok(())
 }
 
-fn check_place(destination: &Path, kind: &str, options: &Options<'_>, field: &Field) -> Result<()> {
+fn check_place(destination: &Path, kind: &str, options: &MountOptions<'_>, field: &Field) -> Result<()> {
     let shown = destination.display();
     if destination == Path::new("/") {
         refuse!(field.member("destination"), "mountpoint \"/\" is on the top of rootfs");
@@ -341,16 +234,11 @@ fn check_place(destination: &Path, kind: &str, options: &Options<'_>, field: &Fi
     Ok(())
 }
 
-fn has_mappings(mount: &Mount) -> bool {
-    mount.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
-        || mount.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
-}
-
 struct Bind<'a> {
     mount: &'a Mount,
     field: &'a Field,
     target: Text,
-    options: Options<'a>,
+    options: MountOptions<'a>,
     recursive: bool,
     keep: Slot,
 }
@@ -412,87 +300,13 @@ fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: T
     }
 }
 
-/// The owners of an id-mapped bind: given on the mount, or those of the container.
-fn id_map(context: &Context<'_>, mount: &Mount, options: &Options<'_>, field: &Field) -> Result<Option<IdMap>> {
-    let (uid, gid) =
-        (mount.uid_mappings().as_deref().unwrap_or_default(), mount.gid_mappings().as_deref().unwrap_or_default());
-    if uid.is_empty() != gid.is_empty() {
-        refuse!(field, "id-mapped mounts must have both uid and gid mappings specified");
-    }
-    if uid.is_empty() && options.id_map.is_none() {
-        return Ok(None);
-    }
-    if context.facts.caller.euid != 0 {
-        refuse!(field, "id-mapped mounts are not supported for rootless containers");
-    }
-    let recursive = options.id_map.unwrap_or(false);
-    let maps =
-        |uid, gid| IdMap { owners: Owners::Maps { uid: mapping::lines(uid), gid: mapping::lines(gid) }, recursive };
-    if let Some(text) = options.id_map_text {
-        if !uid.is_empty() {
-            refuse!(field.member("options"), "idmap has mappings, and so has the mount");
-        }
-        let (uid, gid) =
-            inline_maps(context, text).map_err(|why| refusal!(field.member("options"), "idmap={text}: {why}"))?;
-        return Ok(Some(IdMap { owners: Owners::Maps { uid, gid }, recursive }));
-    }
-    if !uid.is_empty() {
-        return Ok(Some(maps(uid, gid)));
-    }
-    let (uid, gid) = (context.config.uid_mappings(), context.config.gid_mappings());
-    match context.config.joins(Kind::User) {
-        _ if !uid.is_empty() && !gid.is_empty() => Ok(Some(maps(uid, gid))),
-        Some(path) => Ok(Some(IdMap { owners: Owners::Joined(path.to_owned()), recursive })),
-        None => refuse!(field.member("options"), "idmap needs mappings, of the mount or of the container"),
-    }
-}
-
-/// The mappings behind crun's `idmap=uids=0-1000-1#1-2000-10;gids=@0-0-100`: first id of the file
-/// system, first id of the host, count. With `@` the second one is an id of the container.
-fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String), String> {
-    let (mut uid, mut gid) = (None, None);
-    for part in text.split(';').filter(|part| !part.is_empty()) {
-        let (lines, maps, list) = match part.split_once('=') {
-            Some(("uids", list)) => (&mut uid, context.config.uid_mappings(), list),
-            Some(("gids", list)) => (&mut gid, context.config.gid_mappings(), list),
-            _ => return Err(format!("{part:?} is neither uids= nor gids=")),
-        };
-        let triplets = list.split('#').map(|triplet| inline_map(triplet, maps));
-        *lines = Some(triplets.collect::<Result<String, String>>()?);
-    }
-    match (uid, gid) {
-        (Some(uid), Some(gid)) => Ok((uid, gid)),
-        _ => Err("id-mapped mounts must have both uid and gid mappings specified".to_owned()),
-    }
-}
-
-/// One range as a line for `/proc/PID/uid_map`.
-fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String, String> {
-    let (relative, numbers) = triplet.strip_prefix('@').map_or((false, triplet), |numbers| (true, numbers));
-    let numbers: Option<Vec<u32>> = numbers.split('-').map(|number| number.parse().ok()).collect();
-    let Some([inside, mut outside, size]) = numbers.and_then(|numbers| <[u32; 3]>::try_from(numbers).ok()) else {
-        return Err(format!("invalid mapping specified \"{triplet}\""));
-    };
-    if relative {
-        let holds = |map: &&LinuxIdMapping| {
-            outside >= map.container_id()
-                && u64::from(outside) + u64::from(size) <= u64::from(map.container_id()) + u64::from(map.size())
-        };
-        let Some(map) = container.iter().find(holds) else {
-            return Err(format!("\"{triplet}\": the container's user namespace has no such range"));
-        };
-        outside = map.host_id() + (outside - map.container_id());
-    }
-    Ok(format!("{inside} {outside} {size}\n"))
-}
-
 struct FileSystem<'a> {
     mount: &'a Mount,
     index: usize,
     kind: &'a str,
     target: Text,
     destination: &'a Path,
-    options: Options<'a>,
+    options: MountOptions<'a>,
     /// `linux.mountLabel`.
     label: Option<&'a str>,
     keep: Slot,
@@ -541,69 +355,4 @@ fn file_system(program: &mut Program, field: &Field, it: FileSystem<'_>, late: &
     let instead = Text::NONE;
     program.push(field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::init::op::Propagation;
-    use option::*;
-
-    fn parsed(options: &[&str]) -> Attributes {
-        let mount: Mount =
-            serde_json::from_value(serde_json::json!({"destination": "/x", "options": options})).unwrap();
-        Options::parse(&mount, &Field::of("mounts")).unwrap().attributes
-    }
-
-    fn propagation(words: &[(u64, bool)]) -> Propagation {
-        words.iter().fold(Propagation::NONE, |all, (flag, recursive)| all.and(*flag, *recursive).unwrap())
-    }
-
-    #[test]
-    fn the_last_word_wins() {
-        assert_eq!(parsed(&["ro", "rw"]), Attributes { clear: RDONLY, ..NO_ATTRIBUTES });
-        assert_eq!(parsed(&["rw", "ro", "nosuid"]), Attributes { set: RDONLY | NOSUID, ..NO_ATTRIBUTES });
-        assert_eq!(parsed(&["rro"]), Attributes { tree_set: RDONLY, ..NO_ATTRIBUTES });
-    }
-
-    #[test]
-    fn access_time_words_have_an_order_of_their_own() {
-        let strict = Attributes { set: STRICTATIME, clear: ATIME | NODIRATIME, ..NO_ATTRIBUTES };
-        let none = Attributes { set: NOATIME, ..strict };
-        let relative = Attributes { set: 0, ..strict };
-        for (words, wanted) in [
-            (["noatime", "strictatime"], strict),
-            (["strictatime", "noatime"], strict),
-            (["strictatime", "relatime"], strict),
-            (["relatime", "noatime"], none),
-            (["noatime", "norelatime"], none),
-            (["noatime", "relatime"], none),
-            (["strictatime", "nostrictatime"], Attributes { clear: ATIME, ..relative }),
-            (["relatime", "atime"], relative),
-        ] {
-            assert_eq!(parsed(&words), wanted, "{words:?}");
-        }
-        let both = Attributes { set: NOATIME | NODIRATIME, clear: ATIME, ..NO_ATTRIBUTES };
-        assert_eq!(parsed(&["nodiratime", "noatime"]), both);
-        assert_eq!(parsed(&["rnoatime"]), Attributes { tree_set: NOATIME, tree_clear: ATIME, ..NO_ATTRIBUTES });
-    }
-
-    #[test]
-    fn words_on_propagation_are_taken_one_after_the_other() {
-        let words = parsed(&["rslave", "shared"]).propagation;
-        assert_eq!(words, propagation(&[(SLAVE, true), (SHARED, false)]));
-        assert_eq!(words.changes().collect::<Vec<_>>(), [(SLAVE, true), (SHARED, false)]);
-        let many = ["slave"; 17].map(str::to_owned);
-        let mount: Mount = serde_json::from_value(serde_json::json!({"destination": "/x", "options": many})).unwrap();
-        assert!(Options::parse(&mount, &Field::of("mounts")).is_err());
-    }
-
-    #[test]
-    fn bind_is_recursive_when_one_word_says_so() {
-        for (words, recursive) in [(["rbind", "bind"], true), (["bind", "rbind"], true), (["bind", "bind"], false)] {
-            let mount: Mount =
-                serde_json::from_value(serde_json::json!({"destination": "/x", "options": words})).unwrap();
-            assert_eq!(Options::parse(&mount, &Field::of("mounts")).unwrap().bind, Some(recursive), "{words:?}");
-        }
-    }
 }
