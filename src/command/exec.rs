@@ -61,13 +61,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let plan = joined.plan(&process)?;
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
     let detach = args.detach;
-    let caller = Caller {
-        program: &global.name,
-        console: args.console_socket.as_deref(),
-        pidfd: args.pidfd_socket.as_deref(),
-        detach,
-    };
-    let front = Front::connect(&caller, &config, &process)?;
+    let front = Front::connect(&caller(global, args), &config, &process)?;
     if !detach {
         prepare_to_wait(Orphans::Leave)?;
     }
@@ -91,6 +85,15 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     })?;
     relay.finish();
     Ok(status)
+}
+
+fn caller<'a>(global: &'a Global, args: &'a ExecArgs) -> Caller<'a> {
+    Caller {
+        program: &global.name,
+        console: args.console_socket.as_deref(),
+        pidfd: args.pidfd_socket.as_deref(),
+        detach: args.detach,
+    }
 }
 
 /// The process: from `--process` alone, or from the config and the options.
