@@ -1,40 +1,40 @@
 //! `init`, the sealed program that enters the namespaces: its image, its operations and the system calls that it makes.
 //!
-//! `build.rs` compiles `main.rs` and its modules to a separate program. In tests the library compiles these modules
-//! too, so that they have unit tests and `cargo fmt` and `clippy` check them.
+//! `build.rs` compiles `main.rs` and its modules to a separate program. The library
+//! compiles these modules too for tests and for fuzzing, so that `cargo fmt` and `clippy` check them.
 
 pub mod calls;
 pub mod op;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod copy;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod enter;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod files;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod machine;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod mount;
-#[cfg(test)]
-mod passwd;
-#[cfg(test)]
-mod path;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub mod passwd;
+#[cfg(any(test, fuzzing))]
+pub mod path;
+#[cfg(any(test, fuzzing))]
 mod proc_file;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod process;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[allow(dead_code, reason = "the program's first code calls it")]
 mod run;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod stdio;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[allow(unsafe_code, reason = "the room of the system calls")]
 mod sys;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod talk;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod terminal;
 
 /// The static ELF image of `init`.

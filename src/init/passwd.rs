@@ -55,6 +55,7 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
+    /// Search for this uid, and write its home directory to this buffer.
     pub fn new(uid: u32, home: &'a mut [u8]) -> Self {
         Search { uid, home, field: 0, number: Some(0), length: 0 }
     }

@@ -12,12 +12,14 @@ pub struct PathBuffer {
 }
 
 impl PathBuffer {
+    /// Copy a path.
     pub fn new(path: &[u8]) -> Try<PathBuffer> {
         let mut buffer = PathBuffer { bytes: [0; 4096], len: 0 };
         buffer.append(path)?;
         Ok(buffer)
     }
 
+    /// Append bytes as they are, without a slash.
     pub fn append(&mut self, bytes: &[u8]) -> Try<()> {
         let end = self.len + bytes.len();
         if end >= self.bytes.len() {
@@ -28,6 +30,7 @@ impl PathBuffer {
         Ok(())
     }
 
+    /// The path with a NUL behind it.
     pub fn as_cstr(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
@@ -48,6 +51,7 @@ pub fn last_part(path: &CStr) -> Option<&[u8]> {
     path.to_bytes().rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
 }
 
+/// A mode as four octal digits and a NUL.
 pub fn octal(mode: u32) -> [u8; 5] {
     let mut text = [0u8; 5];
     for (at, digit) in text.iter_mut().take(4).enumerate() {

@@ -10,7 +10,7 @@ mod mounts;
 mod network;
 mod process;
 mod program;
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod start;
 mod terminal;
 
