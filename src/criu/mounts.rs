@@ -106,7 +106,7 @@ fn shown(file: &impl AsRawFd) -> std::io::Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::plan::Program;
-    use crate::plan::restore::Outside;
+    use crate::plan::restore::ExternalMount;
 
     const TABLE: &[u8] = b"\
 64 42 254:0 / / rw - ext4 /dev/vda rw
@@ -118,7 +118,7 @@ mod tests {
 ";
 
     fn mounts() -> Mounts {
-        let outside = vec![Outside { target: "/usr".into(), source: "/usr".into(), recursive: true }];
+        let outside = vec![ExternalMount { target: "/usr".into(), source: "/usr".into(), recursive: true }];
         Mounts { program: Program::new(), rootfs: "/".into(), outside, inside: vec!["/usr/bin".into()] }
     }
 

@@ -121,7 +121,7 @@ impl<F: FnOnce(i32) -> Result<()>> Answers for Joins<'_, F> {
     fn ready(&mut self, init: &RunningInit<'_>) -> Result<()> {
         let Joining { plan, receivers, .. } = self.joining;
         // Without a mount namespace to join, init found the root by the pid of the first process, which must still live.
-        let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::Mount(op::Mount::RootDirectory { .. })));
+        let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::Rootfs(op::Rootfs::Open { .. })));
         if by_pid && wait_for_exit(self.first, Some(Duration::ZERO))? {
             bail!(NotRunning);
         }

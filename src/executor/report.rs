@@ -33,7 +33,7 @@ pub fn death(program: &Program, heard_of: u32, end: &str, by_filter: bool) -> St
 /// The filter that is loaded before this operation.
 fn filter_before(program: &Program, index: u32) -> Option<Vec<u64>> {
     program.ops().iter().take(index as usize).find_map(|op| match op {
-        Op::Process(op::Process::Seccomp { filter, .. }) => Some(program.show_words(*filter)),
+        Op::Rights(op::Rights::Seccomp { filter, .. }) => Some(program.show_words(*filter)),
         _ => None,
     })
 }
@@ -94,12 +94,12 @@ fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) ->
     let errno = reason(Errno::from_raw(message.errno));
     Some(match (op, message.step) {
         (Op::Process(op::Process::Find { .. }), _) => format!("{field}: {}", not_found(program, message.errno)),
-        (Op::Process(op::Process::Seccomp { flags, .. }), calls::SECCOMP)
+        (Op::Rights(op::Rights::Seccomp { flags, .. }), calls::SECCOMP)
             if message.errno == libc::EINVAL && flags & FLAG_WAIT_KILLABLE_RECV != 0 =>
         {
             format!("{field}.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19: {errno}")
         }
-        (Op::Process(op::Process::User { .. }), why::GROUPS_DENIED) => {
+        (Op::Rights(op::Rights::User { .. }), why::GROUPS_DENIED) => {
             format!("{field}.additionalGids: left out, for this user namespace denies setgroups: {errno}")
         }
         (Op::Enter(op::Enter::Fork { .. }), _) if message.errno == libc::EAGAIN => {
@@ -114,7 +114,7 @@ fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) ->
             format!("{field}: {what}: there is no devpts at /dev/pts of the container: {errno}")
         }
         (Op::Process(op::Process::Write { .. }), why::NOT_PLAIN) => format!("{field}: {what}: is not a file of procfs"),
-        (Op::Mount(op::Mount::Directory { .. } | op::Mount::Hold { .. }), why::NOT_PLAIN) => {
+        (Op::Entry(op::Entry::Directory { .. } | op::Entry::Hold { .. }), why::NOT_PLAIN) => {
             format!("{field}: {what}: must be an ordinary directory: {errno}")
         }
         (
@@ -128,7 +128,7 @@ fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) ->
         (Op::Process(op::Process::Chdir { path, .. }), step) if step != why::CWD_OUTSIDE => {
             format!("{field}: chdir to cwd ({:?}) set in config.json failed: {errno}", program.show(*path))
         }
-        (Op::Mount(op::Mount::MakeDirectory { path }), calls::MKDIRAT) => {
+        (Op::Entry(op::Entry::MakeDirectory { path }), calls::MKDIRAT) => {
             format!("{field}: mkdir {}: {errno}", program.show(*path))
         }
         _ => return None,
@@ -157,7 +157,7 @@ fn not_found(program: &Program, errno: i32) -> String {
 /// What a warning of `init` means.
 pub fn warning(program: &Program, message: &Message) -> String {
     match program.at(message.index) {
-        Some((Op::Process(op::Process::Capabilities { ambient, .. }), field)) => {
+        Some((Op::Rights(op::Rights::Capabilities { ambient, .. }), field)) => {
             let names = capability::names(message.detail).join(" ");
             // In runc's words.
             let what = match message.detail & !ambient {
@@ -191,7 +191,7 @@ mod tests {
         program.push(&Field::of("hostname"), op::Enter::Hostname { name });
         let filter = program.words(&[errno(1)]);
         let agent = crate::init::op::Text::NONE;
-        program.push(&Field::of("linux.seccomp"), op::Process::Seccomp { filter, flags: 0, agent });
+        program.push(&Field::of("linux.seccomp"), op::Rights::Seccomp { filter, flags: 0, agent });
         program.push(&Field::of("process"), op::Enter::Session);
         let text =
             |index, errno| failure(&program, &Message { step: calls::SETSID, index, errno, ..Message::default() });

@@ -3,7 +3,7 @@
 use super::machine::Init;
 use super::op::{Enter, List, kind};
 use super::proc_file;
-use super::process::{PR_SET_DUMPABLE, set_uid};
+use super::rights::{PR_SET_DUMPABLE, set_uid};
 use super::sys::{self, Fault, Fork, Mapped, Try};
 
 const CLONE_NEWUSER: u32 = 0x1000_0000;

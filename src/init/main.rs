@@ -22,6 +22,7 @@ mod passwd;
 mod path;
 mod proc_file;
 mod process;
+mod rights;
 mod run;
 mod stdio;
 #[allow(unsafe_code, reason = "the room of the system calls")]

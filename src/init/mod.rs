@@ -25,6 +25,8 @@ mod proc_file;
 #[cfg(any(test, fuzzing))]
 mod process;
 #[cfg(any(test, fuzzing))]
+mod rights;
+#[cfg(any(test, fuzzing))]
 #[allow(dead_code, reason = "the program's first code calls it")]
 mod run;
 #[cfg(any(test, fuzzing))]

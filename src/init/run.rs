@@ -35,8 +35,11 @@ impl Init {
     fn perform(&mut self, op: &Op) -> Try<()> {
         match op {
             Op::Enter(op) => self.enter(op),
+            Op::Rootfs(op) => self.rootfs(op),
             Op::Mount(op) => self.mount(op),
+            Op::Entry(op) => self.entry(op),
             Op::Process(op) => self.process(op),
+            Op::Rights(op) => self.rights(op),
             Op::Talk(op) => self.talk(op),
         }
     }

@@ -154,9 +154,9 @@ fn links(program: &mut Program, base: Slot, controllers: &str, name: &str, field
         return;
     }
     let path = program.text("/");
-    program.push(field, op::Mount::Directory { base, path, rules: Rules::NONE });
+    program.push(field, op::Entry::Directory { base, path, rules: Rules::NONE });
     for controller in apart {
         let (name, target) = (program.text(controller), program.text(name));
-        program.push(field, op::Mount::Link { name, target });
+        program.push(field, op::Entry::Link { name, target });
     }
 }

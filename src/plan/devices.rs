@@ -44,7 +44,7 @@ const OWN_DEV: Descriptor = Descriptor::Kept(usize::MAX);
 pub fn hold(program: &mut Program, context: &Context<'_>) {
     if Standing::new(context).at("/dev").is_none() {
         let (path, keep) = (program.text("/dev"), program.slot(OWN_DEV));
-        program.push(&Field::of("linux.devices"), op::Mount::Hold { path, rules: Rules::PLAIN, keep });
+        program.push(&Field::of("linux.devices"), op::Entry::Hold { path, rules: Rules::PLAIN, keep });
     }
 }
 
@@ -57,7 +57,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     }
     let dev = program.slot(Standing::new(context).at("/dev").map_or(OWN_DEV, Descriptor::Kept));
     let path = program.text("/");
-    program.push(&field, op::Mount::Directory { base: dev, path, rules: Rules::PLAIN });
+    program.push(&field, op::Entry::Directory { base: dev, path, rules: Rules::PLAIN });
     for (name, major, minor) in DEFAULTS {
         let path = Path::new("/dev").join(name);
         if listed.iter().any(|device| clean(device.path()) == path) {
@@ -68,12 +68,12 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     }
     for (name, target) in LINKS {
         let (name, target) = (program.text(name), program.text(target));
-        program.push(&field, op::Mount::Link { name, target });
+        program.push(&field, op::Entry::Link { name, target });
     }
     let (name, target, host) = (program.text("core"), program.text("/proc/kcore"), program.text("/proc/kcore"));
-    program.push(&field, op::Mount::LinkIf { name, target, host });
+    program.push(&field, op::Entry::LinkIf { name, target, host });
     let (name, target) = (program.text("ptmx"), program.text("pts/ptmx"));
-    program.push(&field, op::Mount::Relink { name, target });
+    program.push(&field, op::Entry::Relink { name, target });
     for (index, device) in listed.iter().enumerate() {
         add(program, context, device, dev, &Field::item("linux.devices", index))?;
     }
@@ -96,7 +96,7 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
     if !context.binds_devices() || mode & 0o170000 == FIFO {
         // A FIFO can be made everywhere: the host's would be no substitute.
         let host = program.text(if mode & 0o170000 == FIFO { "" } else { &host });
-        program.push(field, op::Mount::Node { name, mode, device, uid, gid, host });
+        program.push(field, op::Entry::Node { name, mode, device, uid, gid, host });
         return Ok(());
     }
     let (uid_maps, gid_maps) = (context.config.uid_mappings(), context.config.gid_mappings());
@@ -110,11 +110,11 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
         let (path, field) = (path.to_path_buf(), field.clone());
         let node = program::Node { mode, device, owner, path, field: field.clone() };
         let tree = program.slot(Descriptor::Node(node));
-        program.push(&field, op::Mount::AttachNode { name, tree });
+        program.push(&field, op::Entry::AttachNode { name, tree });
         return Ok(());
     }
     let source = program.text(&host);
-    program.push(field, op::Mount::BindNode { name, source, mode, device });
+    program.push(field, op::Entry::BindNode { name, source, mode, device });
     Ok(())
 }
 
@@ -165,7 +165,7 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         Err(_) => (Slot::NONE, parent.to_path_buf()),
     };
     let directory = program.text(&directory.to_string_lossy());
-    program.push(field, op::Mount::Directory { base, path: directory, rules: Rules::PLAIN });
+    program.push(field, op::Entry::Directory { base, path: directory, rules: Rules::PLAIN });
     let mode = kind | mode & 0o7777;
     node(program, context, field, &path, Node { mode, device: device_number, uid, gid, listed: true })
 }

@@ -1,126 +1,162 @@
-//! A plan as text: one line an operation, each with its place in `config.json`.
+//! A plan as text: a line for each operation, with its place in `config.json`.
 
 use std::fmt::Write;
 
 use super::describe::{describe, node};
 use super::program::{Descriptor, Owners, Tree};
-use super::{Hook, Hooks, Plan};
+use super::{Hook, Hooks, Maps, Plan};
 use crate::init::op::{self, Ask, Op};
 use crate::tables::namespace;
 
-/// The whole plan: what the parent does, then what `init` does.
+/// The lines of a printed plan.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, field: &str, what: &str) {
+        let _ = writeln!(self.0, "{field:<34} {what}");
+    }
+}
+
+/// The whole plan: the steps of the runtime, then those of `init`.
 pub fn print(plan: &Plan) -> String {
-    let mut text = String::new();
-    let mut line = |field: &str, what: &str| {
-        let _ = writeln!(text, "{field:<34} {what}");
-    };
-    line("# runtime", "");
-    // A scope comes with its first process.
-    let late = plan.cgroup.is_scope();
-    for it in plan.cgroup.lines().filter(|_| !late) {
-        line(it.field.as_str(), &it.operation);
-    }
-    if let Some(rdt) = &plan.rdt {
-        line(
-            "linux.intelRdt",
-            &format!("class {:?}: {}", rdt.class, [rdt.separate.join(" "), rdt.schemata.join(" ")].join(" ")),
-        );
-    }
-    for joined in &plan.birth.joined {
-        line(
-            joined.field.as_str(),
-            &format!("join {} of {:?} for the clone", namespace::names(u64::from(joined.flag)).join(" "), joined.path),
-        );
-    }
-    if let Some(offsets) = &plan.birth.time {
-        let offsets = offsets.trim_end().replace('\n', ", ");
-        line("linux.timeOffsets", format!("new time namespace for the child {offsets}").trim_end());
-    }
-    for slot in plan.program.slots() {
-        match slot {
-            Descriptor::Tree(Tree { locked, source, recursive, follow, id_map, field }) => {
-                let lines = |lines: &str| lines.trim_end().replace('\n', ", ");
-                let id_map = match id_map.as_ref().map(|map| &map.owners) {
-                    None => String::new(),
-                    Some(Owners::Maps { uid, gid }) => {
-                        format!(", owners mapped: uid {}; gid {}", lines(uid), lines(gid))
-                    }
-                    Some(Owners::Joined(path)) => format!(", owners mapped as in {path:?}"),
-                };
-                let tree = if *recursive { ", with all below" } else { "" };
-                let locks = if *locked { ", locked" } else { "" };
-                let link = if *follow { "" } else { ", not following a link" };
-                line(field.as_str(), &format!("open tree {source:?}{tree}{link}{locks}{id_map}"));
-            }
-            Descriptor::Namespace { path, field, .. } => line(field.as_str(), &format!("open {path:?}")),
-            Descriptor::Node(it) => {
-                let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, it.owner);
-                line(it.field.as_str(), &format!("mknod {node} on a file system of its own"));
-            }
-            Descriptor::Gate | Descriptor::Process | Descriptor::Kept(_) => {}
-        }
-    }
+    let mut page = Page::default();
+    page.line("# runtime", "");
+    before_clone(plan, &mut page);
     let new = namespace::names(plan.birth.new).join(" ");
-    line("linux.namespaces", format!("clone init into new namespaces: {new}").trim_end_matches([':', ' ']));
-    for it in plan.cgroup.lines().filter(|_| late) {
-        line(it.field.as_str(), &it.operation);
-    }
-    if let Some(maps) = &plan.birth.maps {
-        line("linux.uidMappings", &format!("write uid_map {}", maps.uid.trim_end().replace('\n', ", ")));
-        line("linux.gidMappings", &format!("write gid_map {}", maps.gid.trim_end().replace('\n', ", ")));
-    }
-    if let Some(maps) = &plan.birth.expected {
-        line("linux.uidMappings", &format!("check uid_map {}", maps.uid.trim_end().replace('\n', ", ")));
-        line("linux.gidMappings", &format!("check gid_map {}", maps.gid.trim_end().replace('\n', ", ")));
-    }
-    if let Some(score) = plan.oom_score_adj {
-        line("process.oomScoreAdj", &format!("write oom_score_adj {score}"));
-    }
-    for (outside, inside) in &plan.net_devices {
-        line("linux.netDevices", &format!("move {outside} in as {inside}"));
-    }
-    line("# init", "");
-    for (op, field) in plan.program.iter() {
-        line(field.as_str(), &describe(op, &plan.program));
-        if matches!(op, Op::Talk(op::Talk::Ask { what: Ask::Hooks })) {
-            before_pivot(&plan.hooks, &mut line);
-        }
-        if matches!(op, Op::Talk(op::Talk::Ask { what: Ask::Ready })) {
-            for limit in &plan.limits {
-                let what = describe(
-                    &op::Process::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard }.into(),
-                    &plan.program,
-                );
-                line("process.rlimits", &format!("(runtime) {what}"));
-            }
-        }
-    }
-    later(&plan.hooks, &mut line);
+    page.line("linux.namespaces", format!("clone init into new namespaces: {new}").trim_end_matches([':', ' ']));
+    after_clone(plan, &mut page);
+    page.line("# init", "");
+    inside(plan, &mut page);
+    later(&plan.hooks, &mut page);
     for warning in &plan.warnings {
-        line("# warning:", warning);
+        page.line("# warning:", warning);
     }
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let lines: Vec<&str> = page.0.lines().map(str::trim_end).collect();
     lines.join("\n") + "\n"
 }
 
-fn hooks(name: &str, list: &[Hook], place: &str, line: &mut impl FnMut(&str, &str)) {
-    for (index, hook) in list.iter().enumerate() {
-        line(&format!("hooks.{name}[{index}]"), &format!("run {:?} {place}", hook.path));
+/// Cgroups, namespaces to join, descriptors to open.
+fn before_clone(plan: &Plan, page: &mut Page) {
+    // systemd creates the cgroup of a scope with the first process in it, thus after the clone.
+    if !plan.cgroup.is_scope() {
+        cgroup(plan, page);
+    }
+    if let Some(rdt) = &plan.rdt {
+        let schemata = [rdt.separate.join(" "), rdt.schemata.join(" ")].join(" ");
+        page.line("linux.intelRdt", &format!("class {:?}: {schemata}", rdt.class));
+    }
+    for joined in &plan.birth.joined {
+        let names = namespace::names(u64::from(joined.flag)).join(" ");
+        page.line(joined.field.as_str(), &format!("join {names} of {:?} for the clone", joined.path));
+    }
+    if let Some(offsets) = &plan.birth.time {
+        let offsets = on_one_line(offsets);
+        page.line("linux.timeOffsets", format!("new time namespace for the child {offsets}").trim_end());
+    }
+    for slot in plan.program.slots() {
+        descriptor(slot, page);
     }
 }
 
-fn before_pivot(list: &Hooks, line: &mut impl FnMut(&str, &str)) {
-    hooks("prestart", &list.prestart, "in the runtime's namespaces", line);
-    hooks("createRuntime", &list.create_runtime, "in the runtime's namespaces", line);
-    hooks("createContainer", &list.create_container, "in the container's namespaces", line);
+fn cgroup(plan: &Plan, page: &mut Page) {
+    for it in plan.cgroup.lines() {
+        page.line(it.field.as_str(), &it.operation);
+    }
 }
 
-fn later(list: &Hooks, line: &mut impl FnMut(&str, &str)) {
+/// Lines of a file of procfs.
+fn on_one_line(lines: &str) -> String {
+    lines.trim_end().replace('\n', ", ")
+}
+
+fn descriptor(slot: &Descriptor, page: &mut Page) {
+    match slot {
+        Descriptor::Tree(it) => tree(it, page),
+        Descriptor::Namespace { path, field, .. } => page.line(field.as_str(), &format!("open {path:?}")),
+        Descriptor::Node(it) => {
+            let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, it.owner);
+            page.line(it.field.as_str(), &format!("mknod {node} on a file system of its own"));
+        }
+        Descriptor::Gate | Descriptor::Process | Descriptor::Kept(_) => {}
+    }
+}
+
+fn tree(it: &Tree, page: &mut Page) {
+    let Tree { locked, source, recursive, follow, id_map, field } = it;
+    let owners = match id_map.as_ref().map(|map| &map.owners) {
+        None => String::new(),
+        Some(Owners::Maps { uid, gid }) => {
+            format!(", owners mapped: uid {}; gid {}", on_one_line(uid), on_one_line(gid))
+        }
+        Some(Owners::Joined(path)) => format!(", owners mapped as in {path:?}"),
+    };
+    let tree = if *recursive { ", with all below" } else { "" };
+    let locks = if *locked { ", locked" } else { "" };
+    let link = if *follow { "" } else { ", not following a link" };
+    page.line(field.as_str(), &format!("open tree {source:?}{tree}{link}{locks}{owners}"));
+}
+
+/// The steps of the runtime while `init` waits.
+fn after_clone(plan: &Plan, page: &mut Page) {
+    if plan.cgroup.is_scope() {
+        cgroup(plan, page);
+    }
+    let mut maps = |verb: &str, maps: &Option<Maps>| {
+        if let Some(Maps { uid, gid }) = maps {
+            page.line("linux.uidMappings", &format!("{verb} uid_map {}", on_one_line(uid)));
+            page.line("linux.gidMappings", &format!("{verb} gid_map {}", on_one_line(gid)));
+        }
+    };
+    maps("write", &plan.birth.maps);
+    maps("check", &plan.birth.expected);
+    if let Some(score) = plan.oom_score_adj {
+        page.line("process.oomScoreAdj", &format!("write oom_score_adj {score}"));
+    }
+    for (outside, inside) in &plan.net_devices {
+        page.line("linux.netDevices", &format!("move {outside} in as {inside}"));
+    }
+}
+
+/// The operations of `init`, and the steps of the runtime that `init` asks for.
+fn inside(plan: &Plan, page: &mut Page) {
+    for (op, field) in plan.program.iter() {
+        page.line(field.as_str(), &describe(op, &plan.program));
+        let Op::Talk(op::Talk::Ask { what }) = op else { continue };
+        match what {
+            Ask::Hooks => before_pivot(&plan.hooks, page),
+            Ask::Ready => limits(plan, page),
+            Ask::NetDevices => {}
+        }
+    }
+}
+
+fn limits(plan: &Plan, page: &mut Page) {
+    for limit in &plan.limits {
+        let op = op::Process::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard };
+        page.line("process.rlimits", &format!("(runtime) {}", describe(&op.into(), &plan.program)));
+    }
+}
+
+fn hooks(name: &str, list: &[Hook], place: &str, page: &mut Page) {
+    for (index, hook) in list.iter().enumerate() {
+        page.line(&format!("hooks.{name}[{index}]"), &format!("run {:?} {place}", hook.path));
+    }
+}
+
+fn before_pivot(list: &Hooks, page: &mut Page) {
+    hooks("prestart", &list.prestart, "in the runtime's namespaces", page);
+    hooks("createRuntime", &list.create_runtime, "in the runtime's namespaces", page);
+    hooks("createContainer", &list.create_container, "in the container's namespaces", page);
+}
+
+/// The hooks that run after `create`.
+fn later(list: &Hooks, page: &mut Page) {
     if list.start_container.is_empty() && list.poststart.is_empty() && list.poststop.is_empty() {
         return;
     }
-    line("# later", "");
-    hooks("startContainer", &list.start_container, "in the container, at start", line);
-    hooks("poststart", &list.poststart, "in the runtime's namespaces, after start", line);
-    hooks("poststop", &list.poststop, "in the runtime's namespaces, after delete", line);
+    page.line("# later", "");
+    hooks("startContainer", &list.start_container, "in the container, at start", page);
+    hooks("poststart", &list.poststart, "in the runtime's namespaces, after start", page);
+    hooks("poststop", &list.poststop, "in the runtime's namespaces, after delete", page);
 }

@@ -231,8 +231,8 @@ pub fn shed(program: &mut Program, process: &Process, needs: Needs) -> bool {
         | some(needs.scheduler, SYS_NICE)
         | some(needs.terminal, CHOWN | DAC_OVERRIDE);
     let field = Field::of("process.capabilities");
-    program.push(&field, op::Process::Bounding { keep: masks.bounding });
-    program.push(&field, op::Process::Shed { keep });
+    program.push(&field, op::Rights::Bounding { keep: masks.bounding });
+    program.push(&field, op::Rights::Shed { keep });
     true
 }
 
@@ -267,16 +267,16 @@ pub fn unprivileged_part(
     }
     if let Some(masks) = masks {
         if !bounded {
-            program.push(&field, op::Process::Bounding { keep: masks.bounding });
+            program.push(&field, op::Rights::Bounding { keep: masks.bounding });
         }
         user(program, context, process, true)?;
         let Masks { effective, permitted, inheritable, ambient, .. } = masks;
-        program.push(&field, op::Process::Capabilities { effective, permitted, inheritable, ambient });
+        program.push(&field, op::Rights::Capabilities { effective, permitted, inheritable, ambient });
     } else {
         // Nothing said of them: as with runc the identity alone decides. Only what init itself was
         // given on its way must not be inherited.
         let all = u64::MAX;
-        program.push(&field, op::Process::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
+        program.push(&field, op::Rights::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
         user(program, context, process, false)?;
     }
     // Tried once more: the new identity may be allowed what the old one was not.
@@ -311,7 +311,7 @@ fn user(program: &mut Program, context: &mut Context<'_>, process: &Process, kee
         context.check_mapped(*id, "gid", || Field::item("process.user.additionalGids", index))?;
     }
     let groups = program.numbers(additional);
-    program.push(&field, op::Process::User { uid: user.uid(), gid: user.gid(), groups, set_groups, keep });
+    program.push(&field, op::Rights::User { uid: user.uid(), gid: user.gid(), groups, set_groups, keep });
     Ok(())
 }
 

@@ -14,14 +14,14 @@ use super::facts::Facts;
 use super::options::Options;
 use super::order;
 use super::program::{Descriptor, Program, Tree};
-use crate::init::op::{self, Op, Slot};
+use crate::init::op::{Entry, Mount, Op, Slot};
 use crate::spec::{Config, refuse};
 
 pub use super::order::Worker;
 
 /// A mount that shows something from outside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outside {
+pub struct ExternalMount {
     /// Where, in the container's root.
     pub target: PathBuf,
     /// What, on the host.
@@ -39,7 +39,7 @@ pub struct Mounts {
     /// The root file system, absolute.
     pub rootfs: PathBuf,
     /// Those from outside, in their order.
-    pub outside: Vec<Outside>,
+    pub outside: Vec<ExternalMount>,
     /// The others.
     pub inside: Vec<PathBuf>,
 }
@@ -68,64 +68,61 @@ impl Mounts {
     }
 }
 
-/// The targets of a program, by where what is mounted there comes from.
-fn sorted(program: &Program) -> (Vec<Outside>, Vec<PathBuf>) {
+/// The mounts that a program makes, by whether they show something from outside.
+fn sorted(program: &Program) -> (Vec<ExternalMount>, Vec<PathBuf>) {
     let (mut outside, mut inside) = (Vec::new(), Vec::new());
     let mut directory = PathBuf::from("/");
     let path = |text| Path::new(program.show(text));
     for op in program.ops() {
-        let Op::Mount(op) = *op else { continue };
-        let (target, source, recursive) = match op {
-            op::Mount::Directory { base, path: text, .. } => {
-                // Nodes start at the root or at what was opened as /dev.
+        match *op {
+            Op::Mount(Mount::FileSystem { target, .. }) => inside.push(path(target).to_owned()),
+            Op::Entry(Entry::Directory { base, path: text, .. }) => {
+                // Nodes are made in a directory of the root, or of the mount that was opened as /dev.
                 let start = Path::new(if base == Slot::NONE { "/" } else { "/dev" });
                 directory = start.join(path(text).strip_prefix("/").unwrap_or(path(text)));
-                continue;
             }
-            op::Mount::Bind { target, source, recursive, .. } => {
-                (path(target).to_owned(), path(source).to_owned(), recursive)
-            }
-            op::Mount::BindNode { name, source, .. } => {
-                (directory.join(program.show(name)), path(source).to_owned(), false)
-            }
-            // CRIU binds the host's, as it does for runc.
-            op::Mount::AttachNode { name, .. } => {
-                let target = directory.join(program.show(name));
-                (target.clone(), target, false)
-            }
-            op::Mount::Attach { target, tree, .. } => match program.slots().get(tree.0 as usize) {
-                Some(Descriptor::Tree(tree)) => (path(target).to_owned(), tree.source.clone(), tree.recursive),
-                _ => continue,
-            },
-            op::Mount::FileSystem { target, .. } => {
-                inside.push(path(target).to_owned());
-                continue;
-            }
-            // These make no mount of which CRIU has to be told.
-            op::Mount::Propagation { .. }
-            | op::Mount::PrivateParent { .. }
-            | op::Mount::Root { .. }
-            | op::Mount::RootDirectory { .. }
-            | op::Mount::Unmount { .. }
-            | op::Mount::Reattribute { .. }
-            | op::Mount::Remount { .. }
-            | op::Mount::Hold { .. }
-            | op::Mount::Node { .. }
-            | op::Mount::Link { .. }
-            | op::Mount::LinkIf { .. }
-            | op::Mount::Relink { .. }
-            | op::Mount::Pivot { .. }
-            | op::Mount::Bury { .. }
-            | op::Mount::MoveRoot
-            | op::Mount::Chroot
-            | op::Mount::ReadOnly { .. }
-            | op::Mount::Mask { .. }
-            | op::Mount::RootAttributes { .. }
-            | op::Mount::MakeDirectory { .. } => continue,
-        };
-        outside.push(Outside { target, source, recursive });
+            op => outside.extend(external(op, program, &directory)),
+        }
     }
     (outside, inside)
+}
+
+/// The mount that an operation makes of something outside. `directory` is the place of nodes.
+fn external(op: Op, program: &Program, directory: &Path) -> Option<ExternalMount> {
+    let path = |text| Path::new(program.show(text)).to_owned();
+    let (target, source, recursive) = match op {
+        Op::Mount(Mount::Bind { target, source, recursive, .. }) => (path(target), path(source), recursive),
+        Op::Mount(Mount::Attach { target, tree, .. }) => match program.slots().get(tree.0 as usize)? {
+            Descriptor::Tree(tree) => (path(target), tree.source.clone(), tree.recursive),
+            _ => return None,
+        },
+        Op::Entry(Entry::BindNode { name, source, .. }) => (directory.join(path(name)), path(source), false),
+        // CRIU binds the host's device node, as it does for runc.
+        Op::Entry(Entry::AttachNode { name, .. }) => (directory.join(path(name)), directory.join(path(name)), false),
+        Op::Mount(
+            Mount::FileSystem { .. }
+            | Mount::Unmount { .. }
+            | Mount::Reattribute { .. }
+            | Mount::Remount { .. }
+            | Mount::ReadOnly { .. }
+            | Mount::Mask { .. },
+        )
+        | Op::Entry(
+            Entry::MakeDirectory { .. }
+            | Entry::Hold { .. }
+            | Entry::Directory { .. }
+            | Entry::Node { .. }
+            | Entry::Link { .. }
+            | Entry::LinkIf { .. }
+            | Entry::Relink { .. },
+        )
+        | Op::Enter(_)
+        | Op::Rootfs(_)
+        | Op::Process(_)
+        | Op::Rights(_)
+        | Op::Talk(_) => return None,
+    };
+    Some(ExternalMount { target, source, recursive })
 }
 
 #[cfg(test)]
@@ -155,7 +152,7 @@ mod tests {
         let mounts = mounts.unwrap();
         assert_eq!(mounts.rootfs, Path::new("/b/rootfs"));
         assert_eq!(mounts.inside, [Path::new("/dev")]);
-        let wanted = Outside { target: "/logs".into(), source: "/srv".into(), recursive: true };
+        let wanted = ExternalMount { target: "/logs".into(), source: "/srv".into(), recursive: true };
         assert_eq!(mounts.outside, [wanted]);
     }
 

@@ -76,7 +76,7 @@ impl Filtered {
             program.push(&field, op::Enter::Dumpable);
         }
         let agent = self.agent.as_ref().map_or(Text::NONE, |agent| program.text(&agent.socket.to_string_lossy()));
-        program.push(&field, op::Process::Seccomp { filter: words, flags: filter.flags, agent });
+        program.push(&field, op::Rights::Seccomp { filter: words, flags: filter.flags, agent });
     }
 
     /// Who gets the listener, if there is one.

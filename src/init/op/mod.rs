@@ -5,14 +5,20 @@
 //! The bytes that the parent writes are the values that `init` reads: there is no encoding.
 
 mod enter;
+mod entry;
 mod mount;
 mod process;
+mod rights;
+mod rootfs;
 mod rules;
 mod talk;
 
 pub use enter::Enter;
+pub use entry::Entry;
 pub use mount::{Attributes, Mount, Propagation};
 pub use process::Process;
+pub use rights::Rights;
+pub use rootfs::Rootfs;
 pub use rules::Rules;
 pub use talk::{Ask, Message, Talk, kind, why};
 
@@ -79,11 +85,17 @@ impl Slot {
 pub enum Op {
     /// Enters namespaces.
     Enter(Enter),
-    /// Mounts, or makes a file.
+    /// Makes or leaves a root.
+    Rootfs(Rootfs),
+    /// Mounts in the root.
     Mount(Mount),
+    /// Makes a file in the root.
+    Entry(Entry),
     /// Changes the process.
     Process(Process),
-    /// Needs somebody else.
+    /// Changes the rights of the process.
+    Rights(Rights),
+    /// Waits for another process.
     Talk(Talk),
 }
 
@@ -97,4 +109,4 @@ macro_rules! from {
     };
 }
 
-from! { Enter Mount Process Talk }
+from! { Enter Rootfs Mount Entry Process Rights Talk }

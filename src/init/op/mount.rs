@@ -1,22 +1,13 @@
-//! Operations on mounts and on files of the root.
+//! Operations on mounts.
 
 use super::rules::Rules;
 use super::{List, Slot, Text};
 
-/// The file systems of the container, from the root to the masked paths.
+/// Operations on the mounts in the root, up to the masked paths.
 #[repr(C, u32)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
 pub enum Mount {
-    /// Change the propagation of the whole tree at `/`.
-    Propagation { flags: u64 },
-    /// Make the mount that holds a path private, whichever ancestor it is mounted on.
-    PrivateParent { path: Text },
-    /// Bind the root file system onto itself and take it as the root of all later targets.
-    Root { path: Text },
-    /// Take a directory as the root of all later targets, without a mount of its own. No link may
-    /// lead to it unless `follow` is set, which is for those of procfs.
-    RootDirectory { path: Text, follow: bool },
     /// Mount a file system. `options` is a list of pairs of `Text`; a value of `Text::NONE` makes
     /// the option a flag. What is refused with EPERM or EBUSY ends in a bind of `instead`, a path of
     /// the host, unless that is `Text::NONE`. What was mounted stays open in `keep`.
@@ -49,43 +40,11 @@ pub enum Mount {
     Reattribute { mount: Slot, attributes: Attributes },
     /// Set attributes of what is mounted at a target now.
     Remount { target: Text, attributes: Attributes, rules: Rules },
-    /// Open a directory, made when it is missing, and keep it in `keep`.
-    Hold { path: Text, rules: Rules, keep: Slot },
-    /// Take a directory, made when it is missing, as the place of the following nodes and links. The
-    /// path starts at a directory that was kept open or, without one, at the root.
-    Directory { base: Slot, path: Text, rules: Rules },
-    /// `mknod(2)` in the directory. The same node may be there already. Where the caller may not make
-    /// nodes, the one at this path of the host is bound.
-    Node { name: Text, mode: u32, device: u64, uid: u32, gid: u32, host: Text },
-    /// Bind a device of the host into the directory, for there is no mknod in a user namespace. It
-    /// must be the device with this type and number.
-    BindNode { name: Text, source: Text, mode: u32, device: u64 },
-    /// Attach a node that the parent made in the directory.
-    AttachNode { name: Text, tree: Slot },
-    /// `symlink(2)` in the directory; an existing name is kept.
-    Link { name: Text, target: Text },
-    /// `symlink(2)` in the directory when a path exists on the host.
-    LinkIf { name: Text, target: Text, host: Text },
-    /// `symlink(2)` in the directory; an existing name is replaced.
-    Relink { name: Text, target: Text },
-    /// Exchange the root of the mount namespace. When the old one is still shared with the host,
-    /// it stops being so before it goes.
-    Pivot { shared: bool },
-    /// Detach a mount of the host's tree or, where that is not allowed, cover it; it may be gone already.
-    Bury { path: Text },
-    /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
-    MoveRoot,
-    /// `chroot(2)` alone: there is no mount namespace.
-    Chroot,
     /// Make a path read-only; a missing one is skipped. Where it lies on a mount that was kept open,
     /// `inside` is its path there.
     ReadOnly { path: Text, mount: Slot, inside: Text },
     /// Hide a path; the same holds.
     Mask { path: Text, mount: Slot, inside: Text },
-    /// Set attributes of the root itself.
-    RootAttributes { attributes: Attributes },
-    /// Make a directory, and those above it, in the root.
-    MakeDirectory { path: Text },
 }
 
 /// Attributes of a mount: `mount_setattr(2)`.

@@ -2,7 +2,7 @@
 
 use super::{List, Text};
 
-/// Operations on the process: identity, privileges, limits, the program.
+/// Operations on the process: working directory, limits, priorities, the program.
 #[repr(C, u32)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
@@ -29,27 +29,12 @@ pub enum Process {
     Personality { domain: u32 },
     /// `set_mempolicy(2)` with a list of `u64` words.
     MemoryPolicy { mode: u32, nodes: List },
-    /// `PR_SET_NO_NEW_PRIVS`.
-    NoNewPrivileges,
-    /// Drop every capability outside the mask from the bounding set.
-    Bounding { keep: u64 },
-    /// Drop all other capabilities: soon other processes may trace this one, so it keeps only what it still needs.
-    Shed { keep: u64 },
-    /// Set uid, gid and groups. With `keep` the permitted capabilities survive. If the user namespace denies
-    /// setgroups(2), `groups` are left out with a warning.
-    User { uid: u32, gid: u32, groups: List, set_groups: bool, keep: bool },
-    /// `capset(2)`, then the ambient set. A capability that cannot be set is a warning; a set with all bits is no
-    /// demand and stands for all capabilities that the process has.
-    Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 },
     /// Set HOME in the environment from the container's `/etc/passwd`: `slot` is the free index in `envp`.
     Home { uid: u32, envp: List, slot: u32 },
     /// Find the program in a list of `Text`: `Exec` runs the first executable one.
     Find { candidates: List },
     /// Mark all descriptors from this number on close-on-exec: later a seccomp filter may forbid to close them.
     CloseOnExec { from: u32 },
-    /// Load a seccomp filter: a list of `u64`, each a `struct sock_filter`. `agent` is the socket to which the parent
-    /// sends the listener, or `Text::NONE`.
-    Seccomp { filter: List, flags: u32, agent: Text },
     /// Close all descriptors from this number on.
     Close { from: u32 },
     /// `execve(2)`: `argv` and `envp` are null-terminated arrays of addresses.

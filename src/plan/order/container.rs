@@ -100,13 +100,13 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
         let before = propagation.map_or(option::SLAVE, |(kind, _)| kind);
         // An unbindable tree could not be bound from, and the root is.
         let flags = if before == option::UNBINDABLE { option::PRIVATE } else { before };
-        program.push(&Field::of("linux.rootfsPropagation"), op::Mount::Propagation { flags });
+        program.push(&Field::of("linux.rootfsPropagation"), op::Rootfs::Propagation { flags });
         if before == option::SHARED {
-            program.push(&Field::of("linux.rootfsPropagation"), op::Mount::PrivateParent { path });
+            program.push(&Field::of("linux.rootfsPropagation"), op::Rootfs::PrivateParent { path });
         }
     }
     // Without a mount namespace a bind of the root would stay behind on the host.
-    program.push(&field, if own { op::Mount::Root { path } } else { op::Mount::RootDirectory { path, follow: false } });
+    program.push(&field, if own { op::Rootfs::Bind { path } } else { op::Rootfs::Open { path, follow: false } });
     if !own && !context.config.mounts().is_empty() {
         context.warn("mounts: without a mount namespace they are made in the caller's, and stay there".to_owned());
     }
@@ -131,24 +131,24 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
             refuse!("root.readonly", "unable to make the root read-only without a private MNT namespace");
         }
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
-        program.push(&Field::of("root.readonly"), op::Mount::RootAttributes { attributes });
+        program.push(&Field::of("root.readonly"), op::Rootfs::Attributes { attributes });
     }
     if own && context.options.no_pivot {
         // The old root stays below the new one. With a whole proc or sysfs in it, the kernel would let a user namespace
         // inside mount another one, without what is masked here.
         for place in context.facts.proc_and_sysfs.iter().rev().filter(|place| !place.starts_with(&context.rootfs)) {
             let above = program.text(&place.parent().unwrap_or(place).to_string_lossy());
-            program.push(&field, op::Mount::PrivateParent { path: above });
+            program.push(&field, op::Rootfs::PrivateParent { path: above });
             let path = program.text(&place.to_string_lossy());
-            program.push(&field, op::Mount::Bury { path });
+            program.push(&field, op::Rootfs::Bury { path });
         }
     }
     program.push(
         &field,
         match (own, context.options.no_pivot) {
-            (true, false) => op::Mount::Pivot { shared: propagation.is_some_and(|(kind, _)| kind == option::SHARED) },
-            (true, true) => op::Mount::MoveRoot,
-            (false, _) => op::Mount::Chroot,
+            (true, false) => op::Rootfs::Pivot { shared: propagation.is_some_and(|(kind, _)| kind == option::SHARED) },
+            (true, true) => op::Rootfs::Move,
+            (false, _) => op::Rootfs::Chroot,
         },
     );
     let uid = process.user().uid();
@@ -156,7 +156,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     if let (true, Some((kind, tree))) = (own, propagation) {
         let propagation = Propagation::NONE.and(kind, tree).unwrap_or_default();
         let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
-        program.push(&Field::of("linux.rootfsPropagation"), op::Mount::RootAttributes { attributes });
+        program.push(&Field::of("linux.rootfsPropagation"), op::Rootfs::Attributes { attributes });
     }
     Ok(())
 }
@@ -198,5 +198,5 @@ fn hidden_paths(program: &mut Program, context: &Context<'_>) {
 /// The working directory is made where it is missing.
 pub fn working_directory(program: &mut Program, context: &Context<'_>) {
     let path = program.text(&clean(context.config.process().cwd()).to_string_lossy());
-    program.push(&Field::of("process.cwd"), op::Mount::MakeDirectory { path });
+    program.push(&Field::of("process.cwd"), op::Entry::MakeDirectory { path });
 }

@@ -37,8 +37,8 @@ impl Exec<'_> {
         }
         if !self.config.has(Kind::Mount) {
             let path = program.text(&format!("/proc/{}/root", self.pid));
-            program.push(&Field::of("root.path"), op::Mount::RootDirectory { path, follow: true });
-            program.push(&Field::of("root.path"), op::Mount::Chroot);
+            program.push(&Field::of("root.path"), op::Rootfs::Open { path, follow: true });
+            program.push(&Field::of("root.path"), op::Rootfs::Chroot);
         }
     }
 
@@ -174,7 +174,7 @@ impl Exec<'_> {
             program.push(&Field::of("linux.namespaces"), op::Enter::BecomeRoot { uid, gid, keep_groups: true });
         }
         let path = program.text("/");
-        program.push(&everything, op::Mount::RootDirectory { path, follow: false });
+        program.push(&everything, op::Rootfs::Open { path, follow: false });
         Ok(program)
     }
 

@@ -16,9 +16,9 @@ use crate::tables::mount_option as option;
 /// system of a mount namespace that goes with the process.
 pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("root.path");
-    program.push(&field, op::Mount::Propagation { flags: option::SLAVE });
+    program.push(&field, op::Rootfs::Propagation { flags: option::SLAVE });
     let path = program.text(&context.rootfs.to_string_lossy());
-    program.push(&field, op::Mount::Root { path });
+    program.push(&field, op::Rootfs::Bind { path });
     devices::hold(program, context);
     mounts::plan(program, context)?;
     devices::plan(program, context)?;
@@ -50,13 +50,13 @@ impl Worker<'_> {
         let mut program = Program::new();
         let field = Field::of("root.path");
         program.push(&field, op::Enter::Signals);
-        program.push(&field, op::Mount::Propagation { flags: option::SLAVE });
+        program.push(&field, op::Rootfs::Propagation { flags: option::SLAVE });
         let host = program.text("/");
         if self.no_pivot {
-            program.push(&field, op::Mount::Root { path: host });
-            program.push(&field, op::Mount::Chroot);
+            program.push(&field, op::Rootfs::Bind { path: host });
+            program.push(&field, op::Rootfs::Chroot);
         } else {
-            program.push(&field, op::Mount::RootDirectory { path: host, follow: false });
+            program.push(&field, op::Rootfs::Open { path: host, follow: false });
         }
         let target = program.text(&self.root.to_string_lossy());
         let source = program.text(&self.rootfs.to_string_lossy());

@@ -57,7 +57,7 @@ impl Tail<'_> {
         program.push(&Field::of("process.user.umask"), op::Process::Umask { mask: umask });
         raise_limits(program, limits);
         if process.no_new_privileges() == Some(true) {
-            program.push(&Field::of("process.noNewPrivileges"), op::Process::NoNewPrivileges);
+            program.push(&Field::of("process.noNewPrivileges"), op::Rights::NoNewPrivileges);
         }
         process::unprivileged_part(program, context, process, filtered, bounded)?;
         let argv = find(program);
