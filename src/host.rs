@@ -1,4 +1,4 @@
-//! Facts about this host: looked up when a config asks for them.
+//! Facts about this host, looked up only if a config needs them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +12,15 @@ use crate::spec::{Config, ProcessConfig};
 use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, namespace};
 
-/// This host.
+/// The host, as the runtime sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
-    /// This process.
+    /// The ids that the runtime runs with.
     pub caller: Caller,
 }
 
 impl Host {
-    /// Look who calls.
+    /// Reads the ids of this process.
     pub fn read() -> Host {
         Host {
             caller: Caller {
@@ -34,7 +34,7 @@ impl Host {
     /// The facts for the plan of a container.
     ///
     /// # Errors
-    /// systemd is to make the cgroup and does not run or answer; the cgroup hierarchies cannot be read.
+    /// The systemd driver is asked for and systemd does not run or answer; the cgroup hierarchies cannot be read.
     pub fn facts(&self, config: &Config, options: &Options) -> Result<Facts> {
         self.answer(Questions::of_container(config, options))
     }
@@ -72,8 +72,9 @@ impl Host {
         Manager::find(euid != 0 || in_user_namespace && !namespace::first_process_is_here())
     }
 
-    /// Whether `OPEN_TREE_CLONE` works. Other than for root of the host it is tried, on the whole tree, since a mount that
-    /// another user namespace owns may not be uncovered.
+    /// Whether `OPEN_TREE_CLONE` works. For root of the host it does; for any other root this tries it. It tries a copy
+    /// of the whole tree, because the kernel refuses a copy of a mount without the mounts below it if another user
+    /// namespace owns one of those: the copy would uncover what that mount hides.
     fn opens_trees(&self) -> bool {
         let tried = || sys::mount::open_tree(Path::new("/"), Depth::Tree, Follow::Links).is_ok();
         self.caller.is_privileged() || self.caller.euid == 0 && tried()
@@ -84,7 +85,7 @@ fn has_apparmor() -> bool {
     std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
 }
 
-/// It can be so only where an unprivileged process has made the user namespace.
+/// Whether setgroups(2) is forbidden. This is possible only if an unprivileged process has created the user namespace.
 fn denies_setgroups() -> bool {
     std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"))
 }
@@ -94,7 +95,7 @@ fn proc_and_sysfs() -> Result<Vec<PathBuf>> {
     Ok(whole_proc_and_sysfs(&table))
 }
 
-/// The mount points of whole proc and sysfs file systems in a mountinfo.
+/// The mount points of proc and sysfs file systems that are mounted from their root, in a mountinfo table.
 fn whole_proc_and_sysfs(table: &[u8]) -> Vec<PathBuf> {
     let all = mountinfo::lines(table).filter(|line| line.is_whole() && matches!(line.kind, b"proc" | b"sysfs"));
     all.map(|line| line.point()).collect()

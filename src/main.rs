@@ -1,4 +1,4 @@
-//! The program: understand the command line, run one command, print one error.
+//! The program: parse the command line, run one command, print one error.
 
 #![no_main]
 
@@ -8,9 +8,9 @@ use tare::cli::{Global, Parsed, parse};
 use tare::command::{self, Failure, Log};
 use tare::sys;
 
-/// Called by the C library; see [`sys::entry`] for why not by the standard library. That one finds the arguments by
-/// itself.
-// SAFETY: no other function has this name, and it is as the C standard wants it.
+/// The C library calls this function directly. [`sys::entry`] says why the standard library's entry is not used. The
+/// arguments are unused: `std::env::args_os` gets them on its own.
+// SAFETY: no other function has this name, and the signature is that of the C standard.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
     let status = match sys::entry::begin() {
@@ -20,7 +20,7 @@ pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
             1
         }
     };
-    // Not a plain return: this writes what standard output still holds.
+    // Not a plain return: `exit` flushes standard output.
     std::process::exit(status)
 }
 
@@ -28,7 +28,7 @@ fn run() -> i32 {
     match parse(std::env::args_os()) {
         Parsed::Text(text) => with_log(&Global::default(), |_| Ok(command::print(&text).map(|()| 0)?)),
         Parsed::Usage { global, help, message, status } => {
-            // It fails in any case, and the message is what is wrong.
+            // The command fails in any case, and the message names the mistake.
             let _ = command::print(&help);
             with_log(&global, |_| Err(Failure { message, status }))
         }

@@ -1,53 +1,52 @@
-//! The table of mounts, proc_pid_mountinfo(5).
+//! The table of mounts: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// One line. Fields are decoded only when they are asked for: few of many lines are needed, and a line may hold names
-/// that are not UTF-8.
+/// A line of the table. A field is decoded only on demand: callers need few of many lines, and names may not be UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    /// The mount's id.
+    /// The mount's id, unique on the host until it is reused.
     pub id: u64,
     root: &'a [u8],
     point: &'a [u8],
-    /// The type of file system.
+    /// The type of the file system.
     pub kind: &'a [u8],
-    /// The super block's options.
+    /// The options of the superblock.
     pub options: &'a [u8],
 }
 
-/// The lines of a table; malformed lines are skipped.
+/// The lines of a table. Malformed lines are skipped.
 pub fn lines(table: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Line<'_>> {
     table.as_ref().split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let (root, point) = (fields.nth(2)?, fields.next()?);
-        // The mount's own options and any number of optional fields come before.
+        // The mount's own options and any number of optional fields precede the `-`.
         let mut super_block = fields.skip(1).skip_while(|field| *field != b"-").skip(1);
         Some(Line { id, root, point, kind: super_block.next()?, options: super_block.nth(1)? })
     })
 }
 
 impl Line<'_> {
-    /// The directory of the file system that is mounted.
+    /// The mounted directory, as a path in its file system.
     pub fn root(&self) -> PathBuf {
         unescape(self.root)
     }
 
-    /// The mount point, as seen from the root of the process whose table this is.
+    /// The mount point, relative to the root of the process that the table belongs to.
     pub fn point(&self) -> PathBuf {
         unescape(self.point)
     }
 
-    /// Whether the whole file system is mounted.
+    /// Whether the mount shows the root of its file system.
     pub fn is_whole(&self) -> bool {
         self.root == b"/"
     }
 }
 
-/// Decode a path: the kernel writes space, tab, newline and backslash as three octal digits.
+/// Decodes a path: the kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape(text: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

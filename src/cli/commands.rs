@@ -1,4 +1,4 @@
-//! The commands: what each of them takes, described once.
+//! The commands, and what each of them takes.
 
 use std::path::PathBuf;
 
@@ -10,31 +10,28 @@ use crate::tables::limit::{self, OptionKind, Scalar, UpdateOption};
 
 /// A row of the table of commands.
 pub struct Row {
-    /// Its name.
     pub name: &'static str,
-    /// Its arguments, for the usage.
+    /// The arguments, for the usage text.
     pub usage: &'static str,
-    /// What it does.
+    /// The description, for the help text.
     pub about: &'static str,
-    /// How many arguments.
     pub arguments: Count,
-    /// Its options.
     pub options: fn() -> Vec<Arg>,
-    /// The command, from a command line that clap found right.
+    /// Makes the command from a command line that clap has accepted.
     pub take: fn(Line) -> Verb,
 }
 
 impl Row {
-    /// Arguments without a limit are another program's command line.
+    /// If the number of arguments is unlimited, the last ones are another program's command line.
     pub fn placement(&self) -> Placement {
         if self.arguments.most.is_none() { Placement::First } else { Placement::Anywhere }
     }
 }
 
-/// The enum of commands and its table, from one list.
+/// Makes the enum of commands and the table of them from one list.
 macro_rules! commands {
     ($($verb:ident($args:ident) $name:literal $usage:literal $about:literal;)*) => {
-        /// A command with what it takes.
+        /// A command with its arguments and options.
         #[derive(Clone, Debug)]
         #[allow(missing_docs, reason = "the table says what a command does")]
         #[allow(clippy::large_enum_variant, reason = "a run of the program has one of it")]
@@ -78,17 +75,17 @@ commands! {
 }
 
 takes! {
-    /// Nothing.
+    /// The arguments of a command without any.
     NoArgs() {}
 }
 
 takes! {
-    /// A container.
+    /// The argument of a command that takes one container.
     IdArgs(id: String) {}
 }
 
 takes! {
-    /// `create`. The second argument is tare's own way to name the bundle.
+    /// `create`. The second argument, the bundle, exists in tare only.
     CreateArgs(id: String, bundle_argument: Option<PathBuf>) {
         bundle: Option<PathBuf> = bundle(),
         config: Option<PathBuf> = config(),
@@ -103,7 +100,7 @@ takes! {
 }
 
 takes! {
-    /// `run`
+    /// `run`.
     RunArgs() {
         ..create: CreateArgs,
         detach: bool = detach("do not wait for the container"),
@@ -113,7 +110,7 @@ takes! {
 }
 
 takes! {
-    /// Options shared by `checkpoint` and `restore`.
+    /// The options that `checkpoint` and `restore` share.
     CriuArgs() {
         image_path: Option<PathBuf> = option("image-path", "DIR", "directory of the images (default: ./checkpoint)"),
         work_path: Option<PathBuf> = option("work-path", "DIR", "directory for logs and other files of the moment"),
@@ -257,7 +254,7 @@ takes! {
 }
 
 takes! {
-    /// The limits of `update` as `config.json` has them.
+    /// The option of `update` that reads limits in the form of `config.json`.
     ResourcesArgs() {
         resources: Option<String> = option(
             "resources",
@@ -279,7 +276,7 @@ takes! {
     }
 }
 
-/// The limits that were given: the field, its option and the text.
+/// The limits on the command line: the field, its option and the value's text.
 #[derive(Clone, Debug, Default)]
 pub struct Limits(pub Vec<(&'static Scalar, &'static UpdateOption, String)>);
 

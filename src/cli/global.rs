@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction};
 
 use super::option::{Opt, go_bool, option, switch, takes};
 
-/// Options before the command.
+/// The options before the command, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Global {
     /// The name that the program was called by: `tare`, or `runc` through a link.
@@ -45,16 +45,16 @@ takes! {
     }
 }
 
-/// The one boolean option that takes no value.
+/// `--version`, the only boolean option without `=true` and `=false`.
 fn version() -> Opt<bool> {
     Opt::new(Arg::new("version").long("version").short('v').action(ArgAction::SetTrue).help("print the version"))
 }
 
 impl Global {
-    /// Take over what was given.
+    /// Checks the options and sets the fields.
     ///
     /// # Errors
-    /// A value that none of the options takes.
+    /// A value that its option does not take; two options that contradict each other.
     pub(super) fn set(&mut self, args: GlobalArgs) -> Result<()> {
         self.debug = args.debug;
         self.systemd_cgroup = args.systemd_cgroup;

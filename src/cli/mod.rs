@@ -1,8 +1,8 @@
-//! argv → [`Invocation`], nothing else.
+//! Parses the command line into an [`Invocation`], and does nothing else.
 //!
-//! Engines speak the dialect of runc's Go parser: one dash is as good as two, a repeated option
-//! replaces the earlier one, booleans take `=true`, options may follow positional arguments. The
-//! words are brought into one form first ([`words`]), and then parsed by clap.
+//! Engines use the syntax of runc's Go parser: one dash equals two, a repeated option replaces the earlier one,
+//! booleans take `=true`, options may follow positional arguments. [`words`] brings the words into one form, and clap
+//! parses them.
 
 mod commands;
 mod global;
@@ -29,35 +29,35 @@ pub use global::Global;
 pub use option::Number;
 pub use quantity::{bytes, duration};
 
-/// Version of this program.
+/// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the command line comes to.
+/// The result of parsing a command line.
 #[derive(Debug)]
 pub enum Parsed {
-    /// Print this on standard output and be done.
+    /// Print this text on standard output, and exit with 0.
     Text(String),
-    /// Carry out a command.
+    /// Run a command.
     Run(Box<Invocation>),
-    /// The words make no sense: print the usage on standard output, fail with the message.
+    /// The command line is wrong: print the usage on standard output, fail with the message.
     Usage {
-        /// What was understood before it went wrong.
+        /// The options before the mistake.
         global: Global,
-        /// For standard output.
+        /// The text for standard output.
         help: String,
-        /// The error.
+        /// The error message.
         message: String,
-        /// The exit status, which runc has of its own for a command that it does not know.
+        /// The exit status. runc uses a status of its own for an unknown command.
         status: u8,
     },
 }
 
-/// A command with the options before it.
+/// A command, and the options before it.
 #[derive(Debug)]
 pub struct Invocation {
-    /// Options before the command.
+    /// The options before the command.
     pub global: Global,
-    /// The command.
+    /// The command with its arguments and options.
     pub verb: Verb,
 }
 
@@ -88,7 +88,7 @@ fn command_of(name: &str, row: &Row) -> Command {
         .args((row.options)())
 }
 
-/// The whole command line as clap has it, for man pages and completions.
+/// The whole command line as a clap command, for man pages and completions.
 pub fn tree(name: &str) -> Command {
     top(name).subcommands(COMMANDS.iter().map(|row| {
         Command::new(row.name)
@@ -101,7 +101,7 @@ pub fn tree(name: &str) -> Command {
 
 const UNKNOWN_COMMAND: u8 = 3;
 
-/// Understand a command line.
+/// Parses a command line.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     let mut argv = argv.into_iter();
     let called = argv.next().unwrap_or_default();
@@ -117,7 +117,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     };
     let rest: Vec<String> = match argv.map(OsString::into_string).collect() {
         Ok(words) => words,
-        // The texts of config.json and state.json are UTF-8, and so are those that become part of them.
+        // config.json and state.json are UTF-8, and so must be the arguments that become part of them.
         Err(word) => return fail(&global, String::new(), format!("argument {word:?} is not UTF-8")),
     };
     let (own, rest) = words::split_globals(&rest, &top);
@@ -168,7 +168,7 @@ fn help(name: &str, row: &Row) -> String {
 fn parse_command(global: Global, row: &Row, words: &[String]) -> Parsed {
     let command = command_of(&global.name, row);
     let (options, arguments) = words::separate(words, &command, row.placement());
-    // Made only when somebody reads it: it costs as much as the rest of the command line.
+    // Formatting the help costs as much as parsing the rest of the command line, so it is done only if it is printed.
     let help = |global: &Global| help(&global.name, row);
     let called = command.get_name().to_owned();
     let matches = match command.try_get_matches_from(std::iter::once(called).chain(options)) {
@@ -203,7 +203,7 @@ fn count(program: &str, row: &Row, given: usize) -> Result<()> {
     }
 }
 
-/// clap's errors in the words that engines look for.
+/// Translates clap's errors into the messages that engines match.
 fn usage_error(error: &clap::Error) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => {
@@ -230,7 +230,7 @@ fn usage_error(error: &clap::Error) -> String {
     }
 }
 
-/// What `--version` prints; engines parse it by its prefixes.
+/// The output of `--version`. Engines parse the prefixes of its lines.
 pub fn version(name: &str) -> String {
     let commit = option_env!("TARE_COMMIT").unwrap_or("unknown");
     format!("{name} version {VERSION}\ncommit: {commit}\nspec: {}\n", crate::spec::OCI_VERSION)
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(it.id, "id");
     }
 
-    /// The arguments of a verb.
+    /// The arguments of a command.
     macro_rules! args {
         ($verb:ident, $line:literal) => {
             match run($line).verb {

@@ -1,4 +1,4 @@
-//! Options and arguments with types: a command is a struct, and one description of its fields makes the parser, the help,
+//! Options and arguments with types. A command is a struct; one description of its fields makes the parser, the help,
 //! the man page, the completions and the struct itself.
 
 use std::marker::PhantomData;
@@ -9,32 +9,28 @@ use std::vec::IntoIter;
 use anyhow::{Result, anyhow};
 use clap::{Arg, ArgAction, ArgMatches};
 
-/// Options and arguments of a command, or a part of them that commands share.
+/// The arguments and options of a command, or a part of them that several commands share.
 pub trait Takes: Sized {
-    /// How many arguments.
     const ARGUMENTS: Count;
 
-    /// Its options, as clap wants them, in the order of the help.
+    /// The options for clap, in the order of the help.
     fn options() -> Vec<Arg>;
 
-    /// Take its fields out of a command line that clap found right.
+    /// Takes the fields out of a command line that clap has accepted.
     fn take(line: &mut Line) -> Self;
 }
 
 /// A command line whose options clap has parsed.
 pub struct Line {
-    /// The options.
     pub options: ArgMatches,
-    /// The arguments.
     pub arguments: IntoIter<String>,
 }
 
-/// How many arguments there may be.
+/// The number of arguments that a command takes.
 #[derive(Clone, Copy)]
 pub struct Count {
-    /// The fewest.
     pub least: usize,
-    /// The most, if there is a limit.
+    /// The maximum; `None` for no limit.
     pub most: Option<usize>,
 }
 
@@ -50,14 +46,14 @@ impl Count {
     }
 }
 
-/// An argument, by the type of its field.
+/// A positional argument, by the type of its field.
 pub trait Argument {
     const COUNT: Count;
 
     fn take(words: &mut IntoIter<String>) -> Self;
 }
 
-/// The parser has counted: it is there.
+/// The parser has checked the number of arguments, so the argument exists.
 impl Argument for String {
     const COUNT: Count = Count { least: 1, most: Some(1) };
 
@@ -74,7 +70,7 @@ impl<T: From<String>> Argument for Option<T> {
     }
 }
 
-/// All that follow. They are another program's command line, so options end before them.
+/// All remaining arguments. They are another program's command line, so no options of ours follow.
 impl Argument for Vec<String> {
     const COUNT: Count = Count { least: 0, most: None };
 
@@ -94,18 +90,18 @@ impl<T> Opt<T> {
         Opt { arg, field: PhantomData }
     }
 
-    /// A short form, too.
+    /// Adds a short form.
     pub fn short(self, letter: char) -> Self {
         Opt::new(self.arg.short(letter))
     }
 
-    /// For clap, which knows an option by the name of the field.
+    /// The option for clap, which identifies it by the name of the field.
     pub fn of(self, field: &'static str) -> Arg {
         self.arg.id(field)
     }
 }
 
-/// A boolean option, which may be followed by `=true` or `=false`.
+/// A boolean option, which takes `=true` and `=false`, too.
 pub fn switch<T: Flag>(name: &'static str, help: &'static str) -> Opt<T> {
     let arg = Arg::new(name)
         .long(name)
@@ -119,22 +115,22 @@ pub fn switch<T: Flag>(name: &'static str, help: &'static str) -> Opt<T> {
     Opt::new(arg)
 }
 
-/// An option with a value; the last one counts.
+/// An option with a value. If it is repeated, the last value counts.
 pub fn option<T: Single>(name: &'static str, value: &'static str, help: &'static str) -> Opt<T> {
     Opt::new(with_value(name, value, help))
 }
 
-/// An option that may be repeated.
+/// An option that may be repeated; all values count.
 pub fn list(name: &'static str, value: &'static str, help: &'static str) -> Opt<Vec<String>> {
     Opt::new(with_value(name, value, help).action(ArgAction::Append))
 }
 
-/// An option with a value, as clap wants it.
+/// An option with a value, for clap.
 pub fn with_value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).num_args(1).allow_hyphen_values(true).value_name(value).help(help)
 }
 
-/// The spellings of Go's `strconv.ParseBool`.
+/// Parses the spellings of Go's `strconv.ParseBool`.
 pub fn go_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -143,13 +139,13 @@ pub fn go_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Types of a boolean option's field: with `Option`, a command sees whether it was given.
+/// The types of a boolean option's field. With `Option<bool>`, a command can tell an absent option from `=false`.
 pub trait Flag {}
 
 impl Flag for bool {}
 impl Flag for Option<bool> {}
 
-/// Types of the field of an option with one value. An empty value counts as none.
+/// The types of the field of an option with one value. An empty value counts as absent.
 pub trait Single {}
 
 impl<T: From<String>> Single for Option<T> {}
@@ -157,7 +153,7 @@ impl<T> Single for Number<T> {}
 
 /// The type of an option's field.
 ///
-/// The functions are not inlined: each command calls them for each of its options.
+/// The functions are not inlined, to save code size: each command calls them for each of its options.
 pub trait Value {
     fn take(options: &ArgMatches, field: &'static str) -> Self;
 }
@@ -201,8 +197,8 @@ impl<T> Value for Number<T> {
     }
 }
 
-/// The value of an option that wants a number. The command parses it, not the parser, because runc refuses a wrong number
-/// after what is wrong with the container.
+/// The value of an option that takes a number. The command parses it after its own checks: runc, too, reports a wrong
+/// number after an error about the container.
 #[derive(Clone, Debug)]
 pub struct Number<T> {
     field: &'static str,
@@ -220,7 +216,7 @@ impl<T: FromStr> Number<T> {
     /// The number, if the option was given.
     ///
     /// # Errors
-    /// A text that is no number, or a number that `T` cannot hold.
+    /// A text that is not a number, or a number that `T` cannot hold.
     pub fn get(&self) -> Result<Option<T>> {
         let Some(text) = &self.text else { return Ok(None) };
         let name = self.field.replace('_', "-");
@@ -229,7 +225,7 @@ impl<T: FromStr> Number<T> {
     }
 }
 
-/// A struct of what a command takes: arguments in parentheses, then parts that commands share, then options.
+/// Makes a struct from what a command takes: arguments in parentheses, then shared parts, then options.
 macro_rules! takes {
     (
         $(#[$doc:meta])*

@@ -1,14 +1,14 @@
-//! Numbers with a unit, as runc's users write them.
+//! Numbers with a unit, in runc's syntax.
 
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-/// A number of bytes: `50M`, `1.5g`, `512KiB`, `4096`. Units are powers of 1024, in any case, with
-/// or without `B` or `iB`.
+/// Parses a number of bytes: `50M`, `1.5g`, `512KiB`, `4096`. Units are powers of 1024, in upper or lower case, with or
+/// without `B` or `iB`.
 ///
 /// # Errors
-/// `invalid size: 'X'` and `invalid suffix: 'X'`, in the words of runc.
+/// `invalid size: 'X'` and `invalid suffix: 'X'`, which are runc's messages.
 pub fn bytes(text: &str) -> Result<i64> {
     let invalid = || anyhow!("invalid size: '{text}'");
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').ok_or_else(invalid)? + 1;
@@ -25,7 +25,7 @@ pub fn bytes(text: &str) -> Result<i64> {
         "p" => 5,
         _ => bail!("invalid suffix: '{unit}'"),
     };
-    // Whole numbers stay exact.
+    // A whole number is not computed in floating point, so it stays exact.
     let whole = number.parse::<i64>().ok().and_then(|number| number.checked_mul(1 << (10 * power)));
     if let Some(whole) = whole {
         return Ok(whole);
@@ -37,10 +37,10 @@ pub fn bytes(text: &str) -> Result<i64> {
     Ok(scaled as i64)
 }
 
-/// A span of time in the syntax of Go's `time.ParseDuration`: `5s`, `1m30s`, `1.5h`, `200ms`; `0`.
+/// Parses a duration in the syntax of Go's `time.ParseDuration`: `5s`, `1m30s`, `1.5h`, `200ms`; `0`.
 ///
 /// # Errors
-/// Anything else, negative spans among it.
+/// Any other text, a negative duration included.
 pub fn duration(text: &str) -> Result<Duration> {
     let invalid = || anyhow!("invalid duration {text:?}");
     let mut rest = text.strip_prefix('+').unwrap_or(text);

@@ -1,14 +1,14 @@
-//! Words of a command line in the form that clap takes: `--name=value`, arguments apart.
+//! Brings the words of a command line into the form that clap takes: `--name=value`, with the arguments apart.
 
 use clap::Command;
 
-/// What an option wants.
+/// The form of an option.
 enum Shape {
-    /// Nothing, or a value behind `=`.
+    /// No value, or one behind `=`.
     Switch(String),
-    /// A value, if need be in the next word.
+    /// A value, behind `=` or in the next word.
     Value(String),
-    /// It is not one of ours: clap says so.
+    /// An unknown option, which clap reports.
     Unknown,
 }
 
@@ -25,7 +25,7 @@ fn shape(name: &str, command: &Command) -> Shape {
     if matches!(name, "h" | "help") { Shape::Switch("help".to_owned()) } else { Shape::Unknown }
 }
 
-/// Options with their values, up to the first word that is no option.
+/// The options with their values, up to the first word that is not an option; and the remaining words.
 pub fn split_globals(words: &[String], command: &Command) -> (Vec<String>, Vec<String>) {
     let mut options = Vec::new();
     let mut words = words.iter();
@@ -39,16 +39,16 @@ pub fn split_globals(words: &[String], command: &Command) -> (Vec<String>, Vec<S
     (options, words.as_slice().to_vec())
 }
 
-/// The places in which options may stand.
+/// The positions in which options may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Before the arguments, between and after them.
+    /// Before, between and after the arguments.
     Anywhere,
-    /// Before the first argument, because what follows it is another program's command line.
+    /// Before the first argument only: the words after it are another program's command line.
     First,
 }
 
-/// All options of a command, and all arguments.
+/// The options of a command, and its arguments.
 pub fn separate(words: &[String], command: &Command, placement: Placement) -> (Vec<String>, Vec<String>) {
     let (mut options, mut arguments) = (Vec::new(), Vec::new());
     let mut words = words.iter();

@@ -1,4 +1,4 @@
-//! `checkpoint`: write a running container to files, and end it unless it is to go on.
+//! `checkpoint`: write a running container to files. The container ends unless an option keeps it running.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,9 @@ use crate::plan::restore::Mounts;
 use crate::spec::annotation;
 use crate::state::Status;
 
-/// Where the images are by default.
+/// Directory of the images, relative to the working directory, if `--image-path` is absent.
 const IMAGES: &str = "checkpoint";
 
-/// The command.
 pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
     let (directory, record) = root(global)?.load(&args.id)?;
     let host = Host::read();
@@ -50,14 +49,15 @@ pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// CRIU does most of what it does only for root.
+/// Warns a caller without root's rights: CRIU does most of its work only for root.
 pub fn warn_rootless(caller: &Caller, verb: &str, global: &Global, log: &Log) {
     if !caller.is_privileged() {
         log.warning(&format!("{} {verb} is untested with rootless containers", global.name));
     }
 }
 
-/// The options that `checkpoint` and `restore` share, and the annotation of the container.
+/// Turns the options that `checkpoint` and `restore` share, and the container's annotation `org.criu.config`, into the
+/// settings of CRIU.
 pub fn settings(global: &Global, args: &CriuArgs, config: Option<&str>) -> Result<Settings> {
     let cgroups = match args.manage_cgroups_mode.as_deref() {
         None | Some("soft") => CgroupsMode::Soft,
@@ -70,7 +70,7 @@ pub fn settings(global: &Global, args: &CriuArgs, config: Option<&str>) -> Resul
         bail!("namespace {name:?} is not supported");
     }
     let path = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
-    // CRIU takes a file that is not there for an empty one.
+    // CRIU treats a missing file like an empty one.
     let default = || format!("/etc/criu/{}.conf", global.name);
     Ok(Settings {
         images: path(&args.image_path)?.map_or_else(|| std::path::absolute(IMAGES), Ok)?,
@@ -88,7 +88,7 @@ pub fn settings(global: &Global, args: &CriuArgs, config: Option<&str>) -> Resul
     })
 }
 
-/// CRIU looks for it from the images on, so that both can be moved together.
+/// `--parent-path`. CRIU resolves it relative to the directory of the images, so that a user can move both together.
 fn parent(args: &CheckpointArgs) -> Result<Option<PathBuf>> {
     if args.parent_path.as_deref().is_some_and(Path::is_absolute) {
         bail!("--parent-path must be relative");
@@ -96,7 +96,7 @@ fn parent(args: &CheckpointArgs) -> Result<Option<PathBuf>> {
     Ok(args.parent_path.clone())
 }
 
-/// -1 stands for none.
+/// `--status-fd`; -1 means no descriptor.
 fn status_fd(args: &CheckpointArgs) -> Result<Option<i32>> {
     Ok(args.status_fd.get()?.filter(|fd| *fd != -1))
 }

@@ -13,32 +13,27 @@ use crate::plan::{Facts, Options, Plan, compile};
 use crate::spec::{self, Config};
 use crate::state::{Place, Record};
 
-/// Everything that is decided before anything is touched.
+/// All decisions, made before the runtime changes anything.
 pub struct Prepared {
-    /// The config.
     pub config: Config,
-    /// Its bytes.
+    /// The bytes of `config.json`.
     pub text: Vec<u8>,
-    /// The host.
     pub facts: Facts,
-    /// The command line.
     pub options: Options,
-    /// The plan.
     pub plan: Plan,
-    /// The place for the state.
+    /// The state directory that the container will have.
     pub place: Place,
-    /// Where the pid is written to.
+    /// The file that the caller wants the pid in.
     pub pid_file: Option<PidFile>,
 }
 
 impl Prepared {
-    /// Connect with the caller.
     pub fn front(&self, caller: &Caller<'_>) -> Result<Front> {
         Front::connect(caller, &self.config, self.config.process())
     }
 }
 
-/// Load, check and plan.
+/// Loads and checks the config and compiles the plan.
 pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> Result<Prepared> {
     let root = root(global)?;
     let place = root.container(&args.id)?;
@@ -61,8 +56,8 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> R
     Ok(Prepared { config, text, facts, options, plan, place, pid_file })
 }
 
-/// Make the container of a plan. `maker` does it, and is handed what writes the pid file before
-/// anything runs.
+/// Runs `maker`, which makes the container of a plan. `maker` calls its second argument to write the pid file before
+/// the container runs anything.
 pub fn make(
     prepared: &Prepared,
     front: &Front,
@@ -83,7 +78,6 @@ pub fn make(
     Ok(created)
 }
 
-/// The command.
 pub fn run(global: &Global, args: &CreateArgs, log: &Log) -> Result<()> {
     let prepared = prepare(global, args, log, Begin::AtStart)?;
     let front = prepared.front(&Caller::of(global, args))?;

@@ -1,4 +1,4 @@
-//! `delete`: remove what is left of a container.
+//! `delete`: remove a container and its record.
 
 use std::os::fd::AsFd;
 
@@ -11,7 +11,6 @@ use crate::executor::{Survivors, destroy_locked, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
 use crate::sys::{self, CallError, Errno};
 
-/// The command.
 pub fn run(global: &Global, args: &DeleteArgs, log: &Log) -> Result<()> {
     let chosen = Chosen::of(&args.id, args.regex);
     each(global, &chosen, log, |root, id| delete(root, id, args.force, log))
@@ -19,7 +18,7 @@ pub fn run(global: &Global, args: &DeleteArgs, log: &Log) -> Result<()> {
 
 fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
     let place = root.container(id)?;
-    // The second time nobody creates it any more.
+    // A second round is necessary only if the first one has ended the process that was creating the container.
     for _ in 0..2 {
         let Some(directory) = place.open()? else { break };
         match directory.lock_record() {
@@ -32,11 +31,11 @@ fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
             }
             Ok(None) => {}
             Err(error) if !force => return Err(error),
-            // Its processes, if there are any, are nobody's from now on.
+            // The runtime cannot find the container's processes without a record; they keep running.
             Err(error) => log.warning(&format!("{error:#}; the record is removed, and nothing else")),
         }
-        // Left by a create that was killed very early, or somebody is just at it: once nobody holds the lock there is a
-        // record, or there is nothing to keep.
+        // A create that was killed early has left the directory, or another process creates the container now. With the
+        // lock held that process has ended: there is a record, or nothing to keep.
         directory.lock()?;
         match directory.load() {
             Ok(Some(_)) => continue,
@@ -58,7 +57,7 @@ fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result
             tell(log, destroy_locked(locked, directory, survivors)?);
             return Ok(());
         }
-        // As long as the gate is taken nobody starts it.
+        // While this command holds the gate, `start` cannot open it.
         Status::Created => match directory.take_gate() {
             Ok(None) if !force && record.alive()? => return refused(Status::Running),
             Ok(gate) => _shut = gate,
@@ -72,11 +71,11 @@ fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result
     Ok(())
 }
 
-/// Whoever creates the container is ended first: it would go on making what is removed here.
+/// Kills the process that creates the container. It would otherwise go on to create what this command removes.
 fn end_creation(locked: Locked, directory: &Directory) -> Result<()> {
     if let Some(creator) = locked.record.creator()? {
         let opened = sys::process::pidfd_open(creator);
-        // Looked at once more with the handle open, as the pid may have become another's.
+        // Check again with the pidfd open: the pid may have been reused before.
         if let (Ok(pidfd), true) = (opened, locked.record.creator()?.is_some() && directory.being_created()?) {
             match sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
                 Ok(()) | Err(Errno::ESRCH) => {}
@@ -84,7 +83,8 @@ fn end_creation(locked: Locked, directory: &Directory) -> Result<()> {
             }
         }
     }
-    // It writes the record, which it does not lock.
+    // The creating process replaces the record without locking it, so the lock on the record must not be kept. The lock
+    // on the directory becomes free when that process has ended.
     drop(locked);
     directory.lock()
 }

@@ -1,4 +1,4 @@
-//! `events`: statistics of a container, and its want of memory, one JSON object a line.
+//! `events`: statistics and OOM events of a container, one JSON object a line.
 
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,10 +17,10 @@ use crate::rdt::RdtStats;
 use crate::state::{Record, Status};
 use crate::sys::{self, CallError, Errno};
 
-/// Time between two statistics when nobody says.
+/// Time between two statistics without `--interval`.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// A line. Its beginning is matched as text: `{"type":"stats","id":"X",`.
+/// A line of output. Engines match its beginning as text: `{"type":"stats","id":"X",`.
 #[derive(Serialize)]
 struct Event<'a> {
     #[serde(rename = "type")]
@@ -35,11 +35,10 @@ struct Data {
     #[serde(flatten)]
     cgroup: Stats,
     intel_rdt: RdtStats,
-    /// What runc has set up of the network itself: nothing, for containers of the specification.
+    /// Network interfaces that runc itself has set up: none in a container of the specification.
     network_interfaces: Option<Vec<()>>,
 }
 
-/// The command.
 pub fn run(global: &Global, args: &EventsArgs, log: &Log) -> Result<()> {
     let (directory, record) = root(global)?.load(&args.id)?;
     let interval = interval(args)?;
@@ -51,7 +50,7 @@ pub fn run(global: &Global, args: &EventsArgs, log: &Log) -> Result<()> {
         return super::print(&line(&statistics(&record)?)?);
     }
     let process = sys::process::pidfd_open(record.pid).map_err(|_| stopped())?;
-    // Between the look at the status and the handle, the pid may have become another's.
+    // The pid may have been reused between the status check and pidfd_open(2).
     if !record.alive()? {
         bail!(stopped());
     }
@@ -64,7 +63,7 @@ pub fn run(global: &Global, args: &EventsArgs, log: &Log) -> Result<()> {
 
 fn interval(args: &EventsArgs) -> Result<Duration> {
     let Some(text) = args.interval.as_deref() else { return Ok(INTERVAL) };
-    // Whoever gives a time that is none deserves another word than whoever gives none at all.
+    // An unparsable time and a negative one get different messages, as with runc.
     let positive = text.strip_prefix('-').unwrap_or(text);
     let interval = duration(positive).map_err(|error| anyhow!("invalid value {text:?} for flag -interval: {error}"))?;
     if interval.is_zero() || positive != text {
@@ -73,14 +72,14 @@ fn interval(args: &EventsArgs) -> Result<Duration> {
     Ok(interval)
 }
 
-/// Until the container ends, or nobody reads any more.
+/// Prints events until the container ends or the reader closes standard output.
 fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Duration) -> Result<()> {
     let stdout = std::io::stdout();
     let mut next = Instant::now() + interval;
     loop {
         let mut polled = vec![
             PollFd::new(process.as_fd(), PollFlags::POLLIN),
-            // For its end alone: the reader's, if there is one.
+            // Without events, poll(2) still reports that the reader has closed its end.
             PollFd::new(stdout.as_fd(), PollFlags::empty()),
         ];
         polled.extend(oom.as_ref().map(|oom| PollFd::new(oom.as_fd(), PollFlags::POLLIN)));
@@ -107,7 +106,7 @@ fn follow(record: &Record, process: &OwnedFd, mut oom: Option<Oom>, interval: Du
             if !tell(&statistics(record)?)? {
                 return Ok(());
             }
-            // One that takes longer than the interval is not made up for.
+            // If the statistics take longer than the interval, the missed ones are skipped.
             next = (next + interval).max(Instant::now());
         }
     }
@@ -123,7 +122,7 @@ fn line(event: &Event<'_>) -> Result<String> {
     Ok(serde_json::to_string(event)? + "\n")
 }
 
-/// Prints it. Whether somebody reads: that nobody does any more is the end, and no error.
+/// Prints an event. `false` if the reader has closed its end, which is no error.
 fn tell(event: &Event<'_>) -> Result<bool> {
     let (line, mut stdout) = (line(event)?, std::io::stdout().lock());
     match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {

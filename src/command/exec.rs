@@ -18,10 +18,9 @@ use crate::state::{Record, Status};
 use crate::sys::{self, Call};
 use crate::tables::capability;
 
-/// Exit status of an exec that failed itself, as against the process that it ran.
+/// Exit status if exec itself fails, to tell it from the status of the process.
 const FAILED: u8 = 255;
 
-/// The command. The result is the exit status.
 pub fn run(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32, Failure> {
     join(global, args, log).map_err(|error| Failure { message: format!("exec failed: {error:#}"), status: FAILED })
 }
@@ -39,8 +38,8 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let cgroups: Vec<&str> = args.cgroup.iter().map(String::as_str).collect();
     let place = record.cgroup.place(&cgroups, record.pid)?;
     let host = Host::read();
-    // The container is what it was made as; only the defaults of the process are read from the
-    // bundle, so that changes to them take effect.
+    // The container keeps the config that it was created with. Only the defaults of the process come from the bundle's
+    // file, so that changes there take effect.
     let config = directory.load_config()?;
     let mut process = process(args, &record)?;
     process.inherit(config.process());
@@ -80,7 +79,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
         Ok((status, relay))
     });
     let (status, relay) = attended.inspect_err(|_| {
-        // Nobody would wait for it.
+        // The caller does not learn its pid, so nothing would wait for the process.
         let _ = sys::process::pidfd_send_signal(joined.child.pidfd.as_fd(), libc::SIGKILL);
     })?;
     relay.finish();
@@ -96,7 +95,7 @@ fn caller<'a>(global: &'a Global, args: &'a ExecArgs) -> Caller<'a> {
     }
 }
 
-/// The process: from `--process` alone, or from the config and the options.
+/// The process as `--process` describes it, or the config's with the options applied.
 fn process(args: &ExecArgs, record: &Record) -> Result<ProcessConfig> {
     if let Some(file) = &args.process {
         let bytes = std::fs::read(file).named(format_args!("open {}", file.display()))?;
@@ -128,7 +127,7 @@ fn process(args: &ExecArgs, record: &Record) -> Result<ProcessConfig> {
     Ok(process)
 }
 
-/// `--user UID[:GID]`: numbers only; without a group the config's stays.
+/// `--user UID[:GID]` takes numbers only. Without a group the config's group stays.
 fn user(user: &User, args: &ExecArgs) -> Result<User> {
     let mut user = user.clone();
     if let Some(text) = &args.user {
@@ -146,15 +145,15 @@ fn user(user: &User, args: &ExecArgs) -> Result<User> {
     Ok(user)
 }
 
-/// Five empty sets; the default of the type is none of them.
+/// Five empty sets. The type's default is not empty.
 fn no_capabilities() -> LinuxCapabilities {
     let mut sets = LinuxCapabilities::default();
     sets.set_bounding(None).set_effective(None).set_permitted(None).set_inheritable(None).set_ambient(None);
     sets
 }
 
-/// `--cap`: bounding, effective and permitted; ambient only when the config has an inheritable
-/// set; never inheritable (CVE-2022-29162).
+/// `--cap` adds to the bounding, effective and permitted sets; to the ambient set only if the config has an inheritable
+/// set; never to the inheritable set (CVE-2022-29162).
 fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());

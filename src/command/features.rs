@@ -10,7 +10,6 @@ use crate::spec::annotation;
 use crate::sys;
 use crate::tables::{capability, hook, memory_policy, mount_option, namespace, seccomp};
 
-/// The command.
 pub fn run() -> Result<()> {
     let mut text = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
@@ -20,7 +19,7 @@ pub fn run() -> Result<()> {
     print(&String::from_utf8_lossy(&text))
 }
 
-/// features.md of the runtime-spec.
+/// The object that features.md of the runtime-spec describes.
 fn features() -> Value {
     let options: Vec<&str> =
         mount_option::OPTIONS.iter().filter(|(_, _, listed)| *listed).map(|(name, _, _)| *name).collect();
@@ -60,7 +59,7 @@ fn features() -> Value {
     })
 }
 
-/// The flags that this kernel knows, too.
+/// The seccomp flags of our table that this kernel supports.
 fn supported_flags() -> Vec<&'static str> {
     let known = seccomp::FLAGS.iter().filter(|(_, bits)| sys::process::knows_seccomp_flags(*bits));
     known.map(|(name, _)| *name).collect()

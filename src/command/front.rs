@@ -1,4 +1,4 @@
-//! How a new process is connected with whoever calls: sockets, pipes, a terminal.
+//! The connection between the caller and a new process: sockets, pipes, a terminal.
 
 use anyhow::{Result, bail};
 use oci_spec::runtime::Process;
@@ -7,21 +7,21 @@ use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
 use crate::spec::{Config, annotation, refuse};
 
-/// The command line's words about the caller's side of a process.
+/// The options of the command line about the caller's side of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
-    /// The name of the program, for messages.
+    /// The name that the runtime was called by, for messages.
     pub program: &'a str,
     /// `--console-socket`.
     pub console: Option<&'a str>,
     /// `--pidfd-socket`.
     pub pidfd: Option<&'a str>,
-    /// It does not wait for the process.
+    /// The runtime does not wait for the process.
     pub detach: bool,
 }
 
 impl<'a> Caller<'a> {
-    /// The caller of `create`, which never waits for the process.
+    /// The options of `create`, which never waits for the process.
     pub fn of(global: &'a Global, args: &'a CreateArgs) -> Caller<'a> {
         Caller {
             program: &global.name,
@@ -32,19 +32,19 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The caller's side of a process.
 #[derive(Debug)]
 pub struct Front {
     receivers: Receivers,
-    /// Only where the caller stays, and there is no terminal.
+    /// Only if the runtime waits for the process and the process has no terminal.
     pipes: Option<Pipes>,
 }
 
 impl Front {
-    /// Connect what the command line asks for; `config` is the container's.
+    /// Connects to the sockets that the command line and the annotation name, and makes the pipes; `config` is the
+    /// container's.
     ///
     /// # Errors
-    /// A terminal that nobody would hold, a socket that waits for none, or that does not answer.
+    /// A terminal without a holder, a console socket without a terminal, or a socket that does not answer.
     pub fn connect(caller: &Caller<'_>, config: &Config, process: &Process) -> Result<Front> {
         let terminal = process.terminal() == Some(true);
         let Caller { program: name, console, detach, .. } = *caller;
@@ -63,13 +63,13 @@ impl Front {
         Ok(Front { receivers, pipes })
     }
 
-    /// What the process is started with.
+    /// The descriptors that the process starts with, and the sockets.
     pub fn connections(&self) -> Connections<'_> {
         let stdio = self.pipes.as_ref().map_or([None; 3], Pipes::theirs);
         Connections { stdio, receivers: &self.receivers }
     }
 
-    /// Begin to copy, for a caller that stays.
+    /// Starts to copy between the caller and the process, if the runtime waits for the process.
     pub fn attend(self, terminal: Option<Terminal>) -> Result<Relay> {
         match (terminal, self.pipes) {
             (Some(terminal), _) => terminal.copy(),

@@ -13,21 +13,20 @@ use crate::state::{NotRunning, Record, Status};
 use crate::sys::{self, CallError, Errno};
 use crate::tables::signal;
 
-/// The command.
 pub fn run(global: &Global, args: &KillArgs, log: &Log) -> Result<()> {
     let text = args.signal.as_deref().unwrap_or("SIGTERM");
     let number = signal::number(text).ok_or_else(|| anyhow!("unknown signal {text:?}"))?;
     each(global, &Chosen::of(&args.id, args.regex), log, |root, id| {
         let (directory, record) = root.load(id)?;
         match send(&record, record.status(&directory)?, number, log) {
-            // With --all, as with --regex, a container without processes has what was asked for.
+            // `--all` and `--regex` ask for containers without processes: one that has none is no error.
             Err(error) if (args.all || args.regex) && error.is::<NotRunning>() => Ok(()),
             other => other,
         }
     })
 }
 
-/// What ends a process that does not handle it, as far as people send it to end one.
+/// Signals whose default action is to end the process, and that users send for this purpose.
 const FATAL: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
@@ -39,8 +38,8 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
     }
     signal_init(record, number)?;
     if status == Status::Created && FATAL.contains(&number) {
-        // Waiting for start it is the first process of its namespace, and the kernel keeps such
-        // signals from it; there is nothing in it yet that could handle them.
+        // init is pid 1 of its namespace while it waits for `start`. The kernel discards signals that pid 1 has no
+        // handler for, and init has no handlers.
         signal_init(record, libc::SIGKILL)?;
     }
     if number == libc::SIGKILL {
@@ -49,11 +48,11 @@ fn send(record: &Record, status: Status, number: i32, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// Without a pid namespace the end of the first process is not the end of the others: all that is
-/// in the cgroup is killed, even when the first one is dead already.
+/// Without a pid namespace the other processes outlive the first one. This kills all processes in the cgroup, also if
+/// the first one is dead already.
 fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
     if status == Status::Stopped {
-        // The cgroup may be another container's by now.
+        // The cgroup may belong to another container by now.
         return if kill_survivors(record, Survivors::Own)? { Ok(()) } else { bail!(NotRunning) };
     }
     if record.cgroup.host_dirs().is_empty() {
@@ -69,7 +68,7 @@ fn signal_init(record: &Record, number: i32) -> Result<()> {
         errno => CallError::new("kill", errno).into(),
     };
     let pidfd = sys::process::pidfd_open(record.pid).map_err(gone)?;
-    // Between the look at the status and the handle, the pid may have become another's.
+    // The pid may have been reused between the status check and pidfd_open(2).
     if !record.alive()? {
         bail!(NotRunning);
     }

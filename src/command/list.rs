@@ -11,7 +11,6 @@ use crate::cli::{Global, ListArgs};
 use crate::state::{Directory, Record, Root};
 use crate::sys::CallError;
 
-/// The command.
 pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
     let root = root(global)?;
     let format = args.format.as_deref().unwrap_or("table");
@@ -35,7 +34,7 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
         }
     }
     if format == "json" {
-        // What Go prints for a list that was never made.
+        // Go prints `null` for a nil slice.
         let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };
         return print(&(text + "\n"));
     }
@@ -64,13 +63,14 @@ fn load_all(root: &Root, global: &Global, log: &Log) -> Result<Vec<(Directory, R
     Ok(containers)
 }
 
-/// Not in the log: what is listed is listed, and this is for who looks at the list.
+/// Reports a container that the list leaves out, on standard error only: the message is for the reader of the list, not
+/// for the log.
 fn left_out(log: &Log, id: &str, error: &anyhow::Error) {
     log.aside(&format!("load container {id}: {error:#}"));
 }
 
-/// The name of the owner of a file, or `#uid`. Names are looked up by hand: a static program has
-/// no business with name services.
+/// The name of the owner of a file, or `#uid`. The code reads `/etc/passwd` itself: a static program cannot load the
+/// modules of NSS.
 fn owner(path: &Path) -> String {
     let Ok(file) = std::fs::metadata(path) else { return String::new() };
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -83,7 +83,7 @@ fn owner(path: &Path) -> String {
     name.unwrap_or_else(|| format!("#{uid}"))
 }
 
-/// Columns as Go's tabwriter makes them: at least 12 wide, 3 blanks apart.
+/// Columns as Go's tabwriter formats them: at least 12 wide, 3 blanks apart.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0).max(12);
     let widths: Vec<usize> = (0..N).map(width).collect();

@@ -1,4 +1,4 @@
-//! Where errors and warnings go: runc's two formats, in a file or on standard error.
+//! The log: errors and warnings in runc's two formats, in a file or on standard error.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::state::{Precision, rfc3339};
 use crate::sys::Call;
 
-/// The log of one run of the program.
+/// The log of one run of the runtime.
 #[derive(Debug)]
 pub struct Log {
     file: Option<File>,
@@ -20,15 +20,15 @@ pub struct Log {
 }
 
 impl Log {
-    /// The log on standard error: plain lines, or JSON objects with `--log-format json`.
+    /// A log on standard error: plain lines, or JSON objects with `--log-format json`.
     pub fn standard_error(global: &Global) -> Log {
         Log { file: None, json: global.log_json, debug: global.debug }
     }
 
-    /// The log that was asked for.
+    /// Opens the log that the command line asks for.
     ///
     /// # Errors
-    /// A file that cannot be opened: who asks for a log reads it, and would miss what went wrong.
+    /// The file cannot be opened. A caller that names a log reads it, and would miss the error.
     pub fn open(global: &Global) -> Result<Log> {
         let mut log = Log::standard_error(global);
         if let Some(path) = &global.log {
@@ -38,7 +38,7 @@ impl Log {
         Ok(log)
     }
 
-    /// An error: in the log file, and as a plain line on standard error. Engines read either.
+    /// Writes an error into the log file and, as a plain line, to standard error. Engines read one or the other.
     pub fn error(&self, message: &str) {
         self.write("error", message);
         if self.file.is_some() {
@@ -46,19 +46,18 @@ impl Log {
         }
     }
 
-    /// A line on standard error that is not for the log.
+    /// Writes a line to standard error only.
     pub fn aside(&self, message: &str) {
-        // Where even this cannot be written there is nobody left to tell.
+        // If standard error fails too, there is no other place to report it.
         let _ = std::io::stderr().write_all(format!("{message}\n").as_bytes());
     }
 
-    /// Something that is not as asked and is no error: in the log if there is one, else on
-    /// standard error.
+    /// Writes a warning into the log file or, without one, to standard error.
     pub fn warning(&self, message: &str) {
         self.write("warning", message);
     }
 
-    /// For `--debug`.
+    /// Writes a message if `--debug` is given.
     pub fn debug(&self, message: &str) {
         if self.debug {
             self.write("debug", message);
@@ -71,11 +70,12 @@ impl Log {
         let line = match (self.json, &self.file) {
             (true, _) => serde_json::json!({"level": level, "msg": message, "time": time}).to_string(),
             (false, Some(_)) => format!("time={time:?} level={level} msg={}", quoted(message)),
-            // A person reads this.
+            // Standard error without a log file is for people: no time, no level.
             (false, None) if level == "error" => message.to_owned(),
             (false, None) => format!("{level}: {message}"),
         };
-        // One write a line: the file may be shared. On a full disk standard error is what is left.
+        // Other processes may append to the same file, so each line is one write. If the disk is full, the line goes to
+        // standard error.
         let logged = self.file.as_ref().is_some_and(|mut file| file.write_all(format!("{line}\n").as_bytes()).is_ok());
         if !logged {
             self.aside(&line);
@@ -83,7 +83,7 @@ impl Log {
     }
 }
 
-/// A text as Go quotes it, which for what is in messages is as JSON does.
+/// Quotes a text as Go does. For the characters that occur in messages this is JSON's quoting.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

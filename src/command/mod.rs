@@ -33,7 +33,7 @@ use crate::cli::{Invocation, Verb};
 pub use log::Log;
 pub use shared::{Failure, print, root};
 
-/// Carry out a command. The result is the exit status.
+/// Runs a command and returns the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     let global = &invocation.global;

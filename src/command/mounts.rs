@@ -1,4 +1,4 @@
-//! `mounts`: put file systems into a living container, or take them away; crun's.
+//! `mounts`: add mounts to a running container or remove them. The command is crun's.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -17,7 +17,6 @@ use crate::spec::{Field, clean, refuse};
 use crate::state::{Added, Directory, MISSING, NotRunning, Record, Status};
 use crate::sys::Call;
 
-/// The command.
 pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
     let mounts = read(&args.file)?;
     let (directory, record) = root(global)?.load(&args.id)?;
@@ -42,7 +41,7 @@ pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
     }
 }
 
-/// The file: a list as `mounts` of `config.json` is one.
+/// Reads the file: a list in the form of `mounts` of `config.json`.
 fn read(file: &str) -> Result<Vec<Mount>> {
     let bytes = std::fs::read(file).named(format_args!("open {file}"))?;
     let list = &mut serde_json::Deserializer::from_slice(&bytes);
@@ -52,7 +51,7 @@ fn read(file: &str) -> Result<Vec<Mount>> {
     })
 }
 
-/// A living container whose mounts change.
+/// A running container, and the mounts to change.
 struct Living<'a> {
     joined: Exec<'a>,
     directory: &'a Directory,
@@ -61,7 +60,7 @@ struct Living<'a> {
 }
 
 impl Living<'_> {
-    /// Everything is planned before anything is mounted, and what was mounted before a failure is taken away again.
+    /// Plans all mounts before the first one. If one fails, removes those that it has added.
     fn add_all(&self, destinations: &[PathBuf]) -> Result<()> {
         let plans = (0..destinations.len()).map(|index| self.joined.add_mount(index)).collect::<Result<Vec<_>>>()?;
         let mine = RefCell::new(Vec::new());
@@ -82,7 +81,7 @@ impl Living<'_> {
         Ok(())
     }
 
-    /// Take away what was added, the failed mount too, which may have been written down and no more.
+    /// Removes the mounts that this run has added. The last one may be in the record without being mounted.
     fn undo(&self, mine: &[Added]) -> Result<()> {
         for added in mine.iter().rev() {
             if self.point(added)?.is_some() {
@@ -93,7 +92,7 @@ impl Living<'_> {
         Ok(())
     }
 
-    /// The last one first, each of them the mount that was added and no other.
+    /// Removes the mounts, the last one first. It removes only a mount that `mounts add` has made, found by its id.
     fn remove_all(&self, destinations: &[PathBuf]) -> Result<()> {
         for (index, destination) in destinations.iter().enumerate().rev() {
             let field = Field::item("mounts", index);
@@ -118,14 +117,14 @@ impl Living<'_> {
         self.carry_out(&self.joined.remove_mount(field, &point, added.mount)?, |_| Ok(()))
     }
 
-    /// Where a mount is now, as the container sees it.
+    /// The current mount point of an added mount, as the container sees it.
     fn point(&self, added: &Added) -> Result<Option<PathBuf>> {
         let path = format!("/proc/{}/mountinfo", self.joined.pid);
         let table = std::fs::read(&path).named(path)?;
         Ok(mountinfo::lines(&table).find(|line| line.id == added.mount).map(|line| line.point()))
     }
 
-    /// Change what the record says of added mounts, while nobody else changes it.
+    /// Changes the record's list of added mounts, under the lock of the record.
     fn change(&self, edit: impl FnOnce(&mut Vec<Added>)) -> Result<()> {
         let mut locked = self.directory.lock_record()?.ok_or_else(|| anyhow!(MISSING))?;
         edit(&mut locked.record.mounts);
@@ -148,7 +147,7 @@ impl Living<'_> {
         for warning in plan.warnings.iter().chain(&done.warnings) {
             self.log.warning(warning);
         }
-        // It has said that all is done; how it ends does not matter.
+        // init has reported success, so its exit status is irrelevant.
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(done.child.pid), None);
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::cli::Global;
 use crate::state::{NotRunning, Status};
 use crate::sys::{self, CallError, Errno};
 
-/// `pause`
+/// Freezes the cgroup of the container.
 pub fn pause(global: &Global, id: &str, log: &Log) -> Result<()> {
     let (directory, record) = root(global)?.load(id)?;
     let _turn = record.cgroup.freezing()?;
@@ -16,7 +16,8 @@ pub fn pause(global: &Global, id: &str, log: &Log) -> Result<()> {
         Status::Running | Status::Created => explain(record.cgroup.freeze(), "pause", global, log)?,
         _ => bail!(NotRunning),
     }
-    // Killed between the look and the freeze it would never die on v1: whoever kills thaws, but that was before.
+    // On v1 a frozen process does not die. `kill` thaws the cgroup, but if it did so between our status check and our
+    // freeze, the process would stay.
     let dies = || anyhow::Ok(!record.alive()? || sys::proc::is_dying(record.pid).map_err(sys::io)?);
     match dies() {
         Ok(false) => Ok(()),
@@ -25,7 +26,7 @@ pub fn pause(global: &Global, id: &str, log: &Log) -> Result<()> {
     }
 }
 
-/// `resume`
+/// Thaws the cgroup of the container.
 pub fn resume(global: &Global, id: &str, log: &Log) -> Result<()> {
     let (directory, record) = root(global)?.load(id)?;
     let _turn = record.cgroup.freezing()?;
@@ -35,7 +36,7 @@ pub fn resume(global: &Global, id: &str, log: &Log) -> Result<()> {
     }
 }
 
-/// An ordinary user often lacks the rights, and the kernel's word for it explains nothing.
+/// Adds a warning to EPERM: the usual cause is that an ordinary user lacks access to the cgroup.
 fn explain(result: Result<()>, verb: &str, global: &Global, log: &Log) -> Result<()> {
     result.inspect_err(|error| {
         if error.downcast_ref::<CallError>().is_some_and(|failed| failed.errno() == Some(Errno::EPERM)) {

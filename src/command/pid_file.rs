@@ -1,4 +1,4 @@
-//! `--pid-file`: complete or not there at all.
+//! `--pid-file`: a file that is complete or absent.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,10 +14,10 @@ use nix::unistd::linkat;
 
 use crate::sys::{self, Call, Errno};
 
-/// How often somebody else may put a file there while ours is about to be.
+/// How often another process may create a file of the same name while this one links its own.
 const ATTEMPTS: usize = 100;
 
-/// A file for a pid, its path fixed before anybody changes the directory.
+/// A pid file. Its path is made absolute at once, so that a later chdir(2) does not matter.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
@@ -25,16 +25,15 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// The file at a path.
     pub fn new(path: &Path) -> Result<PidFile> {
         Ok(PidFile { path: std::path::absolute(path)?, written: RefCell::new(None) })
     }
 
-    /// Write it, and only then give it its name: whoever sees the file sees the number, without a newline, as engines
-    /// parse it. A process that is killed meanwhile leaves nothing.
+    /// Writes the file and then gives it its name, so that a reader never sees it incomplete. The number has no
+    /// newline, as engines parse it. If the runtime is killed before the link, no file is left.
     pub fn write(&self, pid: i32) -> Result<()> {
         let written = match self.nameless() {
-            // The file system does not know how.
+            // The file system has no O_TMPFILE.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => self.rename_into_place(pid),
             other => other.map_err(std::io::Error::from).and_then(|file| self.link_into_place(file.into(), pid)),
         };
@@ -61,7 +60,7 @@ impl PidFile {
             if linked != Err(Errno::EEXIST) {
                 break;
             }
-            // The file of a container that was. linkat(2) replaces none.
+            // A container that had the same file has left it; linkat(2) does not replace a file.
             match std::fs::remove_file(&self.path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -79,7 +78,7 @@ impl PidFile {
         written.map(|()| file).inspect_err(|_| drop(std::fs::remove_file(&beside)))
     }
 
-    /// Take back what was written; a file of somebody else stays.
+    /// Removes the file that was written, but not a file that another process has put in its place.
     pub fn remove(&self) {
         let Some(file) = self.written.take() else { return };
         let (Ok(ours), Ok(named)) = (file.metadata(), self.path.symlink_metadata()) else { return };

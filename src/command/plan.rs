@@ -1,4 +1,4 @@
-//! `plan`: show what a bundle would do. Needs no privileges and touches nothing.
+//! `plan`: print what the runtime would do with a bundle. It needs no privileges and changes nothing.
 
 use anyhow::Result;
 
@@ -8,7 +8,6 @@ use crate::host::Host;
 use crate::plan::{self, compile};
 use crate::spec;
 
-/// The command.
 pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let host = Host::read();
     let bundle = bundle(args.bundle.as_deref().or(args.bundle_argument.as_deref()), None)?;

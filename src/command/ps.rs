@@ -8,7 +8,6 @@ use super::shared::{print, root};
 use crate::cli::{Global, PsArgs};
 use crate::sys::{self, Call};
 
-/// The command.
 pub fn run(global: &Global, args: &PsArgs) -> Result<()> {
     let (_, record) = root(global)?.load(&args.id)?;
     let mut pids: Vec<i32> = record.cgroup.pids()?.into_iter().map(nix::unistd::Pid::as_raw).collect();
@@ -23,7 +22,7 @@ pub fn run(global: &Global, args: &PsArgs) -> Result<()> {
     }
 }
 
-/// The rows of the host's `ps` that belong to the container.
+/// The rows of the host's `ps` whose pid belongs to the container.
 fn table(arguments: &[String], pids: &[i32]) -> Result<String> {
     let default = ["-ef".to_owned()];
     let mut command = Command::new("ps");

@@ -1,4 +1,4 @@
-//! `restore`: bring a container back from the files of a checkpoint.
+//! `restore`: make a container from the files of a checkpoint.
 
 use anyhow::Result;
 
@@ -14,7 +14,6 @@ use crate::executor::{Orphans, prepare_to_wait};
 use crate::plan::restore::Mounts;
 use crate::spec::annotation;
 
-/// The command. The result is the exit status.
 pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let create = created(args);
@@ -38,7 +37,7 @@ pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     stay(&created, relay, AtEnd::Remove, log)
 }
 
-/// An empty container, as `create` makes it, which CRIU fills.
+/// The options of `create` for an empty container, which CRIU fills.
 fn created(args: &RestoreArgs) -> CreateArgs {
     CreateArgs {
         id: args.id.clone(),

@@ -1,4 +1,4 @@
-//! `run`: create and start, and unless detached stay in front.
+//! `run`: create and start a container and, unless `--detach` is given, wait for it.
 
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
@@ -16,7 +16,6 @@ use crate::executor::{
 };
 use crate::sys::{self, Call};
 
-/// The command. The result is the exit status.
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let prepared = prepare(global, &args.create, log, Begin::AtOnce)?;
@@ -24,8 +23,8 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     if !detach {
         prepare_to_wait(Orphans::of(args.no_subreaper))?;
     }
-    // There is nobody to wait for between create and start, so there is no gate: the program runs
-    // as soon as the state is saved.
+    // No other command comes between create and start, so there is no gate: the user's program runs as soon as the
+    // record is saved.
     let Prepared { config, facts, options, .. } = &prepared;
     let mut notify = None;
     let mut created = make(&prepared, &front, log, |order, pid_file| {
@@ -37,7 +36,7 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     })?;
     let front = front.attend(created.terminal.take()).and_then(|mut relay| {
         if !created.record.hooks.poststart.is_empty() {
-            // They may wait for the program, and it for somebody to take what it says.
+            // The hooks may wait for the program, and the program may wait for its output to be read.
             relay.begin()?;
             poststart(&created.record)?;
         }
@@ -60,16 +59,17 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     Ok(status)
 }
 
-/// The end of a container that `run` stays in front of.
+/// The end of a container that `run` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
-    /// It is removed.
+    /// Remove the container.
     Remove,
-    /// `--keep`: it stays, as `stopped`.
+    /// `--keep`: the container stays, as `stopped`.
     Keep,
 }
 
-/// Stay in front until the container ends. The result is its exit status. The last it said arrives also when it cannot be removed.
+/// Waits until the container ends and returns its exit status. The remaining output is copied even if the container
+/// cannot be removed.
 pub fn stay(created: &Created, mut relay: Relay, at_end: AtEnd, log: &Log) -> Result<i32> {
     let status = forward_until_exit(&created.child, &mut relay).map_err(|error| end(created, error, log))?;
     let removed = match at_end {
@@ -80,15 +80,16 @@ pub fn stay(created: &Created, mut relay: Relay, at_end: AtEnd, log: &Log) -> Re
     removed.map(|()| status)
 }
 
-/// Tell the service manager when the container is ready, beside waiting for its end. The process to
-/// watch is this one, which stays.
+/// Tells the service manager when the container is ready, in a thread beside the wait for the container's end. The
+/// manager is to watch this process, which stays.
 fn announce(notify: Notify, created: &Created) -> Result<JoinHandle<Result<()>>> {
     let process = created.child.pidfd.try_clone().map_err(sys::io)?;
     let wait = move || notify.wait(process.as_fd(), std::process::id() as i32);
     std::thread::Builder::new().spawn(wait).named("NOTIFY_SOCKET: a thread")
 }
 
-/// What has failed late is ended and removed. Gives the error back, with what failed in that.
+/// Ends and removes a container after a late failure. Returns the error, with the error of the removal if that fails
+/// too.
 pub fn end(created: &Created, error: anyhow::Error, log: &Log) -> anyhow::Error {
     let Created { record, directory, .. } = created;
     match discard(record, directory) {
@@ -100,7 +101,7 @@ pub fn end(created: &Created, error: anyhow::Error, log: &Log) -> anyhow::Error 
     }
 }
 
-/// What is left of it goes, and what failed in that is told.
+/// Removes an ended container and logs the warnings of the removal.
 fn remove(created: &Created, log: &Log) -> Result<()> {
     let Created { record, directory, .. } = created;
     let removed =

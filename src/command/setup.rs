@@ -1,4 +1,4 @@
-//! `setup`: what an engine's configuration has to say for it to use this program, ready to be copied.
+//! `setup`: print the configuration that makes an engine use this runtime, ready to be copied.
 
 use std::path::Path;
 
@@ -10,7 +10,6 @@ use crate::cgroup::{Layout, Mode};
 use crate::cli::Global;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
-/// The command.
 pub fn run(global: &Global, engine: &str) -> Result<()> {
     let program = std::env::current_exe().context("where this program lies")?;
     let program = program.to_str().context("the path of this program is not UTF-8")?;
@@ -26,7 +25,8 @@ pub fn run(global: &Global, engine: &str) -> Result<()> {
     print(&text)
 }
 
-/// The name is that of the link or the copy which was called. It becomes a runtime's, and a file's.
+/// Refuses a program name that cannot be the name of a runtime or of a file. The name is that of the link or copy that
+/// was called.
 fn check(name: &str, engine: &str) -> Result<()> {
     if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter)) {
         bail!("setup: a runtime cannot be named {name:?}, as this program is: letters, digits, '-', '_' and '.' only");
@@ -42,13 +42,13 @@ fn check(name: &str, engine: &str) -> Result<()> {
     Ok(())
 }
 
-/// Quoted as TOML, JSON and YAML read it; TOML takes no bare DEL.
+/// Quotes a text in a form that TOML, JSON and YAML share. TOML does not allow an unescaped DEL.
 fn quoted(text: &str) -> String {
     json!(text).to_string().replace('\x7f', "\\u007f")
 }
 
-/// A file that `config.toml` of containerd 2 imports. Both containerd and the kubelet take the cgroup
-/// driver from it, so it says systemd where systemd runs.
+/// A file that `config.toml` of containerd 2 imports. containerd and the kubelet both take the cgroup driver from it,
+/// so it names systemd where systemd runs.
 fn containerd(name: &str, program: &str, systemd: bool) -> String {
     let (runtimes, key) = ("plugins.'io.containerd.cri.v1.runtime'.containerd", quoted(name));
     format!(
@@ -64,15 +64,15 @@ fn containerd(name: &str, program: &str, systemd: bool) -> String {
     )
 }
 
-/// The whole of `daemon.json`, which knows no comments and imports nothing.
+/// A whole `daemon.json`: the format has no comments and no imports.
 fn docker(name: &str, program: &str) -> String {
     let text = json!({ "runtimes": { name: { "path": program } }, "default-runtime": name });
     format!("{text:#}\n")
 }
 
-/// For the cluster; each node has containerd set up as [`containerd`] says.
+/// A manifest for the cluster. Each node needs containerd configured as in [`containerd`].
 fn kubernetes(name: &str) -> String {
-    // Unquoted, a name may be a number.
+    // YAML may read an unquoted name as a number.
     let quoted = quoted(name);
     format!(
         "# kubectl apply -f; then runtimeClassName: {name} in a pod\n\
@@ -84,11 +84,11 @@ fn kubernetes(name: &str) -> String {
     )
 }
 
-/// A drop-in. podman goes by the runtime's name to tell what it can do.
+/// A drop-in file. podman derives the features of a runtime from its name.
 ///
-/// It learns why the kernel has killed from the cgroup's `memory.events` and no longer listens once it was told of
-/// anything else there. As with crun, such a cgroup below the scope has nothing else to tell: reaching the limit is
-/// counted to the scope.
+/// conmon reports an OOM kill when it reads one from the cgroup's `memory.events`, and stops reading after the first
+/// event of any kind. A cgroup below the scope, as with crun, has OOM kills as its only events: the kernel counts
+/// "limit reached" at the scope.
 fn podman(name: &str, program: &str, mode: Mode) -> String {
     let (quoted_name, program) = (quoted(name), quoted(program));
     let subgroup = match mode {

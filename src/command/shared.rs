@@ -15,12 +15,12 @@ use crate::sys::{self, Call};
 
 use super::log::Log;
 
-/// Why a command failed, and with which status the program ends.
+/// A failed command: the message and the exit status.
 #[derive(Debug)]
 pub struct Failure {
-    /// For the person or the engine that called.
+    /// The error message, for the caller.
     pub message: String,
-    /// Exit status.
+    /// The exit status of the runtime.
     pub status: u8,
 }
 
@@ -30,11 +30,11 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Write to standard output, as a whole. A reader that went away ends the program as it does most others, runc and crun
-/// among them: by SIGPIPE, without a word.
+/// Writes a text to standard output, as a whole. If the reader has closed its end, SIGPIPE ends the runtime without a
+/// message, as it ends runc, crun and most other programs.
 ///
 /// # Errors
-/// A text that was not written in full: a reader must not take a part for all of it.
+/// A text that was not written in full: a reader must not take a part for the whole.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -44,25 +44,24 @@ pub fn print(text: &str) -> Result<()> {
     written.named("write to standard output")
 }
 
-/// The containers that a command means.
+/// The containers that a command acts on.
 pub enum Chosen<'a> {
-    /// The one of this id.
+    /// The container with this id.
     One(&'a str),
-    /// With `--regex`: all whose ids match.
+    /// With `--regex`: all containers whose ids match.
     Matching(&'a str),
 }
 
 impl<'a> Chosen<'a> {
-    /// One id, or a pattern of ids.
     pub fn of(id: &'a str, regex: bool) -> Chosen<'a> {
         if regex { Chosen::Matching(id) } else { Chosen::One(id) }
     }
 }
 
-/// Do something to each of the containers. Of several that match, one that fails does not keep the others from their turn.
+/// Does something to each of the containers. If several match, a failure of one does not stop the others.
 ///
 /// # Errors
-/// Of one container its own; of many how many failed, when the log has told of each.
+/// For one container, its error. For several, the number of failures; the log has each of them.
 pub fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root, &str) -> Result<()>) -> Result<()> {
     let root = root(global)?;
     let text = match chosen {
@@ -70,7 +69,7 @@ pub fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root,
         Chosen::Matching(text) => *text,
     };
     let pattern = sys::regex::Regex::new(text)?;
-    // Without a state directory no id matches.
+    // Without a state directory there is no container to match.
     let ids = root.ids().unwrap_or_default();
     let mut failed = 0;
     for id in ids.iter().filter(|id| pattern.matches(id)) {
@@ -85,17 +84,16 @@ pub fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root,
     Ok(())
 }
 
-/// Log warnings.
 pub fn tell(log: &Log, warnings: impl IntoIterator<Item = String>) {
     for warning in warnings {
         log.warning(&warning);
     }
 }
 
-/// The state directory.
+/// The state directory of this caller.
 ///
 /// # Errors
-/// A directory in `XDG_RUNTIME_DIR` that cannot be made.
+/// A directory in `XDG_RUNTIME_DIR` that cannot be created.
 pub fn root(global: &Global) -> Result<Root> {
     use std::os::unix::fs::PermissionsExt;
     if let Some(root) = &global.root {
@@ -108,48 +106,48 @@ pub fn root(global: &Global) -> Result<Root> {
     const UNFIT: &str = "the path in $XDG_RUNTIME_DIR must be writable by the user";
     let root = Path::new(&runtime).join(&global.name);
     let root = std::path::absolute(&root).named(format_args!("{UNFIT}: {}", root.display()))?;
-    // The sticky bit keeps clean-up tools from the directory, as the XDG specification has it.
+    // The sticky bit keeps clean-up tools from removing the directory, as the XDG specification describes.
     std::fs::create_dir_all(&root)
         .and_then(|()| std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1700)))
         .named(format_args!("{UNFIT}: {}", root.display()))?;
     Ok(Root(root))
 }
 
-/// Root of the host has `/run`; everybody else, and root of a user namespace unless it calls
-/// itself `root`, has his own directory.
+/// Root of the host uses `/run`. An ordinary user has a directory of its own, and so has root of a user namespace
+/// unless `USER` is `root`.
 fn prefers_xdg() -> bool {
     let caller = Host::read().caller;
     caller.euid != 0 || caller.in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")
 }
 
-/// The bundle: absolute, without links.
+/// The path of the bundle: absolute, without links.
 pub fn bundle(option: Option<&Path>, argument: Option<&Path>) -> Result<PathBuf> {
     let bundle = match (option, argument) {
         (Some(_), Some(_)) => bail!("the bundle is given twice: as an argument and by --bundle"),
         (Some(bundle), None) | (None, Some(bundle)) => bundle,
         (None, None) => Path::new("."),
     };
-    // The kernel's name of the working directory has no links in it.
+    // getcwd(2) returns a path without links.
     let real = if bundle == Path::new(".") { std::env::current_dir() } else { bundle.canonicalize() };
     real.named(format_args!("bundle {}", bundle.display()))
 }
 
-/// The file that `--config` names instead of the bundle's.
+/// The absolute path that `--config` gives, used instead of `config.json` of the bundle.
 pub fn config(option: Option<&Path>) -> Result<Option<PathBuf>> {
     let absolute = |path: &Path| std::path::absolute(path).named(format_args!("--config {}", path.display()));
     option.map(absolute).transpose()
 }
 
-/// When the program of a container begins.
+/// The moment at which the user's program begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// When `start` opens the gate.
     AtStart,
-    /// As soon as the state is saved.
+    /// As soon as the record is saved.
     AtOnce,
 }
 
-/// The options of `create` and `run` that go into the plan.
+/// The options of the plan, from the command line of `create` or `run`.
 pub fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf, begin: Begin) -> Result<Options> {
     let listen_fds = listen_fds();
     Ok(Options {
@@ -170,8 +168,9 @@ pub fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf,
     })
 }
 
-/// How many descriptors from 3 on are passed on: those of `--preserve-fds`, and `more`, up to the last that the caller has
-/// opened. What is not open in between stays closed; what tare itself has opened there is closed by execve(2).
+/// The number of descriptors, from 3 on, that the container inherits: those of `--preserve-fds` plus `more`, but none
+/// above the last that the caller has opened. A number in between that is not open stays closed. Descriptors that the
+/// runtime itself has opened there are closed by execve(2).
 pub fn preserve_fds(option: &Number<u32>, more: u32) -> Result<u32> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
     use nix::sys::resource::{Resource, getrlimit};
@@ -179,10 +178,10 @@ pub fn preserve_fds(option: &Number<u32>, more: u32) -> Result<u32> {
     if asked == 0 {
         return Ok(0);
     }
-    // No descriptor has a number above the hard limit, unless the limit was lowered since.
+    // No descriptor has a number above the hard limit, unless the limit was lowered after the descriptor was opened.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).named("getrlimit")?;
     let most = u32::try_from(most).unwrap_or(u32::MAX).saturating_sub(3).min(asked);
-    // A descriptor of the caller has come through execve(2), so it is not close-on-exec.
+    // A descriptor of the caller has survived execve(2), so it is not close-on-exec.
     let given = |fd: &u32| {
         let flags = fcntl(sys::process::borrow(3 + *fd as i32), FcntlArg::F_GETFD);
         flags.is_ok_and(|flags| flags & FdFlag::FD_CLOEXEC.bits() == 0)
@@ -190,14 +189,15 @@ pub fn preserve_fds(option: &Number<u32>, more: u32) -> Result<u32> {
     Ok((0..most).rfind(given).map_or(0, |last| last + 1))
 }
 
-/// The service manager's socket, if there is one to tell that the container is ready.
+/// The socket of the service manager that waits for `READY=1`.
 pub fn manager() -> Option<std::ffi::OsString> {
     std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
 }
 
-/// The container's own socket in its place, for a container that was made with one.
+/// Binds the container's own notify socket, if the container was created with one.
 ///
-/// A manager that cannot be reached is a warning: the variable may be left over, or of another mount namespace.
+/// An unreachable manager is a warning only: the variable may be inherited from another service, or its path may be of
+/// another mount namespace.
 pub fn bind_notify(directory: &Directory, log: &Log) -> Result<Option<Notify>> {
     let place = directory.notify();
     let Some(manager) = manager().filter(|_| place.is_dir()) else { return Ok(None) };
@@ -210,24 +210,25 @@ pub fn bind_notify(directory: &Directory, log: &Log) -> Result<Option<Notify>> {
     }
 }
 
-/// Sockets that a service manager passes (sd_listen_fds(3)): only when they are meant for us.
+/// The number of sockets that a service manager passes to this process (sd_listen_fds(3)).
 fn listen_fds() -> u32 {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
-/// `--rootless=auto`: whoever is not root of the host tolerates missing permissions.
+/// Whether missing permissions for cgroups are tolerated. `--rootless=auto` tolerates them unless the caller is root of
+/// the host.
 fn rootless_cgroups(global: &Global, host: &Host) -> bool {
     global.rootless.unwrap_or(!host.caller.is_privileged())
 }
 
-/// Limits that the container gets as the caller has them, unless its config sets them.
+/// The caller's resource limits that the container gets unless its config sets them.
 fn callers_limits() -> Vec<Limit> {
     let raised = sys::limits::raised().iter();
     raised.map(|(resource, soft, hard)| Limit { resource: *resource as u32, soft: *soft, hard: *hard }).collect()
 }
 
-/// The options for joining a container.
+/// The options of the plan for a process that joins a container.
 pub fn joining_options(global: &Global, host: &Host, id: &str, bundle: PathBuf) -> Options {
     Options {
         id: id.to_owned(),

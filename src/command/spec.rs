@@ -1,4 +1,4 @@
-//! `spec`: write a `config.json` to begin with.
+//! `spec`: write a `config.json` as a template.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +14,6 @@ use crate::host::Host;
 use crate::spec::OCI_VERSION;
 use crate::sys::{Call, CallError};
 
-/// The command.
 pub fn run(global: &Global, args: &SpecArgs) -> Result<()> {
     let caller = Host::read().caller;
     let mode = Layout::read()?.mode();
@@ -45,7 +44,7 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value
     json!({"destination": destination, "type": kind, "source": source, "options": options})
 }
 
-/// runc's template: the same fields, so that what people have learned from one serves here.
+/// runc's template, with the same fields: instructions written for runc apply here.
 fn template(name: &str, mode: Mode) -> Value {
     let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
     let mut namespaces: Vec<Value> =
@@ -88,7 +87,8 @@ fn template(name: &str, mode: Mode) -> Value {
     })
 }
 
-/// What an ordinary user can have: his own id alone, the host's network and `/sys`, no limits.
+/// The template for an ordinary user: only the user's own id is mapped, the network and `/sys` are the host's, and
+/// there are no limits.
 fn rootless(mut config: Value, uid: u32, gid: u32) -> Value {
     if let Some(linux) = config["linux"].as_object_mut() {
         linux.remove("resources");

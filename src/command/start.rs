@@ -1,4 +1,4 @@
-//! `start`: open the gate.
+//! `start`: let the user's program run.
 
 use std::os::fd::AsFd;
 
@@ -12,7 +12,6 @@ use crate::host::Host;
 use crate::state::{Directory, Gate, Record, Status};
 use crate::sys;
 
-/// The command.
 pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     let root = root(global)?;
     let (directory, record) = root.load(id)?;
@@ -28,13 +27,12 @@ pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
         poststart(&record).inspect_err(|_| end(&record, &directory, log))?;
     }
     if let (Some(notify), Ok(process)) = (notify, sys::process::pidfd_open(record.pid)) {
-        // The container runs, whoever hears of it.
+        // The container runs, so a service manager that is not told of it is only a warning.
         notify.wait(process.as_fd(), record.pid).unwrap_or_else(|error| log.warning(&format!("{error:#}")));
     }
     Ok(())
 }
 
-/// Run the `startContainer` hooks.
 fn hooks_inside(global: &Global, record: &Record, directory: &Directory) -> Result<()> {
     let host = Host::read();
     let config = &directory.load_config()?;
@@ -43,7 +41,7 @@ fn hooks_inside(global: &Global, record: &Record, directory: &Directory) -> Resu
     start_container(&HookOwner { record, config, facts, options })
 }
 
-/// The gate, for the one of several that may open it: the others must not run a hook.
+/// Takes the gate. If several `start` run at once, only one gets it: the others must not run a hook.
 fn gate<'a>(directory: &'a Directory, record: &Record) -> Result<Gate<'a>> {
     match record.status(directory)? {
         Status::Created => {
@@ -62,8 +60,8 @@ fn gate<'a>(directory: &'a Directory, record: &Record) -> Result<Gate<'a>> {
     ))
 }
 
-/// A hook failed: the container is stopped, and what follows its end follows. One that somebody else has ended meanwhile,
-/// and with it the hook, is that one's to remove.
+/// Ends the container after a failed hook, and cleans up. If another command has ended the container in the meantime,
+/// and with it the hook, the cleaning up is left to that command.
 fn unless_ended(record: &Record, directory: &Directory, log: &Log) {
     let ended = || anyhow::Ok(!record.alive()? || sys::proc::is_dying(record.pid)?);
     if ended().unwrap_or(false) {

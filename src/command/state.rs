@@ -1,11 +1,10 @@
-//! `state`: show one container.
+//! `state`: print the state of one container.
 
 use anyhow::Result;
 
 use super::shared::{print, root};
 use crate::cli::Global;
 
-/// The command.
 pub fn run(global: &Global, id: &str) -> Result<()> {
     let (directory, record) = root(global)?.load(id)?;
     let state = record.printed(record.status(&directory)?, String::new());

@@ -14,10 +14,8 @@ use crate::state::{MISSING, NotRunning, Record, Status};
 use crate::sys::Call;
 use crate::tables::limit::OptionKind;
 
-/// A JSON object.
 type Object = Map<String, Value>;
 
-/// The command.
 pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
     let asked = asked(args, log)?;
     let directory = root(global)?.container(&args.id)?.open()?;
@@ -45,7 +43,7 @@ pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
     kept.inspect_err(|_| before.restore())
 }
 
-/// What is to be changed, in the form of `linux.resources`. With `--resources` nothing else counts.
+/// The limits to change, in the form of `linux.resources`. With `--resources` the other options are ignored.
 fn asked(args: &UpdateArgs, log: &Log) -> Result<Object> {
     if let Some(file) = args.from.resources.as_deref() {
         return spec::parse_resources(&read(file)?);
@@ -89,7 +87,7 @@ fn value(kind: OptionKind, text: &str) -> Result<Option<Value>> {
     }))
 }
 
-/// Change an object in the config, which may have to be made first.
+/// Changes the object at `place` in the config, and creates it first if it is absent.
 fn within(config: &mut Value, place: &str, change: impl FnOnce(&mut Object)) -> Result<()> {
     let mut value = config;
     for name in place.split('/').skip(1) {
@@ -103,7 +101,7 @@ fn within(config: &mut Value, place: &str, change: impl FnOnce(&mut Object)) -> 
     Ok(())
 }
 
-/// The schemata of Intel RDT that are to be changed.
+/// The schemata of Intel RDT to change.
 struct Rdt<'a> {
     l3: Option<&'a str>,
     bandwidth: Option<&'a str>,
@@ -132,7 +130,7 @@ impl<'a> Rdt<'a> {
         }
     }
 
-    /// Write them and go on; if that fails, they are what they were.
+    /// Writes the schemata and calls `go_on`. If `go_on` fails, restores the old schemata.
     fn write(&self, record: &Record, go_on: impl FnOnce() -> Result<()>) -> Result<()> {
         let Some(groups) = record.rdt.as_ref().filter(|_| self.asked()) else { return go_on() };
         let before = groups.update(self.l3, self.bandwidth)?;

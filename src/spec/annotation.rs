@@ -62,15 +62,15 @@ pub const UNSAFE: &[&str] = &[
     SYSTEMD_SUBGROUP,
 ];
 
-/// The cgroup that is handed over to the container, relative to its own.
+/// The annotation [`DELEGATE_CGROUP`]: a path relative to the container's cgroup.
 pub fn delegated_cgroup(config: &Config) -> Result<Option<&str>> {
     cgroup_below(config.annotations(), DELEGATE_CGROUP, "the container's cgroup")
 }
 
-/// The cgroup below the scope of systemd, relative to the scope.
+/// The annotation [`SYSTEMD_SUBGROUP`]: a path relative to the scope.
 ///
 /// # Errors
-/// A path that is not below the scope.
+/// A path that leads out of the scope.
 pub fn systemd_subgroup(annotations: Option<&HashMap<String, String>>) -> Result<Option<&str>> {
     cgroup_below(annotations, SYSTEMD_SUBGROUP, "the scope")
 }
@@ -88,7 +88,7 @@ fn cgroup_below<'a>(
     Ok(Some(path))
 }
 
-/// The socket for the listener of a seccomp filter.
+/// The annotation [`SECCOMP_RECEIVER`].
 ///
 /// # Errors
 /// A path that is not absolute.
@@ -101,12 +101,12 @@ pub fn seccomp_receiver(config: &Config) -> Result<Option<&str>> {
     }
 }
 
-/// Whether the process keeps the caller's groups.
+/// The annotation [`KEEP_GROUPS`].
 pub fn keeps_groups(config: &Config) -> bool {
     is_set(config, KEEP_GROUPS)
 }
 
-/// Whether a system call that no architecture has is an error.
+/// The annotation [`FAIL_UNKNOWN_SYSCALL`].
 pub fn fails_unknown_syscall(config: &Config) -> bool {
     is_set(config, FAIL_UNKNOWN_SYSCALL)
 }
@@ -118,8 +118,8 @@ fn is_set(config: &Config, name: &str) -> bool {
 /// Checks the annotations of a config.
 ///
 /// # Errors
-/// A refused annotation; a relative path for the output of hooks, since later commands may have another working
-/// directory.
+/// A refused annotation. A relative path for the output of hooks: the later commands, which also run hooks, may have
+/// another working directory.
 pub fn check(config: &Config) -> Result<()> {
     for (name, value) in config.annotations().into_iter().flatten() {
         if matches!(name.as_str(), HOOKS_STDOUT | HOOKS_STDERR) && !Path::new(value).is_absolute() {

@@ -1,8 +1,9 @@
 //! Lists of CPUs and memory nodes, such as `0-3, 7`.
 
-/// The numbers of `text` as bits, the lowest first; `None` if it is malformed or names a number that no kernel has.
+/// The numbers of `text` as bits, the lowest first. `None` if the text is malformed or has a number that no kernel
+/// supports.
 pub fn bit_list(text: &str) -> Option<Vec<u64>> {
-    // NR_CPUS of x86 at most; there are fewer memory nodes.
+    // The largest NR_CPUS of x86. The limit of memory nodes is lower.
     const MOST: usize = 8192;
     let mut words: Vec<u64> = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {

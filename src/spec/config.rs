@@ -1,4 +1,4 @@
-//! A whole `config.json`, and the questions that the program asks of it.
+//! A whole `config.json`, and the questions about it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,12 +14,12 @@ use super::ids::Ids;
 use super::mapping::{host_id, is_unmapped};
 use super::process::{ProcessConfig, given};
 
-/// A config: what the types of `oci-spec` hold, and beside it what they cannot hold.
+/// A config: the values that the types of `oci-spec` can hold, and separately those that they cannot.
 ///
-/// A section that is absent and one that is empty mean the same, except where a question returns an `Option`.
+/// An absent section and an empty one mean the same, unless the question returns an `Option`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Without `process`, which is the member beside it.
+    /// All but `process`, which has a field of its own.
     spec: Spec,
     process: ProcessConfig,
     extras: Extras,
@@ -38,7 +38,7 @@ impl Config {
         self.spec.linux().as_ref()
     }
 
-    /// A list of the section `linux`.
+    /// A list of the section `linux`; empty if it is absent.
     fn list<'a, T>(&'a self, get: impl FnOnce(&'a Linux) -> &'a Option<Vec<T>>) -> &'a [T] {
         self.linux().and_then(|linux| get(linux).as_deref()).unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl Config {
         self.spec.mounts().as_deref().unwrap_or_default()
     }
 
-    /// The same config with other mounts.
+    /// The same config with another list of mounts.
     pub fn with_mounts(mut self, mounts: Vec<Mount>) -> Config {
         self.spec.set_mounts(Some(mounts));
         self
@@ -89,7 +89,7 @@ impl Config {
         self.spec.annotations().as_ref()
     }
 
-    /// The annotation of this name.
+    /// The value of the annotation with this name.
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations()?.get(name).map(String::as_str)
     }
@@ -99,17 +99,17 @@ impl Config {
         self.list(Linux::namespaces)
     }
 
-    /// Is there a namespace of this kind, new or joined?
+    /// Whether the config has a namespace of this kind, new or joined.
     pub fn has(&self, kind: Kind) -> bool {
         self.namespaces().iter().any(|namespace| namespace.typ() == kind)
     }
 
-    /// Is there a new namespace of this kind?
+    /// Whether the config has a new namespace of this kind.
     pub fn makes(&self, kind: Kind) -> bool {
         self.has(kind) && self.joins(kind).is_none()
     }
 
-    /// The path of the namespace of this kind that the container joins.
+    /// The path of the joined namespace of this kind.
     pub fn joins(&self, kind: Kind) -> Option<&Path> {
         path_of(self.namespaces().iter().find(|namespace| namespace.typ() == kind)?)
     }
@@ -124,13 +124,13 @@ impl Config {
         self.list(Linux::gid_mappings)
     }
 
-    /// The host's ids of the container's root, where the config maps it.
+    /// The host's ids of the container's root, if the config maps them.
     pub fn mapped_root(&self) -> Option<Ids> {
         Some(Ids::new(host_id(self.uid_mappings(), 0)?, host_id(self.gid_mappings(), 0)?))
     }
 
-    /// The owner, in the user namespace, of files that the runtime makes: root or, where root is not mapped, the
-    /// container's user, as with crun.
+    /// The owner, in the user namespace, of files that the runtime creates: root or, if root is not mapped, the
+    /// container's user. crun does the same.
     pub fn root_inside(&self) -> Ids {
         let lacks_root = is_unmapped(self.uid_mappings(), 0) || is_unmapped(self.gid_mappings(), 0);
         let user = self.process.user();
@@ -177,7 +177,7 @@ impl Config {
         self.linux()?.resources().as_ref()
     }
 
-    /// Limits of `linux.resources` that its type cannot hold.
+    /// The limits of `linux.resources` that the type of `oci-spec` cannot hold.
     pub fn extras(&self) -> &Extras {
         &self.extras
     }
@@ -207,13 +207,13 @@ impl Config {
         self.linux().and_then(|linux| given(linux.mount_label()))
     }
 
-    /// `linux.rootfsPropagation`; empty where it is absent.
+    /// `linux.rootfsPropagation`; empty if it is absent.
     pub fn rootfs_propagation(&self) -> &str {
         self.linux().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default()
     }
 }
 
-/// The path of a namespace that is joined; a new one has none.
+/// The path of a joined namespace; `None` for a new one.
 pub fn path_of(namespace: &LinuxNamespace) -> Option<&Path> {
     namespace.path().as_deref().filter(|path| !path.as_os_str().is_empty())
 }

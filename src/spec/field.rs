@@ -3,20 +3,19 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A place in `config.json`, as a person would write it: `linux.resources.memory.limit`,
-/// `mounts[3]`.
+/// A place in `config.json`, such as `linux.resources.memory.limit` or `mounts[3]`.
 ///
-/// Every operation of a plan carries the field that asked for it, so that a failure can name it.
+/// Every operation of a plan has the field that asked for it, so that the error of a failed operation names the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field(Cow<'static, str>);
 
 impl Field {
-    /// A field whose path is known when the program is written.
+    /// A field with a constant path.
     pub const fn of(path: &'static str) -> Self {
         Field(Cow::Borrowed(path))
     }
 
-    /// The `index`th element of the list at `path`.
+    /// The element `index` of the list at `path`.
     pub fn item(path: &str, index: usize) -> Self {
         Field(Cow::Owned(format!("{path}[{index}]")))
     }
@@ -26,12 +25,12 @@ impl Field {
         Field(Cow::Owned(format!("{}.{key}", self.0)))
     }
 
-    /// The `index`th element of this list.
+    /// The element `index` of this list.
     pub fn element(&self, index: usize) -> Self {
         Field::item(&self.0, index)
     }
 
-    /// The path as text.
+    /// The path.
     pub fn as_str(&self) -> &str {
         &self.0
     }

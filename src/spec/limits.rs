@@ -1,4 +1,4 @@
-//! Scalars of `linux.resources` that `oci-spec` has no type for, or a wrong one: rows of the table with
+//! Reads the scalars of `linux.resources` that `oci-spec` has no type for, or a wrong one: the rows of the table with
 //! [`Getter::Json`].
 
 use std::fmt;
@@ -7,22 +7,22 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::tables::limit::{Getter, SCALARS, Scalar};
 
-/// The scalars that are read here.
+/// The rows of these scalars.
 fn scalars() -> impl Iterator<Item = &'static Scalar> {
     SCALARS.iter().filter(|scalar| matches!(scalar.getter, Getter::Json))
 }
 
-/// Whether `path` is one of these fields.
+/// Whether `path` is the field of such a scalar.
 pub(super) fn reads(path: &str) -> bool {
     scalars().any(|scalar| scalar.field == path)
 }
 
-/// The section that `key` of `linux.resources` names, if one of these fields is in it.
+/// The section named `key`, if it has such a scalar.
 pub(super) fn section(key: &str) -> Option<&'static str> {
     scalars().map(Scalar::section).find(|section| *section == key)
 }
 
-/// Reads the fields of one section into a list, and skips all others.
+/// Reads the scalars of one section into a list, and skips all other fields.
 pub(super) struct Section<'l> {
     pub name: &'static str,
     pub limits: &'l mut Vec<(&'static str, i64)>,
@@ -65,7 +65,7 @@ impl<'de> Visitor<'de> for Section<'_> {
     }
 }
 
-/// The name of a field, without a copy of it.
+/// Looks up the row for a key, without copying the key.
 struct Name {
     section: &'static str,
 }

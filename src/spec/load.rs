@@ -1,4 +1,4 @@
-//! From the bytes of `config.json` to a [`Config`].
+//! Loads a [`Config`] from the bytes of `config.json`.
 
 use std::path::Path;
 
@@ -17,12 +17,12 @@ use super::{Refusal, limits, refusal, refuse};
 use crate::sys::Call;
 use crate::tables::capability;
 
-/// Read and check a config.
+/// Reads and checks a config.
 pub fn load(path: &Path) -> Result<Config> {
     parse(&read(path)?)
 }
 
-/// The bytes of a config.
+/// Reads the bytes of a config.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -32,15 +32,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// JSON is UTF-8.
+/// Checks that the bytes are UTF-8, as JSON demands.
 fn utf8<'a>(bytes: &'a [u8], document: &'static str) -> Result<&'a str, Refusal> {
     std::str::from_utf8(bytes).map_err(|error| refusal!(document, "not valid UTF-8: {error}"))
 }
 
-/// Parse `config.json`.
+/// Parses and checks `config.json`.
 ///
-/// `oci-spec` is strict in six places where the specification is not; a borrowed pre-pass over
-/// only those finds out whether the detour over a JSON tree is needed at all.
+/// `oci-spec` is stricter than the specification in six places. A pre-pass reads only those, without copies, and
+/// decides whether to parse by way of a JSON tree, which is slower.
 pub fn parse(bytes: &[u8]) -> Result<Config> {
     let text = utf8(bytes, "config.json")?;
     shape::check(text, shape::CONFIG, "config.json")?;
@@ -57,7 +57,7 @@ pub fn parse(bytes: &[u8]) -> Result<Config> {
     Ok(Config::new(spec, process, beside_resources.extras))
 }
 
-/// Parse a `process` object on its own: what `exec --process` is given.
+/// Parses a `process` object on its own, as `exec --process` reads it.
 pub fn parse_process(bytes: &[u8]) -> Result<ProcessConfig> {
     let text = utf8(bytes, "process")?;
     shape::check(text, shape::PROCESS, "process")?;
@@ -73,8 +73,8 @@ pub fn parse_process(bytes: &[u8]) -> Result<ProcessConfig> {
     Ok(ProcessConfig::new(process, beside.extras))
 }
 
-/// Parse a `linux.resources` section on its own: what `update --resources` is given. The result is
-/// the document, to be merged into a config, once every field in it is known to have the right type.
+/// Parses a `linux.resources` section on its own, as `update --resources` reads it. Checks the type of every field, and
+/// returns the JSON object, which `update` merges into the config.
 pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
     #[derive(Deserialize)]
     struct Whole {
@@ -89,7 +89,7 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
     let text = utf8(bytes, "resources")?;
     let own: Value = serde_json::from_str(text).map_err(|error| refusal!("resources", "{error}"))?;
     let Value::Object(asked) = own.clone() else { refuse!("resources", "not an object") };
-    // Errors then name the field as in a config.
+    // The errors then name the field by its path in a config.
     let text = serde_json::json!({ "linux": { "resources": own } }).to_string();
     shape::check(&text, shape::CONFIG, "config.json")?;
     typed::<Peek<'_>>(&text)?;
@@ -100,8 +100,8 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
     Ok(asked)
 }
 
-/// The properties of a config that nothing in this program reads: the specification says that they are ignored, and
-/// their author may want to know.
+/// The properties of a config that nothing in this program reads. The specification says that they are ignored; `plan`
+/// lists them for the author of the config.
 pub fn unknown_properties(bytes: &[u8], config: &Config) -> Result<Vec<String>> {
     let given: Value = serde_json::from_slice(bytes)?;
     let mut known = serde_json::to_value(config.spec())?;
@@ -138,7 +138,7 @@ fn compare(place: &str, members: &'static [Property], given: &Value, known: &Val
     }
 }
 
-/// The long way: take out what `oci-spec` refuses; the pre-pass has kept it.
+/// Parses by way of a tree, without the values that `oci-spec` refuses. The pre-pass has read those.
 fn reduced(text: &str) -> Result<Spec> {
     let mut tree: Value = typed(text)?;
     shape::without_beside(&mut tree, shape::CONFIG);
@@ -163,7 +163,7 @@ fn reduce_resources(resources: &mut Value) {
 
 fn reduce_process(process: &mut Value) {
     let Value::Object(process) = process else { return };
-    // The schema requires neither, and runc takes 0 for an id that is absent.
+    // The schema requires neither id. As in runc, an absent id is 0.
     let user = process.entry("user").or_insert(Value::Null);
     if user.is_null() {
         *user = Value::Object(Map::new());

@@ -2,19 +2,20 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
-/// The host's name for an id of the container.
+/// The host's id for an id of the container.
 pub fn host_id(maps: &[LinuxIdMapping], id: u32) -> Option<u32> {
     let within =
         |map: &&LinuxIdMapping| (map.container_id()..map.container_id().saturating_add(map.size())).contains(&id);
     maps.iter().find(within).and_then(|map| map.host_id().checked_add(id - map.container_id()))
 }
 
-/// Does an id exist outside of the user namespace with these mappings only? Without mappings nothing is known of it.
+/// Whether the id has no counterpart outside the user namespace with these mappings. Without mappings the answer is no:
+/// they are unknown.
 pub fn is_unmapped(maps: &[LinuxIdMapping], id: u32) -> bool {
     !maps.is_empty() && host_id(maps, id).is_none()
 }
 
-/// The mappings as lines for `/proc/PID/uid_map`.
+/// The mappings in the format of `/proc/PID/uid_map`.
 pub fn lines(maps: &[LinuxIdMapping]) -> String {
     maps.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect()
 }

@@ -1,4 +1,4 @@
-//! `config.json`: loading, the checks that need nothing but the document itself, and the questions that are asked of it.
+//! `config.json`: loading, checks of the document itself, and the questions about it.
 
 pub mod annotation;
 mod bit_list;

@@ -1,8 +1,8 @@
-//! Paths of the container.
+//! Paths in the container.
 
 use std::path::{Component, Path, PathBuf};
 
-/// A path without `.`, `..` and doubled slashes, made absolute.
+/// The absolute path without `.`, `..` and repeated slashes. The function does not follow symbolic links.
 pub fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for component in path.components() {

@@ -1,4 +1,4 @@
-//! The pre-pass: what the document says that the types of `oci-spec` refuse or lose.
+//! The pre-pass: reads the values that the types of `oci-spec` refuse or lose.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use super::limits;
 use super::process::{ExecAffinity, ProcessExtras};
 use crate::tables::capability;
 
-/// The properties that `oci-spec` is stricter about than the specification.
+/// The properties for which `oci-spec` is stricter than the specification.
 #[derive(Deserialize)]
 pub struct Peek<'a> {
     #[serde(borrow)]
@@ -21,7 +21,7 @@ pub struct Peek<'a> {
     linux: Option<PeekLinux<'a>>,
 }
 
-/// Lists of names by the name of the set.
+/// Lists of capabilities, by the name of the set.
 type Sets<'a> = HashMap<Cow<'a, str>, Option<Vec<Cow<'a, str>>>>;
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ struct PeekLinux<'a> {
 #[derive(Default)]
 struct PeekResources<'a> {
     limits: Vec<(&'static str, i64)>,
-    /// An object `pids` has no `limit`, which the type of `oci-spec` demands.
+    /// `pids` has no `limit`, which the type of `oci-spec` requires.
     pids_without_limit: bool,
     hugepage_limits: Option<Vec<PeekHugepage>>,
     devices: Option<Vec<PeekDevice<'a>>>,
@@ -73,11 +73,11 @@ impl<'a, 'de: 'a> Deserialize<'de> for PeekResources<'a> {
     }
 }
 
-/// A key of `linux.resources`, without a copy of it.
+/// A key of `linux.resources`, not copied.
 enum Key {
     HugepageLimits,
     Devices,
-    /// With fields that `limits` reads.
+    /// A section with scalars that `limits` reads.
     Section(&'static str),
     Other,
 }
@@ -146,17 +146,17 @@ struct PeekDevice<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// The members that were seen, and whether `oci-spec` would refuse or lose some of them.
+/// The result of the pre-pass.
 #[derive(Default)]
 pub struct Seen<T> {
-    /// Members that the type cannot hold.
+    /// The values that the type of `oci-spec` cannot hold.
     pub extras: T,
-    /// It would refuse or lose some of it.
+    /// Whether the type refuses or loses a value of the document.
     pub unusual: bool,
 }
 
 impl PeekProcess<'_> {
-    /// The unusual members of a `process`.
+    /// The result for a `process`.
     pub fn seen(self) -> Seen<ProcessExtras> {
         let mut extras = ProcessExtras::default();
         for name in self.capabilities.into_iter().flatten().filter_map(|(_, set)| set).flatten() {
@@ -192,7 +192,7 @@ impl PeekResources<'_> {
 }
 
 impl Peek<'_> {
-    /// The unusual members of `process`, and those of `linux.resources`.
+    /// The results for `process` and `linux.resources`.
     pub fn seen(self) -> (Seen<ProcessExtras>, Seen<Extras>) {
         let resources = self.linux.and_then(|linux| linux.resources);
         let process = self.process.map(PeekProcess::seen).unwrap_or_default();

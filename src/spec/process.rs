@@ -1,38 +1,38 @@
-//! A `process`: that of a config, or the one that `exec` adds.
+//! A `process`: of a config, or of `exec`.
 
 use std::ops::{Deref, DerefMut};
 
 use oci_spec::runtime::Process;
 
-/// A `process`: what the type of `oci-spec` holds, and beside it what that type cannot hold.
+/// A `process`: the values that the type of `oci-spec` can hold, and separately those that it cannot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessConfig {
     process: Process,
-    /// The members that the type cannot hold.
+    /// The values that the type cannot hold.
     pub extras: ProcessExtras,
 }
 
-/// Members of a `process` that `oci_spec::runtime::Process` refuses or loses.
+/// Values of a `process` that `oci_spec::runtime::Process` refuses or loses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessExtras {
-    /// `process.scheduler.flags` as spelled in the spec.
+    /// `process.scheduler.flags`, spelled as in the document.
     pub scheduler_flags: Vec<String>,
     /// `process.execCPUAffinity`
     pub exec_cpu_affinity: ExecAffinity,
-    /// Capability names this program does not know; a warning, not an error (config.md, process).
+    /// Capabilities that this program does not know. They are a warning, not an error (config.md, process).
     pub unknown_capabilities: Vec<String>,
 }
 
-/// `process.execCPUAffinity`; `None` when absent or empty.
+/// `process.execCPUAffinity`; a member is `None` if it is absent or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecAffinity {
-    /// The CPUs of the runtime's own steps.
+    /// The CPUs that the process may use before execve(2).
     pub initial: Option<String>,
-    /// The CPUs of the program: `final`.
+    /// `final`: the CPUs that the user's program may use.
     pub last: Option<String>,
 }
 
-/// A text that is there and is not empty.
+/// The text, unless it is absent or empty.
 pub fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
@@ -56,8 +56,8 @@ impl ProcessConfig {
         ProcessConfig { process, extras }
     }
 
-    /// Take over what limits and schedules the container's first process, where this one's own description is silent.
-    /// Identity, environment, directory and resource limits are its own.
+    /// Takes restrictions and scheduling from the container's first process, if this description does not set them.
+    /// Identity, environment, working directory and resource limits are never inherited.
     pub fn inherit(&mut self, first: &ProcessConfig) {
         if self.capabilities().is_none() {
             self.set_capabilities(first.capabilities().clone());
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!((silent.scheduler(), silent.io_priority()), (first.scheduler(), first.io_priority()));
         assert_eq!(silent.extras.scheduler_flags, first.extras.scheduler_flags);
         assert_eq!(silent.extras.exec_cpu_affinity, first.extras.exec_cpu_affinity);
-        // Identity, environment and resource limits are its own.
+        // Identity, environment and resource limits are not inherited.
         assert_eq!((silent.user().uid(), silent.user().additional_gids()), (0, &None));
         assert_eq!((silent.env(), silent.rlimits()), (&None, &None));
     }

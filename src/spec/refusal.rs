@@ -1,15 +1,15 @@
-//! Refusals of a config.
+//! The refusal of a config.
 
 use std::fmt;
 
 use super::Field;
 
-/// A value of `config.json` that is not carried out. Printed as `linux.resources.memory.limit: -5 is no size`.
+/// A value of `config.json` that is refused. Printed as `linux.resources.memory.limit: -5 is no size`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The place of the value.
+    /// The place of the refused value.
     pub field: Field,
-    /// Why it is refused.
+    /// The reason.
     pub text: String,
 }
 
@@ -28,14 +28,14 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// A [`Refusal`] of a field: `refusal!(field, "{id} is no id")`.
+/// Makes a [`Refusal`] of a field: `refusal!(field, "{id} is no id")`.
 macro_rules! refusal {
     ($field:expr, $($text:tt)+) => {
         $crate::spec::Refusal::new($field, format!($($text)+))
     };
 }
 
-/// Return a [`Refusal`] of a field: `refuse!("linux.resources", "…")`.
+/// Returns a [`Refusal`] of a field: `refuse!("linux.resources", "…")`.
 macro_rules! refuse {
     ($field:expr, $($text:tt)+) => {
         return Err($crate::spec::refusal!($field, $($text)+).into())

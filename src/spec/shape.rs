@@ -1,7 +1,7 @@
-//! The objects of `config.json`.
+//! Which values of `config.json` must be objects.
 //!
-//! The derived parsers take a list for a struct, field by field in their order: `"linux": []` would pass as an empty
-//! object. One walk over the document, which builds nothing, refuses that.
+//! The derived parsers accept a list for a struct, with the fields in their order: `"linux": []` would pass as an empty
+//! object. This module walks over the document once, without allocating, and refuses such lists.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,28 +11,26 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::refuse;
 
-/// A property of the document that is no plain value for `oci-spec`: every struct of its types has a row.
+/// A property of the document. Every struct in the types of `oci-spec` has a row.
 pub struct Property {
-    /// Its name.
     pub key: &'static str,
-    /// Its form.
     pub shape: Shape,
-    /// The pre-pass reads it, since the type of `oci-spec` cannot hold every valid value.
+    /// Whether the pre-pass reads it, because the type of `oci-spec` cannot hold every valid value.
     pub beside: bool,
-    /// The properties of its objects.
+    /// The properties of the object or objects.
     pub members: &'static [Property],
 }
 
 /// The form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shape {
-    /// Left to the parser.
+    /// Any value: the parser checks it.
     Plain,
-    /// An object with the names of the specification.
+    /// An object with the property names of the specification.
     Object,
-    /// A list of such objects.
+    /// A list of objects.
     Objects,
-    /// An object with names of the config's author; its values are such objects.
+    /// An object with names of the config's author. Its values are objects.
     Map,
 }
 
@@ -69,12 +67,12 @@ pub const CONFIG: &[Property] = &[
     object("process", PROCESS),
     object("hooks", HOOKS),
     object("linux", LINUX),
-    // The specification has no such lists here; `oci-spec` has.
+    // The specification does not have these lists here, but `oci-spec` does.
     objects("uidMappings", &[]),
     objects("gidMappings", &[]),
 ];
 
-/// `process`
+/// `process`.
 pub const PROCESS: &[Property] = &[
     object("consoleSize", &[]),
     object("user", &[]),
@@ -82,7 +80,7 @@ pub const PROCESS: &[Property] = &[
     objects("rlimits", &[]),
     object("ioPriority", &[]),
     object("scheduler", &[plain("flags").beside()]),
-    // The check in oci-spec compiles a Unicode regex, which costs more than the rest.
+    // oci-spec's check compiles a Unicode regex, which takes longer than everything else.
     object("execCPUAffinity", &[]).beside(),
 ];
 
@@ -133,7 +131,7 @@ pub fn find(members: &'static [Property], key: &str) -> Option<&'static Property
     members.iter().find(|property| property.key == key)
 }
 
-/// Remove from an object what the pre-pass reads, so that `oci-spec` takes the rest.
+/// Removes from an object the properties that the pre-pass reads, so that `oci-spec` accepts the rest.
 pub fn without_beside(value: &mut serde_json::Value, members: &[Property]) {
     let Some(object) = value.as_object_mut() else { return };
     for property in members {
@@ -145,7 +143,7 @@ pub fn without_beside(value: &mut serde_json::Value, members: &[Property]) {
     }
 }
 
-/// Refuse a list where the specification has an object. What is not JSON at all is left to the parser that comes after.
+/// Refuses a list in the place of an object. Errors of JSON's syntax are left to the parser that runs next.
 pub fn check(text: &str, members: &'static [Property], document: &str) -> Result<()> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let list = RefCell::new(None);
@@ -159,12 +157,12 @@ pub fn check(text: &str, members: &'static [Property], document: &str) -> Result
     }
 }
 
-/// A value, and what it may be.
+/// A value, and the form that it must have.
 struct Value<'a> {
     shape: Shape,
     members: &'static [Property],
-    /// Where a list was found in the place of an object, seen from the value that is being left: the errors of serde
-    /// hold texts only.
+    /// The place of a list that should be an object, relative to the value that the walk is in. It is passed beside the
+    /// error, because serde's errors hold only a text.
     list: &'a RefCell<Option<String>>,
 }
 
@@ -184,7 +182,7 @@ impl Value<'_> {
         Value { shape: Shape::Object, members, list: self.list }
     }
 
-    /// The place of a value comes before the place of a list in it.
+    /// Prepends the place of a value to the place of the list in it.
     fn below<T, E>(&self, place: &str, result: Result<T, E>) -> Result<T, E> {
         if let Some(rest) = self.list.borrow_mut().as_mut().filter(|_| result.is_err()) {
             let dot = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
@@ -269,7 +267,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// A name in an object: its row, where it has one.
+/// Looks up the row for a key.
 struct Key(&'static [Property]);
 
 impl<'de> DeserializeSeed<'de> for Key {

@@ -1,4 +1,4 @@
-//! The table of [`super::shape`] against the types of `oci-spec`, and the refusals that it leads to.
+//! Tests of the table in [`super::shape`] against the types of `oci-spec`, and of the refusals.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ fn lists_are_no_objects() {
     }
 }
 
-/// Every struct that `oci-spec` would take a list for has its row, and no row is about anything else.
+/// The table has a row for every struct that `oci-spec` would accept a list for, and no other rows.
 #[test]
 fn the_table_has_every_struct_of_oci_spec() {
     let found = RefCell::new(BTreeMap::new());
@@ -63,11 +63,11 @@ fn collect(place: &str, members: &[Property], rows: &mut BTreeMap<String, Shape>
     }
 }
 
-/// Answers whatever a type asks for, and writes down where it asks for a struct.
+/// A deserializer that gives each type a valid value, and records the places of structs.
 #[derive(Clone)]
 struct Trace<'a> {
     place: String,
-    /// In what the next struct is: a list or a map.
+    /// The container of the next struct: a list or a map.
     within: Shape,
     found: &'a RefCell<BTreeMap<String, Shape>>,
 }
@@ -85,7 +85,7 @@ impl<'a> Trace<'a> {
 impl<'de> Deserializer<'de> for Trace<'_> {
     type Error = Error;
 
-    /// A text: a number serves for the lists of CPUs, which have a check of their own.
+    /// The text is a number: `oci-spec` checks that lists of CPUs have digits.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_str(if self.place.starts_with(".process.capabilities.") { "CAP_KILL" } else { "1" })
     }
@@ -138,7 +138,7 @@ impl<'de> Deserializer<'de> for Trace<'_> {
     ) -> Result<V::Value, Error> {
         let shape = if self.within == Shape::Plain { Shape::Object } else { self.within };
         self.found.borrow_mut().insert(self.place.clone(), shape);
-        // The sections of other platforms.
+        // The sections of other platforms have no rows.
         let keys = fields.iter().filter(|key| !["solaris", "windows", "vm", "zos"].contains(key));
         visitor.visit_map(Members::new(keys.map(|key| (*key, self.member(key))).collect()))
     }

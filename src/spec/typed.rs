@@ -1,4 +1,4 @@
-//! Parsing into types, with errors that name their field.
+//! Parses JSON into types; the errors name the field.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Refusal, refusal};
 
-/// Parse, and on failure say at which field.
+/// Parses a text. An error names the field.
 pub fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).or_else(|_| {
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| refusal!("config.json", "{error}"))?;
@@ -26,7 +26,7 @@ pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T, Refusal> 
     })
 }
 
-/// An error of the parser with the field first; one about a field that is missing is about that.
+/// Puts the field in front of an error of the parser. If a field is missing, the error names that field.
 fn at_field(path: &str, error: &serde_json::Error) -> Refusal {
     let path = if matches!(path, "." | "?") { "" } else { path };
     let text = nearest(error.to_string());
@@ -39,7 +39,8 @@ fn at_field(path: &str, error: &serde_json::Error) -> Refusal {
     }
 }
 
-/// Of the words that a field takes the parser lists all. Of many those that are near stay.
+/// Shortens an error: for a wrong word the parser lists all words that the field takes. If the list is long, only
+/// similar words are kept.
 fn nearest(text: String) -> String {
     const FEW: usize = 8;
     let Some((before, list)) = text.split_once(", expected one of ") else { return text };
@@ -62,7 +63,7 @@ fn nearest(text: String) -> String {
     format!("{before}{near}{place}")
 }
 
-/// How many letters have to be put in, taken out or exchanged to make one word of the other.
+/// The Levenshtein distance of two words.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (index, letter) in one.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! Checks that need nothing but the document: presence, form, contradictions.
+//! Checks of the document itself: required fields, forms, contradictions.
 
 use anyhow::Result;
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
@@ -13,7 +13,7 @@ pub fn no_process() -> Refusal {
     refusal!("process", "process property must not be empty")
 }
 
-/// Check what every command relies on, before anything is touched.
+/// Checks the fields that every command relies on, before the runtime changes anything.
 pub fn document(spec: &Spec) -> Result<()> {
     version(spec.version())?;
     match spec.root() {
@@ -27,7 +27,7 @@ pub fn document(spec: &Spec) -> Result<()> {
     texts(spec)
 }
 
-/// `process`, also the one that `exec --process` brings.
+/// Checks a `process`, that of a config or of `exec --process`.
 pub fn check_process(process: &Process) -> Result<()> {
     if process.cwd().as_os_str().is_empty() {
         refuse!("process.cwd", "Cwd property must not be empty");
@@ -42,7 +42,7 @@ pub fn check_process(process: &Process) -> Result<()> {
     for (index, entry) in process.env().iter().flatten().enumerate() {
         let field = Field::item("process.env", index);
         no_nul(&field, entry)?;
-        // The value may be a secret: it is never printed.
+        // The value may be a secret, so the message does not include it.
         if !entry.contains('=') {
             refuse!(field, "invalid environment variable: missing '='");
         }
@@ -56,7 +56,7 @@ pub fn check_process(process: &Process) -> Result<()> {
     Ok(())
 }
 
-/// Any 1.x of the specification: what a later 1.x adds is refused field by field, not as a whole.
+/// Accepts any 1.x of the specification. A property that a later 1.x adds is refused on its own.
 fn version(version: &str) -> Result<()> {
     let numbers = version.split(['-', '+']).next().unwrap_or_default();
     let mut parts = numbers.split('.').map(|part| part.parse::<u32>().ok().filter(|_| !part.starts_with('+')));
@@ -72,7 +72,7 @@ fn version(version: &str) -> Result<()> {
 fn namespaces(spec: &Spec) -> Result<()> {
     let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     let has = |kind| list.iter().any(|namespace| namespace.typ() == kind);
-    // Also without `linux`: it would be the host's name.
+    // Without `linux` the runtime would change the host's name.
     if spec.hostname().as_ref().is_some_and(|name| !name.is_empty()) && !has(LinuxNamespaceType::Uts) {
         refuse!("hostname", "unable to set hostname without a private UTS namespace");
     }
@@ -108,7 +108,7 @@ fn namespaces(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-/// Nothing that becomes a C string may hold a NUL byte (CVE-2021-43784 began with one).
+/// A text that becomes a C string must not contain a NUL byte (compare CVE-2021-43784).
 fn texts(spec: &Spec) -> Result<()> {
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         let field = Field::item("mounts", index);

@@ -1,6 +1,6 @@
 //! Capabilities by name: `linux/capability.h`.
 
-/// All names, at the index of their number.
+/// All names; the index is the number.
 pub const NAMES: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -45,12 +45,12 @@ pub const NAMES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// The number of a capability; only canonical names are known, as in runc.
+/// The number of a capability. As in runc, only canonical names are known.
 pub fn number(name: &str) -> Option<u32> {
     NAMES.iter().position(|known| *known == name).map(|index| index as u32)
 }
 
-/// The names in a set of capabilities.
+/// The names of the capabilities in a set.
 pub fn names(mut set: u64) -> Vec<String> {
     let mut names = Vec::new();
     while set != 0 {

@@ -1,16 +1,16 @@
 //! The lists of `hooks`.
 
-/// Deprecated form of [`CREATE_RUNTIME`].
+/// The deprecated form of [`CREATE_RUNTIME`].
 pub const PRESTART: &str = "prestart";
-/// During create, in the runtime's namespaces.
+/// Hooks that run during create, in the runtime's namespaces.
 pub const CREATE_RUNTIME: &str = "createRuntime";
-/// During create, in the container's namespaces, before the root is exchanged.
+/// Hooks that run during create, in the container's namespaces, before the root is exchanged.
 pub const CREATE_CONTAINER: &str = "createContainer";
-/// During start, in the container.
+/// Hooks that run during start, in the container.
 pub const START_CONTAINER: &str = "startContainer";
-/// After the process has started.
+/// Hooks that run after the user's program has started.
 pub const POSTSTART: &str = "poststart";
-/// After the container was deleted.
+/// Hooks that run after the container was deleted.
 pub const POSTSTOP: &str = "poststop";
 
 /// All lists, in the order in which they run.

@@ -1,17 +1,17 @@
-//! Words of `linux.memoryPolicy`: set_mempolicy(2).
+//! The words of `linux.memoryPolicy`: set_mempolicy(2).
 
 use oci_spec::runtime::{MemoryPolicyFlagType, MemoryPolicyModeType};
 
-/// A mode: the type as `oci-spec` has it, its name, its number, and how many nodes it takes.
+/// A mode of memory policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyMode {
-    /// The type as `oci-spec` has it.
+    /// The mode in the types of `oci-spec`.
     pub kind: MemoryPolicyModeType,
     /// The name in `config.json`.
     pub name: &'static str,
     /// `MPOL_*`, `linux/mempolicy.h`.
     pub number: u32,
-    /// Whether nodes have to be named, must not be, or may be (`None`).
+    /// Whether nodes must be named (`true`), must not be named (`false`), or may be named (`None`).
     pub nodes: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! One table per vocabulary: what the parser, `features`, the printer and the tests all read.
+//! One table per vocabulary, which the parser, `features`, the printer and the tests all read.
 
 pub mod capability;
 pub mod hook;

@@ -2,38 +2,38 @@
 
 use crate::init::op::Rules;
 
-/// What an option does.
+/// The effect of a mount option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Set a `MOUNT_ATTR_*` bit of the mount (the kernel flag that `mount(2)` had is the same).
+    /// Set a `MOUNT_ATTR_*` bit of the mount. The flag of mount(2) has the same number.
     Set(u64),
-    /// Clear one.
+    /// Clear a `MOUNT_ATTR_*` bit of the mount.
     Clear(u64),
-    /// The same for the mount and all below it.
+    /// Set a `MOUNT_ATTR_*` bit of the mount and of all mounts below it.
     TreeSet(u64),
-    /// Clear one for the mount and all below it.
+    /// Clear a `MOUNT_ATTR_*` bit of the mount and of all mounts below it.
     TreeClear(u64),
-    /// Propagation, an `MS_*` flag; `true` for the mount and all below it.
+    /// Set the propagation, an `MS_*` flag; `true` for the mount and all mounts below it.
     Propagation(u64, bool),
-    /// A flag of the superblock, given to the file system by this name.
+    /// Set a flag of the superblock by this name, with fsconfig(2).
     Superblock(&'static str),
-    /// A flag of the superblock that only mount(2) can set: set it, or leave it unset.
+    /// Set (`true`) or clear a flag of the superblock that only mount(2) can set.
     Legacy(Rules, bool),
-    /// Bind instead of mounting; `true` for the whole tree.
+    /// Bind instead of mounting a new file system; `true` for the whole tree.
     Bind(bool),
-    /// Fill a tmpfs with what it covers.
+    /// Fill a tmpfs with a copy of the directory that it covers.
     CopyUp,
-    /// A source that is a symbolic link becomes another one of the same text (crun's).
+    /// If the source is a symbolic link, create a symbolic link with the same target instead of a mount (crun's).
     CopyLink,
-    /// A symbolic link is what is bound, not what it leads to (crun's).
+    /// If the source is a symbolic link, bind the link itself (crun's).
     SourceNoFollow,
-    /// A symbolic link at the destination is what is covered, not what it leads to (crun's).
+    /// If the destination is a symbolic link, mount on the link itself (crun's).
     TargetNoFollow,
-    /// Map the owners of files.
+    /// Map the owners of files; `true` for the mount and all mounts below it.
     IdMap(bool),
-    /// Change what is mounted there already.
+    /// Change the options of the mount at the destination.
     Remount,
-    /// Changes nothing.
+    /// No effect.
     Nothing,
 }
 
@@ -51,7 +51,8 @@ pub const ATIME: u64 = 0x70;
 pub const NOATIME: u64 = 0x10;
 /// `MOUNT_ATTR_STRICTATIME`.
 pub const STRICTATIME: u64 = 0x20;
-/// What says `relatime`, beside the two above: not a bit of the kernel's, for which it is the absence of both.
+/// A bit for `relatime` beside `noatime` and `strictatime`. It is not the kernel's: for the kernel, relatime is the
+/// absence of both.
 pub const RELATIME: u64 = 0x40;
 /// `MOUNT_ATTR_NODIRATIME`.
 pub const NODIRATIME: u64 = 0x80;
@@ -69,8 +70,8 @@ pub const UNBINDABLE: u64 = 1 << 17;
 
 use Effect::*;
 
-/// Every option that means something to the runtime, sorted; all others are the file system's.
-/// What `features` does not list is marked by `false`, as runc leaves it out.
+/// All options that mean something to the runtime, sorted; the file system gets all others. `false` marks an option
+/// that `features` does not list, as in runc.
 pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("acl", Superblock("acl"), true),
     ("async", Superblock("async"), true),
@@ -141,7 +142,7 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("unbindable", Propagation(UNBINDABLE, false), true),
 ];
 
-/// What an option does, when it is one of the runtime's.
+/// The effect of an option, if it is one of the runtime's.
 pub fn effect(option: &str) -> Option<Effect> {
     OPTIONS.binary_search_by_key(&option, |(name, _, _)| name).ok().map(|index| OPTIONS[index].1)
 }

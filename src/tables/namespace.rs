@@ -2,10 +2,10 @@
 
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
-/// One kind: its name in `config.json`, its name below `/proc/PID/ns`, its `CLONE_NEW*` flag.
+/// A kind of namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespace {
-    /// The type as `oci-spec` has it.
+    /// The kind in the types of `oci-spec`.
     pub kind: Kind,
     /// The name in `config.json`.
     pub name: &'static str,
@@ -33,7 +33,7 @@ pub fn of(kind: Kind) -> Namespace {
     *found.unwrap_or(&NAMESPACES[0])
 }
 
-/// The names in a set of flags.
+/// The names of the kinds in a set of `CLONE_NEW*` flags.
 pub fn names(flags: u64) -> Vec<&'static str> {
     NAMESPACES
         .iter()

@@ -24,7 +24,7 @@ pub fn number(kind: Kind) -> u32 {
     }
 }
 
-/// Names at the index of their number.
+/// The names; the index is the kernel's number.
 pub const NAMES: [&str; 16] = [
     "RLIMIT_CPU",
     "RLIMIT_FSIZE",

@@ -1,6 +1,6 @@
-//! Words of `linux.seccomp` that this program carries out.
+//! The words of `linux.seccomp` that this program carries out.
 
-/// Actions.
+/// The actions.
 pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -13,11 +13,11 @@ pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_TRAP",
 ];
 
-/// Operators of conditions.
+/// The operators of conditions.
 pub const OPERATORS: &[&str] =
     &["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
 
-/// Architectures whose numbers are known.
+/// The architectures whose system call numbers are known.
 pub const ARCHITECTURES: &[&str] =
     &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_RISCV64", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
 
@@ -29,10 +29,10 @@ pub const FLAG_LOG: u32 = 1 << 1;
 pub const FLAG_SPEC_ALLOW: u32 = 1 << 2;
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
 pub const FLAG_NEW_LISTENER: u32 = 1 << 3;
-/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19; the kernel takes it with a listener only.
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19. The kernel accepts it only together with a listener.
 pub const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// Flags, each with the bits that seccomp(2) has to know for it.
+/// The flags, each with the bits that seccomp(2) must support for it.
 pub const FLAGS: &[(&str, u32)] = &[
     ("SECCOMP_FILTER_FLAG_LOG", FLAG_LOG),
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FLAG_SPEC_ALLOW),

@@ -38,8 +38,8 @@ const NAMES: [(&str, i32); 35] = [
     ("UNUSED", 31),
 ];
 
-/// The number of a signal given as `15`, `TERM`, `SIGTERM` or `sigterm`; `RTMIN+n` and `RTMAX-n`
-/// too. Any number is taken as it is: the kernel judges it.
+/// The number of a signal given as `15`, `TERM`, `SIGTERM` or `sigterm`, or as `RTMIN+n` or `RTMAX-n`. Any number
+/// passes: the kernel refuses an invalid one.
 pub fn number(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
         return Some(number);

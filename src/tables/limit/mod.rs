@@ -1,7 +1,7 @@
-//! The scalars of `linux.resources`: one row a field, with all that tare knows of it.
+//! The scalars of `linux.resources`. A row holds all that tare knows of one field.
 //!
-//! A limit that is no scalar, or that needs another field, has code in `cgroup`: swap, `cpu.max`, the weights of BFQ,
-//! limits per device, hugetlb, rdma, network priorities, devices.
+//! Code in `cgroup` handles a limit that is not a scalar or that depends on another field: swap, `cpu.max`, the weights
+//! of BFQ, limits per device, hugetlb, rdma, network priorities, devices.
 
 mod forms;
 mod rows;
@@ -16,37 +16,37 @@ pub use rows::{OTHER_PROPERTIES, SCALARS};
 /// A scalar of `linux.resources`.
 #[derive(Debug)]
 pub struct Scalar {
-    /// Its place in `config.json`: `linux.resources.SECTION.NAME`.
+    /// The path in `config.json`: `linux.resources.SECTION.NAME`.
     pub field: &'static str,
-    /// How its value is read.
+    /// The source of the value.
     pub getter: Getter,
-    /// Whether 0 asks for nothing, at create and in an update. An empty text never asks for anything.
+    /// Whether 0 means unset, at create and in an update. An empty text always means unset.
     pub zero_is_unset: bool,
-    /// Refuses values that no kernel takes, with the reason.
+    /// Refuses values that no kernel accepts, and returns the reason.
     pub check: fn(&Setting) -> Result<(), String>,
-    /// The controller, by its v1 name.
+    /// The controller's name on v1.
     pub controller: &'static str,
-    /// Its file on cgroup v1.
+    /// The outcome on cgroup v1.
     pub v1: Knob,
-    /// Its file on cgroup v2.
+    /// The outcome on cgroup v2.
     pub v2: Knob,
-    /// Its option of `update`.
+    /// The option of `update`.
     pub option: Option<UpdateOption>,
 }
 
 /// The source of a scalar's value.
 #[derive(Clone, Copy, Debug)]
 pub enum Getter {
-    /// In a type of `oci-spec`.
+    /// A getter on the types of `oci-spec`.
     Typed(fn(&LinuxResources) -> Option<Setting<'_>>),
-    /// `oci-spec` has no type for it, or a wrong one: `spec` reads this number from the JSON.
+    /// The JSON document, read by `spec`: `oci-spec` has no type for the field, or a wrong one.
     Json,
 }
 
 /// The value of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting<'a> {
-    /// Any integer of 64 bits.
+    /// Any integer of 64 bits, signed or unsigned.
     Number(i128),
     /// A boolean.
     Switch(bool),
@@ -54,100 +54,101 @@ pub enum Setting<'a> {
     Text(&'a str),
 }
 
-/// The two versions of control groups.
+/// The two versions of cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// One hierarchy for each group of controllers.
+    /// Several hierarchies, each with its own controllers.
     V1,
-    /// One hierarchy for all.
+    /// One hierarchy with all controllers.
     V2,
 }
 
-/// A scalar's outcome on one version of cgroup.
+/// The outcome of a scalar on one version of cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Knob {
-    /// The interface file; empty if the scalar has none.
+    /// The interface file; empty if the scalar has no file.
     pub file: &'static str,
     /// The text for the file, or another outcome.
     pub form: fn(&Setting) -> Form,
-    /// The answer to a refused write.
+    /// What to do if the kernel refuses the write.
     pub refused: OnRefusal,
-    /// Whether the file is written before the others of its controller.
+    /// Whether to write the file before the others of its controller.
     pub first: bool,
     /// The property of a systemd unit with the same meaning.
     pub property: Option<UnitProperty>,
 }
 
-/// A value in the form that a version of cgroup takes.
+/// A value in the form that one version of cgroup takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Write this text.
     Write(String),
     /// Write this text, and warn that it may have no effect.
     Noted(String, &'static str),
-    /// Nothing to write; warn.
+    /// Write nothing, and warn.
     Note(&'static str),
-    /// Nothing to write.
+    /// Write nothing.
     Nothing,
     /// The value cannot be carried out.
     Refuse(&'static str),
 }
 
-/// The answer to a refused write.
+/// What to do if the kernel refuses a write.
 #[derive(Clone, Copy, Debug)]
 pub enum OnRefusal {
-    /// Fail.
+    /// Fail with the kernel's error.
     Fail,
-    /// The file does not exist: write the same text into this file.
+    /// If the file does not exist, write the same text into this file.
     Instead(&'static str),
-    /// `EINVAL`: the value contradicts one that a later write changes. Repeat the write after all others.
+    /// After `EINVAL`, repeat the write after all others: the value contradicts one that a later write changes.
     Later,
-    /// The file does not exist, or the kernel supports it no longer: there is nothing to limit.
+    /// If the file does not exist or the kernel no longer supports it, do nothing: there is nothing to limit.
     Skip,
 }
 
 /// A property of a systemd unit.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitProperty {
-    /// Its name in org.freedesktop.systemd1(5).
+    /// The name in org.freedesktop.systemd1(5).
     pub name: &'static str,
-    /// How its value is made from the text of the file.
+    /// How to make the value from the text of the file.
     pub kind: PropertyKind,
-    /// The systemd that brought it, if that is younger than 247, which was current when Linux 5.10 came out.
+    /// The version of systemd that brought the property; `None` for 247, the systemd at the time of Linux 5.10, and
+    /// older.
     pub since: Option<u32>,
 }
 
-/// How a property is made from the text of an interface file.
+/// How to make a property from the text of an interface file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyKind {
-    /// A number; `max` on v2 and -1 on v1 are infinity.
+    /// A number. `max` on v2 and -1 on v1 become infinity.
     Number,
-    /// 0 or 1.
+    /// 0 or 1, as a boolean.
     Switch,
-    /// A list of CPUs or nodes as a bit mask.
+    /// A list of CPUs or memory nodes, as a bit mask.
     Bits,
-    /// 1: the OOM killer kills all processes of the group.
+    /// 1 means that the OOM killer kills all processes of the group.
     OomPolicy,
-    /// `cgroup::systemd` has code for it.
+    /// Code in `cgroup::systemd` makes the value.
     Code,
 }
 
 /// An option of `update`.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateOption {
-    /// Its place in the help text.
+    /// The position in the help text.
     pub order: u8,
-    /// Its name, without dashes.
+    /// The name, without dashes.
     pub name: &'static str,
-    /// How its value is parsed.
+    /// How to parse the value.
     pub kind: OptionKind,
-    /// The name of its value in the help text.
+    /// The name of the value in the help text.
     pub value: &'static str,
-    /// Its line of help.
+    /// The description in the help text.
     pub help: &'static str,
 }
 
-/// How the value of an option is parsed.
+/// How to parse the value of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {
     /// A number without a sign.
@@ -158,12 +159,12 @@ pub enum OptionKind {
     Size,
     /// Any text.
     Text,
-    /// Kernel memory, which runc ignores with a warning. The help text leaves it out.
+    /// Kernel memory. As with runc, the option is ignored with a warning, and the help text leaves it out.
     Ignored,
 }
 
 impl Scalar {
-    /// The member of `linux.resources` that the field is in.
+    /// The member of `linux.resources` that contains the field.
     pub fn section(&self) -> &'static str {
         section(self.field)
     }
@@ -173,7 +174,7 @@ impl Scalar {
         self.field.rsplit('.').next().unwrap_or_default()
     }
 
-    /// The file on this version of cgroup.
+    /// The outcome on this version of cgroup.
     pub fn knob(&self, version: Version) -> &Knob {
         match version {
             Version::V1 => &self.v1,
@@ -181,7 +182,7 @@ impl Scalar {
         }
     }
 
-    /// Whether `setting` asks for anything.
+    /// Whether the setting asks for a limit at all.
     pub fn asks(&self, setting: &Setting) -> bool {
         match setting {
             Setting::Number(0) => !self.zero_is_unset,
@@ -213,17 +214,17 @@ pub fn options() -> Vec<(&'static Scalar, &'static UpdateOption)> {
     all
 }
 
-/// All interface files with a property of a unit, limits of single devices aside.
+/// All interface files that have a property of a unit, except those for limits of single devices.
 pub fn properties() -> impl Iterator<Item = (&'static str, &'static UnitProperty)> {
     let knobs = SCALARS.iter().flat_map(|scalar| [&scalar.v1, &scalar.v2]);
     let of_knobs = knobs.filter_map(|knob| Some((knob.file, knob.property.as_ref()?)));
     of_knobs.chain(OTHER_PROPERTIES.iter().map(|(file, property)| (*file, property)))
 }
 
-/// The period of a `cpu.max` without one, in microseconds (kernel/sched/core.c).
+/// The period of `cpu.max` if none is given, in microseconds (kernel/sched/core.c).
 pub const DEFAULT_PERIOD: u64 = 100_000;
 
-/// A weight of BFQ, 10 to 1000, in the range 1 to 10000 of `io.weight`.
+/// Maps a weight of BFQ, 10 to 1000, to the range of `io.weight`, 1 to 10000.
 pub fn io_weight(bfq: u64) -> u64 {
     1 + bfq.saturating_sub(10) * 9999 / 990
 }

@@ -1,4 +1,4 @@
-//! The rows. Within a controller they stand in the order in which v1 is written.
+//! The rows. The rows of a controller stand in the order in which v1 files are written.
 
 use super::Form::{Note, Noted, Nothing, Refuse};
 use super::Getter::{Json, Typed};
@@ -11,7 +11,7 @@ use super::forms::{
 };
 use super::{Getter, Knob, Scalar, Setting, UnitProperty};
 
-/// The values of most rows. A version of cgroup without a file refuses the field: nothing is accepted and ignored.
+/// The defaults of a row. If a version of cgroup has no file for the field, the field is refused there.
 const ROW: Scalar = Scalar {
     field: "",
     getter: Getter::Json,
@@ -23,7 +23,7 @@ const ROW: Scalar = Scalar {
     option: None,
 };
 
-/// All of them.
+/// The scalars.
 #[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
 pub const SCALARS: &[Scalar] = &[
     Scalar {
@@ -36,7 +36,7 @@ pub const SCALARS: &[Scalar] = &[
         option: option(10, "memory", Size, "SIZE", "memory, such as 50M; -1 for no limit"),
         ..ROW
     },
-    // Memory and swap together; v2 counts swap alone. -1 has code on both.
+    // The limit of memory plus swap. v2 has a file for swap alone, so code computes the difference, and handles -1.
     Scalar {
         field: "linux.resources.memory.swap",
         getter: Typed(|all| number(all.memory().as_ref()?.swap())),
@@ -57,7 +57,7 @@ pub const SCALARS: &[Scalar] = &[
         option: option(11, "memory-reservation", Size, "SIZE", "memory to be kept under pressure"),
         ..ROW
     },
-    // Deprecated in 5.4 and refused since 5.16, where all memory counts as one.
+    // Deprecated in Linux 5.4 and refused since 5.16: kernel memory counts towards the limit of all memory.
     Scalar {
         field: "linux.resources.memory.kernel",
         getter: Typed(|all| number(all.memory().as_ref()?.kernel())),
@@ -116,7 +116,7 @@ pub const SCALARS: &[Scalar] = &[
         v2: outcome(|_| Refuse("cgroup v2 has no swappiness")),
         ..ROW
     },
-    // v1 checks the two times of a pair against each other; `Later` tries both orders.
+    // v1 checks period and runtime against each other; `Later` tries both orders.
     Scalar {
         field: "linux.resources.cpu.realtimePeriod",
         getter: Typed(|all| number(all.cpu().as_ref()?.realtime_period())),
@@ -154,7 +154,8 @@ pub const SCALARS: &[Scalar] = &[
         option: option(1, "cpu-period", Unsigned, "USEC", "length of a CPU period"),
         ..ROW
     },
-    // A burst above the old quota is refused until the new quota is written, and the other way round.
+    // The kernel checks the burst against the current quota, so the right order of the two writes depends on the old
+    // values.
     Scalar {
         field: "linux.resources.cpu.burst",
         getter: Typed(|all| number(all.cpu().as_ref()?.burst())),
@@ -174,7 +175,7 @@ pub const SCALARS: &[Scalar] = &[
         option: option(2, "cpu-quota", Signed, "USEC", "CPU time in a period, -1 for no limit"),
         ..ROW
     },
-    // The kernel refuses a weight of an idle group.
+    // The kernel refuses to set the weight of an idle group.
     Scalar {
         field: "linux.resources.cpu.idle",
         getter: Typed(|all| number(all.cpu().as_ref()?.idle())),
@@ -182,11 +183,11 @@ pub const SCALARS: &[Scalar] = &[
         check: zero_or_one,
         controller: "cpu",
         v1: knob("cpu.idle", plain).or(Later),
-        // systemd 252: the weight 0 means idle.
+        // Since systemd 252 the weight 0 means idle.
         v2: Knob { first: true, property: Some(property("CPUWeight", Code, Some(252))), ..knob("cpu.idle", plain) },
         option: option(9, "cpu-idle", Signed, "0|1", "1: run when nothing else does"),
     },
-    // A v1 hierarchy that is mounted with `noprefix` has the names of the fields.
+    // On a v1 hierarchy that is mounted with `noprefix` the files have the names of the fields.
     Scalar {
         field: "linux.resources.cpu.cpus",
         getter: Typed(|all| text(all.cpu().as_ref()?.cpus())),
@@ -207,7 +208,7 @@ pub const SCALARS: &[Scalar] = &[
         option: option(8, "cpuset-mems", Text, "LIST", "memory nodes to use"),
         ..ROW
     },
-    // oci-spec cannot tell 0, "no children", from a field that is absent.
+    // oci-spec cannot tell 0, "no children", from an absent field.
     Scalar {
         field: "linux.resources.pids.limit",
         getter: Json,
@@ -218,7 +219,7 @@ pub const SCALARS: &[Scalar] = &[
         option: option(15, "pids-limit", Signed, "N", "processes; -1 for no limit"),
         ..ROW
     },
-    // CFQ's file until Linux 5.0, BFQ's since. On v2 it has code.
+    // The file of CFQ until Linux 5.0, and of BFQ since. Code handles v2.
     Scalar {
         field: "linux.resources.blockIO.weight",
         getter: Typed(|all| number(all.block_io().as_ref()?.weight())),
@@ -238,7 +239,7 @@ pub const SCALARS: &[Scalar] = &[
         v2: outcome(|_| Refuse("cgroup v2 has no leaf weight")),
         ..ROW
     },
-    // An update to 0 is kept in the config, and asks for nothing.
+    // An update to 0 is saved in the config, and has no other effect.
     Scalar {
         field: "linux.resources.network.classID",
         getter: Typed(|all| number(all.network().as_ref()?.class_id())),
@@ -252,7 +253,7 @@ pub const SCALARS: &[Scalar] = &[
     MADE_UP,
 ];
 
-/// Properties for files that no scalar of the spec is about: `linux.resources.unified` can name them.
+/// Properties for files without a scalar in the spec; `linux.resources.unified` can name these files.
 pub const OTHER_PROPERTIES: &[(&str, UnitProperty)] = &[
     ("memory.high", property("MemoryHigh", Number, None)),
     ("memory.min", property("MemoryMin", Number, None)),
@@ -266,7 +267,7 @@ pub const OTHER_PROPERTIES: &[(&str, UnitProperty)] = &[
     ("blkio.bfq.weight", property("BlockIOWeight", Code, None)),
 ];
 
-/// A scalar that does not exist, which the tests lead along the whole road.
+/// A made-up scalar that the tests lead along the whole road.
 #[cfg(test)]
 const MADE_UP: Scalar = Scalar {
     field: "linux.resources.cpu.madeUp",
