@@ -1,10 +1,10 @@
-//! The system calls that `init` makes: their numbers (`asm/unistd_64.h`), and how a message about a failure names them.
+//! The system calls that `init` makes: their numbers (`asm/unistd_64.h`), and their names for messages about a failure.
 
 macro_rules! calls {
     ($($constant:ident = $number:literal, $name:literal;)*) => {
         $(#[allow(missing_docs, reason = "the name is the call's")] pub const $constant: u32 = $number;)*
 
-        /// Number and name of each.
+        /// The number and the name of each call.
         const NAMES: &[(u32, &str)] = &[$(($number, $name)),*];
     };
 }
@@ -86,14 +86,14 @@ calls! {
     MOUNT_SETATTR = 442, "mount_setattr";
 }
 
-/// The name of the call with this number, if `init` makes it.
+/// The name of the system call with this number, if `init` makes it.
 pub fn name(number: u32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
 mod tests {
-    /// The numbers agree with the C library's headers.
+    /// The numbers are those of the C library's headers.
     #[test]
     fn numbers_are_the_kernels() {
         for (number, name) in

@@ -7,18 +7,18 @@ use super::op::why;
 use super::path::read_link;
 use super::sys::{self, Fault, FileStat, Try};
 
-/// Maximum depth of [`copy_tree`]. Each level holds two descriptors; the usual limit is 1024.
+/// The maximum depth of [`copy_tree`]. Each level keeps two descriptors open, and the usual limit is 1024.
 const DEEPEST: usize = 256;
 
 /// Copy the content of one directory into another: all kinds of files, with owners, modes, times and extended
-/// attributes. Other containers may write to the source. So nothing is opened that could block or have an effect, and
-/// the type of a file is taken from its descriptor, not from a name.
+/// attributes. Other containers may change the source at the same time. So the copy opens nothing that could block or
+/// have a side effect, and takes the type of a file from its descriptor, not from its name.
 #[inline(never)]
 pub fn copy_tree(from: i32, to: i32) -> Try<()> {
     let mut levels: [(i32, i32); DEEPEST] = [(-1, -1); DEEPEST];
     levels[0] = (list(from)?, sys::duplicate(to)?);
     let mut depth = 0;
-    // A fault ends this process, and so closes all descriptors.
+    // After a fault this process exits, which closes all descriptors.
     loop {
         let (old, new) = levels[depth];
         if let Some(inner) = copy_entries(old, new)? {
@@ -26,7 +26,7 @@ pub fn copy_tree(from: i32, to: i32) -> Try<()> {
             *levels.get_mut(depth).ok_or(Fault::because(why::TOO_DEEP, sys::ELOOP))? = inner;
             continue;
         }
-        // The mount decides the attributes of the top directory.
+        // The attributes of the top directory are those of the mount.
         if depth > 0 {
             like(old, new)?;
         }
@@ -44,8 +44,8 @@ fn list(directory: i32) -> Try<i32> {
     sys::openat2(directory, c".", sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NOFOLLOW | sys::O_DIRECTORY, 0, 0)
 }
 
-/// Copy the remaining entries of a directory up to the first subdirectory. That one is created and opened; the next
-/// call continues behind it.
+/// Copy the remaining entries of a directory, up to the first subdirectory. Create and open that one; the next call
+/// continues after it.
 #[inline(never)]
 fn copy_entries(from: i32, to: i32) -> Try<Option<(i32, i32)>> {
     // struct linux_dirent64: inode, position of the next entry, length of this entry, type, name.
@@ -74,7 +74,7 @@ fn copy_entries(from: i32, to: i32) -> Try<Option<(i32, i32)>> {
     }
 }
 
-/// Copy one file of any kind. For a directory, returns it with the empty copy, both open.
+/// Copy one file of any kind. For a directory, return it and its empty copy, both open.
 fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
     const TRIES: usize = 64;
     let mut last = Fault::because(why::UNSTEADY, sys::EBUSY);
@@ -94,7 +94,7 @@ fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
         if stat.is_file() {
             match copy_file(from, to, name)? {
                 None => return Ok(None),
-                // Another process replaced the file: look again.
+                // Another process replaced the file, so look it up again.
                 Some(fault) => last = fault,
             }
             continue;
@@ -105,7 +105,7 @@ fn copy_entry(from: i32, to: i32, name: &CStr) -> Try<Option<(i32, i32)>> {
     Err(last)
 }
 
-/// Copy a regular file. Returns the fault if it could not be opened as one.
+/// Copy a regular file. Return the fault if it could not be opened as one.
 fn copy_file(from: i32, to: i32, name: &CStr) -> Try<Option<Fault>> {
     // If a FIFO has replaced the file, O_NONBLOCK keeps the open from blocking; a device is not opened at all, since
     // the source is a `nodev` mount.
@@ -145,8 +145,8 @@ fn like(old: i32, new: i32) -> Try<()> {
     sys::set_times(new, &stat.times)
 }
 
-/// Copy the extended attributes, of which a file has few. An attribute that the new file system cannot store is left
-/// out, such as a label below a mount with a label of its own.
+/// Copy the extended attributes, of which a file has few. Skip an attribute that the new file system cannot store, such
+/// as an SELinux label if the mount has a label of its own.
 #[inline(never)]
 fn copy_attributes(old: i32, new: i32) -> Try<()> {
     let (mut names, mut value) = ([0u8; 1024], [0u8; 4096]);

@@ -24,7 +24,7 @@ impl Init {
             }
             Enter::Session => sys::setsid(),
             Enter::Keyring { name } => match sys::session_keyring(text(name)) {
-                // Without keyrings in the kernel there is no keyring of the caller to leave.
+                // A kernel without keyrings has no keyring of the caller to leave.
                 Err(fault) if fault.errno == sys::ENOSYS => Ok(()),
                 other => other,
             },
@@ -56,8 +56,8 @@ impl Init {
     }
 }
 
-/// `setns(2)` for each. As in `nsenter`, namespaces that the user namespace does not own are joined before the user
-/// namespace, the others after it.
+/// Call `setns(2)` for each namespace. As in `nsenter`, the namespaces that the user namespace does not own are
+/// joined before it, the others after it.
 pub fn join(program: Mapped, list: List) -> Try<()> {
     let pairs = program.pairs(list);
     let mut late = 0u64;
@@ -91,7 +91,7 @@ pub fn become_root(uid: u32, gid: u32, keep_groups: bool) -> Try<bool> {
         return Ok(false);
     }
     match sys::setgroups(&[]) {
-        // In the namespace of an unprivileged user setgroups(2) is denied: the groups stay.
+        // In the user namespace of an unprivileged user setgroups(2) is denied, so the groups stay.
         Err(fault) if fault.errno == sys::EPERM && proc_file::setgroups_is_denied() => Ok(true),
         other => other.map(|()| false),
     }

@@ -1,4 +1,4 @@
-//! Paths inside the container's root. They are opened once and used by descriptor.
+//! Paths inside the container's root. Each is opened once and then used by its descriptor.
 
 use core::ffi::CStr;
 
@@ -27,7 +27,7 @@ impl Drop for Fd {
     }
 }
 
-/// A place in the root; `made` if this process created it.
+/// A place in the root; `made` is true if this process created it.
 pub struct MountPoint {
     pub fd: Fd,
     pub made: bool,
@@ -148,7 +148,7 @@ fn make_from_root(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     Ok(parent)
 }
 
-/// The same, but a dangling symbolic link on the path is followed and its target is created.
+/// Like `make`, but follow a dangling symbolic link on the path and create its target.
 fn make_target(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     match make(root, path, directory) {
         Err(fault) if fault.errno == sys::EEXIST => make_past_links(root, path, directory, fault),
@@ -156,8 +156,8 @@ fn make_target(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     }
 }
 
-// Not inlined: this is rare, and its path buffers need stack. A waiting container keeps every stack page that was once
-// touched.
+// Not inlined: this code is rarely used and its path buffers need stack. A container that waits for `start` keeps every
+// stack page that was once touched.
 #[inline(never)]
 fn make_past_links(root: i32, path: &CStr, directory: bool, mut fault: Fault) -> Try<Fd> {
     const MOST: usize = 16;

@@ -1,4 +1,4 @@
-//! State that the operations share, and messages to the parent.
+//! The state of the program, and messages to the runtime.
 
 use core::ffi::CStr;
 
@@ -9,22 +9,22 @@ use super::sys::{self, Fault, Mapped, Try};
 /// Exit status if the program could not be run; runc's is the same.
 pub const NOT_RUN: i32 = 255;
 
-/// State that the operations share.
+/// The state that the operations share.
 pub struct Init {
     pub program: Mapped,
     pub channel: i32,
-    /// Index of the current operation.
+    /// The index of the current operation.
     pub index: u32,
     pub mounts: RootMounts,
     /// The path that [`super::op::Process::Find`] found.
     pub found: &'static CStr,
-    /// `execve(2)` closes the descriptors that the container must not have.
+    /// Whether `execve(2)` closes the descriptors that the container must not have.
     pub close_on_exec: bool,
-    /// The working directory has been entered.
+    /// Whether the working directory has been entered.
     pub entered: bool,
-    /// The user namespace denies setgroups(2).
+    /// Whether the user namespace denies setgroups(2).
     pub groups_denied: bool,
-    /// A seccomp filter is in force.
+    /// Whether a seccomp filter is in force.
     pub filtered: bool,
 }
 
@@ -33,7 +33,7 @@ impl Init {
         sys::send(self.channel, &Message { kind, index: self.index, detail, ..Message::default() })
     }
 
-    /// Report a fault to the parent. If the parent is gone, nobody reads it.
+    /// Report a fault to the runtime. If the runtime has exited, the report is lost.
     pub fn report(&self, kind: u32, fault: Fault) {
         let Fault { step, errno, detail } = fault;
         let _ = sys::send(self.channel, &Message { kind, index: self.index, step, errno, detail });
@@ -43,7 +43,7 @@ impl Init {
         self.report(kind::WARNING, fault);
     }
 
-    /// Wait for the parent. If the parent is gone, this fails and `init` exits.
+    /// Wait for the runtime. If the runtime has exited, this fails and `init` exits.
     pub fn wait(&self) -> Try<()> {
         sys::hear(self.channel)
     }

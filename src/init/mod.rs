@@ -1,7 +1,7 @@
 //! `init`, the sealed program that enters the namespaces: its image, its operations and the system calls that it makes.
 //!
-//! `build.rs` compiles `main.rs` and its modules to a separate program. The library
-//! compiles these modules too for tests and for fuzzing, so that `cargo fmt` and `clippy` check them.
+//! `build.rs` compiles `main.rs` and its modules to a separate program. The library compiles the modules too: for
+//! tests, for fuzzing, and so that `cargo fmt` and `clippy` check them.
 
 pub mod calls;
 pub mod op;

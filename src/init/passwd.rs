@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::files::Fd;
 use super::sys;
 
-/// HOME of this uid from the container's `/etc/passwd`, else `/`.
+/// The home directory of this uid in the container's `/etc/passwd`, or `/`.
 pub fn home(uid: u32) -> &'static CStr {
     let buffer = sys::lasting();
     buffer[..5].copy_from_slice(b"HOME=");
@@ -16,10 +16,10 @@ pub fn home(uid: u32) -> &'static CStr {
     CStr::from_bytes_until_nul(buffer).unwrap_or(c"HOME=/")
 }
 
-/// Write the home directory of this uid's first entry to `home`, with a NUL behind it. Returns its length.
+/// Write the home directory of this uid's first entry to `home`, followed by a NUL. Returns the length.
 fn passwd(uid: u32, home: &mut [u8]) -> Option<usize> {
     const OPEN: u64 = sys::O_RDONLY | sys::O_CLOEXEC | sys::O_NONBLOCK;
-    // The container owns the file: its size is not trusted.
+    // The container controls the file, so its size is not trusted.
     const MOST: usize = 1 << 20;
     let file = Fd(sys::open(c"/etc/passwd", OPEN).ok()?);
     if !sys::fstat(file.0).ok()?.is_file() {
@@ -46,11 +46,11 @@ fn passwd(uid: u32, home: &mut [u8]) -> Option<usize> {
 pub struct Search<'a> {
     uid: u32,
     home: &'a mut [u8],
-    /// Index of the current field.
+    /// The index of the current field.
     field: usize,
     /// The uid read so far; `None` if the field is no number.
     number: Option<u32>,
-    /// Bytes of the home directory read so far.
+    /// The number of bytes of the home directory read so far.
     length: usize,
 }
 
@@ -99,7 +99,7 @@ mod tests {
     fn home(uid: u32, passwd: &str, room: usize) -> Option<String> {
         let mut whole = vec![1u8; room];
         let length = Search::new(uid, &mut whole).feed(format!("{passwd}\n").as_bytes());
-        // The result does not depend on where the file is cut.
+        // The result is the same wherever the file is cut into pieces.
         for size in 1..=passwd.len() + 1 {
             let mut buffer = vec![1u8; room];
             let mut search = Search::new(uid, &mut buffer);

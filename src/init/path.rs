@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::op::why;
 use super::sys::{self, Fault, Try};
 
-/// A path of less than `PATH_MAX` bytes that can be shortened.
+/// A path of less than `PATH_MAX` bytes, which can be shortened.
 pub struct PathBuffer {
     bytes: [u8; 4096],
     len: usize,
@@ -19,7 +19,7 @@ impl PathBuffer {
         Ok(buffer)
     }
 
-    /// Append bytes as they are, without a slash.
+    /// Append bytes, without adding a slash.
     pub fn append(&mut self, bytes: &[u8]) -> Try<()> {
         let end = self.len + bytes.len();
         if end >= self.bytes.len() {
@@ -30,12 +30,12 @@ impl PathBuffer {
         Ok(())
     }
 
-    /// The path with a NUL behind it.
+    /// The path, followed by a NUL.
     pub fn as_cstr(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 
-    /// Remove the last component; false when only `/` is left.
+    /// Remove the last component. False if only `/` is left.
     pub fn pop(&mut self) -> bool {
         let cut = self.bytes[..self.len].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let had = self.len > 1;
@@ -51,7 +51,7 @@ pub fn last_part(path: &CStr) -> Option<&[u8]> {
     path.to_bytes().rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
 }
 
-/// A mode as four octal digits and a NUL.
+/// A mode as four octal digits, followed by a NUL.
 pub fn octal(mode: u32) -> [u8; 5] {
     let mut text = [0u8; 5];
     for (at, digit) in text.iter_mut().take(4).enumerate() {
@@ -60,7 +60,7 @@ pub fn octal(mode: u32) -> [u8; 5] {
     text
 }
 
-/// `self/fd/N`
+/// The path `self/fd/N`.
 pub fn in_proc(fd: i32) -> Try<PathBuffer> {
     let mut path = PathBuffer::new(b"self/fd/")?;
     let mut digits = [0u8; 10];
@@ -77,12 +77,12 @@ pub fn in_proc(fd: i32) -> Try<PathBuffer> {
     Ok(path)
 }
 
-/// Parse a decimal number. The text has digits only.
+/// Parse a decimal number. The text must have digits only.
 pub fn decimal(text: &CStr) -> usize {
     text.to_bytes().iter().fold(0, |sum, digit| sum * 10 + (digit.wrapping_sub(b'0')) as usize)
 }
 
-/// The text of a symbolic link: `name` in a directory, or the link itself where that is empty.
+/// The target of a symbolic link: of `name` in a directory or, if the name is empty, of the link itself.
 #[inline(never)]
 pub fn read_link(directory: i32, name: &CStr) -> Try<PathBuffer> {
     let mut text = PathBuffer::new(b"")?;

@@ -1,4 +1,4 @@
-//! Files of procfs, opened where nobody can have mounted anything over them.
+//! Files of procfs, opened so that no other mount can redirect the access.
 
 use core::ffi::CStr;
 
@@ -6,7 +6,7 @@ use super::files::{Fd, PROC_SUPER_MAGIC};
 use super::op::why;
 use super::sys::{self, Fault, Try};
 
-/// Write a file of procfs in one go. `path` begins with `/proc/`.
+/// Write a file of procfs with one write(2). `path` begins with `/proc/`.
 pub fn write(path: &CStr, value: &[u8]) -> Try<()> {
     let file = open_in_proc(path, sys::O_WRONLY)?;
     sys::write(file.0, value).map(|_| ())
@@ -49,7 +49,7 @@ fn proc_of_our_own() -> Try<Fd> {
     sys::fsmount(context.0, NOSUID_NODEV_NOEXEC).map(Fd)
 }
 
-/// Does this process's user namespace deny setgroups(2)?
+/// Whether the user namespace denies setgroups(2).
 pub fn setgroups_is_denied() -> bool {
     let mut text = [0u8; 5];
     let file = open_in_proc(c"/proc/self/setgroups", sys::O_RDONLY);

@@ -1,4 +1,4 @@
-//! Operations on the process: working directory, limits, priorities, the program to run.
+//! Operations on the process: working directory, limits, priorities, the user's program.
 
 use core::ffi::CStr;
 
@@ -38,7 +38,7 @@ impl Init {
                 Ok(())
             }
             Do::CloseOnExec { from } => {
-                // Linux before 5.11 answers EINVAL; then `Close` must succeed.
+                // Linux before 5.11 answers EINVAL; then the operation `Close` must succeed.
                 self.close_on_exec = sys::close_range_on_exec(from).is_ok();
                 Ok(())
             }
@@ -93,7 +93,7 @@ pub fn chdir(path: &CStr) -> Try<()> {
     }
 }
 
-/// The first executable candidate.
+/// The first candidate that the process may execute.
 pub fn find(program: Mapped, candidates: &[Text]) -> Try<&'static CStr> {
     let mut reason = sys::ENOENT;
     for candidate in candidates {
@@ -115,8 +115,8 @@ fn runnable(path: &CStr) -> Try<()> {
     sys::executable(path)
 }
 
-/// Write the reason of a failed `execve(2)` to the container's own stderr, since the caller of `start` has already been
-/// told of success. A seccomp filter may be the reason.
+/// Write the reason of a failed `execve(2)` to the container's own stderr: `start` has already reported success to its
+/// caller. If a seccomp filter is in force, the message says so, because the filter may be the reason.
 pub fn complain(path: &CStr, errno: i32, filtered: bool) {
     const REASONS: [(i32, &[u8]); 9] = [
         (1, b"operation not permitted"),

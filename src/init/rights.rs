@@ -50,7 +50,7 @@ pub fn bounding(keep: u64) -> Try<()> {
     for capability in 0..64 {
         if keep >> capability & 1 == 0 {
             match sys::prctl(PR_CAPBSET_DROP, capability, 0) {
-                // The first number unknown to the kernel ends the list.
+                // The list ends at the first capability that the kernel does not know.
                 Err(fault) if fault.errno == sys::EINVAL => return Ok(()),
                 other => other?,
             }
@@ -69,13 +69,13 @@ pub fn user(uid: u32, gid: u32, groups: Option<&[u32]>, keep: bool) -> Try<()> {
     sys::prctl(PR_SET_KEEPCAPS, 0, 0)
 }
 
-/// Drop all other capabilities. The inheritable set is emptied, and with it the ambient set.
+/// Drop all capabilities that are not in `keep`. This also empties the inheritable set, and with it the ambient set.
 pub fn shed(keep: u64) -> Try<()> {
     let kept = sys::permitted()? & keep;
     sys::capset(kept, kept, 0)
 }
 
-/// Returns the capabilities that could not be set. A set with all bits is no demand.
+/// Set the capabilities, and return those that could not be set. A set with all bits is no demand.
 pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Try<u64> {
     const PR_CAP_AMBIENT_RAISE: u64 = 2;
     const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;

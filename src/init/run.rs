@@ -5,7 +5,7 @@ use super::mount::RootMounts;
 use super::op::{Op, kind};
 use super::sys::{self, Mapped, Try};
 
-/// Carry out the operations that `fd` holds from `offset` on, in `length` bytes.
+/// Carry out the operations in the program at `offset` of `fd`, which is `length` bytes long.
 pub fn run(fd: i32, offset: usize, length: usize) -> ! {
     let Ok(program) = Mapped::map(fd, offset, length) else { sys::exit(NOT_RUN) };
     sys::close(fd);

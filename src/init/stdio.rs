@@ -30,10 +30,10 @@ fn null_device() -> Option<Fd> {
     sys::fstat(null.0).is_ok_and(|stat| stat.is_null_device()).then_some(null)
 }
 
-/// A null device on a private tmpfs. Through a descriptor of the host's null device the container could change that
-/// device's mode. In a user namespace mknod(2) fails, so the caller keeps the host's device: mostly owned by an
-/// unmapped user there; where the host's root is mapped, the devices that are bound from the host are open to that root
-/// in the same way.
+/// A null device on a private tmpfs: through a descriptor of the host's null device the container could change the mode
+/// of that device. In a user namespace mknod(2) fails, so the process keeps the host's device. There the device usually
+/// has an unmapped owner. If the host's root is mapped, its owner is the container's root, who also owns the devices
+/// that are bound from the host.
 #[inline(never)]
 fn another_null_device() -> Option<Fd> {
     const CHARACTER: u32 = 0o020000;

@@ -1,4 +1,4 @@
-//! Operations that wait for the parent or for `start`.
+//! Operations that wait for the runtime or for `start`.
 
 use super::machine::Init;
 use super::op::{Message, Talk, kind};
@@ -33,14 +33,14 @@ impl Init {
             self.close(from, fifo as u32 - 1)?;
         }
         self.close(fifo as u32 + 1, u32::MAX)?;
-        // The parent opened the fifo for reading and writing, so this read never ends by end of file: only the byte
-        // that `start` writes ends it.
+        // The runtime opened the fifo for reading and writing, so this read never ends by end of file, but only by the
+        // byte that `start` writes.
         sys::read(fifo, &mut [0u8]).map(|_| ())
     }
 
-    /// Hand the listener of a filter to the parent. Until the agent has the listener, the filter must not stop a system
-    /// call, so only `write(2)` and `read(2)` are made here. The copy is closed: with it the container would wait for
-    /// an agent that has exited.
+    /// Send the listener of a filter to the runtime. Until the agent has the listener, every system call that the
+    /// filter passes to the agent hangs, so this code makes only `write(2)` and `read(2)`. Then it closes its copy of
+    /// the listener: with an open copy, the container would wait for an agent that has exited.
     pub fn listener(&self, listener: i32) -> Try<()> {
         self.say(kind::LISTENER, listener as u64)?;
         self.wait()?;

@@ -5,16 +5,16 @@ use super::op::why;
 use super::sys::{self, Fault, Try};
 
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
-/// `TTYAUX_MAJOR` and the minor number of ptmx.
+/// The device number of ptmx: `TTYAUX_MAJOR` and minor 2.
 const PTMX: u64 = 5 << 8 | 2;
-/// `UNIX98_PTY_SLAVE_MAJOR` and the next seven majors.
+/// The majors of pty slaves: `UNIX98_PTY_SLAVE_MAJOR` and the next seven.
 const PEERS: core::ops::Range<u64> = 136..144;
 
 /// Both ends of a terminal. Neither is opened by a name that the container could have replaced (CVE-2025-52565).
 pub struct Pty {
-    /// The master, which goes to the caller.
+    /// The master, which is sent to the caller.
     pub master: Fd,
-    /// The peer, which the process uses.
+    /// The slave, which the process uses.
     pub peer: Fd,
 }
 
@@ -51,7 +51,7 @@ impl Pty {
         sys::move_mount(tree.0, place.0, c"")
     }
 
-    /// Make it the controlling terminal and the standard descriptors.
+    /// Make the terminal the controlling terminal and the standard descriptors.
     pub fn take(&self, rows: u16, columns: u16) -> Try<()> {
         if rows != 0 || columns != 0 {
             sys::set_window_size(self.master.0, rows, columns)?;
@@ -61,8 +61,8 @@ impl Pty {
     }
 }
 
-/// Open ptmx of the file system at `/dev/pts`. Only the kernel creates files in a devpts, so after the check of the
-/// file system's type the name is safe.
+/// Open ptmx in the file system at `/dev/pts`. Only the kernel creates files in a devpts, so after a check of the file
+/// system's type the name is safe.
 fn in_devpts(root: i32) -> Try<Fd> {
     let pts = files::look(root, c"/dev/pts", sys::O_DIRECTORY)?;
     if sys::fstatfs(pts.0)?.0 != DEVPTS_SUPER_MAGIC {
@@ -73,7 +73,7 @@ fn in_devpts(root: i32) -> Try<Fd> {
     is_ptmx(&ptmx).map(|()| ptmx)
 }
 
-/// Open the device `/dev/ptmx`, which is checked before and after.
+/// Open the device `/dev/ptmx`. Check it before and after the open.
 fn by_device(root: i32) -> Try<Fd> {
     is_ptmx(&files::look(root, c"/dev/ptmx", 0)?)?;
     let resolve = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;

@@ -19,19 +19,19 @@ use super::record::Record;
 use crate::spec::Config;
 use crate::sys::{self, Call, CallError, Errno, lock};
 
-/// The directory of one container, held open: by now its name may belong to another container.
+/// The directory of one container, held open, because its name may belong to another container by now.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     file: File,
-    /// This process holds the lock.
+    /// Whether this process holds the lock.
     locked: Cell<bool>,
 }
 
-/// The record of a container, locked: no other command changes it or removes the container.
+/// The record of a container, locked: no other command changes the record or removes the container.
 #[derive(Debug)]
 pub struct Locked {
-    /// What it says.
+    /// The content of the record.
     pub record: Record,
     _file: File,
 }
@@ -47,12 +47,12 @@ impl Directory {
         Directory { path, file, locked: Cell::new(false) }
     }
 
-    /// Its name.
+    /// The path that the directory was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Path of the container's socket for the service manager.
+    /// The path of the container's socket for the service manager.
     pub fn notify(&self) -> PathBuf {
         self.path.join(NOTIFY)
     }
@@ -60,16 +60,16 @@ impl Directory {
     /// Create the directory of that socket.
     ///
     /// # Errors
-    /// What mkdir(2) answers.
+    /// The error of mkdir(2).
     pub fn make_notify(&self) -> Result<()> {
         let all = Mode::from_bits_truncate(0o777);
         mkdirat(self, NOTIFY, all).named(format_args!("mkdir {}", self.notify().display()))
     }
 
-    /// Create a mount point for a root. It is removed with the directory.
+    /// Create a mount point for a root. [`Directory::remove`] removes it.
     ///
     /// # Errors
-    /// What mkdir(2) answers.
+    /// The error of mkdir(2).
     pub fn make_mount_point(&self) -> Result<PathBuf> {
         let path = self.path.join(CRIU_ROOT);
         let made = std::fs::create_dir(&path).and_then(|()| path.canonicalize());
@@ -79,7 +79,7 @@ impl Directory {
     /// Take the lock. `create` holds it until the container is complete.
     ///
     /// # Errors
-    /// A holder that does not let go.
+    /// The holder does not release the lock in time.
     pub fn lock(&self) -> Result<()> {
         if !self.locked.get() {
             lock::exclusive(&self.file, &self.path.to_string_lossy())?;
@@ -91,22 +91,22 @@ impl Directory {
     /// Release the lock.
     ///
     /// # Errors
-    /// What flock(2) answers.
+    /// The error of flock(2).
     pub fn unlock(&self) -> Result<()> {
         lock::release(&self.file, &self.path.to_string_lossy())?;
         self.locked.set(false);
         Ok(())
     }
 
-    /// Is a `create` of this container at work?
+    /// Whether a `create` of this container is running.
     ///
     /// # Errors
-    /// What flock(2) answers.
+    /// The error of flock(2).
     pub fn being_created(&self) -> Result<bool> {
         if self.locked.get() { Ok(true) } else { lock::is_held(&self.file, &self.path.to_string_lossy()) }
     }
 
-    /// Does the name still lead here?
+    /// Whether the name still leads to this directory.
     fn is_named(&self) -> Result<bool> {
         let held = self.file.metadata().map_err(sys::io)?;
         match std::fs::symlink_metadata(&self.path) {
@@ -116,24 +116,24 @@ impl Directory {
         }
     }
 
-    /// Read the record; `None` if there is none yet.
+    /// Read the record; `None` before the first one is written.
     ///
     /// # Errors
-    /// One that cannot be read, or that another program or a newer version has written.
+    /// The record cannot be read, or another program or a newer version has written it.
     pub fn load(&self) -> Result<Option<Record>> {
         let Some(mut file) = self.open_record()? else { return Ok(None) };
         self.parse(&mut file)
     }
 
-    /// Lock the record: no other command changes it or removes the container. `None` if there is none.
+    /// Lock the record: no other command changes it or removes the container. `None` if there is no record.
     ///
     /// # Errors
-    /// As [`Directory::load`]; a holder that does not let go.
+    /// The errors of [`Directory::load`]; the holder does not release the lock in time.
     pub fn lock_record(&self) -> Result<Option<Locked>> {
         loop {
             let Some(mut file) = self.open_record()? else { return Ok(None) };
             lock::exclusive(&file, &self.path.join(RECORD).to_string_lossy())?;
-            // The file is replaced as a whole: the locked file may be an old one by now.
+            // `save` replaces the file, so the locked file may be an old one.
             let held = file.metadata().map_err(sys::io)?;
             match fstatat(self, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(named) if (held.dev(), held.ino()) == (named.st_dev, named.st_ino) => {
@@ -146,18 +146,18 @@ impl Directory {
         }
     }
 
-    /// The config as given to `create`, with the limits of later updates.
+    /// The config given to `create`, with the limits of later updates.
     ///
     /// # Errors
-    /// As [`Directory::load`].
+    /// The errors of [`Directory::load`].
     pub fn load_config(&self) -> Result<Config> {
         crate::spec::parse(self.config()?.get().as_bytes())
     }
 
-    /// The same as text.
+    /// The JSON text of [`Directory::load_config`].
     ///
     /// # Errors
-    /// As [`Directory::load`].
+    /// The errors of [`Directory::load`].
     pub fn config(&self) -> Result<Box<RawValue>> {
         #[derive(Deserialize)]
         struct Kept<'a> {
@@ -188,7 +188,7 @@ impl Directory {
 
     fn parse(&self, file: &mut File) -> Result<Option<Record>> {
         let bytes = self.read(file)?;
-        // `create` was killed before it wrote the first record.
+        // The file is empty if `create` was killed before it wrote the first record.
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -207,11 +207,12 @@ impl Directory {
         )
     }
 
-    /// Write the first record. No command reads it before it is complete, and until then nothing exists that it must
-    /// tell of.
+    /// Write the first record. No command reads it before it is complete, and until then there is nothing else on the
+    /// host that the record would have to mention.
     ///
     /// # Errors
-    /// There is one: the directory is another container's by now. It was removed. What open(2) or write(2) answer.
+    /// There is a record: the directory belongs to another container by now. The directory was removed. The error of
+    /// open(2) or write(2).
     pub fn save_first(&self, record: &Record, config: &[u8]) -> Result<()> {
         let Err(error) = self.write(RECORD, OFlag::O_EXCL, record, config) else { return Ok(()) };
         match error.raw_os_error().map(Errno::from_raw) {
@@ -219,7 +220,7 @@ impl Directory {
             Some(Errno::ENOENT) => bail!(REMOVED),
             _ => {}
         }
-        // The directory has no other file, and the lock is held.
+        // The directory has no other file, and this process holds the lock.
         let _ = self.remove();
         bail!(CallError::new(format_args!("write {}", self.path.join(RECORD).display()), error))
     }
@@ -227,15 +228,15 @@ impl Directory {
     /// Replace the record atomically.
     ///
     /// # Errors
-    /// What open(2), write(2) or rename(2) answer.
+    /// The error of open(2), write(2) or rename(2).
     pub fn save(&self, record: &Record, config: &[u8]) -> Result<()> {
         let written = self.write(NEW_RECORD, OFlag::O_TRUNC, record, config);
         let renamed = written.and_then(|()| Ok(renameat(self, NEW_RECORD, self, RECORD)?));
         renamed.named(format_args!("write {}", self.path.join(RECORD).display()))
     }
 
-    /// Write the record and, as its last member, the config as given to `create`: later commands must not depend on
-    /// changes to the file in the bundle. One file is cheaper than two.
+    /// Write the record. Its last member is the config as given to `create`, because later commands must not depend on
+    /// changes of the file in the bundle. One file is cheaper than two.
     fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
         let mut bytes = serde_json::to_vec(record)?;
         bytes.pop();
@@ -247,11 +248,11 @@ impl Directory {
         File::from(sys::again(|| openat(self, name, flags, own))?).write_all(&bytes)
     }
 
-    /// Remove the directory and this program's files in it. If the name leads to another directory, this one is removed
-    /// already.
+    /// Remove the directory and this program's files in it. If the name leads to another directory, this one has been
+    /// removed already.
     ///
     /// # Errors
-    /// Files of somebody else, which stay; what unlink(2) or rmdir(2) answer.
+    /// Files of another program, which stay; the error of unlink(2) or rmdir(2).
     pub fn remove(&self) -> Result<()> {
         self.lock()?;
         if !self.is_named()? {

@@ -1,7 +1,7 @@
 //! The gate between create and start: a fifo that `init` holds open until it executes the user's program.
 //!
-//! A container waits for `start` if the fifo has a reader. Its name does not count: a `start` that was killed leaves
-//! the name behind.
+//! A container waits for `start` if the fifo has a reader. The name of the fifo proves nothing: a killed `start` leaves
+//! it behind.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,20 +26,20 @@ pub struct Gate<'a> {
 }
 
 impl Directory {
-    /// Create the gate, open for reading and writing: so opening does not block here, and a read in `init`, which
-    /// inherits it, never ends by end of file. No other process needs to open it for reading.
+    /// Create the gate, open for reading and writing: then this open does not block, and the read of `init`, which
+    /// inherits the descriptor, never ends by end of file. No other process needs to open the gate for reading.
     ///
     /// # Errors
-    /// What mkfifo(2) or open(2) answer.
+    /// The error of mkfifo(2) or open(2).
     pub fn make_gate(&self) -> Result<File> {
         let own = Mode::S_IRUSR | Mode::S_IWUSR;
         mkfifoat(self, FIFO, own).and_then(|()| self.open_fifo(OFlag::O_RDWR)).map(File::from).named(FIFO)
     }
 
-    /// Does `init` wait at the gate?
+    /// Whether `init` waits at the gate.
     ///
     /// # Errors
-    /// What open(2) answers, unless it says that there is no fifo or that nobody reads from it.
+    /// The error of open(2), except those for a missing fifo and a fifo without a reader.
     pub fn is_gated(&self) -> Result<bool> {
         match self.open_fifo(OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
             Ok(_) => Ok(true),
@@ -48,11 +48,11 @@ impl Directory {
         }
     }
 
-    /// Lock the gate while `init` waits there, so that no other command opens it. `None` if the program runs or has
-    /// exited.
+    /// Lock the gate while `init` waits there, so that no other command opens it. `None` if the user's program runs or
+    /// has exited.
     ///
     /// # Errors
-    /// Somebody else has taken it; what open(2) answers.
+    /// Another command holds the lock; the error of open(2).
     pub fn take_gate(&self) -> Result<Option<Gate<'_>>> {
         let fifo = match self.open_fifo(OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
             Ok(fifo) => File::from(fifo),
@@ -62,7 +62,7 @@ impl Directory {
         if !lock::try_exclusive(&fifo, FIFO)? {
             bail!("another command is about to start or to delete the container");
         }
-        // The last holder may have opened the gate.
+        // The previous holder of the lock may have opened the gate.
         let open = fifo.metadata().map_err(sys::io)?.nlink() == 0;
         Ok((!open).then_some(Gate { directory: self, fifo }))
     }
@@ -73,26 +73,26 @@ impl Directory {
 }
 
 impl Gate<'_> {
-    /// Let the program run. From now on the container is no longer `created`.
+    /// Let `init` execute the user's program. From now on the container is no longer `created`.
     ///
     /// # Errors
-    /// `init` is gone; what write(2) answers.
+    /// `init` has exited; the error of write(2).
     pub fn open(&mut self) -> Result<()> {
         self.fifo.write_all(b"0").map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EPIPE) => anyhow!("cannot start a container that has stopped"),
             _ => CallError::new(FIFO, error).into(),
         })?;
-        // If the name stays, the container is `created` until `init` executes the program and so closes the fifo.
+        // If the unlink fails, the container stays `created` until `init` executes the program and so closes the fifo.
         if unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir).is_err() {
             self.wait_for_program()?;
         }
         Ok(())
     }
 
-    /// Wait until the program runs: execve(2) closes `init`'s end of the fifo, and poll(2) reports the error.
+    /// Wait until the user's program runs: execve(2) closes `init`'s end of the fifo, which poll(2) reports.
     ///
     /// # Errors
-    /// What poll(2) answers.
+    /// The error of poll(2).
     pub fn wait_for_program(&self) -> Result<()> {
         let wait = || poll(&mut [PollFd::new(self.fifo.as_fd(), PollFlags::empty())], PollTimeout::NONE);
         sys::again(wait).map(drop).named(FIFO)

@@ -1,4 +1,4 @@
-//! Whether a process lives. It is identified by pid and start time, since pids are reused.
+//! Whether a process lives. Pids are reused, so pid and start time together identify a process.
 
 use anyhow::{Result, bail};
 
@@ -10,7 +10,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     proc::stat(pid).named(format_args!("open /proc/{pid}/stat"))
 }
 
-/// Start time of a process, in clock ticks after boot; `None` if there is none.
+/// The start time of a process, in clock ticks after boot; `None` if the process does not exist.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -18,18 +18,18 @@ pub fn start_time(pid: i32) -> Result<Option<u64>> {
     Ok(stat(pid)?.map(|stat| stat.start))
 }
 
-/// Now, as [`start_time`] counts.
+/// The current time, in the unit of [`start_time`].
 pub fn now_in_ticks() -> u64 {
-    // USER_HZ is 100 on all architectures that Linux still supports here.
+    // USER_HZ is 100 on all architectures that tare can run on.
     const TICK: i64 = 10_000_000;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
     now.map_or(0, |now| now.tv_sec() as u64 * 100 + (now.tv_nsec() / TICK) as u64)
 }
 
-/// Does the process with this start time live? A zombie does not, unless it has running threads.
+/// Whether the process with this start time lives. A zombie does not, unless other threads of it run.
 ///
 /// # Errors
-/// Nobody can tell: `/proc` cannot be read, or shows other processes than it did when the record was written.
+/// The answer is unknown: `/proc` cannot be read, or shows other processes than at the time of the record.
 pub fn alive(pid: i32, started: u64, origin: Origin) -> Result<bool> {
     let found = stat(pid)?;
     if let Some(stat) = found.filter(|stat| stat.start == started) {

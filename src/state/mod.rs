@@ -1,16 +1,20 @@
-//! What is kept of a container between two commands: a directory with `state.json`.
+//! The state of a container between two commands: a directory with `state.json`.
 //!
-//! Several commands may be at one container at once. What each of them may rely on:
+//! Several commands may work on one container at the same time. They may rely on these rules:
 //!
-//! - The *directory's lock* (flock(2)) is held by `create` until the container is there, and by whoever removes the
-//!   directory. Nobody removes it without that lock and without having seen, with the lock held, that the name still
-//!   leads to it; so the name cannot become another container's meanwhile.
-//! - The *record's lock* is held by whoever changes or removes a container that is there: `update`, `delete`, the end of
-//!   `run` and of `checkpoint`. It is taken before the directory's. Exactly one of them removes it.
-//! - The *gate's lock* is held by the one `start` that may let the program run, and by a `delete` that wants none.
-//! - Whoever only looks or sends signals takes no lock: a hook that hangs keeps nobody from ending the container.
+//! - The *directory's lock* (flock(2)) is held by `create` until the container exists, and by a command that removes
+//!   the directory. A command removes the directory only with this lock, and only after it has checked, with the lock
+//!   held, that the name still leads to the directory. So the name cannot move to another container in the meantime.
+//! - The *record's lock* is held by a command that changes or removes an existing container: `update`, `delete`, the
+//!   end of `run` and of `checkpoint`. It is taken before the directory's lock. Exactly one of several such commands
+//!   removes the container.
+//! - The *gate's lock* is held by the one `start` that may let the user's program run, or by a `delete` that prevents a
+//!   start.
+//! - A command that only reads, or sends a signal, takes no lock: a hanging hook does not prevent a user from ending
+//!   the container.
 //!
-//! All locks go with their holder. Files are reached through the open directory, never by its name.
+//! The kernel releases all locks when their holder exits. Files are opened relative to the open directory, never by its
+//! name.
 
 mod directory;
 mod gate;

@@ -1,4 +1,4 @@
-//! Observing the status of a container.
+//! The status of a container, derived from its process, gate and cgroup.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ impl Record {
     /// Derive the status from the process, the gate and the cgroup.
     ///
     /// # Errors
-    /// One of them cannot be read: then nothing may be done on the strength of a guess.
+    /// One of them cannot be read. Then the command must fail instead of acting on a guess.
     pub fn status(&self, directory: &Directory) -> Result<Status> {
         let alive = self.alive()?;
         if (alive || self.pid == 0) && directory.being_created()? {
@@ -19,7 +19,7 @@ impl Record {
         if !alive {
             return Ok(Status::Stopped);
         }
-        // A cgroup that is removed at this moment is not frozen.
+        // A cgroup that is being removed at this moment is not frozen.
         if self.cgroup.is_frozen()? {
             return Ok(Status::Paused);
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys::Call;
 
-/// Inode numbers of the pid and time namespace. 0: an older version wrote the record.
+/// The inode numbers of the pid and the time namespace. 0 means that an older version has written the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pid: u64,
@@ -15,13 +15,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Those of this process.
+    /// The namespaces of this process.
     ///
     /// # Errors
-    /// A `/proc` that is not there, or another pid namespace's.
+    /// `/proc` is missing, or belongs to another pid namespace.
     pub fn here() -> Result<Origin> {
         let pid = namespace("self", "pid").named("/proc/self/ns/pid")?;
-        // A kernel without time namespaces has one clock.
+        // A kernel without time namespaces has only one clock of this kind.
         let time = match namespace("self", "time") {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             other => other.named("/proc/self/ns/time")?,
@@ -29,10 +29,10 @@ impl Origin {
         Ok(Origin { pid, time })
     }
 
-    /// Check that a process which cannot be found from here is dead.
+    /// Checks that a process which cannot be found from here is dead.
     ///
     /// # Errors
-    /// This process is in other namespaces than the one that wrote the record.
+    /// This process is in other namespaces than the process that wrote the record.
     pub fn can_tell(self, pid: i32) -> Result<()> {
         if self == Origin::default() {
             return Ok(());

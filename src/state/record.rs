@@ -1,4 +1,4 @@
-//! `state.json`.
+//! `state.json`: the record of a container.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,42 +17,42 @@ use crate::plan::{Agent, Hooks};
 use crate::rdt::Groups;
 use crate::spec::OCI_VERSION;
 
-/// Which namespaces the container has of its own.
+/// The namespaces that the container does not share with the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {
-    /// A new pid namespace: its processes die with the first one.
+    /// A new pid namespace: when its first process ends, the kernel kills the others.
     pub pid: bool,
     /// A user namespace.
     pub user: bool,
 }
 
-/// What is known of a container.
+/// The record of a container.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Which of its formats this is.
+    /// The version of the record's format.
     #[serde(default)]
     pub(super) format: u32,
     /// The id.
     pub id: String,
-    /// Pid of the first process on the host; 0 before there is one.
+    /// The pid of the first process on the host; 0 before it exists.
     pub pid: i32,
-    /// Its start time in clock ticks after boot. Pids are reused; this pair is unique.
+    /// The start time of the first process in clock ticks after boot. A pid may be reused, but the pair is unique.
     pub start_time: u64,
-    /// From where both are seen.
+    /// The namespaces in which pid and start time are valid.
     #[serde(default)]
     origin: Origin,
-    /// Pid of the creating process, which started before `creator_before`.
+    /// The pid of the process that creates the container. It started before `creator_before`.
     #[serde(default)]
     creator: i32,
-    /// A time after that process started, in clock ticks after boot.
+    /// A time after the start of that process, in clock ticks after boot.
     #[serde(default)]
     creator_before: u64,
-    /// When it was created, RFC 3339.
+    /// The time of creation, RFC 3339.
     pub created: String,
     /// The bundle.
     pub bundle: PathBuf,
-    /// Path of the config, unless it is `config.json` in the bundle.
+    /// The path of the config, unless it is `config.json` in the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<PathBuf>,
     /// The root file system.
@@ -60,7 +60,7 @@ pub struct Record {
     /// `annotations` of the config.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Hooks that are still to run.
+    /// The hooks that later commands run.
     #[serde(default, skip_serializing_if = "hookless")]
     pub hooks: Hooks,
     /// Its namespaces.
@@ -70,7 +70,7 @@ pub struct Record {
     /// Its Intel RDT groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rdt: Option<Groups>,
-    /// Mounts added later, in order.
+    /// The mounts that `mounts add` has made, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Added>,
 }
@@ -78,9 +78,9 @@ pub struct Record {
 /// A mount added to the running container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
-    /// Where it was to be, cleaned.
+    /// The destination in the file, cleaned.
     pub destination: PathBuf,
-    /// The mount's id: the container may have moved it, or mounted over it.
+    /// The mount's id. It identifies the mount even if the container has moved it or mounted over it.
     pub mount: u64,
 }
 
@@ -88,7 +88,7 @@ fn hookless(hooks: &Hooks) -> bool {
     *hooks == Hooks::default()
 }
 
-/// The state as `state` and `list` print it; the order of the keys is runc's.
+/// The state in the form of `state` and `list`; the order of the keys is runc's.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Printed<'a> {
@@ -104,7 +104,7 @@ pub struct Printed<'a> {
     owner: String,
 }
 
-/// The state as hooks read it: runtime-spec, runtime.md, "State".
+/// The state in the form that hooks read: runtime-spec, runtime.md, "State".
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ForHooks<'a> {
@@ -118,7 +118,7 @@ struct ForHooks<'a> {
     annotations: &'a BTreeMap<String, String>,
 }
 
-/// The state that a seccomp agent gets: runtime-spec, config-linux.md, "The Container Process State".
+/// The state in the form that a seccomp agent reads: runtime-spec, config-linux.md, "The Container Process State".
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ForAgent<'a> {
@@ -138,7 +138,7 @@ impl Record {
     /// The record of a new container.
     ///
     /// # Errors
-    /// A `/proc` that does not tell where this process is.
+    /// `/proc` does not show the pid and time namespaces of this process.
     pub fn new(id: &str) -> Result<Record> {
         Ok(Record {
             format: FORMAT,
@@ -154,24 +154,24 @@ impl Record {
     /// Record the first process.
     ///
     /// # Errors
-    /// It is gone, or `/proc` cannot be read.
+    /// The process has exited, or `/proc` cannot be read.
     pub fn set_process(&mut self, pid: i32) -> Result<()> {
         self.start_time = start_time(pid)?.ok_or_else(|| anyhow!("process {pid} is gone"))?;
         self.pid = pid;
         Ok(())
     }
 
-    /// Whose its cgroup is.
+    /// The owner that the marks of the container's cgroup name.
     pub fn owner(&self) -> Owner<'_> {
         Owner { token: &self.created, shares_pids: !self.namespaces.pid }
     }
 
-    /// The process that creates the container, if it is still there.
+    /// The process that creates the container, if it still runs.
     ///
     /// # Errors
     /// `/proc` cannot be read.
     pub fn creator(&self) -> Result<Option<i32>> {
-        // Its pid may have been reused by a process that started later.
+        // The pid may have been reused by a process that started later.
         if self.creator == 0 || self.origin != Origin::here()? {
             return Ok(None);
         }
@@ -179,37 +179,37 @@ impl Record {
         Ok(started.is_some_and(|started| started <= self.creator_before).then_some(self.creator))
     }
 
-    /// The config's path, to read it again.
+    /// The path of the config, to read it again.
     pub fn config_file(&self) -> PathBuf {
         self.config_file.clone().unwrap_or_else(|| self.bundle.join("config.json"))
     }
 
-    /// Does the first process still live, with the same start time?
+    /// Whether the first process lives: the pid exists with the same start time.
     ///
     /// # Errors
-    /// Nobody can tell from here.
+    /// The answer cannot be known from this process's namespaces.
     pub fn alive(&self) -> Result<bool> {
         Ok(self.pid != 0 && alive(self.pid, self.start_time, self.origin)?)
     }
 
-    /// Is this a record of the same container?
+    /// Whether this is a record of the same container.
     pub fn is_of(&self, other: &Record) -> bool {
         (self.pid, self.start_time, &self.created) == (other.pid, other.start_time, &other.created)
     }
 
-    /// For `state` and `list`.
+    /// The form for `state` and `list`.
     pub fn printed(&self, status: Status, owner: String) -> Printed<'_> {
         let Record { id, bundle, rootfs, created, annotations, .. } = self;
         let pid = if matches!(status, Status::Stopped | Status::Creating) { 0 } else { self.pid };
         Printed { oci_version: OCI_VERSION, id, pid, status, bundle, rootfs, created, annotations, owner }
     }
 
-    /// For the standard input of a hook.
+    /// The form for the standard input of a hook.
     pub fn for_hooks(&self, status: Status) -> Vec<u8> {
         serde_json::to_vec(&self.state(status)).unwrap_or_default()
     }
 
-    /// The message to the seccomp agent of process `pid`; the listener is sent with it.
+    /// The message to the seccomp agent about process `pid`. The listener is sent with it.
     pub fn for_agent(&self, agent: Option<&Agent>, status: Status, pid: i32) -> Vec<u8> {
         let metadata = agent.and_then(|agent| agent.metadata.as_deref());
         let state = self.state(status);
@@ -225,7 +225,7 @@ impl Record {
 }
 
 impl Printed<'_> {
-    /// The process, 0 when there is none.
+    /// The pid; 0 without a process.
     pub fn pid(&self) -> i32 {
         self.pid
     }
@@ -235,7 +235,7 @@ impl Printed<'_> {
         self.status
     }
 
-    /// Who owns the container.
+    /// The user that owns the container.
     pub fn owner(&self) -> &str {
         &self.owner
     }

@@ -34,7 +34,7 @@ impl Root {
     /// Load an existing container.
     ///
     /// # Errors
-    /// [`MISSING`] where there is none; a record that cannot be read, or that this program did not write.
+    /// [`MISSING`] if there is no such container; a record that cannot be read or that another program has written.
     pub fn load(&self, id: &str) -> Result<(Directory, Record)> {
         let directory = self.container(id)?.open()?.ok_or_else(|| anyhow!(MISSING))?;
         let record = directory.load()?.ok_or_else(|| anyhow!(MISSING))?;
@@ -50,7 +50,7 @@ impl Root {
     }
 }
 
-/// Path of a container's directory, which may not exist.
+/// The path of a container's directory, which may not exist.
 #[derive(Clone, Debug)]
 pub struct Place {
     path: PathBuf,
@@ -60,7 +60,8 @@ impl Place {
     /// Create the directory and take its lock. Of two concurrent calls exactly one succeeds.
     ///
     /// # Errors
-    /// `container with given ID already exists`; whatever mkdir(2), open(2) or flock(2) answer, with nothing left.
+    /// `container with given ID already exists`; the error of mkdir(2), open(2) or flock(2), after which no directory
+    /// is left.
     pub fn create(&self) -> Result<Directory> {
         let make = || std::fs::DirBuilder::new().mode(0o711).create(&self.path);
         let made = match make() {
@@ -82,10 +83,10 @@ impl Place {
         locked.inspect_err(|_| drop(std::fs::remove_dir(&self.path)))
     }
 
-    /// Open the directory; `None` where there is none.
+    /// Open the directory; `None` if it does not exist.
     ///
     /// # Errors
-    /// What open(2) answers.
+    /// The error of open(2).
     pub fn open(&self) -> Result<Option<Directory>> {
         let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
         match File::options().read(true).custom_flags(flags).open(&self.path) {
@@ -95,7 +96,7 @@ impl Place {
         }
     }
 
-    /// Path of the container's socket for the service manager.
+    /// The path of the container's socket for the service manager.
     pub fn notify(&self) -> PathBuf {
         self.path.join(NOTIFY)
     }

@@ -1,22 +1,22 @@
-//! The status of a container. It is never stored: it follows from the processes.
+//! The status of a container. It is never stored, but derived each time.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// runtime-spec, runtime.md, "State", and `paused`, which every engine knows.
+/// The states of runtime.md, "State", in the runtime-spec, and `paused`, which every engine knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// `create` is at work.
+    /// `create` is running.
     Creating,
-    /// The process waits for `start`.
+    /// `init` waits for `start`.
     Created,
     /// The user's program runs.
     Running,
-    /// Its cgroup is frozen.
+    /// The cgroup is frozen.
     Paused,
-    /// There is no process any more.
+    /// There is no process.
     Stopped,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// The refusal of a command that needs a process of the container.
+/// The error of a command that needs a running process of the container.
 #[derive(Debug)]
 pub struct NotRunning;
 

@@ -1,23 +1,23 @@
-//! RFC 3339 stamps.
+//! RFC 3339 timestamps.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How much of a second a stamp tells.
+/// The precision of a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// Whole seconds.
     Seconds,
-    /// Nine digits more.
+    /// Seconds with nine digits of a fraction.
     Nanoseconds,
 }
 
-/// Now in UTC, with nanoseconds.
+/// The current time in UTC, with nanoseconds.
 pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     rfc3339(since, Precision::Nanoseconds)
 }
 
-/// A moment after 1970 in UTC: `2026-01-02T03:04:05.000000006Z`, or without the fraction.
+/// The time `since` 1970 in UTC: `2026-01-02T03:04:05.000000006Z`, or without the fraction.
 pub fn rfc3339(since: Duration, precision: Precision) -> String {
     let (year, month, day) = date(since.as_secs() / 86400);
     let second = since.as_secs() % 86400;
@@ -28,8 +28,8 @@ pub fn rfc3339(since: Duration, precision: Precision) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{fraction}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// Year, month and day of a number of days after 1970. Years are counted from March, so that the leap day is the last
-/// day of a year.
+/// Year, month and day for a number of days after 1970. The computation starts years in March, so that the leap day is
+/// the last day of a year.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

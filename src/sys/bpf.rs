@@ -1,7 +1,6 @@
-//! `bpf(2)`, as far as a device program on a cgroup needs it.
+//! `bpf(2)`, as far as the device program of a cgroup needs it.
 //!
-//! The structures are those of `include/uapi/linux/bpf.h`; every command below is older than Linux
-//! 5.10.
+//! The structures are those of `include/uapi/linux/bpf.h`. All commands below are older than Linux 5.10.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -15,7 +14,7 @@ pub struct Insn {
     pub code: u8,
     /// Destination register in the low four bits, source register in the high four.
     pub regs: u8,
-    /// Where a jump goes, counted in instructions from the next one; or the offset of a load.
+    /// The target of a jump, counted in instructions from the next one; or the offset of a load.
     pub off: i16,
     /// The immediate operand.
     pub imm: i32,
@@ -32,11 +31,11 @@ const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
 const BPF_F_REPLACE: u32 = 1 << 2;
 
-/// More programs than the kernel allows on one cgroup (BPF_CGROUP_MAX_PROGS).
+/// An upper bound of the programs on one cgroup: the kernel allows 64 (BPF_CGROUP_MAX_PROGS).
 const MAX_PROGRAMS: usize = 64;
 
-/// `union bpf_attr` with slack: Linux 6.17 to 7.1 write their answer past the size they were told
-/// for the commands about cgroups, so the memory behind it has to be ours.
+/// `union bpf_attr` with slack: for the commands about cgroups, Linux 6.17 to 7.1 write their answer past the size that
+/// they were given, so the memory behind it must belong to this structure.
 #[repr(C, align(8))]
 struct Attr([u8; 512]);
 
@@ -66,30 +65,30 @@ impl Attr {
     ///
     /// Pointers in the attributes must be valid for what `command` does with them.
     unsafe fn call(&mut self, command: libc::c_long, size: usize) -> Result<i32, Errno> {
-        // SAFETY: the attributes are `size` bytes of owned, writable memory, with slack for kernels
-        // that write more; what they point to is the caller's promise.
+        // SAFETY: the attributes are `size` bytes of owned, writable memory, with slack for kernels that write more.
+        // The caller guarantees the pointers in them.
         let result = unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), size as u64) };
-        // Every command answers with a descriptor or 0, both of which fit.
+        // Every command returns a descriptor or 0, and both fit.
         Errno::result(result).map(|value| value as i32)
     }
 }
 
-/// Takes over a descriptor that the kernel has just made for us.
+/// Takes ownership of a descriptor that the kernel has just made.
 fn owned(fd: RawFd) -> OwnedFd {
-    // SAFETY: only called with the fresh result of a command that returns a new descriptor.
+    // SAFETY: called only with the result of a command that returns a new descriptor.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Loads a program of type `BPF_PROG_TYPE_CGROUP_DEVICE`. The descriptor is close-on-exec.
 ///
-/// The verifier's words are not asked for: collecting them costs more than loading. Fails with
-/// `EPERM` without CAP_BPF and CAP_NET_ADMIN, as in any user namespace, and with `EINVAL` or
-/// `EACCES` when the verifier refuses the program; [`explain_device_program`] tells why.
+/// The verifier's log is not requested: it takes longer than loading the program. Fails with `EPERM` without CAP_BPF
+/// and CAP_NET_ADMIN, as in any user namespace, and with `EINVAL` or `EACCES` if the verifier refuses the program;
+/// [`explain_device_program`] returns the reason.
 pub fn load_device_program(program: &[Insn]) -> Result<OwnedFd, Errno> {
     load(program, &mut [])
 }
 
-/// Loads the program once more, only to hear what the verifier says about it.
+/// Loads the program once more, with the verifier's log, and returns the log.
 pub fn explain_device_program(program: &[Insn]) -> String {
     let mut log = vec![0; 64 << 10];
     match load(program, &mut log) {
@@ -102,7 +101,7 @@ pub fn explain_device_program(program: &[Insn]) -> String {
 }
 
 fn load(program: &[Insn], log: &mut [u8]) -> Result<OwnedFd, Errno> {
-    // No helper is called, so the licence decides nothing.
+    // The licence matters only to programs that call helpers.
     let licence = c"Apache-2.0";
     let mut attr = Attr::new()
         .u32(0, BPF_PROG_TYPE_CGROUP_DEVICE)
@@ -113,14 +112,14 @@ fn load(program: &[Insn], log: &mut [u8]) -> Result<OwnedFd, Errno> {
         attr = attr.u32(24, 1).u32(28, log.len() as u32).pointer(32, log.as_mut_ptr());
     }
     attr.0[48..60].copy_from_slice(b"tare_devices");
-    // SAFETY: the program, the licence and the log are live for the call, the counts beside their
-    // pointers are their lengths, and only the log is written to.
+    // SAFETY: the program, the licence and the log outlive the call, each pointer is followed by its own length, and
+    // the kernel writes only to the log.
     let fd = unsafe { attr.call(BPF_PROG_LOAD, 64) }?;
     Ok(owned(fd))
 }
 
-/// Attaches `program` to the cgroup, so that programs of sub-cgroups run as well; in place of
-/// `replaced`, in one step, when that is given.
+/// Attaches `program` to the cgroup; programs of sub-cgroups still run. If `replaced` is given, replaces that program
+/// atomically.
 ///
 /// `cgroup` may be an `O_PATH` descriptor.
 pub fn attach_device_program(
@@ -149,7 +148,7 @@ pub fn device_programs(cgroup: BorrowedFd) -> Result<Vec<OwnedFd>, Errno> {
     let mut ids = [0_u32; MAX_PROGRAMS];
     let mut attr =
         Attr::new().fd(0, cgroup).u32(4, BPF_CGROUP_DEVICE).pointer(16, ids.as_mut_ptr()).u32(24, MAX_PROGRAMS as u32);
-    // SAFETY: `ids` is live and writable for the call and holds as many entries as is said.
+    // SAFETY: `ids` outlives the call, is writable, and has as many entries as the attributes say.
     unsafe { attr.call(BPF_PROG_QUERY, 32) }?;
     let count = u32::from_ne_bytes([attr.0[24], attr.0[25], attr.0[26], attr.0[27]]) as usize;
     ids.iter().take(count).map(|id| program_by_id(*id)).collect()

@@ -1,4 +1,5 @@
-//! Starting the sealed `init`: a memfd, or a file as safe, with its image and its program, and one `clone3(2)`.
+//! Starts the sealed `init`: puts its image and its program into a memfd, or into a file that is as safe, and calls
+//! `clone3(2)`.
 
 use std::arch::asm;
 use std::ffi::CString;
@@ -23,17 +24,17 @@ const PAGE: usize = 4096;
 #[derive(Debug)]
 pub struct Sealed {
     file: OwnedFd,
-    /// Where the operations begin.
+    /// Offset of the operations.
     offset: usize,
-    /// Bytes from there on.
+    /// Length from there to the end of the file.
     length: usize,
 }
 
 impl Sealed {
-    /// Write and seal: nothing can change it any more, not even the container.
+    /// Writes and seals the file: from then on nothing can change it, not even the container.
     ///
     /// # Errors
-    /// What `memfd_create(2)`, `writev(2)` or `fcntl(2)` answer, or the calls that mount.
+    /// The error of `memfd_create(2)`, `writev(2)`, `fcntl(2)` or, for the fallback, of the calls that mount.
     pub fn new(image: &[u8], data: &[u8], ops: &[Op], slots: &[RawFd], channel: RawFd) -> nix::Result<Sealed> {
         const ZEROES: [u8; PAGE] = [0; PAGE];
         let offset = image.len().next_multiple_of(PAGE);
@@ -59,7 +60,7 @@ impl Sealed {
             IoSlice::new(&slots),
         ];
         let file = match memfd() {
-            // `vm.memfd_noexec=2`, where no program may be in a memfd, or a sandbox that knows of none.
+            // `vm.memfd_noexec=2` forbids to execute memfds, or a sandbox forbids to make one.
             Err(Errno::EACCES | Errno::EPERM | Errno::ENOSYS) => unlinked_file(&parts)?,
             file => {
                 let file = file?;
@@ -78,13 +79,13 @@ fn write_all(file: &OwnedFd, parts: &[IoSlice<'_>]) -> nix::Result<()> {
     if nix::sys::uio::writev(file, parts)? == total {
         return Ok(());
     }
-    // The kernel cuts a write off where the caller's limit is; without one it is memory that lacks.
+    // A write stops at the caller's RLIMIT_FSIZE. Without a limit the system is out of memory.
     let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
     Err(if limit < total as u64 { Errno::EFBIG } else { Errno::ENOSPC })
 }
 
-/// A file with this in it that has no name, on a file system that is attached nowhere and read-only for good: as safe from
-/// any change as a sealed memfd.
+/// Makes an unlinked file with these parts, on a private tmpfs that is read-only from then on. Like a sealed memfd, it
+/// cannot be changed.
 #[cold]
 fn unlinked_file(parts: &[IoSlice<'_>]) -> nix::Result<OwnedFd> {
     use nix::fcntl::{OFlag, openat};
@@ -103,9 +104,9 @@ fn unlinked_file(parts: &[IoSlice<'_>]) -> nix::Result<OwnedFd> {
 
 fn memfd() -> nix::Result<OwnedFd> {
     let create = |flags: u32| {
-        // SAFETY: the name is a C string; the result is checked and owned by nobody else.
+        // SAFETY: the name is a C string; the result is checked before it is used.
         let fd = unsafe { libc::syscall(libc::SYS_memfd_create, c"tare-init".as_ptr(), flags) };
-        // SAFETY: a new descriptor of our own, see above.
+        // SAFETY: a new descriptor, which only this code owns.
         Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
     };
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
@@ -128,12 +129,12 @@ fn seal(file: &OwnedFd) -> nix::Result<()> {
     }
 }
 
-/// A process that was just born.
+/// A process that has just been started.
 #[derive(Debug)]
 pub struct Child {
     /// Its pid in the caller's pid namespace.
     pub pid: i32,
-    /// A handle that no other process can take over.
+    /// The pidfd, which is safe from pid reuse.
     pub pidfd: OwnedFd,
 }
 
@@ -154,30 +155,29 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// What the child needs between the clone and `execveat(2)`. It runs on the parent's memory.
+/// The arguments of the child between the clone and `execveat(2)`. The child shares the runtime's memory.
 struct Start {
     image: RawFd,
     argv: [*const libc::c_char; 6],
     envp: [*const libc::c_char; 1],
-    /// Raise all capabilities into the ambient set first.
+    /// Whether to raise all capabilities into the ambient set first.
     ambient: bool,
-    /// What the standard descriptors shall be, or -1.
+    /// The descriptors that become the standard descriptors; -1 leaves one as it is.
     stdio: [RawFd; 3],
-    /// Why there is no program running.
+    /// The errno, if the child could not execute the program.
     failed: AtomicI32,
 }
 
-/// Run a sealed program in a new process.
+/// Runs a sealed program in a new process.
 ///
-/// The parent sleeps until the child has left its memory (`CLONE_VFORK`), so no page table is
-/// copied and the child needs no more than a small stack.
+/// The runtime is suspended until the child has left its memory (`CLONE_VFORK`), so the kernel copies no page table and
+/// the child needs only a small stack.
 ///
-/// `namespaces` are `CLONE_NEW*`. A child in a new user namespace has all capabilities there, and
-/// would lose them in `execveat(2)`, because nobody has mapped its identity yet: it takes them
-/// along in the ambient set.
+/// `namespaces` are `CLONE_NEW*`. A child in a new user namespace has all capabilities there, but `execveat(2)` would
+/// drop them, because its uid is not mapped yet. So the child raises them into the ambient set.
 ///
 /// # Errors
-/// What `clone3(2)` or `execveat(2)` answer. Without `clone3(2)` there is no birth into a cgroup.
+/// The error of `clone3(2)` or `execveat(2)`. Without `clone3(2)` a process cannot be started in a cgroup.
 pub fn start(
     sealed: &Sealed,
     namespaces: u64,
@@ -198,10 +198,10 @@ pub fn start(
     for (place, word) in start.argv.iter_mut().zip(&words) {
         *place = word.as_ptr();
     }
-    // The program reads its operations from the very file that it was started from.
+    // The program reads its operations from the file that it was started from, so the descriptor must survive execve.
     nix::fcntl::fcntl(&sealed.file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
     let born = match vfork(&start, namespaces, cgroup, libc::CLONE_VM as u64) {
-        // Linux before 6.2 shares no memory across time namespaces.
+        // Before Linux 6.2, `CLONE_VM` across time namespaces is EINVAL.
         Err(Errno::EINVAL) => vfork(&start, namespaces, cgroup, 0),
         other => other,
     };
@@ -237,7 +237,7 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
     if (result == -(libc::ENOSYS as isize) || result == -(libc::EPERM as isize))
         && args.flags & KNOWN_TO_CLONE == args.flags
     {
-        // A sandbox that knows the older call only; the handle comes by another way there.
+        // A sandbox may allow only `clone(2)`, which returns the pidfd through another argument.
         let flags = args.flags | args.exit_signal;
         result = call(
             libc::SYS_clone,
@@ -249,19 +249,18 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
     if result < 0 {
         return Err(Errno::from_raw(-result as i32));
     }
-    // SAFETY: clone3(2) stored a new descriptor of our own there.
+    // SAFETY: clone3(2) has stored a new descriptor there, which only this code owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Child { pid: result as i32, pidfd })
 }
 
-/// Clone by a system call that is given these arguments, and have the child call [`child`] on its own stack, which they name.
-/// Returns the pid or the negative error.
+/// Makes a clone system call with these arguments, and has the child call [`child`] on the stack that the arguments
+/// name. Returns the pid, or the negative errno.
 fn call(number: libc::c_long, arguments: [usize; 3], start: &Start) -> isize {
     let result: isize;
-    // SAFETY: the child starts on a stack of its own and calls `child` with a pointer to `start`,
-    // which outlives it here because of CLONE_VFORK: this thread goes on only once the child has
-    // become another program or is gone. The registers that hold the two pointers survive the
-    // call, and the parent's own stack is not touched by the child.
+    // SAFETY: the child starts on a stack of its own and calls `child` with a pointer to `start`. The pointer stays valid
+    // because of CLONE_VFORK: this thread continues only after the child has called execveat(2) or exited. The registers
+    // that hold the two pointers survive the system call, and the child does not touch the runtime's own stack.
     unsafe {
         asm!(
             "syscall",
@@ -287,22 +286,22 @@ fn call(number: libc::c_long, arguments: [usize; 3], start: &Start) -> isize {
     result
 }
 
-/// May `clone3(2)` be called here, by which alone a process is born into a cgroup?
+/// Whether `clone3(2)` works here: only it can start a process in a cgroup.
 pub fn has_clone3() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    // SAFETY: no arguments, which the kernel refuses where it knows the call.
+    // SAFETY: no arguments. A kernel that has the call answers EINVAL.
     *HAS.get_or_init(|| Errno::result(unsafe { libc::syscall(libc::SYS_clone3, 0, 0) }) == Err(Errno::EINVAL))
 }
 
-/// The child's whole life before `execveat(2)`: system calls only, on borrowed memory.
+/// The child's code before `execveat(2)`: system calls only, on the runtime's memory.
 extern "C" fn child(start: *const Start) -> ! {
-    // SAFETY: `vfork` passes a valid pointer and waits for us.
+    // SAFETY: `vfork` passes a valid pointer and waits for the child.
     let start = unsafe { &*start };
     if start.ambient {
         raise_ambient();
     }
-    // SAFETY: argv and envp are null-terminated arrays of C strings that the parent keeps; the
-    // exit does not run any of the parent's clean-up.
+    // SAFETY: argv and envp are null-terminated arrays of C strings that the runtime keeps. The exit does not run any of
+    // the runtime's clean-up.
     unsafe {
         for (place, fd) in start.stdio.iter().enumerate() {
             if *fd >= 0 {
@@ -323,7 +322,8 @@ extern "C" fn child(start: *const Start) -> ! {
     std::process::abort()
 }
 
-/// Inheritable, then ambient: both are needed to keep capabilities over `execve(2)` without root.
+/// Raises capabilities into the inheritable and then the ambient set. Without uid 0 both are necessary to keep
+/// capabilities over `execve(2)`.
 fn raise_ambient() {
     const HEADER: [u32; 2] = [0x2008_0522, 0];
     const PR_CAP_AMBIENT: i32 = 47;

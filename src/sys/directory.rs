@@ -10,12 +10,12 @@ use nix::sys::stat::{Mode, SFlag, lstat};
 
 use super::again;
 
-/// The names in a directory, and whether each is a directory itself.
+/// The names in a directory, each with whether it is a directory itself.
 ///
-/// Own code: the standard library's panics when the directory cannot be closed.
+/// `std::fs::read_dir` is not used, because it panics if the directory cannot be closed.
 ///
 /// # Errors
-/// What keeps it from being opened or read.
+/// The error of opening or reading the directory.
 pub fn entries(path: &Path) -> nix::Result<Vec<(OsString, bool)>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = again(|| Dir::open(path, flags, Mode::empty()))?;
@@ -28,7 +28,7 @@ pub fn entries(path: &Path) -> nix::Result<Vec<(OsString, bool)>> {
         }
         let is_directory = match entry.file_type() {
             Some(kind) => kind == Type::Directory,
-            // Some file systems do not tell.
+            // Some file systems do not report the type.
             None => {
                 lstat(&path.join(name)).is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits())
             }

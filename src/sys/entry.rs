@@ -15,24 +15,25 @@ use nix::sys::stat::Mode;
 use super::errno::again;
 use super::process::borrow;
 
-/// Open missing standard descriptors, so that no other file gets their numbers; raise low limits; and make writes
-/// without reader or room fail instead of ending the process. Child programs get both signals back: the standard
-/// library resets SIGPIPE, and execve(2) removes a handler.
+/// Opens missing standard descriptors, so that no other file gets their numbers; raises low limits; and handles SIGPIPE
+/// and SIGXFSZ, so that a write without a reader or above the file size limit fails instead of ending the process.
+/// Child programs get the default actions of both signals: the standard library resets SIGPIPE, and execve(2) removes a
+/// handler.
 ///
 /// # Errors
-/// What poll(2), open(2) or sigaction(2) answer.
+/// The error of poll(2), open(2) or sigaction(2).
 pub fn begin() -> nix::Result<()> {
     let mut standard = [0, 1, 2].map(|number| PollFd::new(borrow(number), PollFlags::empty()));
     again(|| poll(&mut standard, PollTimeout::ZERO))?;
     for fd in &standard {
         if fd.revents().is_some_and(|events| events.contains(PollFlags::POLLNVAL)) {
-            // The lowest free number, which is this one.
+            // open(2) returns the lowest free number, which is the missing one.
             let _: i32 = again(|| open("/dev/null", OFlag::O_RDWR, Mode::empty()))?.into_raw_fd();
         }
     }
     super::limits::make_room();
     std::panic::set_hook(Box::new(fail));
-    // SAFETY: the one is ignored, and the handler of the other does nothing.
+    // SAFETY: one signal is ignored; the handler of the other does nothing.
     unsafe {
         signal(Signal::SIGPIPE, SigHandler::SigIgn)?;
         if let SigHandler::SigIgn = signal(Signal::SIGXFSZ, SigHandler::Handler(nothing))? {
@@ -42,8 +43,9 @@ pub fn begin() -> nix::Result<()> {
     Ok(())
 }
 
-/// The standard library panics if the kernel has no random numbers for its hash maps. This happens before any change on
-/// the host. The caller gets one line and an exit status instead of a signal.
+/// Replaces the message of a panic. The standard library panics if the kernel has no random numbers for its hash maps,
+/// before the runtime has changed anything on the host. The caller then gets one line and an exit status instead of a
+/// signal.
 fn fail(panic: &std::panic::PanicHookInfo<'_>) {
     let payload = panic.payload();
     let words =

@@ -1,4 +1,4 @@
-//! Error texts, as engines expect them.
+//! Error texts in the form that engines expect.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ pub fn reason(errno: Errno) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Repeat a system call as long as a signal interrupts it.
+/// Repeats a system call as long as a signal interrupts it.
 ///
 /// # Errors
-/// What it answers otherwise.
+/// Any other error of the call.
 pub fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     loop {
         match call() {
@@ -35,12 +35,12 @@ pub struct CallError {
 }
 
 impl CallError {
-    /// A call, named as the reader of the message knows it, and its answer.
+    /// An error of a call. The name is the one that a reader of the message knows.
     pub fn new(call: impl fmt::Display, cause: impl Into<std::io::Error>) -> CallError {
         CallError { call: call.to_string(), cause: cause.into() }
     }
 
-    /// The kernel's answer, if the error is the kernel's.
+    /// The errno, if the error has one.
     pub fn errno(&self) -> Option<Errno> {
         self.cause.raw_os_error().map(Errno::from_raw)
     }
@@ -57,9 +57,9 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// The result of a call into the kernel.
+/// Names a call in its error.
 pub trait Call<T> {
-    /// Name the call in the error. The name is formatted only when there is an error.
+    /// Adds the name of the call to an error. The name is formatted only if there is an error.
     ///
     /// # Errors
     /// A [`CallError`].
@@ -72,7 +72,7 @@ impl<T, E: Into<std::io::Error>> Call<T> for Result<T, E> {
     }
 }
 
-/// Convert an I/O error to the same form.
+/// Converts an I/O error to the form of [`reason`].
 pub fn io(error: std::io::Error) -> anyhow::Error {
     match error.raw_os_error() {
         Some(number) => anyhow::anyhow!(reason(Errno::from_raw(number))),

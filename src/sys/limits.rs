@@ -1,4 +1,4 @@
-//! Raises low limits of the caller for the runtime's own work. Child programs get the caller's limits back.
+//! The runtime's own limits: low ones are raised for its work. Child programs get the caller's limits back.
 
 use std::sync::OnceLock;
 
@@ -9,29 +9,29 @@ pub type Low = (Resource, u64, u64);
 
 static LOW: OnceLock<Vec<Low>> = OnceLock::new();
 
-/// Minimum of each: descriptors, and bytes of a file.
+/// The minimum for the runtime: number of descriptors, and size of a file in bytes.
 const NEEDED: [(Resource, u64); 2] = [(Resource::RLIMIT_NOFILE, 1024), (Resource::RLIMIT_FSIZE, 64 << 20)];
 
-/// Raise low soft limits up to their hard limits; no privilege is needed.
+/// Raises low soft limits, up to their hard limits. This needs no privilege.
 pub fn make_room() {
     let low = |(resource, needed): (Resource, u64)| {
         let (soft, hard) = getrlimit(resource).ok()?;
         let room = hard.min(needed);
-        // If a limit cannot be raised, the call that needs more fails by itself.
+        // If a limit cannot be raised, the call that needs more fails with an error of its own.
         (soft < room && setrlimit(resource, room, hard).is_ok()).then_some((resource, soft, hard))
     };
     LOW.get_or_init(|| NEEDED.into_iter().filter_map(low).collect());
 }
 
-/// The caller's limits that were raised.
+/// The caller's limits that [`make_room`] has raised, with their old values.
 pub fn raised() -> &'static [Low] {
     LOW.get().map_or(&[], Vec::as_slice)
 }
 
-/// Restore the caller's limits; called between fork(2) and execve(2).
+/// Restores the caller's limits. Called between fork(2) and execve(2).
 ///
 /// # Errors
-/// What `setrlimit(2)` answers.
+/// The error of `setrlimit(2)`.
 pub fn restore() -> nix::Result<()> {
     raised().iter().try_for_each(|(resource, soft, hard)| setrlimit(*resource, *soft, *hard))
 }

@@ -8,14 +8,15 @@ use anyhow::{Result, bail};
 
 use super::errno::Call;
 
-/// A holder waits for nothing but dying processes, and for those at most ten seconds.
+/// The holder of a lock waits only for processes to die, and for those at most ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
 const LONGEST_DELAY: Duration = Duration::from_millis(32);
 
-/// Take an exclusive lock, waiting at most twelve seconds. The kernel has no event that would end such a wait.
+/// Takes an exclusive lock, and waits for it at most twelve seconds. The kernel has no event for a lock that becomes
+/// free.
 ///
 /// # Errors
-/// A holder that does not let go, or what flock(2) answers.
+/// The lock is held too long; the error of flock(2).
 pub fn exclusive(file: &File, name: &str) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     let mut delay = Duration::from_millis(1);
@@ -29,7 +30,7 @@ pub fn exclusive(file: &File, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Take the lock if it is free now.
+/// Takes the lock if it is free now, and returns whether it has.
 ///
 /// # Errors
 /// What flock(2) answers.
@@ -37,7 +38,7 @@ pub fn try_exclusive(file: &File, name: &str) -> Result<bool> {
     taken(|| file.try_lock(), name)
 }
 
-/// Does another process hold an exclusive lock?
+/// Whether another process holds an exclusive lock.
 ///
 /// # Errors
 /// What flock(2) answers.
@@ -49,7 +50,7 @@ pub fn is_held(file: &File, name: &str) -> Result<bool> {
     Ok(!free)
 }
 
-/// Let go.
+/// Releases the lock.
 ///
 /// # Errors
 /// What flock(2) answers.

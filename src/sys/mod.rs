@@ -1,4 +1,4 @@
-//! System calls that `nix` does not have, and the only `unsafe` outside `init`.
+//! System calls without a function in `nix`, and the only `unsafe` outside `init`.
 
 pub mod bpf;
 pub mod clone;

@@ -1,4 +1,4 @@
-//! The new mount API for the parent, which opens trees for `init` to attach.
+//! The new mount API for the runtime, which opens trees for `init` to attach.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 const AT_RECURSIVE: u32 = 0x8000;
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 
-/// Which mounts a call is about.
+/// The mounts that a call applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// One mount.
@@ -20,7 +20,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// From `rbind` and other options that are recursive or not.
+    /// The depth of an option that exists in a recursive and a plain form, such as `rbind` and `bind`.
     pub fn of(recursive: bool) -> Depth {
         if recursive { Depth::Tree } else { Depth::Mount }
     }
@@ -33,7 +33,7 @@ impl Depth {
     }
 }
 
-/// The meaning of a path whose last component is a symbolic link.
+/// How to treat a path whose last component is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     /// The link itself.
@@ -43,16 +43,16 @@ pub enum Follow {
 }
 
 impl Follow {
-    /// From a mount's `src-nofollow` and its like.
+    /// The setting for a mount option such as `src-nofollow`.
     pub fn of(follow: bool) -> Follow {
         if follow { Follow::Links } else { Follow::NoLink }
     }
 }
 
-/// A detached copy of the mount, or the tree of mounts, at a path.
+/// Makes a detached copy of the mount, or the tree of mounts, at a path.
 ///
 /// # Errors
-/// What `open_tree(2)` answers.
+/// The error of `open_tree(2)`.
 pub fn open_tree(path: &Path, depth: Depth, follow: Follow) -> nix::Result<OwnedFd> {
     const OPEN_TREE_CLONE: u32 = 1;
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
@@ -60,31 +60,31 @@ pub fn open_tree(path: &Path, depth: Depth, follow: Follow) -> nix::Result<Owned
     if follow == Follow::NoLink {
         flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
     }
-    // SAFETY: the path is a C string; a result is a new descriptor of our own.
+    // SAFETY: the path is a C string; the result is a new descriptor, which only this code owns.
     unsafe {
         let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags);
         Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
     }
 }
 
-/// Map the owners of files of a detached mount as a user namespace does.
+/// Maps the owners of files on a detached mount by the mappings of a user namespace.
 ///
 /// # Errors
-/// What `mount_setattr(2)` answers: EINVAL for a file system that cannot do it.
+/// The error of `mount_setattr(2)`: EINVAL for a file system that does not support this.
 pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>, depth: Depth) -> nix::Result<()> {
     let flags = libc::AT_EMPTY_PATH as u32 | depth.flag();
     set_attributes(tree, flags, &[MOUNT_ATTR_IDMAP, 0, 0, user_namespace.as_raw_fd() as u64])
 }
 
-/// A detached tmpfs, to which no path leads.
+/// Makes a tmpfs that is not attached anywhere.
 ///
 /// # Errors
-/// What the calls answer: EPERM for who may not mount.
+/// The error of the mount calls: EPERM without CAP_SYS_ADMIN.
 pub fn private_tmpfs() -> nix::Result<OwnedFd> {
     const FSOPEN_CLOEXEC: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
     const FSMOUNT_CLOEXEC: u32 = 1;
-    // SAFETY: C strings and integers; each result is checked, and a new descriptor of our own.
+    // SAFETY: C strings and integers; each result is checked and is a new descriptor, which only this code owns.
     unsafe {
         let context = Errno::result(libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), FSOPEN_CLOEXEC))?;
         let context = OwnedFd::from_raw_fd(context as RawFd);
@@ -95,10 +95,10 @@ pub fn private_tmpfs() -> nix::Result<OwnedFd> {
     }
 }
 
-/// Make a mount read-only if no file on it is open for writing.
+/// Makes a mount read-only.
 ///
 /// # Errors
-/// What `mount_setattr(2)` answers: EBUSY where somebody has.
+/// The error of `mount_setattr(2)`: EBUSY if a file on the mount is open for writing.
 pub fn make_read_only(mount: &OwnedFd) -> nix::Result<()> {
     const MOUNT_ATTR_RDONLY: u64 = 1;
     set_attributes(mount, libc::AT_EMPTY_PATH as u32, &[MOUNT_ATTR_RDONLY, 0, 0, 0])

@@ -11,8 +11,8 @@ pub fn in_user_namespace() -> bool {
     user_namespace("self").is_some_and(|inode| inode != PROC_USER_INIT_INO)
 }
 
-/// Whether process 1 is in this process's user namespace: a whole system in a container, with its own service manager,
-/// and not a user's session.
+/// Whether process 1 is in this process's user namespace. If so, this is a whole system in a container with its own
+/// service manager, not the session of a user.
 pub fn first_process_is_here() -> bool {
     user_namespace("1").is_some_and(|first| Some(first) == user_namespace("self"))
 }

@@ -28,7 +28,7 @@ impl Stat {
         Some(Stat { state, flags, threads, start })
     }
 
-    /// Does the process live? If the main thread has exited, its state is zombie although other threads run.
+    /// Whether the process lives. If the main thread has exited, the state is zombie even if other threads still run.
     pub fn lives(self) -> bool {
         !matches!(self.state, b'Z' | b'X') || self.threads > 1
     }
@@ -39,7 +39,7 @@ impl Stat {
     }
 }
 
-/// Read the facts; `None` if there is no such process.
+/// Reads `/proc/PID/stat`; `None` if there is no such process.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -49,7 +49,7 @@ pub fn stat(pid: i32) -> Result<Option<Stat>> {
     Stat::parse(&line[..count]).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
 }
 
-/// The kernel returns the line of about 200 bytes in one read(2); the standard library would make five.
+/// The kernel returns the line of about 200 bytes in one read(2); the standard library would make five system calls.
 fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
     let mut file = File::open(format!("/proc/{pid}/stat"))?;
     loop {
@@ -60,7 +60,8 @@ fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// Has a process exited, or is a SIGKILL pending? Frozen by cgroup v1 it may stay in that state.
+/// Whether a process has exited or has a SIGKILL pending. A process that cgroup v1 has frozen may stay in the second
+/// state.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -76,7 +77,7 @@ pub fn is_dying(pid: i32) -> Result<bool> {
     Ok(!stat.lives() || stat.exits() || killed("SigPnd:") || killed("ShdPnd:"))
 }
 
-/// `None` if the process is gone, before or after a file of it was opened.
+/// Turns the errors for a process that has exited, before or after its file was opened, into `None`.
 fn missing<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),

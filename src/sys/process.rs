@@ -1,67 +1,67 @@
-//! Handles and limits of other processes, and child processes.
+//! Pidfds and limits of other processes, and child processes.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 
-/// A pidfd, which is safe from pid reuse.
+/// Opens a pidfd, which is safe from pid reuse.
 ///
 /// # Errors
-/// ESRCH when there is no such process.
+/// ESRCH if there is no such process.
 pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: integers only; a result is a new descriptor of our own.
+    // SAFETY: integers only; the result is a new descriptor, which only this code owns.
     let opened = unsafe {
         let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
     };
-    // Older kernels answer EINVAL for the number of a process group or session whose leader is gone.
+    // Older kernels answer EINVAL if the pid is only the number of a process group or session whose leader has exited.
     opened.map_err(|errno| if errno == Errno::EINVAL { Errno::ESRCH } else { errno })
 }
 
-/// Send a signal through a pidfd; 0 only checks the permission.
+/// Sends a signal through a pidfd; 0 only checks the permission.
 ///
 /// # Errors
-/// ESRCH when the process is gone, EINVAL for no signal.
+/// ESRCH if the process has exited, EINVAL for an invalid signal.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> {
-    // SAFETY: integers only, and no siginfo.
+    // SAFETY: integers only; no siginfo.
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
     Errno::result(result).map(drop)
 }
 
-/// The C library's name of a signal; in lower case it is Go's.
+/// The C library's description of a signal. In lower case it equals Go's.
 pub fn signal_text(signal: i32) -> String {
-    // SAFETY: the answer is a string that stands until this thread asks again.
+    // SAFETY: the result is a C string that is valid until this thread calls strsignal again.
     let text = unsafe { std::ffi::CStr::from_ptr(libc::strsignal(signal)) };
     text.to_string_lossy().to_lowercase()
 }
 
-/// Copy a descriptor of another process, by its number there.
+/// Copies a descriptor of another process, by its number there.
 ///
 /// # Errors
-/// EPERM for who may not trace the process, EBADF where it has no such descriptor.
+/// EPERM without the right to trace the process, EBADF if the process has no such descriptor.
 pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: integers only; a result is a new descriptor of our own.
+    // SAFETY: integers only; the result is a new descriptor, which only this code owns.
     unsafe {
         let fd = libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0);
         Errno::result(fd).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
     }
 }
 
-/// Does seccomp(2) support these filter flags? Nothing is loaded.
+/// Whether seccomp(2) supports these filter flags. This loads no filter.
 pub fn knows_seccomp_flags(flags: u32) -> bool {
-    // SAFETY: the kernel looks at the flags first, and finds no program at this address.
+    // SAFETY: the kernel checks the flags before it reads the program, and answers EFAULT for this address.
     let result = unsafe {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::null::<libc::sock_fprog>())
     };
     Errno::result(result) == Err(Errno::EFAULT)
 }
 
-/// Set a resource limit of another process.
+/// Sets a resource limit of another process.
 ///
 /// # Errors
-/// What `prlimit(2)` answers.
+/// The error of `prlimit(2)`.
 pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> nix::Result<()> {
     let limit = [soft, hard];
     // SAFETY: the array has the layout of struct rlimit64.
@@ -69,23 +69,23 @@ pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> nix::Result<()>
     Errno::result(result).map(drop)
 }
 
-/// Borrow a descriptor by its number.
+/// Borrows a descriptor by its number.
 pub fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: callers name descriptors that they hold open while they use the result; a number
-    // that is not open makes the calls on it fail with EBADF.
+    // SAFETY: callers hold the descriptor open while they use the result. If the number is not open, calls on it fail
+    // with EBADF.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-/// Own a descriptor that a system call has just returned.
+/// Takes ownership of a descriptor that a system call has just returned.
 pub fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: callers pass the result of a call that gives a new descriptor, once.
+    // SAFETY: callers pass the result of a call that returns a new descriptor, once.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// `CLONE_NEW*` of the namespace behind a descriptor (`NS_GET_NSTYPE`, ioctl_ns(2)).
+/// The `CLONE_NEW*` flag of the namespace that a descriptor refers to (`NS_GET_NSTYPE`, ioctl_ns(2)).
 ///
 /// # Errors
-/// ENOTTY when it is no namespace.
+/// ENOTTY if the descriptor is not a namespace.
 pub fn namespace_kind(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
     const NS_GET_NSTYPE: u64 = 0xb703;
     // SAFETY: this ioctl takes no argument.
@@ -93,21 +93,21 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
     Errno::result(kind).map(|kind| kind as u32)
 }
 
-/// Start a process in a new user namespace, and in other new namespaces, that waits to be killed.
+/// Starts a process in a new user namespace, and in other new namespaces. The process waits until it is killed.
 ///
 /// # Errors
-/// What `clone(2)` answers.
+/// The error of `clone(2)`.
 pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     let mut pidfd: RawFd = -1;
     let flags = others | libc::CLONE_NEWUSER | libc::CLONE_PIDFD | libc::SIGCHLD;
     let parent = std::process::id() as i32;
-    // SAFETY: a plain fork: the child has a copy of everything and only makes system calls; the
-    // parent gets its pidfd in a variable that lives here.
+    // SAFETY: a plain fork: the child has a copy of the memory and only makes system calls; the kernel stores the pidfd
+    // in a variable that outlives the call.
     unsafe {
         let pid = libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0);
         if pid == 0 {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // The death signal does not come if the parent exited before prctl(2).
+            // If the runtime exits before prctl(2), the kernel does not send the death signal.
             while libc::getppid() == parent {
                 libc::pause();
             }
@@ -118,12 +118,13 @@ pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     }
 }
 
-/// Unblock signals, after dropping those that are pending.
+/// Unblocks all signals, after discarding those that are pending.
 ///
 /// # Errors
-/// What `sigprocmask(2)` answers.
+/// The error of `sigprocmask(2)`.
 pub fn admit_signals() -> nix::Result<()> {
-    // SAFETY: the set is filled before it is read, no siginfo is asked for, and the time lives here.
+    // SAFETY: the set is initialized before the kernel reads it, the siginfo is null, and the timeout outlives the
+    // call.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigfillset(&mut set);
@@ -133,28 +134,29 @@ pub fn admit_signals() -> nix::Result<()> {
     nix::sys::signal::SigSet::empty().thread_set_mask()
 }
 
-/// Keep dead children as zombies until they are collected. The caller may have started this program with SIGCHLD
-/// ignored, which is inherited: then wait(2) reports nothing.
+/// Makes the kernel keep dead children as zombies until wait(2). If the caller started the runtime with SIGCHLD
+/// ignored, this is inherited, and wait(2) would report nothing.
 pub fn expect_children() {
-    // SAFETY: the default action runs no code of ours. The call cannot fail for this signal.
+    // SAFETY: the default action runs no code of this program. The call cannot fail for this signal.
     let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) };
 }
 
-/// Die of this signal. Returns if that fails.
+/// Ends this process by the signal. Returns if that fails.
 pub fn die_of(signal: nix::sys::signal::Signal) {
     use nix::sys::signal::{SigHandler, SigSet, raise};
-    // SAFETY: the default action runs no code of ours.
+    // SAFETY: the default action runs no code of this program.
     let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     let _ = SigSet::from(signal).thread_unblock();
     let _ = raise(signal);
 }
 
-/// Run a command without input and collect its output.
+/// Runs a command without input and collects its output.
 ///
-/// Own code: [`Command::output`](std::process::Command::output) panics if it cannot read from the command.
+/// [`Command::output`](std::process::Command::output) is not used, because it panics if it cannot read from the
+/// command.
 ///
 /// # Errors
-/// What keeps it from being run, or read from.
+/// The command cannot be started, or its output cannot be read.
 pub fn output(command: &mut std::process::Command) -> std::io::Result<std::process::Output> {
     use std::io::Read;
     use std::process::{Output, Stdio};
@@ -165,7 +167,7 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
     expect_children();
     let ((stdout, theirs), (stderr, their_errors)) = (std::io::pipe()?, std::io::pipe()?);
     let mut child = command.stdin(Stdio::null()).stdout(theirs).stderr(their_errors).spawn()?;
-    // This drops the runtime's copies of the writing ends.
+    // This drops the runtime's copies of the write ends of the pipes.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let read = std::thread::scope(|scope| -> std::io::Result<_> {
         let errors = std::thread::Builder::new().spawn_scoped(scope, || all(stderr))?;
@@ -180,7 +182,7 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
     Ok(Output { status, stdout, stderr })
 }
 
-/// Give a command an empty signal mask if signals are blocked here, and the caller's limits if some were raised.
+/// Gives a command an empty signal mask, if signals are blocked here, and the caller's limits, if some were raised.
 pub fn start_as_called(command: &mut std::process::Command) {
     use nix::sys::signal::SigSet;
     use std::os::unix::process::CommandExt;
@@ -189,24 +191,24 @@ pub fn start_as_called(command: &mut std::process::Command) {
         return;
     }
     let restore = || Ok(SigSet::empty().thread_set_mask().and_then(|()| super::limits::restore())?);
-    // SAFETY: between fork and execve system calls are made, which need no lock and no memory.
+    // SAFETY: between fork and execve the closure makes only system calls, which need no lock and no allocator.
     unsafe { command.pre_exec(restore) };
 }
 
-/// The umask of this process. umask(2) returns it only while it sets another one: not for a process with threads.
+/// The umask of this process. umask(2) sets a mask to return the old one, so a process with threads must not call this.
 pub fn umask() -> Mode {
     let mask = nix::sys::stat::umask(Mode::all());
     nix::sys::stat::umask(mask);
     mask
 }
 
-/// Mark all descriptors from this number on close-on-exec: by one call (Linux 5.11), or one by one.
+/// Marks all descriptors from this number on close-on-exec: by close_range(2) (Linux 5.11), or one by one.
 ///
 /// # Errors
-/// Where neither is to be had.
+/// close_range(2) fails and the list of descriptors cannot be read.
 pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
-    // SAFETY: integers only; no descriptor is closed here, so none of ours is invalidated.
+    // SAFETY: integers only; the call closes no descriptor, so no `OwnedFd` becomes invalid.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
     let Err(errno) = Errno::result(result) else { return Ok(()) };
     for entry in std::fs::read_dir("/proc/self/fd").map_err(|_| errno)? {

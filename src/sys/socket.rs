@@ -1,4 +1,4 @@
-//! Sockets of the Unix domain (unix(7)): their names, and messages with descriptors (`SCM_RIGHTS`).
+//! Unix domain sockets (unix(7)): names, and messages with descriptors (`SCM_RIGHTS`).
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
@@ -11,10 +11,10 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::Mode;
 
-/// Receive a message and at most one descriptor; others are closed.
+/// Receives a message and at most one descriptor. Further descriptors are closed.
 ///
 /// # Errors
-/// What `recvmsg(2)` answers.
+/// The error of `recvmsg(2)`.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, Option<OwnedFd>)> {
     let mut control = nix::cmsg_space!([RawFd; 2]);
     let mut buffers = [IoSliceMut::new(bytes)];
@@ -23,7 +23,7 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, 
     for item in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(descriptors) = item {
             for fd in descriptors {
-                // SAFETY: the kernel has just made this descriptor for us.
+                // SAFETY: the kernel has just made this descriptor; only this code owns it.
                 received = Some(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
@@ -31,10 +31,10 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, 
     Ok((message.bytes, received))
 }
 
-/// Send a text with one descriptor. Returns the number of bytes sent.
+/// Sends a text with one descriptor. Returns the number of bytes sent.
 ///
 /// # Errors
-/// What `sendmsg(2)` answers.
+/// The error of `sendmsg(2)`.
 pub fn send(socket: BorrowedFd<'_>, text: &[u8], descriptor: BorrowedFd<'_>) -> nix::Result<usize> {
     let descriptors = [descriptor.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&descriptors)];
@@ -42,14 +42,14 @@ pub fn send(socket: BorrowedFd<'_>, text: &[u8], descriptor: BorrowedFd<'_>) -> 
     sendmsg::<()>(socket.as_raw_fd(), &buffers, &control, MsgFlags::MSG_NOSIGNAL, None)
 }
 
-/// The longest path in an address, which ends in a NUL.
+/// The longest path in an address, without the NUL at its end.
 const LONGEST_PATH: usize = 107;
 
-/// Connect to a socket by a name in Go's form: a path, or `@` and a name in the abstract namespace. If a path is too
-/// long for an address, it is opened and reached through the descriptor.
+/// Connects to a socket by a name in Go's form: a path, or `@` and a name in the abstract namespace. A path that is too
+/// long for an address is opened, and the socket is reached through the descriptor.
 ///
 /// # Errors
-/// What `connect` answers; what keeps the file at a long path from being opened.
+/// The error of `connect`; the error of opening the file at a long path.
 pub fn connect<T>(name: &OsStr, connect: impl Fn(&SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
     let mut place = None;
     let address = match name.as_bytes().strip_prefix(b"@") {

@@ -18,19 +18,19 @@ pub struct Size {
 /// The size of a terminal.
 ///
 /// # Errors
-/// ENOTTY when it is none.
+/// ENOTTY if the descriptor is not a terminal.
 pub fn size(terminal: BorrowedFd<'_>) -> nix::Result<Size> {
     let mut size = Size::default();
-    // SAFETY: the kernel writes one struct winsize there.
+    // SAFETY: the kernel writes one struct winsize, which outlives the call.
     Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) })?;
     Ok(size)
 }
 
-/// Change the size of a terminal; its foreground processes get SIGWINCH.
+/// Changes the size of a terminal. The kernel sends SIGWINCH to the foreground processes.
 ///
 /// # Errors
-/// ENOTTY when it is none.
+/// ENOTTY if the descriptor is not a terminal.
 pub fn resize(terminal: BorrowedFd<'_>, size: Size) -> nix::Result<()> {
-    // SAFETY: the kernel reads one struct winsize there.
+    // SAFETY: the kernel reads one struct winsize, which outlives the call.
     Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(drop)
 }

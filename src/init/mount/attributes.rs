@@ -11,7 +11,7 @@ pub const MOUNT_ATTR_RDONLY: u64 = 1;
 pub const MOUNT_ATTR_NODEV: u64 = 4;
 /// All flags that a remount with exact flags clears: `ro nosuid nodev noexec nosymfollow`.
 const PLAIN_FLAGS: u64 = 0x20_000f;
-/// The only one of them that the kernel never locks.
+/// The only flag of these that the kernel never locks.
 pub const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
 const MOUNT_ATTR_NOATIME: u64 = 0x10;
 const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
@@ -39,7 +39,7 @@ pub fn propagate(fd: i32, path: &CStr, recursive: bool, flags: u64) -> Try<()> {
     }
 }
 
-/// The same for an open mount.
+/// Change the propagation of an open mount.
 pub fn propagate_here(fd: i32, recursive: bool, flags: u64) -> Try<()> {
     match sys::mount_setattr(fd, c"", recursive, 0, 0, flags) {
         Err(fault) if fault.errno == sys::ENOSYS => named(fd, &|path| propagate(sys::AT_FDCWD, path, recursive, flags)),
@@ -66,7 +66,7 @@ pub fn set_flags(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
     if it.set | it.clear != 0 || exact {
         let set = |clear: u64| sys::mount_setattr(fd, c"", false, it.set, clear & !it.set | it.clear, 0);
         match set(if exact { PLAIN_FLAGS } else { 0 }) {
-            // The flags of the source are locked in this user namespace: they stay.
+            // Flags of the source are locked in this user namespace and stay.
             Err(fault) if exact && fault.errno == sys::EPERM => set(MOUNT_ATTR_NOSYMFOLLOW)?,
             other => other?,
         }
@@ -77,13 +77,13 @@ pub fn set_flags(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
     Ok(())
 }
 
-/// For Linux before 5.12. A remount replaces all flags, so the flags that must stay are repeated. It changes one mount,
-/// never the mounts below it.
+/// Set flags with mount(2), for Linux before 5.12. A remount replaces all flags, so the call repeats the flags that
+/// must stay. It changes one mount, never the mounts below it.
 #[inline(never)]
 pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
     const MS_REMOUNT: u64 = 32;
     const MS_BIND: u64 = 4096;
-    // statfs(2) reports the flags of mount(2) by their numbers, except this one.
+    // statfs(2) reports the flags with the numbers of mount(2), except this one.
     const ST_NOSYMFOLLOW: u64 = 8192;
     const KEPT: u64 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | ST_NOSYMFOLLOW;
     if it.tree_set | it.tree_clear != 0 {
@@ -105,8 +105,9 @@ pub fn set_flags_by_name(fd: i32, it: &Attributes, rules: Rules) -> Try<()> {
     }
 }
 
-/// Apply a call that takes a path to a descriptor. A directory becomes the working directory and is named `.`, so no
-/// name of the container's is looked up. Other files are named through procfs, after a check that it is one.
+/// Use a call that takes a path on a descriptor. A directory becomes the working directory and is named `.`, so the
+/// call does not look up a name in the container. Other files are named through `/proc`, after a check that it is a
+/// procfs.
 #[inline(never)]
 pub fn named(fd: i32, call: &dyn Fn(&CStr) -> Try<()>) -> Try<()> {
     const PROC_ROOT_INO: u64 = 1;
@@ -126,7 +127,7 @@ pub fn named(fd: i32, call: &dyn Fn(&CStr) -> Try<()>) -> Try<()> {
     result
 }
 
-/// Flags of mount(2) for `MOUNT_ATTR_*`.
+/// The flags of mount(2) for `MOUNT_ATTR_*`.
 pub fn legacy_flags(attributes: u64) -> u64 {
     const SAME: u64 = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     const PAIRS: [(u64, u64); 4] = [
@@ -142,7 +143,7 @@ pub fn legacy_flags(attributes: u64) -> u64 {
 mod tests {
     use super::legacy_flags;
 
-    /// Compared with the C library's numbers of both calls.
+    /// The numbers agree with those of the C library for both calls.
     #[test]
     fn flags_of_mount_setattr_have_flags_of_mount() {
         for (attribute, flag) in [

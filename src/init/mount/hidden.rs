@@ -12,7 +12,7 @@ use super::mounts::RootMounts;
 /// A path to mask or to make read-only.
 pub struct Hidden<'a> {
     pub path: &'a CStr,
-    /// The mount of this config on which the path lies, if it is open.
+    /// The mount of this config that contains the path, if it is open.
     pub mount: Option<i32>,
     /// The path on that mount.
     pub inside: &'a CStr,
@@ -20,9 +20,9 @@ pub struct Hidden<'a> {
 
 /// The result of looking up such a path.
 struct Places {
-    /// On that mount.
+    /// The place on that mount.
     on_mount: Option<Fd>,
-    /// By its name in the root.
+    /// The place by its name in the root.
     by_name: Option<Fd>,
 }
 
@@ -64,9 +64,9 @@ impl RootMounts {
         if sys::fstat(place.0)?.is_directory() { self.hide_directory(place) } else { self.hide_file(place) }
     }
 
-    /// Look up a path. A path on a mount of this config is looked up from that mount: another container that shares the
-    /// root file system may move the mount at this moment, and the path would seem to be missing. If the mount is not
-    /// at its place (a later mount may cover it, through a symbolic link), the path is also looked up by its name.
+    /// Look up a path. A path on a mount of this config is looked up from that mount: another container with the same
+    /// root file system may move the mount at this moment, and a look-up by name would not find the path. If another
+    /// mount covers the mount, for example through a symbolic link, the path is also looked up by its name.
     fn places(&mut self, it: &Hidden<'_>) -> Try<Places> {
         let by_name = || Ok(Places { on_mount: None, by_name: self.existing(it.path)? });
         let Some(mount) = it.mount else { return by_name() };
@@ -79,7 +79,7 @@ impl RootMounts {
         let on_mount = match place {
             Ok(fd) => Some(Fd(fd)),
             Err(fault) if matches!(fault.errno, sys::ENOENT | sys::ENOTDIR) => None,
-            // A symbolic link leads out of the mount.
+            // A symbolic link in the path leads out of the mount.
             Err(fault) if fault.errno == sys::EXDEV => return by_name(),
             Err(fault) => return Err(fault),
         };
@@ -110,7 +110,7 @@ impl RootMounts {
         }
     }
 
-    /// Is this the root itself, and not the same directory mounted elsewhere?
+    /// Whether this is the root itself, and not the same directory at another mount point.
     fn is_root(&self, place: &Fd) -> Try<bool> {
         if !sys::fstat(self.root)?.is_same_file(&sys::fstat(place.0)?) {
             return Ok(false);
@@ -121,7 +121,7 @@ impl RootMounts {
         })
     }
 
-    /// All masked directories share one empty read-only tmpfs: one superblock instead of many.
+    /// All masked directories share one empty read-only tmpfs, which saves superblocks.
     pub(super) fn hide_directory(&mut self, place: &Fd) -> Try<()> {
         if let Some(hidden) = &self.hidden {
             let tree = Fd(sys::open_tree(hidden.0, c"", sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?);
@@ -142,8 +142,8 @@ impl RootMounts {
         Ok(())
     }
 
-    /// A file is masked by the container's `/dev/null`, after a check that it is the null device: an image may contain
-    /// any file of that name.
+    /// Mask a file with the container's `/dev/null`. First check that it is the null device: an image may contain any
+    /// file of that name.
     fn hide_file(&mut self, place: &Fd) -> Try<()> {
         let null = match self.null.take() {
             Some(null) => null,
@@ -158,7 +158,7 @@ impl RootMounts {
     }
 }
 
-/// A separate tmpfs, for hosts whose seccomp filter forbids `fsopen(2)`.
+/// A separate tmpfs, for a host whose seccomp filter forbids `fsopen(2)`.
 #[inline(never)]
 fn hide_by_name(place: &Fd) -> Try<()> {
     named(place.0, &|path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1"))

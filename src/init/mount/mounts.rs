@@ -13,24 +13,24 @@ use super::attributes::{
 };
 
 const MS_I_VERSION: u64 = 1 << 23;
-/// `fsconfig(2)` takes at most 255 bytes a value, mount(2) a page for all.
+/// The longest option value for `fsconfig(2)`. mount(2) takes a page for all options together.
 const LONGEST_VALUE: u32 = 255;
 
-/// The new root while it is built.
+/// The new root, while its mounts are made.
 pub struct RootMounts {
     program: Mapped,
-    /// Index of the current operation.
+    /// The index of the current operation.
     pub index: u32,
     /// The root, from which targets are looked up.
     pub root: i32,
     directory: Option<Fd>,
     pub(super) hidden: Option<Fd>,
     pub(super) null: Option<Fd>,
-    /// An open mount that is known to be at its place.
+    /// An open mount that is certainly at its place.
     pub(super) in_place: Option<i32>,
 }
 
-/// A file system to mount, as the operation describes it.
+/// A file system to mount.
 pub struct NewMount<'a> {
     pub target: &'a CStr,
     pub kind: &'a CStr,
@@ -46,7 +46,7 @@ pub struct Attachment<'a> {
     pub target: &'a CStr,
     pub attributes: &'a Attributes,
     pub rules: Rules,
-    /// The slot that keeps it open.
+    /// The slot that keeps the mount open.
     pub keep: Slot,
 }
 
@@ -75,12 +75,12 @@ impl RootMounts {
         Ok(())
     }
 
-    /// Bind a path of the host where the file system itself cannot be mounted.
+    /// Bind a path of the host, because the kernel refuses to mount the file system itself.
     fn mount_instead(&mut self, it: &NewMount<'_>, target: &MountPoint) -> Try<Option<Fd>> {
         let path = it.instead.unwrap_or_default();
         match sys::open_tree(sys::AT_FDCWD, path, sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE).map(Fd) {
             Ok(tree) => self.attach_tree(tree.0, &target.fd, it.attributes, it.rules).map(|()| Some(tree)),
-            // Without a cgroup of its own the container must neither see nor write the cgroup that it is in
+            // Without a cgroup of its own the container must neither see nor write the caller's cgroup
             // (CVE-2023-25809).
             Err(fault) if fault.errno == sys::ENOENT => self.hide_directory(&target.fd).map(|()| None),
             Err(fault) => Err(fault),
@@ -106,7 +106,7 @@ impl RootMounts {
             let key = self.program.text(option[0]);
             match option[1] {
                 Text::NONE => match sys::fsconfig_flag(context.0, key) {
-                    // A file system that does not know these options always has ACLs, or never.
+                    // A file system that does not know these options always has ACLs, or never has them.
                     Err(fault) if fault.errno == sys::EINVAL && is_one_of(key, [c"acl", c"noacl"]) => {}
                     other => other?,
                 },
@@ -125,8 +125,8 @@ impl RootMounts {
         Ok(made)
     }
 
-    /// By mount(2): for option values that `fsconfig(2)` does not take (an overlay of many layers), for options that it
-    /// does not have, and for hosts whose seccomp filter forbids the new calls.
+    /// Mount with mount(2): for option values that `fsconfig(2)` does not take (an overlay of many layers), for options
+    /// that it does not have, and for hosts whose seccomp filter forbids the new calls.
     #[inline(never)]
     fn mount_by_name(&self, it: &NewMount<'_>, target: &MountPoint) -> Try<Fd> {
         if it.rules.has(Rules::LIVING) {
@@ -167,11 +167,11 @@ impl RootMounts {
             Ok(tree) => self.attach(tree, graft),
             Err(fault) if fault.errno == sys::ENOENT => {
                 let tree = match sys::open_tree(sys::AT_FDCWD, instead.ok_or(fault)?, tree) {
-                    // A path of a cgroup may be out of reach in a cgroup namespace.
+                    // In a cgroup namespace the path of a cgroup may be unreachable.
                     Err(fault) if fault.errno == sys::ENOENT => return Ok(()),
                     other => Fd(other?),
                 };
-                // The container must not write to what is not its own.
+                // The container must not write to files that belong to the host.
                 let set = graft.attributes.set | MOUNT_ATTR_RDONLY;
                 let attributes =
                     Attributes { set, clear: graft.attributes.clear & !MOUNT_ATTR_RDONLY, ..*graft.attributes };
@@ -203,7 +203,8 @@ impl RootMounts {
         Ok(())
     }
 
-    /// Set the flags of a detached tree and attach it. Before Linux 5.12 flags can only be set after it is attached.
+    /// Set the flags of a detached tree and attach it. Before Linux 5.12 the flags can be set only after it is
+    /// attached.
     pub(super) fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: Rules) -> Try<()> {
         let living = rules.has(Rules::LIVING);
         let late = match set_flags(tree, attributes, rules) {
@@ -229,8 +230,8 @@ impl RootMounts {
         set_propagation(tree, attributes.propagation)
     }
 
-    /// Report the mount's id to the parent and wait until the parent has saved it: later the mount can be found only by
-    /// its id.
+    /// Report the mount's id to the runtime and wait until the runtime has saved it: later commands can find the mount
+    /// only by its id.
     #[inline(never)]
     fn announce(&self, tree: i32) -> Try<()> {
         let detail = sys::mount_id(tree)?.0;
@@ -240,7 +241,7 @@ impl RootMounts {
     }
 
     pub fn reattribute(&self, mount: Slot, attributes: &Attributes) -> Try<()> {
-        // Nothing was mounted: the source is optional and missing.
+        // The source is optional and missing, so nothing was mounted.
         let Some(mount) = self.program.kept(mount) else { return Ok(()) };
         set_attributes(mount, attributes, Rules::NONE)
     }
@@ -253,8 +254,8 @@ impl RootMounts {
         set_attributes(target.fd.0, attributes, rules)
     }
 
-    /// Detach the mount with this id. The path is only where it was last seen: since then the container may have
-    /// changed everything there.
+    /// Detach the mount with this id. The path is the place where it was last seen: the container may have changed it
+    /// since then.
     #[inline(never)]
     pub fn unmount(&self, path: &CStr, id: u64) -> Try<()> {
         let there = files::plain(self.root, path, sys::O_NOFOLLOW)?;
@@ -264,7 +265,8 @@ impl RootMounts {
         if sys::fstat(there.0)?.is_directory() {
             return named(there.0, &sys::detach);
         }
-        // A file cannot be a working directory, its parent can; a mount point cannot be renamed in its own namespace.
+        // A file cannot be the working directory, but its parent can. A mount point cannot be renamed in its own mount
+        // namespace.
         let mut parent = PathBuffer::new(path.to_bytes())?;
         parent.pop();
         let directory = files::plain(self.root, parent.as_cstr(), sys::O_DIRECTORY)?;
@@ -299,8 +301,8 @@ fn is_one_of(word: &CStr, words: [&CStr; 2]) -> bool {
     words.iter().any(|known| known.to_bytes().iter().eq(word.to_bytes()))
 }
 
-/// Fill a tmpfs with the directory that it covers. The source is a `nodev` mount: at any moment another process may
-/// replace a file by a device.
+/// Fill a tmpfs with the directory that it covers. The source is read through a `nodev` mount, because another process
+/// may replace a file by a device at any moment.
 fn copy_covered(covered: &Fd, made: &Fd) -> Try<()> {
     let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH;
     let tree = Fd(sys::open_tree(covered.0, c"", flags)?);

@@ -13,7 +13,7 @@ pub struct NewNode<'a> {
     pub device: u64,
     pub uid: u32,
     pub gid: u32,
-    /// Path of the host's node, which is bound if mknod(2) is refused.
+    /// The path of the host's node, which is bound if mknod(2) is refused.
     pub host: &'a CStr,
 }
 
@@ -23,7 +23,7 @@ impl RootMounts {
             Ok(()) if it.uid == 0 && it.gid == 0 => Ok(()),
             Ok(()) => sys::fchownat(self.here(), name, it.uid, it.gid),
             Err(fault) if fault.errno == sys::EEXIST => self.is_node(name, it),
-            // The caller lacks CAP_MKNOD, or its device rules forbid the node.
+            // The process lacks CAP_MKNOD, or its device rules forbid the node.
             Err(fault) if fault.errno == sys::EPERM && !it.host.is_empty() => {
                 self.bind_node(name, it.host, it.mode, it.device).map_err(|_| fault)
             }

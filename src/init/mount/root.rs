@@ -1,4 +1,4 @@
-//! The root: how it is bound, entered and left.
+//! The root: binding, entering and leaving it.
 
 use core::ffi::CStr;
 
@@ -9,7 +9,7 @@ use super::attributes::{MS_PRIVATE, MS_SLAVE, propagate, propagate_here, set_att
 use super::mounts::RootMounts;
 
 pub fn bury(path: &CStr) -> Try<()> {
-    // The mounts below are detached too, and the host must not see that.
+    // This detaches the mounts below, too, and the host must not see that.
     if let Err(fault) = propagate(sys::AT_FDCWD, path, true, MS_SLAVE)
         && !matches!(fault.errno, sys::EINVAL | sys::ENOENT)
     {
@@ -27,13 +27,13 @@ impl RootMounts {
         propagate(sys::AT_FDCWD, c"/", true, flags)
     }
 
-    /// Make the mount that holds the path private, so that the host does not see what is mounted on it. The path is
-    /// walked up to the root of its mount.
+    /// Make the mount that contains the path private, so that the host does not see the mounts on it. The function
+    /// walks up the path to the root of that mount.
     pub fn private_parent(&self, path: &CStr) -> Try<()> {
         let mut here = Fd(open_plain(path)?);
         loop {
             match propagate_here(here.0, false, MS_PRIVATE) {
-                // Not the root of a mount. `/` is one, so the loop ends.
+                // The path is not the root of a mount. `/` is one, so the loop ends.
                 Err(fault) if fault.errno == sys::EINVAL => {
                     let flags = sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY;
                     let above = Fd(sys::openat2(here.0, c"..", flags, 0, 0)?);
@@ -47,7 +47,7 @@ impl RootMounts {
         }
     }
 
-    /// The parent checked the path by name: no symbolic link may lead there now either.
+    /// The runtime has checked the path by name. Since then no symbolic link may have replaced a part of it.
     pub fn bind_root(&mut self, path: &CStr) -> Try<()> {
         let place = Fd(open_plain(path)?);
         let tree = sys::open_tree(place.0, c"", sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH)?;
@@ -64,15 +64,15 @@ impl RootMounts {
         Ok(())
     }
 
-    /// Make the new root the root of the namespace. For a moment the old root is mounted over the new one, at `.`, and
-    /// is detached from there.
+    /// Make the new root the root of the mount namespace. After pivot_root(2) the old root is mounted over the new one,
+    /// at `.`, and is detached from there.
     pub fn pivot(&mut self, shared: bool) -> Try<()> {
         let old = Fd(sys::openat2(sys::AT_FDCWD, c"/", sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?);
         sys::fchdir(self.root)?;
         sys::pivot_root(c".", c".")?;
         sys::fchdir(old.0)?;
         if shared {
-            // The host must not see its own mounts being detached.
+            // The host must not see that its own mounts are detached here.
             propagate(sys::AT_FDCWD, c".", true, MS_SLAVE)?;
         }
         sys::detach(c".")?;

@@ -1,8 +1,7 @@
-//! The operations of `init`: one closed list, shared by the program that plans and the program
-//! that acts.
+//! The operations of `init`: one list, which the planner makes and `init` carries out.
 //!
-//! These files are compiled twice, into the library and into the sealed `init`, by the same compiler.
-//! The bytes that the parent writes are the values that `init` reads: there is no encoding.
+//! The same compiler compiles these files twice, into the library and into the sealed `init`. The runtime writes values
+//! of these types, and `init` reads them from memory without decoding.
 
 mod enter;
 mod entry;
@@ -22,54 +21,54 @@ pub use rootfs::Rootfs;
 pub use rules::Rules;
 pub use talk::{Ask, Message, Talk, kind, why};
 
-/// The address at which `init` maps its program. Linux places nothing near it by itself, so the parent can write
-/// absolute addresses (for `argv` and `envp`) before the child exists.
+/// The address at which `init` maps its program. Linux places no mapping near it on its own, so the runtime can write
+/// absolute addresses (for `argv` and `envp`) before `init` exists.
 pub const BASE: usize = 0x10_0000_0000;
 
 /// The first bytes of the mapped program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    /// Offset of the first [`Op`].
+    /// The offset of the first [`Op`].
     pub ops: u32,
-    /// Number of operations.
+    /// The number of operations.
     pub count: u32,
-    /// Offset of the table of descriptors that [`Slot`]s point into.
+    /// The offset of the table of descriptors. A [`Slot`] is an index into it.
     pub slots: u32,
-    /// The socket to the parent.
+    /// The socket to the runtime.
     pub channel: i32,
 }
 
-/// Offset of the data area that [`Text`] and [`List`] point into.
+/// The offset of the data area, to which the offsets of [`Text`] and [`List`] are relative.
 pub const DATA: usize = size_of::<Header>();
 
 /// A string in the data area, followed by a NUL byte that `len` does not count.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// Offset in the data area.
+    /// The offset in the data area.
     pub at: u32,
-    /// Bytes without the NUL.
+    /// The length in bytes, without the NUL.
     pub len: u32,
 }
 
 impl Text {
-    /// No text; told apart from an empty one.
+    /// No text, as opposed to an empty text.
     pub const NONE: Text = Text { at: u32::MAX, len: 0 };
 }
 
-/// A list in the data area; what it holds is said where it is used.
+/// A list in the data area. The operation that uses it says which elements it has.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct List {
-    /// Offset of the first element in the data area, a multiple of 8.
+    /// The offset of the first element in the data area, a multiple of 8.
     pub at: u32,
-    /// Number of elements.
+    /// The number of elements.
     pub len: u32,
 }
 
-/// An index into the table of descriptors: those that the parent opens and `init` inherits, and those
-/// of mounts that `init` keeps for later operations.
+/// An index into the table of descriptors: those that the runtime opens and `init` inherits, and those of mounts that
+/// `init` keeps open for later operations.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub u32);
@@ -79,23 +78,23 @@ impl Slot {
     pub const NONE: Slot = Slot(u32::MAX);
 }
 
-/// One operation. The order of execution is the order of the list.
+/// One operation. `init` carries out the operations in the order of the list.
 #[repr(C, u32)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Op {
-    /// Enters namespaces.
+    /// An operation that enters namespaces.
     Enter(Enter),
-    /// Makes or leaves a root.
+    /// An operation that makes or leaves a root.
     Rootfs(Rootfs),
-    /// Mounts in the root.
+    /// An operation on the mounts in the root.
     Mount(Mount),
-    /// Makes a file in the root.
+    /// An operation that makes a file in the root.
     Entry(Entry),
-    /// Changes the process.
+    /// An operation on the process.
     Process(Process),
-    /// Changes the rights of the process.
+    /// An operation on the rights of the process.
     Rights(Rights),
-    /// Waits for another process.
+    /// An operation that waits for another process.
     Talk(Talk),
 }
 

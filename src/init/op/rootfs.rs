@@ -9,22 +9,22 @@ use super::{Attributes, Text};
 pub enum Rootfs {
     /// Change the propagation of the whole tree at `/`.
     Propagation { flags: u64 },
-    /// Make the mount that holds a path private, whichever ancestor it is mounted on.
+    /// Make the mount that contains a path private, wherever it is mounted.
     PrivateParent { path: Text },
-    /// Bind the root file system onto itself and take it as the root of all later targets.
+    /// Bind the root file system onto itself and use it as the root of all later targets.
     Bind { path: Text },
-    /// Take a directory as the root of all later targets, without a mount of its own. No link may
-    /// lead to it unless `follow` is set, which is for those of procfs.
+    /// Use a directory as the root of all later targets, without a mount of its own. A symbolic link in the path is an
+    /// error unless `follow` is set, which is for paths in procfs.
     Open { path: Text, follow: bool },
     /// Set attributes of the root itself.
     Attributes { attributes: Attributes },
-    /// Exchange the root of the mount namespace. When the old one is still shared with the host,
-    /// it stops being so before it goes.
+    /// Exchange the root of the mount namespace. If the old root is shared with the host, make it a slave before it is
+    /// detached.
     Pivot { shared: bool },
-    /// Detach a mount of the host's tree or, where that is not allowed, cover it; it may be gone already.
+    /// Detach a mount of the host's tree or, if the kernel refuses, cover it. The mount may be missing already.
     Bury { path: Text },
-    /// Move the root over `/` and `chroot(2)`: for an initramfs, where there is nothing to pivot.
+    /// Move the root over `/` and call `chroot(2)`: for an initramfs, which pivot_root(2) refuses.
     Move,
-    /// `chroot(2)` alone: there is no mount namespace.
+    /// `chroot(2)` only, without a mount namespace.
     Chroot,
 }

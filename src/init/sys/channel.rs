@@ -1,11 +1,11 @@
-//! The socket to the parent.
+//! The socket to the runtime.
 
 use super::super::op::{Message, why};
 use super::{Fault, Try, read};
 
-/// Send one [`Message`]; it is plain data of fixed size.
+/// Send one [`Message`], which has a fixed size.
 pub fn send(fd: i32, message: &Message) -> Try<()> {
-    // If the parent is gone, write(2) fails with EPIPE and SIGPIPE ends this process, which is right.
+    // If the runtime has exited, SIGPIPE ends this process, as it should.
     done!(WRITE, fd, message as *const Message, size_of::<Message>())
 }
 
@@ -27,7 +27,7 @@ pub fn send_descriptor(socket: i32, message: &Message, fd: i32) -> Try<()> {
     done!(SENDMSG, socket, header.as_ptr(), 0)
 }
 
-/// Wait for one byte from the parent.
+/// Wait for one byte from the runtime.
 pub fn hear(channel: i32) -> Try<()> {
     match read(channel, &mut [0u8])? {
         0 => Err(Fault::because(why::ORPHAN, 0)),

@@ -41,7 +41,7 @@ pub fn openat2(dir: i32, path: &CStr, flags: u64, mode: u64, resolve: u64) -> Tr
     Err(Fault { step: calls::OPENAT2, errno: EAGAIN, detail: 0 })
 }
 
-/// `openat(2)` from the working directory; every seccomp profile allows it.
+/// `openat(2)` from the working directory. Every seccomp profile allows this call.
 pub fn open(path: &CStr, flags: u64) -> Try<i32> {
     call!(OPENAT, AT_FDCWD, path.as_ptr(), flags, 0).map(|fd| fd as i32)
 }
@@ -64,8 +64,8 @@ fn close_one_by_one(first: u32, last: u32) -> Try<()> {
     const NOFILE: usize = 7;
     let mut limit = [0u64; 2];
     call!(PRLIMIT64, 0, NOFILE, 0, limit.as_mut_ptr())?;
-    // No descriptor has a number above the limit that was in force when it was opened, and the runtime has not lowered
-    // the limit.
+    // No descriptor has a number above the limit at the time when it was opened, and the runtime has not lowered the
+    // limit.
     let end = limit[1].min(u64::from(last) + 1);
     for fd in u64::from(first)..end {
         match call!(CLOSE, fd) {
@@ -76,7 +76,7 @@ fn close_one_by_one(first: u32, last: u32) -> Try<()> {
     Ok(())
 }
 
-/// Mark them close-on-exec; Linux 5.11.
+/// Mark all descriptors from `first` on close-on-exec; Linux 5.11.
 pub fn close_range_on_exec(first: u32) -> Try<()> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;
     done!(CLOSE_RANGE, first, u32::MAX, CLOSE_RANGE_CLOEXEC)
@@ -145,10 +145,10 @@ pub fn readlinkat(dir: i32, name: &CStr, buffer: &mut [u8]) -> Try<usize> {
     call!(READLINKAT, dir, name.as_ptr(), buffer.as_mut_ptr(), buffer.len())
 }
 
-/// May this process execute this path, by its effective identity?
+/// Whether this process may execute this path, by its effective ids.
 ///
-/// A seccomp filter may be in force, and an old profile allows only faccessat(2). That call checks the real identity,
-/// which is the same here.
+/// A seccomp filter may be in force. Old profiles allow only faccessat(2), which checks the real ids; both are the same
+/// here.
 pub fn executable(path: &CStr) -> Try<()> {
     const X_OK: usize = 1;
     const AT_EACCESS: usize = 0x200;
@@ -170,17 +170,17 @@ pub fn fchmod(fd: i32, mode: u32) -> Try<()> {
     done!(FCHMOD, fd, mode)
 }
 
-/// Not for a symbolic link: chmod would change the target.
+/// Change the mode of a file. Do not use it for a symbolic link: it would change the target.
 pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Try<()> {
     done!(FCHMODAT, dir, name.as_ptr(), mode)
 }
 
-/// Set access and modification time of an open file.
+/// Set the access and the modification time of an open file.
 pub fn set_times(fd: i32, times: &[[i64; 2]; 2]) -> Try<()> {
     done!(UTIMENSAT, fd, 0, times.as_ptr(), 0)
 }
 
-/// The same by name; a symbolic link is not followed.
+/// Set the access and the modification time of a file by its name. A symbolic link is not followed.
 pub fn set_times_at(dir: i32, name: &CStr, times: &[[i64; 2]; 2]) -> Try<()> {
     done!(UTIMENSAT, dir, name.as_ptr(), times.as_ptr(), AT_SYMLINK_NOFOLLOW)
 }
@@ -197,10 +197,10 @@ pub fn fsetxattr(fd: i32, name: &CStr, value: &[u8]) -> Try<()> {
     done!(FSETXATTR, fd, name.as_ptr(), value.as_ptr(), value.len(), 0)
 }
 
-/// Major number 1, minor number 3.
+/// The device number of `/dev/null`: major 1, minor 3.
 pub const NULL_DEVICE: u64 = 0x103;
 
-/// The kernel's `struct stat` on x86_64; only the named fields are used.
+/// The kernel's `struct stat` on x86_64. The fields that init does not use have no name.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FileStat {
@@ -213,7 +213,7 @@ pub struct FileStat {
     _pad: u32,
     pub rdev: u64,
     _size: [u64; 3],
-    /// Access and modification, as seconds and nanoseconds.
+    /// Access and modification time, each as seconds and nanoseconds.
     pub times: [[i64; 2]; 2],
     _rest: [u64; 5],
 }
@@ -239,7 +239,7 @@ impl FileStat {
         self.is_device() && self.rdev == NULL_DEVICE
     }
 
-    /// Is this the node that `mknod(2)` makes from this type and device number?
+    /// Whether this is the node that `mknod(2)` makes from this type and device number.
     pub fn is_node(&self, mode: u32, device: u64) -> bool {
         const FORMAT: u32 = 0o170000;
         const FIFO: u32 = 0o010000;
@@ -277,7 +277,7 @@ pub fn lstatat(dir: i32, name: &CStr) -> Try<FileStat> {
     Ok(stat)
 }
 
-/// Type of the file system that `fd` lies on, and its `ST_*` flags.
+/// The type of the file system that `fd` is on, and its `ST_*` flags.
 pub fn fstatfs(fd: i32) -> Try<(u64, u64)> {
     let mut buffer = [0u64; 15];
     call!(FSTATFS, fd, buffer.as_mut_ptr())?;

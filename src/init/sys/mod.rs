@@ -24,19 +24,19 @@ pub use terminal::*;
 
 use super::calls;
 
-/// Why an operation failed.
+/// The reason why an operation failed.
 #[derive(Clone, Copy)]
 pub struct Fault {
-    /// Number of the system call, or one of [`super::op::why`].
+    /// The number of the system call, or one of [`super::op::why`].
     pub step: u32,
-    /// Its errno.
+    /// The errno of the call.
     pub errno: i32,
-    /// Its meaning depends on the operation.
+    /// A number whose meaning depends on the operation.
     pub detail: u64,
 }
 
 impl Fault {
-    /// A failure of another kind than one system call.
+    /// A failure that is not that of one system call.
     pub fn because(why: u32, errno: i32) -> Fault {
         Fault { step: why, errno, detail: 0 }
     }

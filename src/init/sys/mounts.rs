@@ -6,7 +6,7 @@ use super::{AT_EMPTY_PATH, AT_RECURSIVE, O_CLOEXEC, Try};
 
 pub const OPEN_TREE_CLONE: u32 = 1;
 
-/// The id of the mount that `fd` lies on, and whether it is the root of that mount.
+/// The id of the mount that `fd` is on, and whether `fd` is the root of that mount.
 pub fn mount_id(fd: i32) -> Try<(u64, bool)> {
     const STATX_MNT_ID: u32 = 0x1000;
     const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
@@ -20,7 +20,7 @@ pub fn open_tree(dir: i32, path: &CStr, flags: u32) -> Try<i32> {
     call!(OPEN_TREE, dir, path.as_ptr(), flags as u64 | O_CLOEXEC).map(|fd| fd as i32)
 }
 
-/// Attach the tree behind `from` at the place behind `to`.
+/// Attach the tree of descriptor `from` at the place of descriptor `to`.
 pub fn move_mount(from: i32, to: i32, path: &CStr) -> Try<()> {
     const FROM_EMPTY_PATH: usize = 0x4;
     const TO_EMPTY_PATH: usize = 0x40;

@@ -2,8 +2,8 @@
 
 use super::{Fault, O_CLOEXEC, Try, calls, close};
 
-/// Bring `lo` up: `SIOCSIFFLAGS` with `IFF_UP | IFF_RUNNING`. Where AF_INET sockets are forbidden
-/// (`RestrictAddressFamilies=`) or the ioctl is, use netlink.
+/// Bring `lo` up with `SIOCSIFFLAGS` and `IFF_UP | IFF_RUNNING`. If AF_INET sockets (`RestrictAddressFamilies=`) or the
+/// ioctl are forbidden, use netlink.
 pub fn loopback_up() -> Try<()> {
     loopback_up_by_request().or_else(|_| loopback_up_by_netlink())
 }
@@ -22,7 +22,7 @@ fn loopback_up_by_request() -> Try<()> {
     result
 }
 
-/// `RTM_NEWLINK` for the first interface of a network namespace, which `lo` is, with `IFF_UP`.
+/// Send `RTM_NEWLINK` with `IFF_UP` for interface 1, which is `lo` in every network namespace.
 #[inline(never)]
 fn loopback_up_by_netlink() -> Try<()> {
     const AF_NETLINK_RAW_CLOEXEC: (usize, usize) = (16, 3 | O_CLOEXEC as usize);

@@ -1,4 +1,4 @@
-//! The process: namespaces, identity, privileges, limits, its end.
+//! System calls on the process: namespaces, identity, privileges, limits, exit.
 
 use core::arch::asm;
 use core::ffi::CStr;
@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use super::super::op::List;
 use super::{EINVAL, ENOSYS, EPERM, Fault, Mapped, Try, calls};
 
-/// Exit. If a seccomp filter forbids exit_group(2), an illegal instruction ends the process: no filter sees that.
+/// Exit. If a seccomp filter forbids exit_group(2), an illegal instruction ends the process: filters do not see it.
 pub fn exit(status: i32) -> ! {
     let _ = call!(EXIT_GROUP, status);
     // SAFETY: the instruction raises SIGILL here and does nothing else; nothing runs after it.
@@ -21,7 +21,7 @@ pub fn unshare(flags: u64) -> Try<()> {
     done!(UNSHARE, flags)
 }
 
-/// On which side of a fork this is.
+/// The side of a fork.
 pub enum Fork {
     Parent(i32),
     Child,
@@ -36,7 +36,7 @@ pub fn fork_sibling(flags: u64) -> Try<Fork> {
     args[0] = flags | CLONE_PARENT;
     // Without CLONE_VM the child continues on a copy of this stack.
     let forked = match call!(CLONE3, args.as_ptr(), size_of_val(&args)) {
-        // A sandbox may allow only the older call.
+        // A sandbox may allow only `clone(2)`.
         Err(fault) if matches!(fault.errno, EPERM | ENOSYS) => call!(CLONE, args[0], 0, 0, 0, 0).map_err(|_| fault),
         other => other,
     };
@@ -77,7 +77,7 @@ pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Try<()> {
     done!(CAPSET, CAPABILITY_HEADER.as_ptr(), data.as_ptr())
 }
 
-/// Is this capability in the bounding set?
+/// Whether this capability is in the bounding set.
 pub fn in_bounding_set(capability: u64) -> bool {
     const PR_CAPBSET_READ: usize = 23;
     call!(PRCTL, PR_CAPBSET_READ, capability, 0, 0, 0).is_ok_and(|answer| answer == 1)
@@ -91,8 +91,9 @@ pub fn setsid() -> Try<()> {
     done!(SETSID)
 }
 
-/// `KEYCTL_JOIN_SESSION_KEYRING`, then `KEYCTL_SETPERM`: all rights for the possessor; view, read, search and link for
-/// other processes of the same user, which `exec` needs to join the keyring by its name.
+/// Join a session keyring of this name (`KEYCTL_JOIN_SESSION_KEYRING`) and set its rights (`KEYCTL_SETPERM`): all for
+/// the possessor; view, read, search and link for other processes of the same user. `exec` needs these to join the
+/// keyring by its name.
 pub fn session_keyring(name: &CStr) -> Try<()> {
     const POSSESSOR_ALL_USER_FINDS: usize = 0x3f1b_0000;
     const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
@@ -162,7 +163,7 @@ pub fn set_mempolicy(mode: u32, nodes: &[u64]) -> Try<()> {
     if nodes.is_empty() {
         return done!(SET_MEMPOLICY, mode, 0, 0);
     }
-    // The kernel reads one bit less than this number.
+    // The kernel uses one bit less than this number.
     done!(SET_MEMPOLICY, mode, nodes.as_ptr(), nodes.len() * 64 + 1)
 }
 

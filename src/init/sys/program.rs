@@ -1,4 +1,4 @@
-//! The mapped program, which the parent wrote.
+//! The mapped program, which the runtime wrote.
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -11,13 +11,13 @@ use super::Try;
 pub struct Mapped(&'static Header);
 
 impl Mapped {
-    /// Map the program that lies in `fd` from `offset` on.
+    /// Map the program at `offset` of `fd`.
     pub fn map(fd: i32, offset: usize, length: usize) -> Try<Mapped> {
         const READ_WRITE: usize = 3;
         const PRIVATE_FIXED_NOREPLACE: usize = 0x10_0002;
         let at = call!(MMAP, BASE, length, READ_WRITE, PRIVATE_FIXED_NOREPLACE, fd, offset)?;
-        // SAFETY: the parent wrote a Header at the start, of the same definition and compiler,
-        // into a file that is sealed against any change; the mapping is never removed.
+        // SAFETY: the runtime, built by the same compiler from the same definition, wrote a Header at the start of a
+        // file that is sealed against any change. The mapping is never removed.
         Ok(Mapped(unsafe { &*(at as *const Header) }))
     }
 
@@ -26,30 +26,30 @@ impl Mapped {
     }
 
     pub fn ops(self) -> &'static [Op] {
-        // SAFETY: `count` values of Op were written at `ops`, aligned, by the same compiler.
+        // SAFETY: the runtime, built by the same compiler, wrote `count` aligned values of Op at `ops`.
         unsafe { core::slice::from_raw_parts((BASE + self.0.ops as usize) as *const Op, self.0.count as usize) }
     }
 
-    /// The descriptor behind a slot.
+    /// The descriptor in a slot.
     pub fn slot(self, index: u32) -> i32 {
-        // SAFETY: the parent wrote one i32 for every slot that an operation names.
+        // SAFETY: the runtime wrote one i32 for every slot that an operation names.
         unsafe { *((BASE + self.0.slots as usize) as *const i32).add(index as usize) }
     }
 
-    /// The descriptor of a mount that was kept open; `None` if there is none.
+    /// The mount that an operation kept open in this slot; `None` if there is no slot or nothing was mounted.
     pub fn kept(self, slot: Slot) -> Option<i32> {
         (slot != Slot::NONE).then(|| self.slot(slot.0)).filter(|fd| *fd >= 0)
     }
 
     /// Keep a descriptor open in a slot.
     pub fn keep(self, slot: Slot, fd: i32) {
-        // SAFETY: the mapping is private and writable, and the parent wrote one i32 for every slot
-        // that an operation names.
+        // SAFETY: the mapping is private and writable, and the runtime wrote one i32 for every slot that an operation
+        // names.
         unsafe { ((BASE + self.0.slots as usize) as *mut i32).add(slot.0 as usize).write(fd) };
     }
 
     pub fn text(self, text: Text) -> &'static CStr {
-        // SAFETY: the parent wrote `len` bytes without a NUL and one NUL behind them.
+        // SAFETY: the runtime wrote `len` bytes without a NUL and then one NUL.
         unsafe {
             let bytes =
                 core::slice::from_raw_parts((BASE + DATA + text.at as usize) as *const u8, text.len as usize + 1);
@@ -58,8 +58,8 @@ impl Mapped {
     }
 
     fn list<T>(self, list: List) -> &'static [T] {
-        // SAFETY: private, and used with the element type that the operation's description names;
-        // the parent aligns every list to 8 bytes.
+        // SAFETY: this function is private, and its callers use the element type that the operation's description
+        // names. The runtime aligns every list to 8 bytes.
         unsafe { core::slice::from_raw_parts((BASE + DATA + list.at as usize) as *const T, list.len as usize) }
     }
 
