@@ -1,4 +1,4 @@
-//! `checkpoint`: from a running container to a directory of images.
+//! `checkpoint`: writes a running container to a directory of images.
 
 use std::io::ErrorKind;
 use std::os::fd::RawFd;
@@ -19,10 +19,10 @@ use crate::state::{NotRunning, Record};
 use crate::sys::{self, Call};
 use crate::tables::namespace;
 
-/// Options of `checkpoint`.
+/// The options of `checkpoint`.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Options shared with `restore`.
+    /// The options that `checkpoint` and `restore` share.
     pub settings: Settings,
     /// `--parent-path`, relative to the images.
     pub parent: Option<PathBuf>,
@@ -40,10 +40,10 @@ pub struct Checkpoint {
     pub page_server: Option<(String, u16)>,
 }
 
-/// Write the images. Afterwards the processes are dead, unless they are to be left running.
+/// Writes the images. Afterwards the processes are dead, unless an option keeps them running.
 ///
 /// # Errors
-/// CRIU's, with the end of its log. The container runs on.
+/// The error of CRIU, with the last errors of its log. The container continues to run.
 pub fn checkpoint(it: &Checkpoint, record: &Record, config: &Config, mounts: &Mounts) -> Result<()> {
     let criu = find_criu()?;
     if let Some(fd) = it.status_fd {
@@ -64,14 +64,14 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, config: &Config, mounts: &Mo
     let mut worker = Worker::apart(&criu)?;
     worker.check_version()?;
     it.check_features(&mut worker)?;
-    // All facts above were read by pid, and CRIU works by pid: check that the process is still the same.
+    // The code above has read facts by pid, and CRIU uses the pid, so check that it has not been reused.
     if !record.alive()? {
         bail!(NotRunning);
     }
     let kind = if it.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
     let done = worker.carry_out(kind, request, |notice| {
         if let (Some(fd), "status-ready") = (it.status_fd, notice.script.as_str()) {
-            // The reader may have exited.
+            // The reader may have exited, which is no error.
             let _ = nix::unistd::write(sys::process::borrow(fd), &[0]);
             let _ = nix::unistd::close(fd);
         }
@@ -80,7 +80,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, config: &Config, mounts: &Mo
     done.map(drop).map_err(|error| explained(error, "checkpoint", &directories.log))
 }
 
-/// Check that `--status-fd` is open and writable.
+/// Checks that the descriptor of `--status-fd` is open and writable.
 fn check_status_fd(fd: RawFd) -> Result<()> {
     let flags =
         fcntl(sys::process::borrow(fd), FcntlArg::F_GETFL).named(format_args!("invalid --status-fd argument {fd}"))?;
@@ -109,14 +109,14 @@ impl Checkpoint {
             server.set_port(i32::from(*port));
             request.ps = Some(server).into();
         }
-        // With a freezer no process can escape the dump; without a cgroup CRIU stops processes one by one.
+        // With a freezer no process can escape the dump. Without a cgroup CRIU stops the processes one by one.
         let freezer = record.cgroup.path_for_v1("freezer").or_else(|| record.cgroup.path_for_v2());
         if let Some(freezer) = freezer {
             request.set_freeze_cgroup(freezer.to_string_lossy().into_owned());
         }
     }
 
-    /// Some options need kernel features, and CRIU's own messages about them are hard to find.
+    /// Checks the kernel features that some options need: CRIU's own messages about them are hard to find.
     fn check_features(&self, worker: &mut Worker) -> Result<()> {
         if !self.pre_dump && self.parent.is_none() && !self.settings.lazy_pages {
             return Ok(());
@@ -132,15 +132,15 @@ impl Checkpoint {
     }
 }
 
-/// Name what is not the container's own and is expected at the restore: namespaces that it has joined, mounts from
-/// outside.
+/// Names the resources outside the container that a restore must provide: joined namespaces, and mounts from outside.
 fn externals(request: &mut Criu_opts, record: &Record, config: &Config, mounts: &Mounts, pre_dump: bool) -> Result<()> {
     let proc = PathBuf::from(format!("/proc/{}", record.pid));
     for (kind, key) in [(Kind::Network, NETWORK_KEY), (Kind::Pid, PID_KEY)] {
         if config.joins(kind).is_none() {
             continue;
         }
-        // By the process, since the path by which the container joined it may be gone.
+        // The namespace is opened by the process, because the path by which the container joined it may no longer
+        // exist.
         let file = namespace::of(kind).file;
         let path = proc.join("ns").join(file);
         let inode = std::fs::metadata(&path).named(path.display())?.ino();
@@ -154,13 +154,13 @@ fn externals(request: &mut Criu_opts, record: &Record, config: &Config, mounts: 
     Ok(())
 }
 
-/// The names of joined namespaces in the images: runc's.
+/// The name of a joined network namespace in the images, as in runc's.
 pub const NETWORK_KEY: &str = "extRootNetNS";
-/// The same for the pid namespace.
+/// The name of a joined pid namespace in the images, as in runc's.
 pub const PID_KEY: &str = "extRootPidNS";
 
-/// Save what the standard descriptors are, so that a restore can replace them: pipes by their names in the images, and
-/// files outside of the container, which CRIU is told of here.
+/// Saves a description of the standard descriptors, so that a restore can replace them: pipes by their names in the
+/// images. Files outside the container are declared to CRIU here.
 fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
     let table = format!("/proc/{}/mountinfo", record.pid);
     let table = std::fs::read(&table).named(&table)?;
@@ -168,7 +168,7 @@ fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> 
     for fd in 0..3 {
         let path = PathBuf::from(format!("/proc/{}/fd/{fd}", record.pid));
         let link = match std::fs::read_link(&path) {
-            // Closed.
+            // The descriptor is closed.
             Err(error) if error.kind() == ErrorKind::NotFound => PathBuf::new(),
             other => other.named(path.display())?,
         };
@@ -192,8 +192,7 @@ fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
     std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text)
 }
 
-/// `file[MOUNT:INODE]`, both in hexadecimal, for a regular file on a mount that the container does
-/// not have.
+/// The name `file[MOUNT:INODE]`, both in hexadecimal, of a regular file on a mount that the container does not have.
 fn file_outside(pid: i32, fd: i32, table: &[u8]) -> Option<String> {
     let file = std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).ok()?;
     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;

@@ -1,10 +1,10 @@
-//! CRIU's log, the only place where it explains a failure.
+//! CRIU's log: only there does CRIU explain a failure.
 
 use std::path::Path;
 
-/// Maximum number of quoted lines.
+/// The maximum number of quoted lines.
 const SHOWN: usize = 3;
-/// Lines that only report that there was an error, follow from every error, or do not matter.
+/// Errors that say nothing about the cause: they only report a failure, follow from every failure, or do not matter.
 const NOISE: [&str; 6] = [
     "FAILED.",
     "cgroupd: recv req error",
@@ -14,14 +14,14 @@ const NOISE: [&str; 6] = [
     "-V failed",
 ];
 
-/// The last errors of a log as one line.
+/// The last errors of a log, as one line.
 pub fn errors(log: &Path) -> Option<String> {
     let text = std::fs::read(log).ok()?;
     let lines = last_errors(&String::from_utf8_lossy(&text));
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// The text after `Error (file:line):` of CRIU and of its part that seizes processes.
+/// The text after `Error (file:line):`, which CRIU and its code inside the processes print.
 fn last_errors(text: &str) -> Vec<String> {
     let errors = text.lines().filter_map(|line| {
         let (_, rest) = line.split_once("Error (criu/").or_else(|| line.split_once("Error (compel/"))?;

@@ -1,10 +1,9 @@
-//! Checkpoint and restore through CRIU, which is called as `criu swrk` (criu.org, "RPC").
+//! Checkpoint and restore through CRIU, which runs as `criu swrk` (criu.org, "RPC").
 //!
-//! The messages are those of the crate `rust-criu`. Its driver is not used: its callback is a plain
-//! function that cannot know which container it serves, it throws away the answer and with it the
-//! words of an error, it has no pre-dump, no configuration file, no cgroup roots, no LSM profile,
-//! and it starts CRIU itself, where a restore needs it in the container's cgroup and in a mount
-//! namespace of its own.
+//! The message types are those of the crate `rust-criu`, but its driver is not used. The driver's callback is a plain
+//! function, which cannot know which container it serves. The driver discards the answer, and with it the reason of an
+//! error. It has no pre-dump, no configuration file, no cgroup roots and no LSM profile. And it starts CRIU itself,
+//! whereas a restore needs CRIU in the container's cgroup and in a mount namespace of its own.
 
 mod checkpoint;
 mod log;
@@ -26,29 +25,29 @@ use crate::sys::Call;
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use restore::{Restore, restore};
 
-/// File with the standard descriptors, in the directory of the images; runc uses the same name.
+/// The file in the directory of the images that describes the standard descriptors; runc uses the same name.
 const DESCRIPTORS: &str = "descriptors.json";
 
-/// `--manage-cgroups-mode`: how the cgroups of the processes are treated.
+/// `--manage-cgroups-mode`: how CRIU treats the cgroups of the processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgroupsMode {
     /// Restore the properties of cgroups that CRIU creates.
     #[default]
     Soft,
-    /// Always restore properties.
+    /// Always restore properties of cgroups.
     Full,
-    /// Fail if one of them exists.
+    /// Fail if one of the cgroups exists.
     Strict,
-    /// Nothing.
+    /// Do not restore cgroups.
     Ignore,
 }
 
-/// Options shared by checkpoint and restore.
+/// The options that checkpoint and restore share.
 #[derive(Debug)]
 pub struct Settings {
     /// `--image-path`
     pub images: PathBuf,
-    /// `--work-path`: directory of logs; by default the images'.
+    /// `--work-path`: the directory of logs; by default that of the images.
     pub work: Option<PathBuf>,
     /// `--tcp-established`
     pub tcp_established: bool,
@@ -72,17 +71,17 @@ pub struct Settings {
     pub config: Option<String>,
 }
 
-/// Descriptors that a request names by number; they must stay open until the answer.
+/// The descriptors that a request names by number. They must stay open until the answer.
 struct Directories {
     _images: File,
     _work: Option<File>,
-    /// CRIU's log.
+    /// The path of CRIU's log.
     log: PathBuf,
 }
 
 impl Settings {
-    /// The shared part of a request. `name` is the log's. CRIU works in these directories and mounts there, so they are
-    /// opened through the root of CRIU's mount namespace.
+    /// Makes the part of a request that dump and restore share, with the log file `name`. CRIU works in these
+    /// directories and mounts there, so they are opened through the root of CRIU's mount namespace.
     fn request(&self, name: &str, root: &str) -> Result<(Criu_opts, Directories)> {
         let images = open_directory(root, &self.images)?;
         let mut it = Criu_opts::new();
@@ -92,7 +91,7 @@ impl Settings {
         if let Some(work) = &work {
             it.set_work_dir_fd(work.as_raw_fd());
         }
-        // In the directory of the images, even if it has a log of an earlier run.
+        // The path is in the directory of the images by default, which may have a log of an earlier run.
         let log = self.work.as_deref().unwrap_or(&self.images).join(name);
         it.set_log_level(4);
         it.set_log_file(name.to_owned());
@@ -122,21 +121,21 @@ impl Settings {
     }
 }
 
-/// A container without a cgroup shares the caller's cgroups, and so does CRIU: leave them alone.
+/// Tells CRIU to leave cgroups alone, if the container has none of its own and so shares the caller's with CRIU.
 fn leave_cgroups(request: &mut Criu_opts, record: &Record) {
     if record.cgroup.host_dirs().is_empty() {
         request.set_manage_cgroups_mode(Criu_cg_mode::IGNORE);
     }
 }
 
-/// Create a directory unless it exists: images can be overwritten.
+/// Creates a directory, or uses an existing one: images may be overwritten.
 fn make_directory(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.named(format_args!("mkdir {}", path.display()))
 }
 
 fn open_directory(root: &str, path: &Path) -> Result<File> {
-    // A symbolic link would lead out of that root.
+    // Do not follow symbolic links: one could lead out of that root.
     let open = path
         .canonicalize()
         .and_then(|place| File::open(format!("{root}{}", place.display())))
@@ -147,7 +146,7 @@ fn open_directory(root: &str, path: &Path) -> Result<File> {
     }
 }
 
-/// Find criu in PATH.
+/// Finds criu in PATH.
 fn find_criu() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs =
@@ -159,7 +158,7 @@ fn find_criu() -> Result<PathBuf> {
         .ok_or_else(|| anyhow!("exec: \"criu\": executable file not found in $PATH"))
 }
 
-/// Add the last errors of CRIU's log to an error.
+/// Adds the last errors of CRIU's log to an error.
 fn explained(error: anyhow::Error, what: &str, log: &Path) -> anyhow::Error {
     let error = error.context(what.to_owned());
     match log::errors(log) {

@@ -1,8 +1,5 @@
-//! Mounts from outside, by their names in CRIU's images. A mount is named by its mount point in the container. Each
-//! restore maps the name to a source again, since another host may keep the files elsewhere.
-//!
-//! A mount is named by its mount point inside. What the name stands for is said anew at each
-//! restore: another host may keep it elsewhere.
+//! Mounts from outside the container, by their names in CRIU's images. The name of a mount is its mount point in the
+//! container. Each restore maps the name to a source again, since another host may keep the files elsewhere.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,12 +13,12 @@ use crate::mountinfo;
 use crate::plan::restore::Mounts;
 use crate::sys::Call;
 
-/// Name and source, as `--external mnt[NAME]:SOURCE` takes them.
+/// Names and sources, for `--external mnt[NAME]:SOURCE`.
 pub type External = BTreeMap<PathBuf, PathBuf>;
 
-/// The external mounts for a dump; each name stands for itself.
+/// The external mounts for a dump; each name is its own source.
 ///
-/// `root` is the container's root as it is now, `table` its mountinfo.
+/// `root` is the container's current root, `table` its mountinfo.
 pub fn to_leave_out(mounts: &Mounts, root: &ContainerRoot, table: &[u8]) -> External {
     let points: Vec<PathBuf> = points(table).map(|(_, point)| point).collect();
     let mut names = External::new();
@@ -38,11 +35,11 @@ pub fn to_leave_out(mounts: &Mounts, root: &ContainerRoot, table: &[u8]) -> Exte
     names
 }
 
-/// The external mounts for a restore: the names and their sources here.
+/// The external mounts for a restore: their names, and their sources on this host.
 ///
 /// `root` is the container's root with all mounts made, `table` the mountinfo of this host.
 pub fn to_put_in(mounts: &Mounts, root: &ContainerRoot, table: &[u8]) -> External {
-    // In images of runc this name stands for masked files.
+    // runc's images use this name for masked files.
     let mut names = External::from([("/dev/null".into(), "/dev/null".into())]);
     for outside in &mounts.outside {
         let Some(name) = root.resolved(&outside.target) else { continue };
@@ -61,32 +58,32 @@ pub fn to_put_in(mounts: &Mounts, root: &ContainerRoot, table: &[u8]) -> Externa
     names
 }
 
-/// As CRIU takes them.
+/// The values for CRIU's option `--external`.
 pub fn options(names: &External) -> impl Iterator<Item = String> + '_ {
     names.iter().map(|(name, source)| format!("mnt[{}]:{}", name.display(), source.display()))
 }
 
-/// Ids and mount points.
+/// The id and the mount point of each mount.
 pub fn points(table: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> + '_ {
     mountinfo::lines(table).map(|line| (line.id, line.point()))
 }
 
-/// A root to look paths up in.
+/// A root in which paths are looked up.
 pub struct ContainerRoot {
     directory: File,
-    /// Prefix that mountinfo has for the paths below it.
+    /// The prefix of paths below this root in mountinfo.
     prefix: PathBuf,
 }
 
 impl ContainerRoot {
-    /// The root at a path, which may lead through the root of another process.
+    /// Opens a root. The path may lead through the root of another process.
     pub fn open(path: &Path) -> Result<ContainerRoot> {
         let directory = File::open(path).named(format_args!("open {}", path.display()))?;
         let prefix = shown(&directory).named(format_args!("readlink {}", path.display()))?;
         Ok(ContainerRoot { directory, prefix })
     }
 
-    /// Resolve a path of the container with its symbolic links; `None` if it leads nowhere.
+    /// Resolves a path of the container with its symbolic links; `None` if the file does not exist.
     pub fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;

@@ -1,4 +1,4 @@
-//! `restore`: from a directory of images to a running container.
+//! `restore`: makes a running container from a directory of images.
 
 use std::fs::{File, Permissions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -30,10 +30,10 @@ use crate::tables::namespace;
 
 const NEW_MOUNTS: u64 = CloneFlags::CLONE_NEWNS.bits() as u64;
 
-/// Options of `restore`.
+/// The options of `restore`.
 #[derive(Debug)]
 pub struct Restore {
-    /// Options shared with `checkpoint`.
+    /// The options that `checkpoint` and `restore` share.
     pub settings: Settings,
     /// `--lsm-profile`: type and name.
     pub lsm_profile: Option<String>,
@@ -41,12 +41,12 @@ pub struct Restore {
     pub lsm_mount_context: Option<String>,
 }
 
-/// Restore a container. A failure undoes every step.
+/// Restores a container. A failure undoes every step.
 ///
-/// `before_running` is called when the processes exist and before they continue: it writes the pid file.
+/// `before_running` is called when the processes exist and before they continue. It writes the pid file.
 ///
 /// # Errors
-/// CRIU's, with the end of its log; a hook's.
+/// The error of CRIU, with the last errors of its log; a failed hook.
 pub fn restore(
     it: &Restore,
     order: &Order<'_>,
@@ -92,7 +92,7 @@ fn pidfd_of(pid: i32) -> Result<OwnedFd> {
     sys::process::pidfd_open(pid).named("pidfd_open")
 }
 
-/// Answers to CRIU's notifications.
+/// The answers to CRIU's notifications.
 struct Served<'a, 'b, F> {
     work: &'a mut Work<'b>,
     order: &'a Order<'b>,
@@ -109,7 +109,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
                 self.work.hooks = true;
                 hooks::once_there_are_namespaces(&self.work.record)
             }
-            // The master of the container's terminal, which no process holds yet.
+            // The master of the container's terminal, which no process has open yet.
             "orphan-pts-master" => {
                 let master = notice.fd.ok_or_else(|| anyhow!("process.terminal: criu sent no terminal"))?;
                 self.terminal = self.order.connections.receivers.terminal(master)?;
@@ -125,7 +125,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
     }
 }
 
-/// Resources from outside, kept open until CRIU has them.
+/// Descriptors of resources outside the container, kept open until CRIU has them.
 #[derive(Default)]
 struct Inherited {
     fds: Vec<Inherit_fd>,
@@ -148,13 +148,13 @@ impl Inherited {
         self.fds.push(inherit);
     }
 
-    /// Replace pipes and files from outside by the caller's descriptors.
+    /// Replaces pipes and files from outside by the caller's descriptors.
     fn descriptors(&mut self, images: &Path) -> Result<()> {
         let path = images.join(DESCRIPTORS);
         let text = std::fs::read(&path).named(format_args!("open {}", path.display()))?;
         let names: Vec<String> = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         for (fd, name) in names.into_iter().enumerate().take(3) {
-            // CRIU compares the file's size.
+            // CRIU compares the size of a file.
             let file = std::fs::metadata(format!("/proc/self/fd/{fd}")).is_ok_and(|file| file.is_file());
             if name.starts_with("file[") && !file {
                 bail!("standard descriptor {fd} was a file outside of the container and has to be one again");
@@ -167,7 +167,7 @@ impl Inherited {
         Ok(())
     }
 
-    /// Namespaces that the config joins: network and pid namespaces are passed as descriptors, the others by path.
+    /// Passes the namespaces that the config joins: network and pid namespaces as descriptors, the others by path.
     fn join(&mut self, config: &Config) -> Result<()> {
         for (index, entry) in config.namespaces().iter().enumerate() {
             let Some(path) = path_of(entry) else { continue };
@@ -195,7 +195,7 @@ impl Inherited {
     }
 }
 
-/// Make all mounts in a temporary mount namespace. Only the mount points stay, and the names by which CRIU knows the
+/// Makes all mounts in a temporary mount namespace. Only the mount points remain, and the names by which CRIU knows the
 /// external mounts.
 fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
     let trees = tree::open(mounts.program.slots())?;
@@ -224,7 +224,7 @@ fn wait_for_ready(init: &mut RunningInit<'_>) -> Result<Vec<String>> {
     }
 }
 
-/// Start CRIU in the cgroup of its future children. This creates a scope, which stays for them.
+/// Starts CRIU in the cgroup of its future children. With systemd this creates the scope, in which they stay.
 fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Result<Worker> {
     let line = SocketPair::new()?;
     let rootfs = &order.plan.rootfs;
@@ -254,13 +254,13 @@ fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Re
     Ok(line.held_by(init.child))
 }
 
-/// The environment of this process: CRIU looks up programs of its own.
+/// The environment of this process, for CRIU: it looks up other programs in PATH.
 fn environment() -> Vec<String> {
     let text = |text: std::ffi::OsString| text.into_string().ok();
     std::env::vars_os().filter_map(|(name, value)| Some(format!("{}={}", text(name)?, text(value)?))).collect()
 }
 
-/// The present cgroups for those of the images, one entry a controller.
+/// The current cgroup for each controller, which replaces the one in the images.
 fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
     let path = format!("/proc/{pid}/cgroup");
     let text = std::fs::read_to_string(&path).named(path)?;
@@ -278,8 +278,8 @@ fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
     Ok(roots)
 }
 
-/// Save the time namespace in which CRIU has put the processes, so that their clocks do not jump: a process that joins
-/// the container must join it too.
+/// Saves the time namespace that CRIU has made so that the clocks of the processes do not jump. A process that joins
+/// the container must join this namespace too.
 fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
     let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/time")).ok();
     let own = of(&work.record.pid.to_string()) != of("self");
@@ -294,7 +294,7 @@ fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
     work.directory.save(&work.record, &serde_json::to_vec(&config)?)
 }
 
-/// A mount point for the root file system, used in another mount namespace.
+/// A mount point for the root file system, which is mounted in another mount namespace.
 struct TemporaryRoot {
     path: PathBuf,
 }
@@ -311,8 +311,8 @@ impl Drop for TemporaryRoot {
     }
 }
 
-/// CRIU also reads the images inside the container's user namespace, whose root is another user on the host. During the
-/// restore that user's group may search the directory.
+/// Makes a directory searchable during the restore: CRIU also reads the images inside the container's user namespace,
+/// whose root is another user on the host. The group of that user gets the right.
 struct Searchable {
     directory: File,
     mode: u32,
@@ -332,7 +332,7 @@ impl Searchable {
         Ok(Some(it))
     }
 
-    /// If this fails, CRIU reports that it cannot read the images.
+    /// Sets group and mode. If this fails, CRIU reports that it cannot read the images.
     fn set(&self, group: Gid, mode: u32) {
         let _ = std::os::unix::fs::fchown(&self.directory, None, Some(group.as_raw()));
         let _ = self.directory.set_permissions(Permissions::from_mode(mode));

@@ -1,5 +1,5 @@
-//! A `criu swrk` process and the conversation with it: one request, notifications while it works,
-//! one answer (criu.org, "RPC").
+//! A `criu swrk` process, and the conversation with it: one request, notifications during the work, one answer
+//! (criu.org, "RPC").
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::executor::launch::inherit;
 use crate::sys::clone::Child;
 use crate::sys::{self, Call, CallError, Errno, reason};
 
-/// The oldest supported CRIU: 3.16, of 2021.
+/// The oldest supported version of CRIU: 3.16, of 2021.
 const OLDEST: (i32, i32) = (3, 16);
-/// Larger than any answer of CRIU.
+/// The size of the buffer for an answer. CRIU's answers are smaller.
 const LONGEST: usize = 64 << 10;
 
 /// A socket pair for a worker that is about to start.
@@ -27,7 +27,7 @@ pub struct SocketPair {
 }
 
 impl SocketPair {
-    /// Create the pair. CRIU opens a request's descriptors through the process that created the socket.
+    /// Creates the pair. CRIU opens the descriptors of a request through the process that created the socket.
     pub fn new() -> Result<SocketPair> {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (own, theirs) = pair.named("socketpair")?;
@@ -35,18 +35,18 @@ impl SocketPair {
         Ok(SocketPair { own, theirs })
     }
 
-    /// The argument of `swrk`.
+    /// The argument for `swrk`: the number of the descriptor.
     pub fn number(&self) -> i32 {
         self.theirs.as_raw_fd()
     }
 
-    /// The worker has inherited the other end.
+    /// Makes a worker of a process that has inherited the other end.
     pub fn held_by(self, child: Child) -> Worker {
         Worker { socket: self.own, child, ended: false }
     }
 }
 
-/// A worker. Dropping it kills it.
+/// A worker process. Dropping it kills the process.
 pub struct Worker {
     socket: OwnedFd,
     child: Child,
@@ -55,16 +55,16 @@ pub struct Worker {
 
 /// A notification from CRIU, possibly with a descriptor.
 pub struct Notice {
-    /// Name of the action script that CRIU would run.
+    /// The name of the action script that CRIU would run.
     pub script: String,
-    /// The process that it is about.
+    /// The pid of the process in question.
     pub pid: i32,
     /// The master of a terminal.
     pub fd: Option<OwnedFd>,
 }
 
 impl Worker {
-    /// Start a worker without the container's files and descriptors.
+    /// Starts a worker that has none of the container's files and descriptors.
     pub fn apart(criu: &Path) -> Result<Worker> {
         let line = SocketPair::new()?;
         let mut command = Command::new(criu);
@@ -77,12 +77,12 @@ impl Worker {
         Ok(line.held_by(Child { pid, pidfd }))
     }
 
-    /// Its process.
+    /// The pid of the worker.
     pub fn pid(&self) -> i32 {
         self.child.pid
     }
 
-    /// Is it new enough?
+    /// Checks that CRIU is new enough.
     pub fn check_version(&mut self) -> Result<()> {
         let answer = self.ask(Criu_req_type::VERSION, |_| {}, |_| Ok(()))?;
         let version = (answer.version.major_number(), answer.version.minor_number());
@@ -92,7 +92,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Optional features of CRIU that this kernel supports.
+    /// The optional features of CRIU that this kernel supports.
     pub fn features(&mut self) -> Result<Criu_features> {
         let mut wanted = Criu_features::new();
         wanted.set_mem_track(true);
@@ -101,7 +101,7 @@ impl Worker {
         Ok(self.ask(Criu_req_type::FEATURE_CHECK, fill, |_| Ok(()))?.features.unwrap_or_default())
     }
 
-    /// Send the main request, and answer notifications. A failed answer ends it.
+    /// Sends the main request, and answers the notifications. A failed answer ends the request.
     pub fn carry_out(
         mut self,
         kind: Criu_req_type,
@@ -161,7 +161,7 @@ impl Worker {
         word.set_notify_success(served.is_ok());
         let sent = self.send(&word);
         if let Err(error) = served {
-            // CRIU rolls back; until it ends, its processes still exist.
+            // CRIU rolls back. Until it has finished, the processes that it made still exist.
             while self.receive().is_ok_and(|(answer, _)| answer.success()) {}
             self.wait();
             return Err(error);
@@ -196,7 +196,7 @@ impl Worker {
         Ok((answer, fd))
     }
 
-    /// It hung up.
+    /// The error for a worker that has closed its socket.
     fn gone(&mut self) -> anyhow::Error {
         match self.wait() {
             Some(status) => anyhow!("criu ended with {}", status_text(status)),
@@ -224,7 +224,7 @@ impl Drop for Worker {
     }
 }
 
-/// CRIU's own reason for a failure; the log has more.
+/// The reason that CRIU's answer gives for a failure. The log has more.
 fn refusal(answer: &Criu_resp) -> String {
     match answer.cr_errno() {
         0 => "criu failed".to_owned(),

@@ -1,5 +1,5 @@
-//! `SCMP_ACT_NOTIFY`: the listener of a seccomp filter goes to the agent that answers for it, with
-//! the container process state (runtime-spec, config-linux.md, "The Container Process State").
+//! `SCMP_ACT_NOTIFY`: sends the listener of a seccomp filter to the agent, with the container process state
+//! (runtime-spec, config-linux.md, "The Container Process State").
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use crate::plan::Agent;
 use crate::sys::{self, Call};
 
-/// Send one message with the listener over one connection.
+/// Sends one message with the listener over one connection.
 pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
     let agent = agent.ok_or_else(|| anyhow!("linux.seccomp: init has a listener that nobody asked for"))?;
     let field = &agent.field;
@@ -20,7 +20,7 @@ pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) 
     ))?;
     let sent =
         sys::socket::send(socket.as_fd(), state, listener).named(format_args!("{field}: send the seccomp listener"))?;
-    // The descriptor was sent with the first byte. A stream socket may take a long state in parts.
+    // The descriptor was sent with the first byte. A stream socket may accept only a part of a long state.
     let rest = state.get(sent..).unwrap_or_default();
     socket.write_all(rest).named(format_args!("{field}: send the container process state"))
 }

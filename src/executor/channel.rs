@@ -8,7 +8,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use crate::init::op::Message;
 use crate::sys::{self, Call, CallError};
 
-/// The parent's end.
+/// The runtime's end.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
 
@@ -20,8 +20,8 @@ impl Channel {
         Ok((Channel(own), theirs))
     }
 
-    /// The next message, and the descriptor sent with it; `None` when `init` has closed its end, by `execve(2)` or by
-    /// its death.
+    /// The next message, and the descriptor sent with it; `None` if `init` has closed its end, by `execve(2)` or by
+    /// exiting.
     pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
         let mut bytes = [0u8; size_of::<Message>()];
         loop {
@@ -35,10 +35,10 @@ impl Channel {
         }
     }
 
-    /// Let `init` continue. If it is dead, the next `receive` finds out.
+    /// Lets `init` continue. If `init` has exited, the next `receive` reports it.
     ///
     /// # Errors
-    /// What send(2) answers for one that lives: it waits for this byte, and nothing else would end that.
+    /// The error of send(2) while `init` lives. It must not be ignored: `init` waits for this byte.
     pub fn go_on(&self) -> Result<()> {
         let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
         match sys::again(|| nix::sys::socket::send(self.0.as_raw_fd(), &[1], flags)) {

@@ -1,4 +1,4 @@
-//! The parent's side of the conversation with `init`: one loop for every process that a container gets.
+//! The runtime's side of the conversation with `init`: one loop for all processes of a container.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -9,40 +9,40 @@ use super::receivers::Receivers;
 use super::relay::Terminal;
 use crate::init::op::Ask;
 
-/// The parent's answers to `init` for one kind of process.
+/// The runtime's answers to `init`, for one kind of process.
 pub trait Answers {
-    /// All is set up: the user's program runs next, or waits at the gate.
+    /// Everything is set up: next, the user's program runs or `init` waits at the gate.
     fn ready(&mut self, init: &RunningInit<'_>) -> Result<()>;
 
-    /// Hand the listener of the process's seccomp filter to the agent.
+    /// Sends the listener of the process's seccomp filter to the agent.
     fn listener(&mut self, init: &RunningInit<'_>, listener: BorrowedFd<'_>) -> Result<()>;
 
-    /// Run the hooks that belong before `pivot_root`.
+    /// Runs the hooks that run before `pivot_root`.
     fn hooks(&mut self, _: &RunningInit<'_>) -> Result<()> {
         bail!("init asks for what only a container's first process may ask")
     }
 
-    /// Move network devices into the namespace that `init` is in.
+    /// Moves network devices into the network namespace of `init`.
     fn net_devices(&mut self, _: &RunningInit<'_>) -> Result<()> {
         bail!("init asks for what only a container's first process may ask")
     }
 
-    /// Save the id of a mount before it is attached.
+    /// Saves the id of a mount before the mount is attached.
     fn mounted(&mut self, _: u64) -> Result<()> {
         bail!("init reports a mount in a container that does not run yet")
     }
 }
 
-/// The messages of a process until its program ran, or until it waited at the gate.
+/// The result of a conversation.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Operations that were carried out only in part.
+    /// Warnings about operations that were carried out in part.
     pub warnings: Vec<String>,
     /// The terminal, unless a console socket has received it.
     pub terminal: Option<Terminal>,
 }
 
-/// Talk with `init` until its program runs or, with a `gate`, until it waits there.
+/// Talks with `init` until the user's program runs or, with a `gate`, until `init` waits there.
 ///
 /// # Errors
 /// A failed operation of `init`, its death, or a failed answer.

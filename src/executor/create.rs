@@ -1,4 +1,4 @@
-//! `create`: from a plan to a container that waits for `start`.
+//! `create`: makes a container that waits for `start` from a plan.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,61 +21,60 @@ use crate::sys::clone::Child;
 use crate::sys::{Call, CallError, Errno};
 use crate::{network, rdt};
 
-/// Engines look for this text in front of every failure of a container's first process.
+/// Engines look for this text at the start of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
 
 /// A container that has been created.
 #[derive(Debug)]
 pub struct Created {
-    /// Its first process, a child of the caller.
+    /// The first process, a child of the runtime.
     pub child: Child,
-    /// Its record, as saved.
+    /// The record, as saved.
     pub record: Record,
-    /// Its directory.
+    /// The directory with the record.
     pub directory: Directory,
-    /// Its terminal, unless a console socket has received it.
+    /// The terminal, unless a console socket has received it.
     pub terminal: Option<Terminal>,
-    /// Warnings: what was carried out only in part.
+    /// Warnings about operations that were carried out in part.
     pub warnings: Vec<String>,
 }
 
-/// Connections of a process to the caller.
+/// The connections of a process to the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Connections<'a> {
-    /// Standard descriptors in place of the caller's.
+    /// Standard descriptors that replace the caller's.
     pub stdio: Stdio<'a>,
-    /// Sockets that receive its descriptors.
+    /// The sockets that receive the terminal and the pidfd.
     pub receivers: &'a Receivers,
 }
 
-/// The container to create.
+/// A container to create.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
-    /// The config.
+    /// The config of the container.
     pub config: &'a Config,
-    /// Its bytes, which are kept.
+    /// The bytes of the config, which the record keeps.
     pub text: &'a [u8],
-    /// The plan compiled from it.
+    /// The plan compiled from the config.
     pub plan: &'a Plan,
-    /// This host.
+    /// The facts about this host.
     pub facts: &'a Facts,
-    /// The command line.
+    /// The options of the command line.
     pub options: &'a Options,
-    /// The place for the state.
+    /// The path of the container's state directory.
     pub place: &'a Place,
-    /// Connections to the caller.
+    /// The connections to the caller.
     pub connections: Connections<'a>,
 }
 
-/// Without a pid namespace the death of the first process does not end the others, and without a cgroup nothing lists
-/// them.
+/// Without a pid namespace the other processes outlive the first one, and without a cgroup there is no list of them.
 const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a cgroup of its own: only the container's \
      first process is known, the others may outlive it. Such configuration is strongly discouraged";
 
-/// Create a container. A failure undoes every step.
+/// Creates a container. A failure undoes every step.
 ///
-/// `before_running` is called when all is set up and, without a gate, just before the user's program runs: it writes
-/// the pid file and runs `startContainer` hooks.
+/// `before_running` is called when everything is set up and, without a gate, just before the user's program runs. It
+/// writes the pid file and runs the `startContainer` hooks.
 pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory) -> Result<()>) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
     check_root(&plan.rootfs)?;
@@ -125,7 +124,8 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
     }
 }
 
-/// Start a program in its cgroup. If that fails because the cgroup must be threaded, make it threaded and try again.
+/// Starts a program in its cgroup. If the clone fails because the cgroup must be threaded, this makes it threaded and
+/// tries again.
 fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cgroup) -> Result<RunningInit<'a>> {
     let error = match launch(program, around) {
         Err(error) => error,
@@ -140,12 +140,12 @@ fn launch_there<'a>(program: &'a Program, around: &Surroundings<'_>, cgroup: &Cg
     }
 }
 
-/// Everything that exists before the process: the record in its directory, cgroups, RDT groups.
+/// Creates everything that must exist before the process: the record in its directory, cgroups, RDT groups.
 pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Directory) -> Result<Work<'a>> {
     let Order { config, text, plan, options, .. } = *order;
     fill(&mut record, config, plan, options);
-    // Saved before the cgroup exists, so that `delete` finds what a killed `create` leaves. As long as the record has
-    // no process, `delete` leaves the processes in that cgroup alone.
+    // The record is saved before the cgroup exists, so that `delete` finds what a killed `create` leaves. While the
+    // record has no process, `delete` does not kill processes in that cgroup.
     record.cgroup = Cgroup::intended(&plan.cgroup);
     directory.save_first(&record, text)?;
     let (moved, claim) = (network::Moved::default(), None);
@@ -162,7 +162,7 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     Ok(work)
 }
 
-/// If `init` died without a message, the OOM killer is the likely reason.
+/// Adds a likely reason to an error: if `init` died without a message, the OOM killer has killed it.
 fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
     if cgroup.oom_kills() > 0 {
         return error.context("container init was OOM-killed (memory limit too low?)");
@@ -172,24 +172,25 @@ fn oom_or(error: anyhow::Error, cgroup: &Cgroup) -> anyhow::Error {
 
 /// Everything created so far. Dropping it before `finish` rolls it back.
 pub(crate) struct Work<'a> {
-    /// Locked until the container is complete.
+    /// The directory, locked until the container is complete.
     pub(crate) directory: &'a Directory,
-    /// The config as it is kept.
+    /// The text of the config, as the record keeps it.
     pub(crate) text: &'a [u8],
     pub(crate) record: Record,
-    /// The cgroup is there.
+    /// Whether the cgroup exists.
     made: bool,
-    /// The cgroup in which the first process was born. While this is open no other `create` takes the cgroup over.
+    /// The cgroup in which the first process was started. While this descriptor is open, no other `create` takes over
+    /// the cgroup.
     claim: Option<OwnedFd>,
-    /// Network devices to move back to the host if this fails.
+    /// The network devices to move back to the host after a failure.
     pub(crate) moved: network::Moved,
-    /// Hooks have run, so poststop hooks must run too.
+    /// Whether hooks have run; if so, the poststop hooks must run too.
     pub(crate) hooks: bool,
     undo: bool,
 }
 
 impl Work<'_> {
-    /// Move a running process into the cgroup. With systemd this creates the cgroup.
+    /// Moves a running process into the cgroup. With systemd this creates the cgroup.
     pub(crate) fn admit(&mut self, plan: &crate::cgroup::CgroupPlan, pid: i32) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(pid);
         self.record.cgroup.admit(plan, pid)?;
@@ -197,17 +198,17 @@ impl Work<'_> {
         Cgroup::settle(plan, pid, self.record.owner())
     }
 
-    /// Keep everything and release the lock.
+    /// Keeps everything and releases the lock.
     ///
     /// # Errors
-    /// The lock cannot be let go of.
+    /// The lock cannot be released.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.directory.unlock()?;
         self.undo = false;
         Ok(())
     }
 
-    /// Remove RDT groups and cgroups, which only the record knows of: the record stays if this fails.
+    /// Removes RDT groups and cgroups. Only the record lists them, so it stays if this fails.
     fn remove_groups(&self) -> Result<()> {
         let Record { rdt, cgroup, namespaces, .. } = &self.record;
         rdt.as_ref().map_or(Ok(()), rdt::Groups::remove)?;
@@ -220,12 +221,12 @@ impl Work<'_> {
         cgroup.remove()
     }
 
-    /// The record of the container, which now stays.
+    /// The record of the complete container.
     pub(crate) fn take(mut self) -> Record {
         std::mem::take(&mut self.record)
     }
 
-    /// Save the process. From now on other commands find it.
+    /// Saves the process. From now on other commands find it.
     pub(crate) fn remember(&mut self, pid: i32) -> Result<()> {
         self.record.set_process(pid)?;
         self.directory.save(&self.record, self.text)
@@ -247,7 +248,8 @@ impl Drop for Work<'_> {
     }
 }
 
-/// The root must be a directory, and no component of its path a symbolic link: one openat2(2) checks both.
+/// Checks that the root is a directory, and that no component of its path is a symbolic link. One openat2(2) checks
+/// both.
 pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
     use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -277,8 +279,8 @@ fn fill(record: &mut Record, config: &Config, plan: &Plan, options: &Options) {
     record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();
 }
 
-/// Do what only the parent can do for a running process: cgroups in which it was not born, id maps, the OOM score.
-/// `init` waits for this where the order matters.
+/// Does the steps that only the runtime can do for a running process: cgroups that the process was not started in, id
+/// maps, the OOM score. `init` waits for them where the order matters.
 fn adopt(init: &RunningInit<'_>, work: &mut Work<'_>, born_there: bool, order: &Order<'_>) -> Result<()> {
     let Order { plan, facts, .. } = *order;
     let pid = init.child.pid;
@@ -300,17 +302,17 @@ fn adopt(init: &RunningInit<'_>, work: &mut Work<'_>, born_there: bool, order: &
     Ok(())
 }
 
-/// Write `process.oomScoreAdj` of a process.
+/// Writes `process.oomScoreAdj` of a process.
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
         .named(format_args!("process.oomScoreAdj: write oom_score_adj {score}"))
 }
 
-/// Answers to the `init` of a container's first process.
+/// The answers to the `init` of a container's first process.
 struct FirstProcess<'a, 'w, F> {
     work: &'a mut Work<'w>,
     order: &'a Order<'a>,
-    /// The maps that a joined user namespace must have, until they are checked.
+    /// The maps that a joined user namespace must have. `None` once they are checked.
     expected: Option<&'a Maps>,
     before_running: Option<F>,
 }
@@ -333,7 +335,7 @@ fn bring_up(
 }
 
 impl<F> FirstProcess<'_, '_, F> {
-    /// Once `init` asks for anything, it has joined its user namespace.
+    /// `init` has joined its user namespace before it asks for anything.
     fn check_maps(&mut self, init: &RunningInit<'_>) -> Result<()> {
         self.expected.take().map_or(Ok(()), |maps| id_map::check(init.child.pid, maps))
     }

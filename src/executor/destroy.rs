@@ -12,34 +12,34 @@ use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
 use crate::sys::{self, CallError, Errno};
 
-/// Time that a killed process may take to exit.
+/// The time that a killed process may take to exit.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After this time thaw again: a concurrent `pause` may have frozen it.
+/// After this time thaw again: a concurrent `pause` may have frozen the container.
 const THAW_AGAIN: Duration = Duration::from_secs(1);
-/// How many times to wait for an `init` whose `create` was killed. It exits at its next message.
+/// How many times to wait for an `init` whose `create` was killed. Such an `init` exits at its next message.
 const FAREWELLS: usize = 2;
 
-/// Which processes in the cgroup are killed once the first process is dead.
+/// The processes in the cgroup to kill after the first process is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survivors {
     /// All, if the mark says that the cgroup is this container's.
     Own,
     /// All, unless the mark names another container: `--force`.
     Unknown,
-    /// All: the first process lived until a moment ago, and nobody can have taken the cgroup over since.
+    /// All: the first process lived until a moment ago, so no other container can have taken over the cgroup.
     All,
 }
 
-/// Kill the first process, and with it its pid namespace, and wait for its end.
+/// Kills the first process, and with it its pid namespace, and waits until it is dead.
 ///
 /// # Errors
-/// It cannot be killed, or does not die; nobody can tell whether it lives.
+/// It cannot be killed, or does not die, or it is unknown whether it lives.
 pub fn kill_and_wait(record: &Record) -> Result<()> {
     if record.pid == 0 {
         return Ok(());
     }
     let opened = sys::process::pidfd_open(record.pid);
-    // Checked after pidfd_open: the pid may have been reused before.
+    // Check after pidfd_open(2): the pid may have been reused before.
     if !record.alive()? {
         return Ok(());
     }
@@ -62,11 +62,11 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
     bail!("container init still running");
 }
 
-/// Remove a container whose first process is dead, then run the poststop hooks. Failed hooks are returned as warnings;
-/// `None` if another command has removed the container.
+/// Removes a container whose first process is dead, then runs the poststop hooks. Failed hooks are returned as
+/// warnings; `None` if another command has removed the container.
 ///
 /// # Errors
-/// A cgroup that cannot be removed, because others live in it or without permission; nothing is lost then.
+/// The cgroup cannot be removed, because it has other processes or permission is missing. The record stays then.
 pub fn destroy(record: &Record, directory: &Directory, survivors: Survivors) -> Result<Option<Vec<String>>> {
     match directory.lock_record()? {
         Some(locked) if locked.record.is_of(record) => destroy_locked(&locked, directory, survivors).map(Some),
@@ -74,10 +74,10 @@ pub fn destroy(record: &Record, directory: &Directory, survivors: Survivors) -> 
     }
 }
 
-/// The same for a caller that holds the record's lock.
+/// Like [`destroy`], for a caller that holds the record's lock.
 ///
 /// # Errors
-/// As [`destroy`].
+/// The errors of [`destroy`].
 pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivors) -> Result<Vec<String>> {
     let record = &locked.record;
     kill_survivors(record, survivors)?;
@@ -91,8 +91,8 @@ pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivo
     Ok(warnings)
 }
 
-/// A container without a process may have recorded a cgroup that belonged to another container: that cgroup stays, with
-/// a warning.
+/// Removes the cgroup. A record without a process may name a cgroup that belongs to another container: that cgroup
+/// stays, with a warning.
 fn remove_cgroup(record: &Record) -> Result<Option<String>> {
     let is_busy = |removed: &Result<()>| removed.as_ref().is_err_and(|error| record.pid == 0 && error.is::<Busy>());
     let mut removed = record.cgroup.remove();
@@ -104,23 +104,23 @@ fn remove_cgroup(record: &Record) -> Result<Option<String>> {
     if is_busy(&removed) { Ok(removed.err().map(|error| format!("{error:#}"))) } else { removed.map(|()| None) }
 }
 
-/// Kill a container in any state and remove it, for a caller that holds the record's lock.
+/// Kills a container in any state and removes it, for a caller that holds the record's lock.
 ///
 /// # Errors
-/// As [`kill_and_wait`] and [`destroy`].
+/// The errors of [`kill_and_wait`] and [`destroy`].
 pub fn end_locked(locked: &Locked, directory: &Directory, otherwise: Survivors) -> Result<Vec<String>> {
     let record = &locked.record;
     let claim = if record.alive()? { record.cgroup.claim()? } else { None };
-    // The process lives while the cgroup is claimed: so the cgroup is this container's.
+    // The claim on the cgroup was taken while the process lived, so the cgroup is this container's.
     let survivors = if claim.is_some() && record.alive()? { Survivors::All } else { otherwise };
     kill_and_wait(record)?;
     destroy_locked(locked, directory, survivors)
 }
 
-/// Kill and remove a container that cannot continue.
+/// Kills and removes a container that cannot continue.
 ///
 /// # Errors
-/// As [`kill_and_wait`] and [`destroy`].
+/// The errors of [`kill_and_wait`] and [`destroy`].
 pub fn discard(record: &Record, directory: &Directory) -> Result<Vec<String>> {
     match directory.lock_record()? {
         Some(locked) if locked.record.is_of(record) => end_locked(&locked, directory, Survivors::Unknown),
@@ -128,8 +128,8 @@ pub fn discard(record: &Record, directory: &Directory) -> Result<Vec<String>> {
     }
 }
 
-/// Without a pid namespace other processes survive the first one: kill all in the cgroup, unless the cgroup belongs to
-/// another container by now.
+/// Kills the processes that outlive the first one: without a pid namespace these are all in the cgroup, unless it
+/// belongs to another container by now.
 ///
 /// Returns whether any process was killed.
 ///
@@ -143,7 +143,7 @@ pub fn kill_survivors(record: &Record, survivors: Survivors) -> Result<bool> {
         Survivors::Own => Ok(mark()? == Mark::Own),
         Survivors::Unknown => Ok::<_, anyhow::Error>(mark()? != Mark::Other),
     };
-    // `create` was killed before it knew its process. That process exits by itself; all others in the cgroup were there
+    // `create` was killed before it knew its process. That process exits by itself; all others were in the cgroup
     // before.
     let nobody = survivors != Survivors::All && (namespaces.pid || *pid == 0);
     if nobody || cgroup.is_empty()? || !own()? {

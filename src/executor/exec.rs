@@ -1,4 +1,4 @@
-//! Joining a running container.
+//! Starts a process that joins a running container.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -20,35 +20,35 @@ use crate::sys::{self, Call};
 
 /// A process that is about to join a container.
 pub struct Joining<'a> {
-    /// The container.
+    /// The record of the container.
     pub record: &'a Record,
-    /// Its status.
+    /// The status of the container.
     pub status: Status,
-    /// How.
+    /// The plan of the process.
     pub plan: &'a ProcessPlan,
-    /// The cgroup, within the container's.
+    /// The cgroup of the process, at or below the container's.
     pub place: &'a ExecPlace<'a>,
-    /// Standard descriptors in place of the caller's.
+    /// Standard descriptors that replace the caller's.
     pub stdio: Stdio<'a>,
-    /// Sockets that receive its descriptors.
+    /// The sockets that receive the terminal and the pidfd.
     pub receivers: &'a Receivers,
     /// Saves the id of a mount before the mount is attached.
     pub mounted: Option<&'a dyn Fn(u64) -> Result<()>>,
 }
 
-/// A process that has joined.
+/// A process that has joined a container.
 #[derive(Debug)]
 pub struct JoinedProcess {
-    /// The process, a child of the caller.
+    /// The process, a child of the runtime.
     pub child: Child,
-    /// Its terminal, unless a console socket has received it.
+    /// The terminal, unless a console socket has received it.
     pub terminal: Option<Terminal>,
-    /// Warnings: what was carried out only in part.
+    /// Warnings about operations that were carried out in part.
     pub warnings: Vec<String>,
 }
 
-/// Must a process be moved into the cgroups after the clone? On pure v2 it is born there, except where only the user's
-/// service manager may move it or `clone3(2)` is missing.
+/// Whether the process must be moved into its cgroups after the clone. On v2 it is started in its cgroup, unless only
+/// the user's service manager may move it there, or `clone3(2)` is missing.
 pub fn attaches_late(record: &Record) -> bool {
     if record.cgroup.unit().is_some_and(|unit| unit.user) {
         return true;
@@ -56,8 +56,9 @@ pub fn attaches_late(record: &Record) -> bool {
     record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty() || !has_clone3())
 }
 
-/// Start the process. If the v2 cgroup takes no processes, use the cgroup of the container's first process: a container
-/// that manages its cgroup has moved its processes below, and the kernel allows none above them.
+/// Starts the process. If the v2 cgroup takes no processes, this uses the cgroup of the container's first process: a
+/// container that manages its cgroup has moved its processes to cgroups below, and the kernel allows no process above
+/// those.
 fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surroundings<'_>) -> Result<RunningInit<'a>> {
     let Joining { plan, place, .. } = joining;
     let leaf = place.open(process)?;
@@ -72,9 +73,9 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
     }
 }
 
-/// Run another process: `exec`, or a hook inside.
+/// Starts another process: for `exec`, or for a hook inside the container.
 ///
-/// `before_running` gets the pid when all is set up; it writes the pid file.
+/// `before_running` gets the pid before the user's program runs, and writes the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<JoinedProcess> {
     let Joining { record, plan, place, stdio, .. } = joining;
     let process = sys::process::pidfd_open(record.pid).named("container init")?;
@@ -109,7 +110,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     }
 }
 
-/// Answers to the `init` of a process that joins a container.
+/// The answers to the `init` of a process that joins a container.
 struct Joins<'a, F> {
     joining: &'a Joining<'a>,
     /// The container's first process.
@@ -120,7 +121,8 @@ struct Joins<'a, F> {
 impl<F: FnOnce(i32) -> Result<()>> Answers for Joins<'_, F> {
     fn ready(&mut self, init: &RunningInit<'_>) -> Result<()> {
         let Joining { plan, receivers, .. } = self.joining;
-        // Without a mount namespace to join, init found the root by the pid of the first process, which must still live.
+        // Without a mount namespace to join, init found the root by the pid of the first process. That process must
+        // still live, because the pid may have been reused.
         let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::Rootfs(op::Rootfs::Open { .. })));
         if by_pid && wait_for_exit(self.first, Some(Duration::ZERO))? {
             bail!(NotRunning);

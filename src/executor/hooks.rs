@@ -1,4 +1,4 @@
-//! Hooks: as child processes in the runtime's namespaces, or started through `init` in the container's.
+//! Hooks: child processes in the runtime's namespaces, or processes that `init` starts in the container's.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,30 +21,30 @@ use crate::state::{Record, Status};
 use crate::sys::{self, Call, CallError};
 use crate::tables::hook;
 
-/// The container whose hooks run.
+/// The container that the hooks belong to.
 #[derive(Clone, Copy)]
 pub struct HookOwner<'a> {
-    /// The container.
+    /// The record of the container.
     pub record: &'a Record,
-    /// Its config.
+    /// The config of the container.
     pub config: &'a Config,
-    /// The host.
+    /// The facts about this host.
     pub facts: &'a Facts,
-    /// The command line.
+    /// The options of the command line.
     pub options: &'a Options,
 }
 
-/// `prestart`, `createRuntime` and `createContainer`, in this order, up to the first failure.
+/// Runs `prestart`, `createRuntime` and `createContainer`, in this order, up to the first failure.
 pub fn before_pivot(owner: &HookOwner<'_>) -> Result<()> {
     once_there_are_namespaces(owner.record)?;
     all_inside(hook::CREATE_CONTAINER, &owner.record.hooks.create_container, owner, Status::Creating)
 }
 
-/// `prestart` and `createRuntime`: the hooks of a restored container, whose root is complete.
+/// Runs `prestart` and `createRuntime`: the hooks of a restored container, whose root is complete.
 pub fn once_there_are_namespaces(record: &Record) -> Result<()> {
     let hooks = &record.hooks;
-    // `prestart` is older than the status `creating`: its hooks get `created`, as before and as the validation suite
-    // expects.
+    // `prestart` is older than the status `creating`. Its hooks get `created`, as in earlier versions of the
+    // specification and in the validation suite.
     for (name, list, status) in [
         (hook::PRESTART, &hooks.prestart, Status::Created),
         (hook::CREATE_RUNTIME, &hooks.create_runtime, Status::Creating),
@@ -57,7 +57,7 @@ pub fn once_there_are_namespaces(record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// `startContainer`: in the container, before the user's program.
+/// Runs `startContainer`: in the container, before the user's program.
 pub fn start_container(owner: &HookOwner<'_>) -> Result<()> {
     all_inside(hook::START_CONTAINER, &owner.record.hooks.start_container, owner, Status::Created)
 }
@@ -73,7 +73,7 @@ fn all_inside(name: &str, list: &[Hook], owner: &HookOwner<'_>, status: Status) 
     Ok(())
 }
 
-/// `poststart`: after the user's program has started, up to the first failure, which ends the container.
+/// Runs `poststart`: after the user's program has started, up to the first failure, which ends the container.
 pub fn poststart(record: &Record) -> Result<()> {
     let state = record.for_hooks(Status::Running);
     for (index, hook) in record.hooks.poststart.iter().enumerate() {
@@ -82,7 +82,7 @@ pub fn poststart(record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// `poststop`: after the container is removed. All of them run; failures are returned as warnings (runtime.md).
+/// Runs `poststop`: after the container is removed. All of them run; failures are returned as warnings (runtime.md).
 pub fn poststop(record: &Record) -> Result<Vec<String>> {
     let state = record.for_hooks(Status::Stopped);
     let mut warnings = Vec::new();
@@ -104,21 +104,22 @@ struct HookStdio {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
-    /// The hook's standard error, unless it goes to a file: a failure message quotes it.
+    /// The hook's standard error, unless it goes to a file. A message about a failure quotes it.
     errors: Option<Receiver<Vec<u8>>>,
 }
 
-/// Quote at most this many bytes.
+/// The maximum number of bytes to quote.
 const TOLD: u64 = 64 << 10;
 
 impl HookStdio {
-    /// `inside` is the config of the container, for a hook that runs in it. Its unused output then goes to a pipe and
-    /// not to the host's null device, whose mode the hook could change through the descriptor.
+    /// `inside` is the config of the container, for a hook that runs in it. Output that no annotation asks for then
+    /// goes to a pipe and not to the host's null device: through that descriptor the hook could change the mode of the
+    /// device.
     fn new(record: &Record, state: &[u8], inside: Option<&Config>) -> Result<HookStdio> {
         let owner = inside.and_then(Config::mapped_root);
         let (stdin, state_to) = pipe(owner, 0)?;
         let state = state.to_vec();
-        // On a thread: the state may be larger than a pipe's buffer, and a hook need not read it.
+        // In a thread: the state may be larger than a pipe's buffer, and a hook need not read it.
         thread(move || drop(File::from(state_to).write_all(&state)))?;
         let stdout = match output(record, annotation::HOOKS_STDOUT)? {
             Some(file) => file.into(),
@@ -151,7 +152,7 @@ impl HookStdio {
     }
 }
 
-/// The hook's output, for a message. A process that the hook left behind may keep the pipe open.
+/// The hook's output, for a message. A process that the hook has left running may keep the pipe open.
 fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
     let errors = errors.and_then(|errors| errors.recv_timeout(Duration::from_millis(500)).ok()).unwrap_or_default();
     match String::from_utf8_lossy(&errors).trim() {
@@ -160,8 +161,8 @@ fn said(errors: Option<Receiver<Vec<u8>>>) -> String {
     }
 }
 
-/// Both ends of a pipe, the reading end first. The end with the index `theirs` is given to `owner`, who may open it by
-/// a name such as /dev/stderr.
+/// Makes a pipe, the read end first. The end with the index `theirs` gets the owner `owner`, so that the hook can open
+/// it by a name such as /dev/stderr.
 fn pipe(owner: Option<Ids>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
     let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
     if let Some(Ids { uid, gid }) = owner {
@@ -182,9 +183,9 @@ fn output(record: &Record, annotation: &str) -> Result<Option<File>> {
     open.map(Some).named(format_args!("annotations.{annotation}: open {path}"))
 }
 
-/// A hook as a child of this process.
+/// Runs a hook as a child of this process.
 fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
-    // Descriptors for the container are not for the hook.
+    // The hook must not inherit descriptors that are for the container.
     sys::process::close_on_exec_from(3).named("close_range")?;
     sys::process::expect_children();
     let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, None)?;
@@ -235,7 +236,7 @@ struct InsideHook<'a> {
     status: Status,
 }
 
-/// A hook in the namespaces of the container.
+/// Runs a hook in the namespaces of the container.
 fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, state: &[u8]) -> Result<()> {
     let field = Field::item(&format!("hooks.{name}"), index);
     // As in runc, a startContainer hook without `env` gets the container's environment.
@@ -246,7 +247,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, st
         (None, None) => (Vec::new(), None),
     };
     let path = hook.path.to_string_lossy();
-    // Before pivot_root the root is an ordinary directory; a createContainer hook starts there.
+    // Before pivot_root the container's root is an ordinary directory, in which a createContainer hook starts.
     let rootfs = inside.owner.record.rootfs.to_string_lossy();
     let rights = match process {
         Some(process) => HookRights::Process(process),

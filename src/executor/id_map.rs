@@ -11,7 +11,7 @@ use crate::spec::refuse;
 use crate::sys::mount::Depth;
 use crate::sys::{self, Call, CallError, Errno, reason};
 
-/// Write the maps of a new user namespace, through newuidmap and newgidmap if the caller may not.
+/// Writes the maps of a new user namespace. If the caller lacks the right, newuidmap and newgidmap write them.
 pub fn write(caller: &Caller, pid: i32, maps: &Maps) -> Result<()> {
     let one = |key: &str, file: &str, helper: &str, lines: &str, own: u32| -> Result<()> {
         if caller.euid == 0 {
@@ -29,10 +29,11 @@ pub fn write(caller: &Caller, pid: i32, maps: &Maps) -> Result<()> {
     one("linux.uidMappings", "uid_map", "newuidmap", &maps.uid, caller.euid)
 }
 
-/// Compare the maps in config.json with those of the joined user namespace. Engines give both and expect them to agree.
+/// Compares the maps in config.json with those of the joined user namespace. Engines give both and expect them to
+/// agree.
 ///
 /// # Errors
-/// Maps that differ; an absent list is no statement.
+/// The maps differ. An absent list is not compared.
 pub fn check(pid: i32, expected: &Maps) -> Result<()> {
     for (key, file, lines) in
         [("linux.uidMappings", "uid_map", &expected.uid), ("linux.gidMappings", "gid_map", &expected.gid)]
@@ -50,7 +51,7 @@ pub fn check(pid: i32, expected: &Maps) -> Result<()> {
     Ok(())
 }
 
-/// The ranges of a map, sorted: the kernel pads and reorders them.
+/// The ranges of a map, sorted: the kernel adds blanks and may change the order.
 fn ranges(lines: &str) -> Vec<Vec<u64>> {
     let numbers = |line: &str| line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let mut ranges: Vec<Vec<u64>> = lines.lines().map(numbers).collect();
@@ -71,7 +72,7 @@ fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
     Ok(())
 }
 
-/// Map the owners of a detached mount to a user namespace. If the map is a list, create a namespace for it.
+/// Maps the owners of files on a detached mount. If the map is a list, this creates a user namespace for it.
 pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
     let namespace = match &map.owners {
         Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
@@ -85,7 +86,7 @@ pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
     })
 }
 
-/// A user namespace with these maps. An idle process creates it; then only the descriptor keeps it alive.
+/// Makes a user namespace with these maps. An idle process creates it; then only the descriptor keeps it alive.
 fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     held(0, |pid| {
         write_file(pid, "uid_map", uid)?;
@@ -94,8 +95,8 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
     })
 }
 
-/// Open something that only a process keeps alive, from a helper process in a new user namespace and in other new
-/// namespaces.
+/// Opens an object that only a process keeps alive, such as a namespace, through a helper process in a new user
+/// namespace and in other new namespaces. The helper is killed afterwards.
 pub fn held(others: i32, open: impl FnOnce(i32) -> Result<File>) -> Result<File> {
     let holder = sys::process::hold_user_namespace(others).named("clone3")?;
     let namespace = open(holder.pid);

@@ -1,4 +1,4 @@
-//! Bringing `init` to life: open what it inherits, seal its program, clone, listen.
+//! Starts `init`: opens the descriptors that it inherits, seals its program, clones, and receives its messages.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -19,60 +19,60 @@ use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Call, CallError, Errno, reason};
 use crate::tables::namespace;
 
-/// Standard input, output and error; `None` is the caller's own.
+/// Standard input, output and error; `None` for the caller's own.
 pub type Stdio<'a> = [Option<BorrowedFd<'a>>; 3];
 
-/// What a program needs besides its own operations.
+/// The parts of a start that are not in the program.
 #[derive(Debug, Default)]
 pub struct Surroundings<'a> {
     /// `CLONE_NEW*` for the clone.
     pub namespaces: u64,
-    /// The cgroup to be born into (v2).
+    /// The cgroup to start in (v2).
     pub cgroup: Option<BorrowedFd<'a>>,
     /// The read end of `exec.fifo`.
     pub gate: Option<BorrowedFd<'a>>,
     /// The process whose namespaces are joined.
     pub process: Option<BorrowedFd<'a>>,
-    /// Standard descriptors that are not the caller's.
+    /// Standard descriptors that replace the caller's.
     pub stdio: Stdio<'a>,
-    /// What [`tree::open`](super::tree::open) has opened for the program.
+    /// The trees and devices that [`tree::open`](super::tree::open) has opened for the program.
     pub trees: &'a [OwnedFd],
-    /// How many descriptors from 3 on are the caller's, for the program that is run in the end.
+    /// The number of descriptors, from 3 on, that the user's program inherits from the caller.
     pub preserved: u32,
 }
 
-/// A living `init`.
+/// A running `init`.
 #[derive(Debug)]
 pub struct RunningInit<'a> {
-    /// The process; it changes when `init` forks.
+    /// The process. It changes when `init` forks.
     pub child: Child,
     channel: Channel,
     program: &'a Program,
-    /// Number of the first operation that has not been heard of.
+    /// The index of the first operation that `init` has not reported yet.
     at: u32,
 }
 
-/// What `init` waits for.
+/// A message of `init`, for most of which it waits for an answer.
 #[derive(Debug)]
 pub enum Waited {
-    /// The parent is asked for something.
+    /// A request to the runtime.
     Ask(Ask),
     /// Something could not be carried out in full.
     Warning(String),
-    /// It has opened a terminal; this is the end that stays outside.
+    /// The master of the terminal that `init` has opened.
     Terminal(OwnedFd),
-    /// The container is about to get the mount with this id.
+    /// A mount with this id is about to be attached in the container.
     Mounted(u64),
-    /// Its seccomp filter is in force; it waits until an agent has got this.
+    /// The listener of the seccomp filter, which is in force. `init` waits until the agent has the listener.
     Listener(OwnedFd),
-    /// The process has run into its program, or is gone.
+    /// `init` has executed the user's program or has exited.
     Closed,
 }
 
-/// What stands in the slot of a descriptor that `init` opens itself.
+/// The number in the slot of a descriptor that `init` will open itself.
 const NOT_YET: RawFd = -1;
 
-/// Start a program.
+/// Starts a program.
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<RunningInit<'a>> {
     let mut opened = Vec::new();
     let mut trees = around.trees.iter();
@@ -91,7 +91,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
     }
     let (channel, mut theirs) = Channel::pair()?;
     if around.preserved > 0 {
-        // In between what the caller has given may be numbers that were free, and have been taken here since.
+        // Numbers below the last preserved descriptor that the caller left free may have been used by the runtime
+        // since.
         theirs = above(theirs.as_fd(), around.preserved)?;
         for slot in slots.iter_mut().filter(|slot| **slot != NOT_YET) {
             *slot = keep(&mut opened, above(sys::process::borrow(*slot), around.preserved)?);
@@ -118,24 +119,24 @@ fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
     raw
 }
 
-/// A copy of a descriptor behind those that the caller has given to the program.
+/// Duplicates a descriptor to a number above those that the user's program inherits from the caller.
 fn above(fd: BorrowedFd<'_>, preserved: u32) -> Result<OwnedFd> {
     let first = (3 + preserved) as RawFd;
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(first));
     copy.map(sys::process::own).named(format_args!("--preserve-fds: a descriptor from {first} on"))
 }
 
-/// Let a descriptor live through `execveat(2)`. Only for the moment: there is one thread here, and
-/// no other program is started between this and the clone.
+/// Clears close-on-exec of a descriptor, so that it survives `execveat(2)`. No other program can inherit it: this
+/// process has one thread here, and starts no other program before the clone.
 pub fn inherit(fd: RawFd) -> Result<()> {
     let fd = sys::process::borrow(fd);
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).named("fcntl")
 }
 
-/// The kernel did not make the process.
+/// The error of a failed clone.
 #[derive(Debug)]
 pub struct NotBorn {
-    /// Why.
+    /// The errno of the clone.
     pub errno: Errno,
     message: String,
 }
@@ -171,11 +172,11 @@ fn not_born(errno: Errno, namespaces: u64) -> NotBorn {
     NotBorn { errno, message }
 }
 
-/// Open a namespace to join and make sure that it is one of the right kind. Where the container lays a `claim` to it, it
-/// must not be the one that this process is in, whatever the path to it.
+/// Opens a namespace to join, and checks that it has the right kind. If there is a `claim` that the container has a
+/// namespace of its own, it must not be this process's namespace, whatever its path.
 pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&Refusal>) -> Result<OwnedFd> {
     let shown = path.display();
-    // A fifo that stands there must not be waited for.
+    // Without O_NONBLOCK, the open would block if the path is a fifo.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let fd = nix::fcntl::open(path, flags, Mode::empty()).named(format_args!("{field}.path: open {shown}"))?;
     let kind = sys::process::namespace_kind(fd.as_fd());
@@ -195,7 +196,7 @@ pub fn open_namespace(path: &Path, flag: u32, field: &Field, claim: Option<&Refu
     }
 }
 
-/// Is this namespace the one that this process is in?
+/// Whether this process is in the namespace.
 fn is_own(namespace: &OwnedFd, flag: u32) -> Result<bool> {
     let own = File::open(own_path(flag)).named(own_path(flag))?;
     let key = |fd: BorrowedFd<'_>| nix::sys::stat::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
@@ -208,21 +209,21 @@ fn own_path(flag: u32) -> String {
     format!("/proc/self/ns/{}", row.map_or("", |row| row.file))
 }
 
-/// The namespaces that the parent itself is in for the time of a clone; dropped, it is back.
+/// The namespaces that the runtime has joined for the time of a clone. Dropping this returns to the old ones.
 #[derive(Debug, Default)]
 pub struct Visit {
     back: Vec<(OwnedFd, CloneFlags)>,
 }
 
 impl Visit {
-    /// Join one namespace.
+    /// Joins one namespace.
     pub fn join(&mut self, namespace: BorrowedFd<'_>, flag: u32) -> Result<()> {
         let flags = CloneFlags::from_bits_retain(flag as i32);
         self.remember(flag)?;
         setns(namespace, flags).named(format_args!("join {} namespace", namespace::names(u64::from(flag)).join(" ")))
     }
 
-    /// Make a time namespace for the children and give it its offsets.
+    /// Makes a time namespace for the children and sets its offsets.
     pub fn new_time(&mut self, offsets: &str) -> Result<()> {
         const CLONE_NEWTIME: u32 = 0x80;
         self.remember(CLONE_NEWTIME).context("linux.namespaces: time namespaces aren't enabled in the kernel")?;
@@ -245,22 +246,22 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         for (own, flags) in self.back.drain(..).rev() {
-            // Going back to where one came from is always allowed.
+            // Returning to the own namespace always succeeds.
             let _ = setns(own, flags);
         }
     }
 }
 
 impl RunningInit<'_> {
-    /// Let it go on.
+    /// Lets `init` continue.
     ///
     /// # Errors
-    /// It cannot be told, and would wait for ever.
+    /// The answer cannot be sent; `init` would wait forever.
     pub fn go_on(&self) -> Result<()> {
         self.channel.go_on()
     }
 
-    /// The next thing that it says. A failure is an error; a new pid is taken over silently.
+    /// Receives the next message of `init`. A failed operation is an error. A fork is handled here.
     pub fn next(&mut self) -> Result<Waited> {
         loop {
             let Some((message, descriptor)) = self.channel.receive()? else { return Ok(Waited::Closed) };
@@ -278,7 +279,7 @@ impl RunningInit<'_> {
                 kind::ASK if message.detail == Ask::Hooks as u64 => return Ok(Waited::Ask(Ask::Hooks)),
                 kind::ASK if message.detail == Ask::NetDevices as u64 => return Ok(Waited::Ask(Ask::NetDevices)),
                 kind::ASK if message.detail == Ask::Ready as u64 => return Ok(Waited::Ask(Ask::Ready)),
-                _ => bail!("init says what nobody understands: {message:?}"),
+                _ => bail!("unknown message of init: {message:?}"),
             }
         }
     }
@@ -288,7 +289,7 @@ impl RunningInit<'_> {
         listener.map(Waited::Listener).named("linux.seccomp: fetch the listener from init: pidfd_getfd")
     }
 
-    /// Set the limits that it may not set itself.
+    /// Sets the resource limits that `init` may not set itself.
     pub fn limit(&self, limits: &[Limit]) -> Result<()> {
         for limit in limits {
             sys::process::prlimit(self.child.pid, limit.resource, limit.soft, limit.hard)
@@ -297,11 +298,12 @@ impl RunningInit<'_> {
         Ok(())
     }
 
-    /// It has ended too early. How, and, as far as can be told, why.
+    /// The error for an `init` that has exited early: its exit status or signal and, if known, the reason.
     pub fn death(&self) -> anyhow::Error {
         use nix::sys::signal::Signal;
         use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-        // What closes its descriptors is about to die; what has died of something else does not die of this.
+        // A process that closes its descriptors is exiting. If it died of another signal, this SIGKILL does not change
+        // its status.
         let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
         let pid = nix::unistd::Pid::from_raw(self.child.pid);
         let status = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
@@ -311,19 +313,20 @@ impl RunningInit<'_> {
             Ok(other) => format!("{other:?}"),
             Err(errno) => reason(errno),
         };
-        // Killed by the filter, ended by a fault since it may not exit, or with no way to say what is wrong.
+        // The filter killed it, or forbade exit_group(2), so that a fault ended it, or forbade the message about the
+        // failure.
         let by_filter =
             matches!(status, Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(_, Signal::SIGSYS | Signal::SIGILL, _)));
         anyhow!(report::death(self.program, self.at, &end, by_filter))
     }
 
-    /// End it and collect it.
+    /// Kills `init` and reaps it.
     pub fn kill(&self) {
         let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(self.child.pid), None);
     }
 
-    /// Follow the process that counts, and collect the one that it came from.
+    /// Follows a fork: the new process is `init` from now on, and the old one is reaped.
     fn forked(&mut self, message: &Message) -> Result<()> {
         let pid = message.detail as i32;
         let pidfd = sys::process::pidfd_open(pid).named("pidfd_open")?;
@@ -333,16 +336,17 @@ impl RunningInit<'_> {
     }
 }
 
-/// Whoever got hold of `init` inside the container can say no more than its program does: each operation once, in their
-/// order. Gives the number of the operation from which on the next may be.
+/// Checks a message against the program: a process that took over `init` inside the container can send only what the
+/// program sends, each operation once, in order. Returns the index of the first operation that may send the next
+/// message.
 fn expected(program: &Program, at: u32, message: &Message) -> Result<u32> {
     let next = program.ops().get(message.index as usize).and_then(|op| match message.kind {
         kind::FAILED | kind::WARNING => Some(message.index),
         asked => (says(op) == Some(asked) && is_asked(op, message)).then_some(message.index + 1),
     });
-    // What has asked may fail yet: when it cannot read the answer.
+    // An operation that has asked may still fail, if it cannot read the answer.
     let from = if message.kind == kind::FAILED { at.saturating_sub(1) } else { at };
-    next.filter(|_| message.index >= from).ok_or_else(|| anyhow!("init says what its program does not: {message:?}"))
+    next.filter(|_| message.index >= from).ok_or_else(|| anyhow!("unexpected message of init: {message:?}"))
 }
 
 /// The kind of message that an operation sends when it succeeds.
@@ -361,7 +365,7 @@ fn says(op: &Op) -> Option<u32> {
     }
 }
 
-/// Does the message ask for what the operation asks for?
+/// Whether the message asks what the operation asks.
 fn is_asked(op: &Op, message: &Message) -> bool {
     !matches!(op, Op::Talk(op::Talk::Ask { what }) if message.detail != *what as u64)
 }

@@ -1,4 +1,4 @@
-//! The host's side: what the parent does before, beside and after `init`, and how it is undone.
+//! The runtime's steps on the host before, beside and after `init`, and how they are undone.
 
 mod agent;
 mod channel;

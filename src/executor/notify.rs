@@ -1,7 +1,7 @@
-//! `NOTIFY_SOCKET`: passing on to the service manager that a container is ready (sd_notify(3)).
+//! `NOTIFY_SOCKET`: tells the service manager that a container is ready (sd_notify(3)).
 //!
-//! The container gets a socket of its own. Of what it says only `READY=` is passed on: the rest of
-//! the protocol can name processes, extend timeouts and store descriptors.
+//! The container gets a socket of its own. The runtime forwards only `READY=`: other messages of the protocol can name
+//! processes, extend timeouts and store descriptors.
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
@@ -15,11 +15,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::sys::{self, Call, CallError, Errno};
 
-/// How long the service manager may take to read, in milliseconds.
+/// The time for the service manager to read the messages, in milliseconds.
 const PATIENCE: u16 = 30_000;
 const SOCKET: &str = "notify.sock";
 
-/// Between a container and the service manager.
+/// The container's socket, and a connection to the service manager.
 #[derive(Debug)]
 pub struct Notify {
     inside: UnixDatagram,
@@ -27,10 +27,10 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Connect with the manager's socket.
+    /// Connects to the manager's socket.
     ///
     /// # Errors
-    /// A manager that does not listen.
+    /// The manager does not listen.
     pub fn reach(manager: &OsStr) -> Result<UnixDatagram> {
         let socket = UnixDatagram::unbound().named("NOTIFY_SOCKET: socket")?;
         sys::socket::connect(manager, |address| socket.connect_addr(address))
@@ -38,12 +38,12 @@ impl Notify {
         Ok(socket)
     }
 
-    /// Make the container's socket in this directory.
+    /// Creates the container's socket in this directory.
     ///
     /// # Errors
-    /// A directory that is not there, or not to be written to.
+    /// The directory does not exist or is not writable.
     pub fn bind(directory: &Path, manager: UnixDatagram) -> Result<Notify> {
-        // The whole path may be longer than the address of a socket can be.
+        // The whole path may be longer than a socket address.
         let place = File::open(directory).named(format_args!("open {}", directory.display()))?;
         let path = format!("/proc/self/fd/{}/{SOCKET}", place.as_raw_fd());
         let bind = || -> std::io::Result<UnixDatagram> {
@@ -55,8 +55,8 @@ impl Notify {
         Ok(Notify { inside, manager })
     }
 
-    /// Wait until the container is ready, and tell the manager, naming the process to watch. The
-    /// end of `process` ends the wait: what died before is never ready.
+    /// Waits until the container is ready, and then tells the manager, with `main` as the process to watch. If
+    /// `process` ends first, the container is never ready, and this returns.
     pub fn wait(&self, process: BorrowedFd<'_>, main: i32) -> Result<()> {
         let mut bytes = [0u8; 4096];
         loop {
@@ -67,7 +67,7 @@ impl Notify {
                 Err(errno) => return Err(CallError::new("poll", errno).into()),
                 Ok(_) => {}
             }
-            // What was said last is heard after death, too.
+            // Messages that the process sent before it died are read first.
             if both[0].revents().is_none_or(|events| events.is_empty()) {
                 return Ok(());
             }
@@ -87,8 +87,8 @@ impl Notify {
     }
 }
 
-/// Wait until the manager has read everything: it closes the descriptor that comes with this. One
-/// that does not know how is not waited for for ever.
+/// Waits until the manager has read all messages: then it closes the descriptor in this message. A manager that does
+/// not support barriers does not, so the wait is limited.
 fn barrier(manager: BorrowedFd<'_>) -> Result<()> {
     const BARRIER: &str = "NOTIFY_SOCKET: barrier";
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).named(BARRIER)?;

@@ -1,4 +1,5 @@
-//! Who gets the descriptors of a new process: `--console-socket`, `--pidfd-socket` and `run.oci.pidfd_receiver`.
+//! The sockets that receive the descriptors of a new process: `--console-socket`, `--pidfd-socket` and
+//! `run.oci.pidfd_receiver`.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,19 +12,19 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use super::relay::Terminal;
 use crate::sys::{self, Call, CallError, Errno, again};
 
-/// The sockets, looked for before anything is made: a wrong name costs nothing then.
+/// The sockets. They are found before the runtime creates anything, so that a wrong name has no effect.
 #[derive(Debug, Default)]
 pub struct Receivers {
     console: Option<Console>,
     pidfd: Vec<Receiver>,
 }
 
-/// Who waits for a terminal. conmon gives up, and tells its engine nothing, when somebody connects and goes away without
-/// one: so nobody does before there is one.
+/// The socket that waits for a terminal. If a program connects and closes the connection without sending a terminal,
+/// conmon gives up and reports nothing to its engine. So the runtime connects only when it has the terminal.
 #[derive(Debug)]
 struct Console {
     name: String,
-    /// The file of that name, if it is one.
+    /// The file with that name; `None` for an abstract socket.
     file: Option<OwnedFd>,
 }
 
@@ -35,7 +36,8 @@ struct Receiver {
 }
 
 impl Receivers {
-    /// Connect to the sockets at these paths; those for the handle of the process come with what names them.
+    /// Connects to the pidfd sockets, each given with the option or annotation that names it, and finds the console
+    /// socket.
     pub fn connect<'a>(
         console: Option<&str>,
         pidfd: impl IntoIterator<Item = (&'static str, &'a str)>,
@@ -45,15 +47,15 @@ impl Receivers {
         Ok(Receivers { console, pidfd })
     }
 
-    /// Hand the terminal out. When nobody waits for it, it is for the caller to sit at.
+    /// Sends the terminal to the console socket. Without one, returns it for the runtime to copy from and to.
     pub fn terminal(&self, terminal: OwnedFd) -> Result<Option<Terminal>> {
         let Some(console) = &self.console else { return Terminal::new(terminal).map(Some) };
-        // runc names the file that it has opened, which in the container is always this one.
+        // runc sends the name of the file that it has opened, which in the container is always this one.
         console.connect()?.give("/dev/ptmx", terminal.as_fd())?;
         Ok(None)
     }
 
-    /// Hand out the handle of a process, `kind` being `standard` or `setns`.
+    /// Sends the pidfd of a process; `kind` is `standard` or `setns`.
     pub fn process(&self, kind: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
         self.pidfd.iter().try_for_each(|receiver| receiver.give(kind, pidfd))
     }
@@ -91,7 +93,7 @@ impl Receiver {
         Ok(Receiver { named_by, socket })
     }
 
-    /// One message with exactly one descriptor, which is all that receivers accept.
+    /// Sends one message with exactly one descriptor: receivers accept nothing else.
     fn give(&self, text: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
         let sent = sys::socket::send(self.socket.as_fd(), text.as_bytes(), descriptor);
         sent.map(drop).named(format_args!("{}: sendmsg", self.named_by))

@@ -1,12 +1,11 @@
-//! Staying between the caller's standard descriptors and those of a process.
+//! Copies between the caller's standard descriptors and those of a process.
 //!
-//! The copying is done by threads that do nothing else, each free to block where its reader or
-//! writer does. A thread is started when there is something to copy: most programs that are run only
-//! to end say nothing, and two threads are a tenth of what such a container costs.
+//! A thread for each direction copies and does nothing else, so it may block on its reader or writer. A thread is
+//! started only when there is something to copy: most short programs print nothing, and two threads are a tenth of the
+//! cost of such a container.
 //!
-//! They read and write: splice(2), which `std::io::copy` takes where it can, holds the lock of the
-//! process's pipe for as long as the caller's reader stands still, and a process that waits for that
-//! lock cannot even be killed.
+//! The threads use read(2) and write(2). `std::io::copy` would use splice(2), which holds the lock of the process's
+//! pipe while the caller's reader does not read. A process that waits for that lock cannot even be killed.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -24,11 +23,11 @@ use super::launch::Stdio;
 use crate::spec::Ids;
 use crate::sys::{self, Call, CallError, Errno};
 
-/// Bytes that are copied at once.
+/// The number of bytes that are copied at once.
 const CHUNK: usize = 8 << 10;
 
-/// Pipes in place of the caller's standard descriptors: what the caller has, a terminal above all,
-/// does not get into the container.
+/// Pipes that replace the caller's standard descriptors, so that the container does not get the caller's own, which may
+/// be a terminal.
 #[derive(Debug)]
 pub struct Pipes {
     theirs: [Option<OwnedFd>; 3],
@@ -36,8 +35,8 @@ pub struct Pipes {
 }
 
 impl Pipes {
-    /// A pipe for each standard descriptor but the null device, which `init` exchanges for the
-    /// container's. `owner` is the root of the container, as the host counts users.
+    /// Makes a pipe for each standard descriptor except the null device, which `init` replaces by the container's.
+    /// `owner` is the container's root as ids of the host.
     pub fn new(owner: Option<Ids>) -> Result<Pipes> {
         let mut pipes = Pipes { theirs: [None, None, None], ours: [None, None, None] };
         for at in 0..3 {
@@ -47,7 +46,7 @@ impl Pipes {
             let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
             let (theirs, ours) = if at == 0 { (reader, writer) } else { (writer, reader) };
             if let Some(Ids { uid, gid }) = owner {
-                // An ordinary user's own pipe is his already.
+                // An unprivileged user owns the pipe already.
                 let _ = nix::unistd::fchown(&theirs, Some(uid), Some(gid));
             }
             (pipes.theirs[at], pipes.ours[at]) = (Some(theirs), Some(File::from(ours)));
@@ -55,13 +54,13 @@ impl Pipes {
         Ok(pipes)
     }
 
-    /// The ends of the process.
+    /// The process's ends of the pipes.
     pub fn theirs(&self) -> Stdio<'_> {
         self.theirs.each_ref().map(|fd| fd.as_ref().map(|fd| fd.as_fd()))
     }
 
-    /// Be ready to copy. The ends of the process are closed here: once it has closed its own, the
-    /// readers see the end.
+    /// Prepares to copy. This closes the process's ends here, so that the readers see end of file when the process
+    /// closes its own.
     pub fn copy(self) -> Result<Relay> {
         let mut silent = Vec::new();
         for (fd, pipe) in self.ours.into_iter().enumerate() {
@@ -76,7 +75,7 @@ impl Pipes {
     }
 }
 
-/// A thread that copies. That there is none to be had is an error like any other.
+/// Starts a thread. std::thread::spawn would panic if the kernel refuses it.
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     Builder::new().spawn(copies).named("start a thread")
 }
@@ -88,13 +87,13 @@ fn is_null(fd: BorrowedFd<'_>) -> bool {
     })
 }
 
-/// A standard descriptor as a file, without the buffers and locks of `std::io::stdout`.
+/// Opens a standard descriptor as a file, without the buffers and locks of `std::io::stdout`.
 fn standard(fd: i32) -> Result<File> {
     let own = sys::process::borrow(fd).try_clone_to_owned();
     own.map(File::from).named(format_args!("standard descriptor {fd}"))
 }
 
-/// From one to the other until the first has nothing more to give, or the second takes nothing more.
+/// Copies until the source is at its end or the destination is closed.
 fn copy(from: &File, to: &File) {
     let mut bytes = [0u8; CHUNK];
     while let Some(count) = take(from, &mut bytes) {
@@ -104,7 +103,7 @@ fn copy(from: &File, to: &File) {
     }
 }
 
-/// Wait for some bytes; `None` is the end.
+/// Waits for some bytes; `None` at the end.
 fn take(mut from: &File, bytes: &mut [u8]) -> Option<usize> {
     loop {
         match from.read(bytes) {
@@ -116,7 +115,7 @@ fn take(mut from: &File, bytes: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Write all of it; false when nobody takes it any more.
+/// Writes all bytes; false if the reader has closed its end.
 fn give(mut to: &File, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         match to.write(bytes) {
@@ -129,8 +128,8 @@ fn give(mut to: &File, mut bytes: &[u8]) -> bool {
     true
 }
 
-/// Is it no failure? Whoever shares the caller's descriptors may have made them non-blocking: then
-/// this waits until it is worth another try.
+/// Whether an error is temporary. Another process that shares the caller's descriptors may have made them non-blocking:
+/// then this waits until the descriptor is ready.
 fn passes(error: &Error, file: &File, ready: PollFlags) -> bool {
     match error.kind() {
         ErrorKind::Interrupted => true,
@@ -141,7 +140,7 @@ fn passes(error: &Error, file: &File, ready: PollFlags) -> bool {
     }
 }
 
-/// A container's terminal that the caller keeps, set up for the caller's own.
+/// A container's terminal that the runtime keeps, connected with the caller's terminal.
 #[derive(Debug)]
 pub struct Terminal {
     master: File,
@@ -149,8 +148,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Set both up, before there is a program that could ask or write: the caller's terminal, if
-    /// there is one, passes everything through as it is typed, and lends its size.
+    /// Sets up both terminals before the user's program can use its own. The caller's terminal, if it has one, becomes
+    /// raw, and the container's terminal gets its size.
     pub fn new(master: OwnedFd) -> Result<Terminal> {
         let master = File::from(master);
         keep_newlines(master.as_fd()).named("terminal")?;
@@ -161,11 +160,12 @@ impl Terminal {
         Ok(Terminal { master, host })
     }
 
-    /// Begin to copy.
+    /// Starts to copy.
     pub fn copy(self) -> Result<Relay> {
         let (stopped, stop) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe")?;
         let (own, shown) = (standard(0)?, standard(1)?);
-        // Held by the output alone: with that the terminal ends, and hangs up on whoever is left.
+        // Only the output thread keeps the master open. When that thread ends, the terminal is closed, and the kernel
+        // sends SIGHUP to the processes that still use it.
         let master = Arc::new(self.master);
         let (input, window) = (Arc::downgrade(&master), Arc::downgrade(&master));
         thread(move || copy_keys(&own, &input))?;
@@ -175,7 +175,7 @@ impl Terminal {
     }
 }
 
-/// From whom to whom.
+/// A source, a destination, and whether this is output of the process.
 #[derive(Debug)]
 struct Direction {
     from: File,
@@ -183,20 +183,20 @@ struct Direction {
     output: bool,
 }
 
-/// What is being copied; nothing by default.
+/// The copying in progress; by default there is none.
 #[derive(Debug, Default)]
 pub struct Relay {
-    /// Nothing has come from there yet.
+    /// The directions without any data so far.
     silent: Vec<Direction>,
     outputs: Vec<JoinHandle<()>>,
-    /// The caller's terminal, and the container's as long as there is one.
+    /// The caller's terminal, and the container's while it exists.
     window: Option<(HostTerminal, Weak<File>)>,
-    /// Closed to tell the thread that nobody writes to the terminal any more.
+    /// Closing this tells the output thread that no process writes to the terminal any more.
     stop: Option<OwnedFd>,
 }
 
 impl Relay {
-    /// The caller's window has another size.
+    /// Gives the container's terminal the new size of the caller's window.
     pub fn resize(&self) {
         if let Some((host, terminal)) = &self.window
             && let Some(terminal) = terminal.upgrade()
@@ -205,7 +205,8 @@ impl Relay {
         }
     }
 
-    /// Copy from now on, whether something comes or not: something else is waited for first.
+    /// Starts all threads now, without waiting for data, because the caller of this function waits for something else
+    /// next.
     pub fn begin(&mut self) -> Result<()> {
         for it in self.silent.drain(..) {
             self.outputs.extend(it.copy()?);
@@ -213,8 +214,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Wait until something comes, or `other` is readable; begin to copy what comes. Returns whether
-    /// `other` is.
+    /// Waits until there is data or `other` is readable, and starts to copy the data. Returns whether `other` is
+    /// readable.
     pub fn wait(&mut self, other: Option<BorrowedFd<'_>>) -> Result<bool> {
         let ready = PollFlags::POLLIN;
         let mut all: Vec<PollFd<'_>> = self.silent.iter().map(|it| PollFd::new(it.from.as_fd(), ready)).collect();
@@ -229,7 +230,7 @@ impl Relay {
             match events {
                 events if events.contains(ready) => self.outputs.extend(it.copy()?),
                 events if events.is_empty() => still.push(it),
-                // Nobody is there any more, and nothing was said: closed, the other side sees it.
+                // The writer has closed its end without any data. Closing this end shows that to the reader.
                 _ => {}
             }
         }
@@ -237,9 +238,9 @@ impl Relay {
         Ok(other.is_some() && events.last().is_some_and(|events| !events.is_empty()))
     }
 
-    /// Wait until everything that was written has arrived. Whoever still holds a pipe is waited
-    /// for, as with any pipeline; a terminal ends with its process. Signals that come now are for
-    /// nobody else: they end the wait, and so do keys, for the caller's terminal is as it was.
+    /// Waits until everything that was written has arrived. Like any pipeline, this waits for each process that still
+    /// has a pipe open; a terminal ends with its process. The caller's terminal is restored first, so a signal or
+    /// Ctrl-C ends this wait.
     pub fn finish(mut self) {
         self.window = None;
         let _ = sys::process::admit_signals();
@@ -253,16 +254,16 @@ impl Relay {
 }
 
 impl Direction {
-    /// Copy beside everything else. Nobody waits for input, which may not come for ever.
+    /// Copies in a thread. Only threads of output are returned: input may never end, so nothing waits for it.
     fn copy(self) -> Result<Option<JoinHandle<()>>> {
         let output = self.output;
-        // A reader of ours that went away: then the process loses its own, as it should.
+        // If the reader of the output closes its end, the process loses its reader too, as it should.
         let thread = thread(move || copy(&self.from, &self.to))?;
         Ok(output.then_some(thread))
     }
 }
 
-/// From the caller to the terminal, as long as there is one.
+/// Copies from the caller to the container's terminal while that exists.
 fn copy_keys(own: &File, terminal: &Weak<File>) {
     let mut bytes = [0u8; CHUNK];
     while let Some(count) = take(own, &mut bytes) {
@@ -272,8 +273,8 @@ fn copy_keys(own: &File, terminal: &Weak<File>) {
     }
 }
 
-/// From the terminal to standard output, until its last holder is gone or, once told to stop,
-/// nothing is left to read.
+/// Copies from the container's terminal to standard output until no process has the terminal open or, after `stopped`,
+/// until there is nothing left to read.
 fn copy_terminal(master: &File, output: &File, stopped: &OwnedFd) {
     let mut bytes = [0u8; CHUNK];
     loop {
@@ -287,7 +288,7 @@ fn copy_terminal(master: &File, output: &File, stopped: &OwnedFd) {
         if both[0].revents().is_none_or(|events| events.is_empty()) {
             return;
         }
-        // EIO: nobody holds the other end.
+        // EIO means that no process has the other end open.
         let Some(count) = take(master, &mut bytes) else { return };
         if !give(output, &bytes[..count]) {
             return;
@@ -295,14 +296,15 @@ fn copy_terminal(master: &File, output: &File, stopped: &OwnedFd) {
     }
 }
 
-/// The caller's terminal adds the carriage returns: elsewhere, in a file, there should be none.
+/// Disables the translation of newlines, which the caller's terminal does. If the output is a file, it must not have
+/// carriage returns.
 fn keep_newlines(terminal: BorrowedFd<'_>) -> nix::Result<()> {
     let mut settings = tcgetattr(terminal)?;
     settings.output_flags.remove(OutputFlags::ONLCR);
     tcsetattr(terminal, SetArg::TCSANOW, &settings)
 }
 
-/// The terminal that the caller sits at, raw until this is dropped.
+/// The caller's terminal, raw until this is dropped.
 #[derive(Debug)]
 struct HostTerminal {
     file: File,
@@ -310,8 +312,7 @@ struct HostTerminal {
 }
 
 impl HostTerminal {
-    /// Any of the standard descriptors may lead to it; else it is the one that controls this
-    /// process.
+    /// Finds the caller's terminal: one of the standard descriptors, or else the controlling terminal of this process.
     fn find() -> Result<Option<HostTerminal>> {
         let is_terminal = |fd: &i32| nix::unistd::isatty(sys::process::borrow(*fd)).unwrap_or(false);
         let file = match [2, 1, 0].iter().find(|fd| is_terminal(fd)) {
@@ -321,14 +322,14 @@ impl HostTerminal {
         Ok(file.map(|file| HostTerminal { file, before: None }))
     }
 
-    /// Give the container's terminal the size of this one.
+    /// Gives the container's terminal the size of this one.
     fn lend_size(&self, terminal: &File) {
         if let Ok(size) = sys::terminal::size(self.file.as_fd()) {
             let _ = sys::terminal::resize(terminal.as_fd(), size);
         }
     }
 
-    /// Pass keys through as they are, but keep on printing whole lines.
+    /// Makes the terminal raw, but keeps the processing of its output.
     fn raw(mut self) -> nix::Result<HostTerminal> {
         let before = tcgetattr(&self.file)?;
         let mut settings = before.clone();

@@ -1,4 +1,4 @@
-//! From an index and an errno to a sentence that names the field.
+//! Makes an error message that names the field from the index of an operation and an errno.
 
 use crate::init::calls;
 use crate::init::op::{self, Message, Op, Rules, why};
@@ -8,7 +8,7 @@ use crate::sys::{Errno, reason};
 use crate::tables::capability;
 use crate::tables::seccomp::FLAG_WAIT_KILLABLE_RECV;
 
-/// What a failure of `init` means. Where the container's own filter may have caused it, that one comes first.
+/// The message for a failure of `init`. If the container's own filter may be the cause, the message begins with it.
 pub fn failure(program: &Program, message: &Message) -> String {
     let text = plain_failure(program, message);
     match filter_before(program, message.index) {
@@ -17,11 +17,12 @@ pub fn failure(program: &Program, message: &Message) -> String {
     }
 }
 
-const FILTERED: &str = "linux.seccomp: the filter is in force already, and may forbid what is still to be done";
+const FILTERED: &str = "linux.seccomp: the filter is in force already, and may forbid the remaining steps";
 
-/// `init` ended before all was done, and could not say why. `end` is how, which a filter may have brought about or not.
+/// The message if `init` died early without a message. `end` is its exit status or signal; `by_filter` says whether a
+/// filter may be the cause.
 pub fn death(program: &Program, heard_of: u32, end: &str, by_filter: bool) -> String {
-    // A filter that forbids write(2) is noticed at the first message after it.
+    // If a filter forbids write(2), `init` dies at its first message after loading the filter.
     let next = program.ops().iter().skip(heard_of as usize).position(|op| matches!(op, Op::Talk(op::Talk::Ask { .. })));
     let until = next.map_or(u32::MAX, |next| heard_of + next as u32);
     match filter_before(program, until) {
@@ -38,7 +39,7 @@ fn filter_before(program: &Program, index: u32) -> Option<Vec<u64>> {
     })
 }
 
-/// Does any instruction of the filter return this error?
+/// Whether any instruction of the filter returns this error.
 fn may_answer(filter: &[u64], errno: i32) -> bool {
     const RETURN: u16 = 0x06;
     const ERRNO: u32 = 0x0005_0000;
@@ -48,7 +49,7 @@ fn may_answer(filter: &[u64], errno: i32) -> bool {
     })
 }
 
-/// Reasons that are not the failure of one system call: the text, and whether the errno says more.
+/// Failures that are not those of one system call: the text, and whether to add the errno.
 const REASONS: [(u32, &str, bool); 14] = [
     (why::INSIDE_PROC, "cannot be mounted because it is inside /proc", false),
     (why::NOT_PROC, "cannot be mounted because it is not of type proc", false),
@@ -88,7 +89,7 @@ fn plain_failure(program: &Program, message: &Message) -> String {
     }
 }
 
-/// The operations whose failures need words of their own.
+/// The message for an operation whose failure has a text of its own.
 fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) -> Option<String> {
     let what = describe(op, program);
     let errno = reason(Errno::from_raw(message.errno));
@@ -135,7 +136,7 @@ fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) ->
     })
 }
 
-/// The texts that engines tell "not found" and "not executable" by.
+/// The texts by which engines distinguish "not found" and "not executable".
 fn not_found(program: &Program, errno: i32) -> String {
     let argv = program.ops().iter().find_map(|op| match op {
         Op::Process(op::Process::Exec { argv, .. }) => {
@@ -154,12 +155,12 @@ fn not_found(program: &Program, errno: i32) -> String {
     }
 }
 
-/// What a warning of `init` means.
+/// The message for a warning of `init`.
 pub fn warning(program: &Program, message: &Message) -> String {
     match program.at(message.index) {
         Some((Op::Rights(op::Rights::Capabilities { ambient, .. }), field)) => {
             let names = capability::names(message.detail).join(" ");
-            // In runc's words.
+            // These are runc's words.
             let what = match message.detail & !ambient {
                 0 => format!("ambient capability {names}"),
                 _ => format!("capabilities [{names}]"),

@@ -1,4 +1,4 @@
-//! Copies of the host's mounts, and devices, that `init` attaches.
+//! Copies of the host's mounts, and device nodes, that `init` attaches.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -18,9 +18,9 @@ use crate::spec::Field;
 use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, CallError, Errno};
 
-/// Open those that are among a program's descriptors, and make the devices, in their order. Whoever is to visit
-/// namespaces does it before: the kernel makes no threads of a process whose children will be in another pid namespace,
-/// nor, before Linux 6.2, in another time namespace.
+/// Opens the trees and makes the devices among a program's descriptors, in their order. The runtime must do this before
+/// it joins namespaces for the clone: a process whose children go to another pid namespace or, before Linux 6.2,
+/// another time namespace cannot make threads.
 pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
     let trees = slots.iter().filter_map(|slot| if let Descriptor::Tree(tree) = slot { Some(tree) } else { None });
     let trees: Vec<&Tree> = trees.collect();
@@ -48,8 +48,8 @@ pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
     Ok(in_order.collect())
 }
 
-/// Devices on a tmpfs that belongs to the first user namespace: on one of the container's they could not be opened.
-/// Only a mount of the caller's namespace can be copied, so there is one for the moment, in which the tmpfs is mounted.
+/// Makes devices on a tmpfs of the initial user namespace: devices on a tmpfs of the container's user namespace cannot
+/// be opened. Only a mount in the caller's mount namespace can be copied, so a temporary mount namespace has the tmpfs.
 fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
     const THERE: &str = "/proc";
     let field = &listed[0].field;
@@ -70,7 +70,7 @@ fn make(node: &Node, path: &str) -> Result<OwnedFd> {
     let refused = || CallError::new(format_args!("{field}: mknod"), Errno::EPERM);
     let open = |path: &Path| sys::mount::open_tree(path, Depth::Mount, Follow::Links);
     match mknod(path, SFlag::from_bits_truncate(*mode), Mode::from_bits_truncate(*mode), *device) {
-        // The caller may make none: the host's, if it is this one.
+        // The caller may not make this device: use the host's file, if it is the same device.
         Err(Errno::EPERM) => {
             let tree = open(&node.path).map_err(|_| refused())?;
             let stat = fstat(&tree).named(format_args!("{field}: fstat"))?;
@@ -91,9 +91,10 @@ fn copies(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
     trees.iter().map(copy).collect()
 }
 
-/// As a process in a new user namespace finds the host's mounts: their flags, and what covers what, are locked, and nothing
-/// goes back to the host. Only a thread can go there and come back, and with the rights of the caller, who may have to
-/// pass directories that are closed to the new namespace's root.
+/// Copies mounts as a process in a new user namespace sees them: the flags are locked, a mount cannot be uncovered, and
+/// nothing propagates to the host. A thread opens them, since only a thread can enter that mount namespace and return
+/// with the rights of the caller. It needs those: a directory on the path may be closed to the root of the new
+/// namespace.
 fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
     let mounts = id_map::held(libc::CLONE_NEWNS, |pid| File::open(format!("/proc/{pid}/ns/mnt")).map_err(sys::io));
     let mounts = mounts.with_context(|| trees[0].field.to_string())?;
@@ -105,7 +106,7 @@ fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
     aside(&trees[0].field, inside)
 }
 
-/// Do something in a thread that may leave namespaces of this process.
+/// Runs a closure in a thread, which may leave the namespaces of this process.
 fn aside<T: Send>(field: &Field, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, inside) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),

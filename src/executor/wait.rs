@@ -1,4 +1,4 @@
-//! Staying in front of a process: its signals, its end, and the orphans it leaves.
+//! Waits for a process: forwards signals to it, reaps it, and reaps its orphans.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -14,23 +14,23 @@ use super::relay::Relay;
 use crate::sys::clone::Child;
 use crate::sys::{self, Call, CallError, Errno};
 
-/// The fate of processes whose parent in the container exits.
+/// The new parent of processes whose parent in the container exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphans {
     /// This process becomes their parent and reaps them.
     Adopt,
-    /// The kernel finds them another parent.
+    /// The kernel chooses another parent.
     Leave,
 }
 
 impl Orphans {
-    /// `--no-subreaper`.
+    /// The setting for `--no-subreaper`.
     pub fn of(no_subreaper: bool) -> Orphans {
         if no_subreaper { Orphans::Leave } else { Orphans::Adopt }
     }
 }
 
-/// Hold back all signals, so that none is lost between the clone and the wait.
+/// Blocks all signals, so that none is lost between the clone and the wait.
 pub fn prepare_to_wait(orphans: Orphans) -> Result<()> {
     sys::process::expect_children();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).named("sigprocmask")?;
@@ -40,15 +40,15 @@ pub fn prepare_to_wait(orphans: Orphans) -> Result<()> {
     Ok(())
 }
 
-/// Wait until the process behind a pidfd is dead; false when the time is up.
+/// Waits until the process of a pidfd is dead; false if the time is up.
 ///
 /// # Errors
-/// What poll(2) answers.
+/// The error of poll(2).
 pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Result<bool> {
     let begin = Instant::now();
     loop {
         let left = patience.map(|patience| patience.saturating_sub(begin.elapsed()));
-        // Rounded up: poll(2) counts in milliseconds, and a wait of less than one is none.
+        // Rounded up: poll(2) takes milliseconds, and 0 would not wait at all.
         let milliseconds = left.map(|left| left + Duration::from_micros(999));
         let timeout =
             milliseconds.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
@@ -61,8 +61,8 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Resul
     }
 }
 
-/// Pass every signal on until the process ends, and changes of the window's size to its terminal.
-/// Returns its status as a shell has it: the exit code, or 128 and the signal.
+/// Forwards every signal to the process until the process ends, and changes of the window size to its terminal. Returns
+/// the status in the form of a shell: the exit code, or 128 plus the signal.
 pub fn forward_until_exit(child: &Child, relay: &mut Relay) -> Result<i32> {
     let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC).named("signalfd")?;
     loop {
@@ -81,7 +81,7 @@ pub fn forward_until_exit(child: &Child, relay: &mut Relay) -> Result<i32> {
     }
 }
 
-/// Collect everything that is dead; the status of the one process when it is among them.
+/// Reaps all dead children. Returns the status of process `pid` if it is one of them.
 fn reap(pid: i32) -> Result<Option<i32>> {
     let mut found = None;
     loop {

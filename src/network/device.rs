@@ -1,8 +1,8 @@
-//! `linux.netDevices`: move network devices of the host into a container.
+//! `linux.netDevices`: moves network devices of the host into a container.
 //!
-//! A device that changes its network namespace keeps its MTU and hardware address, and its index if that is free; it
-//! loses everything else. The specification asks to keep permanent addresses of global scope and to bring the device
-//! up. Routes and bridge membership are lost.
+//! When a device changes its network namespace, the kernel keeps its MTU and its hardware address, and its index if
+//! that is free. Everything else is lost. The specification demands that the runtime restores permanent addresses of
+//! global scope and brings the device up. Routes and bridge membership stay lost.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -19,14 +19,14 @@ use crate::sys::{self, Call, Errno};
 const LINK: usize = 16;
 /// The size of `struct ifaddrmsg`: family, length of the prefix, flags, scope, index of the device.
 const ADDRESS: usize = 8;
-/// `IFLA_NEW_IFINDEX`: the new index, in the message about a device that leaves.
+/// `IFLA_NEW_IFINDEX`: the new index, in the notification about a device that leaves the namespace.
 const NEW_INDEX: u16 = 49;
 
-/// Move network devices from the caller's network namespace into that of a process. Each has a name outside and a name
+/// Moves network devices from the caller's network namespace into that of a process. Each has a name outside and a name
 /// inside.
 ///
-/// A name inside may contain `%d`, which the kernel replaces by a number. On failure the devices that were moved come
-/// back, with their names, addresses and state.
+/// A name inside may contain `%d`, which the kernel replaces by a number. After a failure the devices that were moved
+/// are moved back, with their names, addresses and state.
 pub fn move_in(devices: &[(String, String)], pid: i32) -> Result<Moved> {
     let mut moved = Moved::default();
     if devices.is_empty() {
@@ -47,8 +47,8 @@ pub fn move_in(devices: &[(String, String)], pid: i32) -> Result<Moved> {
     Ok(moved)
 }
 
-/// Moved devices. This keeps their namespace alive, since virtual devices would die with it, so that they can be moved
-/// back.
+/// Moved devices. Virtual devices die with their network namespace, so this keeps the namespace alive until they can be
+/// moved back.
 #[derive(Debug, Default)]
 pub struct Moved {
     places: Option<(NetNamespace, NetNamespace)>,
@@ -56,7 +56,7 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// Undo everything, best effort: the error to report is the one that led here.
+    /// Moves all devices back. Failures are ignored: the error to report is the one that made this necessary.
     pub fn go_back(&mut self) {
         let Some((here, there)) = &mut self.places else { return };
         for device in self.devices.iter_mut().rev() {
@@ -74,7 +74,7 @@ struct NetNamespace {
 }
 
 impl NetNamespace {
-    /// The namespace of the calling thread.
+    /// The network namespace of the calling thread.
     fn around(namespace: File) -> Result<NetNamespace> {
         let requests = Netlink::open().named("netlink")?;
         let news = Netlink::listen().named("netlink")?;
@@ -82,8 +82,8 @@ impl NetNamespace {
     }
 }
 
-/// The caller's namespace and that of a process. The thread enters the second and comes back, since a socket belongs to
-/// the namespace in which it was opened.
+/// The caller's network namespace and that of a process. The thread enters the second one and returns, because a socket
+/// belongs to the namespace in which it was opened.
 fn places(pid: i32) -> Result<(NetNamespace, NetNamespace)> {
     let open = |path: String| File::open(&path).named(path);
     let enter = |namespace: &File| setns(namespace, CloneFlags::CLONE_NEWNET).named("setns");
@@ -98,19 +98,19 @@ fn places(pid: i32) -> Result<(NetNamespace, NetNamespace)> {
     Ok((here, there?))
 }
 
-/// Equal for two files of the same namespace.
+/// Device and inode, which are equal for two files of the same namespace.
 fn identity(namespace: &File) -> Result<(u64, u64)> {
     let stat = namespace.metadata().map_err(sys::io)?;
     Ok((stat.dev(), stat.ino()))
 }
 
-/// A network device in its original state.
+/// A network device, with its original state.
 #[derive(Debug)]
 struct Device {
     name: String,
     up: bool,
     addresses: Vec<Address>,
-    /// Where it is now.
+    /// The index in the namespace where the device is now.
     index: i32,
     inside: bool,
 }
@@ -132,7 +132,7 @@ impl Device {
         })
     }
 
-    /// Move it into the container and bring it up there.
+    /// Moves the device into the container and brings it up.
     fn enter(&mut self, here: &mut NetNamespace, there: &mut NetNamespace, name: &str) -> Result<()> {
         let result = self.change_place(here, there, name);
         result.named(format_args!("move it into the container as \"{name}\""))?;
@@ -143,7 +143,7 @@ impl Device {
         self.set_up(there).named("set it up")
     }
 
-    /// Failures are not reported.
+    /// Moves the device back. Failures are ignored.
     fn go_back(&mut self, here: &mut NetNamespace, there: &mut NetNamespace) {
         if !self.inside {
             return;
@@ -158,8 +158,8 @@ impl Device {
         }
     }
 
-    /// Move and rename it in one request. The kernel moves first: if the name is in use, the request fails but the
-    /// device has moved, under its old name. The notification tells what happened, and the new index.
+    /// Moves and renames the device in one request. The kernel moves first: if the new name is in use, the request fails,
+    /// but the device has moved, under its old name. The notification shows whether it has, and the new index.
     fn change_place(&mut self, from: &mut NetNamespace, to: &mut NetNamespace, name: &str) -> nix::Result<()> {
         let namespace = to.namespace.as_raw_fd().to_ne_bytes();
         let request = Query::new(libc::RTM_NEWLINK, &link(self.index, 0))
@@ -188,7 +188,7 @@ struct Address {
 }
 
 impl Address {
-    /// The address in this message, if it belongs to the device and must be kept.
+    /// The address in this message, if it belongs to the device and must be restored.
     fn read(message: &Answer, device: i32) -> Option<Address> {
         let &[family, prefix, flags, scope] = message.body.get(..4)? else { return None };
         let ours = message.kind == libc::RTM_NEWADDR && i32_at(&message.body, 4) == Some(device);
@@ -197,7 +197,7 @@ impl Address {
         if !ours || !permanent || scope != libc::RT_SCOPE_UNIVERSE {
             return None;
         }
-        // A label begins with the device's old name.
+        // The label contains the device's old name.
         let kept = message.attributes(ADDRESS).filter(|(kind, _)| *kind != libc::IFA_LABEL);
         Some(Address { family, prefix, attributes: kept.map(|(kind, value)| (kind, value.to_vec())).collect() })
     }
@@ -210,7 +210,7 @@ impl Address {
         place.requests.put(&self.attributes.iter().fold(request, add))
     }
 
-    /// For people: `10.0.0.1/24`.
+    /// The form for messages: `10.0.0.1/24`.
     fn shown(&self) -> String {
         let value =
             |wanted| self.attributes.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| value.as_slice());
@@ -227,7 +227,7 @@ fn addresses(place: &mut NetNamespace, device: i32) -> nix::Result<Vec<Address>>
     Ok(list.iter().filter_map(|message| Address::read(message, device)).collect())
 }
 
-/// The new index of a device that left for another namespace.
+/// The new index of a device, if this notification says that it has left for another namespace.
 fn farewell(news: &Answer, device: i32) -> Option<i32> {
     let ours = news.kind == libc::RTM_DELLINK && i32_at(&news.body, 4) == Some(device);
     news.attribute(LINK, NEW_INDEX).filter(|_| ours).and_then(|value| i32_at(value, 0))
@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
 
-    /// A process in a network namespace of its own, below `here`, the test's.
+    /// A process in a network namespace of its own. `here` is the network namespace of the test.
     struct Peer(Child);
 
     impl Peer {
@@ -274,7 +274,7 @@ mod tests {
             self.0.id() as i32
         }
 
-        /// The output of a command in there.
+        /// The output of a command in the network namespace of the peer.
         fn ip(&self, arguments: &str) -> String {
             let net = format!("--net=/proc/{}/ns/net", self.0.id());
             run(Command::new("nsenter").arg(net).arg("ip").args(arguments.split(' ')))
@@ -302,7 +302,7 @@ mod tests {
         devices.iter().map(|(outside, inside)| ((*outside).to_owned(), (*inside).to_owned())).collect()
     }
 
-    /// Run a test on a thread in a network namespace of its own, which stands for the host's.
+    /// Runs a test on a thread in a new network namespace, which plays the host's.
     fn on_a_host(test: fn()) {
         let ip_there = Command::new("ip").arg("-V").output().is_ok_and(|output| output.status.success());
         if !nix::unistd::geteuid().is_root() || !ip_there {

@@ -1,4 +1,4 @@
-//! Network devices of the host that move into a container.
+//! Moves network devices of the host into a container.
 
 mod device;
 mod netlink;

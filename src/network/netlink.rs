@@ -1,7 +1,7 @@
 //! Routing netlink (rtnetlink(7)), as far as moving a network device needs it.
 //!
-//! Own code, as it is four kinds of request in some hundred lines: the crates for it bring ten others and change their
-//! interface every few months.
+//! This is own code, because it needs only four kinds of request. The crates for netlink depend on ten others and
+//! change their interface every few months.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -14,14 +14,14 @@ use crate::sys::Errno;
 const HEADER: usize = 16;
 /// `struct nlattr`: length, kind.
 const ATTRIBUTE: usize = 4;
-/// `NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`: not part of an attribute's kind.
+/// The mask of an attribute's kind: without `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
 const KIND_BITS: u16 = 0x3fff;
-/// `NLM_F_DUMP_INTR`: the list changed while it was sent.
+/// `NLM_F_DUMP_INTR`: the list changed while the kernel sent it.
 const DUMP_INTERRUPTED: u16 = 0x10;
-/// Maximum size of one answer.
+/// The maximum size of one answer.
 const ANSWER: usize = 1 << 16;
 
-/// A request that is being written.
+/// A request under construction.
 #[derive(Debug)]
 pub struct Query {
     kind: u16,
@@ -29,14 +29,14 @@ pub struct Query {
 }
 
 impl Query {
-    /// A request with the fixed part that its kind demands.
+    /// A request of this kind, with its fixed part.
     pub fn new(kind: u16, fixed: &[u8]) -> Query {
         let mut bytes = vec![0; HEADER];
         bytes.extend_from_slice(fixed);
         Query { kind, bytes }
     }
 
-    /// Add an attribute.
+    /// Adds an attribute.
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Query {
         let length = (ATTRIBUTE + value.len()) as u16;
         self.bytes.extend_from_slice(&length.to_ne_bytes());
@@ -64,12 +64,12 @@ pub struct Answer {
     pub kind: u16,
     flags: u16,
     sequence: u32,
-    /// The fixed part and the attributes.
+    /// The fixed part, and the attributes after it.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The attributes behind a fixed part of this size.
+    /// The attributes after a fixed part of this size.
     pub fn attributes(&self, fixed: usize) -> impl Iterator<Item = (u16, &[u8])> {
         let mut rest = self.body.get(aligned(fixed)..).unwrap_or_default();
         std::iter::from_fn(move || {
@@ -95,12 +95,12 @@ pub struct Netlink {
 }
 
 impl Netlink {
-    /// Open a connection for requests.
+    /// Opens a connection for requests.
     pub fn open() -> nix::Result<Netlink> {
         Netlink::with_groups(0)
     }
 
-    /// Open a connection on which the kernel tells what happens to network devices.
+    /// Opens a connection for the kernel's notifications about network devices.
     pub fn listen() -> nix::Result<Netlink> {
         Netlink::with_groups(libc::RTMGRP_LINK as u32)
     }
@@ -109,22 +109,22 @@ impl Netlink {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-        // Connected to the kernel it takes nothing from other processes that live in a namespace which is joined.
+        // A socket that is connected to the kernel receives nothing from other processes in a joined namespace.
         connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         Ok(Netlink { socket, sequence: 0 })
     }
 
-    /// Ask for one thing, and wait until it is done.
+    /// Sends a request and waits for the answer.
     pub fn ask(&mut self, request: &Query) -> nix::Result<Vec<Answer>> {
         self.exchange(request, libc::NLM_F_ACK)
     }
 
-    /// Ask for something to be made, or to be replaced if it is there.
+    /// Sends a request to create an object or to replace an existing one.
     pub fn put(&mut self, request: &Query) -> nix::Result<()> {
         self.exchange(request, libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE).map(drop)
     }
 
-    /// Ask for a whole list, again if it changed meanwhile.
+    /// Requests a whole list; repeats the request if the list changed in the meantime.
     pub fn list(&mut self, request: &Query) -> nix::Result<Vec<Answer>> {
         const TRIES: usize = 16;
         for _ in 0..TRIES {
@@ -136,13 +136,13 @@ impl Netlink {
         Err(Errno::EAGAIN)
     }
 
-    /// What was said since the last time, without waiting.
+    /// The notifications since the last call, without waiting.
     pub fn heard(&mut self) -> Vec<Answer> {
         let mut heard = Vec::new();
         loop {
             match self.receive(MsgFlags::MSG_DONTWAIT) {
                 Ok(messages) => heard.extend(messages),
-                // More was said than fits; what does is still there.
+                // The buffer overflowed. The notifications in it are still valid.
                 Err(Errno::ENOBUFS) => {}
                 Err(_) => return heard,
             }
@@ -202,7 +202,7 @@ fn first(bytes: &[u8]) -> Option<(Answer, &[u8])> {
     Some((Answer { kind, flags, sequence, body }, bytes.get(aligned(length)..).unwrap_or_default()))
 }
 
-/// Everything in netlink begins at a multiple of four.
+/// Rounds up to a multiple of four, as netlink aligns everything.
 fn aligned(size: usize) -> usize {
     size.next_multiple_of(4)
 }

@@ -1,7 +1,7 @@
-//! `linux.intelRdt` carried out: classes of service and monitoring groups in the resctrl file system.
+//! Carries out `linux.intelRdt`: classes of service and monitoring groups in the resctrl file system.
 //!
-//! Tested on a directory that stands for resctrl, that is for the names and the contents of files. None of the hardware
-//! that has it was at hand: what the kernel makes of the values is untested.
+//! The tests use a directory in the place of resctrl, so they cover the names and the contents of files. No hardware
+//! with Intel RDT was available: the kernel's reaction to the values is untested.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,18 @@ use super::plan::{Rdt, separate};
 use crate::spec::refuse;
 use crate::sys::{self, Call, CallError};
 
-/// Where resctrl is mounted.
+/// The mount point of resctrl.
 pub const RESCTRL: &str = "/sys/fs/resctrl";
 
-/// The groups that a container is in.
+/// The groups that a container's processes are in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Groups {
-    /// The directory of its class of service.
+    /// The directory of the class of service.
     pub class: PathBuf,
-    /// The class was made for it, and goes with it.
+    /// Whether the class was made for this container; if so, it is removed with it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub created: bool,
-    /// The directory of its monitoring group, which goes with it.
+    /// The directory of the monitoring group, which is removed with the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Groups {
-    /// Make the groups below the mounted resctrl, or find the class there, before there is a process.
+    /// Makes the groups in resctrl, or finds an existing class, before the container has a process.
     pub fn create(rdt: &Rdt, resctrl: &Path) -> Result<Groups> {
         let class = resctrl.join(&rdt.class);
         let mut groups = Groups { created: open_class(rdt, &class)?, class, monitoring: None };
@@ -60,7 +60,7 @@ impl Groups {
         Ok(())
     }
 
-    /// Put a process into the groups. What it starts will be there too.
+    /// Moves a process into the groups. Its children will be in the same groups.
     pub fn attach(&self, pid: i32) -> Result<()> {
         for group in [Some(&self.class), self.monitoring.as_ref()].into_iter().flatten() {
             write(&group.join("tasks"), &pid.to_string()).context("linux.intelRdt")?;
@@ -68,9 +68,8 @@ impl Groups {
         Ok(())
     }
 
-    /// Set new limits (`update --l3-cache-schema`, `--mem-bw-schema`). The result is what was there
-    /// before, for [`Groups::restore`]; on failure, when some may have been replaced, it is there
-    /// again.
+    /// Sets new limits (`update --l3-cache-schema`, `--mem-bw-schema`). Returns the old ones, for [`Groups::restore`].
+    /// If a write fails, this restores the old ones itself.
     pub fn update(&self, l3: Option<&str>, bandwidth: Option<&str>) -> Result<String> {
         let lines = separate(l3, bandwidth)?;
         let before = std::fs::read_to_string(self.class.join("schemata")).unwrap_or_default();
@@ -81,13 +80,13 @@ impl Groups {
         Ok(before)
     }
 
-    /// Set the limits that there were before an update, as far as the kernel takes them.
+    /// Sets the limits from before an update, as far as the kernel accepts them.
     pub fn restore(&self, before: &str) {
         let lines: Vec<String> = before.lines().map(|line| line.trim().to_owned()).collect();
         let _ = self.write_schemata(&lines);
     }
 
-    /// Remove what was made. The kernel puts the processes that are left into the root class.
+    /// Removes the groups that were made for the container. The kernel moves remaining processes to the root class.
     pub fn remove(&self) -> Result<()> {
         let class = self.created.then_some(&self.class);
         for path in self.monitoring.iter().chain(class) {
@@ -121,7 +120,7 @@ impl Groups {
     }
 }
 
-/// Make sure that there is a class. Was it made?
+/// Creates the class, or uses an existing one. Returns whether it was created.
 fn open_class(rdt: &Rdt, path: &Path) -> Result<bool> {
     if rdt.named && !rdt.limits() {
         let there = std::fs::metadata(path);
@@ -141,13 +140,13 @@ fn make(path: &Path) -> Result<bool> {
     }
 }
 
-/// The kernel takes a value in one write.
+/// Writes a value with one write(2), as resctrl demands.
 fn write(path: &Path, text: &str) -> Result<()> {
     let written = std::fs::write(path, text);
     written.map_err(|error| anyhow!("write {:?} to {}: {}", text.trim_end(), path.display(), why(path, error)))
 }
 
-/// An error, with what resctrl has to say about the last operation on it.
+/// The text of an error, with resctrl's message about the last operation.
 fn why(path: &Path, error: std::io::Error) -> String {
     let status = path.ancestors().find_map(|above| std::fs::read_to_string(above.join("info/last_cmd_status")).ok());
     let status = status.as_deref().map(|text| text.trim().to_ascii_lowercase());
@@ -164,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory that stands for resctrl, with the class `gold`.
+    /// A directory in the place of resctrl, with the class `gold`.
     struct Resctrl(PathBuf);
 
     impl Resctrl {
@@ -210,7 +209,7 @@ mod tests {
         groups.restore(&before);
         assert_eq!(resctrl.read("box/schemata"), "L3:0=f\nMB:0=20\n");
         let groups: Groups = serde_json::from_str(&serde_json::to_string(&groups).unwrap()).unwrap();
-        // In resctrl the files are no obstacle to rmdir(2).
+        // In resctrl, rmdir(2) removes a directory with its files.
         fs::remove_file(resctrl.0.join("box/schemata")).unwrap();
         fs::remove_file(resctrl.0.join("box/tasks")).unwrap();
         groups.remove().unwrap();
@@ -249,7 +248,7 @@ mod tests {
         assert!(error.starts_with("linux.intelRdt.closID: class "), "{error}");
         assert!(error.ends_with("none has to exist when nothing else is given: no such file or directory"), "{error}");
         let mut wanted = rdt("box", false, &[], &[]);
-        // There is no directory for it, as on a processor that cannot monitor.
+        // The directory does not exist, as on a processor without monitoring.
         wanted.monitoring = Some("box".to_owned());
         let error = format!("{:#}", resctrl.create(&wanted).unwrap_err());
         assert!(error.starts_with("linux.intelRdt.enableMonitoring: mkdir "), "{error}");

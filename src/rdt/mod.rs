@@ -1,4 +1,5 @@
-//! `linux.intelRdt`: the class of service of a container, decided ([`plan`]), made ([`groups`]) and counted ([`stats`]).
+//! `linux.intelRdt`: the container's class of service. [`plan`] decides it, [`groups`] makes it, and [`stats`] reads
+//! its counters.
 
 mod groups;
 mod plan;

@@ -1,4 +1,4 @@
-//! `linux.intelRdt`: which class of service a container is in, and what that class may use.
+//! Plans `linux.intelRdt`: the container's class of service, and the limits of that class.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use oci_spec::runtime::LinuxIntelRdt;
 
 use crate::spec::{Field, given, refuse};
 
-/// What `linux.intelRdt` comes to.
+/// The plan of `linux.intelRdt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rdt {
-    /// The directory below the mounted resctrl; empty for the root class, that is `closID: "/"`.
+    /// The directory of the class in resctrl; empty for the root class, that is `closID: "/"`.
     pub class: String,
-    /// `closID` names the class: others may be in it, and it may have been there before.
+    /// Whether `closID` names the class. Such a class may exist already, and other processes may be in it.
     pub named: bool,
-    /// Lines of `l3CacheSchema` and `memBwSchema`.
+    /// The lines of `l3CacheSchema` and `memBwSchema`.
     pub separate: Vec<String>,
-    /// Lines of `schemata`. They are written after the others.
+    /// The lines of `schemata`, which are written after the others.
     pub schemata: Vec<String>,
     /// `enableMonitoring`: the name of the monitoring group in the class.
     pub monitoring: Option<String>,
 }
 
 impl Rdt {
-    /// Read the section. `resctrl` says whether the host has that file system mounted.
+    /// Plans the section. `resctrl` says whether the host has resctrl mounted.
     pub fn of(rdt: Option<&LinuxIntelRdt>, id: &str, resctrl: bool) -> Result<Option<Rdt>> {
         let Some(rdt) = rdt else { return Ok(None) };
         if !resctrl {
@@ -39,13 +39,13 @@ impl Rdt {
         }))
     }
 
-    /// Is there anything to write to `schemata`?
+    /// Whether there is anything to write to `schemata`.
     pub fn limits(&self) -> bool {
         !self.separate.is_empty() || !self.schemata.is_empty()
     }
 
-    /// The first thing in `l3CacheSchema` or `memBwSchema` that is not so in a class that exists, whose `schemata` is
-    /// this. What the config's `schemata` is going to set is not looked at.
+    /// The first setting of `l3CacheSchema` or `memBwSchema` that an existing class does not have. `existing` is the
+    /// `schemata` of that class. Settings that the config's `schemata` will replace are not compared.
     pub fn difference(&self, existing: &str) -> Option<String> {
         let existing = settings(existing.lines());
         let coming = settings(self.schemata.iter().map(String::as_str));
@@ -56,7 +56,8 @@ impl Rdt {
     }
 }
 
-/// Lines of `l3CacheSchema` and `memBwSchema` as they are written. The second is the one that counts for `MB:`.
+/// The lines of `l3CacheSchema` and `memBwSchema`, as written to resctrl. With `memBwSchema`, lines `MB:` of
+/// `l3CacheSchema` are ignored.
 pub fn separate(l3: Option<&str>, bandwidth: Option<&str>) -> Result<Vec<String>> {
     if let Some(text) = bandwidth {
         if !text.starts_with("MB:") {
@@ -82,7 +83,7 @@ fn schemata(rdt: &LinuxIntelRdt) -> Result<Vec<String>> {
 }
 
 fn class(name: &str) -> Result<String> {
-    /// What resctrl itself has beside the classes.
+    /// Names of resctrl's own directories beside the classes.
     const RESERVED: [&str; 3] = ["info", "mon_groups", "mon_data"];
     if name == "/" {
         return Ok(String::new());
@@ -93,7 +94,8 @@ fn class(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// `L3:0=07f;1=1f` as places and values, in a form that can be compared: the kernel pads and fills up what it shows.
+/// Parses lines such as `L3:0=07f;1=1f` into places and values that can be compared: the kernel pads numbers and adds
+/// places.
 fn settings<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<(String, String), String> {
     let bare = |text: &str| text.trim().trim_start_matches('0').to_ascii_lowercase();
     let mut found = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What Intel RDT says about a container, in runc's structure and under its names.
+//! The statistics of Intel RDT for a container, in runc's structure and with runc's names.
 
 use std::path::Path;
 
@@ -6,34 +6,34 @@ use serde::Serialize;
 
 use super::groups::{Groups, RESCTRL};
 
-/// Statistics of a container's class and monitoring group; empty without them.
+/// The statistics of a container's class and monitoring group; empty if the container has none.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RdtStats {
-    /// What the processor can do with its L3 cache.
+    /// The properties of the L3 cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub l3_cache_info: Option<CacheInfo>,
     /// The L3 line of the root class.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub l3_cache_schema_root: String,
-    /// That of the container's class.
+    /// The L3 line of the container's class.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub l3_cache_schema: String,
-    /// What the processor can do with memory bandwidth.
+    /// The properties of memory bandwidth allocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mem_bw_info: Option<BandwidthInfo>,
     /// The MB line of the root class.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mem_bw_schema_root: String,
-    /// That of the container's class.
+    /// The MB line of the container's class.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mem_bw_schema: String,
     /// All lines of the container's class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schemata: Vec<String>,
-    /// Memory traffic, for each L3 cache.
+    /// The memory traffic through each L3 cache.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mbm_stats: Vec<Traffic>,
-    /// Cache occupancy, for each L3 cache.
+    /// The occupancy of each L3 cache.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cmt_stats: Vec<Occupancy>,
 }
@@ -64,7 +64,7 @@ pub struct BandwidthInfo {
     pub num_closids: u64,
 }
 
-/// Bytes of memory traffic.
+/// Memory traffic, in bytes.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names of the kernel's files")]
 pub struct Traffic {
@@ -74,7 +74,7 @@ pub struct Traffic {
     pub mbm_local_bytes: u64,
 }
 
-/// Bytes of cache.
+/// Cache occupancy, in bytes.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names of the kernel's files")]
 pub struct Occupancy {
@@ -87,7 +87,7 @@ fn zero(value: &u64) -> bool {
 }
 
 impl Groups {
-    /// What there is to be said now. What the processor does not have is left out.
+    /// Reads the current statistics. Properties that the processor does not have are omitted.
     pub fn stats(&self) -> RdtStats {
         self.stats_below(Path::new(RESCTRL))
     }
@@ -120,7 +120,7 @@ impl Groups {
         stats
     }
 
-    /// `mon_data/mon_L3_00` and so on, one for each cache.
+    /// Reads `mon_data/mon_L3_00` and its neighbours, one for each cache.
     fn monitored(&self, stats: &mut RdtStats) {
         let group = self.monitoring.as_ref().unwrap_or(&self.class);
         let caches = group.join("mon_data");

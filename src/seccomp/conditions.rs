@@ -1,8 +1,8 @@
 //! Blocks of instructions that test arguments.
 //!
-//! `seccompiler` compiles conditions well, but knows only one action, one default and one architecture a program. So
-//! each run of rules with the same action is compiled alone, for an arbitrary number and architecture, and the
-//! instructions around the rules are cut off. All jumps are relative, so the rest runs anywhere.
+//! `seccompiler` compiles conditions well, but supports only one action, one default and one architecture for a
+//! program. So each run of rules with the same action is compiled alone, for an arbitrary number and architecture, and
+//! the instructions around the rules are removed. All jumps are relative, so the rest works at any position.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ use super::instruction::{RETURN, instruction};
 use super::rules::{Condition, Rule, Test};
 use crate::spec::refuse;
 
-/// Placeholder action for a rule that matches; the real action replaces it.
+/// The placeholder action for a rule that matches. The real action replaces it.
 const MATCH: u32 = 0x7ff0_beef;
-/// Placeholder action for no match.
+/// The placeholder action for no match.
 const MISMATCH: u32 = 0x7ff0_dead;
-/// Instructions before the rules: load, compare and refuse the architecture; load and compare the number.
+/// The number of instructions before the rules: load, compare and refuse the architecture; load and compare the number.
 const BEFORE: usize = 5;
 
-/// Instructions for the action of the first matching rule, else the default. The last rule has a jump, never taken, to
-/// the instruction behind the block, so one must follow.
+/// The instructions that return the action of the first matching rule, or else the default. The last rule has a jump to
+/// the instruction after the block. It is never taken, but that instruction must exist.
 pub(super) fn block(rules: &[Rule], default: u32, is_64_bit: bool) -> Result<Vec<u64>> {
     let mut code = Vec::new();
     for run in rules.chunk_by(|one, next| one.action == next.action) {
@@ -34,7 +34,7 @@ pub(super) fn block(rules: &[Rule], default: u32, is_64_bit: bool) -> Result<Vec
     Ok(code)
 }
 
-/// Appends the instructions of rules with one action. If none matches, execution continues behind them.
+/// Appends the instructions of rules with one action. If none matches, execution continues after them.
 fn append_run(code: &mut Vec<u64>, run: &[Rule], is_64_bit: bool) -> Result<()> {
     let rules = run.iter().map(|rule| compile_rule(rule, is_64_bit)).collect::<Result<Vec<_>, _>>()?;
     let (mismatch, matched) = (SeccompAction::Trace(MISMATCH & 0xffff), SeccompAction::Trace(MATCH & 0xffff));

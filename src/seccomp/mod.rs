@@ -1,23 +1,23 @@
-//! `linux.seccomp`: from the profile to one program for the kernel's filter.
+//! `linux.seccomp`: compiles a profile to one program for the kernel's filter.
 //!
-//! Everything here is pure. The road is `rules` (what the profile says of each system call
-//! number, one architecture at a time, with `names` for the numbers), then `tree` (numbers
-//! with the same outcome become intervals, searched by a balanced tree), with `conditions` for
-//! the calls whose arguments matter: those are compiled by the `seccompiler` crate and linked in.
+//! Everything here is pure. `rules` computes the outcome of each system call number, one architecture at a time, with
+//! `names` for the numbers. `tree` combines numbers with the same outcome to intervals, and searches these by a
+//! balanced tree. For calls whose arguments matter, `conditions` has the `seccompiler` crate compile the tests, and
+//! links them in.
 //!
-//! The result follows the plain reading of the profile, which is also what libseccomp does with
-//! the profiles engines write:
-//! - a rule with the default's action is skipped, and so are names that an architecture lacks;
-//! - a rule without conditions decides its calls; among others the first that matches does;
-//! - a rule with several conditions on one argument holds when *any* of its conditions does, as
-//!   runc has it; all conditions of any other rule must hold;
-//! - calls newer than the newest one a profile names answer `ENOSYS`, so that programs fall back,
-//!   unless the default is to allow, log or trace;
-//! - calls of an architecture that is not listed kill the thread;
-//! - the agent of `SCMP_ACT_NOTIFY` is never asked about `write`: it gets its listener by a word that
-//!   `init` writes under the filter, so there would be nobody to answer;
-//! - on x86 a rule without conditions also meets its call behind `socketcall` or `ipc`; one with
-//!   conditions does not, for the arguments lie in memory there, where a filter cannot look.
+//! The result follows the direct reading of the profile, which libseccomp also follows for the profiles that engines
+//! write:
+//! - A rule with the same action as the default is skipped, and so are names that an architecture lacks.
+//! - A rule without conditions decides its calls. Of several other rules, the first one that matches decides.
+//! - A rule with several conditions on one argument matches if *any* of these conditions holds, as in runc. All
+//!   conditions of any other rule must hold.
+//! - Calls newer than the newest one that a profile names return `ENOSYS`, so that programs fall back, unless the
+//!   default is to allow, log or trace.
+//! - A call of an architecture that is not listed kills the thread.
+//! - `SCMP_ACT_NOTIFY` never applies to `write`: `init` reports the listener with write(2) under the filter, and before
+//!   that no agent could answer.
+//! - On x86 a rule without conditions also applies to its call through `socketcall` or `ipc`. A rule with conditions
+//!   does not: there the arguments are in memory, which a filter cannot read.
 
 mod conditions;
 mod instruction;
@@ -33,11 +33,11 @@ use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompFilterFlag};
 use crate::spec::{Field, refuse};
 use crate::tables::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV};
 
-/// The largest program the kernel takes (`BPF_MAXINSNS`).
+/// The maximum size of a program in the kernel (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
 
-/// The architecture that this program was built for; [`Arch::ScmpArchNative`] if its system call numbers are unknown
-/// here, which [`compile`] refuses.
+/// The architecture that this program was built for; [`Arch::ScmpArchNative`] if this module does not know its system
+/// call numbers. [`compile`] refuses that one.
 pub const NATIVE: Arch = if cfg!(target_arch = "x86_64") {
     Arch::ScmpArchX86_64
 } else if cfg!(target_arch = "x86") {
@@ -52,24 +52,24 @@ pub const NATIVE: Arch = if cfg!(target_arch = "x86_64") {
     Arch::ScmpArchNative
 };
 
-/// What seccomp(2) is given.
+/// The arguments of seccomp(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// The instructions, each a `struct sock_filter` (code, jt, jf, k) as it lies in memory.
+    /// The instructions, each in the memory layout of `struct sock_filter` (code, jt, jf, k).
     pub program: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*`.
     pub flags: u32,
 }
 
 impl Filter {
-    /// Does seccomp(2) return a listener for an agent?
+    /// Whether seccomp(2) returns a listener for an agent.
     pub fn listens(&self) -> bool {
         self.flags & FLAG_NEW_LISTENER != 0
     }
 }
 
-/// Compiles a profile for a host of architecture `native`. A profile that allows everything is loaded too: so
-/// `/proc/PID/status` shows a filter, and ABIs that are not listed are killed.
+/// Compiles a profile for a host of architecture `native`. A profile that allows everything is loaded, too:
+/// `/proc/PID/status` then shows a filter, and calls of unlisted architectures are killed.
 pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Filter> {
     let policy = rules::Policy::read(profile)?;
     let flags = flags(profile, policy.notifies())?;
@@ -79,8 +79,8 @@ pub fn compile(profile: &LinuxSeccomp, native: Arch) -> Result<Filter> {
     Ok(Filter { program, flags })
 }
 
-/// Names in the profile that are no system call of a known architecture, each once. They are skipped, as in runc,
-/// unless an annotation makes them an error.
+/// The names in the profile that are not a system call of any known architecture, each once. As in runc, they are
+/// skipped, unless an annotation makes them an error.
 pub fn unknown_names(profile: &LinuxSeccomp) -> Vec<&str> {
     let mut unknown = Vec::new();
     for name in profile.syscalls().iter().flatten().flat_map(|rule| rule.names()) {
@@ -91,7 +91,7 @@ pub fn unknown_names(profile: &LinuxSeccomp) -> Vec<&str> {
     unknown
 }
 
-/// The flags for seccomp(2). `TSYNC` is left out: the process that loads the program has one thread.
+/// The flags for seccomp(2), without `TSYNC`: the process that loads the program has one thread.
 fn flags(profile: &LinuxSeccomp, notifies: bool) -> Result<u32> {
     let listener = if notifies { FLAG_NEW_LISTENER } else { 0 };
     let Some(listed) = profile.flags() else { return Ok(FLAG_SPEC_ALLOW | listener) };

@@ -1,7 +1,7 @@
 //! Architectures and their system call numbers.
 //!
-//! The tables come from the crate `syscalls`; here are x32, ARM's private calls, and names that the kernel and profiles
-//! spell differently.
+//! The tables are those of the crate `syscalls`. This file adds x32, ARM's private calls, and names that the kernel and
+//! profiles spell differently.
 
 use anyhow::Result;
 use oci_spec::runtime::Arch;
@@ -9,10 +9,10 @@ use syscalls::{aarch64, arm, riscv64, x86, x86_64};
 
 use crate::spec::{Field, refuse};
 
-/// Set in the number of every x32 call.
+/// The bit in the number of every x32 call.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
-/// Bit of little-endian `AUDIT_ARCH_*`, as all known architectures are.
+/// The bit of little-endian architectures in `AUDIT_ARCH_*`; all known ones have it.
 const AUDIT_ARCH_LE: u32 = 0x4000_0000;
 
 /// The first of ARM's private calls, which are outside the growing table.
@@ -31,14 +31,14 @@ pub(super) enum Abi {
 
 const ALL: [Abi; 6] = [Abi::X86_64, Abi::X32, Abi::X86, Abi::Aarch64, Abi::Arm, Abi::Riscv64];
 
-/// A call made through another one, whose first argument selects it.
+/// A call that is made through another one, whose first argument selects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Multiplexed {
     /// The number of `socketcall` or `ipc`.
     pub(super) number: u32,
-    /// The bits of the first argument that the kernel looks at.
+    /// The bits of the first argument that the kernel compares.
     pub(super) mask: u32,
-    /// What it has to be.
+    /// The value of these bits.
     pub(super) call: u32,
 }
 
@@ -55,7 +55,7 @@ impl Abi {
         }
     }
 
-    /// The `AUDIT_ARCH_*` that a filter sees; x32 has that of x86_64.
+    /// The `AUDIT_ARCH_*` value that a filter sees. x32 has that of x86_64.
     pub(super) fn audit_arch(self) -> u32 {
         match self {
             Abi::X86_64 | Abi::X32 => 0xc000_003e,
@@ -94,7 +94,7 @@ impl Abi {
         self == Abi::Arm && number >= ARM_PRIVATE
     }
 
-    /// How `name` is called through `socketcall` or `ipc`, which x86 has beside the direct calls.
+    /// The way to call `name` through `socketcall` or `ipc`, which x86 has beside the direct calls.
     pub(super) fn multiplexed(self, name: &str) -> Option<Multiplexed> {
         if self != Abi::X86 {
             return None;
@@ -108,8 +108,9 @@ impl Abi {
     }
 }
 
-/// The tables for a profile that lists `archs`, each once, the host's own always and first. An architecture without a
-/// table cannot run on a known host, so it can be left out; runc does the same, except for those that it refuses.
+/// The tables for a profile that lists `archs`, each once; the host's own is always included, as the first. An
+/// architecture without a table cannot run on a known host, so it is left out. So does runc, except for architectures
+/// that it refuses.
 pub(super) fn listed(archs: &[Arch], native: Arch) -> Result<Vec<Abi>> {
     let Some(native) = Abi::of(native) else {
         refuse!("linux.seccomp", "the system calls of this architecture are not known here");
@@ -152,8 +153,8 @@ fn arm_number(name: &str) -> Option<u32> {
     name.parse::<arm::Sysno>().ok().map(|call| call as u32)
 }
 
-/// Whether only the 32-bit variants of the shared table have this number: calls with 64-bit times, which the crate
-/// lists for the others too.
+/// Whether the number belongs to the 32-bit variants only: calls with 64-bit times, which the crate lists for 64-bit
+/// architectures too.
 fn of_32_bit(number: u32) -> bool {
     matches!(number, 403..=414 | 416..=423)
 }

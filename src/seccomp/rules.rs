@@ -14,14 +14,14 @@ pub(super) const KILL_THREAD: u32 = 0;
 const ERRNO_ENOSYS: u32 = 0x0005_0000 | 38;
 /// The kernel's `SECCOMP_RET_USER_NOTIF`.
 const NOTIFY: u32 = 0x7fc0_0000;
-/// The call by which `init` reports the listener to the parent.
+/// The system call by which `init` reports the listener to the runtime.
 const BRINGS_OUT: &str = "write";
 /// The largest errno that the kernel lets a system call return.
 const MAX_ERRNO: u32 = 4095;
-/// How many arguments a system call has.
+/// The number of arguments of a system call.
 const ARGUMENTS: usize = 6;
 
-/// A profile, read and checked.
+/// A profile, parsed and checked.
 #[derive(Debug)]
 pub(super) struct Policy<'a> {
     default: u32,
@@ -56,7 +56,7 @@ pub(super) enum Test {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-    /// After both are masked with this.
+    /// Both are masked with this before they are compared.
     MaskedEqual(u64),
 }
 
@@ -67,27 +67,27 @@ pub(super) struct Rule {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// One action for all arguments.
     Action(u32),
-    /// The action of the first matching rule, else the default.
+    /// The action of the first matching rule, or else the default.
     First { rules: Vec<Rule>, default: u32, is_64_bit: bool },
 }
 
-/// Numbers with the same outcome, from `first` to the next interval.
+/// Numbers with the same outcome: from `first` up to the next interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) first: u32,
     pub(super) outcome: Outcome,
 }
 
-/// All calls that come with one `AUDIT_ARCH_*`.
+/// The calls with one `AUDIT_ARCH_*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AbiRules {
     pub(super) audit_arch: u32,
-    /// Ascending; the first one starts at zero.
+    /// In ascending order; the first interval starts at zero.
     pub(super) intervals: Vec<Interval>,
 }
 
@@ -107,12 +107,12 @@ impl<'a> Policy<'a> {
         })
     }
 
-    /// Whether an agent is asked about any call, even one that this host lacks.
+    /// Whether any rule notifies an agent, even for a call that this host lacks.
     pub(super) fn notifies(&self) -> bool {
         self.rules.iter().any(|rule| rule.action == NOTIFY && !rule.names.is_empty())
     }
 
-    /// The sections for these architectures, in their order.
+    /// The sections for these architectures, in the same order.
     pub(super) fn sections(&self, abis: &[Abi]) -> Vec<AbiRules> {
         let mut sections: Vec<AbiRules> = Vec::new();
         for &abi in abis {
@@ -124,7 +124,7 @@ impl<'a> Policy<'a> {
         sections
     }
 
-    /// The intervals of the section that `abi` is in, which for x86_64 is that of x32, too.
+    /// The intervals of the section that `abi` is in. For x86_64 this section also has the numbers of x32.
     fn section(&self, abi: Abi, abis: &[Abi]) -> Vec<Interval> {
         if !matches!(abi, Abi::X86_64 | Abi::X32) {
             return self.intervals(abi, 0);
@@ -135,7 +135,7 @@ impl<'a> Policy<'a> {
             intervals.append(&mut self.intervals(Abi::X32, X32_BIT));
             return intervals;
         }
-        // A tracer skips a call by setting its number to -1, which is no call of x32.
+        // A tracer skips a call by setting its number to -1, which is not a call of x32.
         let skipped = intervals.last().map(|last| Interval { first: u32::MAX, outcome: last.outcome.clone() });
         intervals.append(&mut killed(X32_BIT));
         intervals.extend(skipped);
@@ -177,7 +177,7 @@ impl<'a> Policy<'a> {
                 if let Some(number) = number {
                     self.add(&mut named, abi, number, rule.action, &rule.alternatives);
                 }
-                // A filter cannot read the arguments of a multiplexed call: they are in memory.
+                // A filter cannot read the arguments of a multiplexed call, because they are in memory.
                 if let Some(behind) = abi.multiplexed(name).filter(|_| rule.alternatives.is_empty()) {
                     self.add(&mut named, abi, behind.number, rule.action, &[vec![behind.into()]]);
                 }
@@ -203,7 +203,7 @@ impl<'a> Policy<'a> {
             is_64_bit: abi.is_64_bit(),
         });
         match outcome {
-            // A rule without conditions has decided already.
+            // An earlier rule without conditions has decided.
             Outcome::Action(_) => {}
             Outcome::First { .. } if alternatives.is_empty() => *outcome = Outcome::Action(action),
             Outcome::First { rules, .. } => {
@@ -227,7 +227,7 @@ impl<'a> NamedRule<'a> {
     }
 }
 
-/// Conditions on the same argument are alternatives, each with all conditions on other arguments.
+/// Conditions on the same argument become alternatives, each with all conditions on other arguments.
 fn alternatives(conditions: Vec<Condition>) -> Vec<Vec<Condition>> {
     let mut seen = [false; ARGUMENTS];
     let repeated =

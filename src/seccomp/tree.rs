@@ -1,7 +1,7 @@
-//! The program: a switch over architectures, then a balanced tree over numbers.
+//! The program: a switch over the architectures, then a balanced tree over the numbers.
 //!
-//! Filters only jump forward. So the program is written from its end to its start: the target of a jump is there
-//! already, and its distance is known.
+//! A filter can only jump forward. So the program is written from its end to its start: then the target of a jump
+//! exists already, and its distance is known.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use super::conditions;
 use super::instruction::{IF_EQUAL, IF_NOT_LESS, JUMP, LOAD, RETURN, instruction};
 use super::rules::{AbiRules, Interval, KILL_THREAD, Outcome};
 
-/// Where the number is in `struct seccomp_data`.
+/// The offset of the number in `struct seccomp_data`.
 const NUMBER: u32 = 0;
-/// Where the architecture is in `struct seccomp_data`.
+/// The offset of the architecture in `struct seccomp_data`.
 const ARCH: u32 = 4;
 
-/// The program for these sections; calls of all other architectures kill the thread.
+/// The program for these sections. Calls of all other architectures kill the thread.
 pub(super) fn program(sections: &[AbiRules]) -> Result<Vec<u64>> {
     let mut writer = Assembler::default();
     // The last instruction must be a return.
@@ -33,22 +33,22 @@ pub(super) fn program(sections: &[AbiRules]) -> Result<Vec<u64>> {
     Ok(writer.backwards)
 }
 
-/// What a branch leads to.
+/// The target of a branch.
 #[derive(Clone, Copy, Debug)]
 enum Jump {
-    /// An action. If no return is near enough, another one is written.
+    /// An action. If the nearest return of this action is too far, another one is written.
     Return(u32),
-    /// An instruction that is written already.
+    /// An instruction that has been written.
     At(usize),
 }
 
-/// A program that grows from its end, where positions count from.
+/// A program that grows from its end. Positions count from the end.
 #[derive(Default)]
 struct Assembler {
     backwards: Vec<u64>,
     /// The nearest return of each action.
     returns: HashMap<u32, usize>,
-    /// Blocks that test arguments; architectures share them.
+    /// The blocks that test arguments. Architectures share them.
     blocks: HashMap<Vec<u64>, usize>,
 }
 
@@ -83,16 +83,17 @@ impl Assembler {
         Ok(Jump::At(place))
     }
 
-    /// Writes a test of the loaded word.
+    /// Writes a test of the word that is loaded.
     fn branch(&mut self, test: u16, k: u32, yes: Jump, no: Jump) -> Jump {
-        // Reaching `no` may insert one more instruction.
+        // To reach `no`, one more instruction may be inserted.
         let yes = self.reach(yes, 1);
         let no = self.reach(no, 0);
         let here = self.backwards.len();
         Jump::At(self.write(test, distance(here, yes), distance(here, no), k))
     }
 
-    /// A position that leads to `target`, near enough for the next instruction or for one `slack` instructions later.
+    /// The position of an instruction that leads to `target`. It is near enough for a branch `slack` instructions
+    /// further on.
     fn reach(&mut self, target: Jump, slack: usize) -> usize {
         let here = self.backwards.len();
         let near = |place: usize| here + slack - place - 1 <= usize::from(u8::MAX);
@@ -120,14 +121,14 @@ impl Assembler {
         }
     }
 
-    /// Writes one instruction and tells its place.
+    /// Writes one instruction and returns its position.
     fn write(&mut self, code: u16, jt: u8, jf: u8, k: u32) -> usize {
         self.backwards.push(instruction(code, jt, jf, k));
         self.backwards.len() - 1
     }
 }
 
-/// How many instructions lie between a branch and a place that is near.
+/// The number of instructions between a branch and a near position.
 fn distance(from: usize, to: usize) -> u8 {
     (from - to - 1) as u8
 }

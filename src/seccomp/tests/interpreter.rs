@@ -1,8 +1,8 @@
-//! The kernel's side of a filter: what it takes, and what it makes of it.
+//! The kernel's side of a filter: the checks of a program, and its execution.
 
 use super::super::MAX_INSTRUCTIONS;
 
-/// What a filter sees of a call.
+/// The data of a system call that a filter sees.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) arch: u32,
@@ -21,7 +21,7 @@ pub(super) fn decode(program: &[u64]) -> Vec<Step> {
     program.iter().map(step).collect()
 }
 
-/// What the kernel checks before it takes a program.
+/// Makes the checks that the kernel makes before it accepts a program.
 pub(super) fn assert_acceptable(program: &[Step]) {
     assert!((1..=MAX_INSTRUCTIONS).contains(&program.len()), "{} instructions", program.len());
     assert_eq!(program.last().unwrap().0, 0x06, "the last instruction is no return");
@@ -38,7 +38,7 @@ pub(super) fn assert_acceptable(program: &[Step]) {
     }
 }
 
-/// Runs a program: the action and how many instructions it took.
+/// Runs a program. Returns the action and the number of executed instructions.
 pub(super) fn run(program: &[Step], call: &Call) -> (u32, usize) {
     let (mut at, mut word, mut steps) = (0, 0, 0);
     loop {

@@ -1,4 +1,4 @@
-//! The programs that libseccomp makes of the same profiles, where it and python3 are installed.
+//! The programs that libseccomp makes from the same profiles, if libseccomp and python3 are installed.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 use super::interpreter::{Step, decode};
 use super::{Abi, reading};
 
-/// libseccomp at work in another process, which is killed when this is dropped: some profiles it never gets done with.
+/// libseccomp in another process, which is killed when this is dropped: for some profiles it does not finish.
 pub(super) struct LibSeccomp {
     process: Child,
     asks: ChildStdin,
     says: Lines<BufReader<ChildStdout>>,
 }
 
-/// What it makes of a profile.
+/// The result of libseccomp for a profile.
 pub(super) struct PeerFilter {
     pub(super) program: Vec<Step>,
-    /// Names that it does not know for every architecture that has them.
+    /// Names that libseccomp does not know for every architecture that has them.
     pub(super) unknown: Vec<String>,
-    /// How many milliseconds of CPU it took.
+    /// The CPU time in milliseconds.
     pub(super) took: f64,
 }
 
 impl LibSeccomp {
-    /// Says why, when there is none.
+    /// Finds libseccomp. If it is not installed, prints the reason.
     pub(super) fn find() -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/seccomp/tests/libseccomp.py");
         let mut command = Command::new("timeout");
@@ -45,7 +45,7 @@ impl LibSeccomp {
         Some(LibSeccomp { process, asks, says })
     }
 
-    /// The program for a profile as runc has it made; an error in words.
+    /// The program for a profile, made in the way of runc; or the error's text.
     pub(super) fn make(&mut self, profile: &LinuxSeccomp, abis: &[Abi]) -> Result<PeerFilter, String> {
         let line = request(profile, abis).to_string() + "\n";
         self.asks.write_all(line.as_bytes()).map_err(|_| "it has gone")?;
@@ -71,7 +71,7 @@ impl Drop for LibSeccomp {
     }
 }
 
-/// Has it the same numbers for a name? One that it lacks is no answer, but another one is wrong.
+/// Whether libseccomp has the same numbers for a name. A missing number is ignored, but a different one is wrong.
 fn agrees(name: &str, numbers: &Value, abis: &[Abi]) -> bool {
     let numbers = numbers.as_array().into_iter().flatten().filter_map(Value::as_i64);
     abis.iter().zip(numbers).all(|(abi, theirs)| {

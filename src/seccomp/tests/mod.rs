@@ -1,4 +1,4 @@
-//! The compiler against a plain reading of the profile, by way of an interpreter for filters.
+//! Tests of the compiler: an interpreter runs its programs, and the results must equal a direct reading of the profile.
 
 mod interpreter;
 mod libseccomp;
@@ -28,14 +28,14 @@ fn from_json(profile: Value) -> LinuxSeccomp {
     serde_json::from_value(profile).unwrap()
 }
 
-/// The hosts that profiles are made for.
+/// The architectures of the hosts that profiles are compiled for.
 const NATIVES: [Arch; 3] = [Arch::ScmpArchX86_64, Arch::ScmpArchAarch64, Arch::ScmpArchRiscv64];
 
 fn abis(profile: &LinuxSeccomp, native: Arch) -> Vec<Abi> {
     super::names::listed(profile.architectures().as_deref().unwrap_or_default(), native).unwrap()
 }
 
-/// Compares program and profile on every number of every architecture, and on foreign ones.
+/// Compares program and profile for every number of every architecture, and for unknown architectures.
 fn assert_agree(profile: &LinuxSeccomp, native: Arch, random: &mut Random, tries: usize) -> Vec<usize> {
     let filter = compile(profile, native).unwrap();
     let program = decode(&filter.program);
@@ -58,7 +58,7 @@ fn assert_agree(profile: &LinuxSeccomp, native: Arch, random: &mut Random, tries
     steps
 }
 
-/// A file of test data, given as seen from this directory.
+/// A file of test data, by its path relative to this directory.
 fn data(file: &str) -> Option<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let Ok(text) = std::fs::read_to_string(&path) else {
@@ -68,13 +68,13 @@ fn data(file: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-/// The profile of an engine's config.json, where the test data is at hand; hack/peers asks containerd for its.
+/// The profile in an engine's config.json, if the test data exists. hack/peers asks containerd for its profile.
 fn engine_profile(engine: &str) -> Option<LinuxSeccomp> {
     let place = if engine == "containerd" { "target/peers" } else { "../shared/data" };
     data(&format!("{place}/{engine}-config.json")).map(|mut config| from_json(config["linux"]["seccomp"].take()))
 }
 
-/// The profile that an engine has published, as the engine makes it for a host without further capabilities.
+/// The profile that an engine has published, in the form for a host without further capabilities.
 fn published_profile(engine: &str, native: Arch) -> Option<LinuxSeccomp> {
     let mut profile = data(&format!("../shared/data/{engine}-seccomp-profile.json"))?;
     let arches: &[&str] = match native {
@@ -100,7 +100,7 @@ fn published_profile(engine: &str, native: Arch) -> Option<LinuxSeccomp> {
     Some(from_json(profile))
 }
 
-/// All engines' profiles for all hosts, as far as they are at hand.
+/// All engines' profiles for all hosts, as far as the test data exists.
 fn all_profiles() -> Vec<(Arch, LinuxSeccomp)> {
     let mut all = Vec::new();
     for engine in ["docker", "podman", "containerd"] {
@@ -157,8 +157,8 @@ fn random_profiles_mean_what_they_say() {
     assert!(evaluated > 10_000_000, "only {evaluated} evaluations");
 }
 
-/// The program that libseccomp makes says the same, as far as it goes: calls newer than the profile are ours alone,
-/// and names that it is too old for are left out. Whatever it refuses says nothing.
+/// The program of libseccomp gives the same results, with exceptions: only tare handles calls that are newer than the
+/// profile, and names that libseccomp is too old for are left out. A profile that libseccomp refuses is not compared.
 #[test]
 fn libseccomp_means_the_same() {
     let Some(mut libseccomp) = LibSeccomp::find() else { return };
@@ -186,7 +186,7 @@ fn libseccomp_means_the_same() {
     assert!(compared > 1_000_000, "only {compared} calls compared");
 }
 
-/// Takes names away, and with them rules that have no other.
+/// Removes names from a profile, and rules that have no other name.
 fn leave_out(profile: &mut LinuxSeccomp, names: &[String]) {
     let mut rules = profile.syscalls().clone().unwrap_or_default();
     for rule in &mut rules {
@@ -197,7 +197,8 @@ fn leave_out(profile: &mut LinuxSeccomp, names: &[String]) {
     profile.set_syscalls(Some(rules));
 }
 
-/// Two programs on every number up to the newest one that the profile names; how many calls that is.
+/// Compares two programs for every number up to the highest one that the profile names. Returns the number of compared
+/// calls.
 fn assert_same(profile: &LinuxSeccomp, abis: &[Abi], ours: &[Step], theirs: &[Step], random: &mut Random) -> usize {
     let mut compared = 0;
     for (abi, newest) in Reading::of(profile, abis).newest() {
@@ -206,7 +207,7 @@ fn assert_same(profile: &LinuxSeccomp, abis: &[Abi], ours: &[Step], theirs: &[St
             for _ in 0..3 {
                 let mut call = Call { arch: abi.audit_arch(), number, args: std::array::from_fn(|_| random.value()) };
                 if abi == Abi::X86 && Some(number) == abi.number("ipc") {
-                    // What libseccomp takes for a part of the call's number is a version.
+                    // The upper half is a version, which libseccomp takes for a part of the call's number.
                     call.args[0] &= 0xffff;
                 }
                 let (ours, theirs) = (run(ours, &call).0, run(theirs, &call).0);
@@ -223,7 +224,7 @@ fn assert_same(profile: &LinuxSeccomp, abis: &[Abi], ours: &[Step], theirs: &[St
     compared
 }
 
-/// Few numbers, many rules each: blocks far longer than a branch reaches.
+/// Few numbers with many rules each: the blocks are longer than a branch can reach.
 #[test]
 fn long_chains_of_rules_mean_what_they_say() {
     let mut random = Random(42);

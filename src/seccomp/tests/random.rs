@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Abi, from_json};
 
-/// Actions of which any may be the default.
+/// The actions that a random profile may have as its default.
 const ACTIONS: &[&str] = &["ALLOW", "ERRNO", "KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP", "TRACE", "LOG"];
 
-/// Marsaglia's xorshift: the same numbers in every run.
+/// Marsaglia's xorshift, which gives the same numbers in every run.
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -27,7 +27,7 @@ impl Random {
         from[self.below(from.len())]
     }
 
-    /// A value at which comparisons change their minds.
+    /// A value near which a comparison changes its result.
     pub(super) fn value(&mut self) -> u64 {
         let edges = [0, 1, 2, 38, 39, 40, 0x7e02_0000, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0xffff_ffff_0000_0000];
         match self.below(8) {
@@ -39,7 +39,7 @@ impl Random {
         }
     }
 
-    /// A profile for a host of this architecture.
+    /// A random profile for a host of this architecture.
     pub(super) fn profile(&mut self, native: Arch) -> LinuxSeccomp {
         let mut names = self.names(native);
         let more =
@@ -52,9 +52,9 @@ impl Random {
         from_json(json!({"defaultAction": default, "architectures": archs, "syscalls": rules}))
     }
 
-    /// One that libseccomp gets right, too. It goes wrong over several conditions for a call, over such that order
-    /// 64-bit values, over x86's `socketcall` and `ipc`, whose registers it takes for the arguments of the call behind, and
-    /// where x32 has none of the calls.
+    /// A profile that libseccomp compiles correctly. libseccomp makes mistakes with several conditions for a call; with
+    /// several that order 64-bit values; with `socketcall` and `ipc` of x86, whose registers it takes for the arguments
+    /// of the multiplexed call; and if x32 has none of the calls.
     pub(super) fn simple_profile(&mut self, native: Arch) -> LinuxSeccomp {
         let archs = self.architectures(native);
         let mut names = self.names(native);
@@ -76,7 +76,7 @@ impl Random {
         from_json(json!({"defaultAction": default, "architectures": archs, "syscalls": rules}))
     }
 
-    /// Some of the names that this architecture knows.
+    /// Some of the names that this architecture has.
     fn names(&mut self, native: Arch) -> Vec<String> {
         let all: Vec<&str> = match native {
             Arch::ScmpArchAarch64 => syscalls::aarch64::Sysno::iter().map(|call| call.name()).collect(),

@@ -1,4 +1,4 @@
-//! A plain reading of a profile: slow, and hardly to be read otherwise.
+//! A direct implementation of what a profile means: slow, but easy to verify.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator, Lin
 use super::interpreter::Call;
 use super::{ALLOW, Abi, ERRNO, KILL_THREAD, X32_BIT, X86_64};
 
-/// A profile as a person reads it: for each architecture's numbers the rules that name them.
+/// A profile, interpreted rule by rule for each number of each architecture.
 pub(super) struct Reading<'a> {
     profile: &'a LinuxSeccomp,
     abis: Vec<(Abi, Table<'a>)>,
@@ -19,7 +19,8 @@ pub(super) struct Table<'a> {
     newest: Option<u32>,
 }
 
-/// A rule names a number, or one that is reached through it: with this mask and first argument.
+/// A number that a rule names, directly or through another call, which is then identified by this mask and first
+/// argument.
 #[derive(Clone, Copy)]
 pub(super) struct Mention<'a> {
     rule: &'a LinuxSyscall,
@@ -31,7 +32,7 @@ impl<'a> Reading<'a> {
         Reading { profile, abis: abis.iter().map(|&abi| (abi, Table::of(profile, abi))).collect() }
     }
 
-    /// The architectures, each with the newest number that the profile names.
+    /// The architectures, each with the highest number that the profile names.
     pub(super) fn newest(&self) -> impl Iterator<Item = (Abi, u32)> {
         self.abis.iter().filter_map(|(abi, table)| Some((*abi, table.newest?)))
     }
@@ -42,7 +43,7 @@ impl<'a> Reading<'a> {
 
     pub(super) fn says(&self, call: &Call) -> u32 {
         let has_x32 = self.abis.iter().any(|(abi, _)| *abi == Abi::X32);
-        // Without x32, -1 is a skipped call of x86_64.
+        // Without x32, the number -1 is a call of x86_64 that a tracer has skipped.
         let x32 = call.arch == X86_64 && call.number >= X32_BIT && (has_x32 || call.number != u32::MAX);
         let abi = self.abis.iter().find(|(abi, _)| abi.audit_arch() == call.arch && (*abi == Abi::X32) == x32);
         let Some((abi, table)) = abi else { return KILL_THREAD };
@@ -104,7 +105,7 @@ impl Mention<'_> {
     }
 }
 
-/// Has the rule several conditions on one argument?
+/// Whether the rule has several conditions on one argument.
 pub(super) fn repeats(rule: &LinuxSyscall) -> bool {
     let args = args(rule);
     args.iter().any(|arg| args.iter().filter(|other| other.index() == arg.index()).count() > 1)
