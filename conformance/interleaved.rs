@@ -15,6 +15,7 @@ tests![
     create_beside_forced_delete,
     create_beside_start,
     create_beside_others,
+    create_that_ends_beside_others,
     run_beside_others,
     start_beside_start,
     start_beside_forced_delete,
@@ -289,6 +290,43 @@ fn create_beside_start() -> Result {
 /// The others fail, or come after it.
 fn create_beside_others() -> Result {
     pairs(Nothing, "create", &["state", "kill", "delete"])
+}
+
+/// A command that begins while `create` has no process yet, and goes on when `create` has ended, sees the container as
+/// it was before or as it is now, and loses nothing.
+fn create_that_ends_beside_others() -> Result {
+    if runtime::is("runc") {
+        return skip("its calls are made by several threads, and this follows one");
+    }
+    let scene = Scene { before: Nothing, systemd: false };
+    for command in ["state", "delete", "force"] {
+        let container = fresh(Scene { before: Created, systemd: false })?;
+        let calls = call(&container, false, command).count_calls()?;
+        clear(&container)?;
+        let step = Share::asked().step(calls);
+        for number in (std::process::id() as usize % step..calls).step_by(step) {
+            end_create_during(scene, command, number)
+                .with_context(|| format!("{command}, stopped before its call {number} of {calls}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn end_create_during(scene: Scene, command: &str, number: usize) -> Result {
+    let container = fresh(scene)?;
+    let renames = [libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2];
+    let Reached::Held(creating) = call(&container, false, "create").hold_where(|call| renames.contains(&call))? else {
+        bail!("create ends without renaming its record");
+    };
+    let other = call(&container, false, command).hold_before(number)?;
+    let created = creating.go_on()?.wait()?.status.success();
+    if let Reached::Held(other) = other {
+        let output = other.go_on()?.wait()?;
+        ensure!(!output.stdout.contains("\"stopped\""), "{output}");
+        let removed = command != "state" && output.status.success();
+        ensure!(removed || !created || container.status()? == "created", "{output}");
+    }
+    clear(&container)
 }
 
 /// The same of run.

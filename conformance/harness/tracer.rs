@@ -80,7 +80,12 @@ impl Call {
 
     /// Makes the call and stops it before the system call of this number.
     pub fn hold_before(self, number: usize) -> Result<Reached> {
-        let trace = Trace::begin(self)?.follow(nth(number))?;
+        self.hold_where(nth(number))
+    }
+
+    /// The same before the first system call of which `here` says so.
+    pub fn hold_where(self, here: impl FnMut(i64) -> bool) -> Result<Reached> {
+        let trace = Trace::begin(self)?.follow(here)?;
         match trace.alive {
             true => Ok(Reached::Held(Held { running: trace.running })),
             false => trace.running.wait().map(|_| Reached::Ended),

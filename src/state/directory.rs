@@ -121,8 +121,35 @@ impl Directory {
     /// # Errors
     /// The record cannot be read, or another program or a newer version has written it.
     pub fn load(&self) -> Result<Option<Record>> {
-        let Some(mut file) = self.open_record()? else { return Ok(None) };
-        self.parse(&mut file)
+        while let Some(mut file) = self.open_record()? {
+            let Some(mut record) = self.parse(&mut file)? else { return Ok(None) };
+            if self.settle(&mut record, &file)? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Note in a record without a process whether `create` is at work.
+    ///
+    /// `create` replaces the record, once there is a process, before it releases the lock. False if it has done both
+    /// since the record was read from `file`: the record must be read again.
+    fn settle(&self, record: &mut Record, file: &File) -> Result<bool> {
+        if record.pid != 0 {
+            return Ok(true);
+        }
+        record.creating = self.being_created()?;
+        Ok(record.creating || self.is_current(file)?)
+    }
+
+    /// Is this open file still the record?
+    fn is_current(&self, file: &File) -> Result<bool> {
+        let held = file.metadata().map_err(sys::io)?;
+        match fstatat(self, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((held.dev(), held.ino()) == (named.st_dev, named.st_ino)),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => bail!(CallError::new(format_args!("stat {}", self.path.join(RECORD).display()), errno)),
+        }
     }
 
     /// Lock the record: no other command changes it or removes the container. `None` if there is no record.
@@ -130,20 +157,18 @@ impl Directory {
     /// # Errors
     /// The errors of [`Directory::load`]; the holder does not release the lock in time.
     pub fn lock_record(&self) -> Result<Option<Locked>> {
-        loop {
-            let Some(mut file) = self.open_record()? else { return Ok(None) };
+        while let Some(mut file) = self.open_record()? {
             lock::exclusive(&file, &self.path.join(RECORD).to_string_lossy())?;
             // `save` replaces the file, so the locked file may be an old one.
-            let held = file.metadata().map_err(sys::io)?;
-            match fstatat(self, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW) {
-                Ok(named) if (held.dev(), held.ino()) == (named.st_dev, named.st_ino) => {
-                    return Ok(self.parse(&mut file)?.map(|record| Locked { record, _file: file }));
-                }
-                Ok(_) => {}
-                Err(Errno::ENOENT) => return Ok(None),
-                Err(errno) => bail!(CallError::new(format_args!("stat {}", self.path.join(RECORD).display()), errno)),
+            if !self.is_current(&file)? {
+                continue;
+            }
+            let Some(mut record) = self.parse(&mut file)? else { return Ok(None) };
+            if self.settle(&mut record, &file)? {
+                return Ok(Some(Locked { record, _file: file }));
             }
         }
+        Ok(None)
     }
 
     /// The config given to `create`, with the limits of later updates.

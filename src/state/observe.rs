@@ -12,12 +12,15 @@ impl Record {
     /// # Errors
     /// One of them cannot be read. Then the command must fail instead of acting on a guess.
     pub fn status(&self, directory: &Directory) -> Result<Status> {
-        let alive = self.alive()?;
-        if (alive || self.pid == 0) && directory.being_created()? {
-            return Ok(Status::Creating);
+        if self.pid == 0 {
+            // The lock was asked when the record was read: `create` may have ended since, with a process.
+            return Ok(if self.creating { Status::Creating } else { Status::Stopped });
         }
-        if !alive {
+        if !self.alive()? {
             return Ok(Status::Stopped);
+        }
+        if directory.being_created()? {
+            return Ok(Status::Creating);
         }
         // A cgroup that is being removed at this moment is not frozen.
         if self.cgroup.is_frozen()? {

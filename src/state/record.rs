@@ -37,6 +37,9 @@ pub struct Record {
     pub id: String,
     /// The pid of the first process on the host; 0 before it exists.
     pub pid: i32,
+    /// While there is no process: `create` held its lock when the record was read. Never written.
+    #[serde(skip)]
+    pub(super) creating: bool,
     /// The start time of the first process in clock ticks after boot. A pid may be reused, but the pair is unique.
     pub start_time: u64,
     /// The namespaces in which pid and start time are valid.
