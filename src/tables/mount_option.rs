@@ -142,6 +142,18 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("unbindable", Propagation(UNBINDABLE, false), true),
 ];
 
+/// The flags of a mount in the order of their bits, the access time last: the bit, and the options that set and clear it.
+pub fn flags() -> Vec<(u64, &'static str, &'static str)> {
+    let clears = |bit| move |(_, effect, _): &&(_, Effect, _)| *effect == Clear(bit);
+    let of = |(set, effect, _): &(&'static str, Effect, bool)| match *effect {
+        Set(bit) => Some((bit, *set, OPTIONS.iter().find(clears(bit)).map_or("", |(clear, ..)| *clear))),
+        _ => None,
+    };
+    let mut flags: Vec<_> = OPTIONS.iter().filter_map(of).collect();
+    flags.sort_unstable_by_key(|(bit, ..)| (bit & ATIME != 0, *bit));
+    flags
+}
+
 /// The effect of an option, if it is one of the runtime's.
 pub fn effect(option: &str) -> Option<Effect> {
     OPTIONS.binary_search_by_key(&option, |(name, _, _)| name).ok().map(|index| OPTIONS[index].1)
@@ -156,6 +168,17 @@ mod tests {
         assert!(OPTIONS.is_sorted_by_key(|(name, _, _)| *name));
         for (name, effect_of, _) in OPTIONS {
             assert_eq!(effect(name), Some(*effect_of));
+        }
+    }
+
+    /// A flag has four options: one that sets it, one that clears it, and both with an `r` in front for the tree.
+    #[test]
+    fn a_flag_has_four_options() {
+        assert!(flags().len() >= 9, "{:?}", flags());
+        for (bit, set, clear) in flags() {
+            assert_eq!(effect(clear), Some(Clear(bit)), "{set}: no option clears it");
+            assert_eq!(effect(&format!("r{set}")), Some(TreeSet(bit)), "r{set}");
+            assert_eq!(effect(&format!("r{clear}")), Some(TreeClear(bit)), "r{clear}");
         }
     }
 }

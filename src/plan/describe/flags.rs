@@ -26,19 +26,10 @@ pub fn propagation(flags: u64) -> &'static str {
 pub fn attributes_text(it: &Attributes) -> String {
     let mut text = String::new();
     for (prefix, set, clear) in [("", it.set, it.clear), ("r", it.tree_set, it.tree_clear)] {
-        for (bit, on, off) in [
-            (option::RDONLY, "ro", "rw"),
-            (option::NOSUID, "nosuid", "suid"),
-            (option::NODEV, "nodev", "dev"),
-            (option::NOEXEC, "noexec", "exec"),
-            (option::NOSYMFOLLOW, "nosymfollow", "symfollow"),
-            (option::NODIRATIME, "nodiratime", "diratime"),
-            (option::NOATIME, "noatime", ""),
-            (option::STRICTATIME, "strictatime", ""),
-        ] {
+        for (bit, on, off) in option::flags() {
             if set & bit != 0 {
                 text += &format!(" {prefix}{on}");
-            } else if clear & bit != 0 && !off.is_empty() {
+            } else if clear & bit & !option::ATIME != 0 {
                 text += &format!(" {prefix}{off}");
             }
         }
