@@ -35,6 +35,8 @@ mod house;
 pub mod init;
 pub mod mountinfo;
 pub mod network;
+#[cfg(test)]
+mod page_tests;
 pub mod plan;
 pub mod rdt;
 pub mod seccomp;
