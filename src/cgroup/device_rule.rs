@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Access(pub(super) u8);
 
 impl Access {
-    /// Make a node.
+    /// Make a device node.
     pub const MKNOD: Access = Access(1);
     /// Open for reading.
     pub const READ: Access = Access(2);
@@ -47,7 +47,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// The kind of device a rule is about.
+/// The kind of device that a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceKind {
     /// Block and character devices.
@@ -74,7 +74,7 @@ impl fmt::Display for DeviceKind {
     }
 }
 
-/// One rule. The last rule about a device and an access wins.
+/// A rule. The last rule about a device and an access decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
     /// Whether the access is allowed.
@@ -85,7 +85,7 @@ pub struct DeviceRule {
     pub major: Option<u32>,
     /// The minor number; `None` is any.
     pub minor: Option<u32>,
-    /// The accesses the rule is about.
+    /// The accesses that the rule is about.
     pub access: Access,
 }
 
@@ -94,12 +94,12 @@ impl DeviceRule {
         DeviceRule { allow, kind, major: numbers[0], minor: numbers[1], access }
     }
 
-    /// Whether it covers every access to every device.
+    /// Whether the rule matches every access to every device.
     pub(super) fn is_total(&self) -> bool {
         self.covers(&Self::new(true, DeviceKind::All, [None, None], Access::ALL))
     }
 
-    /// Whether it covers every device and every access that `other` covers.
+    /// Whether the rule matches every device and every access that `other` matches.
     pub(super) fn covers(&self, other: &DeviceRule) -> bool {
         self.covers_devices(other) && self.access.has(other.access)
     }
@@ -109,7 +109,7 @@ impl DeviceRule {
         self.kind.covers(other.kind) && wider(self.major, other.major) && wider(self.minor, other.minor)
     }
 
-    /// Whether both cover an access to the same device.
+    /// Whether an access to some device matches both rules.
     pub(super) fn overlaps(&self, other: &DeviceRule) -> bool {
         let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
         (self.kind.covers(other.kind) || other.kind.covers(self.kind))

@@ -1,4 +1,4 @@
-//! The control group hierarchies of a host, and this process's own place in them; pure.
+//! The cgroup hierarchies of a host, and the cgroup of this process in them; pure.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub enum Mode {
     Hybrid,
     /// v1 hierarchies only.
     Legacy,
-    /// No hierarchy is mounted, or the container has none (rootless without permission).
+    /// No hierarchy is mounted, or the container has none: its caller is rootless without permission.
     #[default]
     None,
 }
@@ -33,9 +33,9 @@ pub enum Mode {
 /// A mounted hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
-    /// The v1 controllers as /proc/self/cgroup lists them (`cpu,cpuacct`, `name=systemd`); empty for v2.
+    /// The v1 controllers in the form of /proc/self/cgroup (`cpu,cpuacct`, `name=systemd`); empty for v2.
     pub controllers: String,
-    /// Where it is mounted.
+    /// The mount point.
     pub mount: PathBuf,
     /// The calling process's own cgroup, relative to `mount`.
     pub own: PathBuf,
@@ -51,7 +51,7 @@ impl Hierarchy {
 /// The container's directory in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostDir {
-    /// The v1 controllers as /proc/self/cgroup lists them; empty for v2.
+    /// The v1 controllers in the form of /proc/self/cgroup; empty for v2.
     pub controllers: String,
     /// The hierarchy's mount point on the host.
     pub mount: PathBuf,
@@ -59,7 +59,7 @@ pub struct HostDir {
     pub dir: PathBuf,
 }
 
-/// The hierarchies of this host and the caller's place in them.
+/// The hierarchies of this host, and the caller's own cgroups in them.
 #[derive(Clone, Debug)]
 pub struct Layout {
     mode: Mode,
@@ -81,14 +81,14 @@ impl Layout {
         Layout { mode: Mode::Unified, v1: Vec::new(), v2: Some(V2 { mount: MOUNT.into(), own }) }
     }
 
-    /// The layout that `mountinfo` and `cgroup`, the texts of the files in /proc/self, describe.
+    /// The layout that `mountinfo` and `cgroup` describe, the texts of these files in /proc/self.
     ///
-    /// Uses the first mount of a hierarchy; mounts below /sys/fs/cgroup come first.
+    /// If a hierarchy is mounted several times, the first mount is used; mounts below /sys/fs/cgroup come first.
     pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized), cgroup: &str) -> Layout {
         Layout::of_mounts(mountinfo, cgroup, |_| true)
     }
 
-    /// The same, with the mounts only that `reached` accepts.
+    /// The layout with only the mounts that `reached` accepts.
     pub(super) fn of_mounts(
         mountinfo: &(impl AsRef<[u8]> + ?Sized),
         cgroup: &str,
@@ -123,7 +123,7 @@ impl Layout {
         Layout { mode, v1, v2 }
     }
 
-    /// The hierarchies in which an existing container has a directory.
+    /// A layout of the hierarchies in which an existing container has a directory.
     pub(super) fn of(mode: Mode, dirs: &[HostDir]) -> Layout {
         let (v2, v1): (Vec<_>, Vec<_>) = dirs.iter().partition(|dir| dir.controllers.is_empty());
         let hierarchy = |dir: &HostDir| Hierarchy {
@@ -150,12 +150,12 @@ impl Layout {
         self.v1.iter().enumerate().find(|(_, hierarchy)| hierarchy.has(controller))
     }
 
-    /// Where the v2 hierarchy is mounted.
+    /// The mount point of the v2 hierarchy.
     pub fn v2_mount(&self) -> Option<&Path> {
         self.v2.as_ref().map(|v2| v2.mount.as_path())
     }
 
-    /// As a layout that was read without the caller's own cgroup.
+    /// The layout as if it had been read without the caller's own cgroup.
     #[cfg(test)]
     pub fn without_own(self) -> Layout {
         if self.mode == Mode::Unified { Layout::unified(None) } else { self }
@@ -180,7 +180,7 @@ impl Layout {
 pub(super) struct HierarchyMount {
     root: PathBuf,
     pub(super) point: PathBuf,
-    /// The options of the super block, which contain the controllers; `None` for v2.
+    /// The options of the superblock, which include the controllers; `None` for v2.
     pub(super) options: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl HierarchyMount {
     }
 
     /// Whether this is a mount of the hierarchy with these controllers. A line of /proc/self/cgroup lists all of them,
-    /// so the first one is enough.
+    /// so it is enough to compare the first one.
     fn shows(&self, controllers: &str) -> bool {
         match &self.options {
             None => controllers.is_empty(),
@@ -206,7 +206,7 @@ impl HierarchyMount {
     }
 }
 
-/// Directories below `/c`, which do not exist: for tests of decisions.
+/// Layouts with directories below `/c`, which do not exist, for tests of decisions.
 #[cfg(test)]
 pub(super) fn example(controllers: &[&str]) -> Vec<HostDir> {
     let dir = |controllers: &&str| {

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 /// Removes `.`, `..`, double slashes and the leading slash from `path`, so that the result is always below the
-/// directory it is joined to. Resolves `..` in the text: follows no symlink.
+/// directory that it is joined to. `..` is resolved in the text, without following symbolic links.
 pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -18,11 +18,11 @@ pub(super) fn clean(path: &Path) -> PathBuf {
     clean
 }
 
-/// The path of the cgroup `own` below a mount of its hierarchy that shows `root`.
+/// The path of the cgroup `own` below a mount that shows the directory `root` of the hierarchy.
 ///
-/// A container without a cgroup namespace sees its path from the host's root, and a bind mount of its own cgroup only:
-/// `root` is a prefix of `own`. If it is not (the process was moved out of the mounted part), the result is the top of
-/// the mount.
+/// A container without a cgroup namespace sees in /proc its path from the host's root, but its mount is a bind mount of
+/// its own cgroup, so `root` is a prefix of `own`. If it is not, the process was moved out of the mounted part, and the
+/// result is the top of the mount.
 pub(super) fn below_mount(root: &Path, own: &Path) -> PathBuf {
     clean(own.strip_prefix(root).unwrap_or(Path::new("")))
 }

@@ -1,4 +1,4 @@
-//! The files of a cgroup and their values, as the planner decides them. The live half writes them, and systemd is told.
+//! The files of a cgroup and their values, as the planner decides them. The live half writes them and tells systemd.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use oci_spec::runtime::LinuxResources;
 use super::layout::Mode;
 use crate::spec::Field;
 
-/// The v1 file of the OOM killer. A write is one number, a read has several lines.
+/// The v1 file of the OOM killer. A write takes one number, but a read returns several lines.
 pub(super) const OOM_CONTROL: &str = "memory.oom_control";
 
 /// The container's directory in one hierarchy.
@@ -35,32 +35,32 @@ impl Target {
     }
 }
 
-/// The answer to a refused write.
+/// What to do if the kernel refuses a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fallback {
-    /// Fail.
+    /// Fail with the kernel's error.
     #[default]
     Fail,
-    /// The file does not exist: write this value into this file of the same directory.
+    /// If the file does not exist, write this value to this file of the same directory.
     Instead(&'static str, String),
-    /// `EINVAL`: the value contradicts one that a later write changes. Repeat the write after all others.
+    /// After `EINVAL`, repeat the write after all others: the value contradicts one that a later write changes.
     Later,
-    /// The file does not exist, or the kernel supports it no longer: there is nothing to limit.
+    /// If the file does not exist or the kernel no longer supports it, do nothing: there is nothing to limit.
     Skip,
 }
 
-/// One value for one file of the cgroup.
+/// A value for one file of the cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// The index of the target that has the file.
+    /// The index of the target with the file.
     pub target: usize,
-    /// The file's name.
+    /// The name of the file.
     pub file: Cow<'static, str>,
-    /// The text of the one `write`.
+    /// The text, which is written by one write(2).
     pub value: String,
-    /// The place in config.json that asked for it.
+    /// The place in config.json that asks for it.
     pub field: Field,
-    /// The answer to a refusal of the kernel.
+    /// What to do if the kernel refuses the write.
     pub fallback: Fallback,
 }
 
@@ -71,7 +71,7 @@ impl Write {
     }
 }
 
-/// The limits that `checkBeforeUpdate` compares with the usage, in bytes. 0 or less is not compared.
+/// The limits that `checkBeforeUpdate` compares with the usage, in bytes. 0 and negative numbers are not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UsageCheck {
     pub target: usize,
@@ -80,7 +80,7 @@ pub(super) struct UsageCheck {
 }
 
 impl UsageCheck {
-    /// The check that `resources` ask for; `target` has the memory controller.
+    /// The check that `resources` ask for. `target` has the memory controller.
     pub fn of(resources: &LinuxResources, target: usize) -> Option<UsageCheck> {
         let memory = resources.memory().filter(|memory| memory.check_before_update() == Some(true))?;
         let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
@@ -93,18 +93,15 @@ impl UsageCheck {
 pub struct Writes {
     /// The kind of host.
     pub(super) mode: Mode,
-    /// The directories of the cgroup.
     pub(super) targets: Vec<Target>,
-    /// The values.
     pub(super) all: Vec<Write>,
-    /// The check before the writes.
     pub(super) usage: Option<UsageCheck>,
-    /// Why an accepted field has no effect on this host; one sentence each.
+    /// One sentence for each accepted field that has no effect on this host, with the reason.
     pub(super) notes: Vec<String>,
 }
 
 impl Writes {
-    /// No writes yet.
+    /// Starts without writes.
     pub(super) fn new(mode: Mode, targets: Vec<Target>) -> Writes {
         Writes { mode, targets, all: Vec::new(), usage: None, notes: Vec::new() }
     }
@@ -144,10 +141,10 @@ impl Writes {
     }
 }
 
-/// One operation of a plan, as `tare plan` prints it.
+/// An operation of a plan, for `tare plan`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanLine {
-    /// The place in config.json that asked for it.
+    /// The place in config.json that asks for it.
     pub field: Field,
     /// The operation in words: `write memory.max = 536870912`.
     pub operation: String,

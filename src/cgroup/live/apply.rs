@@ -1,4 +1,4 @@
-//! Writing the values of a plan into the files of the cgroup.
+//! Writes the values of a plan to the files of the cgroup.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::cgroup::writes::{Fallback, Target, UsageCheck, Write};
 use crate::spec::{Field, refusal, refuse};
 use crate::sys::CallError;
 
-/// Carries out the writes that `wanted` selects. Leaves out the writes of a target without a directory.
+/// Makes the writes that `wanted` selects. Skips the writes of a target without a directory.
 pub fn apply(
     plan: &CgroupPlan,
     wanted: impl Fn(&Write) -> bool,
@@ -29,7 +29,8 @@ pub fn apply(
             continue;
         }
         match writer.carry_out(write) {
-            // A container without this permission cannot make a device either, as for the device program on v2.
+            // In a user namespace device rules cannot be set. The container cannot make device nodes there either, so
+            // nothing is lost.
             Err(Errno::EPERM | Errno::EACCES) if write.is_device_rule() && plan.may_lack_devices() => {}
             Err(Errno::EINVAL) if write.fallback == Fallback::Later => later.push(write),
             result => result.map_err(|errno| refused(plan, write, errno, &writer))?,
@@ -42,7 +43,7 @@ pub fn apply(
     Ok(())
 }
 
-/// Refuses a limit below the present usage, if `checkBeforeUpdate` is set.
+/// Refuses a limit below the current usage, if `checkBeforeUpdate` is set.
 pub fn check_usage(plan: &CgroupPlan, dirs: &[Option<&Path>]) -> Result<()> {
     match &plan.writes.usage {
         Some(check) => dirs[check.target]
@@ -92,7 +93,7 @@ fn refused_by_v2(plan: &CgroupPlan, write: &Write, errno: Errno, leaf: BorrowedF
     })
 }
 
-/// Writes values. Keeps a file open while the next write is for the same file: rules and devices come in rows.
+/// Writes values. Keeps a file open while the next write is for the same file: rules of devices come in groups.
 struct Writer<'a> {
     dirs: &'a [Option<&'a Path>],
     targets: &'a [Target],
@@ -105,7 +106,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn carry_out(&mut self, write: &'a Write) -> Result<(), Errno> {
         match (self.put(write), &write.fallback) {
-            // If both files are missing, the error names the first one. The errno is the same.
+            // If both files are missing, the error names the first one; the errno is the same.
             (Err(Errno::ENOENT), Fallback::Instead(file, value)) => {
                 self.with_dir(write.target, file, |dir, file| write_at(dir, file, value))
             }
@@ -131,19 +132,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Waits until the v2 directory has the files of all its controllers. Returns whether new files are possible.
+    /// Waits until the v2 directory has the files of all its controllers. Returns whether there may be new files.
     ///
-    /// The kernel lists a controller in `cgroup.controllers` before it creates the files, and another process may have
-    /// enabled the controller (kernel/cgroup/cgroup.c, `cgroup_subtree_control_write`). An empty write takes the same
-    /// lock.
+    /// The kernel lists a controller in `cgroup.controllers` before it creates the files, and another process may be
+    /// enabling the controller (kernel/cgroup/cgroup.c, `cgroup_subtree_control_write`). An empty write waits for the
+    /// lock that the kernel holds meanwhile.
     fn completed(&mut self, target: usize) -> bool {
         let Some(leaf) = self.leaf.filter(|_| self.targets[target].is_v2() && !self.complete) else { return false };
         self.complete = true;
         write_at(leaf, "cgroup.subtree_control", "\n").is_ok()
     }
 
-    /// Uses the descriptor on v2, where one directory has all files, and the path on v1, where most directories get one
-    /// write.
+    /// Calls `act` with the descriptor on v2, where one directory has all files, or with the path on v1, where most
+    /// directories get one write.
     fn with_dir<T>(
         &self,
         target: usize,
@@ -158,7 +159,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Refuses a limit below the present usage.
+/// Refuses a limit below the current usage.
 fn compare_usage(check: &UsageCheck, dir: &Path, v2: bool) -> Result<()> {
     let file = if v2 { "memory.current" } else { "memory.usage_in_bytes" };
     let field = Field::of("linux.resources.memory");

@@ -19,7 +19,7 @@ use crate::tables::limit;
 #[must_use = "what was there before can only be had from here"]
 pub struct Before {
     files: Vec<Old>,
-    /// The unit whose service manager knows the new values, too.
+    /// The unit, if its service manager has got the new values, too.
     unit: Option<Unit>,
 }
 
@@ -37,7 +37,7 @@ impl Before {
         for write in plan.writes.all.iter().filter(|write| !write.is_device_rule()) {
             let Some(dir) = dirs[write.target] else { continue };
             if write.file == "cpu.idle" {
-                // A group that is not idle any more gets the default weight.
+                // A group that is no longer idle gets the default weight.
                 before.keep(dir.join("cpu.shares"), None)?;
                 before.keep(dir.join("cpu.weight"), None)?;
             }
@@ -49,7 +49,8 @@ impl Before {
         Ok(before)
     }
 
-    /// The files that systemd overwrites when it gets a property: it rounds, and sets other limits to their defaults.
+    /// The files that systemd overwrites when it gets a property: it rounds values, and resets other limits to their
+    /// defaults.
     pub(super) fn of_systemd(plan: &CgroupPlan, dirs: &[Option<&Path>]) -> Result<Before> {
         let mut exact = Before::of(None, plan, dirs)?;
         for dir in dirs.iter().flatten() {
@@ -58,14 +59,14 @@ impl Before {
         Ok(exact)
     }
 
-    /// Leaves out files that do not exist or cannot be read: they have no old value.
+    /// Saves the value of a file, unless the file does not exist or cannot be read: then there is no old value.
     fn keep(&mut self, path: PathBuf, value: Option<&String>) -> Result<()> {
         let index = match self.files.iter().position(|old| old.path == path) {
             Some(index) => index,
             None => {
                 let text = match read_file(&path) {
                     Ok(text) => text,
-                    // The answers for a write-only file (EINVAL; EACCES for an ordinary user), and for a file whose
+                    // The errors for a write-only file (EINVAL; EACCES for an ordinary user), and for a file whose
                     // controller is not supported.
                     Err(Errno::ENOENT | Errno::EINVAL | Errno::EACCES | Errno::EOPNOTSUPP) => return Ok(()),
                     Err(errno) => bail!(CallError::new(format_args!("linux.resources: {}", path.display()), errno)),
@@ -79,7 +80,7 @@ impl Before {
     }
 
     /// Writes the old values. The kernel checks some values against each other, so refused writes are repeated as long
-    /// as another write succeeded meanwhile. Ignores errors in the end.
+    /// as another write succeeds in between. The remaining errors are ignored.
     pub fn restore(&self) {
         if let Some(unit) = &self.unit {
             let _ = unit.set(&self.files.iter().flat_map(Old::writes).collect::<Vec<_>>());
@@ -110,7 +111,7 @@ impl Old {
         self.lines().into_iter().map(write).collect()
     }
 
-    /// The lines to be written, one at a time.
+    /// The lines to write, each with one write(2).
     fn lines(&self) -> Vec<String> {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name == OOM_CONTROL {
@@ -129,13 +130,13 @@ impl Old {
     }
 }
 
-/// The key of a line, in files with a line for each device: `8:0 rbps=1048576`.
+/// The key of a line, in a file with one line for each device: `8:0 rbps=1048576`.
 fn key<'a>(file: &str, value: &'a str) -> Option<&'a str> {
     let (key, _) = value.split_once(' ')?;
     (file != "cpu.max").then_some(key)
 }
 
-/// The line that removes the line of `key`.
+/// The line that removes the setting of `key`.
 fn unset(file: &str, key: &str, value: &str) -> String {
     let settings = value.split(' ').skip(1);
     match file {

@@ -14,47 +14,47 @@ use crate::cgroup::systemd::Unit;
 use crate::sys::Call;
 use crate::sys::clone::has_clone3;
 
-/// A container's cgroup: its directories, as `state.json` keeps them.
+/// A container's cgroup: its directories, as the record keeps them.
 ///
-/// Without directories (rootless without permission, no hierarchy mounted) every operation succeeds and does nothing. A
-/// directory that another process removed counts as empty.
+/// If there are no directories (rootless without permission, no hierarchy mounted), every operation succeeds and does
+/// nothing. A directory that another process has removed counts as empty.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Cgroup {
     pub(in crate::cgroup) mode: Mode,
     pub(in crate::cgroup) dirs: Vec<HostDir>,
-    /// The cgroup of its processes, relative to the v2 directory, if that is another one.
+    /// The cgroup of the container's processes, relative to the v2 directory, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cgroup) inside: Option<PathBuf>,
     /// The unit, if systemd made the cgroup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cgroup) unit: Option<Unit>,
-    /// The v2 directory, still open since its creation.
+    /// The v2 directory, open since it was made.
     #[serde(skip)]
     pub(in crate::cgroup) leaf: RefCell<Option<OwnedFd>>,
-    /// A locked directory of the cgroup: until the first process is in it, the lock keeps other containers from taking
-    /// it over.
+    /// A locked directory of the cgroup. Until the first process is in the cgroup, the lock prevents other containers
+    /// from taking it over.
     #[serde(skip)]
     pub(in crate::cgroup) claim: RefCell<Option<OwnedFd>>,
 }
 
 impl Cgroup {
-    /// A cgroup below `/c`, which does not exist: for tests of decisions.
+    /// A cgroup below `/c`, which does not exist, for tests of decisions.
     #[cfg(test)]
     pub(in crate::cgroup) fn example(mode: Mode, controllers: &[&str]) -> Cgroup {
         Cgroup { mode, dirs: crate::cgroup::layout::example(controllers), ..Cgroup::default() }
     }
 
-    /// The unit that it belongs to, where systemd has made it.
+    /// The unit that it belongs to, if systemd has made it.
     pub fn unit(&self) -> Option<&Unit> {
         self.unit.as_ref()
     }
 
-    /// The cgroup as the planner needs it for new limits.
+    /// The inputs for the plan of an update.
     pub fn existing(&self) -> Existing<'_> {
         Existing { mode: self.mode, dirs: &self.dirs, is_unit: self.unit.is_some() }
     }
 
-    /// The kind of host it was made on; [`Mode::None`] when the container has no cgroup.
+    /// The kind of host that it was made on; [`Mode::None`] if the container has no cgroup.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -77,8 +77,8 @@ impl Cgroup {
 
     /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts, and without a cgroup.
     ///
-    /// After [`Cgroup::create`] it is the one that is open already. One that systemd makes is not
-    /// there to be born into, and without `clone3(2)` there is no such birth.
+    /// After [`Cgroup::create`] the directory is open already. `None` also if systemd will make the cgroup, because it
+    /// does not exist yet, and if clone3(2) is missing.
     pub fn open_for_clone(&self) -> Result<Option<OwnedFd>> {
         let (Mode::Unified, None, Some(own)) = (self.mode, &self.unit, self.path_for_v2()) else { return Ok(None) };
         if !has_clone3() {

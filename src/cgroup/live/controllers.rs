@@ -1,4 +1,4 @@
-//! The controllers of a v2 cgroup: those that every level above enables in `cgroup.subtree_control`.
+//! The controllers of a v2 cgroup. Each must be enabled in `cgroup.subtree_control` of every level above.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::Target;
 use crate::sys::Call;
 
-/// Enables for the v2 leaf every controller of the hierarchy, as runc does: readers of its statistics expect that. On a
-/// hybrid host, whose v2 hierarchy belongs to systemd, only the controllers that the plan writes to.
+/// Enables for the v2 leaf every controller of the hierarchy, as runc does: programs that read its statistics expect
+/// this. On a hybrid host, whose v2 hierarchy belongs to systemd, only the controllers that the plan writes to.
 ///
-/// Writes once for each level, from the top down, and only if a controller is missing: even a write without effect
-/// takes the kernel's cgroup lock. A controller can be impossible to enable (processes in a level above, no
-/// permission); the write of its limit fails then.
+/// Makes one write for each level, from the top down, and only if a controller is missing: even a write without effect
+/// takes the kernel's cgroup lock. A controller may be impossible to enable (processes in a level above, no
+/// permission); then the write of its limit fails later.
 ///
-/// Fails when the list of controllers cannot be read.
+/// Fails if the list of controllers cannot be read.
 pub fn hand_down(plan: &CgroupPlan, made: &[PathBuf], leaf: BorrowedFd) -> Result<()> {
     let Some(target) = plan.writes.v2_target() else { return Ok(()) };
     let asked = || plan.writes.all.iter().filter(|write| write.target == target);
@@ -39,7 +39,7 @@ pub fn hand_down(plan: &CgroupPlan, made: &[PathBuf], leaf: BorrowedFd) -> Resul
     let controls = enable_at_each_level(target, made, &available);
     let needed: Vec<&str> = available.split_whitespace().filter(|name| needed.contains(name)).collect();
     let needed = needed.join(" ");
-    // A controller that the level below does not enable yet can be disabled by another process. systemd does so when a
+    // Another process can disable a controller while the level below does not enable it yet. systemd does this when a
     // unit ends and no other unit needs the controller. So all levels are written again without a pause.
     for _ in 0..HAND_DOWN_ATTEMPTS {
         if needed.is_empty() || !lacks(&needed)? {
@@ -69,7 +69,7 @@ fn enable_at_each_level(target: &Target, made: &[PathBuf], controllers: &str) ->
     let mut level = target.mount.clone();
     for name in &target.path {
         if let Ok(control) = open_subtree_control(&level) {
-            // A level made by this plan enables nothing yet, so there is no need to read it.
+            // A level that this run has made enables nothing yet, so there is no need to read it.
             let new = made.contains(&level);
             let has = if new { String::new() } else { contents(&control).unwrap_or_default() };
             enable(&control, missing(controllers, &has));
@@ -85,11 +85,11 @@ pub fn missing<'a>(wanted: &'a str, has: &'a str) -> impl Iterator<Item = &'a st
     wanted.split_whitespace().filter(move |name| !has.split_whitespace().any(|has| has == *name))
 }
 
-/// How often controllers are enabled again after another process disabled them.
+/// The maximum number of attempts if another process disables controllers.
 const HAND_DOWN_ATTEMPTS: u32 = 16;
 
-/// Writes `+name …` to a subtree_control file. If the kernel refuses all names at once, writes them one by one, so that
-/// one refused controller does not affect the others.
+/// Writes `+name …` to a subtree_control file. If the kernel refuses the names together, writes them one by one, so
+/// that a refused controller does not affect the others.
 pub fn enable<'a>(control: &OwnedFd, names: impl Iterator<Item = &'a str> + Clone) {
     let all: String = names.clone().map(|name| format!("+{name} ")).collect();
     if !all.is_empty() && put(control, &all).is_err() {

@@ -1,4 +1,4 @@
-//! A new v1 cpuset.
+//! Initializes a new v1 cpuset.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use super::dir::{read_file, write_file};
 use super::directories::Made;
 use crate::sys::Call;
 
-/// Gives a v1 cpuset the CPUs and memory nodes of its parent. A new cpuset has none, and the kernel refuses processes
-/// in it.
+/// Gives a v1 cpuset the CPUs and memory nodes of its parent. A new cpuset has none, and then the kernel refuses
+/// processes in it.
 pub fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
     for (file, bare) in [("cpuset.cpus", "cpus"), ("cpuset.mems", "mems")] {
         let inherited = match inherit(&made.dir, mount, file, made.new) {
@@ -23,7 +23,7 @@ pub fn inherit_cpuset(made: &Made, mount: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the value of `file`. If the file is empty, as in a new directory, first copies the value of the parent.
+/// Returns the value of `file`. If the file is empty, as in a new directory, copies the value of the parent first.
 fn inherit(dir: &Path, mount: &Path, file: &str, new: bool) -> Result<String, Errno> {
     let path = dir.join(file);
     let value = if new { String::new() } else { read_file(&path)? };
@@ -40,7 +40,7 @@ fn inherit(dir: &Path, mount: &Path, file: &str, new: bool) -> Result<String, Er
 mod tests {
     use super::*;
 
-    /// Plain directories have files to inherit from as cpusets have.
+    /// Plain directories with the files of cpusets.
     #[test]
     fn cpusets_are_inherited_with_and_without_prefix() {
         let mount = std::env::temp_dir().join(format!("tare-cpuset-{}", std::process::id()));

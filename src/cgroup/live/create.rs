@@ -1,4 +1,4 @@
-//! From a plan to a cgroup that exists.
+//! Makes a cgroup from a plan.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -24,11 +24,11 @@ use crate::sys::Call;
 impl Cgroup {
     /// Makes the cgroup with all its limits and device rules. It has no processes yet.
     ///
-    /// Takes over an empty cgroup of this path. Fails, leaving nothing behind, when that has processes or is frozen,
-    /// and when the kernel refuses a write; the error names the field. A rootless caller without permission gets a
+    /// Takes over an empty cgroup with the same path. Fails, leaving nothing behind, if that cgroup has processes or is
+    /// frozen, or if the kernel refuses a write; the error names the field. A rootless caller without permission gets a
     /// cgroup without directories, if the config asks for no limits and no path.
     ///
-    /// A scope of systemd does not exist yet after this: it is created with its first process ([`Cgroup::admit`]).
+    /// A scope of systemd does not exist after this: systemd creates it with its first process ([`Cgroup::admit`]).
     pub fn create(plan: &CgroupPlan, owner: Owner<'_>) -> Result<Cgroup> {
         if let Some(scope) = &plan.scope {
             // systemd would accept a frozen cgroup, and the process would never run.
@@ -47,8 +47,8 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// The cgroup as it will be. The record has it before the cgroup is made, so that `delete` can remove what a killed
-    /// `create` leaves.
+    /// The cgroup that the plan will make. The record has it before the cgroup exists, so that `delete` can remove what
+    /// a killed `create` has left.
     pub fn intended(plan: &CgroupPlan) -> Cgroup {
         let made: Vec<_> =
             plan.writes.targets.iter().map(|target| Some(Made { dir: target.dir(), new: true })).collect();
@@ -91,7 +91,7 @@ fn build(plan: &CgroupPlan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup>
     Ok(cgroup)
 }
 
-/// Attaches the device program and delegates. Keeps open the directory for the processes, and the lock, which is on `leaf`.
+/// Attaches the device program and delegates. Keeps the directory for the processes open, and the lock on `leaf`.
 fn finish_v2(plan: &CgroupPlan, undo: &mut Undo, cgroup: &Cgroup, made: &Made, leaf: OwnedFd) -> Result<()> {
     install_program(plan, leaf.as_fd(), made.new)?;
     if let Some(inside) = &plan.inside {
@@ -104,10 +104,10 @@ fn finish_v2(plan: &CgroupPlan, undo: &mut Undo, cgroup: &Cgroup, made: &Made, l
     Ok(())
 }
 
-/// Marks the first directory with its owner, if the processes may outlive the first one or the cgroup existed.
+/// Marks the first directory with its owner, if processes may outlive the first one or if the cgroup existed before.
 fn mark(made: &[Option<Made>], owner: Owner<'_>) -> Result<()> {
     let Some(first) = made.iter().flatten().next() else { return Ok(()) };
-    // This run made the directory, but another container has taken it over since.
+    // This run has made the directory, but another container has taken it over since.
     if first.new && owner::mark_of(&first.dir, owner.token)? != Mark::None {
         refuse!("linux.cgroupsPath", "container's cgroup is not empty: another container is in it");
     }
@@ -117,7 +117,7 @@ fn mark(made: &[Option<Made>], owner: Owner<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Opens the v2 directory. On a hybrid host only if the plan has something to do there.
+/// Opens the v2 directory. On a hybrid host only if the plan needs it.
 fn open_leaf(plan: &CgroupPlan, made: &Made) -> Result<Option<OwnedFd>> {
     let target = plan.writes.v2_target();
     let written = || plan.writes.all.iter().any(|write| Some(write.target) == target);
@@ -129,8 +129,8 @@ fn open_leaf(plan: &CgroupPlan, made: &Made) -> Result<Option<OwnedFd>> {
     Ok(Some(leaf))
 }
 
-/// Locks the first directory of a new cgroup. Of two containers that take over the same empty cgroup at once, the
-/// second is refused. Later the processes in the cgroup show that it is in use.
+/// Locks the first directory of a new cgroup. If two containers take over the same empty cgroup at once, the second one
+/// is refused. Later the processes in the cgroup show that it is in use.
 fn claim(made: &[Option<Made>]) -> Result<Option<OwnedFd>> {
     let Some(made) = made.iter().flatten().next() else { return Ok(None) };
     match owner::claim(&made.dir)? {

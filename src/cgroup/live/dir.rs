@@ -1,4 +1,4 @@
-//! The files of a cgroup directory. Each is read or written with one open and one call.
+//! The files of a cgroup directory. Each is opened once, and read or written with one system call.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -16,8 +16,8 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
     again(|| open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
-/// Opens a file of the directory for writing, without `O_CREAT`: for a missing file, a cgroup file system would answer
-/// "permission denied".
+/// Opens a file of the directory for writing, without `O_CREAT`: with it, a cgroup file system answers "permission
+/// denied" for a missing file.
 pub fn open_to_write(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<OwnedFd, Errno> {
     again(|| openat(&dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()))
 }
@@ -28,7 +28,7 @@ pub fn open_subtree_control(dir: &Path) -> Result<OwnedFd, Errno> {
     again(|| open(&file, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()))
 }
 
-/// Writes `value` in one call, as cgroup files require.
+/// Writes `value` with one write(2), as cgroup files require.
 pub fn put(file: impl AsFd, value: &str) -> Result<(), Errno> {
     again(|| write(&file, value.as_bytes())).map(drop)
 }
@@ -58,7 +58,7 @@ pub fn contents(file: impl AsFd) -> Result<String, Errno> {
             count => {
                 text.extend_from_slice(&chunk[..count]);
                 // seq_file fills the buffer as long as the next line fits. If half a page is free, there are no more
-                // lines, and the last read is not needed.
+                // lines, so the last read is not necessary.
                 if count < chunk.len() / 2 {
                     break;
                 }
@@ -84,7 +84,7 @@ pub fn rmdir(path: &Path) -> Result<(), Errno> {
     again(|| unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir))
 }
 
-/// Whether the file or directory was removed, or the cgroup of an open file.
+/// Whether the error says that the file or directory, or the cgroup of an open file, was removed.
 pub fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENODEV)
 }

@@ -1,4 +1,4 @@
-//! The directories of a new cgroup, removed again if its creation fails.
+//! The directories of a new cgroup. They are removed if its creation fails.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use nix::unistd::mkdir;
 
 use super::dir;
 
-/// The directories made so far. Dropping it removes them; clear `made` to keep them.
+/// The directories made so far. Dropping this removes them; clear `made` to keep them.
 pub struct Undo {
     pub made: Vec<PathBuf>,
 }
@@ -16,7 +16,7 @@ pub struct Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         for dir in self.made.iter().rev() {
-            // A directory that cannot be removed is in use by another process now.
+            // If a directory cannot be removed, another process uses it now.
             let _ = dir::rmdir(dir);
         }
     }
@@ -42,6 +42,6 @@ impl Undo {
 /// A directory of the new cgroup.
 pub struct Made {
     pub dir: PathBuf,
-    /// Whether this run made it.
+    /// Whether this run has made it.
     pub new: bool,
 }

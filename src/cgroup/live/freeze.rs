@@ -1,4 +1,4 @@
-//! Freezing and thawing.
+//! Freezes and thaws cgroups.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -18,15 +18,15 @@ use super::cgroup::Cgroup;
 use super::dir::{self, is_gone, read_file, write_file};
 use crate::sys::{Call, CallError, again, lock};
 
-/// The time limit for freezing, and how often a v1 freezer is asked within it.
+/// The time limit for freezing. Within it a v1 freezer is asked repeatedly.
 const PATIENCE: Duration = Duration::from_secs(10);
 const V1_TRIES: u32 = 1000;
 
 impl Cgroup {
     /// Freezes all processes in the cgroup and waits until the kernel reports it as frozen.
     ///
-    /// Fails, and thaws again, after about ten seconds (on v1 a fork bomb, or a process in uninterruptible sleep), and
-    /// without permission.
+    /// Fails, and thaws again, after about ten seconds (on v1 because of a fork bomb, or a process in uninterruptible
+    /// sleep), and without permission.
     pub fn freeze(&self) -> Result<()> {
         let frozen = if let Some(dir) = self.path_for_v1("freezer") {
             freeze_v1(dir)
@@ -54,20 +54,20 @@ impl Cgroup {
         write_file(&file, "0").named(file.display())
     }
 
-    /// Lets a killed process end: on v1 a frozen process does not. v2 needs nothing.
+    /// Lets a killed process die: on v1 a frozen process does not. v2 does not need this.
     ///
-    /// Fails when the state cannot be read or changed.
+    /// Fails if the state cannot be read or changed.
     pub fn let_die(&self) -> Result<()> {
         if self.path_for_v1("freezer").is_some() && self.is_frozen()? { self.thaw() } else { Ok(()) }
     }
 
-    /// Keeps other `pause` and `resume` commands away while the result is held. `kill` does not take this lock.
+    /// Locks out other `pause` and `resume` commands while the result is held. `kill` does not take this lock.
     ///
-    /// `None` without a cgroup. Fails when the holder of the lock does not release it in time.
+    /// `None` without a cgroup. Fails if the holder of the lock does not release it in time.
     pub fn freezing(&self) -> Result<Option<File>> {
         let Some(file) = self.freezer_file() else { return Ok(None) };
         let opened = match File::open(&file) {
-            // The container is gone, as its status will say.
+            // The container does not exist any more, which its status will show.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.named(file.display())?,
         };
@@ -83,9 +83,9 @@ impl Cgroup {
         }
     }
 
-    /// Whether the cgroup is frozen or freezing. A removed cgroup is not.
+    /// Whether the cgroup is frozen or freezing; false for a removed one.
     pub fn is_frozen(&self) -> Result<bool> {
-        // Own code: the answer of cgroups-rs hides the errno, and a cgroup that disappears is no error here.
+        // This is own code: the error of cgroups-rs hides the errno, and a cgroup that disappears is no error here.
         let Some(file) = self.freezer_file() else { return Ok(false) };
         match read_file(&file) {
             Ok(state) => Ok(matches!(state.trim(), "FROZEN" | "FREEZING" | "1")),
@@ -99,7 +99,7 @@ fn v1(dir: &Path) -> FreezerController {
     FreezerController::new(dir.to_owned(), Default::default(), false)
 }
 
-/// Converts the error of cgroups-rs, whose source has the errno.
+/// Gets the errno out of an error of cgroups-rs.
 fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> Error {
     let cause = std::error::Error::source(error);
     let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
@@ -109,8 +109,8 @@ fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> Error {
     }
 }
 
-/// The v1 freezer freezes the processes that it finds, and stays `FREEZING` while new processes appear. So this asks
-/// repeatedly, and thaws now and then for a moment, so that a pending fork can finish.
+/// Freezes a v1 cgroup. The v1 freezer freezes the processes that it finds, and stays `FREEZING` while new processes
+/// appear. So this asks repeatedly, and sometimes thaws for a moment, so that a pending fork can finish.
 fn freeze_v1(dir: &Path) -> Result<()> {
     let freezer = v1(dir);
     let error = |error| v1_error(dir, &error);
@@ -140,7 +140,7 @@ fn freeze_v2(dir: &Path) -> Result<()> {
 }
 
 /// Waits until `cgroup.events` of the v2 directory contains `key value`; the kernel wakes the waiter. Returns whether
-/// that happened within `patience`.
+/// this happened within `patience`.
 pub fn wait_for_event(dir: &Path, key: &str, value: u64, patience: Duration) -> Result<bool, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let events = dir.join("cgroup.events");

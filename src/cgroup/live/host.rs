@@ -1,4 +1,4 @@
-//! The control group hierarchies of this host.
+//! Reads the cgroup hierarchies of this host.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,10 +12,10 @@ use crate::cgroup::layout::{HierarchyMount, Layout};
 use crate::cgroup::path::below_mount;
 
 impl Layout {
-    /// Reads the hierarchies. On a v2 host this is one `statfs`; otherwise /proc/self/mountinfo and /proc/self/cgroup
-    /// are read once.
+    /// Reads the hierarchies. On a v2 host this is one statfs(2); otherwise it reads /proc/self/mountinfo and
+    /// /proc/self/cgroup once.
     ///
-    /// Fails when a file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn read() -> Result<Layout> {
         if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
             return Ok(Layout::unified(None));
@@ -23,10 +23,10 @@ impl Layout {
         Ok(Layout::of_mounts(&read("/proc/self/mountinfo")?, &own_cgroups()?, is_uncovered))
     }
 
-    /// The same layout with the caller's own cgroup. On a v2 host this reads /proc/self/cgroup, for the few configs
-    /// that need it.
+    /// Adds the caller's own cgroup to the layout. On a v2 host this reads /proc/self/cgroup, for the few configs that
+    /// need it.
     ///
-    /// Fails when the file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn with_own(&self) -> Result<Layout> {
         if self.knows_own() {
             return Ok(self.clone());
@@ -37,11 +37,11 @@ impl Layout {
     }
 }
 
-/// Whether no other mount covers it. mountinfo lists covered mounts, too, and `mkdir` there would write to the other
-/// file system.
+/// Whether no other mount covers this one. mountinfo also lists covered mounts, and a mkdir(2) there would write to the
+/// other file system.
 fn is_uncovered(mount: &HierarchyMount) -> bool {
     let magic = if mount.options.is_some() { CGROUP_SUPER_MAGIC } else { CGROUP2_SUPER_MAGIC };
-    // A mount that cannot be examined fails later, with its name in the error.
+    // A mount that cannot be examined causes an error later, with its name.
     statfs(&mount.point).map_or_else(|errno| errno != Errno::ENOENT, |found| found.filesystem_type() == magic)
 }
 
@@ -51,7 +51,8 @@ fn own_cgroups() -> Result<String> {
     String::from_utf8(read(PATH)?).context(PATH)
 }
 
-/// Reads a file in /proc. Such files report no size: without a buffer of this size a dozen small reads would be needed.
+/// Reads a file in /proc. These files report no size, so without a buffer of this size a dozen small reads would be
+/// necessary.
 fn read(path: &str) -> Result<Vec<u8>> {
     let mut text = Vec::with_capacity(16 << 10);
     File::open(path).and_then(|mut file| file.read_to_end(&mut text)).with_context(|| path.to_owned())?;

@@ -32,15 +32,15 @@ pub fn make_inside(plan: &CgroupPlan, undo: &mut Undo, own: &Path, inside: &Path
     Ok(leaf)
 }
 
-/// Like [`make_inside`], with a process in the container's own cgroup. It moves first: a cgroup with processes cannot
-/// enable controllers for its children.
+/// Like [`make_inside`], for a container's own cgroup that has a process. The process moves first: a cgroup with
+/// processes cannot enable controllers for its children.
 pub fn move_inside(plan: &CgroupPlan, own: &Path, inside: &Path, pid: Pid) -> Result<()> {
     enter(&own.join(inside), DELEGATE_CGROUP_FIELD, pid)?;
     // `enter` has made the directory.
     make_inside(plan, &mut Undo { made: Vec::new() }, own, inside).map(drop)
 }
 
-/// Makes `dir` and moves `pid` there. systemd removes it together with the unit's cgroup.
+/// Makes `dir` and moves `pid` there. systemd removes the directory together with the unit's cgroup.
 pub fn enter(dir: &Path, field: &str, pid: Pid) -> Result<()> {
     let mut undo = Undo { made: Vec::new() };
     undo.make(dir).named(format_args!("{field}: mkdir {}", dir.display()))?;

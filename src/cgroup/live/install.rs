@@ -1,4 +1,4 @@
-//! The device program and the owner of a v2 cgroup.
+//! Sets the device program and the owner of a v2 cgroup.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -44,20 +44,22 @@ fn replace_program(plan: &CgroupPlan, leaf: BorrowedFd, new: bool) -> Result<(),
     old.iter().try_for_each(|old| bpf::detach_device_program(leaf, old.as_fd()))
 }
 
-/// Gives the v2 cgroup to the container's user: the directory, and the files that the kernel lists as delegatable.
+/// Changes the owner of the v2 cgroup to the container's user: of the directory, and of the files that the kernel lists
+/// as delegatable.
 pub fn delegate(plan: &CgroupPlan, leaf: BorrowedFd) -> Result<()> {
     let Some(owner) = plan.delegate_to else {
         return Ok(());
     };
     const LIST: &str = "/sys/kernel/cgroup/delegate";
     let files = match read_file(Path::new(LIST)) {
-        // The file is covered or sysfs is not mounted: this is the list of Linux 4.15, the first one.
+        // The file is covered by a mount, or sysfs is not mounted. This is the list of Linux 4.15, the first kernel
+        // with the file.
         Err(Errno::ENOENT) => "cgroup.procs cgroup.subtree_control cgroup.threads".to_owned(),
         other => other.named(LIST)?,
     };
     for file in std::iter::once(".").chain(files.split_whitespace()) {
         match fchownat(leaf, file, Some(owner.uid), Some(owner.gid), AtFlags::empty()) {
-            // The list contains files of controllers that are not enabled here.
+            // The list has files of controllers that are not enabled here.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
                 bail!(CallError::new(

@@ -16,26 +16,26 @@ use crate::cgroup::layout::Mode;
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 use crate::sys::{Call, CallError};
 
-/// How many pidfds are open at a time: fewer than any caller's limit of open files.
+/// The number of pidfds that are open at the same time: fewer than any caller's limit of open files.
 const HELD_AT_ONCE: usize = 32;
 
 impl Cgroup {
-    /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host, a process made with
-    /// [`Cgroup::open_for_clone`] is there already.
+    /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host, a process that was started with
+    /// [`Cgroup::open_for_clone`] is in it already.
     ///
-    /// Fails with the directory that refused it.
+    /// The error names the directory that refused the process.
     pub fn attach(&self, pid: Pid) -> Result<()> {
         self.dirs.iter().try_for_each(|place| put(&place.dir, pid))
     }
 
-    /// The processes in the cgroup and its descendants that have a number in the caller's pid namespace.
+    /// The processes in the cgroup and its descendants that have a pid in the caller's pid namespace.
     ///
-    /// A removed cgroup has none. Fails when the kernel refuses the read.
+    /// A removed cgroup has none. Fails if the kernel refuses the read.
     pub fn pids(&self) -> Result<Vec<Pid>> {
         Ok(self.members()?.into_iter().flatten().collect())
     }
 
-    /// All processes. `None` stands for a process without a number in the caller's pid namespace.
+    /// All processes. `None` is a process without a pid in the caller's pid namespace.
     fn members(&self) -> Result<Vec<Option<Pid>>> {
         let Some(dir) = self.census() else { return Ok(Vec::new()) };
         members_of(dir).map_err(|errno| unreadable(dir, errno))
@@ -43,7 +43,7 @@ impl Cgroup {
 
     /// Whether the cgroup and its descendants have no processes.
     pub fn is_empty(&self) -> Result<bool> {
-        // On a v2 host one small file replaces the walk.
+        // On a v2 host, reading one small file is enough.
         if let (Mode::Unified, Some(dir)) = (self.mode, self.path_for_v2()) {
             match read_file(&dir.join("cgroup.events")) {
                 Ok(events) => return Ok(number_of(&events, "populated") == Some(0)),
@@ -57,12 +57,12 @@ impl Cgroup {
     /// Sends `signal` to every process in the cgroup and its descendants. `SIGKILL` reaches frozen processes, and
     /// leaves the cgroup thawed.
     ///
-    /// A process that ends meanwhile is no error.
+    /// A process that exits in the meantime is no error.
     pub fn kill_all(&self, signal: Signal) -> Result<()> {
         if signal == Signal::SIGKILL && self.kill_at_once()? {
             return Ok(());
         }
-        // A frozen process cannot fork while the list is worked off. If freezing fails, the processes are signalled all
+        // A frozen process cannot fork while the list is processed. If freezing fails, the processes get the signal all
         // the same.
         let was_frozen = self.is_frozen()?;
         let frozen = !was_frozen && self.freeze().is_ok();
@@ -74,10 +74,11 @@ impl Cgroup {
         signalled
     }
 
-    /// Sends `signal` to the processes that are in the cgroup now. If one refuses, the others still get it.
+    /// Sends `signal` to the processes that are in the cgroup now. If one signal fails, the other processes still get
+    /// theirs.
     ///
-    /// A pid can be reused before the signal is sent. So this opens a pidfd first, and skips a process that is not
-    /// listed any more after that.
+    /// A pid can be reused before the signal is sent. So this opens a pidfd first, and skips a process that the cgroup
+    /// no longer lists after that.
     fn signal_each(&self, signal: Signal) -> Result<()> {
         let mut refused = None;
         for some in self.pids()?.chunks(HELD_AT_ONCE) {
@@ -86,7 +87,7 @@ impl Cgroup {
                 match pidfd_open(pid.as_raw()) {
                     Ok(pidfd) => held.push((*pid, Some(pidfd))),
                     Err(Errno::ESRCH) => {}
-                    // A thread: a threaded cgroup lists threads instead of processes.
+                    // This is a thread: a threaded cgroup lists threads instead of processes.
                     Err(Errno::EINVAL) => held.push((*pid, None)),
                     Err(errno) => bail!(CallError::new(format_args!("pidfd_open {pid}"), errno)),
                 }
@@ -115,15 +116,15 @@ impl Cgroup {
         };
         match write_file(&dir.join("cgroup.kill"), "1") {
             Ok(()) => Ok(true),
-            // The file is missing on an older kernel and in a removed cgroup. After any other error the processes can
-            // still be signalled one by one.
+            // An older kernel and a removed cgroup do not have the file. After any other error the processes can still
+            // be signalled one by one.
             Err(_) => Ok(false),
         }
     }
 
-    /// How many processes of the cgroup the OOM killer has killed; 0 if the kernel does not report it.
+    /// The number of processes of the cgroup that the OOM killer has killed; 0 if the kernel does not report it.
     pub fn oom_kills(&self) -> u64 {
-        // Own code: cgroups-rs reads eleven files for this number and panics on a new format.
+        // This is own code: cgroups-rs reads eleven files for this number and panics on a new format.
         let file = match (self.path_for_v1("memory"), self.path_for_v2()) {
             (Some(dir), _) => dir.join("memory.oom_control"),
             (None, Some(dir)) => dir.join("memory.events"),
@@ -138,8 +139,8 @@ impl Cgroup {
         events.and_then(|text| number_of(&text, "max")).unwrap_or(0) > 0
     }
 
-    /// The directory whose processes are counted. On v1 that of the devices controller, which every container has, as
-    /// in runc.
+    /// The directory whose processes are counted. On v1 that of the devices controller, as in runc, because every
+    /// container has it.
     pub(super) fn census(&self) -> Option<&Path> {
         self.path_for_v1("devices")
             .or_else(|| self.path_for_v2())
@@ -153,8 +154,8 @@ pub fn put(dir: &Path, pid: Pid) -> Result<()> {
     write_file(&file, &pid.to_string()).named(format_args!("error adding pid {pid} to cgroups: {}", file.display()))
 }
 
-/// The processes in `dir` and its descendants. None if it was removed; `None` for a process without a number in our pid
-/// namespace.
+/// The processes in `dir` and its descendants; none if it was removed. `None` is a process without a pid in the
+/// caller's pid namespace.
 pub fn members_of(dir: &Path) -> Result<Vec<Option<Pid>>, Errno> {
     let mut members = Vec::new();
     tree::each(dir, |dir| {
@@ -183,8 +184,8 @@ fn unreadable(dir: &Path, errno: Errno) -> Error {
 mod tests {
     use super::*;
 
-    /// Plain files and directories stand for a cgroup: one that has a process of another pid namespace, one that says
-    /// nothing, one that cannot be read.
+    /// Plain directories in the place of cgroups: one has a process of another pid namespace, one is empty, one cannot
+    /// be read.
     #[test]
     fn members_that_have_no_number_and_members_that_cannot_be_read() {
         let dir = std::env::temp_dir().join(format!("tare-members-{}", std::process::id()));

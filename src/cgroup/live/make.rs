@@ -1,4 +1,4 @@
-//! The directories of a plan.
+//! Makes the directories of a plan.
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -42,7 +42,7 @@ pub fn make(plan: &CgroupPlan, undo: &mut Undo, index: usize, target: &Target) -
     }
 }
 
-/// The cgroup with these directories.
+/// The cgroup that has these directories.
 pub fn living(plan: &CgroupPlan, made: &[Option<Made>]) -> Cgroup {
     let dirs: Vec<HostDir> = plan
         .writes
@@ -62,7 +62,7 @@ pub fn living(plan: &CgroupPlan, made: &[Option<Made>]) -> Cgroup {
     Cgroup { mode, dirs, inside: plan.inside.clone(), unit, ..Cgroup::default() }
 }
 
-/// An existing cgroup may be taken over if it has no processes and is not frozen.
+/// Refuses an existing cgroup that has processes or is frozen; any other may be taken over.
 pub fn refuse_used(cgroup: &Cgroup, made: &[Option<Made>]) -> Result<()> {
     let old = || made.iter().flatten().filter(|made| !made.new);
     if old().next().is_none() {

@@ -1,5 +1,5 @@
-//! Doing: makes a [`Cgroup`] from a plan, moves processes into it, and later freezes, updates, counts, kills and
-//! removes it.
+//! The doing half: makes a [`Cgroup`] from a plan, moves processes into it, and later freezes, updates, counts, kills
+//! and removes it.
 
 mod apply;
 mod before;

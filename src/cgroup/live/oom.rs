@@ -1,4 +1,4 @@
-//! Notification of the OOM killer.
+//! Notification of OOM events.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,10 @@ use super::cgroup::Cgroup;
 use super::dir::{is_gone, number_of, read_file, write_file};
 use crate::sys::{self, CallError};
 
-/// Reports that the OOM killer killed a process of a cgroup, or on v1 stopped one because the OOM killer is disabled.
+/// Reports that the OOM killer has killed a process of a cgroup or, on v1 with the OOM killer disabled, has stopped
+/// one.
 ///
-/// Own code: cgroups-rs opens a v1 file on v2, and needs a thread and a channel.
+/// This is own code: cgroups-rs opens a v1 file on v2, and needs a thread and a channel.
 #[derive(Debug)]
 pub struct Oom {
     dir: PathBuf,
@@ -32,7 +33,7 @@ enum Source {
 }
 
 impl Cgroup {
-    /// Listens from now on. `None` if the container has no memory controller.
+    /// Starts to listen. `None` if the container has no memory controller.
     pub fn oom(&self) -> Result<Option<Oom>> {
         let (dir, source) = match (self.path_for_v1("memory"), self.path_for_v2()) {
             (Some(dir), _) => (dir, event(dir)),
@@ -66,12 +67,12 @@ fn kills(dir: &Path) -> Result<u64, Errno> {
 }
 
 impl Oom {
-    /// Whether it happened since the last call. Never in a removed cgroup.
+    /// Whether an OOM event happened since the last call. False for a removed cgroup.
     pub fn happened(&mut self) -> Result<bool> {
         let failed = |errno| CallError::new(format_args!("OOM events of {}", self.dir.display()), errno);
         match &mut self.source {
             Source::Event(event) => match event.read() {
-                // The removal of the cgroup is an event, too.
+                // The removal of the cgroup is reported as an event, too.
                 Ok(_) => self.dir.join("cgroup.event_control").try_exists().map_err(sys::io),
                 Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
                 Err(errno) => Err(failed(errno).into()),
@@ -91,7 +92,7 @@ impl Oom {
 }
 
 impl AsFd for Oom {
-    /// Readable when `happened` may have a new answer.
+    /// The descriptor is readable when `happened` may have a new answer.
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.source {
             Source::Event(event) => event.as_fd(),
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
     use crate::cgroup::layout::{HostDir, Mode as Layout};
 
-    /// A plain directory has changes to watch as cgroup v2 has.
+    /// A plain directory reports changes of its files like cgroup v2.
     #[test]
     fn on_v2_only_kills_count() {
         let dir = std::env::temp_dir().join(format!("tare-oom-{}", std::process::id()));

@@ -1,8 +1,8 @@
-//! The owner of a cgroup. Another container with the same path may take over an empty cgroup. As long as the
-//! record of the first one exists, two records name the same directory.
+//! The owner of a cgroup. Another container with the same path may take over an empty cgroup. While the record of the
+//! first container exists, two records name the same directory.
 //!
-//! In a pid namespace the processes of a container die with its first one, so no mark is needed. Without a pid
-//! namespace, and in a cgroup that existed before, the directory gets a mark.
+//! In a pid namespace the processes of a container die with its first one, so the directory needs no mark. It gets one
+//! if there is no pid namespace, or if the cgroup existed before.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -16,16 +16,16 @@ use super::cgroup::Cgroup;
 use super::dir::is_gone;
 use crate::sys::{Call, CallError, lock, xattr};
 
-/// Only root of the host can read and write the first one. It comes first because a container that manages its cgroup
-/// may write the second one.
+/// The attributes for the mark. Only root of the host can read and write the first one. It comes first because a
+/// container that manages its cgroup may write the second one.
 const NAMES: [&CStr; 2] = [c"trusted.tare.owner", c"user.tare.owner"];
 
-/// A container, as the owner of a cgroup.
+/// A container as the owner of a cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
-    /// A text that no other container has, not even a later one of the same name.
+    /// A text that identifies the container: even a later one with the same id has another token.
     pub token: &'a str,
-    /// Whether its processes survive the first one.
+    /// Whether other processes of the container may outlive the first one.
     pub shares_pids: bool,
 }
 
@@ -40,7 +40,7 @@ pub enum Mark {
     None,
 }
 
-/// Marks a directory. Without permission the directory stays unmarked.
+/// Marks a directory. Without permission it stays unmarked.
 pub fn mark(dir: &Path, token: &str) {
     let _ = NAMES.iter().find(|name| xattr::set(dir, name, token.as_bytes()).is_ok());
 }
@@ -53,9 +53,9 @@ pub fn claim(dir: &Path) -> Result<Option<OwnedFd>> {
 }
 
 impl Cgroup {
-    /// Keeps other containers from taking over the cgroup once it is empty, while the result is held.
+    /// Prevents other containers from taking over the cgroup once it is empty, while the result is held.
     ///
-    /// `None` if the cgroup does not exist or another process holds the lock. Fails when it cannot be opened.
+    /// `None` if the cgroup does not exist or another process holds the lock. Fails if it cannot be opened.
     pub fn claim(&self) -> Result<Option<OwnedFd>> {
         match self.dirs.first() {
             Some(place) if place.dir.exists() => claim(&place.dir),
@@ -63,15 +63,15 @@ impl Cgroup {
         }
     }
 
-    /// The mark of the cgroup as the container of `token` sees it.
+    /// The mark of the cgroup, compared with `token`.
     ///
-    /// Fails when it cannot be read.
+    /// Fails if it cannot be read.
     pub fn mark_for(&self, token: &str) -> Result<Mark> {
         self.dirs.first().map_or(Ok(Mark::None), |place| mark_of(&place.dir, token))
     }
 }
 
-/// The mark of a directory as the container of `token` sees it. A removed directory has none.
+/// The mark of a directory, compared with `token`. A removed directory has none.
 pub fn mark_of(dir: &Path, token: &str) -> Result<Mark> {
     for name in NAMES {
         match xattr::get(dir, name) {

@@ -1,4 +1,4 @@
-//! The cgroup for an additional process of a container: `exec --cgroup`.
+//! The cgroup of an additional process in a container: `exec --cgroup`.
 
 use std::borrow::Cow;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -23,24 +23,25 @@ use crate::sys::{Call, CallError};
 pub struct ExecPlace<'a> {
     mode: Mode,
     dirs: Cow<'a, [HostDir]>,
-    /// The unit and its cgroup, if only its service manager may move a process there.
+    /// The unit and its cgroup, if only the service manager may move a process there.
     unit: Option<(&'a Unit, &'a Path)>,
-    /// The first process, whose cgroup is the fallback unless the caller names one.
+    /// The pid of the first process. Its cgroup is the fallback, unless the caller has named one.
     beside: Option<i32>,
 }
 
-/// Whether v2 refused this cgroup, and another one may work: it has child cgroups with controllers, or it was removed.
+/// Whether another cgroup may work after v2 has refused this one: it has child cgroups with controllers, or it was
+/// removed.
 fn elsewhere(errno: Errno) -> bool {
     matches!(errno, Errno::EBUSY | Errno::ENOENT | Errno::ENODEV)
 }
 
 impl Cgroup {
-    /// The directories that `words` name: `PATH` for all hierarchies, or `CTRL[,CTRL]:PATH`. Without words the
-    /// container's own, or the one of `init` if that accepts no processes (v2). Paths are relative to the container's
+    /// The directories that `words` name: `PATH` for all hierarchies, or `CTRL[,CTRL]:PATH`. Without words it is the
+    /// container's own or, if that accepts no processes (v2), the one of `init`. Paths are relative to the container's
     /// cgroup.
     ///
     /// Fails for another form, unknown controllers, and paths that lead out of the container's cgroup. A missing
-    /// directory fails only when it is used.
+    /// directory is an error only when it is used.
     pub fn place(&self, words: &[&str], init: i32) -> Result<ExecPlace<'_>> {
         let mut dirs = Cow::Borrowed(&self.dirs[..]);
         if let (Some(inside), true) = (&self.inside, words.is_empty()) {
@@ -59,7 +60,7 @@ impl Cgroup {
                 let index = self.dirs.iter().position(has);
                 let index = index.ok_or_else(|| anyhow!("unknown controller {controller} in SubCgroupPaths"))?;
                 let (own, wanted) = (&self.dirs[index], below(&self.dirs[index], path)?);
-                // Several controllers can share a hierarchy.
+                // Several controllers may share a hierarchy.
                 if dirs[index] != *own && dirs[index] != wanted {
                     bail!("invalid --cgroup argument(s): controllers {} cannot be in two cgroups", own.controllers);
                 }
@@ -71,7 +72,7 @@ impl Cgroup {
     }
 }
 
-/// The words as lists of controllers with their paths. An empty list means all controllers.
+/// Splits the words into lists of controllers, each with a path. An empty list means all controllers.
 fn split<'a>(words: &[&'a str]) -> Result<Vec<(Vec<&'a str>, &'a str)>> {
     let mut found: Vec<(Vec<&str>, &str)> = Vec::new();
     for word in words {
@@ -96,7 +97,7 @@ fn split<'a>(words: &[&'a str]) -> Result<Vec<(Vec<&'a str>, &'a str)>> {
     Ok(found)
 }
 
-/// The directory `path` below the container's own. Compares whole names: `/a/boxer` is not below `/a/box`.
+/// The directory `path` below the container's own. It compares whole names: `/a/boxer` is not below `/a/box`.
 fn below(own: &HostDir, path: &str) -> Result<HostDir> {
     let dir = own.dir.join(path.trim_start_matches('/'));
     let dir = Path::new("/").join(clean(&dir));
@@ -107,10 +108,10 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
 }
 
 impl ExecPlace<'_> {
-    /// The v2 directory for `clone3`. `None` on v1 and hybrid hosts, without a cgroup, and if the service manager moves
-    /// the process.
+    /// The v2 directory for clone3(2). `None` on v1 and hybrid hosts, without a cgroup, and if the service manager
+    /// moves the process.
     ///
-    /// `init` is a pidfd of the first process. Fails when neither the directory nor the fallback can be opened.
+    /// `init` is a pidfd of the first process. Fails if neither the directory nor the fallback can be opened.
     pub fn open(&self, init: BorrowedFd) -> Result<Option<OwnedFd>> {
         let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
         if !has_clone3() {
@@ -128,9 +129,9 @@ impl ExecPlace<'_> {
         }
     }
 
-    /// After EBUSY, ENOENT or ENODEV: the v2 directory of the first process.
+    /// The v2 directory of the first process, if the error was EBUSY, ENOENT or ENODEV.
     ///
-    /// If that fails as well, the caller reports the first error.
+    /// If this fails as well, the caller reports the first error.
     pub fn instead(&self, init: BorrowedFd, refused: Errno) -> Option<OwnedFd> {
         open_dir(&self.of_init(init).filter(|_| elsewhere(refused))?).ok()
     }
@@ -138,19 +139,20 @@ impl ExecPlace<'_> {
     fn of_init(&self, init: BorrowedFd) -> Option<PathBuf> {
         let own = self.dirs.iter().find(|dir| dir.controllers.is_empty())?;
         let text = std::fs::read_to_string(format!("/proc/{}/cgroup", self.beside?)).ok()?;
-        // The process still runs, so its pid was not reused.
+        // The process still runs, so its pid has not been reused.
         if poll(&mut [PollFd::new(init, PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0) {
             return None;
         }
         let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        // A cgroup outside the cgroup namespace begins with "..", a removed one ends in " (deleted)".
+        // The path of a cgroup outside the cgroup namespace begins with "..". The path of a removed one ends in "
+        // (deleted)".
         (!path.starts_with("..")).then(|| own.mount.join(path))
     }
 
     /// Moves the process `pid` there in every hierarchy, on v1 and hybrid hosts and for user units. `init` is a pidfd
     /// of the first process.
     ///
-    /// Fails with the directory that refused it.
+    /// The error names the directory that refused the process.
     pub fn attach(&self, init: BorrowedFd, pid: Pid) -> Result<()> {
         if let Some((unit, own)) = self.unit {
             return self.attach_to(unit, own, init, pid);
@@ -170,8 +172,8 @@ impl ExecPlace<'_> {
         Ok(())
     }
 
-    /// An ordinary user may not move a process from outside into the cgroups of the user's service manager. The manager
-    /// may.
+    /// Moves a process into a unit of the user's service manager. An ordinary user may not move a process from outside
+    /// into the manager's cgroups, but the manager may.
     fn attach_to(&self, unit: &Unit, own: &Path, init: BorrowedFd, pid: Pid) -> Result<()> {
         let attach = |dir: &Path| {
             let below = dir.strip_prefix(own).unwrap_or(Path::new(""));

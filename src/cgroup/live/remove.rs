@@ -19,17 +19,17 @@ use crate::cgroup::layout::SYSTEMD;
 use crate::sys::CallError;
 use crate::sys::proc::is_dying;
 
-/// How long to wait for dying processes.
+/// The time to wait for dying processes.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A process looks alive for a moment after the signal, before the kernel sets the exiting flag, and an `exec` that
-/// comes too late needs a moment to fail.
+/// After a SIGKILL a process looks alive for a moment, until the kernel sets its exiting flag. And an `exec` that comes
+/// too late needs a moment to fail.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
-/// How long systemd may take to notice that a unit has ended.
+/// The time that systemd may take to notice that a unit has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 const LONGEST_DELAY: Duration = Duration::from_millis(64);
 
-/// The cgroup has processes that are not about to end.
+/// The error for a cgroup with processes that are not dying.
 #[derive(Debug)]
 pub struct Busy {
     dir: PathBuf,
@@ -50,16 +50,16 @@ impl fmt::Display for Busy {
 impl std::error::Error for Busy {}
 
 impl Cgroup {
-    /// Removes the container's directories and their descendants. The directories above stay: other containers may use
-    /// them. A removed directory is no error.
+    /// Removes the container's directories and their descendants. The directories above stay, because other containers
+    /// may use them. A removed directory is no error.
     ///
-    /// Kills no process. Waits up to ten seconds for dying processes. Fails when others are in the cgroup, and without
-    /// permission.
+    /// This kills no process, but waits up to ten seconds for dying ones. Fails if other processes are in the cgroup,
+    /// and without permission.
     pub fn remove(&self) -> Result<()> {
         let begin = Instant::now();
         let mut delay = FIRST_DELAY;
         if let Some(unit) = &self.unit {
-            // systemd would kill them.
+            // systemd would kill the processes.
             while !self.is_empty()? {
                 self.wait_unless_busy(begin, &mut delay)?;
             }
@@ -87,7 +87,7 @@ impl Cgroup {
 
     /// Waits before the next attempt.
     ///
-    /// Fails when there is no hope: the time is up, or a process in the cgroup is not dying.
+    /// Fails if waiting does not help: the time is up, or a process in the cgroup is not dying.
     fn wait_unless_busy(&self, begin: Instant, delay: &mut Duration) -> Result<()> {
         // A process that cannot be examined counts as dying.
         let stays = |pid: &Pid| !is_dying(pid.as_raw()).unwrap_or(true);
@@ -101,12 +101,12 @@ impl Cgroup {
         Err(Busy { dir, count: strangers.len(), one: strangers.first().copied() }.into())
     }
 
-    /// Waits until systemd removes the empty cgroup, after it could not be asked. If tare removed it, systemd would not
-    /// see that it is empty, and would keep the unit.
+    /// Waits until systemd removes the empty cgroup, because the call to systemd has failed. If tare removed the
+    /// cgroup, systemd would not notice that it is empty, and would keep the unit.
     fn goes_by_itself(&self) -> bool {
         let Some(dir) = self.path_for_v1(SYSTEMD).or_else(|| self.path_for_v2()) else { return true };
         let (end, mut delay) = (Instant::now() + FAREWELL, FIRST_DELAY);
-        // A directory that cannot be examined counts as existing.
+        // A directory that cannot be examined counts as present.
         let is_there = || dir.try_exists().unwrap_or(true);
         while is_there() && Instant::now() < end {
             self.wait_for_exit(end, &mut delay);
@@ -114,15 +114,15 @@ impl Cgroup {
         !is_there()
     }
 
-    /// Waits for an event of the v2 directory that it is empty. If it is empty already, and on v1, which has no such
-    /// event, sleeps for a growing time.
+    /// Waits for the v2 event that the directory is empty. If it is empty already, and on v1, which has no such event,
+    /// sleeps for a growing time.
     fn wait_for_exit(&self, end: Instant, delay: &mut Duration) {
         let left = end.saturating_duration_since(Instant::now());
         let start = Instant::now();
         if let Some(dir) = self.path_for_v2() {
             let _ = wait_for_event(dir, "populated", 0, left);
         }
-        // The event came, but the last process can hold the directory until its context switch has finished (Linux
+        // The event has come, but the last process may hold the directory until its context switch has finished (Linux
         // 6.19).
         if start.elapsed() < FIRST_DELAY {
             std::thread::sleep((*delay).min(left));
@@ -139,7 +139,7 @@ fn unable_to_remove(dir: &Path, errno: Errno) -> anyhow::Error {
 fn remove_tree(dir: &Path) -> Result<(), Errno> {
     match rmdir(dir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        // A read-only file system answers EROFS before it looks whether the directory exists.
+        // A read-only file system answers EROFS before it checks whether the directory exists.
         Err(Errno::EROFS) if stat(dir) == Err(Errno::ENOENT) => Ok(()),
         Err(Errno::EBUSY) if members_of(dir)?.is_empty() => tree::remove(dir),
         Err(errno) => Err(errno),

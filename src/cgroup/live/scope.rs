@@ -1,4 +1,4 @@
-//! A cgroup that systemd makes, together with its first process.
+//! A cgroup that systemd makes together with its first process.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::sys::Call;
 impl Cgroup {
     /// Moves the first process into the cgroup, if it was not started there. With systemd this creates the cgroup.
     ///
-    /// Fails when the kernel or systemd refuses. The unit is not started then, or is stopped again.
+    /// Fails if the kernel or systemd refuses. The unit is then not started, or stopped again.
     pub fn admit(&self, plan: &CgroupPlan, pid: Pid) -> Result<()> {
         match &plan.scope {
             Some(scope) => scope.start(pid),
@@ -66,8 +66,8 @@ impl Cgroup {
     }
 }
 
-/// Moves the first process of a scope into the other v1 hierarchies. systemd has moved it in its own hierarchy, and
-/// manages fewer than half of the v1 controllers.
+/// Moves the first process of a scope into the other v1 hierarchies. systemd has moved it only in its own hierarchy,
+/// and manages fewer than half of the v1 controllers.
 fn join_v1(plan: &CgroupPlan, pid: Pid) -> Result<()> {
     let mut undo = Undo { made: Vec::new() };
     let cpuset = plan.writes.target_of("cpuset");

@@ -1,4 +1,4 @@
-//! Living cgroups of our own in this machine's hierarchies; skipped without root.
+//! Tests with real cgroups in this machine's hierarchies. Without root they are skipped.
 
 use std::os::fd::AsFd;
 use std::process::{Child, Command};
@@ -13,7 +13,7 @@ use crate::spec::Extras;
 
 const OWNER: Owner<'_> = Owner { token: "test", shares_pids: false };
 
-/// A process that sleeps, and is killed and waited for when the test is over.
+/// A process that sleeps. When the test is over, it is killed and reaped.
 struct Sleeper(Child);
 
 impl Sleeper {
@@ -33,7 +33,7 @@ impl Drop for Sleeper {
     }
 }
 
-/// A cgroup of our own below the one this runs in; `None`, saying so, without the permission.
+/// A cgroup below the test's own. Without the permission, prints the reason and returns `None`.
 fn own(name: &str, json: &str, extras: &Extras) -> Option<anyhow::Result<Cgroup>> {
     if !geteuid().is_root() {
         println!("skipped: needs root");
@@ -49,10 +49,10 @@ fn own(name: &str, json: &str, extras: &Extras) -> Option<anyhow::Result<Cgroup>
         Ok(plan) => plan,
         Err(error) => return Some(Err(error)),
     };
-    // Nobody here waits for the end of its creation.
+    // No process waits for the end of the creation.
     let let_go = |cgroup: &Cgroup| drop((cgroup.claim.take(), cgroup.leaf.take()));
     let mut made = Cgroup::create(&plan, OWNER).inspect(let_go);
-    // A child that another test starts has a copy of the lock until it calls execve(2).
+    // A child that another test starts has a copy of the lock until execve(2).
     while made.as_ref().is_err_and(|error| error.to_string().ends_with("another container is about to be in it")) {
         std::thread::yield_now();
         made = Cgroup::create(&plan, OWNER).inspect(let_go);
@@ -64,7 +64,7 @@ fn gone(cgroup: &Cgroup) -> bool {
     cgroup.host_dirs().iter().all(|place| !place.dir.exists())
 }
 
-/// Removes the directory that the tests share, once the last is through.
+/// Removes the directory that the tests share, after the last test.
 fn tidy(cgroup: &Cgroup) {
     for place in cgroup.host_dirs() {
         let _ = dir::rmdir(place.dir.parent().unwrap());
@@ -98,7 +98,7 @@ fn a_life() {
     assert_eq!(cgroup.oom_kills(), 0);
     cgroup.remove().unwrap();
     assert!(gone(&cgroup));
-    // All of this holds for a cgroup that is gone.
+    // All of this also holds after the cgroup was removed.
     cgroup.remove().unwrap();
     assert_eq!(cgroup.pids().unwrap(), []);
     assert!(!cgroup.is_frozen().unwrap());
@@ -192,7 +192,7 @@ fn v1_limits_and_devices() {
         let path = cgroup.path_for_v1(controller).unwrap().join(file);
         assert_eq!(std::fs::read_to_string(path).unwrap().trim(), wanted, "{file}");
     }
-    // Both limits up, then both down: the one that would pass the other goes second.
+    // Both limits go up, then both go down. The limit that would pass the other is written second.
     for (limit, swap) in [(134217728, 268435456_u64), (16777216, 33554432)] {
         let json = format!(r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}}}"#);
         let plan = plan(&layout, Some("elsewhere"), &json, &Extras::default()).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! A new cgroup below or beside a threaded one is in the state `domain invalid`: it accepts no process until its type
 //! becomes `threaded`. That cannot be undone, and a threaded cgroup lacks the controllers that account for whole
-//! processes, such as memory and io. `mkdir` reports nothing of this, so the type is read only after the kernel refused
-//! something.
+//! processes, such as memory and io. mkdir(2) does not report this state, so the type is read only after the kernel has
+//! refused an operation.
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::dir::{read_at, read_file, write_file};
 const TYPE: &str = "cgroup.type";
 const INVALID: &str = "domain invalid";
 
-/// The state of a cgroup that is no domain, in words for an error.
+/// The type of a cgroup that is not a domain, for an error message.
 pub fn kind(dir: BorrowedFd) -> Option<&'static str> {
     match read_at(dir, TYPE).ok()?.trim() {
         INVALID => Some("an invalid state"),

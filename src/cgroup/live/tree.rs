@@ -1,9 +1,9 @@
 //! A cgroup with all its descendants.
 //!
 //! A container that manages its cgroup can nest cgroups without limit: deeper than PATH_MAX, the limit of open files or
-//! the stack allow. So a walk has one directory open at a time and returns by `..`. That works from a removed
-//! directory, too, and a cgroup cannot be moved to another parent. Only the names still to be visited are in memory, a
-//! small part of what the kernel keeps of each cgroup.
+//! the stack allow. So a walk has one directory open at a time and returns by `..`. This works from a removed
+//! directory, too, and a cgroup cannot be moved to another parent. Only the names that are still to be visited are in
+//! memory, which is a small part of the kernel's memory for each cgroup.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,7 +19,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::dir::{is_gone, rmdir};
 use crate::sys::again;
 
-/// Calls `visit` with `top` and all its descendants, parents first. Leaves out a removed directory.
+/// Calls `visit` with `top` and all its descendants, parents first. Skips a removed directory.
 pub fn each(top: &Path, mut visit: impl FnMut(BorrowedFd) -> Result<(), Errno>) -> Result<(), Errno> {
     let Some(mut walk) = Walk::start(top)? else { return Ok(()) };
     visit(walk.here())?;
@@ -35,7 +35,8 @@ pub fn each(top: &Path, mut visit: impl FnMut(BorrowedFd) -> Result<(), Errno>) 
     }
 }
 
-/// Removes `top` and all its descendants. A removed directory is no error. A directory with processes is `EBUSY`.
+/// Removes `top` and all its descendants. A removed directory is no error. For a directory with processes the error is
+/// `EBUSY`.
 pub fn remove(top: &Path) -> Result<(), Errno> {
     let Some(mut walk) = Walk::start(top)? else { return Ok(()) };
     loop {
@@ -52,7 +53,7 @@ pub fn remove(top: &Path) -> Result<(), Errno> {
     }
 }
 
-/// A directory that does not exist counts as removed.
+/// Ignores the error for a directory that does not exist.
 fn gone(removed: Result<(), Errno>) -> Result<(), Errno> {
     match removed {
         Err(Errno::ENOENT) => Ok(()),
@@ -68,14 +69,14 @@ fn rmdir_at(parent: BorrowedFd, name: &CStr) -> Result<(), Errno> {
 struct Walk {
     /// The current directory.
     dir: Dir,
-    /// For each level, the names that are left to visit. The last is that of `dir`.
+    /// For each level, the names to visit. The last list belongs to `dir`.
     left: Vec<Vec<CString>>,
-    /// The names that lead from the top to `dir`.
+    /// The names on the way from the top to `dir`.
     entered: Vec<CString>,
 }
 
 impl Walk {
-    /// Begins at `top`. `None` if it does not exist.
+    /// Starts at `top`. `None` if it does not exist.
     fn start(top: &Path) -> Result<Option<Walk>, Errno> {
         let Some((dir, names)) = open(AT_FDCWD, top)? else { return Ok(None) };
         Ok(Some(Walk { dir, left: vec![names], entered: Vec::new() }))
@@ -99,7 +100,8 @@ impl Walk {
         Ok(true)
     }
 
-    /// Returns to the parent, with the name of the directory it leaves. `None` at the top, where it stays.
+    /// Returns to the parent, with the name of the directory that it leaves. At the top it stays there, and the result
+    /// is `None`.
     fn leave(&mut self) -> Result<Option<CString>, Errno> {
         let Some(name) = self.entered.pop() else { return Ok(None) };
         self.left.pop();
@@ -137,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// Directories of long names, so many below each other that no path leads to the last.
+    /// Makes directories with long names, nested so deeply that no path leads to the last one.
     fn deep(name: &str) -> PathBuf {
         let top = std::env::temp_dir().join(format!("tare-tree-{name}-{}", std::process::id()));
         std::fs::create_dir_all(top.join("beside/one")).unwrap();
@@ -150,7 +152,7 @@ mod tests {
         top
     }
 
-    /// Plain directories are refused with another errno than cgroups when they have something in them.
+    /// Removes plain directories: for a non-empty one the errno differs from that of a cgroup.
     fn clear(top: &Path) {
         let mut walk = Walk::start(top).unwrap().unwrap();
         loop {

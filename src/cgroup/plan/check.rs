@@ -1,4 +1,4 @@
-//! Checks of `linux.resources` that need nothing but the document; pure.
+//! Checks of `linux.resources` that need only the document; pure.
 
 use anyhow::Result;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory};
@@ -8,7 +8,7 @@ use super::wanted::Wanted;
 use crate::spec::{Field, refusal, refuse};
 use crate::tables::limit::{self, Setting};
 
-/// Fails for a value that no kernel takes, and for values that contradict each other.
+/// Fails for a value that no kernel accepts, and for values that contradict each other.
 pub fn resources(wanted: Wanted) -> Result<()> {
     scalar::check(wanted)?;
     let Wanted { resources, extras } = wanted;
@@ -45,7 +45,7 @@ pub fn resources(wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-/// `swap` counts memory and swap together.
+/// Checks the section `memory`. `swap` is the sum of memory and swap.
 fn memory(memory: &LinuxMemory) -> Result<()> {
     match (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0)) {
         (0, swap) if swap > 0 => {
@@ -93,7 +93,7 @@ fn block_io(block_io: &LinuxBlockIo) -> Result<()> {
     Ok(())
 }
 
-/// The kernel reads 32 bits of each number and ignores the rest: the limit would apply to another device.
+/// Checks a device number. The kernel reads only 32 bits of each number, so the limit would apply to another device.
 fn device_number(field: &Field, major: i64, minor: i64) -> Result<()> {
     for (name, value) in [("major", major), ("minor", minor)] {
         if u32::try_from(value).is_err() {
@@ -103,7 +103,7 @@ fn device_number(field: &Field, major: i64, minor: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whether this is a page size in the kernel's spelling. It becomes part of a file name.
+/// Whether the text is a page size as the kernel spells it. It becomes part of a file name.
 fn is_page_size(text: &str) -> bool {
     let number = ["KB", "MB", "GB"].iter().find_map(|unit| text.strip_suffix(unit));
     number.is_some_and(|digits| {

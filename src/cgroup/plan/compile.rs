@@ -15,7 +15,7 @@ use crate::cgroup::writes::{Target, Write, Writes};
 use crate::spec::annotation::DELEGATE_CGROUP_FIELD;
 use crate::spec::{Extras, Field, Ids, refuse};
 
-/// The wishes of a config and of the command line for the cgroup.
+/// The parts of the config and of the command line that matter for the cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The container's id: the name of the cgroup if there is no path.
@@ -24,11 +24,11 @@ pub struct Request<'a> {
     pub cgroups_path: Option<&'a Path>,
     /// `linux.resources`.
     pub resources: Option<&'a LinuxResources>,
-    /// The parts of it that the types of `oci-spec` cannot hold.
+    /// The fields of it that the types of `oci-spec` cannot hold.
     pub extras: &'a Extras,
-    /// For systemd, if that makes the cgroup.
+    /// The inputs for systemd, if systemd makes the cgroup.
     pub systemd: Option<systemd::Asked<'a>>,
-    /// The container gets no cgroup (`--cgroup-manager=disabled`): limits are refused.
+    /// Whether the container gets no cgroup (`--cgroup-manager=disabled`). Limits are refused then.
     pub disabled: bool,
     /// Whether the container may go without a cgroup, if permission is missing and the config asks for none.
     pub rootless: bool,
@@ -36,21 +36,20 @@ pub struct Request<'a> {
     pub in_user_namespace: bool,
     /// The user and group that get the cgroup (v2 only).
     pub delegate_to: Option<Ids>,
-    /// A cgroup below the container's own, for its processes. It is delegated instead: the processes can make child
-    /// cgroups, and cannot change the limits.
+    /// A cgroup below the container's own, for its processes. If it is set, it is delegated instead of the container's
+    /// own: the processes can make child cgroups but cannot change the limits.
     pub inside: Option<&'a str>,
 }
 
-/// Everything that has to be done for a container's cgroup.
+/// The plan of a container's cgroup.
 #[derive(Clone, Debug)]
 pub struct CgroupPlan {
     pub(in crate::cgroup) writes: Writes,
     pub(in crate::cgroup) rules: Vec<(DeviceRule, Field)>,
-    /// v2 only; `None` when every device is allowed or v1 has the devices controller.
+    /// v2 only. `None` if every device is allowed or v1 has the devices controller.
     pub(in crate::cgroup) program: Option<DeviceProgram>,
     pub(in crate::cgroup) rootless: bool,
     pub(in crate::cgroup) in_user_namespace: bool,
-    /// Whether the container is to have no cgroup.
     pub(in crate::cgroup) disabled: bool,
     /// Whether config.json has a path.
     pub(in crate::cgroup) has_path: bool,
@@ -61,10 +60,10 @@ pub struct CgroupPlan {
 }
 
 impl CgroupPlan {
-    /// Decides what has to be done for `request` on a host with this `layout`.
+    /// Makes the plan for `request` on a host with this `layout`.
     ///
-    /// Fails, with the name of the field, for a value that is out of range, contradicts another one or cannot be
-    /// carried out on this host.
+    /// Fails, with the name of the field, for a value that is out of range, that contradicts another one, or that this
+    /// host cannot carry out.
     pub fn new(layout: &Layout, request: &Request) -> Result<CgroupPlan> {
         let scope = request.systemd.map(|asked| scope(layout, request, &asked)).transpose()?;
         let targets = match &scope {
@@ -94,7 +93,7 @@ impl CgroupPlan {
         if request.disabled { plan.without_cgroup(request) } else { Ok(plan) }
     }
 
-    /// Adds limits and devices to the properties of the unit.
+    /// Adds limits and devices as properties of the unit.
     fn tell_systemd(&mut self) {
         if let Some(scope) = &mut self.scope {
             scope.properties.extend(systemd::devices(&self.rules));
@@ -102,8 +101,8 @@ impl CgroupPlan {
         }
     }
 
-    /// The plan of a container without a cgroup. Limits, which nothing would enforce, are an error. For a path and for
-    /// device rules, which every config has, there is a note: the container can use every device that it can open.
+    /// The plan of a container without a cgroup. Limits are an error, because nothing would enforce them. A path, and
+    /// device rules, which every config has, cause a note: the container can use every device that it can open.
     fn without_cgroup(self, request: &Request) -> Result<CgroupPlan> {
         if let Some(write) = self.writes.all.iter().find(|write| !write.is_device_rule()) {
             refuse!(&write.field, "cannot be set without a cgroup (--cgroup-manager=disabled)");
@@ -139,7 +138,7 @@ impl CgroupPlan {
         &self.writes.all
     }
 
-    /// The accepted fields without effect on this host, with the reason; one sentence each.
+    /// One sentence for each accepted field without effect on this host, with the reason.
     pub fn notes(&self) -> &[String] {
         &self.writes.notes
     }
@@ -152,7 +151,7 @@ impl CgroupPlan {
             devices::v1(&mut self.writes, &self.rules, target)?;
         } else if self.writes.v2_target().is_some() {
             self.program = DeviceProgram::new(self.rules.iter().map(|(rule, _)| rule));
-            // The range of a jump in eBPF.
+            // The range of an eBPF jump.
             if self.program.as_ref().is_some_and(|program| program.len() > i16::MAX as usize) {
                 refuse!("linux.resources.devices", "too many rules for one device program");
             }
@@ -167,8 +166,8 @@ impl CgroupPlan {
         self.scope.is_some()
     }
 
-    /// Whether device rules may be impossible: in a user namespace the kernel refuses to set them, and refuses to make
-    /// devices.
+    /// Whether device rules may be impossible: in a user namespace the kernel refuses to set them, and also to make
+    /// device nodes.
     pub(in crate::cgroup) fn may_lack_devices(&self) -> bool {
         self.rootless || self.in_user_namespace
     }

@@ -1,6 +1,6 @@
 //! Device rules as an eBPF program for a v2 cgroup; pure.
 //!
-//! The kernel runs the program for every `mknod` and `open` of a device and takes 0 for "refuse".
+//! The kernel runs the program for every mknod(2) and open(2) of a device. 0 means "refuse".
 
 use crate::cgroup::device_rule::{Access, DeviceKind, DeviceRule};
 use crate::sys::bpf::Insn;
@@ -11,11 +11,11 @@ pub struct DeviceProgram {
     insns: Vec<Insn>,
 }
 
-// Registers. The argument, `struct bpf_cgroup_dev_ctx *`, arrives in R1, the verdict leaves in R0.
+// Registers. R1 has the argument, `struct bpf_cgroup_dev_ctx *`; R0 returns the verdict.
 const VERDICT: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
-/// The accesses that are asked for and not allowed yet.
+/// The requested accesses that no rule has allowed yet.
 const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
@@ -31,16 +31,16 @@ const JNE: u8 = 0x55;
 const JSET: u8 = 0x45;
 const EXIT: u8 = 0x95;
 
-/// The target of a jump while the program is written.
+/// The target of a jump in the program under construction.
 #[derive(Clone, Copy)]
 enum Goto {
-    /// The end with this verdict, which is not the default.
+    /// The instruction that returns this verdict, which is not the default.
     Decide(bool),
-    /// The instruction after this many others.
+    /// The instruction after this number of others.
     Over(usize),
 }
 
-/// Rules with the same verdict in a row: their order does not matter.
+/// Consecutive rules with the same verdict. Their order does not matter.
 struct Run {
     allow: bool,
     rules: Vec<DeviceRule>,
@@ -63,19 +63,19 @@ impl DeviceProgram {
         Some(DeviceProgram { insns: code.finish(default) })
     }
 
-    /// How many instructions it has.
+    /// The number of instructions.
     #[allow(clippy::len_without_is_empty, reason = "a program without instructions does not exist")]
     pub fn len(&self) -> usize {
         self.insns.len()
     }
 
-    /// The instructions.
+    /// The instructions, in order.
     pub fn insns(&self) -> &[Insn] {
         &self.insns
     }
 }
 
-/// The rules from the last to the first in runs, and the verdict if none of them matches.
+/// The rules in runs, from the last rule to the first, and the verdict if no rule matches.
 fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>, bool) {
     let mut runs: Vec<Run> = Vec::new();
     let mut default = false;
@@ -84,8 +84,8 @@ fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>
             default = rule.allow;
             break;
         }
-        // Rules about different devices can change places. A rule that overlaps none in the last run belongs to the run
-        // before, which has the same verdict.
+        // Rules about different devices can change places. So a rule that overlaps none in the last run can join the
+        // run before, which has the same verdict.
         let last = runs.len().wrapping_sub(1);
         let index = match runs.get(last) {
             Some(run) if run.allow == rule.allow => last,
@@ -111,8 +111,8 @@ fn runs<'a>(rules: impl DoubleEndedIterator<Item = &'a DeviceRule>) -> (Vec<Run>
     (runs, default)
 }
 
-/// Joins rules of one run that differ only in access or kind, and removes rules that another one includes, until
-/// nothing changes.
+/// Joins rules of a run that differ only in access or kind, and removes rules that another one includes, until nothing
+/// changes.
 fn simplify(rules: &mut Vec<DeviceRule>) {
     let mut index = 0;
     while index < rules.len() {
@@ -134,7 +134,7 @@ fn simplify(rules: &mut Vec<DeviceRule>) {
     rules.sort_by_key(|rule| (rule.access == Access::ALL, rule.kind, rule.major, rule.minor));
 }
 
-/// The one rule with the meaning of both, if there is one.
+/// The rule that means the same as both together, if there is one.
 fn join(a: &DeviceRule, b: &DeviceRule) -> Option<DeviceRule> {
     if b.covers(a) {
         return Some(*b);
@@ -149,11 +149,11 @@ fn join(a: &DeviceRule, b: &DeviceRule) -> Option<DeviceRule> {
     both.then_some(DeviceRule { kind: DeviceKind::All, ..*a })
 }
 
-/// A program being written.
+/// A program under construction.
 #[derive(Default)]
 struct Code {
     insns: Vec<Insn>,
-    /// Jumps to the verdicts, which are written last.
+    /// The jumps to the verdicts, which are written last.
     decisions: Vec<(usize, bool)>,
 }
 
@@ -191,7 +191,7 @@ impl Code {
         }
     }
 
-    /// One run. Rules are grouped by the first test, so that one jump skips a group.
+    /// Writes one run. Rules are grouped by their first test, so that one jump skips a group.
     fn run(&mut self, run: &Run) {
         for same_kind in run.rules.chunk_by(|a, b| a.kind == b.kind) {
             let kind = same_kind[0].kind;
@@ -214,10 +214,10 @@ impl Code {
         }
     }
 
-    /// Rules of one kind and major number.
+    /// Writes the rules of one kind and major number.
     fn majors(&mut self, rules: &[DeviceRule], allow: bool) {
         let mut body = Code::default();
-        // One test of the major number alone decides: `jeq` instead of `jne` and a jump.
+        // The test of the major number decides alone: one `jeq` instead of `jne` and a jump.
         if let ([rule], true) = (rules, rules[0].access == Access::ALL)
             && let (Some(major), None) = (rule.major, rule.minor)
         {
@@ -232,7 +232,7 @@ impl Code {
         self.append(body);
     }
 
-    /// One rule, after the tests of kind and major number.
+    /// Writes one rule, after the tests of kind and major number.
     fn minor(&mut self, rule: &DeviceRule, allow: bool) {
         let mut body = Code::default();
         match (rule.access == Access::ALL, allow) {
@@ -264,7 +264,7 @@ impl Code {
     }
 
     /// Writes the verdicts and sets the targets of the jumps. The default comes first, because the rules end in front
-    /// of it. The verifier refuses unreachable code, so an unused verdict is not written.
+    /// of it. An unused verdict is left out: the verifier refuses unreachable code.
     fn finish(mut self, default: bool) -> Vec<Insn> {
         let ends = [default, !default];
         let mut at = [0; 2];

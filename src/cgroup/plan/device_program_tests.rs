@@ -1,8 +1,8 @@
-//! The generated programs, run by an interpreter against the rules themselves.
+//! Tests of the generated programs: an interpreter runs them, and the results must equal the rules.
 
 use super::*;
 
-/// What the kernel asks about.
+/// An access to a device that the kernel asks about.
 #[derive(Clone, Copy, Debug)]
 struct Question {
     kind: DeviceKind,
@@ -11,7 +11,7 @@ struct Question {
     minor: u32,
 }
 
-/// Runs a program as the kernel would.
+/// Runs a program as the kernel does.
 fn run(insns: &[Insn], question: Question) -> bool {
     let kind = if question.kind == DeviceKind::Block { 1 } else { 2 };
     let load = |code, offset| match (code, offset) {
@@ -55,7 +55,7 @@ fn run(insns: &[Insn], question: Question) -> bool {
     }
 }
 
-/// What the rules say: each bit of the access is decided by the last rule about it.
+/// The verdict of the rules: the last rule about an access decides it.
 fn allowed(rules: &[DeviceRule], question: Question) -> bool {
     [1, 2, 4].into_iter().filter(|bit| question.access & bit != 0).all(|bit| {
         let asked = DeviceRule {
@@ -89,7 +89,7 @@ fn check(rules: &[DeviceRule]) {
     }
 }
 
-/// The verifier refuses code that no path leads to.
+/// Checks that all code is reachable: the verifier refuses unreachable code.
 fn assert_reachable(insns: &[Insn]) {
     let mut reached = vec![false; insns.len()];
     let mut open = vec![0];
@@ -108,7 +108,7 @@ fn assert_reachable(insns: &[Insn]) {
     assert!(reached.iter().all(|reached| *reached), "{insns:?}");
 }
 
-/// A small generator of numbers; always the same ones.
+/// A small random generator, which gives the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -143,7 +143,7 @@ fn programs_say_what_the_rules_say() {
 
 #[test]
 fn docker_rules_make_a_short_program() {
-    // What dockerd 28 sends, and the defaults behind it.
+    // The rules of dockerd 28, and the default rules after them.
     let json = r#"[
         {"allow": false, "access": "rwm"},
         {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "rwm"},

@@ -9,11 +9,11 @@ use crate::spec::{Field, refusal, refuse};
 
 const FIELD: Field = Field::of("linux.resources.devices");
 
-/// Before the first rule everything is denied.
+/// The first rule denies everything.
 const DENY_ALL: DeviceRule = DeviceRule::new(false, DeviceKind::All, [None, None], Access::ALL);
 
-/// Rules of every container: make nodes, use the devices of config-linux.md and the terminals, and use tun, which VPN
-/// containers of engines need.
+/// The rules of every container: it may make nodes, use the devices of config-linux.md and the terminals, and use tun,
+/// which engines' VPN containers need.
 const DEFAULTS: [DeviceRule; 11] = {
     const fn allow(kind: DeviceKind, numbers: [Option<u32>; 2], access: Access) -> DeviceRule {
         DeviceRule::new(true, kind, numbers, access)
@@ -77,12 +77,12 @@ fn parse(rule: &LinuxDeviceCgroup, field: &Field, index: usize) -> Result<Device
 
 /// Appends the writes that put `rules` in force in a v1 cgroup.
 ///
-/// The controller keeps one verdict for everything and a list of exceptions. It removes an exception only by its exact
-/// name. So a rule that removes a part of an exception is an error, and a rule that removes several is written as one
+/// The controller has one verdict for all devices and a list of exceptions. It removes an exception only by its exact
+/// text. So a rule that removes a part of an exception is an error, and a rule that removes several is written as one
 /// line for each.
 pub fn v1(writes: &mut Writes, rules: &[(DeviceRule, Field)], target: usize) -> Result<()> {
     let mut exceptions: Vec<DeviceRule> = Vec::new();
-    // A new cgroup inherits from its parent, so the first rule is always written.
+    // A new cgroup inherits the rules of its parent, so the first rule is always written.
     let mut verdict = None;
     for (rule, field) in rules {
         let mut write = |value: String| {
@@ -109,7 +109,7 @@ pub fn v1(writes: &mut Writes, rules: &[(DeviceRule, Field)], target: usize) -> 
     Ok(())
 }
 
-/// The rule for block and for character devices: for v1, `a` means everything, whatever the numbers.
+/// Splits a rule into one for block and one for character devices: on v1, `a` means everything, whatever the numbers.
 fn by_kind(rule: &DeviceRule) -> Vec<DeviceRule> {
     match rule.kind {
         DeviceKind::All => [DeviceKind::Block, DeviceKind::Char].map(|kind| DeviceRule { kind, ..*rule }).to_vec(),
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// systemd gets no exact words for a rule, and allows more then.
+    /// systemd cannot express some rules exactly; then its properties allow more.
     #[test]
     fn device_rules_allow_no_less() {
         let said = |json: &str| {

@@ -1,4 +1,4 @@
-//! A plan as text.
+//! A plan as lines of text.
 
 use super::compile::CgroupPlan;
 use crate::cgroup::layout::SYSTEMD;

@@ -30,13 +30,14 @@ pub fn merge(stored: &mut Map<String, Value>, asked: &Map<String, Value>) {
     }
 }
 
-/// The scalars of a section whose 0, or empty text, asks for nothing. The elements of its lists have the same names.
+/// The names of a section's scalars for which 0 or an empty text means unset. The elements of its lists have fields with
+/// the same names, for which the same holds.
 fn unset_by_zero(section: &str) -> Vec<&'static str> {
     let scalars = SCALARS.iter().filter(|scalar| scalar.section() == section && scalar.zero_is_unset);
     scalars.map(Scalar::name).collect()
 }
 
-/// A new memory limit of -1 without a swap limit lifts both, as it does at create, with or without swap in the kernel.
+/// Lifts the swap limit, too, if the new memory limit is -1 and there is no new swap limit. The same happens at create.
 fn lift_both(stored: &mut Map<String, Value>, asked: &Map<String, Value>) {
     let given = |name| asked.get(name).and_then(Value::as_i64).filter(|value| *value != 0);
     if given("limit") == Some(-1) && given("swap").is_none() {
@@ -80,7 +81,7 @@ fn list(parent: &mut Map<String, Value>, name: &str, asked: &[Value], keys: &[&s
     let same = |a: &Value, b: &Value| keys.iter().all(|key| a.get(key) == b.get(key));
     let mut merged: Vec<Value> = Vec::with_capacity(asked.len() + before.len());
     for element in asked {
-        // Of several elements with this key the last one is in force, and none may follow the new one.
+        // If several elements have this key, the last one is in force. It must not follow the new one.
         let old = before.iter().rposition(|old| same(old, element)).map(|index| before.remove(index));
         before.retain(|old| !same(old, element));
         let (Some(Value::Object(mut old)), Value::Object(new)) = (old, element) else {
@@ -173,7 +174,7 @@ mod tests {
                     {"major": 8, "minor": 0, "rate": 1}
                 ]
             },
-            // Here 0 means none of them.
+            // In this list 0 is a limit: no page of this size.
             "hugepageLimits": [{"pageSize": "1GB", "limit": 0}, {"pageSize": "2MB", "limit": 1}],
             "network": {"priorities": [{"name": "eth0", "priority": 0}, {"name": "lo", "priority": 1}]}
         });

@@ -1,5 +1,5 @@
-//! Deciding: makes a [`CgroupPlan`] from `linux.cgroupsPath`, `linux.resources` and the layout of the host, without a system
-//! call.
+//! The deciding half: makes a [`CgroupPlan`] from `linux.cgroupsPath`, `linux.resources` and the layout of the host,
+//! without a system call.
 
 mod check;
 mod compile;

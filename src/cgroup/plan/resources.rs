@@ -1,4 +1,4 @@
-//! `linux.resources` as writes.
+//! The section `linux.resources` as writes.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! The scalars of `linux.resources` as writes; pure. All that is known of each is a row of [`limit`].
+//! The scalars of `linux.resources` as writes; pure. All knowledge about a scalar is in its row of [`limit`].
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::cgroup::writes::{Fallback, Writes};
 use crate::spec::{Field, refusal, refuse};
 use crate::tables::limit::{Form, Getter, Knob, OnRefusal, SCALARS, Scalar, Setting, Version};
 
-/// The value of a scalar that asks for something.
+/// The value of a scalar, unless it asks for no limit.
 fn setting<'a>(scalar: &Scalar, wanted: Wanted<'a>) -> Option<Setting<'a>> {
     let setting = match scalar.getter {
         Getter::Typed(read) => read(wanted.resources),
@@ -18,7 +18,7 @@ fn setting<'a>(scalar: &Scalar, wanted: Wanted<'a>) -> Option<Setting<'a>> {
     setting.filter(|setting| scalar.asks(setting))
 }
 
-/// Fails for values that no kernel takes.
+/// Fails for a value that no kernel accepts.
 pub fn check(wanted: Wanted) -> Result<()> {
     for scalar in SCALARS {
         if let Some(setting) = setting(scalar, wanted) {
@@ -28,13 +28,13 @@ pub fn check(wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-/// The controllers of all scalars: those in `order`, which decides the order of writes, and then all others.
+/// The controllers of all scalars: first those in `order`, which is the order of writes, then all others.
 pub fn controllers(order: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
     let others = SCALARS.iter().map(|scalar| scalar.controller).filter(|name| !order.contains(name));
     order.iter().copied().chain(others.collect::<BTreeSet<_>>())
 }
 
-/// The directory that takes the scalars of a controller.
+/// The directory for the scalars of a controller.
 #[derive(Clone, Copy)]
 pub struct Destination {
     pub controller: &'static str,
@@ -45,7 +45,7 @@ pub struct Destination {
 
 /// Appends the scalars of a controller to `writes`.
 ///
-/// Fails for a value that this version of cgroup cannot carry out, and when the host lacks the controller.
+/// Fails if this version of cgroup cannot carry out a value, or if the host lacks the controller.
 pub fn plan(writes: &mut Writes, wanted: Wanted, into: Destination) -> Result<()> {
     for first in [true, false] {
         for scalar in SCALARS.iter().filter(|scalar| scalar.controller == into.controller) {
@@ -105,7 +105,7 @@ mod tests {
     use crate::cli::{self, Parsed};
     use crate::spec::{self, Extras};
 
-    /// The config and what the types of `oci-spec` cannot hold of it.
+    /// The config, and its values that the types of `oci-spec` cannot hold.
     fn parsed(cpu: Value) -> Result<(String, Extras)> {
         let config = json!({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "linux": {"resources": {"cpu": cpu}},
             "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["x"]}})
@@ -139,7 +139,7 @@ mod tests {
             };
             let wanted = format!("linux.resources.cpu.madeUp  write {wanted} = 1");
             assert_eq!(lines(json!({"madeUp": 1})), [wanted]);
-            // Zero is unset.
+            // Zero means unset.
             assert_eq!(lines(json!({"madeUp": 0})), [""; 0]);
         }
     }

@@ -9,7 +9,7 @@ use crate::cgroup::path::clean;
 use crate::cgroup::writes::Target;
 use crate::spec::refuse;
 
-/// The same directory in each hierarchy.
+/// The directory with this path in each hierarchy.
 pub fn at(layout: &Layout, path: &Path) -> Vec<Target> {
     let target = |controllers: &str, mount: &Path| Target {
         controllers: controllers.to_owned(),

@@ -1,4 +1,4 @@
-//! Plans of whole configs.
+//! Tests with plans of whole configs.
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ pub fn plan(layout: &Layout, path: Option<&str>, json: &str, extras: &Extras) ->
     )
 }
 
-/// The writes that are not about devices.
+/// The writes, without those for devices.
 fn writes(layout: &Layout, json: &str, extras: &Extras) -> Vec<String> {
     let plan = plan(layout, None, json, extras).unwrap();
     let writes = plan.writes().iter().filter(|write| !write.file.starts_with("devices."));
@@ -119,7 +119,7 @@ fn v2_writes() {
     );
 }
 
-/// A hybrid host on which v1 has kept only what v2 does not have.
+/// A hybrid host on which only controllers that v2 does not have are on v1.
 fn mostly_v2() -> Layout {
     let mountinfo = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
                      1 1 0:1 / /sys/fs/cgroup/net rw - cgroup cgroup rw,net_cls,net_prio\n";
@@ -130,7 +130,7 @@ fn mostly_v2() -> Layout {
 fn hybrid_without_a_controller_in_v1_is_v2() {
     assert_eq!(writes(&mostly_v2(), MANY, &many_extras()), {
         let mut wanted = writes(&unified(), MANY, &many_extras());
-        // The order of the sections is v1's.
+        // The sections are in the order of v1.
         let pids = wanted.remove(3);
         wanted.insert(9, pids);
         wanted
@@ -244,7 +244,7 @@ fn lines_for_people() {
     assert!(lines.last().unwrap().contains("attach device program of "));
 }
 
-/// A scope is asked for with the names that systemd has on this kind of host, and only by root on v1.
+/// The properties of a scope have the names that systemd uses on this kind of host. On v1 only root can have a scope.
 #[test]
 fn scopes() {
     let (extras, json) = (Extras::default(), r#"{"memory": {"limit": 5}, "cpu": {"quota": 5000, "period": 10000}}"#);

@@ -1,4 +1,4 @@
-//! New limits for a cgroup that exists; pure.
+//! The plan of an update: new limits for an existing cgroup; pure.
 
 use std::path::Path;
 
@@ -13,23 +13,23 @@ use crate::cgroup::writes::{OOM_CONTROL, Target, Writes};
 use crate::spec::{Extras, Field};
 use crate::tables::limit::section;
 
-/// The cgroup that gets new limits.
+/// An existing cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Existing<'a> {
-    /// The kind of host it was made on.
+    /// The kind of host that it was made on.
     pub mode: Mode,
-    /// Its directories.
+    /// Its directory in each hierarchy.
     pub dirs: &'a [HostDir],
-    /// Whether systemd made it.
+    /// Whether it belongs to a unit of systemd.
     pub is_unit: bool,
 }
 
 impl CgroupPlan {
-    /// Decides what has to be written to give an `existing` cgroup the limits `resources`: the limits that it has, with
-    /// `asked` merged into them ([`merge`](super::merge::merge)). Leaves device rules alone.
+    /// Plans the writes that give an `existing` cgroup the limits `resources`: its old limits, with `asked` merged into
+    /// them ([`merge`](super::merge::merge)). Device rules stay as they are.
     ///
-    /// Limits of a section (`memory`, `cpu`, …) depend on each other. So a section that `asked` contains is written as
-    /// a whole, and the others are not. Fails as [`CgroupPlan::new`].
+    /// The limits of a section (`memory`, `cpu`, …) depend on each other. So a section that occurs in `asked` is
+    /// written as a whole, and the others are not. Fails like [`CgroupPlan::new`].
     pub fn update(
         existing: Existing,
         resources: &LinuxResources,
@@ -64,7 +64,7 @@ impl CgroupPlan {
         };
         resources::plan(&mut plan.writes, &layout, Wanted { resources: &wanted, extras: &extras })?;
         complete(&mut plan.writes, &wanted, asked);
-        // systemd replaces the device rules when it gets a property.
+        // When systemd gets a property, it replaces the device rules.
         if existing.is_unit && plan.writes.target_of("devices").is_some() {
             plan.add_devices(Some(resources))?;
         }
@@ -72,15 +72,15 @@ impl CgroupPlan {
     }
 }
 
-/// Writes that matter only for a cgroup that has limits already.
+/// Appends the writes that only a cgroup with old limits needs.
 fn complete(writes: &mut Writes, resources: &LinuxResources, asked: &Map<String, Value>) {
     let given = |section: &str, name: &str| asked.get(section)?.get(name).filter(|value| !value.is_null());
-    // A new cgroup needs no write for a switch that is off.
+    // In a new cgroup the switch is off, so that needs no write there.
     let off = given("memory", "disableOOMKiller") == Some(&Value::Bool(false));
     if let (true, Some(target)) = (off, writes.target_of("memory")) {
         writes.add(target, OOM_CONTROL, 0, Field::of("linux.resources.memory.disableOOMKiller"));
     }
-    // The kernel refuses a weight of an idle group.
+    // The kernel refuses to set the weight of an idle group.
     let idle = resources.cpu().as_ref().is_some_and(|cpu| cpu.idle() == Some(1));
     if idle && given("cpu", "shares").is_none() {
         writes.all.retain(|write| !matches!(&*write.file, "cpu.shares" | "cpu.weight"));
@@ -94,7 +94,7 @@ fn speaks_of(asked: &Map<String, Value>, section: &str) -> bool {
     asked.get(section).is_some_and(|value| !value.is_null())
 }
 
-/// The sections of `resources` that `asked` contains.
+/// The sections of `resources` that occur in `asked`.
 fn only(resources: &LinuxResources, asked: &Map<String, Value>) -> LinuxResources {
     let mut wanted = LinuxResources::default();
     let speaks_of = |section| speaks_of(asked, section);

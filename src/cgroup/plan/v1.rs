@@ -1,6 +1,6 @@
 //! `linux.resources` in the files of the v1 controllers; pure.
 //!
-//! On a hybrid host, a controller of the v2 hierarchy is written there.
+//! On a hybrid host, values of a controller in the v2 hierarchy are written there.
 
 use anyhow::Result;
 use oci_spec::runtime::{LinuxBlockIo, LinuxMemory, LinuxNetwork, LinuxThrottleDevice};
@@ -27,8 +27,8 @@ pub fn plan(writes: &mut Writes, layout: &Layout, wanted: Wanted) -> Result<()> 
     Ok(())
 }
 
-/// The v2 target of a hybrid host for a controller that no v1 hierarchy has. If v2 lacks it, the write fails. v2 never
-/// has the network controllers.
+/// The v2 target, on a hybrid host, of a controller that no v1 hierarchy has. If v2 lacks the controller, too, the
+/// write fails. v2 never has the network controllers.
 fn v2_instead(writes: &Writes, layout: &Layout, controller: &str) -> Option<usize> {
     let hybrid = layout.mode() == Mode::Hybrid && !matches!(controller, "net_cls" | "net_prio");
     writes.v2_target().filter(|_| hybrid && writes.target_of(controller).is_none())
@@ -63,12 +63,12 @@ fn target(writes: &Writes, controller: &str, field: impl Into<Field>) -> Result<
     }
 }
 
-/// Lifts the limit of memory and swap together, before that of memory. The other limits follow, memory first, which
-/// fits a new cgroup, whose limits are infinite. In a cgroup with limits, the kernel refuses one of the two writes, and
-/// it is repeated later.
+/// Lifts the limit of memory plus swap before that of memory. The other limits follow, memory first, which is the right
+/// order for a new cgroup, whose limits are infinite. In a cgroup with limits, the kernel may refuse one of the two
+/// writes, which is then repeated at the end.
 fn lift_memory(writes: &mut Writes, memory: &LinuxMemory) -> Result<()> {
     let (field, fallback) = match (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0)) {
-        // -1 for memory lifts both. A kernel without swap accounting has only one of them.
+        // -1 for memory lifts both limits. A kernel without swap accounting has only one of them.
         (-1, 0) => (Field::of("linux.resources.memory.limit"), Fallback::Skip),
         (_, -1) => (Field::of("linux.resources.memory.swap"), Fallback::Fail),
         _ => return Ok(()),
@@ -85,7 +85,7 @@ fn block_io(writes: &mut Writes, block_io: &LinuxBlockIo) -> Result<()> {
         let field = Field::item("linux.resources.blockIO.weightDevice", index);
         let value = |weight| format!("{}:{} {weight}", device.major(), device.minor());
         if let Some(value) = set(device.weight()).map(value) {
-            // CFQ's file until Linux 5.0, BFQ's since then.
+            // The file of CFQ until Linux 5.0, and of BFQ since.
             let fallback = Fallback::Instead("blkio.bfq.weight_device", value.clone());
             rows.push((field.clone(), "blkio.weight_device", value, fallback));
         }
@@ -140,7 +140,7 @@ fn hugepages(writes: &mut Writes, extras: &Extras) -> Result<()> {
         let target = target(writes, "hugetlb", &field)?;
         let reserve = format!("hugetlb.{size}.rsvd.limit_in_bytes");
         writes.add(target, format!("hugetlb.{size}.limit_in_bytes"), limit, field.clone());
-        // Limits of reservations exist since 5.7.
+        // The kernel has limits of reservations since 5.7.
         writes.add_or(target, reserve, limit, field, Fallback::Skip);
     }
     Ok(())

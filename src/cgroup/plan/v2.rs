@@ -32,7 +32,7 @@ pub fn plan(writes: &mut Writes, target: usize, wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-/// Appends the part of `wanted` that is about one controller.
+/// Appends the fields of `wanted` that belong to one controller.
 pub fn controller(writes: &mut Writes, target: usize, name: &'static str, wanted: Wanted) -> Result<()> {
     let resources = wanted.resources;
     if let ("memory", Some(memory)) = (name, resources.memory()) {
@@ -50,11 +50,11 @@ pub fn controller(writes: &mut Writes, target: usize, name: &'static str, wanted
     Ok(())
 }
 
-/// The limit of swap, which is written before that of memory.
+/// Appends the limit of swap. It is written before that of memory.
 fn swap(writes: &mut Writes, target: usize, memory: &LinuxMemory) {
     let (limit, swap) = (memory.limit().unwrap_or(0), memory.swap().unwrap_or(0));
     if let Some(value) = swap_max(limit, swap) {
-        // A kernel without swap has no such file. "max" and "0" are true there without a limit.
+        // A kernel without swap has no such file. Then "max" and "0" hold anyway.
         let holds = value == "max" || value == "0";
         let fallback = if holds { Fallback::Skip } else { Fallback::Fail };
         let field = if swap == 0 { "linux.resources.memory.limit" } else { "linux.resources.memory.swap" };
@@ -62,8 +62,8 @@ fn swap(writes: &mut Writes, target: usize, memory: &LinuxMemory) {
     }
 }
 
-/// `memory.swap.max` for the values of the spec, where `swap` is memory and swap together and 0 is unset. `swap` is not
-/// below `limit`: that was checked.
+/// `memory.swap.max` for the values of the spec, where `swap` is the sum of memory and swap, and 0 is unset. A check
+/// has made sure that `swap` is not below `limit`.
 fn swap_max(limit: i64, swap: i64) -> Option<String> {
     match (limit, swap) {
         // As on v1, lifting one limit lifts the other.
@@ -74,7 +74,7 @@ fn swap_max(limit: i64, swap: i64) -> Option<String> {
     }
 }
 
-/// Quota and period have one file.
+/// Appends quota and period, which share one file.
 fn bandwidth(writes: &mut Writes, target: usize, cpu: &LinuxCpu) {
     let (quota, period) = (cpu.quota().unwrap_or(0), cpu.period().unwrap_or(0));
     if quota == 0 && period == 0 {
@@ -88,7 +88,8 @@ fn bandwidth(writes: &mut Writes, target: usize, cpu: &LinuxCpu) {
 
 fn block_io(writes: &mut Writes, target: usize, block_io: &LinuxBlockIo) -> Result<()> {
     if let Some(weight) = block_io.weight().filter(|weight| *weight != 0) {
-        // BFQ takes the values of the spec. Without BFQ there is only io.weight, whose range is ten times as wide.
+        // The file of BFQ has the range of the spec. Without BFQ there is only io.weight, with a range ten times as
+        // wide.
         let fallback = Fallback::Instead("io.weight", io_weight(weight.into()).to_string());
         let field = Field::of("linux.resources.blockIO.weight");
         writes.add_or(target, "io.bfq.weight", weight, field, fallback);
@@ -122,7 +123,7 @@ fn weight_device(writes: &mut Writes, target: usize, device: &LinuxWeightDevice,
     Ok(())
 }
 
-/// A rate of 0 lifts the limit, as on v1.
+/// The value of a rate. As on v1, 0 lifts the limit.
 fn throttle(device: &LinuxThrottleDevice, key: &str) -> String {
     let (major, minor) = (device.major(), device.minor());
     match device.rate() {
@@ -131,7 +132,7 @@ fn throttle(device: &LinuxThrottleDevice, key: &str) -> String {
     }
 }
 
-/// The limit of usage and, since Linux 5.7, the same limit of reservations.
+/// Appends the limit of usage and, since Linux 5.7, the same limit of reservations.
 pub fn hugepages(writes: &mut Writes, target: usize, extras: &Extras) {
     for (index, (size, limit)) in extras.hugepage_limits.iter().enumerate() {
         let field = Field::item("linux.resources.hugepageLimits", index);

@@ -1,4 +1,4 @@
-//! `linux.resources` of a config.
+//! The section `linux.resources` of a config.
 
 use oci_spec::runtime::LinuxResources;
 

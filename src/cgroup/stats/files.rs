@@ -1,4 +1,4 @@
-//! The kernel's files as numbers.
+//! Reads the kernel's files as numbers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub fn text(dir: &Path, file: &str) -> Result<String> {
     }
 }
 
-/// The number in a file. `max` is the largest number, as in runc.
+/// The number in a file. As in runc, `max` is the largest number.
 pub fn number(dir: &Path, file: &str) -> Result<Option<u64>> {
     Ok(match text(dir, file)?.trim() {
         "max" => Some(u64::MAX),

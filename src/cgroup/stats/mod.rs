@@ -1,4 +1,4 @@
-//! The resource usage of a container: the numbers of `events`, in runc's structure and under its names.
+//! The resource usage of a container: the numbers of `events`, in runc's structure and with runc's names.
 
 mod files;
 mod read;
@@ -12,7 +12,7 @@ pub use types::Stats;
 mod tests {
     use crate::cgroup::Cgroup;
 
-    /// A directory that stands for a cgroup.
+    /// A plain directory in the place of a cgroup.
     pub(super) struct Fake(pub std::path::PathBuf);
 
     impl Fake {

@@ -13,9 +13,9 @@ use crate::cgroup::live::dir::is_gone;
 use crate::sys::{Call, directory};
 
 impl Cgroup {
-    /// The present usage. A missing controller and a removed cgroup count nothing.
+    /// Reads the current usage. A missing controller and a removed cgroup count as 0.
     ///
-    /// Fails when a file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn stats(&self) -> Result<Stats> {
         type Read = fn(&Path, &str) -> Result<Option<HugePages>>;
         let mut stats = match (self.mode(), self.path_for_v2()) {

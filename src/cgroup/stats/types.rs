@@ -1,4 +1,4 @@
-//! The numbers, in the structure of runc.
+//! The types of the statistics, in the structure of runc.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +96,7 @@ pub struct Memory {
     pub cache: u64,
     /// Memory.
     pub usage: MemoryEntry,
-    /// Memory and swap together; on v2, which counts them apart, the sum.
+    /// Memory and swap together. v2 counts them apart, so there this is the sum.
     pub swap: MemoryEntry,
     /// Kernel memory (v1).
     pub kernel: MemoryEntry,
@@ -114,7 +114,7 @@ pub struct Memory {
 /// One kind of memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MemoryEntry {
-    /// The limit; without one the largest number that the kernel shows.
+    /// The limit. Without one, the largest number that the kernel reports.
     pub limit: u64,
     /// Current usage.
     #[serde(skip_serializing_if = "zero")]
@@ -122,7 +122,7 @@ pub struct MemoryEntry {
     /// Peak usage.
     #[serde(skip_serializing_if = "zero")]
     pub max: u64,
-    /// How often the limit was hit (v1).
+    /// The number of times that the limit was reached (v1).
     pub failcnt: u64,
 }
 
@@ -132,7 +132,7 @@ pub struct Pids {
     /// Current number.
     #[serde(skip_serializing_if = "zero")]
     pub current: u64,
-    /// The limit; 0 without one.
+    /// The limit; 0 if there is none.
     #[serde(skip_serializing_if = "zero")]
     pub limit: u64,
 }
@@ -194,7 +194,7 @@ pub struct HugePages {
     /// Peak usage (v1).
     #[serde(skip_serializing_if = "zero")]
     pub max: u64,
-    /// How often the limit was hit.
+    /// The number of times that the limit was reached.
     pub failcnt: u64,
 }
 

@@ -17,7 +17,7 @@ use super::types::{BlockIo, BlockIoEntry, Cpu, CpuSet, HugePages, Memory, Memory
 use crate::cgroup::live::Cgroup;
 use crate::cgroup::live::dir::number_of;
 
-/// Nanoseconds of a tick in `cpuacct.stat`: `USER_HZ` is 100 on all architectures of Linux.
+/// The number of nanoseconds in a tick of `cpuacct.stat`: `USER_HZ` is 100 on all architectures of Linux.
 const TICK: u64 = 10_000_000;
 
 pub fn stats(cgroup: &Cgroup) -> Result<Stats> {
@@ -41,7 +41,7 @@ pub fn stats(cgroup: &Cgroup) -> Result<Stats> {
 }
 
 fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
-    // cgroups-rs treats an unreadable file as 0.
+    // cgroups-rs would treat an unreadable file as 0.
     text(dir, "cpuacct.usage")?;
     let found = CpuAcctController::new(dir.to_owned(), Default::default()).cpuacct();
     let usage = &mut cpu.usage;
@@ -49,7 +49,7 @@ fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
     usage.kernel = number_of(&found.stat, "system").unwrap_or(0) * TICK;
     usage.user = number_of(&found.stat, "user").unwrap_or(0) * TICK;
     usage.percpu = found.usage_percpu.split_whitespace().filter_map(|text| text.parse().ok()).collect();
-    // A head line, then `cpu user system`.
+    // The lines after the first one have the form `CPU USER SYSTEM`.
     for line in found.usage_all.lines().skip(1) {
         let fields: Vec<u64> = line.split_whitespace().filter_map(|text| text.parse().ok()).collect();
         if let [_, user, kernel] = fields[..] {
@@ -113,7 +113,7 @@ fn pids(dir: &Path) -> Result<Pids> {
 }
 
 pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
-    // If both exist (5.7), the limit is that of reservations.
+    // If both files exist (since Linux 5.7), the limit applies to reservations.
     for kind in ["rsvd.", ""] {
         let number = |name: &str| number(dir, &format!("hugetlb.{size}.{kind}{name}"));
         if let Some(usage) = number("usage_in_bytes")? {
@@ -124,8 +124,8 @@ pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     Ok(None)
 }
 
-/// The statistics of the first scheduler that has counted something: BFQ, CFQ of old kernels, and the throttling layer,
-/// which knows only bytes and operations.
+/// The statistics of the first scheduler that has counted anything: BFQ, CFQ of old kernels, or the throttling layer,
+/// which counts only bytes and operations.
 fn block_io(dir: &Path) -> Result<BlockIo> {
     let mut found = BlockIo::default();
     for kind in ["bfq.", "", "throttle."] {
@@ -146,7 +146,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
     Ok(found)
 }
 
-/// Lines `8:0 Read 4096`, or `8:0 4096`. The last one, `Total 4096`, has no device.
+/// Parses lines such as `8:0 Read 4096` or `8:0 4096`. The last one, `Total 4096`, has no device.
 fn entries(text: &str) -> Vec<BlockIoEntry> {
     let entry = |line: &str| {
         let mut fields = line.split(' ');

@@ -1,6 +1,6 @@
-//! Statistics of cgroup v2, in the terms of v1 if runc's structure has those.
+//! Statistics of cgroup v2, under the names of v1 if runc's structure has those.
 //!
-//! Own code: for v2 `cgroups-rs` reads neither `io.stat` nor pressure nor peaks.
+//! This is own code: for v2 `cgroups-rs` reads neither `io.stat` nor pressure nor peaks.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::files::{number, numbers, text};
 use super::types::{BlockIo, BlockIoEntry, Cpu, HugePages, Memory, MemoryEntry, Pids, Pressure, Stall, Stats};
 use crate::cgroup::live::dir::number_of;
 
-/// Nanoseconds of a microsecond, the unit of v2.
+/// The number of nanoseconds in a microsecond, which is the unit of v2.
 const MICROSECOND: u64 = 1000;
 
 pub fn stats(dir: &Path) -> Result<Stats> {
@@ -40,11 +40,11 @@ fn memory(dir: &Path) -> Result<Memory> {
     let raw = numbers(&text(dir, "memory.stat")?);
     let entry = |kind: &str| {
         let number = |name: &str| anyhow::Ok(number(dir, &format!("memory.{kind}{name}"))?.unwrap_or(0));
-        // Peaks exist since 5.19, those of swap since 6.5.
+        // The kernel has peaks since 5.19, and peaks of swap since 6.5.
         anyhow::Ok(MemoryEntry { limit: number("max")?, usage: number("current")?, max: number("peak")?, failcnt: 0 })
     };
     let (usage, alone) = (entry("")?, entry("swap.")?);
-    // The two peaks can be of different times, so there is no peak of the sum.
+    // The two peaks may be from different times, so there is no peak of the sum.
     let swap = MemoryEntry {
         limit: alone.limit.saturating_add(usage.limit),
         usage: alone.usage.saturating_add(usage.usage),
@@ -61,7 +61,7 @@ fn memory(dir: &Path) -> Result<Memory> {
     })
 }
 
-/// `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`
+/// Parses lines such as `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`.
 fn block_io(dir: &Path) -> Result<BlockIo> {
     let text = text(dir, "io.stat")?;
     let mut found = BlockIo { psi: pressure(dir, "io.pressure")?, ..BlockIo::default() };
@@ -79,7 +79,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
                 "rios" => ("Read", false),
                 "wios" => ("Write", false),
                 "dios" => ("Discard", false),
-                // The structure has no place for costs and latencies.
+                // runc's structure has no place for costs and latencies.
                 _ => continue,
             };
             let list = if bytes { &mut found.io_service_bytes_recursive } else { &mut found.io_serviced_recursive };
@@ -90,7 +90,7 @@ fn block_io(dir: &Path) -> Result<BlockIo> {
 }
 
 pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
-    // If both exist (5.7), the limit is that of reservations.
+    // If both files exist (since Linux 5.7), the limit applies to reservations.
     for kind in ["rsvd.", ""] {
         if let Some(usage) = number(dir, &format!("hugetlb.{size}.{kind}current"))? {
             let events = text(dir, &format!("hugetlb.{size}.events"))?;
@@ -100,8 +100,8 @@ pub fn huge_pages(dir: &Path, size: &str) -> Result<Option<HugePages>> {
     Ok(None)
 }
 
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same for `full`, which `cpu` has since 5.13. Absent if the
-/// kernel does not measure it.
+/// Parses `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same for `full`, which `cpu` has since 5.13. `None`
+/// if the kernel does not measure pressure.
 fn pressure(dir: &Path, file: &str) -> Result<Option<Pressure>> {
     Ok(pressure_of(&text(dir, file)?))
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::super::tests::Fake;
     use super::*;
 
-    /// A directory cannot be read, which is not to be told as nothing.
+    /// An unreadable directory is an error, not a count of 0.
     #[test]
     fn what_cannot_be_read_is_an_error() {
         for file in ["cpu.stat", "memory.swap.max", "pids.current", "io.stat", "io.pressure"] {

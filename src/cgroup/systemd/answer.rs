@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use zbus::DBusError;
 
-/// How long systemd may take for a job, or to answer.
+/// The time that systemd may take for a job or for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The errors of reads and writes on a closed connection.
 const CLOSED: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
 
-/// An error that systemd answered.
+/// An error that systemd returned.
 #[derive(Debug)]
 pub struct Refused {
     pub name: String,
@@ -28,7 +28,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The peer closed a connection that had worked.
+/// The peer closed a connection that had worked before.
 #[derive(Debug)]
 pub struct Gone;
 
@@ -44,7 +44,7 @@ pub fn is(error: &zbus::Error, name: &str) -> bool {
     answer(error).is_some_and(|refused| refused.name == name)
 }
 
-/// The answer of the peer, if the error is one. zbus has its own type for the error names of the D-Bus specification.
+/// The peer's answer, if the error is one. zbus has a type of its own for the error names of the D-Bus specification.
 pub fn answer(error: &zbus::Error) -> Option<Refused> {
     let (name, words) = match error {
         zbus::Error::MethodError(name, words, _) => (name.to_string(), words.as_deref()),
@@ -57,7 +57,7 @@ pub fn answer(error: &zbus::Error) -> Option<Refused> {
     Some(Refused { name, words })
 }
 
-/// The message of systemd, without the name of the error.
+/// systemd's message, without the name of the error.
 pub fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     let error = error.into();
     if let Some(refused) = answer(&error) {
@@ -66,7 +66,7 @@ pub fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
     match error {
         zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
         zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
-        // The text contains the texts of its sources.
+        // This text includes the texts of the error's sources.
         other => anyhow!("{other}"),
     }
 }

@@ -1,6 +1,6 @@
 //! Calls to the service manager over D-Bus: org.freedesktop.systemd1(5).
 //!
-//! Each action has its own connection, driven by the calling thread. No other thread is started.
+//! Each action has its own connection, which the calling thread drives. No other thread is started.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,9 +22,9 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
-/// Starts the scope with the process in it.
+/// Starts the scope with the process as its first.
 ///
-/// If the connection breaks, the unit may exist nevertheless. It ends with the process.
+/// If the connection breaks, the unit may exist all the same. It ends with the process.
 pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
     let name = &scope.unit.name;
     let pids = Variant::from(vec![pid.as_raw().cast_unsigned()]);
@@ -39,8 +39,8 @@ pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
     })
 }
 
-/// The field of the property that systemd refuses, if the message names it. If not, an annotation: systemd knows all
-/// other properties.
+/// The field of the property that systemd has refused, if the error names the property. Otherwise an annotation's
+/// field, because systemd knows all other properties.
 fn blamed(properties: &[ScopeProperty], error: &anyhow::Error) -> Option<String> {
     let Refused { name, words } = error.downcast_ref()?;
     let named = |property: &&ScopeProperty| {
@@ -87,14 +87,15 @@ pub(super) fn attach(unit: &Unit, below: &str, pid: Pid) -> Result<()> {
     attached.with_context(|| format!("error adding pid {pid} to unit {name:?}"))
 }
 
-/// The cgroup of the user's manager, relative to the root of the hierarchy.
+/// The cgroup of the user's service manager, relative to the root of the hierarchy.
 pub(super) fn control_group() -> Result<std::path::PathBuf> {
     let path = ask(true, async |bus| bus.property("ControlGroup").await);
     let path = path.context("unable to ask the user's service manager for its cgroup")?;
     Ok(path.trim_start_matches('/').into())
 }
 
-/// Carries out an action that can be repeated, over its own connection. Repeats it once if the connection breaks.
+/// Does an action that can be repeated, over a connection of its own. If the connection breaks, repeats the action
+/// once.
 fn ask<T>(user: bool, what: impl AsyncFn(&Bus) -> Result<T>) -> Result<T> {
     let once = || {
         zbus::block_on(async {
@@ -114,7 +115,7 @@ struct Bus {
 }
 
 impl Bus {
-    /// Root also reaches the host's manager directly, without a running bus.
+    /// Connects. If no bus runs, root can also reach the host's manager without one.
     async fn connect(user: bool) -> Result<Bus> {
         if user {
             let connection = open(own_bus()?).await.context("unable to connect to the user's bus")?;
@@ -127,7 +128,7 @@ impl Bus {
         Ok(Bus { connection: connection.context("unable to connect to the system bus")? })
     }
 
-    /// Closes the connection, so that nothing of it outlives the call.
+    /// Closes the connection, so that nothing of it is left after the call.
     async fn leave<T>(self, done: Result<T>) -> Result<T> {
         // All messages have been sent.
         let _ = self.connection.close().await;
@@ -141,7 +142,7 @@ impl Bus {
         self.connection.call_method(Some(SERVICE), PATH, Some(MANAGER), method, body).await
     }
 
-    /// The jobs that end from now on.
+    /// Receives the jobs that end from now on.
     async fn jobs(&self) -> Result<MessageStream> {
         let rule = MatchRule::builder()
             .msg_type(Type::Signal)
@@ -159,7 +160,7 @@ impl Bus {
         let start = async |given: &[(&str, Variant<'_>)]| {
             let body = (name, "replace", given, &none);
             match self.call("StartTransientUnit", &body).await {
-                // A failed unit of this name is removed.
+                // Remove a failed unit of this name.
                 Err(error) if is(&error, EXISTS) => {
                     let _ = self.call("ResetFailedUnit", &name).await;
                     self.call("StartTransientUnit", &body).await
@@ -179,8 +180,8 @@ impl Bus {
         }
     }
 
-    /// Calls with properties. If systemd refuses and is too old for one of them, repeats the call without it: the
-    /// kernel's files get the value anyway.
+    /// Makes a call with properties. If systemd refuses because it is too old for one of them, repeats the call without
+    /// it: the kernel's files get the value anyway.
     async fn with_properties(
         &self,
         properties: &[ScopeProperty],
@@ -206,7 +207,7 @@ impl Bus {
         let mut jobs = self.jobs().await?;
         match self.call("StopUnit", &(name, "replace")).await {
             Ok(answer) => drop(wait(&mut jobs, &job_of(&answer)?).await?),
-            // The unit ends by itself once it is empty.
+            // The unit ends by itself when it is empty.
             Err(error) if is(&error, NO_SUCH_UNIT) => {}
             Err(error) => return Err(plain(error)),
         }
@@ -227,7 +228,7 @@ impl Bus {
     }
 }
 
-/// The number of `252.39-1~deb12u2`, `v262` or `systemd 245 (245.4)`.
+/// The version number in `252.39-1~deb12u2`, `v262` or `systemd 245 (245.4)`.
 fn version(text: &str) -> Option<u32> {
     let digits = text.trim_start_matches(|letter: char| !letter.is_ascii_digit());
     digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()

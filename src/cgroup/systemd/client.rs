@@ -1,4 +1,4 @@
-//! The calls to the service manager, with and without the D-Bus library.
+//! The calls to the service manager. Without the D-Bus library they are errors.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use super::properties::limits;
 use super::scope::{Scope, Unit};
 use crate::cgroup::writes::Write;
 
-/// sd_booted(3).
+/// The directory by which sd_booted(3) detects systemd.
 const RUNNING: &str = "/run/systemd/system";
 
 impl Manager {
-    /// The host's manager for root, else the manager of the user, whose cgroup it asks for.
+    /// The host's manager for root, otherwise the user's own manager. That one is asked for its cgroup.
     ///
-    /// Fails if systemd does not run, and if the user's manager cannot be reached.
+    /// Fails if systemd does not run, or if the user's manager cannot be reached.
     pub fn find(user: bool) -> Result<Manager> {
         if !Path::new(RUNNING).is_dir() {
             bail!("systemd not running on this host, cannot use systemd cgroups manager");
@@ -35,7 +35,7 @@ impl Manager {
 }
 
 impl Scope {
-    /// Starts it with `pid` as its first process. The process is in it when this returns.
+    /// Starts the unit with `pid` as its first process. The process is in the unit when this returns.
     ///
     /// Fails, leaving nothing behind, if a unit of this name exists or systemd refuses a property.
     pub fn start(&self, pid: Pid) -> Result<()> {
@@ -47,8 +47,7 @@ impl Scope {
 }
 
 impl Unit {
-    /// Stops it, which kills the processes in it, and makes systemd forget a failure. A unit that does not exist is no
-    /// error.
+    /// Stops the unit, which kills the processes in it, and makes systemd forget a failure. A missing unit is no error.
     pub fn stop(&self) -> Result<()> {
         #[cfg(feature = "systemd")]
         return bus::stop(self);
@@ -59,7 +58,7 @@ impl Unit {
     /// Sets properties until the next boot.
     pub fn set(&self, writes: &[Write]) -> Result<()> {
         let mut properties = limits(writes);
-        // systemd takes the policy for the OOM killer only at the start.
+        // systemd accepts the policy for the OOM killer only when the unit starts.
         properties.retain(|property| property.name != "OOMPolicy");
         if properties.is_empty() {
             return Ok(());
@@ -70,7 +69,7 @@ impl Unit {
         return absent(self);
     }
 
-    /// Moves the process `pid` into `below`, relative to the container's cgroup.
+    /// Moves the process `pid` into the cgroup `below`, relative to the container's.
     pub fn attach(&self, below: &Path, pid: Pid) -> Result<()> {
         let path: PathBuf = Path::new("/").iter().chain(self.subgroup.iter().flatten()).chain(below).collect();
         #[cfg(feature = "systemd")]

@@ -7,7 +7,7 @@ use zbus::connection::Builder;
 use super::answer::{PATIENCE, late, plain};
 use super::private::Private;
 
-/// Connects, with the same time limit as for an answer.
+/// Connects, with the time limit of an answer.
 pub async fn open(builder: Builder<'_>) -> Result<Connection> {
     let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
     match runtime.timeout(PATIENCE, builder.method_timeout(PATIENCE).build()).await {
@@ -16,14 +16,14 @@ pub async fn open(builder: Builder<'_>) -> Result<Connection> {
     }
 }
 
-/// Connects to the host's manager itself.
+/// Connects to the host's manager without a bus.
 pub async fn directly() -> Result<Connection> {
     let private = Private::open(PATIENCE).map_err(crate::sys::io)?;
     let guid = private.guid.clone();
     open(Builder::authenticated_socket(private, guid).p2p()).await
 }
 
-/// The bus of the caller's own session. It knows root of a user namespace by the user that made the namespace.
+/// The bus of the caller's session. For root of a user namespace it is the bus of the user that created the namespace.
 pub fn own_bus() -> Result<Builder<'static>> {
     let given = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
     let address = match given {
@@ -44,7 +44,7 @@ pub fn own_bus() -> Result<Builder<'static>> {
     })
 }
 
-/// The user's number outside the caller's user namespace.
+/// The uid outside the caller's user namespace.
 fn outside(uid: u32) -> Option<u32> {
     let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
     map.lines().find_map(|line| {

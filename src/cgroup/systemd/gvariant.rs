@@ -1,5 +1,5 @@
-//! Values for systemd, and their text format: the part of GVariant's text format that properties of units need. It has
-//! no dictionaries, variants and maybes, because no unit has any.
+//! Values for systemd, and their text format: the part of GVariant's text format that properties of units need. It
+//! lacks dictionaries, variants and maybes, because no property has them.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use std::fmt;
 pub enum GVariant {
     /// `b`
     Bool(bool),
-    /// `y`, `n`, `q`, `i`, `u`, `x` or `t`, and a number in its range.
+    /// A number of type `y`, `n`, `q`, `i`, `u`, `x` or `t`, in the range of the type.
     Integer(char, i128),
     /// `d`
     Double(f64),
-    /// `s`, `o` or `g`, and the text.
+    /// A text of type `s`, `o` or `g`.
     Text(char, String),
-    /// The type of the elements, and the elements.
+    /// An array: the type of the elements, and the elements.
     Array(String, Vec<GVariant>),
     /// Values of different types.
     Tuple(Vec<GVariant>),
 }
 
-/// The words for types in texts.
+/// The names of types in texts.
 const KEYWORDS: [(&str, char); 12] = [
     ("boolean", 'b'),
     ("byte", 'y'),
@@ -157,7 +157,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Up to the next character that cannot be part of a word, a number or a type.
+    /// Takes the text up to the next character that cannot be part of a word, a number or a type.
     fn word(&mut self) -> &'a str {
         self.space();
         let end = self.rest.find(|c: char| c.is_whitespace() || ",])'\"[".contains(c)).unwrap_or(self.rest.len());
@@ -253,7 +253,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// How long the first complete type of a signature is.
+/// The length of the first complete type in a signature.
 fn type_length(signature: &str) -> usize {
     let mut depth = 0;
     for (index, c) in signature.char_indices() {
@@ -269,7 +269,7 @@ fn type_length(signature: &str) -> usize {
     signature.len()
 }
 
-/// Words and numbers.
+/// Parses a word or a number.
 fn plain(word: &str, expected: Option<&str>) -> Result<GVariant, String> {
     let nothing = || format!("{word:?} is not a value");
     match word {

@@ -1,10 +1,10 @@
 //! The systemd driver: the container's cgroup is a scope. The service manager makes it, keeps its limits over a reload,
 //! and removes it.
 //!
-//! A scope is created with its first process, so that process starts outside and waits until it has been moved. Then
-//! the kernel's files get all values: the exact ones where systemd rounds, and those without a property. On v1 systemd
-//! has no exceptions from device rules either, so a reload of its configuration loses them. On v2 the container's own
-//! device program stays.
+//! systemd creates a scope together with its first process. So that process starts outside and waits until systemd has
+//! moved it. Then the runtime writes all values to the kernel's files: the exact ones where systemd rounds, and those
+//! without a property. On v1 systemd cannot express exceptions from device rules, so a reload of its configuration
+//! loses them. On v2 the container's own device program stays attached.
 
 #[cfg(feature = "systemd")]
 mod answer;

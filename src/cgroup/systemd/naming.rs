@@ -1,4 +1,4 @@
-//! The name and the place of a unit, from `cgroupsPath`; pure.
+//! The name of a unit and its place, computed from `cgroupsPath`; pure.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use crate::spec::{Field, refusal, refuse};
 pub struct Manager {
     /// Whether it is the user's own manager, not the host's.
     pub user: bool,
-    /// Its cgroup relative to the root of the hierarchy. Its slices are below.
+    /// The cgroup of the manager, relative to the root of the hierarchy. Its slices are below.
     pub root: PathBuf,
 }
 
-/// What a container asks of systemd.
+/// The inputs for the scope of a container.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The service manager.
     pub manager: &'a Manager,
-    /// The name by which the program was called: the prefix of units without another one.
+    /// The name that the runtime was called by. It is the prefix of a unit's name if the config has none.
     pub program: &'a str,
-    /// `annotations`: some set properties.
+    /// `annotations`: some of them set properties.
     pub annotations: Option<&'a HashMap<String, String>>,
 }
 
 impl Asked<'_> {
-    /// The scope for `linux.cgroupsPath`, which is `SLICE:PREFIX:NAME` here. `v2` tells whether the host has cgroup v2
-    /// alone. The scope has no limits yet.
+    /// The scope for `linux.cgroupsPath`, which has the form `SLICE:PREFIX:NAME` here. `v2` says whether the host has
+    /// only cgroup v2. The scope has no limits yet.
     ///
     /// Fails for a path of another form, a name that systemd refuses, and an annotation without a valid value.
     pub fn scope(&self, id: &str, path: Option<&Path>, v2: bool) -> Result<Scope> {
@@ -69,7 +69,7 @@ impl Asked<'_> {
         Ok(Scope { slice: slice.to_owned(), unit, properties, path })
     }
 
-    /// Accounting is on for everything, so that there are statistics without limits, too.
+    /// Accounting is on for all resources, so that there are statistics without limits, too.
     fn properties(&self, name: &str, slice: &str, v2: bool) -> Result<Vec<ScopeProperty>> {
         let field = Field::of("linux.cgroupsPath");
         let on = GVariant::Bool(true);
@@ -94,8 +94,8 @@ impl Asked<'_> {
     }
 }
 
-/// The property of an annotation, whose value is a GVariant text. `NameSec` does not exist over D-Bus, where times are
-/// in microseconds: `NameUSec`.
+/// The property that an annotation sets; the value is a GVariant text. D-Bus has no `NameSec`, only `NameUSec` in
+/// microseconds, so the name is converted.
 fn annotated(name: &str, text: &str, field: &Field) -> Result<ScopeProperty> {
     if name.len() < 3 {
         refuse!(field, "property name {name:?} is too short");
@@ -114,7 +114,7 @@ fn annotated(name: &str, text: &str, field: &Field) -> Result<ScopeProperty> {
     }
 }
 
-/// `PREFIX-NAME.scope`.
+/// Makes the name `PREFIX-NAME.scope`.
 fn unit_name(prefix: &str, name: &str) -> Result<String> {
     const FIELD: &str = "linux.cgroupsPath";
     if name.ends_with(".slice") {
@@ -231,7 +231,7 @@ mod tests {
             ("TimeoutStopSec", "10", "property TimeoutStopUSec = uint64 10000000"),
             ("TimeoutStopSec", "0.5", "property TimeoutStopUSec = uint64 500000"),
             ("After", "['crio.service']", "property After = ['crio.service']"),
-            // Not a time: what comes before the ending is no word.
+            // Not a time: the letter before `Sec` is a capital.
             ("CPUSec", "true", "property CPUSec = true"),
         ] {
             assert_eq!(property(name, text).unwrap(), wanted);

@@ -1,7 +1,7 @@
 //! systemd's own socket, over which root reaches the host's manager without a bus.
 //!
-//! zbus can open it, but not read from it: systemd sends its well-known name as the sender there, and zbus accepts only
-//! unique names, which begin with a colon. So this changes the name in each message that is read.
+//! zbus can connect to it but cannot read from it: systemd sends its well-known name as the sender, and zbus accepts
+//! only unique names, which begin with a colon. So this module replaces the name in each message that it reads.
 
 use std::io::{ErrorKind, Read, Result, Write};
 use std::net::Shutdown;
@@ -15,27 +15,27 @@ use zbus::export::async_trait::async_trait;
 use zruntime::{AsyncIo, Shared, SharedRuntime};
 
 const PATH: &str = "/run/systemd/private";
-/// The header field of the sender: its number, its type, its length, the text.
+/// The sender in the header of a message: number and type of the field, length, text.
 const SENDER: &[u8] = b"\x07\x01s\0\x18\0\0\0org.freedesktop.systemd1\0";
-/// The position of the text.
+/// The offset of the text in it.
 const NAME: usize = 8;
 
 /// An authenticated connection, and the name of the peer.
 pub(super) struct Private {
     stream: Arc<Stream>,
-    /// The GUID of the server, in the words of the D-Bus specification.
+    /// The GUID of the server (D-Bus specification, "Authentication").
     pub guid: String,
 }
 
 type Stream = AsyncIo<UnixStream, Shared>;
 
 impl Private {
-    /// Connects as root; systemd asks for no more.
+    /// Connects as root. systemd requires no other authentication.
     pub fn open(patience: Duration) -> Result<Private> {
         let mut stream = UnixStream::connect(PATH)?;
         stream.set_read_timeout(Some(patience))?;
-        // The user id as hexadecimal text, and BEGIN in the same write: if systemd reads a message together with BEGIN,
-        // it does not look at the message until more data arrives.
+        // The user id 0 as hexadecimal text, and BEGIN in the same write. If systemd reads a message together with
+        // BEGIN, it does not process the message until more data arrives.
         stream.write_all(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n")?;
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\r\n") {
@@ -64,7 +64,8 @@ pub(super) struct Half(Arc<Stream>);
 
 #[async_trait]
 impl ReadHalf for Half {
-    /// Reads a whole part: zbus asks for the beginning of a message, then for the rest, which contains the sender.
+    /// Reads a whole part. zbus first asks for the beginning of a message and then for the rest, which contains the
+    /// sender.
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
         let mut count = 0;
         while count < buffer.len() {

@@ -1,5 +1,5 @@
-//! Limits and device rules as properties of a unit; pure. When systemd writes the cgroup again, as after
-//! `daemon-reload`, these stay in force.
+//! Limits and device rules as properties of a unit; pure. systemd writes the properties again, for example after
+//! `daemon-reload`, so the limits stay in force.
 
 use super::gvariant::GVariant;
 use super::scope::ScopeProperty;
@@ -8,7 +8,7 @@ use crate::cgroup::writes::{Fallback, Write};
 use crate::spec::{Field, bit_list};
 use crate::tables::limit::{self, DEFAULT_PERIOD, PropertyKind, io_weight};
 
-/// Keys of `io.max`.
+/// The keys of `io.max`, with their properties.
 const RATES: [(&str, &str); 4] = [
     ("rbps", "IOReadBandwidthMax"),
     ("wbps", "IOWriteBandwidthMax"),
@@ -16,7 +16,7 @@ const RATES: [(&str, &str); 4] = [
     ("wiops", "IOWriteIOPSMax"),
 ];
 
-/// Files of v1 with a number for each device. systemd has no properties for operations.
+/// The v1 files with a number for each device. systemd has no properties for limits of operations.
 const V1_DEVICES: [(&str, &str); 4] = [
     ("blkio.weight_device", "BlockIODeviceWeight"),
     ("blkio.bfq.weight_device", "BlockIODeviceWeight"),
@@ -24,8 +24,8 @@ const V1_DEVICES: [(&str, &str); 4] = [
     ("blkio.throttle.write_bps_device", "BlockIOWriteBandwidth"),
 ];
 
-/// The properties with the meaning of `writes`, on v1 or v2. Leaves out invalid values, which the kernel refuses, and
-/// files without a property.
+/// The properties that mean the same as `writes`, on v1 or v2. Invalid values, which the kernel refuses, and files
+/// without a property are left out.
 pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<ScopeProperty> {
     let mut found = Vec::new();
     for write in writes {
@@ -58,7 +58,7 @@ pub(in crate::cgroup) fn limits(writes: &[Write]) -> Vec<ScopeProperty> {
     found
 }
 
-/// The last value counts, as in the kernel's files.
+/// Sets a property. As in the kernel's files, the last value counts.
 fn set(found: &mut Vec<ScopeProperty>, name: &str, value: Option<GVariant>, field: &Field) {
     set_since(found, name, value, field, None);
 }
@@ -77,7 +77,7 @@ fn add(found: &mut Vec<ScopeProperty>, name: &str, element: GVariant, field: &Fi
     }
 }
 
-/// The largest number is systemd's infinity.
+/// Parses a number. The largest number is systemd's infinity.
 fn number(text: &str) -> Option<u64> {
     if matches!(text, "max" | "-1") { Some(u64::MAX) } else { text.parse().ok() }
 }
@@ -90,12 +90,12 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether the OOM killer kills all processes of the container or one.
+/// The property `OOMPolicy`: whether the OOM killer kills one process of the container or all.
 fn policy(text: &str) -> Option<GVariant> {
     switch(text).map(|group| GVariant::text(if group { "kill" } else { "continue" }))
 }
 
-/// An idle group has the weight 0. A group that is not idle any more has the default weight again.
+/// An idle group has the weight 0. A group that is no longer idle has the default weight again.
 fn idle(found: &mut Vec<ScopeProperty>, writes: &[Write]) {
     let Some(write) = writes.iter().rfind(|write| write.file == "cpu.idle") else { return };
     let weighs = found.iter().any(|property| property.name == "CPUWeight");
@@ -114,7 +114,7 @@ fn quota(found: &mut Vec<ScopeProperty>, text: &str, field: &Field) {
     set_quota(found, quota, period, field);
 }
 
-/// v1 has two files, for quota and period.
+/// Combines the two v1 files, of quota and period.
 fn v1_quota(found: &mut Vec<ScopeProperty>, writes: &[Write]) {
     let of = |file| writes.iter().rfind(|write| write.file == file);
     let value = |write: &Write| number(write.value.trim());
@@ -129,8 +129,8 @@ fn v1_quota(found: &mut Vec<ScopeProperty>, writes: &[Write]) {
     }
 }
 
-/// systemd counts in microseconds a second, and only in whole percents of a CPU. Rounds up, so that the container gets
-/// all that was asked for.
+/// Sets the CPU quota. systemd uses microseconds per second and rounds to whole percents of a CPU. So this rounds up:
+/// the container gets all that it asked for.
 fn set_quota(found: &mut Vec<ScopeProperty>, quota: u64, period: u64, field: &Field) {
     if period == 0 {
         return;
@@ -146,14 +146,14 @@ fn set_quota(found: &mut Vec<ScopeProperty>, quota: u64, period: u64, field: &Fi
     set(found, "CPUQuotaPerSecUSec", Some(GVariant::u64(per_second)), field);
 }
 
-/// `0-3,8` as bytes of bits, the lowest first.
+/// Turns a list such as `0-3,8` into bytes of bits, the lowest first.
 fn bits(text: &str) -> Option<GVariant> {
     let mut bytes: Vec<u8> = bit_list(text)?.into_iter().flat_map(u64::to_le_bytes).collect();
     bytes.truncate(bytes.iter().rposition(|byte| *byte != 0)? + 1);
     Some(GVariant::bytes(&bytes))
 }
 
-/// BFQ's weights, 10 to 1000, in systemd's range up to 10000.
+/// Maps a weight of BFQ, 10 to 1000, to systemd's range, up to 10000.
 fn weight(found: &mut Vec<ScopeProperty>, write: &Write) {
     match &write.fallback {
         Fallback::Instead("io.weight", value) => {
@@ -163,7 +163,7 @@ fn weight(found: &mut Vec<ScopeProperty>, write: &Write) {
     }
 }
 
-/// `8:0 100`: the limit of one device. On v1, 0 means no limit.
+/// Parses `8:0 100`: the limit of one device. On v1, 0 means no limit.
 fn device_number(found: &mut Vec<ScopeProperty>, name: &str, text: &str, field: &Field, scale: impl Fn(u64) -> u64) {
     let Some((device, number)) = text.split_once(' ') else { return };
     if let (Some(path), Ok(number)) = (block_device(device), number.parse()) {
@@ -172,7 +172,7 @@ fn device_number(found: &mut Vec<ScopeProperty>, name: &str, text: &str, field: 
     }
 }
 
-/// `8:0 target=5000`, in microseconds.
+/// Parses `8:0 target=5000`, in microseconds.
 fn latency(found: &mut Vec<ScopeProperty>, text: &str, field: &Field) {
     let Some((device, target)) = text.split_once(" target=") else { return };
     if let (Some(path), Ok(target)) = (block_device(device), target.parse()) {
@@ -190,7 +190,7 @@ fn rates(found: &mut Vec<ScopeProperty>, text: &str, field: &Field) {
     }
 }
 
-/// `8:0` as a path.
+/// The path of the block device `8:0`.
 fn block_device(numbers: &str) -> Option<GVariant> {
     let (major, minor) = numbers.split_once(':')?;
     let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);

@@ -10,15 +10,15 @@ use crate::cgroup::writes::PlanLine;
 use crate::spec::Field;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
-/// An existing unit, as `state.json` keeps it.
+/// An existing unit, as the record keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
-    /// Its name: `tare-web.scope`.
+    /// The name, such as `tare-web.scope`.
     pub name: String,
     /// Whether it belongs to the user's own service manager (`systemctl --user`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user: bool,
-    /// The container's cgroup relative to the unit's, if it is another one.
+    /// The container's cgroup relative to the unit's; `None` if it is the unit's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subgroup: Option<PathBuf>,
 }
@@ -26,13 +26,14 @@ pub struct Unit {
 /// A property of a unit, with the names and types of org.freedesktop.systemd1(5).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScopeProperty {
-    /// Its name.
+    /// The name in org.freedesktop.systemd1(5).
     pub name: String,
-    /// Its value.
+    /// The value, with its D-Bus type.
     pub value: GVariant,
-    /// The place in config.json that asked for it.
+    /// The place in config.json that asks for it.
     pub field: Field,
-    /// The systemd that brought it, if an older one can do without: the kernel's files have the value anyway.
+    /// The systemd version that brought the property. An older systemd does not get it: the kernel's files have the
+    /// value anyway. `None` if every supported version must know it.
     pub since: Option<u32>,
 }
 
@@ -51,13 +52,13 @@ impl fmt::Display for ScopeProperty {
 /// The scope of a container.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The unit.
+    /// The name and the manager of the scope.
     pub unit: Unit,
-    /// The slice that it is in.
+    /// The slice that contains it.
     pub slice: String,
-    /// All properties but the first process.
+    /// All properties except the first process.
     pub properties: Vec<ScopeProperty>,
-    /// Its cgroup, relative to the root of the hierarchy.
+    /// The cgroup of the unit, relative to the root of the hierarchy.
     pub(in crate::cgroup) path: PathBuf,
 }
 
@@ -67,7 +68,7 @@ impl Scope {
         self.path.iter().chain(self.unit.subgroup.iter().flatten()).collect()
     }
 
-    /// The operations, as `tare plan` prints them.
+    /// The operations for `tare plan`.
     pub(in crate::cgroup) fn lines(&self) -> impl Iterator<Item = PlanLine> + '_ {
         let user = if self.unit.user { " of the user's manager" } else { "" };
         let operation = format!("start unit {} in {}{user}", self.unit.name, self.slice);

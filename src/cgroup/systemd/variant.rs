@@ -1,4 +1,4 @@
-//! Properties in the types of the D-Bus library.
+//! Converts properties to the types of the D-Bus library.
 
 use anyhow::{Context, Result};
 use zbus::{Array, ObjectPath, Signature, Str, Structure, Variant};
@@ -7,7 +7,7 @@ use super::answer::plain;
 use super::gvariant::GVariant;
 use super::scope::ScopeProperty;
 
-/// Properties in the form of an argument.
+/// Properties as the argument of a call.
 pub type Properties<'a> = Vec<(&'a str, Variant<'static>)>;
 
 pub fn variants(properties: &[ScopeProperty]) -> Result<Properties<'_>> {
@@ -24,7 +24,7 @@ fn variant(value: &GVariant) -> zbus::Result<Variant<'static>> {
     Ok(match value {
         GVariant::Bool(value) => Variant::Bool(*value),
         GVariant::Double(value) => Variant::F64(*value),
-        // The number fits: the constructor of the value checked that.
+        // The number is in range: the constructor of the value checked it.
         GVariant::Integer(code, number) => match code {
             'y' => Variant::U8(*number as u8),
             'n' => Variant::I16(*number as i16),
