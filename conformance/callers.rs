@@ -1,4 +1,4 @@
-//! The runtime as conmon and containerd's shim call it: with their arguments, and with what they do with the answers.
+//! The runtime as conmon and containerd's shim call it: their arguments, and their use of the answers.
 
 use crate::harness::*;
 use anyhow::ensure;
@@ -29,7 +29,7 @@ fn pts(bundle: Bundle) -> Bundle {
     bundle.mount(json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options }))
 }
 
-/// A session: create, attach, start, a new window size, a line typed, the exit code.
+/// A session: create, attach, start, a new window size, a typed line, the exit code.
 fn conmon_terminal() -> Result {
     let words = ["winch", "40x120", ",", "echo", "ready", ",", "line", ",", "exit", "7"];
     let container = pts(Bundle::new(words)).set("/process/terminal", true).build()?;
@@ -52,7 +52,7 @@ fn conmon_terminal() -> Result {
     container.nothing_left()
 }
 
-/// Without a terminal conmon reads pipes, which the program may also open by name.
+/// Without a terminal conmon reads from pipes. The program may also open them by name (`/dev/stdout`).
 fn conmon_pipes() -> Result {
     let words = ["echo", "out", ",", "append", "/dev/stdout", "by name\n", ",", "exit", "3"];
     let user = json!({ "uid": 1234, "gid": 1234 });
@@ -83,7 +83,7 @@ fn conmon_exec_with_a_terminal() -> Result {
     equal("exit code", conmon.exit_code()?, "5")
 }
 
-/// A failed exec is known by the pid file that is not there, and its reason by standard error.
+/// If exec fails, there is no pid file, and the reason is on standard error.
 fn conmon_exec_of_a_missing_program() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let mut process = process([]);
@@ -95,7 +95,7 @@ fn conmon_exec_of_a_missing_program() -> Result {
     Ok(())
 }
 
-/// The message of a create that fails gets to the engine through standard error.
+/// If create fails, the engine gets the message from standard error.
 fn conmon_create_that_fails() -> Result {
     let container = Bundle::new(["true"]).set("/process/args", json!(["/none"])).build()?;
     let conmon = Conmon::create(&container, &[])?;
@@ -104,11 +104,11 @@ fn conmon_create_that_fails() -> Result {
     container.nothing_left()
 }
 
-/// Also where it waits for a terminal: it gives up, with no word for its engine, when the runtime connects and then goes
-/// away without one.
+/// The same if conmon waits for a terminal. If the runtime connects to the console socket and closes it without sending
+/// a terminal, conmon ends and tells its engine nothing; so a runtime must not connect too early.
 fn conmon_terminal_that_fails() -> Result {
     let bundle = Bundle::new(["true"]).set("/process/terminal", true);
-    // Fails before there is a process, and in it before there is a terminal.
+    // One create fails before there is a process, one in the process before there is a terminal.
     for wrong in [
         json!({ "destination": "/x", "type": "bind", "source": "/nosuch" }),
         json!({ "destination": "/x", "type": "nosuch" }),
@@ -140,7 +140,7 @@ fn containerd_run() -> Result {
     container.nothing_left()
 }
 
-/// `--tty`: the shim's socket gets the terminal, ctr follows the window.
+/// `--tty`: the shim receives the terminal through its socket, and ctr follows the window size.
 fn containerd_terminal() -> Result {
     let ctr = Ctr::connect()?;
     let container = Bundle::new([]).build()?;
@@ -149,7 +149,7 @@ fn containerd_terminal() -> Result {
     let running = terminal.start(ctr.run(&container, ["--rm", "--tty"], words)?)?;
     terminal.read_until("size: 31x97")?;
     terminal.resize(40, 120)?;
-    // ctr listens for the signal only after it has looked at the size for the first time.
+    // ctr handles SIGWINCH only after it has read the size for the first time.
     eventually("the new size", || {
         running.signal(Signal::SIGWINCH)?;
         terminal.shows("size: 40x120")
@@ -159,7 +159,7 @@ fn containerd_terminal() -> Result {
     equal("exit code", running.wait()?.code()?, 5)
 }
 
-/// A container that runs in the background, removed at the end.
+/// A container that runs in the background. Dropping this removes it.
 struct Task {
     ctr: Ctr,
     container: Container,
@@ -228,7 +228,7 @@ fn containerd_pause_and_resume() -> Result {
     equal("status", task.status()?, "RUNNING")
 }
 
-/// The shim reads the container's figures and its processes by way of the pid.
+/// The shim finds the container's cgroup by the pid, and reads the statistics and the processes there.
 fn containerd_sees_the_cgroup() -> Result {
     let task = Task::start(["pause"])?;
     let metrics = task.task("metrics")?;
@@ -248,7 +248,7 @@ fn containerd_kill_and_delete() -> Result {
     task.container.nothing_left()
 }
 
-/// The last error of the log file becomes the message.
+/// The last error of the log file becomes containerd's message.
 fn containerd_missing_program() -> Result {
     let ctr = Ctr::connect()?;
     let container = Bundle::new([]).build()?;
@@ -259,7 +259,7 @@ fn containerd_missing_program() -> Result {
     container.nothing_left()
 }
 
-/// The same for exec, in the words that engines tell "not found" by.
+/// The same for exec, with the words by which engines recognize "not found".
 fn containerd_exec_of_a_missing_program() -> Result {
     let task = Task::start(["pause"])?;
     let output = task.exec([], ["none"])?.output()?;

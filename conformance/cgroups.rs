@@ -53,7 +53,7 @@ tests![
     exec_joins_the_first_process_where_the_cgroup_is_gone,
 ];
 
-/// Cgroups one below the other, and a process in the last.
+/// Nested cgroups, and a process in the innermost.
 struct Deep {
     levels: Vec<OwnedFd>,
     name: String,
@@ -61,7 +61,7 @@ struct Deep {
 }
 
 impl Deep {
-    /// In the cgroup of a container that has a process beside its first.
+    /// Makes them in the cgroup of a container that has a second process.
     fn make(container: &Container, name: String, depth: usize) -> Result<Self> {
         let first = container.pid()?;
         let inmate = pids(container)?.into_iter().find(|pid| *pid != first).context("a second process")?;
@@ -80,7 +80,7 @@ impl Deep {
 
 impl Drop for Deep {
     fn drop(&mut self) {
-        // Best effort: what a runtime did is what the test looks at.
+        // Best effort: the test has checked already what the runtime did.
         let _ = kill(self.inmate, Signal::SIGKILL);
         for above in self.levels.iter().rev().skip(1) {
             let removed = || match unlinkat(above, self.name.as_str(), UnlinkatFlags::RemoveDir) {
@@ -97,7 +97,7 @@ fn pids(container: &Container) -> Result<Vec<i32>> {
     serde_json::from_str(&output.success()?.stdout).with_context(|| output.to_string())
 }
 
-/// A container that may make sub-cgroups makes them so deep that no path leads to the last.
+/// A container that may make sub-cgroups nests them so deep that the path of the innermost is longer than PATH_MAX.
 fn sub_cgroups_deeper_than_a_path() -> Result {
     for (view, own_pids) in
         [(View::Machine, false), (View::Machine, true), (View::Unified, false), (View::Unified, true)]
@@ -119,7 +119,7 @@ fn sub_cgroups_deeper_than_a_path() -> Result {
     Ok(())
 }
 
-/// Or deeper than the runtime may have files open.
+/// The same with more levels than the runtime may have open descriptors.
 fn sub_cgroups_deeper_than_there_are_descriptors() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["fork", "1", ",", "pause"]).without_namespace("pid").view(view).start()?;
@@ -136,7 +136,7 @@ fn sub_cgroups_deeper_than_there_are_descriptors() -> Result {
     Ok(())
 }
 
-/// Without cgroups neither limits nor device rules would be in force.
+/// Without cgroup hierarchies neither limits nor device rules would be in force, so create fails.
 fn no_hierarchy() -> Result {
     let container = Bundle::new(["echo", "ran"]).build()?;
     let output = container.launch(["run"]).covering(Path::new("/sys"))?.output()?;
@@ -148,14 +148,14 @@ fn no_hierarchy() -> Result {
     container.nothing_left()
 }
 
-/// One who could not set them anyway goes on.
+/// An ordinary user could set no limits anyway, so create succeeds.
 fn no_hierarchy_for_the_rootless() -> Result {
     let container = Bundle::new(["echo", "ran"]).remove("/linux/cgroupsPath").build()?;
     let call = container.call(["--rootless=true", "run", "--bundle"]).arg(container.bundle()).arg(&container.id);
     call.covering(Path::new("/sys"))?.output()?.success()?.has_line("ran").map(drop)
 }
 
-/// A file system that covers the hierarchies is no hierarchy, and tare makes nothing in it.
+/// A file system that covers the hierarchies is no cgroup hierarchy, and tare makes nothing in it.
 fn hierarchies_that_are_covered() -> Result {
     let container = Bundle::new(["echo", "ran"]).build()?;
     let output = container.launch(["run"]).covering(Path::new("/sys/fs/cgroup"))?.output()?;
@@ -166,7 +166,7 @@ fn hierarchies_that_are_covered() -> Result {
     container.nothing_left()
 }
 
-/// A path that leads to a file is named, and why it cannot be, once.
+/// A `cgroupsPath` that leads to a file is refused. The message has the path and the reason once.
 fn file_in_place_of_a_cgroup() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["true"]).view(view).build()?;
@@ -183,7 +183,8 @@ fn file_in_place_of_a_cgroup() -> Result {
     Ok(())
 }
 
-/// Any user may have mounted something on a directory of any name: a stick with names in Latin-1, or a FUSE of his own.
+/// Mount points may have any name, such as a stick with names in Latin-1 or the FUSE mount of a user. The hierarchies
+/// are found all the same.
 fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let directory = container.aside("").join(std::ffi::OsStr::from_bytes(b"caf\xe9 \\ \n"));
@@ -193,7 +194,8 @@ fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {
     Ok(())
 }
 
-/// systemd takes a controller from the levels above when no unit of its own wants it, also while a container is made.
+/// systemd disables a controller in the upper levels if none of its units needs it, also while a container is being
+/// created.
 fn controllers_that_somebody_takes_away() -> Result {
     let Some((mount, name, file)) = v2_limit()? else { return skip("no v2 controller with a limit") };
     let path = format!("{}/taken", machine::cgroup_parent());
@@ -203,7 +205,7 @@ fn controllers_that_somebody_takes_away() -> Result {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                // Refused while the level below has handed it on.
+                // The kernel refuses this while the level below has the controller enabled.
                 let _ = fs::write(level.join("cgroup.subtree_control"), format!("-{name}"));
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -218,8 +220,8 @@ fn controllers_that_somebody_takes_away() -> Result {
     })
 }
 
-/// The kernel lists a controller in `cgroup.controllers` before all files of it are there, when somebody else has
-/// handed it down at that moment: the container beside it.
+/// If another process enables a controller at that moment, such as the create of the next container, the kernel lists
+/// it in `cgroup.controllers` before all of its files exist.
 fn controllers_that_others_hand_down() -> Result {
     let Some((mount, _, file)) = v2_limit()? else { return skip("no v2 controller with a limit") };
     for round in 0..10 {
@@ -236,7 +238,7 @@ fn controllers_that_others_hand_down() -> Result {
     Ok(())
 }
 
-/// Where v2 is, a controller that it has, and a limit of that.
+/// A controller of the v2 hierarchy and a limit that it has, if there is one.
 fn v2_limit() -> Result<Option<(PathBuf, &'static str, &'static str)>> {
     let Some(mount) = machine::get().v2.clone() else { return Ok(None) };
     let controllers = fs::read_to_string(mount.join("cgroup.controllers"))?;
@@ -250,7 +252,7 @@ fn with_limit(file: &str, path: &str) -> Bundle {
     bundle.set("/linux/resources/unified", json!({ file: "max" })).set("/linux/cgroupsPath", path)
 }
 
-/// `cgroupsPath` MUST be taken when it is given, and the state's pid be in it.
+/// The runtime MUST use `cgroupsPath` if it is given, and the process with the state's pid is in it.
 fn path_is_the_configured_one() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let path = format!("{}/{}", machine::cgroup_parent(), container.id);
@@ -261,8 +263,8 @@ fn path_is_the_configured_one() -> Result {
     Ok(())
 }
 
-/// On v1 the process is in a cgroup of the container in each hierarchy, those without a controller (`name=systemd`)
-/// included.
+/// On v1 the process is in the container's cgroup of each hierarchy, also of those without a controller
+/// (`name=systemd`).
 fn path_in_every_hierarchy() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     if container.is_v2() {
@@ -276,7 +278,7 @@ fn path_in_every_hierarchy() -> Result {
     Ok(())
 }
 
-/// Dots in the path are taken away before it is used: they lead nowhere above the hierarchy.
+/// `..` in the path is resolved before the path is used, so it leads nowhere above the hierarchy.
 fn path_cannot_leave_with_dots() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let path = format!("/../../..{}/x/../{}", machine::cgroup_parent(), container.id);
@@ -288,8 +290,7 @@ fn path_cannot_leave_with_dots() -> Result {
     Ok(())
 }
 
-/// A path that is not absolute is one that the runtime MAY interpret relative to a place of its own: runc takes the
-/// cgroup that it is in.
+/// The runtime MAY interpret a path that is not absolute relative to a location of its own. runc takes its own cgroup.
 fn path_relative_is_below_the_runtimes_own() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let name = format!("tare-conformance-rel-{}", container.id);
@@ -301,7 +302,7 @@ fn path_relative_is_below_the_runtimes_own() -> Result {
     no_cgroup_of(&memberships, &name)
 }
 
-/// Without a path the runtime MAY choose; runc takes the id.
+/// Without a path the runtime MAY choose one. runc takes the id.
 fn path_absent_is_named_after_the_container() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     container.edit_config(|config| {
@@ -314,7 +315,7 @@ fn path_absent_is_named_after_the_container() -> Result {
     no_cgroup_of(&memberships, &container.id)
 }
 
-/// Fails when one of these memberships' directories with this name is still there, after removing it.
+/// Removes the directories of this name in these memberships, and fails if there was one.
 fn no_cgroup_of(memberships: &str, name: &str) -> Result {
     let machine = machine::get();
     let paths = memberships.lines().filter_map(|line| line.splitn(3, ':').nth(2)).filter(|path| path.contains(name));
@@ -326,7 +327,7 @@ fn no_cgroup_of(memberships: &str, name: &str) -> Result {
     Ok(())
 }
 
-/// On v2 there is one directory, and the process is in it.
+/// On v2 there is one directory with the configured path, and the process is in it.
 fn path_in_the_unified_view() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     equal("members", container.cgroup_file("", "cgroup.procs")?, container.pid()?.to_string())?;
@@ -335,7 +336,7 @@ fn path_in_the_unified_view() -> Result {
     container.nothing_left()
 }
 
-/// Delete removes the container's cgroups with those that were made below.
+/// Delete removes the container's cgroups and the cgroups below them.
 fn directories_are_removed_with_what_is_below() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for cgroup in container.cgroups().into_iter().filter(|path| path.exists()) {
@@ -345,7 +346,7 @@ fn directories_are_removed_with_what_is_below() -> Result {
     container.nothing_left()
 }
 
-/// A cgroup with processes of somebody else's is not the container's to limit and kill.
+/// A cgroup with processes of something else is refused: the container must not limit or kill them.
 fn occupied_cgroup_is_refused() -> Result {
     let first = Bundle::new(["pause"]).start()?;
     let path = format!("{}/{}", machine::cgroup_parent(), first.id);
@@ -355,14 +356,14 @@ fn occupied_cgroup_is_refused() -> Result {
     second.nothing_left()
 }
 
-/// The program is in its cgroups before it runs its first instruction.
+/// The program is in its cgroups before its first instruction.
 fn program_starts_inside() -> Result {
     let container = Bundle::new(["cat", "/proc/self/cgroup"]).build()?;
     let output = container.run()?;
     contains("memberships", &output.success()?.stdout, &container.id)
 }
 
-/// A CPU that is not there cannot be given.
+/// A cpuset that names a CPU which does not exist is refused.
 fn cpuset_that_does_not_exist() -> Result {
     Bundle::new(["true"]).set("/linux/resources/cpu/cpus", "4000").refused("linux.resources.cpu").map(drop)
 }
@@ -379,7 +380,8 @@ fn open_kmsg(rules: Value, view: View, verb: &str) -> Result<Output> {
     bundle.set("/linux/resources/devices", rules).view(view).run()
 }
 
-/// What the rules deny cannot be opened; nodes may be made, and the standard devices open whatever the rules say.
+/// Devices that no rule allows cannot be opened. Nodes can be made, and the standard devices can be opened whatever the
+/// rules say.
 fn devices_none_by_default_but_the_standard_ones() -> Result {
     let deny = json!([{ "allow": false, "access": "rwm" }]);
     let output = devices(deny.clone(), View::Machine).run()?;
@@ -388,14 +390,14 @@ fn devices_none_by_default_but_the_standard_ones() -> Result {
     open_kmsg(deny, View::Machine, "open")?.success()?.has_line("open /dev/kmsg2: EPERM").map(drop)
 }
 
-/// Rules are applied in their order: one that allows after one that denies all.
+/// Rules apply in their order: here one that allows a device, after one that denies all.
 fn devices_allowed_one() -> Result {
     let rules = json!([{ "allow": false, "access": "rwm" },
         { "allow": true, "type": "c", "major": 1, "minor": 11, "access": "rw" }]);
     open_kmsg(rules, View::Machine, "open")?.success()?.has_line("open /dev/kmsg2: ok").map(drop)
 }
 
-/// Access is by letter.
+/// The letters of `access` are applied one by one: here only reading is allowed.
 fn devices_allowed_to_read_only() -> Result {
     let rules = json!([{ "allow": false, "access": "rwm" },
         { "allow": true, "type": "c", "major": 1, "minor": 11, "access": "r" }]);
@@ -403,14 +405,14 @@ fn devices_allowed_to_read_only() -> Result {
     open_kmsg(rules, View::Machine, "openw")?.success()?.has_line("openw /dev/kmsg2: EPERM").map(drop)
 }
 
-/// On v2 a program in the kernel does the same.
+/// On v2, where a BPF program decides, devices without a rule cannot be opened either.
 fn devices_denied_in_the_unified_view() -> Result {
     let deny = json!([{ "allow": false, "access": "rwm" }]);
     devices(deny.clone(), View::Unified).run()?.success()?.has_line("open /dev/zero2: ok")?;
     open_kmsg(deny, View::Unified, "open")?.success()?.has_line("open /dev/kmsg2: EPERM").map(drop)
 }
 
-/// With the same order and the same letters.
+/// On v2 the order and the letters mean the same.
 fn devices_allowed_in_the_unified_view() -> Result {
     let rules = json!([{ "allow": false, "access": "rwm" },
         { "allow": true, "type": "c", "major": 1, "minor": 11, "access": "r" }]);
@@ -418,19 +420,19 @@ fn devices_allowed_in_the_unified_view() -> Result {
     open_kmsg(rules, View::Unified, "openw")?.success()?.has_line("openw /dev/kmsg2: EPERM").map(drop)
 }
 
-/// A value that the kernel refuses is an error that names the field, and everything is undone.
+/// If the kernel refuses a value, the error names the field, and everything is undone.
 fn unknown_controller_value() -> Result {
     Bundle::new(["true"]).set("/linux/resources/cpu/quota", 5).refused("linux.resources.cpu").map(drop)
 }
 
-/// On v2 a process of exec is in the container's cgroup.
+/// On v2 exec puts its process into the container's cgroup.
 fn exec_in_the_unified_view() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     let output = container.exec([], ["cat", "/proc/self/cgroup"])?;
     contains("membership", &output.success()?.stdout, &container.id)
 }
 
-/// `exec --cgroup` picks a cgroup below the container's.
+/// `exec --cgroup` selects a cgroup below the container's.
 fn exec_in_a_sub_cgroup() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for cgroup in container.cgroups().into_iter().filter(|path| path.exists()) {
@@ -441,7 +443,7 @@ fn exec_in_a_sub_cgroup() -> Result {
     contains("membership", &output.success()?.stdout, &format!("{}/below", container.id))
 }
 
-/// And no other.
+/// `exec --cgroup` refuses a path that leads out of the container's cgroup.
 fn exec_in_a_sub_cgroup_that_escapes() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let prefix = if container.is_v2() { "" } else { "pids:" };
@@ -452,7 +454,7 @@ fn exec_in_a_sub_cgroup_that_escapes() -> Result {
     Ok(())
 }
 
-/// A cgroup whose name only begins like the container's is not below it (runc#5351).
+/// A cgroup whose name only starts with the container's name is not below it (runc#5351).
 fn exec_in_a_neighbours_cgroup() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let neighbour = format!("{}-neighbour", container.id);
@@ -468,7 +470,7 @@ fn exec_in_a_neighbours_cgroup() -> Result {
     output.fails_with(" is not a sub cgroup path").map(drop)
 }
 
-/// On v2 there is one path, with or without a slash before it; `/` is the container's own.
+/// On v2 there is one path, with or without a leading slash. `/` is the container's own cgroup.
 fn exec_in_a_sub_cgroup_in_the_unified_view() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     fs::create_dir_all(container.cgroup("")?.join("below/deeper"))?;
@@ -480,7 +482,7 @@ fn exec_in_a_sub_cgroup_in_the_unified_view() -> Result {
     container.exec(["--cgroup", "hugetlb:below"], ["true"])?.fails_with("unknown controller hugetlb").map(drop)
 }
 
-/// On v1 each controller may have its own; the others are where the container is.
+/// On v1 each controller may have a path of its own. The other controllers keep the container's cgroup.
 fn exec_in_sub_cgroups_by_controller() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     if container.is_v2() {
@@ -499,7 +501,7 @@ fn exec_in_sub_cgroups_by_controller() -> Result {
     Ok(())
 }
 
-/// What is no path of the container's is refused in these words, before anything is started.
+/// A path that is not below the container's cgroup is refused with runc's words, before a process is started.
 fn exec_in_a_cgroup_said_wrongly() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for (options, wanted) in [
@@ -518,7 +520,7 @@ fn exec_in_a_cgroup_said_wrongly() -> Result {
     Ok(())
 }
 
-/// A cgroup below has to be made by whoever wants it.
+/// `exec --cgroup` does not create a cgroup: the caller has to.
 fn exec_in_a_cgroup_that_is_not_there() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["pause"]).view(view).start()?;
@@ -532,8 +534,8 @@ fn exec_in_a_cgroup_that_is_not_there() -> Result {
     Ok(())
 }
 
-/// A v2 cgroup that hands controllers down takes no processes: exec goes where the first process is, unless it is told
-/// where to go.
+/// A v2 cgroup that has enabled controllers for its children takes no processes (EBUSY). Without `--cgroup` exec then
+/// uses the cgroup of the first process.
 fn exec_joins_the_first_process_where_there_is_no_room() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     let cgroup = container.cgroup("")?;
@@ -556,7 +558,7 @@ fn exec_joins_the_first_process_where_there_is_no_room() -> Result {
     output.fails_with("device or resource busy").map(drop)
 }
 
-/// So it does when somebody has moved the first process and removed the container's cgroup.
+/// The same if the first process was moved and the container's cgroup was removed.
 fn exec_joins_the_first_process_where_the_cgroup_is_gone() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     let cgroup = container.cgroup("")?;

@@ -1,4 +1,4 @@
-//! The command line as runc's callers use it: global options, argument forms, log files, exit codes.
+//! The command line as runc's callers use it: global options, forms of arguments, log files, exit codes.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -38,7 +38,7 @@ tests![
     error_that_cannot_be_written,
 ];
 
-/// Line 0 is `NAME version X.Y.Z`, then come `commit:` and `spec:`: go-runc and moby parse these prefixes.
+/// The first line is `NAME version X.Y.Z`, then come `commit:` and `spec:`. go-runc and moby parse these prefixes.
 fn version_has_the_shape_that_engines_parse() -> Result {
     for flag in ["--version", "-v"] {
         let output = Call::new([flag]).output()?;
@@ -74,7 +74,7 @@ fn every_command_has_help() -> Result {
     Ok(())
 }
 
-/// An unknown command fails with a status of its own.
+/// An unknown command fails with an exit status of its own.
 fn unknown_command() -> Result {
     equal("exit code", Call::new(["nosuch"]).output()?.code()?, 3)
 }
@@ -87,7 +87,7 @@ fn unknown_option() -> Result {
     contains("message", &format!("{}{}", output.stdout, output.stderr), "flag provided but not defined")
 }
 
-/// podman looks for these very words to learn whether an option exists.
+/// podman matches these exact words to find out whether an option exists.
 fn option_without_its_value() -> Result {
     let output = Call::new(["restore", "--lsm-mount-context"]).output()?;
     ensure!(output.code()? != 0, "{output}");
@@ -104,19 +104,19 @@ fn wrong_number_of_arguments() -> Result {
     Ok(())
 }
 
-/// Containers in `/` itself would be removed with their directories: refused.
+/// `--root /` is refused: deleting a container would remove the directory of its name in `/`.
 fn root_must_not_be_the_root_directory() -> Result {
     Call::new(["--root", "/", "list"]).output()?.failure().map(drop)
 }
 
-/// conmon-rs sends `--root` twice: the last one counts.
+/// conmon-rs passes `--root` twice: the last one counts.
 fn root_repeated_last_wins() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let call = Call::new(["--root", "/nosuch/conformance", "--root"]).arg(container.state_root());
     call.args(["state", &container.id]).output()?.success().map(drop)
 }
 
-/// Options are Go's: one dash or two, the value after a space or an equals sign.
+/// Options have the forms of Go: one dash or two, the value after a space or an equals sign.
 fn root_with_equals_sign_and_single_dash() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let root = container.state_root();
@@ -128,7 +128,7 @@ fn root_with_equals_sign_and_single_dash() -> Result {
     contains("list", &call.output()?.success()?.stdout, &container.id)
 }
 
-/// A state root that does not exist yet is made, parents and all.
+/// A missing state root is made, with its parents.
 fn root_is_made_with_its_parents() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let deep = container.aside("a/b/c");
@@ -138,14 +138,14 @@ fn root_is_made_with_its_parents() -> Result {
     Ok(())
 }
 
-/// Released runc versions take options after the container's id: `delete ID --force`, `kill ID KILL -a`.
+/// runc's released versions take options after the container's id: `delete ID --force`, `kill ID KILL -a`.
 fn options_after_positionals() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.call(["delete", &container.id, "--force"]).output()?.success()?;
     container.nothing_left()
 }
 
-/// `--` ends the options, for exec too.
+/// `--` ends the options, of exec too.
 fn double_dash_ends_options() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.call(["state", "--", &container.id]).output()?.success()?;
@@ -153,7 +153,7 @@ fn double_dash_ends_options() -> Result {
     equal("output", &*output.success()?.stdout, "-t --\n")
 }
 
-/// A boolean option may be given as `--force=true`, and taken back with `=false`.
+/// A boolean option may be written as `--force=true`, and cleared by `=false`.
 fn booleans_take_a_value() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["delete", "--force=false"])?.failure()?;
@@ -170,7 +170,7 @@ fn works_without_any_environment() -> Result {
     container.call(["delete", &container.id]).no_env().output()?.success().map(drop)
 }
 
-/// Engines match `no such file or directory`: errno texts are Go's, lower case, without "(os error N)".
+/// Engines match `no such file or directory`: the texts of errnos are Go's, in lower case, without "(os error N)".
 fn errnos_are_in_lower_case_without_numbers() -> Result {
     let output = Bundle::new(["true"])
         .mount(json!({ "destination": "/x", "type": "bind", "source": "/nosuch", "options": ["bind"] }))
@@ -180,7 +180,7 @@ fn errnos_are_in_lower_case_without_numbers() -> Result {
     Ok(())
 }
 
-/// A boolean that is none is an error that names the option, before and after the command.
+/// Another value of a boolean option is an error that names the option, before the command and after it.
 fn boolean_that_is_none() -> Result {
     for words in [&["--debug=maybe", "list"][..], &["list", "--quiet=maybe"], &["delete", "-force=2", "x"]] {
         let output = Call::new(words).output()?;
@@ -191,7 +191,7 @@ fn boolean_that_is_none() -> Result {
     Ok(())
 }
 
-/// Unknown global options are named, and the usage goes to standard output.
+/// An unknown global option is named in the error, and the usage goes to standard output.
 fn unknown_global_option() -> Result {
     let output = Call::new(["--nosuch", "list"]).output()?;
     output.fails_with("flag provided but not defined: -nosuch")?;
@@ -199,12 +199,12 @@ fn unknown_global_option() -> Result {
     equal("exit code", output.code()?, 1)
 }
 
-/// Help of what is no command is an error, in the words of runc.
+/// Help for an unknown command is an error with runc's words.
 fn help_of_an_unknown_command() -> Result {
     Call::new(["nosuch", "-h"]).output()?.fails_with("No help topic for 'nosuch'").map(drop)
 }
 
-/// The first two lines of help are the same for all commands.
+/// The first two lines of help have the same form for all commands.
 fn help_has_a_name() -> Result {
     for words in [&["-h"][..], &["help"], &["state", "-h"], &["h", "state"], &[]] {
         let output = Call::new(words).output()?;
@@ -215,26 +215,27 @@ fn help_has_a_name() -> Result {
     Ok(())
 }
 
-/// Short options are not bundled: `-it` is an option of its own, that there is not.
+/// Short options cannot be combined: `-it` is taken as one unknown option.
 fn short_options_cannot_be_combined() -> Result {
     Call::new(["exec", "-dt", "x", "y"]).output()?.fails_with("flag provided but not defined: -dt").map(drop)
 }
 
-/// Options that take a value take the next word, whatever it looks like.
+/// An option with a value takes the next word, even if that begins with a dash.
 fn value_that_looks_like_an_option() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec(["--env", "-x=1"], ["env"])?;
     output.success()?.has_line("-x=1").map(drop)
 }
 
-/// `XDG_RUNTIME_DIR` is for ordinary users: root of the host has its state where it always is.
+/// `XDG_RUNTIME_DIR` is for ordinary users only: the state of the host's root stays in /run.
 fn state_of_root_does_not_follow_xdg() -> Result {
     let dir = tempfile::tempdir()?;
     Call::new(["list"]).env("XDG_RUNTIME_DIR", dir.path()).output()?.code()?;
     equal("entries", dir.path().read_dir()?.count(), 0)
 }
 
-/// An ordinary user's state is below `XDG_RUNTIME_DIR`, with the sticky bit that keeps clean-up tools away.
+/// The state of an ordinary user is below `XDG_RUNTIME_DIR`. Its directory has the sticky bit, which keeps clean-up
+/// tools away (XDG Base Directory Specification).
 fn state_of_a_user_follows_xdg() -> Result {
     use std::os::unix::fs::{PermissionsExt, chown};
     let dir = crate::harness::bundle::scratch()?;
@@ -246,7 +247,7 @@ fn state_of_a_user_follows_xdg() -> Result {
     equal("mode", mode & 0o7777, 0o1700)
 }
 
-/// One that cannot be written to is an error.
+/// If the state directory of an ordinary user cannot be made, that is an error.
 fn state_directory_that_cannot_be_made() -> Result {
     let dir = crate::harness::bundle::scratch()?;
     let output = Call::new(["list", "-q"]).env("XDG_RUNTIME_DIR", dir.path()).user(1000).output()?;
@@ -254,7 +255,7 @@ fn state_directory_that_cannot_be_made() -> Result {
     equal("exit code", output.code()?, 1)
 }
 
-/// Makes the call with this as its standard output.
+/// Makes the call with this file as standard output.
 fn into(call: Call, file: impl Into<OwnedFd>) -> Result<Output> {
     call.inherit(File::from(file.into()), 1)?.output()
 }
@@ -265,7 +266,7 @@ fn into_a_full_device(call: Call) -> Result {
     contains(&output.line, &output.stderr, "no space left on device")
 }
 
-/// Nobody may take a part for the whole.
+/// If the output cannot be written completely, the command fails: its reader must not take a part for the whole.
 fn output_that_cannot_be_written() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     into_a_full_device(container.call(["list"]))?;
@@ -273,7 +274,7 @@ fn output_that_cannot_be_written() -> Result {
     into_a_full_device(container.call(["features"]))
 }
 
-/// Whatever the command.
+/// The same for all commands that print something.
 fn output_of_any_command_that_cannot_be_written() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let id = container.id.as_str();
@@ -292,7 +293,7 @@ fn output_of_any_command_that_cannot_be_written() -> Result {
     Ok(())
 }
 
-/// `list | head -1`: it ends as other programs do, by SIGPIPE, without a word.
+/// `list | head -1`: the runtime is killed by SIGPIPE, as other programs are, and prints no error.
 fn reader_that_went_away() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     for words in [&["state", &container.id][..], &["list"], &["features"], &["--version"], &["--help"]] {
@@ -305,7 +306,7 @@ fn reader_that_went_away() -> Result {
     Ok(())
 }
 
-/// An error that cannot be told is one all the same, and no crash.
+/// If standard error cannot be written to, a failure is still a failure, and the runtime does not crash.
 fn error_that_cannot_be_written() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let full = || File::options().write(true).open("/dev/full");

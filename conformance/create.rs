@@ -1,4 +1,4 @@
-//! `create`: a container that waits; ids, the bundle, pid files, races.
+//! `create`: a container that waits for start; ids, the bundle, pid files, races.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -26,7 +26,7 @@ tests![
     standard_input_is_the_containers_null,
 ];
 
-/// Create MUST NOT run the program that `process` names; start MUST run it.
+/// `create` MUST NOT run the program of `process`; `start` MUST run it.
 fn create_does_not_run_the_program() -> Result {
     let container = Bundle::new(["echo", "hello"]).create()?;
     std::thread::sleep(std::time::Duration::from_millis(60));
@@ -35,7 +35,7 @@ fn create_does_not_run_the_program() -> Result {
     container.wait_output("hello")
 }
 
-/// Create with an id that is in use MUST be an error and MUST NOT touch the container that has it.
+/// `create` with an id that is in use MUST be an error and MUST NOT change the container that has the id.
 fn create_twice() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let pid = container.pid()?;
@@ -46,7 +46,7 @@ fn create_twice() -> Result {
     equal("status", container.status()?, "running")
 }
 
-/// The same for a container that runs, and for `run`.
+/// The same if that container runs, and for `run`.
 fn create_twice_after_start() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.create()?.failure()?;
@@ -54,7 +54,7 @@ fn create_twice_after_start() -> Result {
     equal("status", container.status()?, "running")
 }
 
-/// The id MUST be unique among the runtime's containers also when creates race: one wins, and its container works.
+/// The id MUST be unique among the runtime's containers. If creates race, one succeeds, and its container works.
 fn create_race_has_one_winner() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let racers = (0..6).map(|_| container.launch(["create"]).spawn()).collect::<Result<Vec<_>>>()?;
@@ -66,7 +66,7 @@ fn create_race_has_one_winner() -> Result {
     equal("status", container.status()?, "running")
 }
 
-/// Containers with different ids do not disturb each other's creation.
+/// Creates of different ids at the same time do not disturb each other.
 fn creates_in_parallel() -> Result {
     let containers = (0..8).map(|_| Bundle::new(["pause"]).build()).collect::<Result<Vec<_>>>()?;
     let calls = containers.iter().map(|c| c.launch(["create"]).spawn()).collect::<Result<Vec<_>>>()?;
@@ -76,7 +76,8 @@ fn creates_in_parallel() -> Result {
     containers.iter().try_for_each(|container| equal("status", container.status()?, "created"))
 }
 
-/// An id is made of letters, digits and `_+.-`, and is neither `.` nor `..`: anything else could leave the state root.
+/// An id consists of letters, digits and `_+.-`, and is neither `.` nor `..`: another one could lead out of the state
+/// root.
 fn create_refuses_bad_ids() -> Result {
     let container = Bundle::new(["true"]).build()?;
     for id in ["", ".", "..", "a/b", "../evil", "a b", "a\nb", "é", "a:b", "/abs", "a;b", "a*"] {
@@ -88,7 +89,7 @@ fn create_refuses_bad_ids() -> Result {
     Ok(())
 }
 
-/// Every character that is allowed works, also first, and so does a long id.
+/// Each allowed character works, as the first one too, and so does a long id.
 fn create_accepts_odd_ids() -> Result {
     for suffix in ["_", "+", ".x", "-", "A0", &"x".repeat(150)] {
         let mut container = Bundle::new(["true"]).build()?;
@@ -99,7 +100,8 @@ fn create_accepts_odd_ids() -> Result {
     Ok(())
 }
 
-/// The program is looked up before create returns: a missing one is an error of create, and engines match the words.
+/// The program is looked up before create returns. A missing program is an error of create, and engines match the
+/// words.
 fn create_with_missing_program() -> Result {
     let output = Bundle::new([]).set("/process/args", json!(["nosuch"])).refused("process.args")?;
     contains("message", &output.stderr, "executable file not found in $PATH")?;
@@ -115,13 +117,13 @@ fn create_with_program_that_is_a_directory() -> Result {
     Ok(())
 }
 
-/// A file without an x bit is not a program.
+/// A file without the x bit cannot be the program.
 fn create_with_program_that_is_not_executable() -> Result {
     let output = Bundle::new([]).file("data", "x").set("/process/args", json!(["/data"])).refused("process.args")?;
     contains("message", &output.stderr, "permission denied")
 }
 
-/// `args` has the semantics of execvp: a name without a slash is searched in the PATH of `process.env`.
+/// `args` has the semantics of execvp(3): a name without a slash is looked up in the PATH of `process.env`.
 fn create_looks_the_program_up_in_path() -> Result {
     let output = Bundle::new([])
         .symlink("deep/bin/tool", "/payload")
@@ -131,7 +133,7 @@ fn create_looks_the_program_up_in_path() -> Result {
     output.success()?.says("args", r#"["tool", "args"]"#).map(drop)
 }
 
-/// `--pid-file` gets the pid in decimal without a newline: go-runc parses it strictly.
+/// `--pid-file` receives the pid in decimal without a newline: go-runc parses it strictly.
 fn create_writes_pid_file() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let file = container.aside("pid");
@@ -139,14 +141,14 @@ fn create_writes_pid_file() -> Result {
     equal("pid file", fs::read_to_string(file)?, container.pid()?.to_string())
 }
 
-/// A pid file that cannot be written fails create, which leaves nothing.
+/// If the pid file cannot be written, create fails and leaves nothing.
 fn create_refuses_unwritable_pid_file() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     container.launch(["create", "--pid-file", "/nosuchdir/pid"]).output()?.failure()?;
     container.nothing_left()
 }
 
-/// Without `--bundle` the bundle is the current directory, and the state says so.
+/// Without `--bundle` the bundle is the current directory, and the state has its absolute path.
 fn create_takes_the_current_directory_as_bundle() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let call = container.call(["create"]).arg(&container.id).current_dir(&container.bundle());
@@ -155,7 +157,7 @@ fn create_takes_the_current_directory_as_bundle() -> Result {
     equal("bundle", &container.state()?["bundle"], bundle.to_string_lossy().as_ref())
 }
 
-/// A relative bundle and a relative pid file are both meant from where the caller is.
+/// A relative bundle and a relative pid file are relative to the caller's working directory.
 fn create_accepts_relative_bundle() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let above = container.aside("");
@@ -166,7 +168,7 @@ fn create_accepts_relative_bundle() -> Result {
     equal("bundle", &container.state()?["bundle"], bundle.to_string_lossy().as_ref())
 }
 
-/// tare takes `create ID BUNDLE`, the form that the specification's operations have.
+/// tare takes `create ID BUNDLE`, as the specification writes the operation.
 fn create_takes_bundle_as_second_argument() -> Result {
     if !runtime::is("tare") {
         return skip("only tare takes the bundle as an argument");
@@ -186,7 +188,7 @@ fn config_changes_after_create_have_no_effect() -> Result {
     equal("output", container.output()?, "before\n")
 }
 
-/// What a failed create takes back is its own.
+/// A create that fails removes only what it has made: not a pid file of another program.
 fn a_foreign_pid_file_outlives_a_failed_create() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let file = container.aside("pid");
@@ -198,7 +200,8 @@ fn a_foreign_pid_file_outlives_a_failed_create() -> Result {
     Ok(())
 }
 
-/// The host's null device is not handed in: its mode could be changed through the descriptor.
+/// If standard input is the host's null device, the program gets the container's null device instead: through the
+/// host's descriptor it could change that device's mode.
 fn standard_input_is_the_containers_null() -> Result {
     use std::os::unix::fs::MetadataExt;
     let container = Bundle::new(["pause"]).start()?;

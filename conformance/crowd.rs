@@ -1,7 +1,7 @@
-//! Many commands at random: eight callers at twenty containers, and one caller beside another runtime's.
+//! Random commands: eight callers on twenty containers, and a comparison with another runtime.
 //!
-//! `CROWD=600` has the first one last ten minutes instead of some seconds; `PEER=/path/to/runc` names the other runtime,
-//! else it is the runc that `hack/peers` has fetched.
+//! `CROWD=600` lets the first test run for ten minutes instead of some seconds. `PEER=/path/to/runc` names the other
+//! runtime; the default is the runc that `hack/peers` has fetched.
 
 use crate::harness::*;
 use anyhow::{Context, bail, ensure};
@@ -16,7 +16,7 @@ const CALLERS: u64 = 8;
 const CONTAINERS: usize = 20;
 const SECONDS: u64 = 4;
 
-/// Numbers that look like chance and come again with their seed (Marsaglia's xorshift).
+/// Pseudo-random numbers from a seed (Marsaglia's xorshift), so that a run can be repeated.
 struct Chance(u64);
 
 impl Chance {
@@ -32,7 +32,7 @@ impl Chance {
     }
 }
 
-/// One command after the other until the time is up; the containers are everybody's.
+/// Makes one call after another until the time is up. All callers use the same containers.
 fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<usize> {
     const COMMANDS: [&str; 16] = [
         "create", "create", "create", "run", "start", "start", "start", "kill", "delete", "delete", "force", "exec",
@@ -43,7 +43,7 @@ fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<
         let container = &containers[chance.below(containers.len())];
         let command = COMMANDS[chance.below(COMMANDS.len())];
         let output = container.named(command).patience(60).output()?;
-        // A forced delete ends who creates the container.
+        // A forced delete kills the runtime that creates the container.
         let ended = matches!(command, "create" | "run") && output.status.signal() == Some(libc::SIGKILL);
         ensure!(ended || output.status.code().is_some(), "died: {output}");
         ensure!(!output.stderr.contains("panicked"), "panicked: {output}");
@@ -57,7 +57,7 @@ fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<
     Ok(made)
 }
 
-/// Nothing hangs, nothing dies, and whatever is left is known: a forced delete removes it all.
+/// No command hangs or crashes, and a forced delete removes all that is left.
 fn eight_callers() -> Result {
     let seconds = std::env::var("CROWD").ok().and_then(|text| text.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(SECONDS));
@@ -98,7 +98,7 @@ fn eight_callers() -> Result {
     Ok(())
 }
 
-/// The other runtime: with a container of its own.
+/// The other runtime, with a container of its own.
 struct Peer {
     path: PathBuf,
     container: Container,
@@ -137,7 +137,7 @@ fn status(output: &Output) -> Result<String> {
     Ok(state["status"].as_str().context("a status")?.to_owned())
 }
 
-/// The same commands one after the other, with the same success and the same status after each.
+/// Both runtimes get the same commands, and agree on success and on the status after each.
 fn like_another_runtime() -> Result {
     const COMMANDS: [&str; 12] =
         ["create", "create", "run", "start", "start", "start", "kill", "kill", "delete", "force", "exec", "update"];
@@ -157,7 +157,7 @@ fn like_another_runtime() -> Result {
         let (one, other) = (ours.named(command).patience(60).output()?, peer.call(command).output()?);
         let what = || format!("seed {seed}: {history:?}: {one}; the other: {other}");
         ensure!(one.status.success() == other.status.success(), "{}", what());
-        // A killed process takes its time to go.
+        // A killed process needs some time to end.
         let mut both = (String::new(), String::new());
         let same = eventually("one status", || {
             both = (status(&ours.command(["state"])?)?, peer.status()?);

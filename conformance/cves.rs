@@ -1,4 +1,4 @@
-//! `cves`: what broke other runtimes once. Each test names the vulnerability and the effect that must not be seen.
+//! Vulnerabilities that other runtimes had. Each test names the vulnerability and the effect that must not appear.
 
 use crate::harness::bundle::scratch;
 use crate::harness::container::namespace_of;
@@ -45,18 +45,18 @@ tests![
 ];
 
 const USER: u32 = 64_322;
-/// How long an attacker races.
+/// How long an attack by a race lasts.
 const SIEGE: Duration = Duration::from_secs(3);
 
-/// A text that must not get into a container, or be changed by one.
+/// A text of the host that no container may read or change.
 const SECRET: &str = "of the host";
 
-/// `../../…` and then a path of the host: it climbs to the root from wherever it starts.
+/// `../../…` and then a path of the host: it leads to the host's root from any directory.
 fn climb(path: &Path) -> String {
     format!("{}{}", "../".repeat(12), path.display().to_string().trim_start_matches('/'))
 }
 
-/// A directory of the host with one file, and what both looked like.
+/// A directory of the host with one file, and the state of both before the attack.
 struct Sentinel(tempfile::TempDir);
 
 impl Sentinel {
@@ -70,7 +70,7 @@ impl Sentinel {
         self.0.path()
     }
 
-    /// Nothing was made, removed, written or mounted here.
+    /// Fails if something was made, removed, written or mounted here.
     fn untouched(&self, file: &str) -> Result {
         let names: Vec<_> = fs::read_dir(self.path())?.flatten().map(|entry| entry.file_name()).collect();
         equal("entries on the host", names, [file])?;
@@ -81,7 +81,7 @@ impl Sentinel {
     }
 }
 
-/// CVE-2016-3697: a user whose *name* is a number must not turn that number into his uid.
+/// CVE-2016-3697: the uid 1000 is a number. A user in /etc/passwd whose name is `1000` must not change it.
 fn numeric_user_is_not_a_name() -> Result {
     let container = Bundle::new(["ids", ",", "pause"])
         .file("etc/passwd", "1000:x:0:0:evil:/:/bin/sh\n")
@@ -93,13 +93,14 @@ fn numeric_user_is_not_a_name() -> Result {
     output.success()?.says("uid", "1000")?.says("gid", "1000").map(drop)
 }
 
-/// CVE-2026-30892 (crun): `exec --user 1` without a group must run as 1, not as root.
+/// CVE-2026-30892 (crun): `exec --user 1` without a group must run as uid 1, not as root.
 fn user_without_a_group_is_not_root() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.exec(["--user", "1"], ["ids"])?.success()?.says("uid", "1")?.says("euid", "1").map(drop)
 }
 
-/// The same class: 4294967295 is -1, which setresuid(2) takes as "leave it": refused, or at least not root.
+/// The same class of bug: 4294967295 is -1, which setresuid(2) takes as "keep the id". It is refused, or the process is
+/// at least not root.
 fn largest_id_is_not_root() -> Result {
     const LARGEST: &str = "4294967295";
     let not_root = |output: &Output| match output.status.success() {
@@ -111,7 +112,8 @@ fn largest_id_is_not_root() -> Result {
     not_root(&container.exec(["--user", &format!("{LARGEST}:{LARGEST}")], ["ids"])?)
 }
 
-/// Descriptors of a process that are directories on a mount of this test's own mount namespace: the host's.
+/// The directories among a process's descriptors that are on a mount of this test's mount namespace, which is the
+/// host's.
 fn host_directories(pid: i32) -> Result<Vec<String>> {
     let mounts = fs::read_to_string("/proc/thread-self/mountinfo")?;
     let of_the_host = |id: &str| mounts.lines().any(|line| line.split(' ').next() == Some(id));
@@ -127,7 +129,8 @@ fn host_directories(pid: i32) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// CVE-2016-9962, CVE-2024-21626: neither the waiting init nor a process of exec holds a directory of the host.
+/// CVE-2016-9962, CVE-2024-21626: neither the init that waits for start nor a process of exec has a directory of the
+/// host open.
 fn descriptors_of_the_host_are_not_in_init() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("directories in init", host_directories(container.pid()?)?, Vec::<String>::new())?;
@@ -139,7 +142,7 @@ fn descriptors_of_the_host_are_not_in_init() -> Result {
     equal("directories in a process of exec", host_directories(pid)?, Vec::<String>::new())
 }
 
-/// CVE-2016-9962: an init that waits with the identity of an ordinary user belongs to root: that one may not trace it.
+/// CVE-2016-9962: an init that waits with the uid of an ordinary user is not dumpable, so that user cannot trace it.
 fn created_init_is_not_dumpable() -> Result {
     let container = Bundle::new(["pause"]).set("/process/user", json!({ "uid": 1000, "gid": 1000 })).create()?;
     let status = format!("/proc/{}/status", container.pid()?);
@@ -147,8 +150,8 @@ fn created_init_is_not_dumpable() -> Result {
     equal("owner of init's files in /proc", fs::metadata(&status)?.uid(), 0)
 }
 
-/// CVE-2016-9962: what the container's CAP_SYS_PTRACE can reach (its pid namespace) is never a process that still has
-/// the host's root directory, or runs the runtime's own binary.
+/// CVE-2016-9962: a process that the container's CAP_SYS_PTRACE can reach, one in its pid namespace, never has the
+/// host's root directory and never runs the runtime's own binary.
 fn exec_enters_the_pid_namespace_last() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let (pid, mount) = (container.namespace("pid")?, container.namespace("mnt")?);
@@ -183,7 +186,7 @@ fn exec_enters_the_pid_namespace_last() -> Result {
     })
 }
 
-/// CVE-2019-5736: /proc/PID/exe of init is not the host's binary, and cannot be written.
+/// CVE-2019-5736: /proc/PID/exe of init is not the host's binary, and is sealed against writes.
 fn executable_of_init_is_sealed() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let path = format!("/proc/{}/exe", container.pid()?);
@@ -200,7 +203,7 @@ fn executable_of_init_is_sealed() -> Result {
     Ok(())
 }
 
-/// CVE-2019-5736: an entrypoint that is a script of `/proc/self/exe` runs nothing of the host's, and changes nothing.
+/// CVE-2019-5736: an entrypoint whose interpreter is `/proc/self/exe` runs no binary of the host, and changes none.
 fn entrypoint_that_runs_the_runtime() -> Result {
     let before = fs::read(&runtime::get().path)?;
     let container = Bundle::new([]).file_with_mode("evil", "#!/proc/self/exe\n", 0o755).build()?;
@@ -211,7 +214,7 @@ fn entrypoint_that_runs_the_runtime() -> Result {
     container.nothing_left()
 }
 
-/// CVE-2019-16884: a volume over /proc would take the place of the files that labels are written to.
+/// CVE-2019-16884: a volume over /proc would replace the files that LSM labels are written to.
 fn volume_over_proc() -> Result {
     let dir = scratch()?;
     let volumes = [
@@ -225,7 +228,7 @@ fn volume_over_proc() -> Result {
     Ok(())
 }
 
-/// CVE-2019-16884: nor is a source taken for a procfs because of how its path begins.
+/// CVE-2019-16884: a source is no procfs because its path begins with /proc; here it leads out by `..`.
 fn volume_over_proc_through_dots() -> Result {
     let dir = scratch()?;
     for source in [format!("/proc/..{}", dir.path().display()), format!("/proc/self/root{}", dir.path().display())] {
@@ -235,7 +238,7 @@ fn volume_over_proc_through_dots() -> Result {
     Ok(())
 }
 
-/// CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: a symlink in place of /proc or /sys is refused, wherever it leads.
+/// CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: a symbolic link at /proc or /sys is refused, wherever it leads.
 fn symlinked_proc_and_sys() -> Result {
     let sys = json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"] });
     for target in ["elsewhere", "/elsewhere", "../../elsewhere", "/proc/self/fd", "."] {
@@ -264,17 +267,17 @@ fn denied_by_default(view: View) -> Result {
     output.success()?.has_line("open /null2: ok")?.has_line("open /kmsg2: EPERM").map(drop)
 }
 
-/// GHSA-g54h-m393-cpwq: a list of devices without a leading "deny all" still denies what it does not allow.
+/// GHSA-g54h-m393-cpwq: a list of device rules without a leading "deny all" denies all that it does not allow.
 fn devices_are_denied_by_default() -> Result {
     denied_by_default(View::Machine)
 }
 
-/// The same on v2, where the list is a program.
+/// The same on v2, where the rules are a BPF program.
 fn devices_are_denied_by_default_in_the_unified_view() -> Result {
     denied_by_default(View::Unified)
 }
 
-/// Exchanges two names in a directory, again and again, until told to stop.
+/// Exchanges two names in a directory (RENAME_EXCHANGE) until it is stopped.
 fn swap(dir: &Path, over: &AtomicBool) -> Result {
     let name = |name: &str| std::ffi::CString::new(dir.join(name).as_os_str().as_bytes());
     let (a, b) = (name("a")?, name("b")?);
@@ -311,7 +314,7 @@ fn besiege(destination: &str, make_parents: bool) -> Result {
             let end = Instant::now() + SIEGE / 2;
             let runs = || -> Result {
                 while Instant::now() < end {
-                    // It may win or lose, as long as the host does not.
+                    // The container may start or fail. Only the host must be untouched.
                     container.run()?;
                     let names = fs::read_dir(sentinel.path())?.count();
                     equal("entries on the host", names, 2)?;
@@ -332,17 +335,18 @@ fn besiege(destination: &str, make_parents: bool) -> Result {
     sentinel.untouched("file")
 }
 
-/// CVE-2021-30465: a component of a mount's target that becomes a link meanwhile does not lead the mount to the host.
+/// CVE-2021-30465: if a component of a mount's target becomes a link during the mount, the mount does not go to the
+/// host.
 fn mount_target_in_a_shared_volume() -> Result {
     besiege("/vol/a/deep", false)
 }
 
-/// CVE-2024-45310: nor are the directories of a missing target made on the host.
+/// CVE-2024-45310: the directories of a missing target are not made on the host either.
 fn mount_target_made_in_a_shared_volume() -> Result {
     besiege("/vol/a/new/directories", true)
 }
 
-/// CVE-2021-43784: lengths beyond 16 bits do not wrap: such values arrive whole, or are refused.
+/// CVE-2021-43784: lengths above 16 bits do not wrap: such values arrive whole, or are refused.
 fn values_longer_than_16_bits() -> Result {
     let long = "x".repeat(70_000);
     let container = Bundle::new(["args", ",", "pause"]).set("/annotations/long", long.clone()).create()?;
@@ -359,7 +363,8 @@ fn values_longer_than_16_bits() -> Result {
     bundle.refused("linux.uidMappings").map(drop)
 }
 
-/// CVE-2022-29162: `exec --cap` adds nothing to the inheritable set, and nothing ambient where none was inheritable.
+/// CVE-2022-29162: `exec --cap` adds nothing to the inheritable set. It adds nothing to the ambient set, either, if the
+/// inheritable set was empty.
 fn exec_capability_is_not_inheritable() -> Result {
     let container =
         Bundle::new(["pause"]).set("/process/capabilities", json!({ "bounding": ["CAP_CHOWN"] })).start()?;
@@ -367,7 +372,7 @@ fn exec_capability_is_not_inheritable() -> Result {
     output.success()?.says("inheritable", "0")?.says("ambient", "0").map(drop)
 }
 
-/// CVE-2023-25809: without a cgroup namespace, an ordinary user's container cannot write below /sys/fs/cgroup.
+/// CVE-2023-25809: without a cgroup namespace, the container of an ordinary user cannot write below /sys/fs/cgroup.
 fn rootless_cgroups_are_not_writable() -> Result {
     let sys = json!({ "destination": "/sys", "type": "none", "source": "/sys",
         "options": ["rbind", "nosuid", "noexec", "nodev", "ro"] });
@@ -378,7 +383,7 @@ fn rootless_cgroups_are_not_writable() -> Result {
     output.success()?.has_line("mkdir /sys/fs/cgroup/x: EROFS")?.has_line("mkdir /sys/x: EROFS").map(drop)
 }
 
-/// A process that may have got out: it must not have read the host's file, by whatever way it ended.
+/// Checks a process that may have left the container: however it ended, it has not read the host's file.
 fn inside(output: &Output) -> Result {
     ensure!(!output.stdout.contains(SECRET), "a container got out: {output}");
     if output.status.success() {
@@ -388,7 +393,7 @@ fn inside(output: &Output) -> Result {
     output.failure().map(drop)
 }
 
-/// CVE-2024-21626: a working directory named by a descriptor that init may hold does not lead to the host.
+/// CVE-2024-21626: a working directory given by a descriptor that init may have open does not lead to the host.
 fn cwd_through_a_descriptor() -> Result {
     let sentinel = Sentinel::new("file")?;
     let file = climb(&sentinel.path().join("file"));
@@ -401,7 +406,7 @@ fn cwd_through_a_descriptor() -> Result {
     sentinel.untouched("file")
 }
 
-/// CVE-2024-21626: nor does one that the image makes of a link.
+/// CVE-2024-21626: the same if the working directory is a link of the image.
 fn cwd_through_a_link_of_the_image() -> Result {
     let sentinel = Sentinel::new("file")?;
     let file = climb(&sentinel.path().join("file"));
@@ -414,7 +419,7 @@ fn cwd_through_a_link_of_the_image() -> Result {
     sentinel.untouched("file")
 }
 
-/// CVE-2024-21626: nor is a program of the host run that is named by a descriptor.
+/// CVE-2024-21626: a program given by a descriptor is not one of the host.
 fn program_through_a_descriptor() -> Result {
     let program = climb(payload::path());
     for fd in 3..=20 {
@@ -444,13 +449,13 @@ fn exec_through_a_descriptor() -> Result {
     sentinel.untouched("file")
 }
 
-/// Without a mount at /dev, so that the image decides what stands there.
+/// A bundle without a mount at /dev: the image decides what is there.
 fn bare_dev<const N: usize>(words: [&str; N]) -> Bundle {
     let proc = json!({ "destination": "/proc", "type": "proc", "source": "proc" });
     Bundle::new(words).set("/mounts", json!([proc])).file("secret", SECRET)
 }
 
-/// CVE-2025-31133: an image's /dev/null that is something else does not hide a file, and is not bound over one.
+/// CVE-2025-31133: a file in the image at /dev/null that is another one neither hides a file nor is bound over one.
 fn masked_by_a_false_null() -> Result {
     let before = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
     let words = ["cat", "/secret", ",", "stat", "/secret", ",", "openw", "/secret"];
@@ -477,7 +482,7 @@ fn masked_by_a_false_null() -> Result {
     equal("core_pattern", fs::read_to_string("/proc/sys/kernel/core_pattern")?, before)
 }
 
-/// CVE-2025-31133: a /dev without null cannot hide anything: that is an error, and not a path left open.
+/// CVE-2025-31133: without /dev/null nothing can be hidden. That is an error; the path must not stay visible.
 fn masked_without_a_null() -> Result {
     let dev = scratch()?;
     let mount = json!({ "destination": "/dev", "type": "bind", "source": dev.path(), "options": ["rbind"] });
@@ -485,7 +490,7 @@ fn masked_without_a_null() -> Result {
     bundle.refused("linux.maskedPaths[0]").map(drop)
 }
 
-/// CVE-2025-52881: no volume covers a part of /proc, by its own name or through a link of the image.
+/// CVE-2025-52881: no volume covers a part of /proc, neither by its own path nor through a link of the image.
 fn volume_below_proc() -> Result {
     let dir = scratch()?;
     let places = ["/proc/self", "/proc/self/attr", "/proc/sys", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"];
@@ -521,7 +526,8 @@ fn sysctl_is_written_to_the_kernel() -> Result {
     Ok(())
 }
 
-/// CVE-2026-41579, CVE-2026-47766: devices and links are never made where an image's link at /dev leads on the host.
+/// CVE-2026-41579, CVE-2026-47766: if the image has a link at /dev, devices and links are never made at its target on
+/// the host.
 fn dev_that_leads_to_the_host() -> Result {
     for file in ["ptmx", "null", "fd"] {
         let sentinel = Sentinel::new(file)?;
@@ -534,7 +540,8 @@ fn dev_that_leads_to_the_host() -> Result {
     Ok(())
 }
 
-/// No CVE yet: a startContainer hook may be a program of the image, and has no more rights than the container's own.
+/// No CVE yet: a startContainer hook may be a program of the image, and has no more rights than the container's
+/// process.
 fn start_container_hook_has_no_more_rights() -> Result {
     let hook = json!([{ "path": "/payload", "args": ["payload", "hook", "/seen", "hook", "x"] }]);
     let container = Bundle::new(["pause"])
@@ -542,7 +549,7 @@ fn start_container_hook_has_no_more_rights() -> Result {
         .dir("open")
         .set("/hooks/startContainer", hook)
         .build()?;
-    // Only who may write to the root directory can leave this file: root, or whoever has his capabilities.
+    // Only root, or a process with root's capabilities, can write this file into the root directory.
     container.create()?.success()?;
     let _ = container.command(["start"])?;
     ensure!(!container.rootfs().join("seen").exists(), "the hook could write where the container's user cannot");

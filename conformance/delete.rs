@@ -1,4 +1,4 @@
-//! `delete`: what is left of a container goes.
+//! `delete`: nothing of a container is left.
 
 use crate::harness::*;
 use anyhow::ensure;
@@ -29,7 +29,7 @@ tests![
     poststop_failure_is_a_warning,
 ];
 
-/// Delete of what does not exist MUST be an error.
+/// `delete` of a container that does not exist MUST be an error.
 fn unknown() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let output = container.command(["delete"])?;
@@ -37,28 +37,28 @@ fn unknown() -> Result {
     equal("exit code", output.code()?, 1)
 }
 
-/// With `--force` there is nothing to be done, and nothing is said: clean-up may be repeated.
+/// With `--force` it succeeds silently, so that clean-up can be repeated.
 fn forced_unknown_is_silent() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let output = container.command(["delete", "--force"])?;
     equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")
 }
 
-/// Delete of a container that is not stopped MUST be an error and MUST NOT touch it.
+/// `delete` of a container that is not stopped MUST be an error and MUST NOT change it.
 fn running_is_refused() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["delete"])?.fails_with("not stopped")?;
     equal("status", container.status()?, "running")
 }
 
-/// What runc does beyond the specification: a created container is deleted without `--force`.
+/// Beyond the specification, as with runc: a created container is deleted without `--force`.
 fn created() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.command(["delete"])?.success()?;
     container.nothing_left()
 }
 
-/// Delete MUST remove what create made; afterwards the container does not exist.
+/// `delete` MUST remove what create has made. Afterwards the container does not exist.
 fn stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -69,7 +69,7 @@ fn stopped() -> Result {
     Ok(())
 }
 
-/// `delete --force` ends what runs and removes it.
+/// `delete --force` kills a running container and removes it.
 fn forced_running() -> Result {
     let container = Bundle::new(["fork", "2", ",", "pause"]).start()?;
     container.wait_output("forked: 2")?;
@@ -84,8 +84,8 @@ fn forced_created() -> Result {
     container.nothing_left()
 }
 
-/// A state directory without a state is a create that was killed early: delete removes it, then says that there was
-/// no container; with `--force` it is silent.
+/// A state directory without state.json is left by a create that was killed early. `delete` removes it and reports that
+/// there is no container; with `--force` it is silent.
 fn removes_a_state_directory_without_state() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
@@ -96,7 +96,7 @@ fn removes_a_state_directory_without_state() -> Result {
     container.nothing_left()
 }
 
-/// A state that cannot be read is no reason to keep an id blocked for ever.
+/// An unreadable state.json must not block an id for ever.
 fn removes_a_state_directory_with_broken_state() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     for broken in ["", "{", "[]", "null"] {
@@ -108,19 +108,19 @@ fn removes_a_state_directory_with_broken_state() -> Result {
     Ok(())
 }
 
-/// An id is checked before it becomes a path: `delete --force ../x` removes nothing outside the state root.
+/// The id is checked before it is used in a path: `delete --force ../x` removes nothing outside the state root.
 fn forced_does_not_leave_the_state_root() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let precious = container.aside("precious");
     fs::create_dir(&precious)?;
     fs::write(precious.join("data"), "kept")?;
-    // Whether it fails is not the point.
+    // It may succeed or fail.
     container.call(["delete", "--force", "../precious"]).output()?.code()?;
     container.call(["delete", "../precious"]).output()?.failure()?;
     equal("file beside the state root", fs::read_to_string(precious.join("data"))?, "kept")
 }
 
-/// Once a container is deleted its id MAY be used by another one.
+/// After a container is deleted, another one MAY use its id.
 fn id_can_be_used_again() -> Result {
     let container = Bundle::new(["echo", "again"]).build()?;
     for turn in 1..=3 {
@@ -133,7 +133,7 @@ fn id_can_be_used_again() -> Result {
     container.nothing_left()
 }
 
-/// Whichever of the two is quicker, nothing stays that no command can find.
+/// Whether create or the forced delete is faster, nothing is left that no command can find.
 fn forced_delete_during_create_leaves_nothing() -> Result {
     for turn in 0..12 {
         let container = Bundle::new(["pause"]).build()?;
@@ -157,7 +157,7 @@ fn kills_survivors(view: View) -> Result {
     container.nothing_left()
 }
 
-/// Where the pid namespace is the host's, what outlived the first process goes with the cgroup.
+/// If the pid namespace is the host's, the processes that survive the first one are killed through the cgroup.
 fn kills_survivors_where_pids_are_shared() -> Result {
     kills_survivors(View::Machine)
 }
@@ -167,7 +167,7 @@ fn kills_survivors_in_the_unified_view() -> Result {
     kills_survivors(View::Unified)
 }
 
-/// Sub-cgroups with processes in them go, too: a container's init may have made a tree of them.
+/// Sub-cgroups with processes are removed, too: an init in the container, such as systemd, makes a tree of them.
 fn forced_with_processes_in_sub_cgroups() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["fork", "1", ",", "pause"]).view(view).start()?;
@@ -176,7 +176,7 @@ fn forced_with_processes_in_sub_cgroups() -> Result {
         let second = container.processes().into_iter().find(|pid| *pid != first).unwrap_or_default();
         for cgroup in container.cgroups().into_iter().filter(|path| path.is_dir()) {
             fs::create_dir_all(cgroup.join("a/b"))?;
-            // Not every hierarchy takes a process without more ado: cpuset wants its values first.
+            // Some v1 hierarchies refuse a process here: cpuset needs its values first.
             let _ = fs::write(cgroup.join("a/b/cgroup.procs"), second.to_string());
         }
         container.command(["delete", "--force"])?.success()?;
@@ -185,7 +185,7 @@ fn forced_with_processes_in_sub_cgroups() -> Result {
     Ok(())
 }
 
-/// Created and paused at the same time is still created to delete `--force`.
+/// A created container that is paused is deleted with `--force` like a created one.
 fn forced_created_and_paused() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.command(["pause"])?.success()?;
@@ -193,7 +193,7 @@ fn forced_created_and_paused() -> Result {
     container.nothing_left()
 }
 
-/// A cgroup that somebody removed already is no reason to fail.
+/// `delete` succeeds if the cgroup was removed before.
 fn stopped_without_its_cgroup() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -202,7 +202,7 @@ fn stopped_without_its_cgroup() -> Result {
     container.nothing_left()
 }
 
-/// A bundle that somebody removed already neither.
+/// `delete` succeeds if the bundle was removed before.
 fn stopped_without_its_bundle() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -211,7 +211,7 @@ fn stopped_without_its_bundle() -> Result {
     container.nothing_left()
 }
 
-/// The message says what the container is doing: engines show it.
+/// The message has the container's status: engines show it.
 fn refusal_names_the_status() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let wanted = format!("cannot delete container {} that is not stopped: running", container.id);
@@ -220,14 +220,14 @@ fn refusal_names_the_status() -> Result {
     equal("exit code", output.code()?, 1)
 }
 
-/// A success says nothing.
+/// `delete` prints nothing if it succeeds.
 fn is_silent() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.command(["delete", "--force"])?;
     equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")
 }
 
-/// All poststop hooks run though one fails, and nothing of the container stays.
+/// If one poststop hook fails, the others run, and nothing of the container is left.
 fn all_goes_though_a_poststop_hook_fails() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let mark = container.aside("mark");
@@ -240,7 +240,7 @@ fn all_goes_though_a_poststop_hook_fails() -> Result {
     container.create()?.success()?;
     container.start()?;
     container.wait_status("stopped")?;
-    // Whether it is an error or a warning, the hook is named.
+    // The hook is named in an error or in a warning.
     let output = container.command(["delete"])?;
     contains("message", &output.stderr, "error running poststop hook #0")?;
     container.nothing_left()?;
@@ -248,8 +248,8 @@ fn all_goes_though_a_poststop_hook_fails() -> Result {
     Ok(())
 }
 
-/// The log line of a poststop hook that fails is a warning, and delete succeeds: "the runtime MUST log a warning, but
-/// the remaining hooks and lifecycle continue as if the hook had succeeded".
+/// If a poststop hook fails, delete logs a warning and succeeds: "the runtime MUST log a warning, but the remaining
+/// hooks and lifecycle continue as if the hook had succeeded".
 fn poststop_failure_is_a_warning() -> Result {
     let container = Bundle::new(["true"]).set("/hooks/poststop", json!([{ "path": "/bin/false" }])).start()?;
     container.wait_status("stopped")?;

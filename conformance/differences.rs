@@ -1,14 +1,13 @@
-//! Where a runtime is known to differ, and why. A test listed here must fail: when it passes the run fails
-//! ("difference gone"), so the table stays true.
+//! The known differences between runtimes, and their reasons. A test that is listed here must fail: if it passes, the
+//! run fails ("difference gone"), so the table stays true.
 
 use anyhow::ensure;
 
-/// One known difference.
 pub struct Difference {
     runtime: &'static str,
     test: &'static str,
     pub reason: &'static str,
-    /// Whether the test fails each time; passing is then a failure of this table.
+    /// Whether the test fails each time; if it passes, the table is wrong.
     pub always: bool,
 }
 
@@ -16,7 +15,7 @@ const fn differs(runtime: &'static str, test: &'static str, reason: &'static str
     Difference { runtime, test, reason, always: true }
 }
 
-/// A race that the runtime loses now and then, or what depends on the cgroups of the machine.
+/// A difference that does not show in each run: a race, or something that depends on the machine's cgroups.
 const fn may_differ(runtime: &'static str, test: &'static str, reason: &'static str) -> Difference {
     Difference { runtime, test, reason, always: false }
 }
@@ -201,12 +200,12 @@ const DIFFERENCES: &[Difference] = &[
     ),
 ];
 
-/// What is known of this runtime and this test.
+/// The difference of this runtime in this test, if one is known.
 pub fn find(runtime: &str, test: &str) -> Option<&'static Difference> {
     DIFFERENCES.iter().find(|entry| entry.runtime == runtime && entry.test == test)
 }
 
-/// Every entry names a test that exists.
+/// Fails unless every entry names a test that exists.
 pub fn check_names<'a>(tests: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
     let tests: Vec<&str> = tests.collect();
     for entry in DIFFERENCES {

@@ -1,12 +1,12 @@
 //! Black-box conformance tests of an OCI runtime's command line.
 //!
-//! `RUNTIME=/path/to/binary cargo test --test conformance [FILTER]` tests that binary; without `RUNTIME` it is this
-//! repository's own `target/release/tare`. `RUNTIME_NAME` says which runtime it is where `--version` does not: the
-//! table in `differences.rs` lists, for each, the tests that it is known to fail and why. Needs root; runs in a
-//! private mount namespace, and every container has its own bundle, state root and cgroup.
+//! `RUNTIME=/path/to/binary cargo test --test conformance [FILTER]` tests that binary. Without `RUNTIME` it tests this
+//! repository's own `target/release/tare`. `RUNTIME_NAME` gives the runtime's name if `--version` does not. The table
+//! in `differences.rs` lists the tests that each runtime is known to fail, and why. The suite needs root and runs in a
+//! private mount namespace. Every container has its own bundle, state root and cgroup.
 //!
-//! Each test's comment states the rule it checks: "MUST" rules are the runtime specification's, the others are what
-//! runc's callers rely on.
+//! The comment of a test states the rule that the test checks. A rule with "MUST" is the runtime specification's; the
+//! others are what runc's callers rely on.
 
 mod callers;
 mod cgroups;
@@ -120,7 +120,8 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Before there is a second thread: a mount namespace of our own, the payload, the runtime.
+/// Enters a private mount namespace, and finds the payload and the runtime. unshare(2) and setns(2) need a process with
+/// one thread, so this runs before the tests.
 fn prepare(trials: &[Trial]) -> anyhow::Result<()> {
     machine::enter()?;
     harness::payload::find()?;
@@ -135,7 +136,7 @@ fn trial(test: &'static Test) -> Trial {
     Trial::ignorable_test(test.name(), || judge(test))
 }
 
-/// A test's verdict: passed, failed, or skipped with a reason; an expected difference that is gone is a failure.
+/// The verdict on a test: passed, failed, or skipped with a reason. An expected difference that is gone is a failure.
 fn judge(test: &Test) -> Result<Completion, Failed> {
     let expected = differences::find(&runtime::get().name, &test.name());
     match ((test.run)(), expected) {

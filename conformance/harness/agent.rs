@@ -1,4 +1,4 @@
-//! A seccomp agent: gets the listeners of containers and answers for the calls that they report.
+//! A seccomp agent: it receives the listeners of containers and answers the system calls that they report.
 
 use super::terminal::message;
 use super::{Result, Value, check};
@@ -12,16 +12,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What becomes of a call.
+/// The answer to a system call.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict {
-    /// It fails with this errno.
+    /// The call fails with this errno.
     Errno(i32),
-    /// The kernel carries it out after all.
+    /// The kernel carries the call out.
     Continue,
 }
 
-/// One connection of a runtime: the container process state and how many descriptors came with it.
+/// What a runtime sent over one connection: the container process state, and the number of descriptors.
 #[derive(Clone, Debug)]
 pub struct Hello {
     pub state: Value,
@@ -30,7 +30,7 @@ pub struct Hello {
 
 type Judge = dyn Fn(i32) -> Verdict + Send + Sync;
 
-/// An agent that answers until it is dropped; then its listeners are closed, and calls answer ENOSYS.
+/// An agent that answers until it is dropped. Dropping it closes its listeners; the calls then fail with ENOSYS.
 pub struct Agent {
     pub path: PathBuf,
     hellos: Arc<Mutex<Vec<Hello>>>,
@@ -39,7 +39,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// `judge` is asked about the number of every call.
+    /// `judge` gets the number of every call.
     pub fn bind(path: PathBuf, judge: impl Fn(i32) -> Verdict + Send + Sync + 'static) -> Result<Self> {
         let socket = UnixListener::bind(&path).with_context(|| format!("bind {}", path.display()))?;
         let (hellos, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -50,7 +50,7 @@ impl Agent {
         Ok(Self { path, hellos, over, thread: Some(thread) })
     }
 
-    /// What runtimes have said so far, once there is as much as this.
+    /// The messages of all runtimes so far, once there are at least `count`.
     pub fn hellos(&self, count: usize) -> Result<Vec<Hello>> {
         let heard = || self.hellos.lock().map(|hellos| hellos.clone()).unwrap_or_default();
         check::eventually("a runtime that calls the agent", || Ok(heard().len() >= count))?;
@@ -75,7 +75,7 @@ fn serve(socket: &UnixListener, hellos: &Mutex<Vec<Hello>>, over: &AtomicBool, j
         }
         let events: Vec<_> = polled.iter().map(|it| it.revents().unwrap_or(PollFlags::empty())).collect();
         let mut reported = events[1..].iter();
-        // Without a process to answer for, a listener hangs up.
+        // A listener hangs up when the last process that uses its filter is gone.
         listeners.retain(|_| !reported.next().is_some_and(|events| events.contains(PollFlags::POLLHUP)));
         if events[1..].iter().any(|events| events.contains(PollFlags::POLLIN)) {
             listeners.iter().for_each(|listener| answer(listener, judge));
@@ -90,7 +90,7 @@ fn serve(socket: &UnixListener, hellos: &Mutex<Vec<Hello>>, over: &AtomicBool, j
     }
 }
 
-/// One message and the end of the connection.
+/// Reads one message, and checks that the connection ends after it.
 fn greet(stream: &UnixStream) -> Result<(Hello, Vec<OwnedFd>)> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut received = message(stream.as_raw_fd())?;
@@ -106,7 +106,7 @@ fn greet(stream: &UnixStream) -> Result<(Hello, Vec<OwnedFd>)> {
     Ok((hello, received.descriptors))
 }
 
-/// Answers the one call that waits, if one does: `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`, seccomp_unotify(2).
+/// Answers one call, if one is waiting: `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`, seccomp_unotify(2).
 fn answer(listener: &OwnedFd, judge: &Judge) {
     const RECV: u64 = 0xc050_2100;
     const SEND: u64 = 0xc018_2101;
@@ -118,8 +118,8 @@ fn answer(listener: &OwnedFd, judge: &Judge) {
     if !waits(listener) {
         return;
     }
-    // SAFETY: both structures are plain data of the size that the number of the ioctl names; the first one has to be
-    // all zeroes.
+    // SAFETY: both structures are plain data of the size that the number of the ioctl encodes, and the first one is all
+    // zeroes, as the kernel demands.
     unsafe {
         let mut call: libc::seccomp_notif = std::mem::zeroed();
         if libc::ioctl(listener.as_raw_fd(), RECV, &raw mut call) != 0 {
@@ -130,7 +130,7 @@ fn answer(listener: &OwnedFd, judge: &Judge) {
             Verdict::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
         };
         let mut answer = libc::seccomp_notif_resp { id: call.id, val: 0, error, flags };
-        // A process that was killed meanwhile wants no answer.
+        // This fails if the process has been killed meanwhile; then no answer is needed.
         libc::ioctl(listener.as_raw_fd(), SEND, &raw mut answer);
     }
 }

@@ -1,4 +1,4 @@
-//! A bundle in the making: a small valid configuration that a test bends to its purpose.
+//! Makes bundles: a small valid configuration, which a test changes.
 
 use super::{Container, Output, Result, Value, View, json, machine, names_field, payload, runtime, skip};
 use anyhow::{Context, ensure};
@@ -14,7 +14,6 @@ enum Entry {
     Symlink(String, String),
 }
 
-/// A bundle that has not been written yet.
 pub struct Bundle {
     pub config: Value,
     entries: Vec<Entry>,
@@ -25,7 +24,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The smallest configuration whose container runs the payload with these words.
+    /// The smallest configuration; its container runs the payload with these words.
     pub fn new<const N: usize>(words: [&str; N]) -> Self {
         let mut args = vec!["/payload"];
         args.extend(words);
@@ -46,13 +45,13 @@ impl Bundle {
         Self { config, entries: Vec::new(), view: View::Machine, options: Vec::new(), user: None, owner: None }
     }
 
-    /// Puts a value at a place such as `/linux/resources/pids/limit`, making what is missing on the way there.
+    /// Sets the value at a JSON pointer such as `/linux/resources/pids/limit`, and makes the objects on the way.
     pub fn set(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         *place(&mut self.config, pointer) = value.into();
         self
     }
 
-    /// Appends a value to the list at a place.
+    /// Appends a value to the list at this JSON pointer.
     pub fn push(mut self, pointer: &str, value: Value) -> Self {
         match place(&mut self.config, pointer) {
             Value::Array(list) => list.push(value),
@@ -61,7 +60,7 @@ impl Bundle {
         self
     }
 
-    /// Takes the member at a place away.
+    /// Removes the member at this JSON pointer.
     pub fn remove(mut self, pointer: &str) -> Self {
         if let Some((parent, key)) = pointer.rsplit_once('/')
             && let Value::Object(members) = place(&mut self.config, parent)
@@ -71,17 +70,17 @@ impl Bundle {
         self
     }
 
-    /// One more mount: the first that a test adds is `mounts[2]`.
+    /// Adds a mount. The first one that a test adds is `mounts[2]`.
     pub fn mount(self, mount: Value) -> Self {
         self.push("/mounts", mount)
     }
 
-    /// A new namespace of this kind.
+    /// Adds a new namespace of this kind.
     pub fn namespace(self, kind: &str) -> Self {
         self.push("/linux/namespaces", json!({ "type": kind }))
     }
 
-    /// No namespace of this kind.
+    /// Removes the namespace of this kind.
     pub fn without_namespace(mut self, kind: &str) -> Self {
         if let Value::Array(list) = place(&mut self.config, "/linux/namespaces") {
             list.retain(|namespace| namespace["type"] != kind);
@@ -89,26 +88,27 @@ impl Bundle {
         self
     }
 
-    /// The existing namespace of this kind that `path` names.
+    /// Joins the namespace of this kind that `path` names.
     pub fn join(self, kind: &str, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().display().to_string();
         self.without_namespace(kind).push("/linux/namespaces", json!({ "type": kind, "path": path }))
     }
 
-    /// A new user namespace in which the ids from 0 are those of the host from `host`, who owns the root file system.
+    /// Adds a new user namespace that maps the ids from 0 to the host's ids from `host`. The host's id `host` owns the
+    /// root file system.
     pub fn user_namespace(mut self, host: u32, size: u32) -> Self {
         self.owner = Some(host);
         let map = json!([{ "containerID": 0, "hostID": host, "size": size }]);
         self.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
     }
 
-    /// The five capability sets, all alike.
+    /// Sets the five capability sets to the same names.
     pub fn capabilities(self, names: &[&str]) -> Self {
         let sets = ["bounding", "effective", "permitted", "inheritable", "ambient"];
         sets.iter().fold(self, |bundle, set| bundle.set(&format!("/process/capabilities/{set}"), json!(names)))
     }
 
-    /// A file of the root file system.
+    /// Puts a file into the root file system.
     pub fn file(self, path: &str, text: &str) -> Self {
         self.file_with_mode(path, text, 0o644)
     }
@@ -118,37 +118,37 @@ impl Bundle {
         self
     }
 
-    /// A directory of the root file system.
+    /// Puts a directory into the root file system.
     pub fn dir(mut self, path: &str) -> Self {
         self.entries.push(Entry::Dir(path.into()));
         self
     }
 
-    /// A symbolic link of the root file system.
+    /// Puts a symbolic link into the root file system.
     pub fn symlink(mut self, path: &str, target: &str) -> Self {
         self.entries.push(Entry::Symlink(path.into(), target.into()));
         self
     }
 
-    /// Options of the `create` or `run` command.
+    /// Adds an option of `create` or `run`.
     pub fn option(mut self, option: &str) -> Self {
         self.options.push(option.into());
         self
     }
 
-    /// The cgroups as the runtime is to see them.
+    /// Sets the cgroup hierarchies that the runtime sees.
     pub fn view(mut self, view: View) -> Self {
         self.view = view;
         self
     }
 
-    /// Everything that the container does is done by this ordinary user, who owns the bundle.
+    /// Has this ordinary user own the bundle and make all calls about the container.
     pub fn user(mut self, uid: u32) -> Self {
         self.user = Some(uid);
         self
     }
 
-    /// Writes the bundle; nothing runs yet.
+    /// Writes the bundle. Nothing runs yet.
     pub fn build(mut self) -> Result<Container> {
         if self.view == View::Unified && machine::get().v2.is_none() {
             return skip("there is no v2 hierarchy on this machine");
@@ -177,7 +177,7 @@ impl Bundle {
         Container::new(id, dir, self.view, self.options, self.user)
     }
 
-    /// Writes the bundle and creates the container, which must work.
+    /// Writes the bundle and creates the container. Creating must succeed.
     pub fn create(self) -> Result<Container> {
         let container = self.build()?;
         container.create()?.success()?;
@@ -185,19 +185,19 @@ impl Bundle {
         Ok(container)
     }
 
-    /// Creates and starts the container, which must work.
+    /// Creates and starts the container. Both must succeed.
     pub fn start(self) -> Result<Container> {
         let container = self.create()?;
         container.start()?;
         Ok(container)
     }
 
-    /// `run` in the foreground: what the container printed and its exit code, whatever it is.
+    /// Calls `run` in the foreground. Returns the container's output and its exit code, whatever that is.
     pub fn run(self) -> Result<Output> {
         self.build()?.run()
     }
 
-    /// Creating the container must fail, name the field (tare does), and leave nothing behind.
+    /// Creating the container must fail, name the field (if the runtime is tare), and leave nothing behind.
     pub fn refused(self, field: &str) -> Result<Output> {
         let container = self.build()?;
         let output = container.create()?;
@@ -206,7 +206,7 @@ impl Bundle {
         Ok(output)
     }
 
-    /// A request that tare does not carry out and therefore refuses by name.
+    /// The request is one that tare does not support, so it refuses it and names the field.
     pub fn refused_by_tare(self, field: &str) -> Result {
         if !runtime::is("tare") {
             return super::skip("only tare refuses what it does not carry out by its name");
@@ -215,7 +215,7 @@ impl Bundle {
     }
 }
 
-/// A directory of its own that any user may enter.
+/// A temporary directory that any user may enter.
 pub fn scratch() -> Result<TempDir> {
     let dir = tempfile::Builder::new().prefix("conformance-").tempdir()?;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
@@ -245,7 +245,7 @@ fn write(rootfs: &Path, entry: &Entry) -> Result {
     Ok(())
 }
 
-/// Hands a tree to a user; the payload stays whose it is, being one file for all bundles.
+/// Gives a tree to a user. The payload keeps its owner: all bundles share one file.
 fn give(path: &Path, uid: u32) -> Result {
     if path.ends_with("payload") {
         return Ok(());
@@ -259,7 +259,7 @@ fn give(path: &Path, uid: u32) -> Result {
     Ok(())
 }
 
-/// The value at a place; objects on the way there are made, a list's element must exist.
+/// The value at a JSON pointer. Objects on the way are made; an element of a list must exist.
 fn place<'a>(value: &'a mut Value, pointer: &str) -> &'a mut Value {
     pointer.split('/').skip(1).fold(value, |value, key| match value {
         Value::Array(list) => {

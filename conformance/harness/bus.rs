@@ -1,4 +1,4 @@
-//! A bus between the runtime and the system's that fails when the test says so.
+//! A proxy between the runtime and the system bus that fails when the test says so.
 
 use super::Result;
 use anyhow::Context;
@@ -10,22 +10,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SYSTEM: &str = "/run/dbus/system_bus_socket";
 
-/// How a connection fails after the messages that still get through.
+/// How a connection fails after the last message that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is closed.
+    /// The proxy closes it.
     Closes,
-    /// It stays open, and nothing more is passed on or answered.
+    /// The proxy keeps it open, and passes on no more messages.
     IsSilent,
 }
 
-/// A socket that behaves as the system bus until a connection has sent a number of messages.
+/// A socket that behaves like the system bus until a connection has sent a number of messages.
 pub struct FaultyBus {
     path: PathBuf,
 }
 
 impl FaultyBus {
-    /// The first `connections` fail after `messages` of the runtime have been passed on; later ones do not.
+    /// The first `connections` fail after `messages` of the runtime have been passed on. Later connections do not fail.
     pub fn new(path: PathBuf, fault: Fault, messages: usize, connections: usize) -> Result<Self> {
         let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
         let left = AtomicUsize::new(connections);
@@ -45,7 +45,7 @@ impl FaultyBus {
     }
 }
 
-/// Carries one connection. Errors are its end.
+/// Serves one connection. An error ends it.
 fn serve(mut client: UnixStream, fault: Fault, messages: usize) {
     let Ok(mut bus) = UnixStream::connect(SYSTEM) else { return };
     let (Ok(mut from), Ok(mut to)) = (bus.try_clone(), client.try_clone()) else { return };
@@ -55,7 +55,7 @@ fn serve(mut client: UnixStream, fault: Fault, messages: usize) {
     });
     let passed = handshake(&mut client, &mut bus, messages).and_then(|()| pass(&mut client, &mut bus, messages));
     if passed.is_ok() && fault == Fault::IsSilent {
-        // What the bus still answers to what it has got would be an answer.
+        // Discard what the runtime sends. The answers of the bus to earlier messages still reach the runtime.
         let mut rest = [0; 1 << 10];
         while client.read(&mut rest).is_ok_and(|count| count > 0) {}
     }
@@ -63,7 +63,7 @@ fn serve(mut client: UnixStream, fault: Fault, messages: usize) {
     let _ = bus.shutdown(Shutdown::Both);
 }
 
-/// Lines up to `BEGIN`, without messages none of them.
+/// Passes on the lines of the authentication up to `BEGIN`. If no message is to be passed on, no line is either.
 fn handshake(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> std::io::Result<()> {
     let (mut line, mut byte) = (Vec::new(), [0]);
     while messages > 0 && !line.ends_with(b"BEGIN\r\n") {
@@ -74,8 +74,8 @@ fn handshake(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> 
     Ok(())
 }
 
-/// Messages, as the D-Bus specification lays them out: the length of the body is behind the fourth byte, that of the
-/// header's fields behind the twelfth.
+/// Passes on messages, whose layout is in the D-Bus specification: the length of the body begins at byte 4, that of the
+/// header's fields at byte 12.
 fn pass(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> std::io::Result<()> {
     for _ in 0..messages {
         let mut head = [0; 16];

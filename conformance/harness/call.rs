@@ -1,4 +1,4 @@
-//! One call of the runtime's command line, bounded in time.
+//! One call of the runtime's command line, with a time limit.
 
 use super::{Receiver, Result, View, check, machine, runtime};
 use anyhow::{Context, bail, ensure};
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Seconds until a runtime counts as one that hangs.
+/// A runtime that has not ended after so many seconds counts as hanging.
 const PATIENCE: u32 = 20;
 
 /// A call of the runtime that has not been made yet.
 ///
-/// Output goes to files, not pipes: a container that lives on keeps its end of a pipe open.
+/// Its output goes to files, not pipes: a container that runs on keeps its end of a pipe open.
 pub struct Call {
     command: Command,
     line: String,
@@ -70,7 +70,7 @@ impl Call {
         self
     }
 
-    /// Standard input with this text in it.
+    /// Gives the call this text as standard input.
     pub fn stdin(mut self, text: &str) -> Result<Self> {
         let mut file = tempfile::tempfile()?;
         file.write_all(text.as_bytes())?;
@@ -79,25 +79,24 @@ impl Call {
         Ok(self)
     }
 
-    /// Appends standard output and error to these files, which the caller reads.
+    /// Appends standard output and standard error to these files, which the caller of this function reads.
     pub fn output_to(mut self, stdout: PathBuf, stderr: PathBuf) -> Self {
         (self.stdout, self.stderr) = (Some(stdout), Some(stderr));
         self
     }
 
-    /// Standard input from somewhere.
+    /// Sets standard input.
     pub fn stdin_from(mut self, stdin: impl Into<Stdio>) -> Self {
         self.command.stdin(stdin);
         self
     }
 
-    /// `--console-socket` with the path of this one.
+    /// Adds `--console-socket` with the path of this receiver.
     pub fn console(self, receiver: &Receiver) -> Self {
         self.arg("--console-socket").arg(&receiver.path)
     }
 
-    /// Makes the call at a terminal; what goes to files then is standard output alone, and only if
-    /// a file was named.
+    /// Makes the call at a terminal. A file that was named for the output then gets standard output alone.
     pub fn at_terminal(mut self, terminal: OwnedFd) -> Self {
         // SAFETY: setsid(2) and ioctl(2) are async-signal-safe system calls; standard error is the terminal by then.
         unsafe {
@@ -110,16 +109,16 @@ impl Call {
         self
     }
 
-    /// Has the child do something before it becomes the runtime; it must not need memory or locks.
+    /// Runs a function in the child before execve(2). The function must not allocate memory or take locks.
     pub fn in_child(mut self, act: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        // SAFETY: what callers hand in makes system calls only.
+        // SAFETY: the functions that callers pass make system calls only.
         unsafe {
             self.command.pre_exec(act);
         }
         self
     }
 
-    /// Makes the call as an ordinary user without further groups. What was asked for before is done as root.
+    /// Makes the call as an ordinary user without supplementary groups. Steps that were added before run as root.
     pub fn user(mut self, uid: u32) -> Self {
         // SAFETY: three async-signal-safe system calls, in a child with one thread.
         unsafe {
@@ -132,22 +131,23 @@ impl Call {
         self
     }
 
-    /// Makes the call from this cgroup, which the caller need not be allowed to enter by himself.
+    /// Makes the call from this cgroup, also if the user of the call may not enter it.
     pub fn in_cgroup(mut self, dir: &Path) -> Result<Self> {
         let mut procs = File::options().write(true).open(dir.join("cgroup.procs"))?;
-        // SAFETY: write(2) to an open file is async-signal-safe; the kernel looks at who has opened it.
+        // SAFETY: write(2) to an open file is async-signal-safe. The kernel checks the rights of the process that
+        // opened the file.
         unsafe {
             self.command.pre_exec(move || procs.write_all(b"0"));
         }
         Ok(self)
     }
 
-    /// Makes the call as a caller does that ignores a signal.
+    /// Makes the call with this signal ignored.
     pub fn ignoring(self, signal: Signal) -> Self {
         self.taking(signal, SigHandler::SigIgn)
     }
 
-    /// Makes the call as a caller does that takes a signal so: runtimes inherit what is ignored.
+    /// Makes the call with this action for a signal. A runtime inherits ignored signals.
     pub fn taking(mut self, signal: Signal, so: SigHandler) -> Self {
         // SAFETY: signal(2) is one async-signal-safe system call.
         unsafe {
@@ -156,7 +156,7 @@ impl Call {
         self
     }
 
-    /// Makes the call with this view of the cgroups.
+    /// Makes the call with this view of the cgroup hierarchies.
     pub fn view(mut self, view: View) -> Self {
         if let (View::Unified, Some(namespace)) = (view, &machine::get().unified) {
             let namespace: BorrowedFd<'static> = namespace.as_fd();
@@ -168,9 +168,9 @@ impl Call {
         self
     }
 
-    /// Makes the call where this file of the machine, if it is there, is an empty one.
+    /// Makes the call in a mount namespace where this file of the machine, if it exists, is covered by an empty one.
     pub fn hiding(mut self, file: &'static std::ffi::CStr) -> Self {
-        // SAFETY: unshare(2) and mount(2) are system calls on texts that are there for good; the child has one thread.
+        // SAFETY: unshare(2) and mount(2) are system calls on static texts; the child has one thread.
         unsafe {
             self.command.pre_exec(move || {
                 unshare(CloneFlags::CLONE_NEWNS)?;
@@ -184,7 +184,7 @@ impl Call {
         self
     }
 
-    /// Makes the call where a file system of its own is mounted on this directory.
+    /// Makes the call in a mount namespace where a new tmpfs covers this directory.
     pub fn covering(mut self, directory: &Path) -> Result<Self> {
         let directory = std::ffi::CString::new(directory.as_os_str().as_bytes())?;
         // SAFETY: unshare(2) and mount(2) are system calls on texts that live as long as the closure; the child has one
@@ -200,9 +200,9 @@ impl Call {
         Ok(self)
     }
 
-    /// Makes the call as root of a user namespace that has no other user.
+    /// Makes the call as root of a user namespace that maps no other user.
     pub fn by_root_elsewhere(mut self) -> Self {
-        // SAFETY: unshare(2), and three writes of short paths, which need no memory; the child has one thread.
+        // SAFETY: unshare(2) and three writes of short paths, which allocate nothing; the child has one thread.
         unsafe {
             self.command.pre_exec(|| {
                 unshare(CloneFlags::CLONE_NEWUSER)?;
@@ -214,17 +214,18 @@ impl Call {
         self
     }
 
-    /// Makes the call as root who may make no devices.
+    /// Makes the call as root without CAP_MKNOD in the bounding set.
     pub fn without_mknod(self) -> Self {
         const CAP_MKNOD: libc::c_ulong = 27;
-        // SAFETY: integers only.
+        // SAFETY: prctl(2) takes integers only here.
         self.after(|| match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_MKNOD, 0, 0, 0) } {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
         })
     }
 
-    /// Makes the call in a sandbox in which a system call fails, with this first argument if one is named.
+    /// Makes the call under a seccomp filter that fails one system call. If `first` is given, the filter fails it only
+    /// with this first argument.
     pub fn denying(self, number: libc::c_long, first: Option<u32>, errno: Errno) -> Self {
         const LOAD: u16 = 0x20;
         const JUMP_IF_EQUAL: u16 = 0x15;
@@ -244,7 +245,7 @@ impl Call {
         self.after(move || {
             let steps = if first.is_some() { &filter[..] } else { &any[..] };
             let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_ptr().cast_mut() };
-            // SAFETY: the program lives here; root may load it without more.
+            // SAFETY: the program lives until the call returns. Root may load a filter without no_new_privs.
             match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) } {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),
@@ -252,11 +253,11 @@ impl Call {
         })
     }
 
-    /// Makes the call without the descriptors that this program was itself started with, but for the standard ones.
+    /// Makes the call without the descriptors that this program inherited, except for the standard ones.
     pub fn closing_all(self) -> Self {
         const CLOSE_RANGE_CLOEXEC: u32 = 4;
         self.after(|| {
-            // SAFETY: integers only; nothing is closed before execve(2).
+            // SAFETY: close_range(2) takes integers only; it closes nothing before execve(2).
             match unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) } {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),
@@ -269,26 +270,26 @@ impl Call {
         self.after(move || Ok(nix::sys::resource::setrlimit(resource, soft, hard)?))
     }
 
-    /// Makes the call after this was done in its process: system calls, that need no lock.
+    /// Runs a function in the child before execve(2). It may make system calls, and must not take locks.
     pub fn after(mut self, step: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        // SAFETY: callers make nothing but system calls; the child has one thread.
+        // SAFETY: the functions that callers pass make system calls only; the child has one thread.
         unsafe {
             self.command.pre_exec(step);
         }
         self
     }
 
-    /// Gives it so many seconds to end, more than other calls.
+    /// Gives the call another time limit in seconds.
     pub fn patience(mut self, seconds: u32) -> Self {
         self.patience = seconds;
         self
     }
 
-    /// Passes an open file on to the runtime under another, low number.
+    /// Passes an open file to the runtime under this low number.
     pub fn inherit(mut self, file: File, number: i32) -> Result<Self> {
-        // Out of the way of the numbers that other calls of this function fill.
+        // A number that no other call of this function fills.
         let high = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(100))?;
-        // SAFETY: fcntl has just made this descriptor, and nobody else knows of it.
+        // SAFETY: fcntl(2) has just made this descriptor, and nothing else owns it.
         let file = unsafe { OwnedFd::from_raw_fd(high) };
         // SAFETY: dup2(2) is one async-signal-safe system call; `file` lives as long as the closure that owns it.
         unsafe {
@@ -329,10 +330,10 @@ fn sink(path: Option<&Path>) -> Result<File> {
     }
 }
 
-/// A call that is under way; killed when dropped.
+/// A runtime that was started. Dropping this kills it.
 pub struct Running {
     child: Child,
-    /// How it ended, where its tracer has learnt that.
+    /// The wait status, if the tracer has reaped the process.
     collected: Option<ExitStatus>,
     line: String,
     stdout: File,
@@ -346,7 +347,7 @@ impl Running {
         Ok(kill(Pid::from_raw(self.child.id() as i32), signal)?)
     }
 
-    /// Sends a signal that need not have a name.
+    /// Sends a signal by its number: realtime signals have no name in nix.
     pub fn signal_number(&self, number: i32) -> Result {
         // SAFETY: kill(2) takes integers only.
         ensure!(unsafe { libc::kill(self.pid(), number) } == 0, "kill: {}", std::io::Error::last_os_error());
@@ -358,22 +359,21 @@ impl Running {
         self.child.id() as i32
     }
 
-    /// What standard output holds so far.
+    /// Standard output so far.
     pub fn stdout(&mut self) -> Result<String> {
         read_all(&mut self.stdout)
     }
 
-    /// It has ended, and its tracer has got its wait status.
+    /// Records the wait status: the tracer has reaped the process.
     pub fn collected(&mut self, status: i32) {
         self.collected = Some(ExitStatus::from_raw(status));
     }
 
-    /// Has it ended?
     pub fn has_ended(&mut self) -> Result<bool> {
         Ok(self.collected.is_some() || self.child.try_wait()?.is_some())
     }
 
-    /// Waits for the end; a runtime that hangs is killed and an error.
+    /// Waits for the end. A runtime that hangs is killed, and that is an error.
     pub fn wait(mut self) -> Result<Output> {
         let patience = check::patience(self.patience);
         let deadline = Instant::now() + patience;
@@ -393,11 +393,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Its pid may be another's by now.
+        // The process is reaped, and the pid may be another process's.
         if self.collected.is_some() {
             return;
         }
-        // Ended already: then neither call does anything.
+        // If the process has ended already, neither call has an effect.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -405,13 +405,13 @@ impl Drop for Running {
 
 fn read_all(file: &mut File) -> Result<String> {
     let mut bytes = Vec::new();
-    // A file of its own description: reading must not move where the container writes.
+    // A new open file description: reading must not move the offset at which the container writes.
     let mut file = fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What a call of the runtime gave.
+/// The outcome of a call of the runtime.
 #[derive(Debug)]
 pub struct Output {
     pub line: String,
@@ -421,7 +421,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The exit code; a runtime that died by a signal has none.
+    /// The exit code. Fails if a signal ended the runtime.
     pub fn code(&self) -> Result<i32> {
         self.status.code().with_context(|| format!("{self}"))
     }
@@ -431,7 +431,7 @@ impl Output {
         Ok(self)
     }
 
-    /// The runtime ended with a failure of its own making, not by a signal or an internal fault.
+    /// Fails unless the runtime reported a failure: no success, no death by a signal, no crash.
     pub fn failure(&self) -> Result<&Self> {
         ensure!(self.code()? != 0, "wanted a failure: {self}");
         ensure!(!self.stderr.contains("panicked at") && !self.stderr.contains("goroutine "), "a crash: {self}");
@@ -439,18 +439,18 @@ impl Output {
         Ok(self)
     }
 
-    /// The runtime failed and its message contains this.
+    /// Fails unless the runtime failed with a message that contains this.
     pub fn fails_with(&self, part: &str) -> Result<&Self> {
         check::contains("the message", &self.failure()?.stderr, part)?;
         Ok(self)
     }
 
-    /// The rest of the one line of standard output that begins with `KEY: `.
+    /// The text behind `KEY: ` in standard output.
     pub fn value(&self, key: &str) -> Result<&str> {
         value_in(&self.stdout, key).with_context(|| format!("no {key:?} in: {self}"))
     }
 
-    /// Fails unless the line `KEY: ` of standard output says this.
+    /// Fails unless standard output has the line `KEY: WANTED`.
     pub fn says(&self, key: &str, wanted: &str) -> Result<&Self> {
         check::equal(key, self.value(key)?, wanted)?;
         Ok(self)

@@ -1,4 +1,4 @@
-//! Programs that call a runtime and that nobody here wrote: conmon, and containerd with its shim.
+//! Programs of other projects that call a runtime: conmon, and containerd with its shim.
 
 use super::{Call, Container, Result, check, machine, runtime, skip};
 use anyhow::{Context, ensure};
@@ -23,28 +23,28 @@ pub fn find(name: &str) -> Result<PathBuf> {
     }
 }
 
-/// `$PATH`, and behind it where `hack/peers` puts programs: what a runtime needs to find CRIU.
+/// `$PATH` with the directory of `hack/peers` behind it: the runtime looks there for CRIU.
 pub fn path() -> Result<OsString> {
     let own = std::env::var_os("PATH").unwrap_or_default();
     let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin");
     Ok(std::env::join_paths(std::env::split_paths(&own).chain([peers]))?)
 }
 
-/// One conmon, which holds one container or one of its processes.
+/// A conmon, which monitors one container or one process of a container.
 pub struct Conmon {
-    /// Where it keeps its sockets, and what it knows.
+    /// The directory of its sockets, its log and its exit files.
     pub place: PathBuf,
     id: String,
     told: String,
 }
 
 impl Conmon {
-    /// conmon creates the container, and stays with it. `options` are conmon's.
+    /// Has conmon create the container. conmon stays until the container ends. `options` are conmon's.
     pub fn create(container: &Container, options: &[&str]) -> Result<Self> {
         Self::launch(container, &container.bundle(), options)
     }
 
-    /// conmon runs a process in the container, as podman does it.
+    /// Has conmon run a process in the container, as podman does.
     pub fn exec(container: &Container, process: &super::Value, options: &[&str]) -> Result<Self> {
         let place = container.aside("exec");
         fs::create_dir(&place)?;
@@ -75,7 +75,7 @@ impl Conmon {
         }
         command
             .env("PATH", path()?)
-            // conmon leaves its console socket there when nobody connects.
+            // conmon leaves its console socket there if nothing connects to it.
             .env("TMPDIR", place)
             .env("_OCI_SYNCPIPE", "3")
             .stdin(Stdio::null())
@@ -89,7 +89,7 @@ impl Conmon {
         Ok(Self { place: place.to_owned(), id, told: line })
     }
 
-    /// Where conmon writes the pid that the runtime told it.
+    /// The file in which conmon writes the pid that the runtime reported.
     pub fn pid_file(&self) -> PathBuf {
         self.place.join("pid")
     }
@@ -105,13 +105,13 @@ impl Conmon {
         Ok(socket)
     }
 
-    /// What podman does when the window of its user changes.
+    /// Sets the size of the terminal, as podman does when its user's window changes.
     pub fn resize(&self, rows: u16, columns: u16) -> Result {
         let mut control = File::options().write(true).open(self.place.join("ctl"))?;
         Ok(control.write_all(format!("1 {rows} {columns}\n").as_bytes())?)
     }
 
-    /// The lines that the container wrote, as they are in conmon's log.
+    /// The lines of the container's output in conmon's log.
     pub fn log(&self) -> Vec<String> {
         let text = fs::read_to_string(self.place.join("log")).unwrap_or_default();
         text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect()
@@ -122,7 +122,7 @@ impl Conmon {
         found.with_context(|| format!("conmon's log: {:?}", self.log()))
     }
 
-    /// The exit code that conmon hands to its engine.
+    /// The exit code that conmon passes to its engine.
     pub fn exit_code(&self) -> Result<String> {
         let path = self.place.join("exits").join(&self.id);
         let mut code = String::new();
@@ -133,13 +133,13 @@ impl Conmon {
         Ok(code)
     }
 
-    /// What conmon tells its engine through the pipe: a pid, or a negative number and a message.
+    /// What conmon sends its engine through the pipe: a pid, or a negative number and a message.
     pub fn told(&self) -> &str {
         &self.told
     }
 }
 
-/// A containerd of our own.
+/// A containerd that the suite starts.
 struct Daemon {
     process: Child,
     dir: TempDir,
@@ -147,11 +147,11 @@ struct Daemon {
 
 static DAEMON: Mutex<Option<Daemon>> = Mutex::new(None);
 
-/// containerd's client.
+/// The client of that containerd.
 pub struct Ctr;
 
 impl Ctr {
-    /// A daemon that answers, started by the first that asks.
+    /// A client of a daemon that answers. The first call starts the daemon.
     pub fn connect() -> Result<Self> {
         let (containerd, ctr) = (find("containerd")?, find("ctr")?);
         let mut daemon = DAEMON.lock().map_err(|_| anyhow::anyhow!("containerd is in disorder"))?;
@@ -168,7 +168,7 @@ impl Ctr {
         Ok(Self)
     }
 
-    /// A call of the client.
+    /// A call of `ctr`.
     pub fn call<const N: usize>(&self, words: [&str; N]) -> Result<Call> {
         let daemon = DAEMON.lock().map_err(|_| anyhow::anyhow!("containerd is in disorder"))?;
         let dir = daemon.as_ref().context("a containerd")?.dir.path();
@@ -202,7 +202,7 @@ impl Daemon {
     fn start(containerd: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("conformance-containerd-").tempdir()?;
         let place = dir.path().display();
-        // Nothing that looks for networks, images or engines of the machine.
+        // Without the plugins that look for networks, images or engines on the machine.
         let config = format!(
             "version = 3\nroot = '{place}/root'\nstate = '{place}/state'\ndisabled_plugins = [\
              'io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime',\
@@ -210,7 +210,7 @@ impl Daemon {
              [grpc]\naddress = '{place}/c.sock'\n[ttrpc]\naddress = '{place}/t.sock'\n"
         );
         fs::write(dir.path().join("config"), config)?;
-        // It finds its shim by name.
+        // containerd looks for its shim in PATH.
         let shim = find("containerd-shim-runc-v2")?;
         let path = format!("{}:{}", shim.parent().unwrap_or(Path::new("/")).display(), std::env::var("PATH")?);
         let log = File::create(dir.path().join("log"))?;
@@ -221,7 +221,7 @@ impl Daemon {
     }
 }
 
-/// Ends what failed tests have left, and the daemon, if there is one.
+/// Removes the containers that failed tests have left, and stops the daemon if there is one.
 pub fn leave() {
     let _ = Ctr.remove_all();
     if let Ok(mut daemon) = DAEMON.lock()

@@ -1,4 +1,4 @@
-//! Checks that say what was seen and what was wanted.
+//! Checks whose messages say what was seen and what was wanted.
 
 use super::{Output, Result, runtime};
 use anyhow::{bail, ensure};
@@ -6,7 +6,7 @@ use std::fmt::{self, Debug, Display};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Why a test could not be run here. Counted and shown as "ignored", never as passed.
+/// The reason why a test cannot run here. It is counted and shown as "ignored", never as passed.
 #[derive(Debug)]
 pub struct Skip(String);
 
@@ -35,7 +35,7 @@ pub fn contains(what: &str, text: &str, part: &str) -> Result {
     Ok(())
 }
 
-/// tare's errors name the field of config.json that they come from; other runtimes need only fail.
+/// An error of tare must name the field of config.json that it comes from. Other runtimes need only fail.
 pub fn names_field(output: &Output, field: &str) -> Result {
     output.failure()?;
     if runtime::is("tare") {
@@ -44,14 +44,14 @@ pub fn names_field(output: &Output, field: &str) -> Result {
     Ok(())
 }
 
-/// So many seconds, or more on a machine that is slow: `PATIENCE` says how many times as much.
+/// A time limit in seconds, multiplied by `PATIENCE` on a slow machine.
 pub fn patience(seconds: u32) -> Duration {
     static TIMES: OnceLock<u32> = OnceLock::new();
     let times = TIMES.get_or_init(|| std::env::var("PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1));
     Duration::from_secs(1) * seconds * *times
 }
 
-/// Waits up to ten seconds for something to become true.
+/// Waits up to ten seconds for a condition.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result {
     let patience = patience(10);
     let deadline = Instant::now() + patience;

@@ -1,4 +1,4 @@
-//! A container of a test: its commands, and a guard that removes whatever is left.
+//! A container of a test: its commands, and a guard that removes what is left of it.
 
 use super::{Call, Output, Result, Running, Value, View, check, machine};
 use anyhow::{Context, ensure};
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A container, whether it exists for the runtime or not yet or no more.
+/// A container, whether the runtime knows it already, still or no longer.
 pub struct Container {
     pub id: String,
     dir: TempDir,
@@ -36,7 +36,7 @@ impl Container {
         self.dir.path().join("state")
     }
 
-    /// Where the runtime keeps this container's state.
+    /// The directory of this container's state.
     pub fn state_dir(&self) -> PathBuf {
         self.state_root().join(&self.id)
     }
@@ -51,7 +51,7 @@ impl Container {
         self.dir.path().join(name)
     }
 
-    /// The configuration on disk, bent.
+    /// Changes `config.json` on disk.
     pub fn edit_config(&self, edit: impl FnOnce(&mut Value)) -> Result {
         let path = self.bundle().join("config.json");
         let mut config: Value = serde_json::from_slice(&fs::read(&path)?)?;
@@ -59,7 +59,7 @@ impl Container {
         Ok(fs::write(path, serde_json::to_vec(&config)?)?)
     }
 
-    /// A call with this test's state root, user and view of the cgroups: `RUNTIME --root DIR WORDS…`.
+    /// A call with this test's state root, user and view of the cgroup hierarchies: `RUNTIME --root DIR WORDS…`.
     pub fn call<const N: usize>(&self, words: [&str; N]) -> Call {
         let call = Call::new(["--root"]).arg(self.state_root()).args(words).view(self.view);
         match self.user {
@@ -68,12 +68,12 @@ impl Container {
         }
     }
 
-    /// A call about this container whose last word is its id.
+    /// Calls a command whose last word is this container's id.
     pub fn command<const N: usize>(&self, words: [&str; N]) -> Result<Output> {
         self.call(words).arg(&self.id).output()
     }
 
-    /// `create` or `run` with the test's options, the container's output going to its files.
+    /// `create` or `run` with the test's options. The container's output goes to its files.
     pub fn launch<const N: usize>(&self, words: [&str; N]) -> Call {
         self.call(words)
             .args(&self.options)
@@ -83,7 +83,7 @@ impl Container {
             .output_to(self.aside("out"), self.aside("err"))
     }
 
-    /// A command about this container by a short name, for those that are chosen by chance or from a table: `force` is
+    /// A command on this container by a short name, for tests that choose one at random or from a table: `force` is
     /// `delete --force`, `kill` sends SIGKILL, `exec` runs a program that ends.
     pub fn named(&self, command: &str) -> Call {
         match command {
@@ -107,7 +107,7 @@ impl Container {
         self.launch(["run"]).output()
     }
 
-    /// `run` in the foreground, not waited for.
+    /// `run` in the foreground, without waiting for it.
     pub fn spawn_run(&self) -> Result<Running> {
         self.launch(["run"]).spawn()
     }
@@ -129,7 +129,7 @@ impl Container {
         self.call(["kill", &self.id, signal]).output()
     }
 
-    /// Ends the container's process and waits until the runtime says so.
+    /// Kills the container's process and waits until the runtime reports `stopped`.
     pub fn stop(&self) -> Result {
         self.kill("KILL")?.success()?;
         self.wait_status("stopped")
@@ -148,13 +148,14 @@ impl Container {
         check::eventually(&format!("status {wanted}"), || Ok(self.status()? == wanted))
     }
 
-    /// Waits for a program that a command under way starts, until it waits in a write(2) for its reader. Returns its pid.
+    /// Waits for a program that a running command has started, until it blocks in write(2) because its reader does not
+    /// read. Returns its pid.
     pub fn wait_for_a_full_pipe(&self) -> Result<i32> {
         check::eventually("status running", || Ok(self.status().is_ok_and(|status| status == "running")))?;
         let pid = self.pid()?;
         let file = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let writes = || match file("syscall") {
-            // Not every kernel tells the call: of user mode's some do not.
+            // Some user-mode Linux kernels do not report the system call.
             call if call.is_empty() => file("stat").contains(") S "),
             call => call.starts_with("1 0x1 ") && !file("stat").contains(") R "),
         };
@@ -168,7 +169,7 @@ impl Container {
         Ok(i32::try_from(pid)?)
     }
 
-    /// What the container has written to its standard output so far, the runtime's own words included.
+    /// The container's standard output so far, with the runtime's own output.
     pub fn output(&self) -> Result<String> {
         Ok(fs::read_to_string(self.aside("out")).unwrap_or_default())
     }
@@ -183,7 +184,7 @@ impl Container {
         namespace_of(self.pid()?, kind)
     }
 
-    /// The container's directories in every hierarchy that its view has.
+    /// The container's directories in all hierarchies of its view.
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let machine = machine::get();
         let below = format!("{}/{}", machine::cgroup_parent(), self.id);
@@ -191,7 +192,7 @@ impl Container {
         v1.iter().map(|h| &h.mount).chain(&machine.v2).map(|m| m.join(below.trim_start_matches('/'))).collect()
     }
 
-    /// The container's cgroup directory for a v1 controller, or the v2 one.
+    /// The container's cgroup directory of a v1 controller, or the v2 directory.
     pub fn cgroup(&self, controller: &str) -> Result<PathBuf> {
         let machine = machine::get();
         let mount = match self.is_v2() {
@@ -204,7 +205,7 @@ impl Container {
         Ok(mount.join(machine::cgroup_parent().trim_start_matches('/')).join(&self.id))
     }
 
-    /// Whether this container's cgroups are v2 in its view.
+    /// Whether the container's cgroup is a v2 one in its view.
     pub fn is_v2(&self) -> bool {
         self.view == View::Unified || machine::get().layout == machine::Layout::Unified
     }
@@ -216,7 +217,8 @@ impl Container {
         Ok(text.trim_end().to_owned())
     }
 
-    /// Host processes that hold this test's output files: the container's and, while it lives, the runtime's.
+    /// Processes of the host that have this test's output files open: the container's and, while it runs, the
+    /// runtime's.
     pub fn processes(&self) -> Vec<i32> {
         let files = [self.aside("out"), self.aside("err")];
         let holds = |pid: i32| {
@@ -227,7 +229,7 @@ impl Container {
         pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| holds(*pid)).collect()
     }
 
-    /// Fails unless the runtime left no state, no cgroup, no process and no mount of this container.
+    /// Fails if the runtime has left state, a cgroup, a process or a mount of this container.
     pub fn nothing_left(&self) -> Result {
         let state: Vec<_> = fs::read_dir(self.state_root())?.flatten().map(|entry| entry.path()).collect();
         let state: Vec<_> = state.iter().filter(|path| path.ends_with(&self.id)).collect();
@@ -243,7 +245,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Best effort, in the order of decreasing politeness: what fails here was reported by the test itself.
+        // Best effort, in the order of decreasing politeness: the test itself has reported what fails here.
         if self.state_dir().exists() {
             let _ = self.command(["delete", "--force"]);
         }
@@ -260,7 +262,7 @@ impl Drop for Container {
     }
 }
 
-/// Kills what is still in a cgroup of ours; frozen processes are thawed first.
+/// Kills all processes of a cgroup. Frozen ones are thawed first.
 fn kill_members(cgroup: &Path) {
     if !cgroup.exists() {
         return;
@@ -276,7 +278,7 @@ fn kill_members(cgroup: &Path) {
     let _ = check::eventually("an empty cgroup", empty);
 }
 
-/// Mount points below a directory, in our own mount namespace, the deepest first.
+/// The mount points below a directory in this mount namespace, the deepest first.
 pub fn mounts_below(dir: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! A disk of a test's own: limits of block I/O need one, and the machine's is not to be slowed down.
+//! A disk for one test: limits of block I/O need a disk, and must not slow down the machine's own.
 
 use super::{Result, check};
 use anyhow::{Context, ensure};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const SIZE: u64 = 64 << 20;
 
-/// A loop device over a file; gone when dropped.
+/// A loop device over a file. Dropping it removes both.
 pub struct Disk {
     pub path: PathBuf,
     pub major: u64,
@@ -18,14 +18,14 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Fails as skipped where there are no loop devices.
+    /// Skips the test if the machine has no loop devices.
     pub fn new() -> Result<Self> {
-        // What a test writes there must not wait for another disk.
+        // A write to this disk must not wait for another disk.
         let dir = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
         let dir = tempfile::Builder::new().prefix("conformance-").tempdir_in(dir)?;
         let file = dir.path().join("disk");
         fs::File::create(&file)?.set_len(SIZE)?;
-        // A module on many machines.
+        // On many machines `loop` is a module.
         let _ = Command::new("modprobe").args(["-q", "loop"]).status();
         let output = match Command::new("losetup").args(["--find", "--show"]).arg(&file).output() {
             Ok(output) if output.status.success() => output,
@@ -40,7 +40,7 @@ impl Disk {
         Ok(Self { path, major, minor, _file: dir })
     }
 
-    /// Gives it BFQ for a scheduler, the only one with weights for one disk. Fails as skipped where the kernel has none.
+    /// Sets the scheduler BFQ, the only one that has weights for one disk. Skips the test if the kernel lacks it.
     pub fn use_bfq(&self) -> Result {
         let name = self.path.file_name().context("a device")?;
         let scheduler = Path::new("/sys/block").join(name).join("queue/scheduler");
@@ -56,7 +56,7 @@ impl Disk {
     }
 
     fn detach(&self) -> Result {
-        // The next one to use it finds it as it was.
+        // The kernel keeps a loop device and its scheduler: put back the old one for the next user.
         let name = self.path.file_name().context("a device")?;
         fs::write(Path::new("/sys/block").join(name).join("queue/scheduler"), "none")?;
         let status = Command::new("losetup").arg("--detach").arg(&self.path).status()?;

@@ -1,4 +1,4 @@
-//! The machine: its cgroup layout, and mount namespaces that keep the suite's mounts to itself.
+//! The machine: the layout of its cgroup hierarchies, and mount namespaces that confine the suite's mounts.
 
 use super::Result;
 use anyhow::{Context, ensure};
@@ -33,7 +33,7 @@ impl Display for Layout {
     }
 }
 
-/// Which `/sys/fs/cgroup` a runtime sees.
+/// The `/sys/fs/cgroup` that a runtime sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum View {
     /// The machine's own.
@@ -42,18 +42,17 @@ pub enum View {
     Unified,
 }
 
-/// One mounted hierarchy. The v2 one has no controllers in its name.
+/// A mounted hierarchy. The v2 hierarchy has no list of controllers.
 pub struct Hierarchy {
     pub controllers: Vec<String>,
     pub mount: PathBuf,
 }
 
-/// What is known of the machine.
 pub struct Machine {
     pub layout: Layout,
     pub v1: Vec<Hierarchy>,
     pub v2: Option<PathBuf>,
-    /// A mount namespace in which `/sys/fs/cgroup` is the v2 hierarchy, on a machine where it is not.
+    /// On a hybrid machine: a mount namespace in which `/sys/fs/cgroup` is the v2 hierarchy.
     pub unified: Option<OwnedFd>,
 }
 
@@ -62,12 +61,12 @@ static MACHINE: OnceLock<Machine> = OnceLock::new();
 /// The machine.
 ///
 /// # Panics
-/// When `enter` has not been called, which `main` does first.
+/// If `enter` has not been called; `main` calls it first.
 pub fn get() -> &'static Machine {
     MACHINE.get().expect("main enters its mount namespace before any test")
 }
 
-/// Whether the kernel has namespaces of this kind, as /proc names it.
+/// Whether the kernel has namespaces of this kind; the name is that in /proc/PID/ns.
 pub fn has_namespace(kind: &str) -> bool {
     Path::new("/proc/self/ns").join(kind).exists()
 }
@@ -77,7 +76,7 @@ pub fn cgroup_parent() -> String {
     format!("/tare-conformance-{}", std::process::id())
 }
 
-/// Moves the process, which must have one thread, into a mount namespace of its own.
+/// Moves the process into a new mount namespace. The process must have one thread.
 pub fn enter() -> Result {
     ensure!(nix::unistd::geteuid().is_root(), "the suite needs root");
     unshare(CloneFlags::CLONE_NEWNS).context("a private mount namespace")?;
@@ -93,7 +92,7 @@ pub fn enter() -> Result {
     Ok(())
 }
 
-/// Removes what the suite's containers shared: their empty parent cgroups.
+/// Removes the parent cgroups that the suite's containers shared.
 pub fn leave() {
     let machine = get();
     for mount in machine.v1.iter().map(|h| &h.mount).chain(&machine.v2) {
@@ -101,13 +100,13 @@ pub fn leave() {
     }
 }
 
-/// Removes a cgroup and those below it, as far as they are empty.
+/// Removes a cgroup and the cgroups below it, as far as they are empty.
 pub fn remove_cgroup(path: &Path) {
     let below = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         remove_cgroup(&entry.path());
     }
-    // Busy or gone: the leftover checks of the tests say so, not this sweep.
+    // Failures are ignored: each test checks what its container has left.
     let _ = fs::remove_dir(path);
 }
 

@@ -1,4 +1,4 @@
-//! What the tests are written with: bundles, containers, calls of the runtime, checks.
+//! The tools of the tests: bundles, containers, calls of the runtime, checks.
 
 pub mod agent;
 pub mod bundle;
@@ -27,10 +27,9 @@ pub use serde_json::{Value, json};
 pub use terminal::{Receiver, Terminal, at_terminal, pid_behind};
 pub use tracer::{Fault, Reached};
 
-/// What a test gives: nothing, a failure, or a [`Skip`] with its reason.
+/// The result of a test: nothing, a failure, or a [`Skip`] with its reason.
 pub type Result<T = ()> = anyhow::Result<T>;
 
-/// One test: the module it is in, its name and its body.
 pub struct Test {
     pub module: &'static str,
     pub function: &'static str,
@@ -38,14 +37,14 @@ pub struct Test {
 }
 
 impl Test {
-    /// The name that filters and the differences table use: `create::state_of_created`.
+    /// The name as in a filter and in the table of differences: `create::state_of_created`.
     pub fn name(&self) -> String {
         let module = self.module.rsplit("::").next().unwrap_or_default();
         format!("{module}::{}", self.function)
     }
 }
 
-/// Lists a module's tests in `TESTS`; a test that is missing from the list is a compiler warning.
+/// Lists a module's tests in `TESTS`. The compiler warns of a test that is missing in the list.
 macro_rules! tests {
     ($($function:ident),+ $(,)?) => {
         pub const TESTS: &[crate::harness::Test] = &[$(crate::harness::Test {

@@ -8,15 +8,16 @@ use std::sync::OnceLock;
 
 static PAYLOAD: OnceLock<PathBuf> = OnceLock::new();
 
-/// Where the payload is on the host.
+/// The path of the payload on the host.
 ///
 /// # Panics
-/// When `find` has not been called, which `main` does first.
+/// If `find` has not been called; `main` calls it first.
 pub fn path() -> &'static Path {
     PAYLOAD.get().expect("main finds the payload before any test")
 }
 
-/// Locates the payload beside this test's own binary, built anew when cargo is at hand. `PAYLOAD` names another.
+/// Finds the payload beside this test's own binary, after building it anew if cargo is there. `PAYLOAD` names another
+/// one.
 pub fn find() -> Result {
     let found = match std::env::var_os("PAYLOAD") {
         Some(path) => PathBuf::from(path),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The binary under test and which runtime it is.
 pub struct Runtime {
     pub path: PathBuf,
     pub name: String,
@@ -19,17 +18,17 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 /// The runtime under test.
 ///
 /// # Panics
-/// When `find` has not been called, which `main` does first.
+/// If `find` has not been called; `main` calls it first.
 pub fn get() -> &'static Runtime {
     RUNTIME.get().expect("main finds the runtime before any test")
 }
 
-/// Whether the runtime under test is this one.
+/// Whether the runtime under test has this name.
 pub fn is(name: &str) -> bool {
     get().name == name
 }
 
-/// Locates the binary and asks it who it is.
+/// Finds the binary and asks it for its version.
 pub fn find() -> Result<&'static Runtime> {
     let path = std::env::var_os("RUNTIME").map_or_else(default_path, PathBuf::from);
     let path = path.canonicalize().with_context(|| format!("no runtime at {}", path.display()))?;
@@ -45,7 +44,7 @@ fn default_path() -> PathBuf {
     if plain.exists() { plain } else { target.join("x86_64-unknown-linux-gnu/release/tare") }
 }
 
-/// `runc version 1.3.6` tells the name; else it is the file's.
+/// The name in `runc version 1.3.6`, else the file's name.
 fn name_in(version: &str, path: &Path) -> String {
     match version.split_once(" version ") {
         Some((name, _)) => name.to_owned(),

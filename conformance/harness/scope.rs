@@ -1,4 +1,4 @@
-//! Containers whose cgroup is a scope of the machine's service manager.
+//! Containers whose cgroup is a scope of the machine's systemd.
 
 use super::machine::{self, Layout};
 use super::{Bundle, Container, Output, Result, json, skip};
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Skips where there is no systemd to ask.
+/// Skips the test if systemd does not run.
 pub fn systemd_runs() -> Result {
     if !Path::new("/run/systemd/system").is_dir() {
         return skip("no systemd runs here");
@@ -19,7 +19,7 @@ pub fn systemd_runs() -> Result {
     Ok(())
 }
 
-/// Skips where systemd has cgroup v1.
+/// Skips the test if systemd uses cgroup v1.
 pub fn on_v2() -> Result {
     systemd_runs()?;
     if v1() {
@@ -35,19 +35,19 @@ pub fn version() -> Result<u32> {
     number.with_context(|| format!("no version in {text:?}"))
 }
 
-/// Whether systemd has cgroup v1, with a v2 hierarchy beside or not.
+/// Whether systemd uses cgroup v1, with or without a v2 hierarchy beside it.
 pub fn v1() -> bool {
     machine::get().layout != Layout::Unified
 }
 
-/// What systemctl says to these words.
+/// The output of systemctl for these words.
 pub fn systemctl<const N: usize>(words: [&str; N]) -> Result<String> {
     let output = Command::new("systemctl").args(words).output().context("systemctl")?;
     ensure!(output.status.success(), "systemctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// A container with `cgroupsPath` as a pattern in which `ID` is the container's id.
+/// Writes a bundle whose `cgroupsPath` is this pattern; `ID` stands for the container's id.
 pub fn build(bundle: Bundle, path: &str) -> Result<Container> {
     systemd_runs()?;
     build_anywhere(bundle, path)
@@ -65,10 +65,10 @@ pub fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
     call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
 }
 
-/// The `cgroupsPath` of most containers in tests of systemd.
+/// The `cgroupsPath` of most tests of systemd.
 pub const PATH: &str = "system.slice:tare:ID";
 
-/// A created container in `system.slice`.
+/// Creates a container in `system.slice`.
 pub fn created(bundle: Bundle) -> Result<Container> {
     let container = build(bundle, PATH)?;
     launch(&container, &["create"])?.success()?;
@@ -89,7 +89,7 @@ pub fn property(container: &Container, name: &str) -> Result<String> {
     systemctl(["show", "--value", "--property", name, &unit(container)])
 }
 
-/// The unit's directory in the hierarchy of a controller, or where that has none, in systemd's own.
+/// The unit's directory in the hierarchy of a controller or, if the unit has none there, in systemd's own hierarchy.
 pub fn directory_of(container: &Container, controller: &str) -> PathBuf {
     let machine = machine::get();
     let v1 = |name: &str| machine.v1.iter().find(|h| h.controllers.iter().any(|c| c == name)).map(|h| &h.mount);
@@ -100,12 +100,12 @@ pub fn directory_of(container: &Container, controller: &str) -> PathBuf {
     mount.map_or(Path::new("/sys/fs/cgroup"), PathBuf::as_path).join("system.slice").join(unit(container))
 }
 
-/// The unit's directory as systemd knows it.
+/// The unit's directory as systemd reports it.
 pub fn directory(container: &Container) -> PathBuf {
     directory_of(container, "")
 }
 
-/// A file of it; its name begins with the controller's.
+/// A file of the unit's directory. The name of the file begins with the controller's.
 pub fn file(container: &Container, name: &str) -> Result<String> {
     let controller = name.split('.').next().unwrap_or_default();
     let path = directory_of(container, controller).join(name);
@@ -118,14 +118,14 @@ pub fn cgroup(container: &Container) -> Result<String> {
     cgroup_in(&fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?)
 }
 
-/// What /proc/PID/cgroup says of systemd's hierarchy.
+/// The path in systemd's hierarchy, from the text of /proc/PID/cgroup.
 pub fn cgroup_in(text: &str) -> Result<String> {
     let marks = if v1() { ":name=systemd:" } else { "0::" };
     let line = text.lines().find_map(|line| line.split_once(marks));
     Ok(line.with_context(|| format!("no {marks} in {text:?}"))?.1.to_owned())
 }
 
-/// Neither a unit nor a cgroup of this name, nor anything of the container.
+/// Fails if the unit, its cgroup or anything of the container is left.
 pub fn nothing_left(container: &Container) -> Result {
     let name = unit(container);
     let known = systemctl(["list-units", "--all", "--plain", "--no-legend", &name])?;

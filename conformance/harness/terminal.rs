@@ -1,4 +1,4 @@
-//! Both sides of a terminal: one that the runtime sits at, and the socket that gets a container's.
+//! Both sides of a terminal: one for the runtime to run at, and the socket that receives a container's terminal.
 
 use super::{Call, Output, Result, Running, check};
 use anyhow::{Context, bail, ensure};
@@ -15,23 +15,23 @@ use std::time::Duration;
 
 const PATIENCE: u16 = 10_000;
 
-/// The end of a terminal that a person, or an engine, sits at.
+/// The master side of a terminal: the side of a user's window, or of an engine.
 pub struct Terminal {
     master: File,
-    /// The other end, for a terminal that was opened here.
+    /// The slave side, if the terminal was opened here.
     slave: Option<OwnedFd>,
     seen: String,
 }
 
 impl Terminal {
-    /// A terminal of this size, on the host.
+    /// Opens a terminal of this size on the host.
     pub fn open(rows: u16, columns: u16) -> Result<Self> {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let both = openpty(&size, None)?;
         Ok(Self { master: both.master.into(), slave: Some(both.slave), seen: String::new() })
     }
 
-    /// What a receiver got.
+    /// The terminal that a receiver got.
     pub fn of(master: OwnedFd) -> Self {
         Self { master: master.into(), slave: None, seen: String::new() }
     }
@@ -40,12 +40,12 @@ impl Terminal {
         self.slave.as_ref().context("a terminal that was opened here")
     }
 
-    /// Starts the call with this as its controlling terminal and standard descriptors.
+    /// Starts the call with this terminal as its controlling terminal and its standard descriptors.
     pub fn start(&self, call: Call) -> Result<Running> {
         call.at_terminal(self.slave()?.try_clone()?).spawn()
     }
 
-    /// How the terminal that was opened here is set.
+    /// The settings of the terminal that was opened here.
     pub fn settings(&self) -> Result<Termios> {
         Ok(tcgetattr(self.slave()?)?)
     }
@@ -62,7 +62,7 @@ impl Terminal {
         Ok(self.master.write_all(text.as_bytes())?)
     }
 
-    /// Reads until this text has come; returns everything since the last time.
+    /// Reads until this text comes. Returns everything since the last read.
     pub fn read_until(&mut self, wanted: &str) -> Result<String> {
         loop {
             if let Some(at) = self.seen.find(wanted) {
@@ -76,7 +76,7 @@ impl Terminal {
         }
     }
 
-    /// Whether this text has come by now, or comes at once.
+    /// Whether this text has come already, or comes at once.
     pub fn shows(&mut self, wanted: &str) -> Result<bool> {
         const MOMENT: u16 = 50;
         while poll(&mut [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)], PollTimeout::from(MOMENT))? > 0 {
@@ -88,7 +88,7 @@ impl Terminal {
         Ok(self.seen.contains(wanted))
     }
 
-    /// Reads until nobody holds the other end.
+    /// Reads until the slave side is closed everywhere.
     pub fn read_to_end(&mut self) -> Result<String> {
         while let Some(text) = self.read_some()? {
             self.seen += &text;
@@ -109,7 +109,7 @@ impl Terminal {
     }
 }
 
-/// A socket that gets descriptors: `--console-socket`, `--pidfd-socket`.
+/// A socket that receives descriptors: `--console-socket`, `--pidfd-socket`.
 pub struct Receiver {
     listener: UnixListener,
     pub path: PathBuf,
@@ -128,7 +128,7 @@ impl Receiver {
         Ok(Self { listener, path })
     }
 
-    /// The one message that the runtime has sent, and that it said no more than that.
+    /// The one message of the runtime. Fails if the runtime sends more.
     pub fn receive(&self) -> Result<Received> {
         let mut stream = None;
         check::eventually("a connection to the socket", || {
@@ -161,7 +161,7 @@ pub fn message(socket: RawFd) -> Result<Received> {
     let mut descriptors = Vec::new();
     for item in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = item {
-            // SAFETY: the kernel has just made these descriptors, for nobody else.
+            // SAFETY: the kernel has just made these descriptors, and nothing else owns them.
             descriptors.extend(numbers.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
@@ -169,14 +169,14 @@ pub fn message(socket: RawFd) -> Result<Received> {
     Ok(Received { text: String::from_utf8_lossy(&bytes[..count]).into_owned(), descriptors })
 }
 
-/// The pid behind a descriptor, if it is that of a process.
+/// The pid of a pidfd; fails for another descriptor.
 pub fn pid_behind(pidfd: &OwnedFd) -> Result<i32> {
     let info = std::fs::read_to_string(Path::new("/proc/self/fdinfo").join(pidfd.as_raw_fd().to_string()))?;
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).context("a descriptor of a process")?;
     Ok(pid.trim().parse()?)
 }
 
-/// A call that ends by itself, with what its terminal showed.
+/// Makes a call that ends by itself at a terminal. Returns what the terminal showed, too.
 pub fn at_terminal(terminal: &mut Terminal, call: Call) -> Result<(String, Output)> {
     let running = terminal.start(call)?;
     let output = running.wait()?;

@@ -1,5 +1,5 @@
-//! A call of the runtime that is stopped, failed or killed before one of its system calls (ptrace(2)). Only the runtime's
-//! own process is followed, not what it starts.
+//! Stops, fails or kills a call of the runtime before one of its system calls (ptrace(2)). Only the runtime's own
+//! process is traced, not its children.
 
 use super::{Call, Output, Result, Running, check, runtime};
 use anyhow::{Context, bail};
@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::sync::mpsc;
 
-/// System calls that nobody else can notice, and that notice nobody: what they do is the process's own.
+/// System calls that affect only the process itself: other processes neither notice them nor have an influence on them.
 const PRIVATE: [i64; 19] = [
     libc::SYS_brk,
     libc::SYS_mmap,
@@ -33,41 +33,42 @@ const PRIVATE: [i64; 19] = [
     libc::SYS_exit_group,
 ];
 
-/// What happens at one system call.
+/// A fault at one system call.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// It is not made, and answers this.
+    /// The kernel does not make the call; it returns this error.
     Fails(Errno),
-    /// The process is killed before it is made.
+    /// The process is killed before the call.
     Killed,
 }
 
-/// A call that stands still before one of its system calls.
+/// A runtime that is stopped before one of its system calls.
 pub struct Held {
     running: Running,
 }
 
 impl Held {
-    /// Lets it go on to its end.
+    /// Lets the runtime continue, without a tracer.
     pub fn go_on(self) -> Result<Running> {
         match ptrace::detach(pid_of(&self.running), None) {
-            // Somebody has killed it.
+            // ESRCH: another process has killed it.
             Ok(()) | Err(Errno::ESRCH) => Ok(self.running),
             Err(errno) => Err(errno).context("ptrace: detach"),
         }
     }
 }
 
-/// How far a call has come.
+/// The result of waiting for a system call.
 pub enum Reached {
-    /// It stands before the system call.
+    /// The runtime is stopped before the system call.
     Held(Held),
-    /// It has ended before.
+    /// The runtime ended before it made that call.
     Ended,
 }
 
 impl Call {
-    /// How many system calls it makes that are not private; of tare from its first `poll(2)` on, with which it begins.
+    /// The number of system calls that are not private. tare's are counted from its first `poll(2)` on: before that the
+    /// Rust runtime starts up.
     pub fn count_calls(self) -> Result<usize> {
         let mut count = 0;
         let running = Trace::begin(self)?.follow(|_| {
@@ -83,7 +84,7 @@ impl Call {
         self.hold_where(nth(number))
     }
 
-    /// The same before the first system call of which `here` says so.
+    /// Makes the call and stops it before the first system call for which `here` is true.
     pub fn hold_where(self, here: impl FnMut(i64) -> bool) -> Result<Reached> {
         let trace = Trace::begin(self)?.follow(here)?;
         match trace.alive {
@@ -92,13 +93,13 @@ impl Call {
         }
     }
 
-    /// Makes the call with a fault at the system call of this number. Says which system call it was, unless the call has
-    /// ended before.
+    /// Makes the call with a fault at the system call of this number. Returns that system call, unless the runtime
+    /// ended before it.
     pub fn with_fault(self, number: usize, fault: Fault) -> Result<(Option<i64>, Output)> {
         self.with_fault_where(nth(number), fault)
     }
 
-    /// The same at the first system call of which `here` says so.
+    /// Makes the call with a fault at the first system call for which `here` is true.
     pub fn with_fault_where(self, here: impl FnMut(i64) -> bool, fault: Fault) -> Result<(Option<i64>, Output)> {
         let trace = Trace::begin(self)?.follow(here)?;
         if !trace.alive {
@@ -107,7 +108,7 @@ impl Call {
         let (pid, call) = (pid_of(&trace.running), trace.call);
         match fault {
             Fault::Killed => kill(pid, Signal::SIGKILL)?,
-            // Whatever it answers, the kernel has closed the descriptor.
+            // close(2) closes the descriptor even if it returns an error, so the call is made.
             Fault::Fails(_) if call == libc::SYS_close => ptrace::detach(pid, None)?,
             Fault::Fails(errno) => {
                 let mut registers = ptrace::getregs(pid)?;
@@ -138,11 +139,11 @@ fn pid_of(running: &Running) -> Pid {
     Pid::from_raw(running.pid())
 }
 
-/// A call that is followed.
+/// A runtime that is traced.
 struct Trace {
     running: Running,
     alive: bool,
-    /// The system call before which it stands.
+    /// The system call before which it is stopped.
     call: i64,
 }
 
@@ -159,7 +160,7 @@ impl Trace {
         Ok(Trace { running, alive: true, call: 0 })
     }
 
-    /// Lets it run up to the first system call that is not private and of which `stops` says so.
+    /// Continues up to the first system call that is not private and for which `stops` is true.
     fn follow(mut self, mut stops: impl FnMut(i64) -> bool) -> Result<Trace> {
         let pid = pid_of(&self.running);
         let watchdog = Watchdog::over(pid);
@@ -194,14 +195,14 @@ impl Trace {
         Ok(self)
     }
 
-    /// Whoever waits for it later learns what was learnt here.
+    /// Keeps the status for `Running::wait`: the tracer has reaped the process already.
     fn ended(&mut self, status: i32) {
         self.alive = false;
         self.running.collected(status);
     }
 }
 
-/// Kills a process that is not done in time: who waits for it would wait for ever.
+/// Kills the traced process if it takes too long. Otherwise waitpid(2) would block for ever.
 struct Watchdog {
     _done: mpsc::Sender<()>,
 }

@@ -1,4 +1,4 @@
-//! System calls as seccomp filters see them: by number, in every way that the machine has, and what a filter does.
+//! System calls by number, in every way that the machine has, and what a seccomp filter does to them.
 
 use crate::kernel::{Answer, errno_name};
 use std::arch::asm;
@@ -22,19 +22,19 @@ fn answer(result: i64) -> Answer {
     if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(result.to_string()) }
 }
 
-/// `NUMBER ARGUMENT…`, the ordinary way.
+/// `NUMBER ARGUMENT…`: the call by the syscall instruction.
 pub fn by_number(words: &[&str]) -> Answer {
     let [number, a, b, c, d, e, f] = arguments(words);
-    // SAFETY: the tests pass numbers only, and of calls that take numbers or fail with EFAULT.
+    // SAFETY: the tests pass numbers only, to calls that take numbers or fail with EFAULT.
     let result = unsafe { libc::syscall(number as i64, a, b, c, d, e, f) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result.to_string()) }
 }
 
-/// The same as a program for 32-bit x86 does it, which 64-bit code may do as well.
+/// The call by `int 0x80`, as 32-bit x86 programs make it. 64-bit code may do so, too.
 pub fn by_interrupt(words: &[&str]) -> Answer {
     let [number, a, b, c, d, ..] = arguments(words);
     let result: i64;
-    // SAFETY: as above; rbx is the compiler's, so it is put back.
+    // SAFETY: as above; the compiler uses rbx, so it is restored.
     unsafe {
         asm!("xchg rbx, {first}", "int 0x80", "xchg rbx, {first}", first = inout(reg) a => _,
              inlateout("rax") number as i64 => result, in("rcx") b, in("rdx") c, in("rsi") d, in("rdi") 0,
@@ -48,8 +48,8 @@ static ARCH: AtomicU32 = AtomicU32::new(0);
 static DATA: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn trapped(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel gives a siginfo of SIGSYS: the address of the call, its number and its architecture lie
-    // behind the three words that all signals have (asm-generic/siginfo.h).
+    // SAFETY: the kernel passes a siginfo of SIGSYS. The call's address, its number and its architecture lie behind the
+    // three words that all signals have (asm-generic/siginfo.h).
     unsafe {
         if (*info).si_code == SYS_SECCOMP {
             DATA.store((*info).si_errno, Ordering::Relaxed);
@@ -59,7 +59,7 @@ extern "C" fn trapped(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) 
     }
 }
 
-/// Makes a call whose filter may send SIGSYS, and tells what the signal says.
+/// Makes a call for which the filter may send SIGSYS, and tells what the signal's siginfo holds.
 pub fn with_handler(words: &[&str]) -> String {
     // SAFETY: the handler writes three atomics and nothing else.
     unsafe {
@@ -73,14 +73,14 @@ pub fn with_handler(words: &[&str]) -> String {
     format!("trapped: call {number} arch {arch:x} data {}", DATA.load(Ordering::Relaxed))
 }
 
-/// Makes a call in a thread, which a filter may end without ending the process.
+/// Makes a call in a thread: a filter may kill the thread and not the process.
 pub fn in_a_thread(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let thread = std::thread::spawn(move || {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         by_number(&words).map_err(|error| errno_name(&error))
     });
-    // A thread that the kernel has ended leaves no result, which std takes badly.
+    // std panics on joining a thread that the kernel killed, since it leaves no result.
     while !thread.is_finished() && std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1) {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
@@ -94,7 +94,7 @@ pub fn in_a_thread(words: &[&str]) -> String {
     }
 }
 
-/// `ptrace(2)` about a child.
+/// `ptrace(2)` on a child.
 fn trace(request: libc::c_uint, child: nix::unistd::Pid, data: u64) -> io::Result<()> {
     // SAFETY: numbers, or for GETEVENTMSG the address of a word that the caller holds.
     match unsafe { libc::ptrace(request, child.as_raw(), 0u64, data) } {
@@ -103,12 +103,12 @@ fn trace(request: libc::c_uint, child: nix::unistd::Pid, data: u64) -> io::Resul
     }
 }
 
-/// Makes a call in a child of which this process is the tracer, and tells what the filter says to tracers.
+/// Makes a call in a child that this process traces, and tells what the filter tells the tracer.
 pub fn traced(words: &[&str]) -> String {
     use nix::sys::signal::{Signal, raise};
     use nix::sys::wait::{WaitStatus, waitpid};
     const EVENT_SECCOMP: i32 = 7;
-    // SAFETY: the payload has one thread, so its child may do whatever it could do itself.
+    // SAFETY: the payload has one thread, so the child may do all that the payload may do.
     let Ok(nix::unistd::ForkResult::Parent { child }) = (unsafe { nix::unistd::fork() }) else {
         let _ = trace(libc::PTRACE_TRACEME, nix::unistd::Pid::this(), 0);
         let _ = raise(Signal::SIGSTOP);

@@ -1,4 +1,4 @@
-//! What a process does that wants more than it is to have.
+//! A process that takes more than it is allowed to.
 
 use super::say;
 use crate::kernel::errno_name;
@@ -10,11 +10,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::Instant;
 
-/// Works for ever, on the first processor that there is if it is told to.
+/// Keeps a CPU busy for ever; CPU 0 if `place` is `first`.
 pub fn work(place: &str) -> ! {
     if place == "first" {
         let mut first = CpuSet::new();
-        // Where that one is not to be had, whoever waits for the work to be shared sees it.
+        // This fails if the cpuset lacks CPU 0. A test that expects two processes to share a CPU then fails.
         let _ = first.set(0).and_then(|()| sched_setaffinity(Pid::from_raw(0), &first));
     }
     say("works");
@@ -23,11 +23,11 @@ pub fn work(place: &str) -> ! {
     }
 }
 
-/// Becomes two processes, each of which becomes two and so on, this many times; all of them stay. Nobody retries: there
-/// are never more than 2 to the power of `times`.
+/// Forks `times` times in a loop, in which each child goes on; all processes stay. A failed fork is not repeated, so
+/// there are never more than 2 to the power of `times` processes.
 pub fn bomb(times: i32) -> ! {
     for _ in 0..times.min(9) {
-        // SAFETY: this process has one thread, and so has the child, which goes on in this very loop.
+        // SAFETY: this process has one thread, and so has the child, which goes on in this loop.
         let _ = unsafe { fork() };
     }
     loop {
@@ -35,7 +35,7 @@ pub fn bomb(times: i32) -> ! {
     }
 }
 
-/// `count` blocks of so many bytes to or from a disk, past the page cache; tells the time that it took.
+/// Reads or writes `count` blocks of `size` bytes past the page cache, and tells the time that it took.
 pub fn transfer(path: &str, write: bool, count: u64, size: usize) -> String {
     let begin = Instant::now();
     match blocks(path, write, count, size) {
@@ -52,7 +52,7 @@ fn blocks(path: &str, write: bool, count: u64, size: usize) -> io::Result<()> {
     if memory.is_null() {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    // SAFETY: this many bytes were allocated and zeroed just now, for nobody else, and are never freed.
+    // SAFETY: this memory was allocated and zeroed just now, nothing else refers to it, and it is never freed.
     let buffer = unsafe { std::slice::from_raw_parts_mut(memory, size) };
     for block in 0..count {
         let offset = block * size as u64;

@@ -1,4 +1,4 @@
-//! What a process holds on to for long: a connection, a lock, a terminal's input.
+//! Things that a process holds for long: a connection, a lock, the input of a terminal.
 
 use super::{append, report, say};
 use crate::kernel::errno_name;
@@ -7,7 +7,7 @@ use std::io::{BufRead, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A TCP connection to itself over which a growing number goes for ever; what has arrived is written to a file, and so
+/// A TCP connection to itself that carries a growing number for ever. The received number is written to a file, and so
 /// is the end of the connection.
 pub fn connection(path: &str) -> ! {
     let ended = connected(path).map_or_else(|error| errno_name(&error), |()| "closed".into());
@@ -32,7 +32,7 @@ fn connected(path: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A lock on the whole of a file (flock(2)), held until the process ends.
+/// Locks a whole file (flock(2)) until the process ends.
 pub fn lock(path: &str) {
     let locked = File::options().write(true).create(true).truncate(false).open(path).and_then(|file| {
         file.lock()?;
@@ -42,7 +42,7 @@ pub fn lock(path: &str) {
     report("lock", path, locked);
 }
 
-/// Every line of standard input, appended to a file.
+/// Appends every line of standard input to a file.
 pub fn lines(path: &str) {
     for line in std::io::stdin().lock().lines() {
         match line {

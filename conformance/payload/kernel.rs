@@ -1,4 +1,4 @@
-//! The payload's system calls: each function asks the kernel one question and answers in words.
+//! The payload's system calls: each function asks the kernel one question and returns the answer as text.
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use std::fmt::Display;
 use std::io;
 
-/// What a question to the kernel gives: words, or the errno.
+/// The kernel's answer to a question: text, or the errno.
 pub type Answer = io::Result<String>;
 
 /// The name of an error's errno, such as `EROFS`.
@@ -32,14 +32,14 @@ fn join<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(",")
 }
 
-/// The mask of new files. umask(2) has no question form: set it to read it, then put it back.
+/// The file mode creation mask. umask(2) can only set it: set it to read it, then restore it.
 pub fn umask() -> u32 {
     let mask = nix::sys::stat::umask(Mode::empty());
     nix::sys::stat::umask(mask);
     mask.bits()
 }
 
-/// All that is set on a process besides its program, in one line.
+/// All attributes of the process that execve(2) keeps, in one line.
 pub fn attributes() -> String {
     let keyring = session_keyring().unwrap_or_else(|error| errno_name(&error));
     let score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_else(|error| errno_name(&error));
@@ -128,7 +128,7 @@ pub fn uts() -> String {
     }
 }
 
-/// Policy, flags, nice value and priority, as sched_getattr(2) tells them.
+/// Policy, flags, nice value and priority, from sched_getattr(2).
 pub fn scheduling() -> String {
     let mut attr = [0u8; 56];
     match raw(libc::SYS_sched_getattr, [0, address(&mut attr), attr.len() as u64, 0]) {
@@ -156,7 +156,7 @@ pub fn affinity() -> String {
     format!("affinity: {}", join(cpus))
 }
 
-/// Seconds on the clocks that a time namespace shifts.
+/// Seconds on the clocks that a time namespace has offsets for.
 pub fn clocks() -> String {
     let read = |clock: i64| {
         let mut time = [0i64; 2];
@@ -168,7 +168,7 @@ pub fn clocks() -> String {
     format!("monotonic: {}\nboottime: {}", read(libc::CLOCK_MONOTONIC.into()), read(libc::CLOCK_BOOTTIME.into()))
 }
 
-/// Every open file descriptor, found without /proc.
+/// All open file descriptors, found without /proc.
 pub fn open_descriptors() -> String {
     let open = (0..2048u64).filter(|fd| raw(libc::SYS_fcntl, [*fd, libc::F_GETFD as u64, 0, 0]).is_ok());
     format!("fds: {}", join(open))
@@ -193,7 +193,7 @@ pub fn no_new_privileges() -> String {
     }
 }
 
-/// What the kernel calls the session keyring: `type;uid;gid;perm;name`.
+/// The kernel's description of the session keyring: `type;uid;gid;perm;name`.
 pub fn session_keyring() -> Answer {
     const DESCRIBE: u64 = 6;
     const SESSION: u64 = -3i64 as u64;
@@ -218,7 +218,7 @@ pub fn device_numbers(rdev: u64) -> (u64, u64) {
     (major(rdev), minor(rdev))
 }
 
-/// `TYPE:MAJOR:MINOR`, the type being c, b or p.
+/// `TYPE:MAJOR:MINOR`; the type is c, b or p.
 pub fn mknod(path: &str, what: &str) -> io::Result<()> {
     let mut parts = what.split(':');
     let kind = match parts.next() {
@@ -242,7 +242,7 @@ fn signal(name: &str) -> Option<Signal> {
     format!("SIG{name}").parse().ok()
 }
 
-/// Says `ready`, waits for the signal, says `got SIGNAL`.
+/// Prints `ready`, waits for the signal, prints `got SIGNAL`.
 pub fn trap(name: &str, say: impl Fn(String)) {
     let Some(signal) = signal(name) else {
         return say(format!("trap {name}: unknown signal"));
@@ -257,14 +257,15 @@ pub fn trap(name: &str, say: impl Fn(String)) {
     }
 }
 
-/// Sends itself a signal. As the first process of a pid namespace it outlives all but the kernel's own.
+/// Sends itself a signal. The first process of a pid namespace survives all signals from inside that it does not
+/// handle, except those that the kernel itself sends.
 pub fn die(name: &str) {
     if let Some(signal) = signal(name) {
         let _ = kill(nix::unistd::getpid(), signal);
     }
 }
 
-/// Starts up to `wanted` children that sleep until they are killed; how many there were.
+/// Starts up to `wanted` children that sleep until they are killed. Tells how many were started.
 pub fn fork_sleepers(wanted: i32) -> String {
     for done in 0..wanted.min(64) {
         // SAFETY: this process has one thread, and the child does nothing but sleep.
@@ -287,7 +288,7 @@ pub fn end_main_thread(say: impl Fn(&'static str)) -> ! {
         }
     });
     say("the main thread ends");
-    // SAFETY: exit(2) ends this thread alone, and nobody waits for it.
+    // SAFETY: exit(2) ends this thread alone, and no other thread joins it.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!()
 }
@@ -302,7 +303,7 @@ fn size_text() -> String {
     window_size().map_or_else(|error| errno_name(&error), |size| format!("{}x{}", size.ws_row, size.ws_col))
 }
 
-/// Which standard descriptors are terminals, what they are called, whether one controls this session, how big it is.
+/// Which standard descriptors are terminals, their names, whether one is the controlling terminal, and its size.
 pub fn terminals() -> String {
     let name = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string());
     let name = |fd: i32| name(fd).unwrap_or_else(|error| errno_name(&error));
@@ -312,7 +313,7 @@ pub fn terminals() -> String {
     format!("terminals: {terminals}\nnames: {names}\ncontrolling: {controlling}\nsize: {}", size_text())
 }
 
-/// Those of the standard descriptors that are terminals.
+/// The standard descriptors that are terminals.
 pub fn standard_terminals() -> String {
     join([0, 1, 2].iter().filter(|fd| nix::unistd::isatty(standard(**fd)).unwrap_or(false)))
 }
@@ -322,7 +323,7 @@ fn standard(fd: i32) -> std::os::fd::BorrowedFd<'static> {
     unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
 }
 
-/// Waits until the terminal has this size, looking again at each SIGWINCH.
+/// Waits until the terminal has this size. It looks again at each SIGWINCH.
 pub fn wait_for_size(wanted: &str) -> Answer {
     let mut set = SigSet::empty();
     set.add(Signal::SIGWINCH);
@@ -333,16 +334,16 @@ pub fn wait_for_size(wanted: &str) -> Answer {
     Ok(format!("size: {wanted}"))
 }
 
-/// Leaves a child behind that does this.
+/// Does this in a child, and does not wait for it.
 pub fn in_background(work: impl FnOnce()) {
-    // SAFETY: the payload has one thread, so its child may do whatever it could do itself.
+    // SAFETY: the payload has one thread, so the child may do all that the payload may do.
     if let Ok(nix::unistd::ForkResult::Child) = unsafe { nix::unistd::fork() } {
         work();
         std::process::exit(0)
     }
 }
 
-/// Says the numbers of so many signals, whichever they are.
+/// Waits for `wanted` signals and prints their numbers.
 pub fn signals(wanted: i32, say: impl Fn(String)) {
     // SAFETY: the set is filled before it is read, and no siginfo is asked for.
     unsafe {
@@ -356,7 +357,7 @@ pub fn signals(wanted: i32, say: impl Fn(String)) {
     }
 }
 
-/// Says who becomes the parent of a process whose own parent is gone, and waits for it to say so.
+/// Prints the pid of the process that becomes the parent of an orphan.
 pub fn orphan() {
     let Ok((mut said, mut say)) = std::io::pipe() else { return };
     in_background(|| {
@@ -374,9 +375,9 @@ pub fn orphan() {
     println!("{text}");
 }
 
-/// The numbers of the signals that are held back.
+/// The numbers of the blocked signals.
 pub fn blocked_signals() -> String {
-    // SAFETY: the set is filled by the call before it is looked into.
+    // SAFETY: sigprocmask(2) fills the set before it is read.
     let blocked: Vec<String> = unsafe {
         let mut set = std::mem::zeroed();
         libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut set);
@@ -388,7 +389,7 @@ pub fn blocked_signals() -> String {
     blocked.join(",")
 }
 
-/// User, mount and pid namespaces of its own, the last one for what it starts; there it is root.
+/// Creates a user, a mount and a pid namespace, and maps itself to root. Only children are in the pid namespace.
 pub fn own_namespaces() -> io::Result<()> {
     use nix::sched::{CloneFlags, unshare};
     let uid = nix::unistd::getuid();
@@ -396,7 +397,7 @@ pub fn own_namespaces() -> io::Result<()> {
     std::fs::write("/proc/self/uid_map", format!("0 {uid} 1"))
 }
 
-/// A proc without anything masked, as the owner of a pid namespace may have one.
+/// Mounts a proc without masked paths, as the owner of a pid namespace may.
 pub fn mount_proc() -> io::Result<()> {
     Ok(nix::mount::mount(Some("proc"), "/proc", Some("proc"), nix::mount::MsFlags::empty(), None::<&str>)?)
 }

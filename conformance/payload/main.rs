@@ -1,8 +1,8 @@
 //! The program that runs inside the containers of the conformance suite.
 //!
-//! `payload VERB [ARG…] [, VERB [ARG…]]…` carries out its verbs in order and reports each on standard output. A
-//! verb that fails prints `VERB SUBJECT: ERRNO` and the next one follows: what must not work is as much of a test
-//! as what must. It is static and needs neither `/proc` nor any file of the container.
+//! `payload VERB [ARG…] [, VERB [ARG…]]…` carries out its verbs in order and reports each on standard output. A verb
+//! that fails prints `VERB SUBJECT: ERRNO`, and the next one follows: a test checks what must fail as well as what must
+//! succeed. The program is static and needs neither `/proc` nor any file of the container.
 
 mod calls;
 mod greed;
@@ -29,7 +29,7 @@ fn main() {
 
 fn say(text: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
-    // A reader that has gone away is no concern of the payload's.
+    // Ignore EPIPE and the like: the reader may be gone.
     let _ = writeln!(out, "{}", text.as_ref());
     let _ = out.flush();
 }
@@ -42,7 +42,7 @@ fn report<T>(verb: &str, subject: &str, answer: std::io::Result<T>) {
     }
 }
 
-/// Prints the value of a successful answer, the errno's name of a failed one.
+/// Prints the value of an answer, or the name of its errno.
 fn tell(verb: &str, subject: &str, answer: Answer) {
     match answer {
         Ok(text) => say(text),
@@ -60,7 +60,7 @@ fn carry_out(verb: &str, args: &[&str]) {
     exit(120);
 }
 
-/// Verbs about what this process does.
+/// Verbs that this process carries out on itself.
 fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
     match verb {
         "true" => {}
@@ -133,7 +133,7 @@ fn file_verb(verb: &str, path: &str, second: &str) -> bool {
     true
 }
 
-/// Verbs that tell a fact about this process or its namespaces.
+/// Verbs that report a fact about this process or its namespaces.
 fn fact_verb(verb: &str, first: &str) -> bool {
     match verb {
         "args" => say(format!("args: {:?}", std::env::args().collect::<Vec<_>>())),
@@ -179,14 +179,14 @@ fn wait_for(path: &str) {
 fn allocate(mebibytes: i32) -> usize {
     let mut held = Vec::new();
     for _ in 0..mebibytes {
-        // Written, not only reserved: what counts is memory that the kernel had to give.
+        // The pages are written to: only memory that the kernel has allocated counts.
         held.push(std::hint::black_box(vec![0x5au8; 1 << 20]));
     }
     held.len()
 }
 
-/// Writes a growing number to a file for ever: a frozen process's number stands still. The file does not change its size,
-/// which CRIU compares for files that were open.
+/// Writes a growing number to a file for ever: if the process is frozen, the number does not change. The size of the
+/// file does not change either, since CRIU compares the size of open files.
 fn count(path: &str) -> ! {
     for turn in 0u64.. {
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -208,19 +208,19 @@ fn read_line() -> Answer {
     Ok(format!("line: {}", text.trim_end()))
 }
 
-/// Writes so many KiB of `x`, in lines.
+/// Writes this many KiB of `x`, in lines.
 fn flood(kibibytes: i32) {
     let line = "x".repeat(1023);
     (0..kibibytes).for_each(|_| say(&line));
 }
 
-/// Says something to the service manager, as sd_notify(3) does.
+/// Sends a message to the service manager, as sd_notify(3) does.
 fn notify(text: &str) -> std::io::Result<usize> {
     let socket = std::env::var("NOTIFY_SOCKET").map_err(std::io::Error::other)?;
     std::os::unix::net::UnixDatagram::unbound()?.send_to(text.as_bytes(), socket)
 }
 
-/// `run PROGRAM VERB`: the program's output, for what only a second execve shows.
+/// `run PROGRAM VERB`: the program's output. It shows what changes only at a second execve(2).
 fn run(program: &str, verb: &str) -> Answer {
     let output = std::process::Command::new(program).arg(verb).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
@@ -257,7 +257,7 @@ fn stat(path: &str) -> Answer {
     Ok(format!("stat {path}: {kind} mode={mode:04o} uid={uid} gid={gid} rdev={major}:{minor} size={}", meta.size()))
 }
 
-/// `true` where `/..` is `/`: nothing of another root can be reached by walking up.
+/// Whether `/..` is `/`: walking up must not lead to another root.
 fn same_root() -> bool {
     let key = |path: &str| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     key("/") == key("/..") && key("/") == key("/../../..")
@@ -270,7 +270,7 @@ fn namespaces() {
     }
 }
 
-/// `hook FILE NAME`: what a hook was given, appended to FILE as one line of `key=value` pairs split by tabs.
+/// `hook FILE NAME`: appends the input of a hook to FILE, as one line of `key=value` pairs that tabs separate.
 fn record_hook(path: &str, args: &[&str]) {
     let mut state = String::new();
     let _ = std::io::stdin().read_to_string(&mut state);
