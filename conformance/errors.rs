@@ -1,4 +1,4 @@
-//! Configurations that are wrong: an error that names the place, and nothing left behind.
+//! Wrong configurations: the error names the field, and nothing is left behind.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -39,7 +39,7 @@ tests![
     reasons_are_those_of_the_caller,
 ];
 
-/// A configuration of this text: create must fail and leave nothing.
+/// Writes this text as config.json: create must fail and leave nothing.
 fn refused_text(text: &str) -> Result<Output> {
     let container = Bundle::new(["true"]).build()?;
     fs::write(container.bundle().join("config.json"), text)?;
@@ -57,17 +57,17 @@ fn config_missing() -> Result {
     container.nothing_left()
 }
 
-/// It MUST be JSON.
+/// config.json MUST be JSON.
 fn config_is_no_json() -> Result {
     refused_text("this is no JSON").map(drop)
 }
 
-/// Nothing is no JSON either.
+/// An empty file is no JSON.
 fn config_is_empty() -> Result {
     refused_text("").map(drop)
 }
 
-/// It is an object.
+/// config.json holds an object.
 fn config_is_no_object() -> Result {
     for text in ["[]", "\"text\"", "1", "true"] {
         refused_text(text).with_context(|| text)?;
@@ -75,7 +75,7 @@ fn config_is_no_object() -> Result {
     Ok(())
 }
 
-/// Half a file is refused wherever it ends.
+/// A config.json that is cut off is refused, wherever it ends.
 fn config_is_cut_off() -> Result {
     let text = serde_json::to_string(&Bundle::new(["true"]).config)?;
     for length in [1, text.len() / 2, text.len() - 1] {
@@ -84,14 +84,14 @@ fn config_is_cut_off() -> Result {
     Ok(())
 }
 
-/// The bundle is a directory that exists.
+/// The bundle must exist.
 fn bundle_missing() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.call(["create", "--bundle", "/nosuch/bundle"]).arg(&container.id).output()?.failure()?;
     container.nothing_left()
 }
 
-/// Not a file.
+/// The bundle must be a directory.
 fn bundle_is_a_file() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let file = container.bundle().join("config.json");
@@ -109,17 +109,17 @@ fn oci_version_unknown() -> Result {
     Bundle::new(["true"]).set("/ociVersion", "2.0.0").refused("ociVersion").map(drop)
 }
 
-/// It MUST be a semantic version.
+/// `ociVersion` MUST be a semantic version.
 fn oci_version_is_no_version() -> Result {
     Bundle::new(["true"]).set("/ociVersion", "one").refused("ociVersion").map(drop)
 }
 
-/// `root` is REQUIRED here.
+/// `root` is REQUIRED on Linux.
 fn root_missing() -> Result {
     Bundle::new(["true"]).remove("/root").refused("root").map(drop)
 }
 
-/// `process` is REQUIRED by start; runc wants it at create.
+/// `process` is REQUIRED by start; runc demands it at create.
 fn process_missing() -> Result {
     Bundle::new(["true"]).remove("/process").refused("process").map(drop)
 }
@@ -129,7 +129,7 @@ fn args_missing() -> Result {
     Bundle::new(["true"]).remove("/process/args").refused("process.args").map(drop)
 }
 
-/// And has at least one entry.
+/// `process.args` has at least one entry.
 fn args_empty() -> Result {
     Bundle::new(["true"]).set("/process/args", json!([])).refused("process.args").map(drop)
 }
@@ -139,12 +139,12 @@ fn cwd_missing() -> Result {
     Bundle::new(["true"]).remove("/process/cwd").refused("process.cwd").map(drop)
 }
 
-/// And MUST be absolute.
+/// `process.cwd` MUST be absolute.
 fn cwd_relative() -> Result {
     Bundle::new(["true"]).set("/process/cwd", "relative").refused("process.cwd").map(drop)
 }
 
-/// Each of these values has the wrong type for its place.
+/// In each case the value has the wrong type for its place.
 fn wrong(cases: &[(&str, Value, &str)]) -> Result {
     for (place, value, field) in cases {
         Bundle::new(["true"]).set(place, value.clone()).refused(field).with_context(|| format!("{place} = {value}"))?;
@@ -152,7 +152,7 @@ fn wrong(cases: &[(&str, Value, &str)]) -> Result {
     Ok(())
 }
 
-/// A value of the wrong type is an error that says where.
+/// A value of the wrong type is an error that names its place.
 fn wrong_types_in_process() -> Result {
     wrong(&[
         ("/process/args", json!("text"), "process.args"),
@@ -203,7 +203,7 @@ fn wrong_types_in_resources() -> Result {
     ])
 }
 
-/// A number that its type cannot hold is an error, not another number.
+/// A number that its type cannot hold is refused, and not truncated.
 fn numbers_out_of_range() -> Result {
     wrong(&[
         ("/process/user/uid", json!(-1), "process.user.uid"),
@@ -213,7 +213,7 @@ fn numbers_out_of_range() -> Result {
     ])
 }
 
-/// The kernel's strings end at a NUL: one in the middle would cut a path short.
+/// The kernel's strings end at a NUL byte: inside a path it would cut the path off.
 fn nul_bytes() -> Result {
     wrong(&[
         ("/process/args", json!(["/payload\u{0}x"]), "process.args"),
@@ -222,12 +222,12 @@ fn nul_bytes() -> Result {
     ])
 }
 
-/// The same for a name that the kernel takes with its length.
+/// A NUL byte is refused in a hostname, too, which the kernel takes with its length.
 fn nul_byte_in_the_hostname() -> Result {
     wrong(&[("/hostname", json!("a\u{0}b"), "hostname")])
 }
 
-/// Properties that the runtime does not know MUST be ignored.
+/// Unknown properties MUST be ignored.
 fn unknown_properties_are_ignored() -> Result {
     let bundle = ["/nosuch", "/process/nosuch", "/root/nosuch", "/linux/nosuch", "/linux/resources/nosuch"];
     let bundle =
@@ -235,20 +235,20 @@ fn unknown_properties_are_ignored() -> Result {
     bundle.run()?.success()?.has_line("works").map(drop)
 }
 
-/// So MUST unknown annotations.
+/// Unknown annotations MUST be ignored.
 fn unknown_annotations_are_ignored() -> Result {
     let annotations = json!({ "com.example.unknown": "x", "run.oci.unknown": "y" });
     Bundle::new(["echo", "works"]).set("/annotations", annotations).run()?.success()?.has_line("works").map(drop)
 }
 
-/// Sections of other platforms are not for us.
+/// Sections for other platforms are ignored.
 fn other_platforms_are_ignored() -> Result {
     let bundle =
         Bundle::new(["echo", "works"]).set("/windows", json!({ "layerFolders": [] })).set("/solaris", json!({}));
     bundle.run()?.success()?.has_line("works").map(drop)
 }
 
-/// After a refused create the id is free.
+/// After a create that was refused, its id is free.
 fn refused_create_leaves_the_id_free() -> Result {
     let container = Bundle::new(["true"]).set("/process/cwd", "relative").build()?;
     container.create()?.failure()?;
@@ -257,7 +257,7 @@ fn refused_create_leaves_the_id_free() -> Result {
     container.start()
 }
 
-/// Also when the last step fails: cgroups with limits, hooks, mounts, all is undone.
+/// If the last step fails, all earlier steps are undone: cgroups with limits, hooks, mounts.
 fn late_failure_leaves_nothing() -> Result {
     let tmpfs = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
     Bundle::new([])
@@ -270,7 +270,8 @@ fn late_failure_leaves_nothing() -> Result {
         .map(drop)
 }
 
-/// A limit of the caller's, and a call that a sandbox keeps from him, are told as what they are, if they matter at all.
+/// RLIMIT_FSIZE of the caller and a system call that its sandbox denies are reported as what they are, if they make
+/// create fail at all.
 fn reasons_are_those_of_the_caller() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let limited = container.launch(["create"]).limiting(Resource::RLIMIT_FSIZE, 10 << 10, 10 << 10).output()?;
@@ -282,7 +283,7 @@ fn reasons_are_those_of_the_caller() -> Result {
     container.nothing_left()
 }
 
-/// An error is one line on standard error, not a chain that is printed at every level.
+/// An error is one line on standard error, and not repeated at each level.
 fn error_is_printed_once() -> Result {
     let output = Bundle::new(["true"]).set("/process/cwd", "relative").refused("process.cwd")?;
     equal("lines", output.stderr.trim_end().lines().count(), 1)

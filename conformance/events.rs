@@ -1,4 +1,4 @@
-//! `events`: statistics and want of memory, as the structure of runc has them.
+//! `events`: statistics and OOM kills, in runc's JSON.
 
 use crate::harness::runtime;
 use crate::harness::*;
@@ -29,7 +29,7 @@ tests![
     interval_must_be_a_time,
 ];
 
-/// A running container with a limit of each common kind.
+/// Starts a container with one limit of each common kind.
 fn running(view: View) -> Result<Container> {
     let bundle = Bundle::new(["pause"]).view(view);
     let bundle = match view {
@@ -54,7 +54,7 @@ fn statistics(container: &Container) -> Result<Value> {
     Ok(event["data"].clone())
 }
 
-/// One JSON object in one line, whose first bytes are matched as text.
+/// Statistics are one JSON object on one line. Engines match its first bytes as text.
 fn statistics_are_one_line() -> Result {
     let container = running(View::Machine)?;
     let output = container.command(["events", "--stats"])?;
@@ -65,7 +65,7 @@ fn statistics_are_one_line() -> Result {
     equal("errors", output.stderr.as_str(), "")
 }
 
-/// All keys, as paths; what is below `memory.raw` is the kernel's.
+/// All keys, as paths. The keys below `memory.raw` are the kernel's and are left out.
 fn keys(data: &Value) -> BTreeSet<String> {
     fn walk(place: &str, value: &Value, found: &mut BTreeSet<String>) {
         for (key, value) in value.as_object().into_iter().flatten() {
@@ -81,7 +81,7 @@ fn keys(data: &Value) -> BTreeSet<String> {
     found
 }
 
-/// Those that runc always prints, whatever they say.
+/// The keys that runc always prints, whatever their values.
 const ALWAYS: &str = "cpu cpu.usage cpu.usage.kernel cpu.usage.user cpu.throttling cpuset cpuset.cpu_exclusive \
     cpuset.mem_hardwall cpuset.mem_exclusive cpuset.memory_migrate cpuset.memory_spread_page \
     cpuset.memory_spread_slab cpuset.memory_pressure cpuset.sched_load_balance cpuset.sched_relax_domain_level memory \
@@ -89,7 +89,7 @@ const ALWAYS: &str = "cpu cpu.usage cpu.usage.kernel cpu.usage.user cpu.throttli
     memory.kernel memory.kernel.limit memory.kernel.failcnt memory.kernelTCP memory.kernelTCP.limit \
     memory.kernelTCP.failcnt pids blkio hugetlb intel_rdt network_interfaces";
 
-/// Those that are left out where they are 0 or not known.
+/// The keys that runc leaves out if the value is 0 or unknown.
 const SOMETIMES: &str = "cpu.usage.total cpu.usage.percpu cpu.usage.percpu_kernel cpu.usage.percpu_user \
     cpu.throttling.periods cpu.throttling.throttledPeriods cpu.throttling.throttledTime cpuset.cpus cpuset.mems \
     memory.cache memory.raw memory.usage.usage memory.usage.max memory.swap.usage memory.swap.max \
@@ -97,7 +97,7 @@ const SOMETIMES: &str = "cpu.usage.total cpu.usage.percpu cpu.usage.percpu_kerne
     blkio.ioServiceBytesRecursive blkio.ioServicedRecursive blkio.ioQueueRecursive blkio.ioServiceTimeRecursive \
     blkio.ioWaitTimeRecursive blkio.ioMergedRecursive blkio.ioTimeRecursive blkio.sectorsRecursive";
 
-/// Pressure, on v2.
+/// The keys of pressure stall information, on v2.
 const PRESSURE: [&str; 3] = ["cpu.psi", "memory.psi", "blkio.psi"];
 
 fn known_keys(data: &Value) -> Result {
@@ -119,7 +119,7 @@ fn known_keys(data: &Value) -> Result {
     equal("network_interfaces", &data["network_interfaces"], &Value::Null)
 }
 
-/// The keys are those of runc, on v1 with what v1 knows.
+/// The keys are runc's; on v1 without those that only v2 has.
 fn statistics_have_these_keys() -> Result {
     let container = running(View::Machine)?;
     let data = statistics(&container)?;
@@ -137,7 +137,7 @@ fn statistics_have_these_keys() -> Result {
     equal("sched_load_balance", &data["cpuset"]["sched_load_balance"], &json!(1))
 }
 
-/// The same keys on v2, with pressure where the kernel measures it.
+/// The keys on v2, with those of pressure if the kernel measures it.
 fn statistics_have_these_keys_in_the_unified_view() -> Result {
     let container = running(View::Unified)?;
     let data = statistics(&container)?;
@@ -150,7 +150,7 @@ fn statistics_have_these_keys_in_the_unified_view() -> Result {
     Ok(())
 }
 
-/// Limits, and what does not change between two looks.
+/// Limits, and numbers that do not change between two reads, are those of the kernel.
 fn limits_and_use_are_those_of_the_kernel() -> Result {
     let container = running(View::Machine)?;
     let data = statistics(&container)?;
@@ -159,13 +159,13 @@ fn limits_and_use_are_those_of_the_kernel() -> Result {
     let (file, stat) = if container.is_v2() { ("memory.current", "file") } else { ("memory.usage_in_bytes", "cache") };
     let usage: u64 = container.cgroup_file("memory", file)?.parse()?;
     let seen = data["memory"]["usage"]["usage"].as_u64().context("memory.usage.usage")?;
-    // The kernel counts in batches for each processor.
+    // The kernel counts memory in batches for each CPU.
     ensure!(usage.abs_diff(seen) < 4 << 20, "memory usage {usage}, but {seen}");
     equal("cache", data["memory"]["cache"].as_u64().unwrap_or(0), data["memory"]["raw"][stat].as_u64().unwrap_or(0))?;
     Ok(())
 }
 
-/// v2 has no such numbers.
+/// The statistics of the cpuset are those of the kernel. v2 has none.
 fn cpuset_is_that_of_the_kernel() -> Result {
     let container = running(View::Machine)?;
     if container.is_v2() {
@@ -178,7 +178,7 @@ fn cpuset_is_that_of_the_kernel() -> Result {
     equal("mems", &cpuset["mems"][0], &json!(0))
 }
 
-/// CPU time is in nanoseconds.
+/// CPU time is counted in nanoseconds.
 fn cpu_time_is_counted() -> Result {
     let container = Bundle::new(["count", "/number"]).start()?;
     let total = || -> Result<u64> { Ok(statistics(&container)?["cpu"]["usage"]["total"].as_u64().unwrap_or(0)) };
@@ -193,8 +193,8 @@ fn cpu_time_is_counted() -> Result {
     Ok(())
 }
 
-/// A quota that does not suffice shows. The quota also slows down the start of the container, so it must be large enough
-/// for a slow machine.
+/// A program that needs more than its quota is throttled, and the statistics count it. The quota slows down the start
+/// of the container as well, so it must be large enough for a slow machine.
 fn throttling_is_counted() -> Result {
     let quota = json!({ "quota": 20_000, "period": 100_000 });
     let container = Bundle::new(["work"]).set("/linux/resources/cpu", quota).start()?;
@@ -205,7 +205,7 @@ fn throttling_is_counted() -> Result {
     })
 }
 
-/// Each size of huge pages that the cgroup counts.
+/// There are statistics for each size of huge pages that the cgroup controls.
 fn huge_pages_are_counted() -> Result {
     let container = running(View::Unified)?;
     if !container.cgroup("hugetlb")?.join("hugetlb.2MB.current").exists() {
@@ -214,7 +214,7 @@ fn huge_pages_are_counted() -> Result {
     equal("2MB", &statistics(&container)?["hugetlb"]["2MB"], &json!({ "failcnt": 0 }))
 }
 
-/// What does not run yet, or is paused, uses something, too.
+/// A created container and a paused one have statistics, too.
 fn created_and_paused_have_statistics() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     known_keys(&statistics(&container)?)?;
@@ -234,7 +234,7 @@ fn lines(running: &mut Running) -> Result<Vec<Value>> {
     complete.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
 }
 
-/// `--interval`: one line each time, the first after the first interval.
+/// `--interval` prints a line each time, the first one after the first interval.
 fn intervals() -> Result {
     let container = running(View::Machine)?;
     let mut often = follow(&container, "20ms")?;
@@ -254,19 +254,19 @@ fn ends_with(view: View) -> Result {
     eventually("a line", || Ok(!lines(&mut often)?.is_empty()))?;
     container.stop()?;
     if !runtime::is("tare") {
-        // runc waits for the end of the cgroup, on v1.
+        // On v1 runc waits until the cgroup is removed.
         container.command(["delete"])?.success()?;
     }
     waiting.wait()?.success()?;
     often.wait()?.success().map(drop)
 }
 
-/// It ends with the container, at once and well.
+/// `events` ends with the container, at once and with success.
 fn ends_with_the_container() -> Result {
     ends_with(View::Machine)
 }
 
-/// On v2, too, with or without a memory controller.
+/// The same on v2, with or without a memory controller.
 fn ends_with_the_container_in_the_unified_view() -> Result {
     ends_with(View::Unified)
 }
@@ -277,7 +277,7 @@ fn into_a_pipe(container: &Container, interval: &str) -> Result<(Running, BufRea
     Ok((call.inherit(writer.into(), 1)?.spawn()?, BufReader::new(reader.into())))
 }
 
-/// When nobody reads any more, there is nobody to tell: it ends, and that is no error.
+/// If the reader closes its end of the pipe, `events` ends, and that is no error.
 fn ends_with_its_reader() -> Result {
     let container = running(View::Machine)?;
     let (running, mut reader) = into_a_pipe(&container, "20ms")?;
@@ -293,7 +293,7 @@ fn ends_with_its_reader() -> Result {
     Ok(())
 }
 
-/// Not only when there is a next line to be written.
+/// The same while `events` waits for the next interval.
 fn ends_with_its_reader_while_it_waits() -> Result {
     let container = running(View::Machine)?;
     let (running, reader) = into_a_pipe(&container, "1h")?;
@@ -301,7 +301,7 @@ fn ends_with_its_reader_while_it_waits() -> Result {
     running.wait()?.success().map(drop)
 }
 
-/// `{"type":"oom","id":"X"}` when the kernel kills for memory, also as the last thing that happens.
+/// An OOM kill is reported as `{"type":"oom","id":"X"}`, also if it is the last event of the container.
 fn want_of_memory() -> Result {
     let bundle = Bundle::new(["trap", "USR1", ",", "alloc", "200"]);
     let container =
@@ -309,7 +309,7 @@ fn want_of_memory() -> Result {
     container.cgroup("memory")?;
     container.wait_output("ready")?;
     let mut events = follow(&container, "20ms")?;
-    // What it has to say about statistics comes after it has begun to listen.
+    // `events` prints statistics only after it has begun to listen for OOM kills.
     eventually("a line", || Ok(!lines(&mut events)?.is_empty()))?;
     container.kill("USR1")?.success()?;
     container.wait_status("stopped")?;
@@ -329,13 +329,13 @@ fn stopped() -> Result {
     container.command(["events", "--stats"])?.fails_with(&words).map(drop)
 }
 
-/// An unknown one neither.
+/// An unknown container has no statistics, either.
 fn unknown_container() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.command(["events", "--stats"])?.fails_with("does not exist").map(drop)
 }
 
-/// `--interval` is a time in Go's syntax, and more than none.
+/// `--interval` is a duration in Go's syntax, and greater than 0.
 fn interval_must_be_a_time() -> Result {
     let container = running(View::Machine)?;
     for interval in ["0", "0s", "-5s"] {

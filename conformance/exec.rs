@@ -1,4 +1,4 @@
-//! `exec`: a further process in a container.
+//! `exec`: another process in a container.
 
 use crate::harness::container::namespace_of;
 use crate::harness::*;
@@ -65,7 +65,7 @@ tests![
     lost_bundle,
 ];
 
-/// In the foreground exec ends with the program's exit code.
+/// In the foreground exec exits with the program's exit code.
 fn exit_code_is_the_programs() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for code in ["0", "1", "42"] {
@@ -74,14 +74,14 @@ fn exit_code_is_the_programs() -> Result {
     Ok(())
 }
 
-/// A program that a signal ended gives 128 plus the signal's number.
+/// If a signal killed the program, exec exits with 128 plus the signal's number.
 fn exit_code_of_a_killed_program() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     equal("exit code", container.exec([], ["die", "KILL"])?.code()?, 137)?;
     equal("exit code", container.exec([], ["die", "TERM"])?.code()?, 143)
 }
 
-/// When exec itself fails the exit code is 255, and the message says `exec failed`.
+/// If exec itself fails, the exit code is 255, and the message contains `exec failed`.
 fn missing_program_is_255() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.call(["exec", &container.id, "nosuch"]).output()?;
@@ -90,13 +90,13 @@ fn missing_program_is_255() -> Result {
     equal("status", container.status()?, "running")
 }
 
-/// Exec in what does not exist is an error.
+/// exec in an unknown container is an error.
 fn unknown_container() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.exec([], ["true"])?.fails_with("does not exist").map(drop)
 }
 
-/// A stopped container has no namespaces to join.
+/// exec in a stopped container is an error: it has no namespaces to join.
 fn stopped_container() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -105,7 +105,7 @@ fn stopped_container() -> Result {
     equal("exit code", output.code()?, 255)
 }
 
-/// A container that is created and not started has them.
+/// exec works in a container that is created and not started: its namespaces exist.
 fn created_container() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let output = container.exec([], ["echo", "inside"])?;
@@ -113,10 +113,10 @@ fn created_container() -> Result {
     equal("status", container.status()?, "created")
 }
 
-/// Without a program there is nothing to do.
+/// exec without a program is an error.
 fn no_arguments() -> Result {
     let container = Bundle::new(["pause"]).start()?;
-    // Not the status that a program could have had.
+    // No exit status that the program could have had.
     equal("exit code", container.command(["exec"])?.fails_with("exec args cannot be empty")?.code()?, 255)
 }
 
@@ -143,7 +143,7 @@ fn joins_the_cgroups() -> Result {
     equal("cgroups", output.success()?.stdout.trim_end(), init.trim_end())
 }
 
-/// Output and error arrive where the caller's are, apart.
+/// Standard output and standard error of the process are the caller's, and are not mixed.
 fn standard_streams_are_the_callers() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec([], ["echo", "to out", ",", "stderr", "to err"])?;
@@ -151,14 +151,14 @@ fn standard_streams_are_the_callers() -> Result {
     equal("standard error", &*output.stderr, "to err\n")
 }
 
-/// Input arrives, and ends.
+/// The process reads the caller's standard input, up to its end.
 fn stdin_is_passed_through() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec_call([], ["stdin"]).stdin("a line\n")?.output()?;
     output.success()?.says("stdin", "a line").map(drop)
 }
 
-/// What exec's options do not say is as config.json has it for the container's process.
+/// Without options the process has all attributes that config.json has for the container's process.
 fn inherits_the_configured_process() -> Result {
     let container = Bundle::new(["pause"])
         .set("/process/env", json!(["PATH=/", "FROM=config"]))
@@ -170,7 +170,7 @@ fn inherits_the_configured_process() -> Result {
     output.says("uid", "11")?.says("gid", "12")?.says("groups", "13,14").map(drop)
 }
 
-/// `--env`, repeated, adds variables and overrides them; commas do not split them.
+/// `--env` can be repeated. It adds variables and overrides them; commas do not split it.
 fn env_is_added() -> Result {
     let container = Bundle::new(["pause"]).set("/process/env", json!(["PATH=/", "A=config", "B=config"])).start()?;
     let output = container.exec(["-e", "A=exec", "-e", "C=x,y=z"], ["env"])?;
@@ -179,13 +179,13 @@ fn env_is_added() -> Result {
     Ok(())
 }
 
-/// `--cwd` sets the current directory.
+/// `--cwd` sets the working directory.
 fn cwd() -> Result {
     let container = Bundle::new(["pause"]).dir("deep/er").start()?;
     container.exec(["--cwd", "/deep/er"], ["cwd"])?.success()?.says("cwd", "/deep/er").map(drop)
 }
 
-/// A current directory that is not there is made for the first process only: the specification's `cwd` must exist.
+/// A missing working directory is created for the container's first process only: `--cwd` must exist.
 fn cwd_that_is_missing() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec(["--cwd", "/nosuch"], ["true"])?;
@@ -193,28 +193,28 @@ fn cwd_that_is_missing() -> Result {
     output.fails_with("/nosuch").map(drop)
 }
 
-/// `--user UID:GID`.
+/// `--user UID:GID` sets the user and the group.
 fn user_and_group() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec(["--user", "1000:1001"], ["ids"])?;
     output.success()?.says("uid", "1000")?.says("euid", "1000")?.says("gid", "1001")?.says("egid", "1001").map(drop)
 }
 
-/// Without a group the configured one is kept.
+/// `--user UID` keeps the configured group.
 fn user_alone_keeps_the_group() -> Result {
     let container = Bundle::new(["pause"]).set("/process/user", json!({ "uid": 5, "gid": 77 })).start()?;
     let output = container.exec(["-u", "1000"], ["ids"])?;
     output.success()?.says("uid", "1000")?.says("gid", "77").map(drop)
 }
 
-/// Users are numbers: the container's passwd is not the runtime's to read for that.
+/// `--user` takes numbers only: the runtime does not look up names in the container's passwd.
 fn user_by_name_is_refused() -> Result {
     let container = Bundle::new(["pause"]).file("etc/passwd", "me:x:5:5::/:/\n").start()?;
     container.exec(["--user", "me"], ["true"])?.fails_with("bad uid")?;
     container.exec(["--user", "5:me"], ["true"])?.fails_with("bad gid").map(drop)
 }
 
-/// `--additional-gids`, repeated.
+/// `--additional-gids` can be repeated.
 fn additional_groups() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec(["--additional-gids", "100", "--additional-gids", "65534"], ["ids"])?;
@@ -225,7 +225,7 @@ const CHOWN: u64 = 1;
 const KILL: u64 = 1 << 5;
 const SYSLOG: u64 = 1 << 34;
 
-/// `--cap` adds to the bounding, effective and permitted sets.
+/// `--cap` adds a capability to the bounding, effective and permitted sets.
 fn capability_is_added() -> Result {
     let container = Bundle::new(["pause"])
         .set("/process/capabilities/bounding", json!(["CAP_CHOWN"]))
@@ -239,14 +239,14 @@ fn capability_is_added() -> Result {
     output.says("ambient", "0").map(drop)
 }
 
-/// `--cap` never adds to the inheritable set (CVE-2022-29162).
+/// `--cap` never adds a capability to the inheritable set (CVE-2022-29162).
 fn capability_is_not_made_inheritable() -> Result {
     let bounding = json!({ "bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"] });
     let container = Bundle::new(["pause"]).set("/process/capabilities", bounding).start()?;
     container.exec(["--cap", "CAP_KILL"], ["caps"])?.success()?.says("inheritable", "0").map(drop)
 }
 
-/// `--cap` where config.json has no capabilities at all: that one, and nothing that nobody has asked for.
+/// If config.json has no capabilities, `--cap` gives that one and no other.
 fn capability_where_none_is_configured() -> Result {
     let container = Bundle::new(["pause"]).remove("/process/capabilities").start()?;
     let output = container.exec(["--cap", "CAP_SYSLOG"], ["caps"])?;
@@ -266,7 +266,8 @@ fn capabilities_are_the_configured_ones() -> Result {
     Ok(())
 }
 
-/// `--no-new-privs` sets it, `=false` takes the configured one back, else it is the configured one.
+/// `--no-new-privs` sets no_new_privs, `--no-new-privs=false` clears the configured value; without the option the
+/// configured value holds.
 fn no_new_privileges() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.exec([], ["nonewprivs"])?.success()?.says("nonewprivs", "0")?;
@@ -276,7 +277,7 @@ fn no_new_privileges() -> Result {
     container.exec(["--no-new-privs=false"], ["nonewprivs"])?.success()?.says("nonewprivs", "0").map(drop)
 }
 
-/// The umask is the configured one, or 0022.
+/// The umask is the configured one, or 0022 by default.
 fn umask_is_the_configured_one() -> Result {
     let container = Bundle::new(["pause"]).set("/process/user/umask", 0o77).start()?;
     container.exec([], ["ids"])?.success()?.says("umask", "0077")?;
@@ -284,14 +285,14 @@ fn umask_is_the_configured_one() -> Result {
     container.exec([], ["ids"])?.success()?.says("umask", "0022").map(drop)
 }
 
-/// So are the resource limits.
+/// The resource limits are the configured ones.
 fn rlimits_are_the_configured_ones() -> Result {
     let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": 333, "hard": 444 }]);
     let container = Bundle::new(["pause"]).set("/process/rlimits", limit).start()?;
     container.exec([], ["rlimit", "RLIMIT_NOFILE"])?.success()?.says("RLIMIT_NOFILE", "333 444").map(drop)
 }
 
-/// So is the OOM score.
+/// The OOM score is the configured one.
 fn oom_score_is_the_configured_one() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["pause"]).set("/process/oomScoreAdj", 321).view(view).start()?;
@@ -300,7 +301,7 @@ fn oom_score_is_the_configured_one() -> Result {
     Ok(())
 }
 
-/// The bundle's config.json is read at the time of exec: edited files take effect.
+/// exec reads the bundle's config.json again: edited values take effect.
 fn config_is_read_again() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.edit_config(|config| config["process"]["env"] = json!(["PATH=/", "NEW=yes"]))?;
@@ -311,7 +312,7 @@ const PROCESS: &str = r#"{ "args": ["/payload", "args", ",", "ids", ",", "cwd", 
     "cwd": "/proc", "user": { "uid": 21, "gid": 22, "additionalGids": [23] }, "noNewPrivileges": true,
     "env": ["ONLY=this", "HOME=/h"] }"#;
 
-/// `--process FILE` gives the whole process; the other options about it are ignored.
+/// `--process FILE` holds the whole process. The other options about the process are ignored.
 fn process_file() -> Result {
     let container = Bundle::new(["pause"]).set("/process/env", json!(["FROM=config"])).start()?;
     let file = container.aside("process.json");
@@ -327,7 +328,7 @@ fn check_process(output: &Output) -> Result {
     Ok(())
 }
 
-/// The file may be one that can be read only once, from the start: `/dev/fd/3`.
+/// FILE may be readable only once, from the start: `/dev/fd/3`.
 fn process_file_from_a_pipe() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let (reader, mut writer) = std::io::pipe()?;
@@ -338,7 +339,7 @@ fn process_file_from_a_pipe() -> Result {
     check_process(&call.output()?)
 }
 
-/// HOME is set from the container's passwd also when the file has no `env` at all.
+/// HOME is set from the container's passwd even if FILE has no `env`.
 fn process_file_without_env_gets_home() -> Result {
     let container = Bundle::new(["pause"]).file("etc/passwd", "me:x:21:22::/home/me:/sh\n").start()?;
     let file = container.aside("process.json");
@@ -347,7 +348,7 @@ fn process_file_without_env_gets_home() -> Result {
     output.success()?.has_line("HOME=/home/me").map(drop)
 }
 
-/// A process that is no JSON, or has no args, is exec's failure.
+/// A FILE that is no JSON, or has no args, is a failure of exec.
 fn process_file_that_is_broken() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let file = container.aside("process.json");
@@ -358,14 +359,14 @@ fn process_file_that_is_broken() -> Result {
     Ok(())
 }
 
-/// A container's limits and scheduling, and the same fields of a process file.
+/// A container's limits and scheduling; the same fields are used in process files.
 const LIMITED: [(&str, &str); 3] = [
     ("/process/scheduler", r#"{ "policy": "SCHED_BATCH", "nice": 5 }"#),
     ("/process/ioPriority", r#"{ "class": "IOPRIO_CLASS_BE", "priority": 6 }"#),
     ("/process/execCPUAffinity", r#"{ "initial": "0", "final": "0" }"#),
 ];
 
-/// Containers with few capabilities, none, and all that there are.
+/// Containers with few capabilities, with none, and with all.
 fn containers() -> Result<Vec<Container>> {
     let few = |set: Value| json!({ "bounding": ["CAP_CHOWN", "CAP_KILL"], "effective": set, "permitted": set });
     let mut bundle = Bundle::new(["pause"]).set("/process/user/umask", 0o77).set("/process/oomScoreAdj", 321);
@@ -381,7 +382,7 @@ fn containers() -> Result<Vec<Container>> {
 
 const FACTS: [&str; 11] = ["caps", ",", "ids", ",", "sched", ",", "ioprio", ",", "affinity", ",", "cat"];
 
-/// The facts that a process of this description prints of itself; `cat` prints the OOM score.
+/// The attributes that a process with this description prints of itself. `cat` prints its OOM score.
 fn with_file(container: &Container, mut file: Value) -> Result<Output> {
     let mut args = vec!["/payload"];
     args.extend(FACTS);
@@ -394,7 +395,8 @@ fn with_file(container: &Container, mut file: Value) -> Result<Output> {
     container.call(["exec", "--process"]).arg(&path).arg(&container.id).output()
 }
 
-/// A field that the file lacks has the container's value: above all no process has a capability that the container lacks.
+/// For a field that FILE lacks the container's value holds. Above all, no process has a capability that the container
+/// lacks.
 fn process_file_is_silent() -> Result {
     let containers = containers()?;
     let silent = [
@@ -403,7 +405,7 @@ fn process_file_is_silent() -> Result {
         json!({ "apparmorProfile": "", "selinuxLabel": "", "execCPUAffinity": {}, "user": { "uid": 0, "gid": 0 } }),
     ];
     for (container, own) in containers.iter().zip([true, false, true]) {
-        // As an exec without a file has it, which takes all from config.json.
+        // An exec without FILE takes all fields from config.json; the result must be the same.
         let mut words = FACTS.to_vec();
         words.push("/proc/self/oom_score_adj");
         let wanted = container.call(["exec", &container.id, "/payload"]).args(words).output()?;
@@ -425,7 +427,7 @@ fn process_file_is_silent() -> Result {
     output.says("ioprio", "class=2 priority=6")?.says("affinity", "0")?.has_line("321").map(drop)
 }
 
-/// A field that the file has counts, also one with more capabilities than the container's: the caller names them.
+/// A field that FILE has holds, even if it has more capabilities than the container: the caller asked for them by name.
 fn process_file_says_it_all() -> Result {
     let sets = |names: Value| json!({ "bounding": names, "effective": names, "permitted": names });
     for container in containers()? {
@@ -444,14 +446,14 @@ fn process_file_says_it_all() -> Result {
     Ok(())
 }
 
-/// noNewPrivileges limits the container like everything else: only the file's `false` lifts it.
+/// noNewPrivileges restricts the container, so only `false` in FILE clears it.
 fn process_file_without_no_new_privileges() -> Result {
     let container = Bundle::new(["pause"]).set("/process/noNewPrivileges", true).start()?;
     with_file(&container, json!({ "noNewPrivileges": false }))?.success()?.says("nonewprivs", "0")?;
     with_file(&container, json!({}))?.success()?.says("nonewprivs", "1").map(drop)
 }
 
-/// An umask in the file is the process's.
+/// FILE may have an umask.
 fn process_file_with_an_umask() -> Result {
     for container in containers()? {
         let user = json!({ "uid": 0, "gid": 0, "umask": 0o7 });
@@ -460,7 +462,7 @@ fn process_file_with_an_umask() -> Result {
     Ok(())
 }
 
-/// So is an OOM score.
+/// FILE may have an OOM score.
 fn process_file_with_an_oom_score() -> Result {
     for container in containers()? {
         with_file(&container, json!({ "oomScoreAdj": 500 }))?.success()?.has_line("500")?;
@@ -468,7 +470,8 @@ fn process_file_with_an_oom_score() -> Result {
     Ok(())
 }
 
-/// Engines hand the container's own score on. A caller who may not lower his to that goes on with a warning.
+/// Engines pass on the container's own OOM score. If the caller may not lower the score that far, exec warns and
+/// continues.
 fn oom_score_that_may_not_be_lowered_is_a_warning() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let path = container.aside("process.json");
@@ -476,7 +479,7 @@ fn oom_score_that_may_not_be_lowered_is_a_warning() -> Result {
     fs::write(&path, process.to_string())?;
     let call = container.call(["exec", "--process"]).arg(&path).arg(&container.id).after(|| {
         const CAP_SYS_RESOURCE: libc::c_long = 24;
-        // SAFETY: prctl(2) with numbers only.
+        // SAFETY: prctl(2) takes integers only here.
         match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0) } {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
@@ -490,15 +493,16 @@ fn oom_score_that_may_not_be_lowered_is_a_warning() -> Result {
     Ok(())
 }
 
-/// The message names linux.resources.pids.limit where the container may have no more processes.
+/// If the container's limit of processes is reached, the message names linux.resources.pids.limit.
 fn limit_of_processes_is_named() -> Result {
     let container = Bundle::new(["pause"]).set("/linux/resources/pids/limit", 1).start()?;
     names_field(&container.exec([], ["true"])?, "linux.resources.pids.limit")
 }
 
-/// A process that joins is seen in the container's pid namespace before it is what it shall be. Whoever may trace it there
-/// uses its rights: it has the container's, and what it still needs (to set groups and ids, to load a filter), no more. An
-/// agent is asked about one of its last steps, and looks at it meanwhile.
+/// A process that joins is visible in the container's pid namespace before it has its final attributes. Another process
+/// there that may trace it could use its rights. It has the container's rights and those that it still needs (to set
+/// groups and ids, to load a filter), and no more. The seccomp agent is asked about one of its last steps, and reads
+/// its rights at that moment.
 fn rights_of_what_is_about_to_join() -> Result {
     use std::sync::atomic::{AtomicI32, Ordering};
     use std::sync::{Arc, Mutex};
@@ -533,7 +537,7 @@ fn rights_of_what_is_about_to_join() -> Result {
     Ok(())
 }
 
-/// The other processes of a pid namespace, as the host sees them.
+/// The other processes of the first process's pid namespace, with the host's pids.
 fn neighbours(first: i32) -> Vec<i32> {
     let namespace = |pid: i32| namespace_of(pid, "pid").ok();
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -550,7 +554,7 @@ fn rights(pid: i32) -> [u64; 3] {
     })
 }
 
-/// `--detach` returns once the program was started; the pid file is there by then.
+/// `--detach` returns once the program was started. The pid file exists by then.
 fn detached_writes_the_pid_file() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let file = container.aside("exec.pid");
@@ -561,7 +565,7 @@ fn detached_writes_the_pid_file() -> Result {
     Ok(())
 }
 
-/// conmon takes the absence of the pid file as the sign of a failed exec.
+/// If exec fails, there is no pid file: conmon takes a missing pid file for a failed exec.
 fn detached_failure_writes_no_pid_file() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let file = container.aside("exec.pid");
@@ -571,7 +575,7 @@ fn detached_failure_writes_no_pid_file() -> Result {
     Ok(())
 }
 
-/// A pid file that cannot be written is exec's own failure, and no process stays.
+/// If the pid file cannot be written, exec fails with 255, and no process is left.
 fn pid_file_that_cannot_be_written_is_255() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec(["-d", "--pid-file", "/nosuchdir/pid"], ["pause"])?;
@@ -580,15 +584,15 @@ fn pid_file_that_cannot_be_written_is_255() -> Result {
     eventually("no process but the first", processes)
 }
 
-/// The program gets 0, 1 and 2 and no descriptor of the caller or the runtime.
+/// The program gets the descriptors 0, 1 and 2, and none of the caller or the runtime.
 fn descriptors_of_the_caller_are_closed() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec_call([], ["fds"]).inherit(File::open("/")?, 7)?.output()?;
     output.success()?.says("fds", "0,1,2").map(drop)
 }
 
-/// Numbers in between that are not open stay closed, as `podman exec --preserve-fd=9,40` has it; what the runtime opens in its
-/// place, its log too, is not for the container.
+/// With `--preserve-fds` the numbers that are not open stay closed, as with `podman exec --preserve-fd=9,40`. Files
+/// that the runtime opens under these numbers, such as its log, are not passed to the container.
 fn preserve_fds_with_holes() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let log = container.aside("log").display().to_string();
@@ -610,7 +614,7 @@ fn preserve_fds_passes_them() -> Result {
     call.output()?.success()?.says("fds", "0,1,2,3").map(drop)
 }
 
-/// Execs do not disturb each other.
+/// Several execs at the same time do not disturb each other.
 fn many_at_once() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let calls = (0..10).map(|n| container.exec_call([], ["exit", &n.to_string()]).spawn());
@@ -621,7 +625,7 @@ fn many_at_once() -> Result {
     Ok(())
 }
 
-/// In the container's /proc the process has a pid there, and its parent is not seen.
+/// The process has a pid in the container's /proc, and its parent, which is outside, is shown as 0.
 fn is_seen_in_the_containers_proc() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec([], ["pids"])?;
@@ -630,7 +634,7 @@ fn is_seen_in_the_containers_proc() -> Result {
     output.says("ppid", "0").map(drop)
 }
 
-/// When the first process ends, the pid namespace's other processes do: exec returns 137.
+/// If the first process ends, the kernel kills all other processes of the pid namespace: exec returns 137.
 fn ends_with_the_container() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let mut running = container.exec_call([], ["echo", "up", ",", "pause"]).spawn()?;
@@ -639,7 +643,7 @@ fn ends_with_the_container() -> Result {
     equal("exit code", running.wait()?.code()?, 137)
 }
 
-/// HOME comes from the container's passwd for exec's user, or is `/`.
+/// HOME is the home directory of exec's user in the container's passwd, or `/`.
 fn home_is_set() -> Result {
     let container = Bundle::new(["pause"]).file("etc/passwd", "r:x:0:0::/root:/\nme:x:5:5::/home/me:/\n").start()?;
     container.exec([], ["env"])?.success()?.has_line("HOME=/root")?;
@@ -648,7 +652,7 @@ fn home_is_set() -> Result {
     container.exec(["--env", "HOME=/mine"], ["env"])?.success()?.has_line("HOME=/mine").map(drop)
 }
 
-/// Scheduler and I/O priority are those of config.json for this process too.
+/// Scheduler and I/O priority of config.json apply to exec's process, too.
 fn scheduler_and_io_priority() -> Result {
     let container = Bundle::new(["pause"])
         .set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 5 }))
@@ -658,7 +662,7 @@ fn scheduler_and_io_priority() -> Result {
     output.success()?.says("policy", "3")?.says("nice", "5")?.says("ioprio", "class=2 priority=6").map(drop)
 }
 
-/// What a fork would lose or forbid is set, too.
+/// SCHED_DEADLINE, which forbids fork(2), and SCHED_FLAG_RESET_ON_FORK, which a fork clears, are set, too.
 fn scheduler_that_outlives_no_fork() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for (flags, wanted) in [(json!([]), "0"), (json!(["SCHED_FLAG_RESET_ON_FORK"]), "1")] {
@@ -674,7 +678,7 @@ fn scheduler_that_outlives_no_fork() -> Result {
     Ok(())
 }
 
-/// `execCPUAffinity.final` is the affinity of exec's program and not of the first process.
+/// `execCPUAffinity.final` applies to exec's program, and not to the first process.
 fn affinity_is_the_configured_one() -> Result {
     let affinity = json!({ "initial": "0", "final": "0" });
     let container = Bundle::new(["affinity", ",", "pause"]).set("/process/execCPUAffinity", affinity).start()?;
@@ -687,7 +691,7 @@ fn affinity_is_the_configured_one() -> Result {
     Ok(())
 }
 
-/// When config.json is gone there is nothing to take the process from; `--process` needs none of it.
+/// Without config.json exec cannot know the process and fails. `--process` does not need config.json.
 fn lost_bundle() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     fs::remove_file(container.bundle().join("config.json"))?;
@@ -697,7 +701,7 @@ fn lost_bundle() -> Result {
     check_process(&container.call(["exec", "-p"]).arg(&file).arg(&container.id).output()?)
 }
 
-/// What the bundle says by now does not take a joining process out of the container's namespaces.
+/// exec joins the container's namespaces, whatever the bundle's config.json lists by now.
 fn namespaces_are_those_of_create() -> Result {
     let container = Bundle::new(["pause"]).user_namespace(100_000, 1000).start()?;
     container.edit_config(|config| {
@@ -711,7 +715,7 @@ fn namespaces_are_those_of_create() -> Result {
     contains("map", &output.success()?.stdout, "100000")
 }
 
-/// A container that has delegated its cgroup has no processes in it: one that joins goes where init is.
+/// With a delegated cgroup the container's own cgroup has no processes: exec joins the cgroup of init.
 fn joins_where_init_is_when_the_cgroup_is_delegated() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     let pid = container.pid()?;
@@ -730,7 +734,7 @@ fn joins_where_init_is_when_the_cgroup_is_delegated() -> Result {
     container.exec([], ["true"])?.success().map(drop)
 }
 
-/// The container's /etc/passwd may be of any size; looking for HOME in it ends.
+/// The container's /etc/passwd may have any size: the search for HOME in it ends.
 fn a_huge_passwd_is_given_up() -> Result {
     let container = Bundle::new(["pause"]).file("/etc/passwd", "").start()?;
     let file = std::fs::File::options().write(true).open(container.rootfs().join("etc/passwd"))?;

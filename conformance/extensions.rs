@@ -1,4 +1,4 @@
-//! What crun has beyond runc, and tare with it: skipped where a runtime has none of it.
+//! Extensions of crun that runc lacks and tare has. A runtime without an extension skips its tests.
 
 use crate::harness::bundle::scratch;
 use crate::harness::*;
@@ -57,7 +57,7 @@ tests![
     features_tell_what_is_unsafe,
 ];
 
-/// A bundle for what only some runtimes have.
+/// A bundle for an extension; skips the test if the runtime has none.
 fn bundle<const N: usize>(words: [&str; N]) -> Result<Bundle> {
     if runtime::is("runc") {
         return skip("runc has no such thing");
@@ -65,7 +65,7 @@ fn bundle<const N: usize>(words: [&str; N]) -> Result<Bundle> {
     Ok(Bundle::new(words))
 }
 
-/// `--config` names a config outside the bundle; the bundle is still where relative paths begin.
+/// `--config` names a config outside the bundle. Relative paths in it still begin at the bundle.
 fn config_outside_the_bundle() -> Result {
     let container = bundle(["echo", "elsewhere"])?.build()?;
     let config = container.aside("other.json");
@@ -77,7 +77,7 @@ fn config_outside_the_bundle() -> Result {
     Ok(())
 }
 
-/// exec reads the process from the same file, wherever it is called.
+/// exec reads the process from the same file, whatever its working directory is.
 fn config_outside_the_bundle_is_read_again() -> Result {
     let container = bundle(["pause"])?.set("/process/env", json!(["FROM=other"])).build()?;
     let config = container.aside("other.json");
@@ -86,7 +86,7 @@ fn config_outside_the_bundle_is_read_again() -> Result {
     container.exec([], ["env"])?.success()?.has_line("FROM=other").map(drop)
 }
 
-/// One that is not there is named.
+/// A `--config` that does not exist is named in the error.
 fn config_that_is_missing() -> Result {
     let container = bundle(["true"])?.build()?;
     let output = container.launch(["create", "--config", "/nosuch/config.json"]).output()?;
@@ -94,13 +94,13 @@ fn config_that_is_missing() -> Result {
     container.nothing_left()
 }
 
-/// `--cgroup-manager` is cgroupfs, systemd or disabled.
+/// `--cgroup-manager` takes cgroupfs, systemd and disabled only.
 fn cgroup_manager_unknown() -> Result {
     let container = bundle(["true"])?.build()?;
     container.call(["--cgroup-manager", "nosuch", "list"]).output()?.fails_with("cgroup-manager").map(drop)
 }
 
-/// cgroupfs is what there is without it.
+/// `--cgroup-manager=cgroupfs` is the default.
 fn cgroup_manager_cgroupfs() -> Result {
     let container = bundle(["pause"])?.build()?;
     let call = container.call(["--cgroup-manager=cgroupfs", "create", "--bundle"]).arg(container.bundle());
@@ -109,7 +109,7 @@ fn cgroup_manager_cgroupfs() -> Result {
     Ok(())
 }
 
-/// Started with `--cgroup-manager=disabled` and this view of the cgroups.
+/// Starts a container with `--cgroup-manager=disabled` and this view of the cgroup hierarchies.
 fn without_cgroup(bundle: Bundle) -> Result<(Container, Output)> {
     let container = bundle.build()?;
     let call = container.call(["--cgroup-manager", "disabled", "run", "-d", "--bundle"]).arg(container.bundle());
@@ -117,7 +117,7 @@ fn without_cgroup(bundle: Bundle) -> Result<(Container, Output)> {
     Ok((container, output))
 }
 
-/// `disabled`: the container stays in the caller's cgroup, and the other commands know that.
+/// With `disabled` the container stays in the caller's cgroup, and the later commands remember it.
 fn cgroup_manager_disabled_makes_no_cgroup() -> Result {
     for view in [View::Machine, View::Unified] {
         let (container, output) = without_cgroup(bundle(["pause"])?.view(view))?;
@@ -137,7 +137,7 @@ fn cgroup_manager_disabled_makes_no_cgroup() -> Result {
     Ok(())
 }
 
-/// A limit that nobody would hold is refused by name.
+/// With `disabled` a limit could not be enforced, so it is refused by name.
 fn cgroup_manager_disabled_refuses_limits() -> Result {
     let bundle = bundle(["pause"])?.set("/linux/resources/pids/limit", 10);
     let (container, output) = without_cgroup(bundle)?;
@@ -145,7 +145,7 @@ fn cgroup_manager_disabled_refuses_limits() -> Result {
     container.nothing_left()
 }
 
-/// Three containers that run, with names that begin alike, and the calls about all of them.
+/// Three running containers whose names begin alike, and calls about all of them.
 struct Three(Vec<Container>);
 
 impl Three {
@@ -164,7 +164,7 @@ impl Three {
         self.0[0].call(words).output()
     }
 
-    /// Name and status of each, in the order of the names.
+    /// The name and the status of each, sorted by name.
     fn all(&self) -> Result<Vec<(String, String)>> {
         let output = self.call(["list", "-f", "json"])?;
         let list: Option<Vec<Value>> = serde_json::from_str(&output.success()?.stdout)?;
@@ -187,37 +187,37 @@ impl Drop for Three {
     }
 }
 
-/// `kill --regex`: the signal is for all that match.
+/// `kill --regex` sends the signal to all containers that match.
 fn kill_regex() -> Result {
     let three = Three::new()?;
     three.call(["kill", "--regex", "^web-", "KILL"])?.success()?;
     three.status(["running", "stopped", "stopped"])?;
-    // Those that do not run any more are no error.
+    // A container that does not run any more is no error.
     three.call(["kill", "-r", "^web-[12]$", "KILL"])?.success().map(drop)
 }
 
-/// None that matches is none to signal.
+/// If no container matches, that is no error.
 fn kill_regex_of_nobody() -> Result {
     let three = Three::new()?;
     three.call(["kill", "--regex", "nosuch", "KILL"])?.success()?;
     three.status(["running", "running", "running"])
 }
 
-/// What is no regular expression is an error.
+/// A malformed regular expression is an error.
 fn kill_regex_malformed() -> Result {
     let three = Three::new()?;
     three.call(["kill", "--regex", "web-(", "KILL"])?.failure()?;
     three.status(["running", "running", "running"])
 }
 
-/// `delete --regex` likewise.
+/// `delete --regex` deletes all containers that match.
 fn delete_regex() -> Result {
     let three = Three::new()?;
     three.call(["delete", "--force", "--regex", "web-."])?.success()?;
     equal("containers", three.all()?, [("db".to_owned(), "running".to_owned())])
 }
 
-/// One that cannot be deleted is named, and the others go.
+/// A container that cannot be deleted is named, and the others are deleted.
 fn delete_regex_goes_on_after_a_failure() -> Result {
     let three = Three::new()?;
     three.call(["kill", "web-2", "KILL"])?.success()?;
@@ -232,7 +232,7 @@ fn mount(source: &std::path::Path, options: &[&str]) -> Value {
     json!({ "destination": "/mnt", "type": "bind", "source": source, "options": options })
 }
 
-/// `copy-symlink`: a link stays a link, with its text.
+/// `copy-symlink`: a link becomes a link with the same text.
 fn copy_symlink() -> Result {
     let dir = scratch()?;
     symlink("../some/where", dir.path().join("link"))?;
@@ -242,7 +242,7 @@ fn copy_symlink() -> Result {
     output.success()?.has_line("../some/where").map(drop)
 }
 
-/// What is no link is bound.
+/// `copy-symlink` binds a source that is no link.
 fn copy_symlink_of_a_file_binds_it() -> Result {
     let dir = scratch()?;
     fs::write(dir.path().join("file"), "text")?;
@@ -252,7 +252,7 @@ fn copy_symlink_of_a_file_binds_it() -> Result {
     contains("mountinfo", &output.stdout, " /mnt ")
 }
 
-/// A second create finds the link of the first one.
+/// The link may exist already, from an earlier create.
 fn copy_symlink_over_the_same_link() -> Result {
     let dir = scratch()?;
     symlink("text", dir.path().join("link"))?;
@@ -261,7 +261,7 @@ fn copy_symlink_over_the_same_link() -> Result {
     output.success()?.has_line("text").map(drop)
 }
 
-/// Something else in its place is not replaced.
+/// `copy-symlink` does not replace another file.
 fn copy_symlink_over_something_else() -> Result {
     let dir = scratch()?;
     symlink("text", dir.path().join("link"))?;
@@ -270,7 +270,7 @@ fn copy_symlink_over_something_else() -> Result {
     contains("message", &output.stderr, "file exists")
 }
 
-/// The link may lie where the container's root could not read it.
+/// The link may be in a directory that the container's root cannot read.
 fn copy_symlink_in_a_user_namespace() -> Result {
     let dir = scratch()?;
     symlink("text", dir.path().join("link"))?;
@@ -280,7 +280,7 @@ fn copy_symlink_in_a_user_namespace() -> Result {
     output.success()?.has_line("text").map(drop)
 }
 
-/// A link to a file `target` beside it, both on the host.
+/// A link with this text and, beside it, a file `target`, both on the host.
 fn link_to(text: &str) -> Result<tempfile::TempDir> {
     let dir = scratch()?;
     fs::write(dir.path().join("target"), text)?;
@@ -288,7 +288,7 @@ fn link_to(text: &str) -> Result<tempfile::TempDir> {
     Ok(dir)
 }
 
-/// `src-nofollow`: the link itself is bound, so it leads where it leads inside.
+/// `src-nofollow` binds the link itself, so the container resolves it.
 fn source_is_not_followed() -> Result {
     let dir = link_to("outside")?;
     let entry = mount(&dir.path().join("link"), &["bind", "src-nofollow"]);
@@ -296,7 +296,7 @@ fn source_is_not_followed() -> Result {
     output.success()?.has_line("inside").map(drop)
 }
 
-/// The same where the runtime opens the source.
+/// The same if the runtime opens the source, as it does for a user namespace.
 fn source_is_not_followed_in_a_user_namespace() -> Result {
     let dir = link_to("outside")?;
     let entry = mount(&dir.path().join("link"), &["bind", "src-nofollow"]);
@@ -304,7 +304,7 @@ fn source_is_not_followed_in_a_user_namespace() -> Result {
     bundle.mount(entry).run()?.success()?.has_line("inside").map(drop)
 }
 
-/// `dest-nofollow`: a link at the destination is covered, and what it leads to is not.
+/// `dest-nofollow` mounts over a link at the destination, and not over its target.
 fn destination_is_not_followed() -> Result {
     let dir = scratch()?;
     fs::write(dir.path().join("file"), "bound")?;
@@ -313,7 +313,7 @@ fn destination_is_not_followed() -> Result {
     bundle.mount(entry).run()?.success()?.has_line("bound")?.has_line("kept").map(drop)
 }
 
-/// On other mounts they would mean nothing, so they are refused.
+/// These options have no meaning on mounts that are no binds, so they are refused there.
 fn link_options_are_for_bind_mounts() -> Result {
     for option in ["copy-symlink", "src-nofollow", "dest-nofollow"] {
         let entry = json!({ "destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": [option] });
@@ -322,7 +322,7 @@ fn link_options_are_for_bind_mounts() -> Result {
     Ok(())
 }
 
-/// A directory with a file of this owner in it.
+/// A directory that holds a file with this owner.
 fn owned(uid: u32, gid: u32) -> Result<tempfile::TempDir> {
     let dir = scratch()?;
     fs::write(dir.path().join("file"), "x")?;
@@ -330,7 +330,7 @@ fn owned(uid: u32, gid: u32) -> Result<tempfile::TempDir> {
     Ok(dir)
 }
 
-/// `idmap=uids=A-B-N;gids=…`: ids of the file system, ids of the host, how many.
+/// `idmap=uids=A-B-N;gids=…`: the first id in the file system, the first id on the host, the number of ids.
 fn idmap_with_mappings() -> Result {
     let dir = owned(1001, 1002)?;
     let entry = mount(dir.path(), &["bind", "idmap=uids=0-0-1#1000-5000-10;gids=1000-6000-10"]);
@@ -346,7 +346,7 @@ fn idmap_with_mappings_of_the_container() -> Result {
     contains("stat", &output.success()?.stdout, "uid=7 gid=8")
 }
 
-/// What cannot be read as mappings is named.
+/// Malformed mappings are named in the error.
 fn idmap_with_malformed_mappings() -> Result {
     let dir = owned(1001, 1001)?;
     for text in
@@ -360,7 +360,7 @@ fn idmap_with_malformed_mappings() -> Result {
 
 const KEEP: &str = "run.oci.keep_original_groups";
 
-/// The runtime called with these supplementary groups.
+/// Calls the runtime with these supplementary groups.
 fn with_groups(container: &Container, words: &[&str]) -> Result<Output> {
     let mut command = std::process::Command::new("setpriv");
     command.args(["--groups", "1234,2345"]).arg(&runtime::get().path).arg("--root").arg(container.state_root());
@@ -370,7 +370,7 @@ fn with_groups(container: &Container, words: &[&str]) -> Result<Output> {
     Ok(Output { line: format!("{command:?}"), status: output.status, stdout, stderr })
 }
 
-/// The caller's supplementary groups stay the container's, as `podman run --group-add keep-groups` asks for.
+/// The container keeps the caller's supplementary groups, as `podman run --group-add keep-groups` asks.
 fn groups_are_kept() -> Result {
     for (annotation, wanted) in [("1", "1234 2345"), ("0", "")] {
         let container =
@@ -384,7 +384,7 @@ fn groups_are_kept() -> Result {
     Ok(())
 }
 
-/// The annotation wins over groups that the config lists: engines always list those of the image's user.
+/// The annotation overrides the groups that the config lists: engines always list the groups of the image's user.
 fn groups_are_kept_whatever_is_listed() -> Result {
     let bundle = bundle(["cat", "/proc/self/status"])?.set("/annotations", json!({ KEEP: "1" }));
     let container = bundle.set("/process/user/additionalGids", json!([1, 2, 3])).build()?;
@@ -395,7 +395,8 @@ fn groups_are_kept_whatever_is_listed() -> Result {
     equal("the container's standard error", &*output.stderr, "")
 }
 
-/// What crun documents and tare does not carry out is refused: the container would be another one than its config says.
+/// tare refuses the annotations that crun documents and tare does not support: the container would not be what its
+/// config says.
 fn annotations_of_crun_that_are_not_carried_out() -> Result {
     for name in ["seccomp_bpf_data", "seccomp.plugins", "systemd.force_cgroup_v1", "timens_offset", "handler"] {
         let name = format!("run.oci.{name}");
@@ -404,17 +405,17 @@ fn annotations_of_crun_that_are_not_carried_out() -> Result {
     Ok(())
 }
 
-/// In a user namespace of its own, too, and for exec.
+/// The groups are kept in a new user namespace, too, and by exec.
 fn groups_are_kept_in_exec() -> Result {
     let bundle = bundle(["pause"])?.set("/annotations", json!({ KEEP: "1" })).user_namespace(100_000, 1000);
     let container = bundle.start()?;
     let output = with_groups(&container, &["exec", &container.id, "/payload", "cat", "/proc/self/status"])?;
     let groups = output.success()?.stdout.lines().find_map(|line| line.strip_prefix("Groups:")).context("groups")?;
-    // They have no number in there.
+    // The groups have no mapping in the user namespace, so they are shown as the overflow id.
     equal("groups", groups.trim(), "65534 65534")
 }
 
-/// What hooks say is appended to the files that the annotations name, wherever they run.
+/// The output of hooks is appended to the files that the annotations name, wherever the hooks run.
 fn hooks_output_goes_to_files() -> Result {
     let dir = scratch()?;
     let (out, err) = (dir.path().join("out"), dir.path().join("err"));
@@ -434,13 +435,13 @@ fn hooks_output_goes_to_files() -> Result {
     equal("err", fs::read_to_string(err)?, wanted("err"))
 }
 
-/// Later commands run elsewhere: a relative path is refused.
+/// A relative path is refused: later commands may have another working directory.
 fn hooks_output_to_a_relative_path() -> Result {
     let bundle = bundle(["true"])?.set("/annotations", json!({ "run.oci.hooks.stdout": "here" }));
     bundle.refused_by_tare("annotations.run.oci.hooks.stdout")
 }
 
-/// A file that cannot be opened is named.
+/// A file that cannot be opened is named in the error.
 fn hooks_output_that_cannot_be_opened() -> Result {
     let bundle = bundle(["true"])?
         .set("/annotations", json!({ "run.oci.hooks.stdout": "/nosuch/conformance" }))
@@ -449,7 +450,7 @@ fn hooks_output_that_cannot_be_opened() -> Result {
     contains("message", &output.stderr, "/nosuch/conformance")
 }
 
-/// `mounts add|remove ID FILE` with this list.
+/// Calls `mounts add|remove ID FILE` with this list in FILE.
 fn change(container: &Container, verb: &str, list: &Value) -> Result<Output> {
     let file = container.aside("mounts.json");
     fs::write(&file, serde_json::to_vec(list)?)?;
@@ -477,21 +478,21 @@ fn adds_and_removes(bundle: Bundle) -> Result {
     ensure!(output.stdout.lines().any(|line| line.contains(" /filled ") && line.contains("nosuid")), "{output}");
     change(&container, "remove", &list)?.success()?;
     equal("mounts", mountinfo(&container)?, before)?;
-    // There is nothing to remove any more.
+    // The mounts are gone, so a second `remove` fails.
     change(&container, "remove", &list)?.failure().map(drop)
 }
 
-/// Mounts can be given to a living container, and taken away.
+/// Mounts can be added to a running container, and removed.
 fn mounts_are_added_and_removed() -> Result {
     adds_and_removes(bundle(["pause"])?)
 }
 
-/// Also where the container is in a user namespace.
+/// The same if the container is in a user namespace.
 fn mounts_are_added_in_a_user_namespace() -> Result {
     adds_and_removes(bundle(["pause"])?.user_namespace(100_000, 1000))
 }
 
-/// All or nothing.
+/// If one mount of the list fails, none is added.
 fn mounts_added_in_part_are_undone() -> Result {
     let container = bundle(["pause"])?.start()?;
     let before = mountinfo(&container)?;
@@ -506,7 +507,7 @@ fn mounts_added_in_part_are_undone() -> Result {
     Ok(())
 }
 
-/// What is no list of mounts is an error, and changes nothing.
+/// A list of the wrong form is an error and changes nothing.
 fn mounts_of_the_wrong_form() -> Result {
     let container = bundle(["pause"])?.start()?;
     let before = mountinfo(&container)?;
@@ -525,14 +526,14 @@ fn mounts_of_the_wrong_form() -> Result {
     equal("mounts", mountinfo(&container)?, before)
 }
 
-/// There is nowhere to mount in a container that has stopped.
+/// Mounts cannot be added to a stopped container.
 fn mounts_of_a_stopped_container() -> Result {
     let container = bundle(["true"])?.start()?;
     container.wait_status("stopped")?;
     change(&container, "add", &json!([]))?.failure().map(drop)
 }
 
-/// The container may put a link anywhere: it leads to a place inside the root, or is refused.
+/// The container may make links anywhere. A destination with a link leads to a place inside the root, or is refused.
 fn mounts_stay_inside_the_root() -> Result {
     let container = bundle(["pause"])?.symlink("/way", "/../../..").start()?;
     let here = fs::read_to_string("/proc/thread-self/mountinfo")?;
@@ -549,8 +550,8 @@ fn mounts_stay_inside_the_root() -> Result {
     change(&container, "remove", &list)?.success().map(drop)
 }
 
-/// A container with a volume that was added at `/a/b/data`, and then moved away, as the container itself can do it; at
-/// its place is a link to a mount that keeps the container from writing to the host's settings.
+/// A container with a volume that was added at `/a/b/data` and then moved, as the container itself can do. At the old
+/// place is a link to a mount that protects settings of the host.
 fn with_a_moved_volume(config: impl FnOnce(Bundle) -> Bundle, list: &Value) -> Result<Container> {
     let bundle = bundle(["pause"])?.dir("a/b/data").set("/linux/readonlyPaths", json!(["/proc/sys"]));
     let container = config(bundle).start()?;
@@ -570,7 +571,7 @@ fn is_mounted(container: &Container, at: &str, flag: &str) -> Result<bool> {
     Ok(lines.any(|line| line.split(' ').nth(5).is_some_and(|flags| flags.split(',').any(|one| one == flag))))
 }
 
-/// `remove` takes away the mount that was added, wherever it is by now, and no other.
+/// `remove` detaches the mount that was added, wherever it is by then, and no other.
 fn mounts_are_removed_by_what_they_are() -> Result {
     let dir = scratch()?;
     let list = json!([{ "destination": "/a/b/data", "type": "bind", "source": dir.path(), "options": ["bind"] }]);
@@ -583,7 +584,7 @@ fn mounts_are_removed_by_what_they_are() -> Result {
     Ok(())
 }
 
-/// Those of the config stay.
+/// `remove` does not detach mounts of the config.
 fn mounts_that_were_not_added_are_not_removed() -> Result {
     let container = bundle(["pause"])?.set("/linux/readonlyPaths", json!(["/proc/sys"])).start()?;
     let before = mountinfo(&container)?;
@@ -598,7 +599,7 @@ fn mounts_that_were_not_added_are_not_removed() -> Result {
     Ok(())
 }
 
-/// A file is no directory, and of two mounts at one place the later one goes first.
+/// A mount of a file is removed as well, and of two mounts at one place the later one is removed first.
 fn mounts_of_files_and_of_the_same_place() -> Result {
     let dir = scratch()?;
     for name in ["one", "two"] {
@@ -617,8 +618,8 @@ fn mounts_of_files_and_of_the_same_place() -> Result {
     equal("mounts", mountinfo(&container)?, before)
 }
 
-/// Where a flag cannot be set nothing is attached: the container would have it without. These are flags that a user
-/// namespace may not take away.
+/// If a flag cannot be set, the mount is not attached: otherwise the container would have it without the flag. Here the
+/// flags are some that a user namespace may not clear.
 fn mounts_have_their_flags_when_they_are_attached() -> Result {
     use nix::mount::{MntFlags, MsFlags, mount, umount2};
     let dir = scratch()?;
@@ -643,7 +644,8 @@ fn mounts_have_their_flags_when_they_are_attached() -> Result {
     result
 }
 
-/// Nothing is mounted over what tells of the processes, or what keeps the container from the host's settings.
+/// Mounts at or below /proc and /sys are refused: they would cover the information on processes, or the mounts that
+/// protect the host's settings.
 fn mounts_below_proc_and_sys_are_refused() -> Result {
     if !runtime::is("tare") {
         return skip("crun's extension lets it happen");
@@ -661,7 +663,7 @@ fn mounts_below_proc_and_sys_are_refused() -> Result {
     equal("mounts", mountinfo(&container)?, before)
 }
 
-/// It changes what it names, not what the container has put there.
+/// `remount` changes the mount that it names, and does not follow a link that the container has made.
 fn remount_does_not_follow_the_containers_links() -> Result {
     let dir = scratch()?;
     let volume = json!({ "destination": "/a/b/data", "type": "bind", "source": dir.path(), "options": ["bind", "ro"] });
@@ -670,14 +672,14 @@ fn remount_does_not_follow_the_containers_links() -> Result {
     let list = json!([{ "destination": "/a/b/data", "type": "bind", "source": dir.path(), "options": options }]);
     change(&container, "add", &list)?;
     ensure!(is_mounted(&container, "/proc/sys", "ro")?, "/proc/sys is writable: {}", mountinfo(&container)?);
-    // Where no link is, it is what it was meant for.
+    // Without a link the remount works.
     let list = json!([{ "destination": "/a/c/data", "type": "bind", "source": dir.path(), "options": options }]);
     change(&container, "add", &list)?.success()?;
     ensure!(is_mounted(&container, "/a/c/data", "rw")?, "{}", mountinfo(&container)?);
     Ok(())
 }
 
-/// Engines keep images from setting what is listed as unsafe.
+/// `features` lists the annotations that an image must not set; engines filter by it.
 fn features_tell_what_is_unsafe() -> Result {
     if runtime::is("runc") {
         return skip("runc has no such thing");
@@ -692,14 +694,14 @@ fn features_tell_what_is_unsafe() -> Result {
 
 const SUB: &str = "/sys/fs/cgroup/sub";
 
-/// A container that manages a cgroup of its own below the one with its limits.
+/// A container that manages a cgroup below the one that has its limits.
 fn delegated<const N: usize>(words: [&str; N]) -> Result<Bundle> {
     let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"] });
     let bundle = bundle(words)?.view(View::Unified).namespace("cgroup").mount(mount);
     Ok(bundle.set("/annotations", json!({ "run.oci.delegate-cgroup": "own/inner" })))
 }
 
-/// `run.oci.delegate-cgroup`: a cgroup below the container's, which is the root of its cgroup namespace.
+/// `run.oci.delegate-cgroup` makes a cgroup below the container's; it is the root of the container's cgroup namespace.
 fn delegated_cgroup_is_the_containers() -> Result {
     let words = ["cat", "/proc/self/cgroup", ",", "mkdir", SUB, ",", "pause"];
     let container = delegated(words)?.option("-d").build()?;
@@ -716,7 +718,7 @@ fn delegated_cgroup_is_the_containers() -> Result {
     container.nothing_left()
 }
 
-/// It belongs to the container's user, the one with the limits does not.
+/// The delegated cgroup belongs to the container's user; the cgroup with the limits does not.
 fn delegated_cgroup_in_a_user_namespace() -> Result {
     let words = ["mkdir", SUB, ",", "pause"];
     let container = delegated(words)?.user_namespace(100_000, 65_536).option("-d").build()?;
@@ -727,7 +729,7 @@ fn delegated_cgroup_in_a_user_namespace() -> Result {
     equal("owner of the outer cgroup", owner("cgroup.procs")?, 0)
 }
 
-/// It cannot lead out of the container's.
+/// A name that leads out of the container's cgroup is refused.
 fn delegated_cgroup_of_a_wrong_name() -> Result {
     for name in ["..", "a/../../b", "/a", "a//b", "."] {
         let bundle = delegated(["true"])?.set("/annotations", json!({ "run.oci.delegate-cgroup": name }));
@@ -738,7 +740,7 @@ fn delegated_cgroup_of_a_wrong_name() -> Result {
     Ok(())
 }
 
-/// v1 hierarchies cannot be handed over safely.
+/// On v1 it is refused: v1 hierarchies cannot be delegated safely.
 fn delegated_cgroup_needs_v2() -> Result {
     if machine::get().layout == machine::Layout::Unified || runtime::is("crun") {
         return skip("there is no v1 here");

@@ -1,7 +1,7 @@
-//! One system call of a command fails, or the command is killed before it: the command ends with a status and a message,
-//! and leaves nothing that another one cannot remove.
+//! One system call of a command fails, or the command is killed before it. The command must end with a status and a
+//! message, and leave nothing that another command cannot remove.
 //!
-//! Each test looks at some of the system calls; `FAULTS=all` has it look at all of them (`hack/interleaved`).
+//! Each test tries some of the system calls; with `FAULTS=all` it tries all of them (`hack/interleaved`).
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -24,13 +24,13 @@ tests![
     pause,
 ];
 
-/// At most so many calls of a command are looked at, unless all are asked for.
+/// The number of system calls of a command that are tried, unless all are asked for.
 const CALLS: usize = 16;
 
-/// What a host in trouble answers.
+/// Errors of a host without resources, and of an interrupted or refused call.
 const ERRNOS: [Errno; 5] = [Errno::EMFILE, Errno::ENOMEM, Errno::EIO, Errno::EINTR, Errno::EPERM];
 
-/// Where the container is before the command.
+/// The state of the container before the command.
 #[derive(Clone, Copy)]
 enum Before {
     Nothing,
@@ -45,7 +45,7 @@ struct Round<'a> {
 }
 
 fn fresh(before: Before, view: View) -> Result<Container> {
-    // Nobody is there to end one that is made in front.
+    // A container that `run` starts in the foreground must end by itself.
     let words = if let Before::Nothing = before { "true" } else { "pause" };
     let bundle = Bundle::new([words]).view(view);
     let container = match before {
@@ -59,7 +59,7 @@ fn fresh(before: Before, view: View) -> Result<Container> {
     Ok(container)
 }
 
-/// One round for each call that is looked at and each fault, each with a container of its own.
+/// One round for each system call that is tried and each fault, with a new container each time.
 fn rounds(
     before: Before,
     view: View,
@@ -77,7 +77,7 @@ fn rounds(
     let step = if all { 1 } else { calls.div_ceil(CALLS) };
     let mut seen = 0;
     for number in (std::process::id() as usize % step..calls).step_by(step) {
-        // A selection has one fault a call, each in its turn.
+        // Without FAULTS=all each system call gets one fault, in turn.
         let chosen = if all { faults } else { &faults[number / step % faults.len()..][..1] };
         for fault in chosen {
             let container = fresh(before, view)?;
@@ -103,7 +103,7 @@ fn failing() -> Vec<Fault> {
     ERRNOS.map(Fault::Fails).to_vec()
 }
 
-/// A create that fails leaves nothing, one that succeeds a container.
+/// A create that fails leaves nothing; one that succeeds leaves a container.
 fn creates(view: View) -> Result {
     rounds(
         Before::Nothing,
@@ -126,12 +126,12 @@ fn create_in_the_unified_view() -> Result {
     creates(View::Unified)
 }
 
-/// A forced delete removes whatever a killed create has left.
+/// A forced delete removes all that a killed create has left.
 fn create_that_is_killed() -> Result {
     rounds(Before::Nothing, View::Machine, &[Fault::Killed], |it| it.launch(["create"]), |_| Ok(()))
 }
 
-/// A run that fails leaves nothing; in front, it has removed the container also when it succeeds.
+/// A run that fails leaves nothing. In the foreground it removes the container also if it succeeds.
 fn run() -> Result {
     rounds(
         Before::Nothing,
@@ -147,7 +147,7 @@ fn run() -> Result {
     )
 }
 
-/// A start that fails leaves the container as it was, unless it runs.
+/// A start that fails leaves the container as it was, unless the program runs.
 fn start() -> Result {
     let start = |it: &Container| it.call(["start"]).arg(&it.id);
     rounds(Before::Created, View::Machine, &failing(), start, |round| {
@@ -162,13 +162,13 @@ fn start() -> Result {
     })
 }
 
-/// Whoever is killed while he starts has started the container, or has not.
+/// A start that is killed either has started the container or has not.
 fn start_that_is_killed() -> Result {
     let start = |it: &Container| it.call(["start"]).arg(&it.id);
     rounds(Before::Created, View::Machine, &[Fault::Killed], start, |round| {
         if round.container.status()? == "created" {
             let again = round.container.command(["start"])?;
-            // Killed after it had opened the gate, and before the program ran.
+            // start was killed after it had opened the gate, and before the program ran.
             if !again.status.success() {
                 contains("start", &again.stderr, "already running")?;
             }
@@ -188,7 +188,7 @@ fn exec() -> Result {
     )
 }
 
-/// A delete that fails can be made once more.
+/// A delete that fails can be repeated.
 fn delete() -> Result {
     let delete = |it: &Container| it.call(["delete"]).arg(&it.id);
     rounds(Before::Stopped, View::Machine, &failing(), delete, |round| {
@@ -199,7 +199,7 @@ fn delete() -> Result {
     })
 }
 
-/// The same with `--force`.
+/// A forced delete that fails can be repeated.
 fn forced_delete() -> Result {
     let delete = |it: &Container| it.call(["delete", "--force"]).arg(&it.id);
     rounds(Before::Runs, View::Machine, &failing(), delete, |round| match round.output.status.success() {
@@ -208,13 +208,13 @@ fn forced_delete() -> Result {
     })
 }
 
-/// The same of one that is killed.
+/// A delete that is killed can be repeated.
 fn delete_that_is_killed() -> Result {
     let delete = |it: &Container| it.call(["delete", "--force"]).arg(&it.id);
     rounds(Before::Runs, View::Machine, &[Fault::Killed], delete, |_| Ok(()))
 }
 
-/// A kill that succeeds has killed.
+/// A kill that succeeds has sent its signal.
 fn kill() -> Result {
     let kill = |it: &Container| it.call(["kill"]).args([&*it.id, "KILL"]);
     rounds(Before::Runs, View::Machine, &failing(), kill, |round| match round.output.status.success() {
@@ -223,7 +223,7 @@ fn kill() -> Result {
     })
 }
 
-/// A state that is told is true.
+/// If `state` succeeds, its answer is true.
 fn state() -> Result {
     rounds(
         Before::Runs,
@@ -237,7 +237,7 @@ fn state() -> Result {
     )
 }
 
-/// Processes that are told are all there are.
+/// If `ps` succeeds, it lists all processes.
 fn ps() -> Result {
     rounds(
         Before::Runs,

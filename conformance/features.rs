@@ -1,4 +1,4 @@
-//! `features`: what the runtime says of itself.
+//! `features`: the description that the runtime gives of itself.
 
 use crate::harness::bundle::scratch;
 use crate::harness::*;
@@ -26,7 +26,7 @@ fn words(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
 }
 
-/// CRI-O parses output and error together.
+/// The JSON is on standard output, and standard error is empty: CRI-O parses both together.
 fn is_json_and_nothing_else() -> Result {
     let output = Call::new(["features"]).output()?;
     equal("standard error", &*output.success()?.stderr, "")?;
@@ -34,7 +34,7 @@ fn is_json_and_nothing_else() -> Result {
     Ok(())
 }
 
-/// The range of versions that are understood.
+/// It has the range of supported versions of the specification.
 fn versions() -> Result {
     let features = features()?;
     equal("ociVersionMin", &features["ociVersionMin"], "1.0.0")?;
@@ -42,7 +42,7 @@ fn versions() -> Result {
     Ok(())
 }
 
-/// All six lists of hooks and all eight namespaces.
+/// It has all six lists of hooks and all eight kinds of namespaces.
 fn hooks_and_namespaces() -> Result {
     let features = features()?;
     let hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
@@ -56,7 +56,7 @@ fn hooks_and_namespaces() -> Result {
     Ok(())
 }
 
-/// Kubernetes takes recursive read-only mounts from `rro`.
+/// Kubernetes recognizes support for recursive read-only mounts by `rro`.
 fn mount_options() -> Result {
     let options = words(&features()?["mountOptions"]);
     for option in ["bind", "rbind", "ro", "rro", "nosuid", "noexec", "nodev", "rprivate", "rshared", "tmpcopyup"] {
@@ -65,11 +65,11 @@ fn mount_options() -> Result {
     Ok(())
 }
 
-/// What is listed MUST be taken: each option on a mount that it fits.
+/// An option that is listed MUST be accepted: each one is tried on a mount that it is for.
 fn mount_options_are_accepted() -> Result {
     let source = scratch()?;
     let options = words(&features()?["mountOptions"]);
-    // These fit no bind mount: they are for other file systems, or would change what is there already.
+    // These options are not for bind mounts: they are for other file systems, or would change the existing mount.
     let special = ["remount", "tmpcopyup", "mand", "loud", "silent", "iversion", "lazytime"];
     for option in options.iter().filter(|option| !special.contains(&option.as_str())) {
         let entry =
@@ -80,14 +80,14 @@ fn mount_options_are_accepted() -> Result {
     Ok(())
 }
 
-/// What the machine's cgroups are, the runtime can do.
+/// It has the cgroup versions that the machine has.
 fn of_cgroups() -> Result {
     let cgroup = &features()?["linux"]["cgroup"];
     let key = if machine::get().layout == machine::Layout::Unified { "v2" } else { "v1" };
     equal(key, &cgroup[key], true)
 }
 
-/// Engines read the runtime's version and whether it can checkpoint from annotations.
+/// Engines read the runtime's version, and whether it supports checkpoints, from annotations.
 fn annotations() -> Result {
     let features = features()?;
     ensure!(features["annotations"].is_object(), "{features}");
@@ -96,7 +96,7 @@ fn annotations() -> Result {
     Ok(())
 }
 
-/// All that is there is a member with a value of the specified type.
+/// All members are there, with values of the specified types.
 fn has_all_members() -> Result {
     let features = features()?;
     for (place, wanted) in [
@@ -117,7 +117,7 @@ fn has_all_members() -> Result {
     Ok(())
 }
 
-/// `linux.memoryPolicy` and `linux.netDevices` are features that came with 1.3 of the specification.
+/// `linux.memoryPolicy` and `linux.netDevices` came with version 1.3 of the specification.
 fn of_memory_policy() -> Result {
     let features = features()?;
     equal("netDevices", &features["linux"]["netDevices"]["enabled"], true)?;
@@ -126,7 +126,7 @@ fn of_memory_policy() -> Result {
     equal("flags", words(&features["linux"]["memoryPolicy"]["flags"]).len(), 3)
 }
 
-/// The list of mount options is sorted, and without `idmap`, which has its own member.
+/// The list of mount options is sorted, and lacks `idmap`, which has a member of its own.
 fn mount_options_are_sorted() -> Result {
     let options = words(&features()?["mountOptions"]);
     ensure!(options.is_sorted(), "{options:?}");
@@ -134,7 +134,7 @@ fn mount_options_are_sorted() -> Result {
     Ok(())
 }
 
-/// Four blanks of indent, one newline at the end.
+/// The JSON is indented by four spaces and ends with one newline.
 fn form() -> Result {
     let output = Call::new(["features"]).output()?;
     ensure!(output.success()?.stdout.starts_with("{\n    \"ociVersionMin\""), "{output}");

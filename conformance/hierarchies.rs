@@ -1,4 +1,4 @@
-//! Where a cgroup may be, whose it is and what it begins with: the rules of the two kinds of hierarchies, and of users.
+//! The place of a cgroup, its owner and its initial values: the rules of v1 and v2 hierarchies, and of ordinary users.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -28,7 +28,7 @@ tests![
     user_with_a_subtree_has_limits,
 ];
 
-/// A cgroup of the suite's in the v2 hierarchy, which there is here alone or beside v1; for one test.
+/// Makes a cgroup for one test in the v2 hierarchy, which exists alone or beside v1.
 fn of_v2(name: &str) -> Result<PathBuf> {
     let Some(mount) = &machine::get().v2 else { return skip("there is no v2 hierarchy") };
     let dir = mount.join(machine::cgroup_parent().trim_start_matches('/')).join(name);
@@ -42,7 +42,7 @@ fn path_of(dir: &Path) -> Result<String> {
     Ok(format!("/{}", below.display()))
 }
 
-/// A container on v2 alone whose cgroup is below this directory.
+/// A container that sees v2 alone, with its cgroup below this directory.
 fn below(bundle: Bundle, dir: &Path) -> Result<(Container, PathBuf)> {
     let container = bundle.view(View::Unified).build()?;
     let dir = dir.join(&container.id);
@@ -56,7 +56,8 @@ fn read(dir: &Path, file: &str) -> Result<String> {
     Ok(fs::read_to_string(&path).with_context(|| path.display().to_string())?.trim_end().to_owned())
 }
 
-/// Every level hands down what the hierarchy has; the container's own, which has processes, hands down nothing.
+/// Every level enables all controllers of the hierarchy for its children. The container's own cgroup, which has
+/// processes, enables none.
 fn controllers_are_handed_down() -> Result {
     let top = of_v2("handed")?;
     let (container, dir) = below(Bundle::new(["pause"]), &top.join("a/b"))?;
@@ -69,8 +70,8 @@ fn controllers_are_handed_down() -> Result {
     equal("what it hands down", read(&dir, "cgroup.subtree_control")?.as_str(), "")
 }
 
-/// Where a level above has processes of its own nothing can be handed down: that is no error until a limit needs it, and
-/// the limit's name is in the message then.
+/// A level that has processes cannot enable controllers for its children (no internal processes). That is an error only
+/// if a limit needs one; the message then names the limit.
 fn controllers_cannot_pass_processes() -> Result {
     let busy = of_v2("busy")?;
     let mut guest = Command::new("sleep").arg("100").spawn()?;
@@ -92,7 +93,7 @@ fn controllers_cannot_pass_processes() -> Result {
     tried
 }
 
-/// A cgroup in which threads are divided; the one above it has become a domain for them.
+/// A cgroup of type `threaded`. The one above it has become a threaded domain.
 fn threaded(name: &str) -> Result<PathBuf> {
     let dir = of_v2(name)?.join("threads");
     fs::create_dir_all(&dir)?;
@@ -100,7 +101,8 @@ fn threaded(name: &str) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// What is made below a threaded cgroup takes no process before it is threaded itself, as runc makes it.
+/// A new cgroup below a threaded one is `domain invalid` and takes no processes until it is made threaded, as runc
+/// does.
 fn threaded_parent_makes_a_threaded_cgroup() -> Result {
     let (container, dir) = below(Bundle::new(["cat", "/proc/self/cgroup", ",", "pause"]), &threaded("threaded")?)?;
     container.create()?.success()?;
@@ -113,7 +115,7 @@ fn threaded_parent_makes_a_threaded_cgroup() -> Result {
     Ok(())
 }
 
-/// Levels between them likewise.
+/// The levels between them are made threaded, too.
 fn threaded_levels_are_made_threaded() -> Result {
     let between = threaded("levels")?.join("a/b");
     let (container, dir) = below(Bundle::new(["pause"]), &between)?;
@@ -124,7 +126,8 @@ fn threaded_levels_are_made_threaded() -> Result {
     Ok(())
 }
 
-/// Memory is not for threads to have apart: refused, and the message says what is wrong.
+/// Memory is a domain controller, which threaded cgroups cannot have: a limit is refused, and the message gives the
+/// reason.
 fn threaded_parent_has_no_domain_controllers() -> Result {
     for dir in [threaded("refused")?, of_v2("refused")?] {
         let bundle = Bundle::new(["true"]).set("/linux/resources/memory", json!({ "limit": 67_108_864 }));
@@ -137,7 +140,7 @@ fn threaded_parent_has_no_domain_controllers() -> Result {
     Ok(())
 }
 
-/// A cgroup that is there and frozen would hold whatever is put into it.
+/// An existing cgroup that is frozen is refused: it would freeze each process that is put into it.
 fn frozen_cgroup_is_refused() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["true"]).view(view).build()?;
@@ -155,7 +158,8 @@ fn frozen_cgroup_is_refused() -> Result {
     Ok(())
 }
 
-/// On v2 a relative path begins beside the caller's own cgroup: that one has processes and can hand nothing down.
+/// On v2 a relative path starts at the parent of the caller's cgroup: the caller's cgroup has processes and can enable
+/// no controllers.
 fn relative_path_is_beside_the_callers() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).build()?;
     let own = fs::read_to_string("/proc/self/cgroup")?;
@@ -183,8 +187,8 @@ fn in_user_namespace(options: &[&str]) -> Bundle {
         .mount(mount)
 }
 
-/// The cgroup belongs to the container's root if it can manage it: the directory and the files that the kernel lists
-/// for that (`/sys/kernel/cgroup/delegate`). Its limits do not.
+/// If the container can manage its cgroup, the container's root owns the directory and the files that the kernel lists
+/// for delegation (`/sys/kernel/cgroup/delegate`). It does not own the files of limits.
 fn owner_is_the_containers_root() -> Result {
     let bundle = || in_user_namespace(&CGROUP_MOUNT).namespace("cgroup");
     let (container, dir) = below(bundle(), &of_v2("owned")?)?;
@@ -214,7 +218,7 @@ fn is_handed_over(container: &Container, dir: &Path) -> Result {
     Ok(())
 }
 
-/// Else it stays the host's: where the mount is read-only, and where there is no cgroup namespace.
+/// Otherwise the host's root owns the cgroup: if the mount is read-only, or if there is no cgroup namespace.
 fn owner_is_the_hosts_unless_it_can_be_managed() -> Result {
     let read_only = [&CGROUP_MOUNT[..], &["ro"]].concat();
     for bundle in [in_user_namespace(&read_only).namespace("cgroup"), in_user_namespace(&read_only)] {
@@ -227,7 +231,7 @@ fn owner_is_the_hosts_unless_it_can_be_managed() -> Result {
     Ok(())
 }
 
-/// A cgroup of the suite's in the v1 hierarchy of cpusets, as it is new: without processors and without memory.
+/// Makes a cgroup in the v1 hierarchy of cpusets. A new one has neither CPUs nor memory nodes.
 fn cpuset(name: &str) -> Result<PathBuf> {
     let has = |hierarchy: &&machine::Hierarchy| hierarchy.controllers.iter().any(|name| name == "cpuset");
     let Some(hierarchy) = machine::get().v1.iter().find(has) else { return skip("v1 has no cpuset controller here") };
@@ -236,7 +240,7 @@ fn cpuset(name: &str) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Nothing can be in a cpuset of v1 that has no processors: what has none has those of the level above, all the way.
+/// A v1 cpuset without CPUs takes no processes: each level that has none gets those of the level above.
 fn cpuset_is_inherited() -> Result {
     let parent = cpuset("inherits")?;
     equal("before", read(&parent, "cpuset.cpus")?.as_str(), "")?;
@@ -254,10 +258,10 @@ fn cpuset_is_inherited() -> Result {
     Ok(())
 }
 
-/// Where `cgroup.clone_children` is set the kernel has done so already, and it is right.
+/// With `cgroup.clone_children` the kernel has copied the values already, and they stay.
 fn cpuset_is_cloned_by_the_kernel() -> Result {
     let parent = cpuset("clones")?;
-    // It has some when those above do.
+    // The kernel copies values only if the levels above have some.
     let above = parent.parent().context("a parent")?;
     let hierarchy = above.parent().context("a hierarchy")?;
     for dir in [above, &*parent] {
@@ -273,8 +277,8 @@ fn cpuset_is_cloned_by_the_kernel() -> Result {
     equal("cpuset.cpus", read(&parent.join(&container.id), "cpuset.cpus")?.as_str(), "0")
 }
 
-/// On v1 a mount of type cgroup has a directory for each hierarchy, named as on the host, which is the container's own
-/// cgroup in it; controllers that share a hierarchy have a link each.
+/// On v1 a mount of type cgroup has a directory for each hierarchy, named as on the host. It shows the container's own
+/// cgroup in that hierarchy. Controllers that share a hierarchy have a link each.
 fn mount_shows_every_hierarchy() -> Result {
     let machine = machine::get();
     if machine.v1.is_empty() {
@@ -299,7 +303,7 @@ fn mount_shows_every_hierarchy() -> Result {
     Ok(())
 }
 
-/// How many device programs are attached to a cgroup of v2.
+/// The number of device programs that are attached to a v2 cgroup.
 fn device_programs(dir: &Path) -> Result<u32> {
     const BPF_PROG_QUERY: libc::c_long = 16;
     const BPF_CGROUP_DEVICE: u32 = 6;
@@ -307,13 +311,13 @@ fn device_programs(dir: &Path) -> Result<u32> {
     // union bpf_attr: target_fd, attach_type, query_flags, attach_flags, prog_ids (two words), prog_cnt.
     let mut attr = [0u32; 128];
     (attr[0], attr[1]) = (dir.as_raw_fd() as u32, BPF_CGROUP_DEVICE);
-    // SAFETY: the kernel reads and writes no more than the size that it is told, or a few words more, of this array.
+    // SAFETY: the kernel reads and writes as many bytes of this array as it is told, or a few words more.
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, attr.as_mut_ptr(), 64) };
     ensure!(result == 0, "BPF_PROG_QUERY: {}", std::io::Error::last_os_error());
     Ok(attr[6])
 }
 
-/// A program that allows everything is none at all.
+/// If the rules allow all devices, no program is attached.
 fn no_device_program_when_all_is_allowed() -> Result {
     let deny = json!({ "allow": false, "access": "rwm" });
     let all = json!({ "allow": true, "access": "rwm" });
@@ -326,7 +330,7 @@ fn no_device_program_when_all_is_allowed() -> Result {
     Ok(())
 }
 
-/// Who takes a cgroup over that has a program has his own there, and that one alone.
+/// If a container takes over a cgroup with a device program, its own program replaces that one.
 fn device_program_is_replaced() -> Result {
     let rules = |allowed: u32| json!([{ "allow": false, "access": "rwm" }, { "allow": true, "type": "c", "major": 1, "minor": allowed, "access": "r" }]);
     let (first, dir) = below(Bundle::new(["true"]).set("/linux/resources/devices", rules(1)), &of_v2("replaced")?)?;
@@ -334,7 +338,7 @@ fn device_program_is_replaced() -> Result {
     equal("programs", device_programs(&dir)?, 1)?;
     first.start()?;
     first.wait_status("stopped")?;
-    // The first one is forgotten, its cgroup stays.
+    // The first container's state is removed, its cgroup stays.
     fs::remove_dir_all(first.state_dir())?;
     for (minor, wanted) in [(11, "ok"), (1, "EPERM")] {
         let words = ["mknod", "/dev/kmsg2", "c:1:11", ",", "open", "/dev/kmsg2"];
@@ -358,7 +362,7 @@ fn of_user<const N: usize>(words: [&str; N]) -> Bundle {
     Bundle::new(words).user(USER).user_namespace(USER, 1)
 }
 
-/// A user who may not make cgroups and asks for nothing has a container in the cgroup that he is in.
+/// An ordinary user who may not make cgroups and asks for no path gets a container in the caller's cgroup.
 fn user_without_permission_has_no_cgroup() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = of_user(["pause"]).view(view).create()?;
@@ -368,7 +372,7 @@ fn user_without_permission_has_no_cgroup() -> Result {
     Ok(())
 }
 
-/// One who asks for a path has to get it.
+/// An ordinary user who asks for a path and cannot have it is refused.
 fn user_who_asks_for_a_path_is_refused() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = of_user(["true"]).view(view).set("/linux/cgroupsPath", "/tare-conformance-user/x").build()?;
@@ -380,7 +384,7 @@ fn user_who_asks_for_a_path_is_refused() -> Result {
     Ok(())
 }
 
-/// One who has been given a subtree of v2 has limits there like root.
+/// An ordinary user to whom a v2 subtree is delegated can set limits there, like root.
 fn user_with_a_subtree_has_limits() -> Result {
     let subtree = of_v2("subtree")?;
     let all = read(subtree.ancestors().nth(2).context("a hierarchy")?, "cgroup.controllers")?;

@@ -1,4 +1,4 @@
-//! `hooks`: the six lists, what a hook is given, and what its failure does.
+//! `hooks`: the six lists, the input of a hook, and the effect of its failure.
 
 use crate::harness::bundle::scratch;
 use crate::harness::container::namespace_of;
@@ -55,10 +55,10 @@ tests![
 
 const LISTS: [&str; 6] = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
-/// Hooks that write what they were given to one file; inside the container its directory is `/log`.
+/// Hooks that write their input to one file. In the container the directory of that file is `/log`.
 struct Recorder(TempDir);
 
-/// What one hook was given.
+/// The input of one hook.
 struct Record(String);
 
 impl Record {
@@ -88,7 +88,7 @@ impl Recorder {
         bundle.push(&format!("/hooks/{list}"), self.hook(list, name))
     }
 
-    /// A bundle with a recording hook in each of these lists.
+    /// A bundle with one recording hook in each of these lists.
     fn bundle<const N: usize>(&self, words: [&str; N], lists: &[&str]) -> Bundle {
         let entry = json!({ "destination": "/log", "source": self.0.path(), "options": ["bind"] });
         lists.iter().fold(Bundle::new(words).mount(entry), |bundle, list| self.add(bundle, list, list))
@@ -109,7 +109,7 @@ impl Recorder {
     }
 }
 
-/// Hooks run at their points of the life cycle: prestart, createRuntime, createContainer at create, startContainer at
+/// Hooks run at their points of the lifecycle: prestart, createRuntime and createContainer at create, startContainer at
 /// start, poststop at delete.
 fn lists_run_in_order() -> Result {
     let recorder = Recorder::new()?;
@@ -118,7 +118,7 @@ fn lists_run_in_order() -> Result {
     equal("hooks", recorder.names(), &lists[..5])
 }
 
-/// poststart MUST be called after the user's process was started, so after startContainer.
+/// poststart MUST be called after the user's process is started, so after startContainer.
 fn poststart_runs_after_start_container() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &LISTS).run()?.success()?;
@@ -133,7 +133,7 @@ fn hooks_of_a_list_run_in_order() -> Result {
     equal("hooks", recorder.names(), ["1", "2", "3", "4"])
 }
 
-/// Each at its own command.
+/// Each command runs its own hooks only.
 fn create_runs_its_hooks_and_no_others() -> Result {
     let recorder = Recorder::new()?;
     let container = recorder.bundle(["pause"], &LISTS).create()?;
@@ -146,7 +146,7 @@ fn create_runs_its_hooks_and_no_others() -> Result {
     equal("after delete", recorder.names(), LISTS)
 }
 
-/// The state MUST be passed on standard input.
+/// The state MUST be passed to hooks over standard input.
 fn state_on_standard_input() -> Result {
     let recorder = Recorder::new()?;
     let container = recorder.bundle(["pause"], &["prestart", "createRuntime", "poststart"]).start()?;
@@ -161,7 +161,7 @@ fn state_on_standard_input() -> Result {
     Ok(())
 }
 
-/// With the annotations.
+/// The state has the annotations.
 fn state_has_the_annotations() -> Result {
     let recorder = Recorder::new()?;
     let annotations = json!({ "org.example": "1" });
@@ -169,7 +169,7 @@ fn state_has_the_annotations() -> Result {
     equal("annotations", &recorder.record("createRuntime")?.state()?["annotations"], &annotations)
 }
 
-/// And the status of the moment.
+/// The state has the container's status at that point of the lifecycle.
 fn status_by_list() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &LISTS).run()?.success()?;
@@ -177,21 +177,21 @@ fn status_by_list() -> Result {
     for (list, status) in LISTS.iter().zip(wanted).filter(|(_, status)| !status.is_empty()) {
         equal(list, &recorder.record(list)?.state()?["status"], status)?;
     }
-    // The deprecated list is older than the status `creating`: the validation suite and crun have
-    // `created` here, runc has `creating`.
+    // prestart is older than the status `creating`: the validation suite and crun have `created` here, runc has
+    // `creating`.
     let status = recorder.record("prestart")?.state()?["status"].clone();
     ensure!(status == "creating" || status == "created", "prestart: {status}");
     Ok(())
 }
 
-/// At poststart the container runs.
+/// The status at poststart is `running`.
 fn status_at_poststart() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["pause"], &["poststart"]).start()?;
     equal("status", &recorder.record("poststart")?.state()?["status"], "running")
 }
 
-/// A hook's environment is its `env`, and nothing of the runtime's.
+/// A hook's environment is its `env`, and holds nothing of the runtime's.
 fn environment_is_the_hooks_own() -> Result {
     let recorder = Recorder::new()?;
     let mut with = recorder.hook("createRuntime", "with");
@@ -207,17 +207,17 @@ fn environment_absent_is_empty() -> Result {
     equal("env", recorder.record("createRuntime")?.get("env"), "")
 }
 
-/// runc gives startContainer hooks without `env` that of the container.
+/// runc gives a startContainer hook without `env` the environment of the container.
 fn start_container_without_env_has_the_containers() -> Result {
     let recorder = Recorder::new()?;
     let bundle = recorder.bundle(["true"], &["startContainer"]).set("/process/env", json!(["PATH=/", "C=1"]));
     bundle.file("etc/passwd", "root:x:0:0::/root:/\n").run()?.success()?;
     contains("env", recorder.record("startContainer")?.get("env"), "C=1")?;
-    // With what the runtime adds to it.
+    // The environment includes the variables that the runtime adds.
     contains("env", recorder.record("startContainer")?.get("env"), "HOME=/root")
 }
 
-/// A startContainer hook runs with all that is set on the process: identity, mask, limits, scheduling.
+/// A startContainer hook has all attributes of the process: identity, umask, limits, scheduling.
 fn start_container_hook_has_what_the_process_has() -> Result {
     let recorder = Recorder::new()?;
     let bundle = recorder
@@ -240,7 +240,7 @@ fn start_container_hook_has_what_the_process_has() -> Result {
     equal("attributes", recorder.record("startContainer")?.get("attributes"), output.stdout.trim())
 }
 
-/// Hooks of the runtime's, and one of create that runs inside, make files as the caller would.
+/// Hooks of the runtime namespace, and a createContainer hook, have the caller's umask.
 fn umask_is_the_callers() -> Result {
     let recorder = Recorder::new()?;
     let lists = ["prestart", "createRuntime", "createContainer", "poststart"];
@@ -259,7 +259,7 @@ fn umask_is_the_callers() -> Result {
     Ok(())
 }
 
-/// A hook inside has the session keyring of the container, and so none of the caller's keys.
+/// A hook in the container has the container's session keyring, and so none of the caller's keys.
 fn keyring_is_not_the_callers() -> Result {
     let recorder = Recorder::new()?;
     let container = recorder.bundle(["keyring"], &["createContainer", "startContainer"]).build()?;
@@ -271,7 +271,7 @@ fn keyring_is_not_the_callers() -> Result {
     Ok(())
 }
 
-/// `args` has execv's semantics: the first is the name that the program sees.
+/// `args` has the semantics of execv(3): the first one is the name that the program sees.
 fn arguments_are_kept() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &["createRuntime", "startContainer"]).run()?.success()?;
@@ -279,7 +279,7 @@ fn arguments_are_kept() -> Result {
     equal("argv[0]", recorder.record("startContainer")?.get("arg0"), "hook-name")
 }
 
-/// A hook inherits no descriptor of the runtime's.
+/// A hook inherits no descriptor of the runtime.
 fn descriptors_are_closed() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &LISTS).run()?.success()?;
@@ -289,8 +289,8 @@ fn descriptors_are_closed() -> Result {
     Ok(())
 }
 
-/// The runtime that stays holds signals back, to pass them on; a hook gets its own, such as the ^C of the person who
-/// waits for it.
+/// A runtime in the foreground blocks signals, to forward them. A hook must not inherit that: a Ctrl-C at the caller's
+/// terminal is for it, too.
 fn signals_are_not_held_back() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &LISTS).run()?.success()?;
@@ -300,7 +300,7 @@ fn signals_are_not_held_back() -> Result {
     Ok(())
 }
 
-/// A hook's end is noticed also when the caller ignores that of his children.
+/// The runtime notices the end of a hook even if its caller ignores SIGCHLD.
 fn hooks_of_a_caller_without_sigchld() -> Result {
     let recorder = Recorder::new()?;
     let container = recorder.bundle(["true"], &LISTS).build()?;
@@ -313,14 +313,14 @@ fn hooks_of_a_caller_without_sigchld() -> Result {
     Ok(())
 }
 
-/// Nor does one that runs with one foot in the container.
+/// A createContainer hook, which is in the container's namespaces but not in its root, inherits no descriptor either.
 fn descriptors_are_closed_for_create_container() -> Result {
     let recorder = Recorder::new()?;
     recorder.bundle(["true"], &["createContainer"]).run()?.success()?;
     equal("descriptors", recorder.record("createContainer")?.get("fds"), "fds: 0,1,2")
 }
 
-/// What a person types at the runtime is not for hooks, some of which are programs of the image.
+/// Hooks do not get the caller's terminal as standard input: some of them are programs of the image.
 fn terminal_of_the_caller_is_not_theirs() -> Result {
     for verb in ["run", "create"] {
         let recorder = Recorder::new()?;
@@ -339,7 +339,7 @@ fn terminal_of_the_caller_is_not_theirs() -> Result {
     Ok(())
 }
 
-/// A hook may say more than a pipe holds, to nobody.
+/// A hook may write more than a pipe holds, although nothing reads it.
 fn output_that_nobody_reads() -> Result {
     for list in LISTS {
         let program = if list == "startContainer" { Path::new("/payload") } else { payload::path() };
@@ -351,7 +351,7 @@ fn output_that_nobody_reads() -> Result {
     Ok(())
 }
 
-/// What a hook says of its failure is a part of the message, wherever it ran.
+/// The standard error of a hook that fails is part of the error message, wherever the hook runs.
 fn errors_are_told() -> Result {
     for list in ["createRuntime", "createContainer", "startContainer"] {
         let program = if list == "startContainer" { Path::new("/payload") } else { payload::path() };
@@ -376,8 +376,8 @@ fn runtime_hooks_run_in_the_runtimes_namespaces() -> Result {
     Ok(())
 }
 
-/// createContainer hooks MUST run in the container's namespaces; their path is resolved in the runtime's, before
-/// pivot_root, with the root file system as current directory.
+/// createContainer hooks MUST run in the container's namespaces. Their path is resolved in the runtime's namespaces,
+/// before pivot_root, with the root file system as working directory.
 fn create_container_hook_runs_in_the_mount_namespace() -> Result {
     let recorder = Recorder::new()?;
     let container = recorder.bundle(["pause"], &["createContainer"]).namespace("network").create()?;
@@ -387,7 +387,7 @@ fn create_container_hook_runs_in_the_mount_namespace() -> Result {
     contains("directory", record.get("cwd"), "rootfs")
 }
 
-/// startContainer hooks MUST run in the container, and their path be resolved there.
+/// startContainer hooks MUST run in the container, and their path MUST be resolved there.
 fn start_container_hook_runs_inside() -> Result {
     let recorder = Recorder::new()?;
     let container = recorder.bundle(["pause"], &["startContainer"]).start()?;
@@ -395,7 +395,7 @@ fn start_container_hook_runs_inside() -> Result {
     equal("mount namespace", recorder.record("startContainer")?.get("mnt"), container.namespace("mnt")?)
 }
 
-/// What createRuntime is for: the namespaces exist, so a network can be put into them.
+/// The purpose of createRuntime hooks: the namespaces exist, so a hook can set up the network in them.
 fn create_runtime_sees_the_network_namespace() -> Result {
     let dir = scratch()?;
     let log = dir.path().join("link");
@@ -432,7 +432,7 @@ fn create_container_failure() -> Result {
 /// A failing startContainer hook MUST make start fail, and the program MUST NOT run.
 fn start_container_failure() -> Result {
     let container = failing("startContainer").create()?;
-    // runc has let go by then: that the container ends is what counts.
+    // In runc start has returned by then, so only the end of the container is checked.
     container.command(["start"])?.code()?;
     ended(&container)?;
     ensure!(!container.output()?.contains("ran"), "the program ran");
@@ -446,7 +446,7 @@ fn poststart_failure() -> Result {
     ended(&container)
 }
 
-/// The lifecycle goes on at its destruction: the container is stopped, or gone already.
+/// Checks that the lifecycle went on with its destruction: the container is stopped, or deleted already.
 fn ended(container: &Container) -> Result {
     let output = container.command(["state"])?;
     if output.code()? != 0 {
@@ -455,7 +455,8 @@ fn ended(container: &Container) -> Result {
     container.wait_status("stopped")
 }
 
-/// After a failing poststop hook everything MUST still be gone; whether delete says so is the runtime's choice.
+/// After a poststop hook has failed, all of the container MUST be gone. Whether delete reports the failure is the
+/// runtime's choice.
 fn poststop_failure() -> Result {
     let dir = scratch()?;
     let log = dir.path().join("log");
@@ -468,14 +469,14 @@ fn poststop_failure() -> Result {
     container.command(["state"])?.fails_with("does not exist").map(drop)
 }
 
-/// A create that fails undoes itself as delete would, poststop hooks included.
+/// A create that fails undoes its work as delete would, and runs poststop hooks.
 fn poststop_runs_after_a_failed_create() -> Result {
     let recorder = Recorder::new()?;
     recorder.add(failing("createRuntime"), "poststop", "poststop").refused("hooks.createRuntime[0]")?;
     equal("hooks", recorder.names(), ["poststop"])
 }
 
-/// A hook whose program is not there fails as any other.
+/// A hook whose program does not exist fails like any other hook.
 fn missing_program() -> Result {
     let hook = json!({ "path": "/nosuch/hook" });
     let output = Bundle::new(["true"]).push("/hooks/createRuntime", hook).refused("hooks.createRuntime[0]")?;
@@ -492,7 +493,7 @@ fn sleeping(milliseconds: &str, timeout: i32) -> Value {
     json!({ "path": payload::path(), "args": ["payload", "sleep", milliseconds], "timeout": timeout })
 }
 
-/// After `timeout` seconds a hook is ended, and has failed.
+/// A hook that runs for longer than `timeout` seconds is killed, and has failed.
 fn timeout_ends_the_hook() -> Result {
     let begin = Instant::now();
     Bundle::new(["true"]).push("/hooks/createRuntime", sleeping("15000", 1)).refused("hooks.createRuntime[0]")?;
@@ -501,7 +502,7 @@ fn timeout_ends_the_hook() -> Result {
     Ok(())
 }
 
-/// A hook that is in time is left alone.
+/// A hook that ends before its `timeout` is not killed.
 fn timeout_that_is_kept() -> Result {
     let dir = scratch()?;
     let log = dir.path().join("log");
@@ -516,7 +517,7 @@ fn timeout_of_zero_is_refused() -> Result {
     Bundle::new(["true"]).push("/hooks/createRuntime", sleeping("0", 0)).refused("hooks.createRuntime[0]").map(drop)
 }
 
-/// A hook may ignore its input: the state must not fail on a closed pipe.
+/// A hook may ignore its standard input: EPIPE on writing the state is no error.
 fn hook_without_reading_its_input() -> Result {
     let dir = scratch()?;
     let log = dir.path().join("log");
@@ -527,7 +528,8 @@ fn hook_without_reading_its_input() -> Result {
     equal("the hook", fs::read_to_string(log)?.as_str(), "ran")
 }
 
-/// What the program writes is taken from it while hooks run: one that waits for the program must not wait for ever.
+/// The runtime reads the program's output while hooks run: otherwise a hook that waits for a program with much output
+/// would wait for ever.
 fn poststart_may_wait_for_a_program_that_writes_much() -> Result {
     let container = Bundle::new(["flood", "256", ",", "write", "/done", "yes"]).build()?;
     let wait = format!("until [ -e {}/done ]; do sleep 0.01; done", container.rootfs().display());

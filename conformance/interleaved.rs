@@ -1,8 +1,8 @@
-//! Two commands at one container: the one is stopped before each of its system calls, and the other runs meanwhile.
+//! Two commands on one container: one is stopped before each of its system calls, and the other runs meanwhile.
 //!
-//! Right is what one of the two orders gives, or that one of them fails and changes nothing. The container's hooks leave
-//! marks, so a hook that runs twice is seen. Each test looks at some of the moments; `INTERLEAVED=all` has it look at
-//! all of them (`hack/interleaved`).
+//! The outcome is right if one of the two orders gives it, or if one command fails and changes nothing. The container's
+//! hooks leave marks, which show a hook that has run twice. Each test tries some of the moments; with `INTERLEAVED=all`
+//! it tries all of them (`hack/interleaved`).
 
 use crate::harness::{check, scope, *};
 use anyhow::{Context, bail, ensure};
@@ -33,13 +33,13 @@ tests![
     scopes_of_systemd,
 ];
 
-/// How much is looked at: `INTERLEAVED` says `all` or `few`.
+/// The share of the moments that are tried: `INTERLEAVED` is `all` or `few`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {
     All,
     /// Some moments of each pair.
     Some,
-    /// Less, of one pair in each test: for slow machines.
+    /// Fewer moments, of one pair in each test: for slow machines.
     Few,
 }
 
@@ -52,7 +52,7 @@ impl Share {
         }
     }
 
-    /// Every which moment of so many is looked at.
+    /// The distance between two moments that are tried.
     fn step(self, moments: usize) -> usize {
         match self {
             Share::All => 1,
@@ -62,7 +62,7 @@ impl Share {
     }
 }
 
-/// What the container is when the two begin.
+/// The state of the container before the two commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -73,28 +73,29 @@ enum Before {
 
 use Before::{Created, Nothing, Running as Runs, Stopped};
 
-/// What the container is, and who makes its cgroup.
+/// The state of the container before, and whether systemd makes its cgroup.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     before: Before,
     systemd: bool,
 }
 
-/// What is seen afterwards.
+/// The outcome.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
-    /// Whether each command said that it succeeded.
+    /// Whether each command succeeded.
     succeeded: Vec<bool>,
     status: String,
-    /// How many processes live in the container's cgroup.
+    /// The number of processes in the container's cgroup.
     processes: usize,
-    /// How often the poststop hook has run.
+    /// How many times the poststop hook has run.
     poststop: usize,
-    /// A hook of start has run twice. That it has run says nothing: a start may be overtaken after its hook.
+    /// Whether a hook of start has run twice. Once is always right: another command may overtake a start after its
+    /// hook.
     hooks_twice: bool,
 }
 
-/// A container whose hooks leave marks, in this state.
+/// A container in this state, whose hooks leave marks.
 fn fresh(scene: Scene) -> Result<Container> {
     let Scene { before, systemd } = scene;
     let bundle = Bundle::new(["pause"]);
@@ -151,7 +152,7 @@ fn look(container: &Container, succeeded: &[bool]) -> Result<End> {
     })
 }
 
-/// The end, once it stays: what was killed takes its time to go, and a program its time to begin.
+/// The outcome, once it no longer changes: a killed process needs some time to end, and a program to begin.
 fn end(container: &Container, succeeded: &[bool], is_right: impl Fn(&End) -> bool) -> Result<End> {
     let mut last = look(container, succeeded)?;
     let patience = Instant::now() + check::patience(3);
@@ -162,20 +163,21 @@ fn end(container: &Container, succeeded: &[bool], is_right: impl Fn(&End) -> boo
     Ok(last)
 }
 
-/// Everything that the container still has goes, and nothing stays that `delete --force` does not find.
+/// Deletes the container and checks that `delete --force` has removed all of it.
 fn clear(container: &Container) -> Result {
     container.call(["delete", "--force"]).arg(&container.id).patience(30).output()?.success()?;
     container.nothing_left()
 }
 
-/// The commands one after the other, in this order of their numbers; the others are not made and count as failed.
+/// Makes the commands one after the other, in this order of their numbers. Commands that are not in the order are not
+/// made and count as failed.
 fn in_order(scene: Scene, commands: &[&str], order: &[usize]) -> Result<End> {
     let container = fresh(scene)?;
     let mut succeeded = vec![false; commands.len()];
     for &number in order {
         succeeded[number] = call(&container, scene.systemd, commands[number]).output()?.status.success();
     }
-    // The commands have ended one after the other: what they did needs no more than a moment.
+    // The commands have ended, so their effects show within a moment.
     let mut same = 0;
     let mut last = look(&container, &succeeded)?;
     eventually("an end that stays", || {
@@ -189,13 +191,13 @@ fn in_order(scene: Scene, commands: &[&str], order: &[usize]) -> Result<End> {
     Ok(last)
 }
 
-/// What may come of commands that are made at once: what some order of some of them gives, where those that are left out
-/// have failed.
+/// The outcomes that are right for commands at the same time: those of each order. Commands that an order leaves out
+/// count as failed.
 fn allowed(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result<BTreeSet<End>> {
     orders.iter().map(|order| in_order(scene, commands, order)).collect()
 }
 
-/// The first command is stopped before one of its calls; the others run one after the other meanwhile.
+/// Stops the first command before one of its system calls, and makes the others meanwhile, one after the other.
 fn interleave(scene: Scene, commands: &[&str], number: usize, allowed: &BTreeSet<End>) -> Result<Option<End>> {
     let container = fresh(scene)?;
     let first = call(&container, scene.systemd, commands[0]);
@@ -207,7 +209,7 @@ fn interleave(scene: Scene, commands: &[&str], number: usize, allowed: &BTreeSet
     let mut waiting = false;
     for command in &commands[1..] {
         let mut running = call(&container, scene.systemd, command).spawn()?;
-        // One that waits for the first one goes on when that does.
+        // A command that waits for a lock of the first one ends only after the first one continues.
         let patience = Instant::now() + Duration::from_millis(250);
         while !waiting && !running.has_ended()? {
             waiting = Instant::now() > patience;
@@ -230,7 +232,7 @@ fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
     }
     let mut allowed = allowed(scene, commands, orders)?;
     if scene.before == Nothing {
-        // What is deleted while it is created has run hooks, and those that undo them.
+        // A container that is deleted during its creation has run hooks already, and then runs poststop hooks.
         let deleted: Vec<End> = allowed.iter().filter(|end| end.poststop == 0).cloned().collect();
         allowed.extend(deleted.into_iter().map(|end| End { poststop: 1, ..end }));
     }
@@ -241,7 +243,7 @@ fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
     let share = Share::asked();
     let step = share.step(calls);
     let (mut wrong, mut seen) = (Vec::new(), 0);
-    // Not always the same ones: together, many runs look at them all.
+    // Another start each time: many runs together try all moments.
     let first = std::process::id() as usize % step;
     for number in (first..calls).step_by(step) {
         let what = || format!("{scene:?}: {commands:?}, the first one stopped before its call {number} of {calls}");
@@ -260,7 +262,7 @@ fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
     Ok(())
 }
 
-/// The two in either order, or one of them, or none.
+/// Both commands in either order, one of them, or none.
 const ORDERS: [&[usize]; 5] = [&[0, 1], &[1, 0], &[0], &[1], &[]];
 
 fn pair(before: Before, first: &str, second: &str) -> Result {
@@ -272,28 +274,28 @@ fn pairs(before: Before, first: &str, others: &[&str]) -> Result {
     few.iter().try_for_each(|other| pair(before, first, other))
 }
 
-/// Of two creates of one id one succeeds.
+/// Of two creates with one id, one succeeds.
 fn create_beside_create() -> Result {
     pair(Nothing, "create", "create")
 }
 
-/// A forced delete ends a create, or finds nothing; the create's container is not lost.
+/// A forced delete ends a create, or finds no container. If create succeeds, its container is not lost.
 fn create_beside_forced_delete() -> Result {
     pair(Nothing, "create", "force")
 }
 
-/// What is not created yet is not started.
+/// A container that is not created yet is not started.
 fn create_beside_start() -> Result {
     pair(Nothing, "create", "start")
 }
 
-/// The others fail, or come after it.
+/// Other commands fail, or act on the created container.
 fn create_beside_others() -> Result {
     pairs(Nothing, "create", &["state", "kill", "delete"])
 }
 
-/// A command that begins while `create` has no process yet, and goes on when `create` has ended, sees the container as
-/// it was before or as it is now, and loses nothing.
+/// A command begins while `create` has no process yet, and continues after `create` has ended. It sees the container as
+/// it was or as it is now, and loses nothing.
 fn create_that_ends_beside_others() -> Result {
     if runtime::is("runc") {
         return skip("its calls are made by several threads, and this follows one");
@@ -329,32 +331,32 @@ fn end_create_during(scene: Scene, command: &str, number: usize) -> Result {
     clear(&container)
 }
 
-/// The same of run.
+/// The same for run.
 fn run_beside_others() -> Result {
     pairs(Nothing, "run", &["force", "create", "kill"])
 }
 
-/// Of two starts one succeeds, and hooks run once.
+/// Of two starts one succeeds, and the hooks run once.
 fn start_beside_start() -> Result {
     pair(Created, "start", "start")
 }
 
-/// Whoever is deleted while he starts is gone.
+/// A container that is deleted during its start is gone.
 fn start_beside_forced_delete() -> Result {
     pair(Created, "start", "force")
 }
 
-/// A start beside those that look at the container, stop it or change it.
+/// A start at the same time as commands that read the container, stop it or change it.
 fn start_beside_others() -> Result {
     pairs(Created, "start", &["kill", "state", "exec", "delete"])
 }
 
-/// Delete of a created container and its start do not both succeed: the program that runs would be killed.
+/// Delete of a created container and its start do not both succeed: delete would kill a program that runs.
 fn delete_of_created_beside_start() -> Result {
     pair(Created, "delete", "start")
 }
 
-/// What is deleted is not there for others, before or after.
+/// Other commands find the container before the delete, or fail.
 fn delete_of_created_beside_others() -> Result {
     pairs(Created, "delete", &["delete", "force", "kill", "state"])
 }
@@ -365,45 +367,45 @@ fn forced_delete_beside_others() -> Result {
     pairs(Runs, "force", &["kill", "pause", "create", "force", "exec"])
 }
 
-/// A kill beside others is one before or after them.
+/// A kill at the same time as another command acts before it or after it.
 fn kill_beside_others() -> Result {
     pair(Created, "kill", "start")?;
     pairs(Runs, "kill", &["force", "pause"])
 }
 
-/// What is killed and paused at once dies.
+/// A container that is killed and paused at the same time ends.
 fn pause_beside_kill() -> Result {
     pair(Runs, "pause", "kill")
 }
 
-/// What is paused by one can be removed, started or resumed by the other.
+/// A container that one command pauses can be deleted, started or resumed by the other.
 fn pause_beside_others() -> Result {
     pairs(Created, "pause", &["start", "force"])?;
     pairs(Runs, "pause", &["force", "resume", "pause"])
 }
 
-/// An update does not bring back what is deleted.
+/// An update does not restore a container that is deleted.
 fn update_beside_forced_delete() -> Result {
     pair(Created, "update", "force")?;
     pair(Runs, "update", "force")?;
     pair(Runs, "exec", "force")
 }
 
-/// Of two deletes one succeeds, and poststop hooks run once.
+/// Of two deletes one succeeds, and the poststop hooks run once.
 fn delete_beside_delete() -> Result {
     pair(Stopped, "delete", "delete")
 }
 
-/// A stopped container is deleted once, and its id is free for one other.
+/// A stopped container is deleted once, and its id is free for one other container.
 fn delete_of_stopped_beside_others() -> Result {
     pairs(Stopped, "delete", &["create", "force", "start", "state"])?;
     pair(Stopped, "create", "delete")?;
     pair(Stopped, "force", "create")
 }
 
-/// A create that is overtaken by a delete and another create leaves that one's container alone.
+/// A delete and another create overtake a create: it must not touch the container of the other create.
 fn three_at_once() -> Result {
-    // The second and the third one run in this order.
+    // The second and the third command run in this order.
     let orders: [&[usize]; 9] = [&[0, 1, 2], &[1, 0, 2], &[1, 2, 0], &[0, 1], &[1, 0], &[1, 2], &[0, 2], &[2], &[1]];
     for (before, first) in [(Nothing, "create"), (Stopped, "delete"), (Created, "start")] {
         moments(Scene { before, systemd: false }, &[first, "force", "create"], &orders)?;
@@ -411,7 +413,7 @@ fn three_at_once() -> Result {
     Ok(())
 }
 
-/// The same where systemd makes the cgroup, and takes it away when it sees fit.
+/// The same if systemd makes the cgroup, and removes it when it chooses to.
 fn scopes_of_systemd() -> Result {
     for (before, first, second) in [
         (Nothing, "create", "force"),

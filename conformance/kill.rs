@@ -1,4 +1,4 @@
-//! `kill`: signals to the first process, or to all.
+//! `kill`: signals to the first process, or to all processes.
 
 use crate::harness::*;
 use anyhow::Context;
@@ -26,7 +26,7 @@ tests![
     number_of_arguments,
 ];
 
-/// Kill without a signal sends SIGTERM.
+/// `kill` without a signal sends SIGTERM.
 fn default_is_term() -> Result {
     let container = Bundle::new(["trap", "TERM"]).start()?;
     container.wait_output("ready")?;
@@ -34,7 +34,7 @@ fn default_is_term() -> Result {
     container.wait_output("got SIGTERM")
 }
 
-/// Kill MUST send the signal that was named, as `NAME`, `SIGNAME` or number, to the container's process.
+/// `kill` MUST send the given signal, as `NAME`, `SIGNAME` or number, to the container's process.
 fn by_name_and_number() -> Result {
     for signal in ["USR1", "SIGUSR1", "10"] {
         let container = Bundle::new(["trap", "USR1"]).start()?;
@@ -45,7 +45,7 @@ fn by_name_and_number() -> Result {
     Ok(())
 }
 
-/// Signals are named in any case.
+/// The case of a signal's name does not matter.
 fn any_case() -> Result {
     for signal in ["hup", "sigHup"] {
         let container = Bundle::new(["trap", "HUP"]).start()?;
@@ -56,7 +56,7 @@ fn any_case() -> Result {
     Ok(())
 }
 
-/// Signal 0 asks whether the process is there and does nothing to it.
+/// Signal 0 only checks whether the process exists.
 fn zero_asks_only() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.kill("0")?.success()?;
@@ -65,21 +65,21 @@ fn zero_asks_only() -> Result {
     container.kill("0")?.failure().map(drop)
 }
 
-/// A word that is no signal is an error and sends nothing.
+/// A word that is no signal is an error, and no signal is sent.
 fn unknown_signal() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.kill("NOSUCH")?.fails_with("unknown signal")?;
     equal("status", container.status()?, "running")
 }
 
-/// Kill works on a container that is created and not started.
+/// `kill` works on a container that is created and not started.
 fn created() -> Result {
     let container = Bundle::new(["echo", "ran"]).create()?;
     container.stop()?;
     equal("output", container.output()?, "")
 }
 
-/// Kill of a container that is neither created nor running MUST be an error; containerd and CRI-O match the words.
+/// `kill` of a container that is neither created nor running MUST be an error. containerd and CRI-O match the message.
 fn stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -88,20 +88,21 @@ fn stopped() -> Result {
     equal("exit code", output.code()?, 1)
 }
 
-/// `--all` is hidden now and only makes "not running" no error: engines send it while a container goes away.
+/// `--all` is hidden now. Its only effect is that "not running" is no error: engines use it while a container ends.
 fn all_of_stopped_is_no_error() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
     container.call(["kill", "--all", &container.id, "KILL"]).output()?.success().map(drop)
 }
 
-/// Kill of what does not exist MUST be an error.
+/// `kill` of a container that does not exist MUST be an error.
 fn unknown() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.kill("KILL")?.fails_with("does not exist").map(drop)
 }
 
-/// With the host's pid namespace nothing but the cgroup tells what belongs to the container: SIGKILL reaches all of it.
+/// With the host's pid namespace only the cgroup shows which processes are the container's: SIGKILL reaches all of
+/// them.
 fn reaches_all_when_pids_are_shared() -> Result {
     let container = Bundle::new(["fork", "3", ",", "pause"]).without_namespace("pid").start()?;
     container.wait_output("forked: 3")?;
@@ -111,14 +112,14 @@ fn reaches_all_when_pids_are_shared() -> Result {
     container.wait_status("stopped")
 }
 
-/// Waiting for start, a container ends by the signals that end any process.
+/// A container that waits for start ends by SIGTERM.
 fn term_ends_a_created_container() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.kill("TERM")?.success()?;
     container.wait_status("stopped")
 }
 
-/// Without a pid namespace every signal but SIGKILL is for the first process alone.
+/// Without a pid namespace, every signal except SIGKILL goes to the first process alone.
 fn other_signals_are_for_the_first_process_alone() -> Result {
     let container = Bundle::new(["fork", "2", ",", "trap", "USR1", ",", "pause"]).without_namespace("pid").start()?;
     container.wait_output("ready")?;
@@ -138,7 +139,7 @@ fn ends_survivors(view: View) -> Result {
     eventually("the end of both", || Ok(container.processes().is_empty()))
 }
 
-/// The first process is dead and others of the container are not: SIGKILL finds them in the cgroup.
+/// If the first process is dead and others of the container live, SIGKILL finds them through the cgroup.
 fn ends_survivors_of_a_stopped_container() -> Result {
     ends_survivors(View::Machine)
 }
@@ -148,40 +149,40 @@ fn ends_survivors_of_a_stopped_container_in_the_unified_view() -> Result {
     ends_survivors(View::Unified)
 }
 
-/// containerd's `kill --all ID 9`: an error still where there is no such container.
+/// containerd's `kill --all ID 9` is still an error for an unknown container.
 fn all_of_unknown() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.call(["kill", "--all", &container.id, "9"]).output()?.fails_with("does not exist").map(drop)
 }
 
-/// `kill ID KILL -a`, the older order of words.
+/// `kill ID KILL -a`: the option may come last, as in older versions of runc.
 fn option_after_the_signal() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
     container.call(["kill", &container.id, "KILL", "-a"]).output()?.success().map(drop)
 }
 
-/// A number that is no signal is the kernel's to refuse.
+/// A number that is no signal is refused by the kernel.
 fn number_that_is_no_signal() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.kill("65")?.fails_with("invalid argument")?;
     equal("status", container.status()?, "running")
 }
 
-/// The last real-time signal is one.
+/// The last real-time signal is accepted.
 fn real_time_signal() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.kill("64")?.success().map(drop)
 }
 
-/// A success says nothing.
+/// A `kill` that succeeds prints nothing.
 fn is_silent() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.kill("KILL")?;
     equal("output", format!("{}{}", output.success()?.stdout, output.stderr), "")
 }
 
-/// One argument at least, two at most.
+/// `kill` takes one or two arguments.
 fn number_of_arguments() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.call(["kill"]).output()?.fails_with("requires a minimum of 1 argument(s)")?;

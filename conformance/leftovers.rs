@@ -1,4 +1,4 @@
-//! Nothing stays: after many cycles, after commands that were killed, after races.
+//! Nothing is left behind: after many cycles, after commands that were killed, after races.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -21,7 +21,7 @@ tests![
     mounts_of_the_caller_stay,
 ];
 
-/// A moment within a create, from the clock's low digits.
+/// A random moment during a create, from the low digits of the clock.
 fn moment(limit_micros: u32) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
     Duration::from_micros(u64::from(now / 7 % limit_micros))
@@ -39,7 +39,7 @@ fn cycles(view: View) -> Result {
     Ok(())
 }
 
-/// Create, start, end, delete, again and again: no state, cgroup, process or mount stays.
+/// Create, start, end and delete, many times: no state, cgroup, process or mount is left.
 fn many_cycles() -> Result {
     cycles(View::Machine)
 }
@@ -64,7 +64,7 @@ fn kills_create(view: View) -> Result {
     Ok(())
 }
 
-/// A create that is killed at any point leaves nothing that `delete --force` cannot remove.
+/// A create that is killed at any point leaves only what `delete --force` removes.
 fn killed_create_can_be_deleted() -> Result {
     kills_create(View::Machine)
 }
@@ -88,7 +88,7 @@ fn killed_start_can_be_deleted() -> Result {
     Ok(())
 }
 
-/// When a foreground run is killed its container stays, known by its id.
+/// If a foreground run is killed, its container stays and is known by its id.
 fn killed_run_can_be_deleted() -> Result {
     let container = Bundle::new(["echo", "up", ",", "pause"]).build()?;
     let running = container.spawn_run()?;
@@ -114,7 +114,7 @@ fn killed_exec_leaves_the_container_usable() -> Result {
     container.nothing_left()
 }
 
-/// Forced deletes that race end with the container gone.
+/// After forced deletes that race, the container is gone.
 fn deletes_in_parallel() -> Result {
     let container = Bundle::new(["fork", "2", ",", "pause"]).start()?;
     let calls = (0..4).map(|_| container.call(["delete", "--force", &container.id]).spawn());
@@ -124,7 +124,7 @@ fn deletes_in_parallel() -> Result {
     container.nothing_left()
 }
 
-/// Creates that fail at different depths leave nothing, however often.
+/// Creates that fail at different steps leave nothing, however often.
 fn failed_creates() -> Result {
     for _ in 0..3 {
         Bundle::new(["true"]).set("/process/cwd", "relative").refused("process.cwd")?;
@@ -136,7 +136,7 @@ fn failed_creates() -> Result {
     Ok(())
 }
 
-/// After create there is one process, the container's own; after start still one, the program.
+/// After create there is one process, which is the container's own. After start there is one, the program.
 fn no_process_of_the_runtime_stays() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("after create", container.processes(), [container.pid()?])?;
@@ -144,7 +144,7 @@ fn no_process_of_the_runtime_stays() -> Result {
     eventually("the program alone", || Ok(container.processes() == [container.pid()?]))
 }
 
-/// The waiting process holds nothing of the host's directories open (CVE-2024-21626).
+/// The process that waits for start has no directory of the host open (CVE-2024-21626).
 fn descriptors_of_the_host_do_not_leak() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     eventually("the program", || Ok(fs::read_link(format!("/proc/{}/exe", container.pid()?))?.ends_with("payload")))?;
@@ -155,7 +155,7 @@ fn descriptors_of_the_host_do_not_leak() -> Result {
     Ok(())
 }
 
-/// Nothing is mounted where the caller can see it while the container lives.
+/// While the container runs, the caller sees no new mounts.
 fn mounts_of_the_caller_stay() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let table = fs::read_to_string("/proc/thread-self/mountinfo")?;

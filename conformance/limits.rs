@@ -1,4 +1,4 @@
-//! Limits act: whoever wants more than he may have does not get it.
+//! Limits are enforced: a program that tries to exceed a limit fails.
 
 use crate::harness::machine::Layout;
 use crate::harness::*;
@@ -24,7 +24,7 @@ tests![
     write_operations_hold,
 ];
 
-/// Who makes the cgroup.
+/// The cgroup driver.
 #[derive(Clone, Copy, PartialEq)]
 enum Driver {
     Cgroupfs,
@@ -35,13 +35,13 @@ fn drivers() -> Vec<Driver> {
     if scope::systemd_runs().is_ok() { vec![Driver::Cgroupfs, Driver::Systemd] } else { vec![Driver::Cgroupfs] }
 }
 
-/// A container and who made its cgroup.
+/// A container and its cgroup driver.
 struct Limited {
     container: Container,
     driver: Driver,
 }
 
-/// The places of one figure on v1 and on v2: a controller with a file.
+/// The place of one value on v1 and on v2: a controller and a file.
 type Figure = ((&'static str, &'static str), (&'static str, &'static str));
 
 const PIDS: Figure = (("pids", "pids.current"), ("pids", "pids.current"));
@@ -68,7 +68,7 @@ impl Limited {
         }
     }
 
-    /// Started, or skipped where no such limit can be had.
+    /// Starts the container; skips the test if the machine lacks this limit.
     fn start(bundle: Bundle, resources: Value, driver: Driver, figure: Figure) -> Result<Self> {
         let limited = Self::build(bundle, resources, driver)?;
         limited.needs(figure)?;
@@ -81,7 +81,7 @@ impl Limited {
         if self.container.is_v2() { figure.1 } else { figure.0 }
     }
 
-    /// Skips unless there is such a controller with such a file.
+    /// Skips the test if the machine lacks this controller or file.
     fn needs(&self, figure: Figure) -> Result {
         let (controller, file) = self.place(figure);
         controller_is_there(&self.container, controller, file)
@@ -96,7 +96,7 @@ impl Limited {
         fs::read_to_string(dir.join(file)).with_context(|| format!("reading {file}"))
     }
 
-    /// The one number of a file, or the one behind a key.
+    /// The number in a file, or the number behind a key.
     fn number(&self, figure: Figure, key: &str) -> Result<u64> {
         let text = self.file(figure)?;
         let keyed = || text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
@@ -104,7 +104,7 @@ impl Limited {
         number.map_err(|error: anyhow::Error| error.context(format!("{key} in {figure:?}")))
     }
 
-    /// The processor time that was used so far, in seconds.
+    /// The CPU time used so far, in seconds.
     fn cpu_time(&self) -> Result<f64> {
         let nanoseconds = match self.container.is_v2() {
             true => self.number(CPU_TIME, "usage_usec")? * 1000,
@@ -113,15 +113,15 @@ impl Limited {
         Ok(nanoseconds as f64 / 1e9)
     }
 
-    /// How many processors were used over a while.
+    /// The number of CPUs used on average during this time.
     fn cpu_use(&self, while_: Duration) -> Result<f64> {
         let (begin, used) = (Instant::now(), self.cpu_time()?);
         std::thread::sleep(while_);
         Ok((self.cpu_time()? - used) / begin.elapsed().as_secs_f64())
     }
 
-    /// Sooner or later within a tenth of this many processors, and never much more: the machine may have other things to
-    /// do, even with ours before all others, and count late.
+    /// Waits until the use is within a tenth of `wanted` CPUs, and fails if it is ever much more. The machine may have
+    /// other work, even if the container has priority, and counts with a delay.
     fn uses(&self, wanted: f64) -> Result {
         const WINDOW: Duration = Duration::from_millis(1500);
         if self.driver == Driver::Cgroupfs {
@@ -143,7 +143,7 @@ impl Limited {
     }
 }
 
-/// Skips unless the kernel has this file in a cgroup of the controller.
+/// Skips the test if the kernel lacks this file in a cgroup of the controller.
 fn controller_is_there(container: &Container, controller: &str, file: &str) -> Result {
     let cgroup = container.cgroup(controller)?;
     let parent = cgroup.parent().and_then(Path::parent).context("a hierarchy")?;
@@ -166,8 +166,8 @@ fn controller_is_there(container: &Container, controller: &str, file: &str) -> R
 
 const LITTLE: u64 = 32 << 20;
 
-/// A program that needs more memory than it may have is killed, and never had it; the exit status and the cgroup say
-/// so (events: `events::want_of_memory`).
+/// A program that needs more memory than its limit is killed before it has that memory. The exit status and the cgroup
+/// show it (for events see `events::want_of_memory`).
 fn memory_ends_who_exceeds_it() -> Result {
     let little = || json!({ "memory": { "limit": LITTLE, "swap": LITTLE } });
     for driver in drivers() {
@@ -175,7 +175,7 @@ fn memory_ends_who_exceeds_it() -> Result {
         let limited = Limited::start(Bundle::new(words), little(), driver, MEMORY_PEAK)?;
         limited.container.wait_status("stopped")?;
         equal("output", limited.container.output()?.as_str(), "up\n")?;
-        // A scope goes with its last process.
+        // systemd removes a scope after its last process has ended.
         if driver == Driver::Cgroupfs {
             let peak = limited.number(MEMORY_PEAK, "")?;
             ensure!((LITTLE / 2..=LITTLE).contains(&peak), "{peak} bytes were used");
@@ -190,14 +190,14 @@ fn memory_ends_who_exceeds_it() -> Result {
     equal("output", &*output.stdout, "up\n")
 }
 
-/// With `memory.oom.group` all processes go when one has to.
+/// With `memory.oom.group` the OOM killer kills all processes of the cgroup.
 fn memory_ends_all_when_told_to() -> Result {
     if machine::get().layout != Layout::Unified {
         return skip("v1 has no memory.oom.group");
     }
     let resources = json!({ "memory": { "limit": LITTLE, "swap": LITTLE }, "unified": { "memory.oom.group": "1" } });
     for driver in drivers() {
-        // The one that asks for more is not the first.
+        // The process that exceeds the limit is not the first one.
         let limited = Limited::start(Bundle::new(["fork", "3", ",", "pause"]), resources.clone(), driver, MEMORY_PEAK)?;
         limited.container.wait_output("forked: 3")?;
         equal("exit code", limited.container.exec([], ["alloc", "200"])?.code()?, 137)?;
@@ -207,8 +207,8 @@ fn memory_ends_all_when_told_to() -> Result {
     Ok(())
 }
 
-/// Where not even the runtime's own process has room, the message says what is wrong. A scope of systemd's is gone by
-/// then with all that it could tell.
+/// If the limit is too low even for the runtime's own process, the message says so. systemd has removed its scope by
+/// then, with the numbers that would show it.
 fn memory_too_little_to_begin() -> Result {
     for driver in drivers() {
         let limited = Limited::build(Bundle::new(["true"]), json!({ "memory": { "limit": 4096 } }), driver)?;
@@ -223,7 +223,7 @@ fn memory_too_little_to_begin() -> Result {
     Ok(())
 }
 
-/// Processes that become two, and two again, stop at the limit; those that are there go with the container.
+/// A fork bomb stops at the limit, and its processes end with the container.
 fn pids_stop_a_bomb() -> Result {
     const LIMIT: u64 = 40;
     for driver in drivers() {
@@ -239,7 +239,7 @@ fn pids_stop_a_bomb() -> Result {
     Ok(())
 }
 
-/// So does what comes by exec.
+/// Processes of exec count, too.
 fn pids_count_what_exec_adds() -> Result {
     for driver in drivers() {
         let resources = json!({ "pids": { "limit": 4 } });
@@ -251,7 +251,7 @@ fn pids_count_what_exec_adds() -> Result {
     Ok(())
 }
 
-/// A container that works as much as it may, which is `quota` of 100,000 microseconds.
+/// A container that uses as much CPU time as it may: `quota` of 100,000 microseconds.
 fn at_work(driver: Driver, quota: i64) -> Result<Limited> {
     let resources = json!({ "cpu": { "quota": quota, "period": 100_000 } });
     let limited = Limited::start(Bundle::new(["work"]), resources, driver, CPU_TIME)?;
@@ -267,7 +267,7 @@ fn cpu_quota_holds() -> Result {
     Ok(())
 }
 
-/// At once when it changes.
+/// A new quota is in force at once after an update.
 fn cpu_quota_holds_after_an_update() -> Result {
     for driver in drivers() {
         let limited = at_work(driver, 10_000)?;
@@ -277,7 +277,7 @@ fn cpu_quota_holds_after_an_update() -> Result {
     Ok(())
 }
 
-/// Two that want the same processor have it as their weights are to each other.
+/// Two containers that use the same CPU share it by their weights.
 fn cpu_shares_are_shares() -> Result {
     for driver in drivers() {
         let start = |shares: u64| {
@@ -302,7 +302,7 @@ fn cpu_shares_are_shares() -> Result {
     Ok(())
 }
 
-/// `cpus` are the processors that it may run on, and so they are after an update.
+/// A container runs on the CPUs of `cpus` only, also after an update.
 fn cpu_set_is_where_it_runs() -> Result {
     const CPUSET: Figure = (("cpuset", "cpuset.cpus"), ("cpuset", "cpuset.cpus"));
     if std::thread::available_parallelism()?.get() < 2 {
@@ -321,7 +321,7 @@ fn cpu_set_is_where_it_runs() -> Result {
     Ok(())
 }
 
-/// A paused container does not run at all.
+/// A paused container uses no CPU time.
 fn paused_uses_no_cpu() -> Result {
     for driver in drivers() {
         let limited = Limited::start(Bundle::new(["work"]), json!({}), driver, CPU_TIME)?;
@@ -356,8 +356,8 @@ fn transfer_time(disk: &Disk, driver: Driver, verb: &str, count: u64, size: u64,
     Ok(time.parse()?)
 }
 
-/// `count` transfers of `size` bytes take the time that the rate says, be it of bytes or of transfers, and without a
-/// rate much less.
+/// `count` transfers of `size` bytes take the time that follows from the rate, of bytes or of operations, and much less
+/// without a rate.
 fn io_holds(field: &str, verb: &str, count: u64, size: u64, amount: u64) -> Result {
     let disk = Disk::new()?;
     for driver in drivers() {

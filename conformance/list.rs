@@ -24,7 +24,7 @@ fn list(container: &Container) -> Result<Vec<Value>> {
     Ok(serde_json::from_str(&output.success()?.stdout)?)
 }
 
-/// `list -f json` is a list of states.
+/// `list -f json` prints a list of states.
 fn json_has_the_state() -> Result {
     let container = Bundle::new(["pause"]).set("/annotations", json!({ "a": "b" })).start()?;
     let all = list(&container)?;
@@ -36,13 +36,13 @@ fn json_has_the_state() -> Result {
     Ok(())
 }
 
-/// Of nothing it is `null`: Go's way, that callers decode.
+/// Without containers the JSON is `null`, as Go encodes an empty list; callers decode that.
 fn json_of_nothing() -> Result {
     let container = Bundle::new(["true"]).build()?;
     equal("list", container.call(["list", "-f", "json"]).output()?.success()?.stdout.trim(), "null")
 }
 
-/// The table's columns.
+/// The table has runc's columns.
 fn table() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.call(["list"]).output()?;
@@ -55,19 +55,19 @@ fn table() -> Result {
     equal("owner", rows[1].last().copied(), Some("root"))
 }
 
-/// `-q`: ids alone, one a line.
+/// `-q` prints ids only, one on a line.
 fn quiet() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("list", &*container.call(["list", "-q"]).output()?.success()?.stdout, format!("{}\n", container.id))
 }
 
-/// Sorted by id, whatever came first.
+/// The list is sorted by id, whatever the order of creation.
 fn is_sorted() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     for id in ["zz", "aa", "mm"] {
         let name = format!("{}-{id}", container.id);
         let call = container.call(["create", "--bundle"]).arg(container.bundle()).arg(&name);
-        // One bundle and cgroup for three containers, so no cgroup of its own for each.
+        // The three containers share a bundle, so each gets a cgroup path of its own.
         container.edit_config(|config| {
             config["linux"]["cgroupsPath"] = json!(format!("{}/{name}", machine::cgroup_parent()))
         })?;
@@ -82,7 +82,7 @@ fn is_sorted() -> Result {
     equal("ids", seen, ids)
 }
 
-/// Stopped containers are listed until they are deleted, with pid 0.
+/// A stopped container is listed until it is deleted, with pid 0.
 fn of_stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -97,12 +97,12 @@ fn unknown_format() -> Result {
     container.call(["list", "--format", "xml"]).output()?.fails_with("invalid format option").map(drop)
 }
 
-/// A state root that was named and is not there is an error.
+/// A state root that is given and does not exist is an error.
 fn missing_root() -> Result {
     Call::new(["--root", "/nosuch/conformance", "list"]).output()?.failure().map(drop)
 }
 
-/// One broken container does not hide the others.
+/// A broken container does not hide the others.
 fn skips_what_it_cannot_read() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let broken = container.state_root().join("broken");
@@ -113,7 +113,7 @@ fn skips_what_it_cannot_read() -> Result {
     contains("words about the other", &output.stderr, "broken")
 }
 
-/// The owner is the user who made it.
+/// The owner is the user who created the container.
 fn names_the_owner() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("owner", &list(&container)?[0]["owner"], "root")
@@ -128,7 +128,8 @@ fn json_is_one_line() -> Result {
     Ok(())
 }
 
-/// What cannot be loaded is told of on standard error, also when there is a log, in every format of the list.
+/// A container that cannot be loaded is reported on standard error, also if there is a log, in every format of the
+/// list.
 fn broken_entries_are_told_of_on_stderr() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let log = container.aside("log");

@@ -1,4 +1,4 @@
-//! The log: its two formats, the file and standard error.
+//! The log: its two formats, the log file and standard error.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -20,7 +20,7 @@ tests![
     has_usage_errors,
 ];
 
-/// Errors go to the log file and, in plain words, to standard error: containerd reads the one, conmon the other.
+/// An error goes to the log file and, as plain text, to standard error: containerd reads the first, conmon the second.
 fn goes_to_the_file_and_to_stderr() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let log = container.aside("log");
@@ -32,7 +32,7 @@ fn goes_to_the_file_and_to_stderr() -> Result {
     contains("log", &text, "time=\"")
 }
 
-/// `--log-format json` writes `level`, `msg` and an RFC 3339 `time`; containerd decodes every line.
+/// `--log-format json` writes `level`, `msg` and an RFC 3339 `time`. containerd decodes every line.
 fn json_is_one_object_a_line() -> Result {
     let container = Bundle::new([]).set("/process/args", json!(["/nosuch"])).build()?;
     let log = container.aside("log.json");
@@ -50,7 +50,7 @@ fn json_is_one_object_a_line() -> Result {
     contains("log", &text, "no such file or directory")
 }
 
-/// Nothing of level error is logged when nothing went wrong.
+/// A command that succeeds logs nothing of level error.
 fn json_is_empty_when_all_went_well() -> Result {
     let container = Bundle::new(["echo", "ran"]).build()?;
     let log = container.aside("log.json");
@@ -64,7 +64,7 @@ fn format_unknown() -> Result {
     Call::new(["--log-format", "xml", "list"]).output()?.fails_with("log-format").map(drop)
 }
 
-/// `--debug` changes what is logged and nothing else.
+/// `--debug` changes only the log.
 fn debug_is_accepted() -> Result {
     let container = Bundle::new(["echo", "out"]).build()?;
     let log = container.aside("log");
@@ -73,7 +73,7 @@ fn debug_is_accepted() -> Result {
     equal("output", &*output.success()?.stdout, "out\n")
 }
 
-/// The log is appended to: each call adds to what others wrote.
+/// Each call appends to the log.
 fn is_appended_to() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let log = container.aside("log");
@@ -87,7 +87,7 @@ fn is_appended_to() -> Result {
     Ok(())
 }
 
-/// A log that cannot be opened fails the command before it does anything: who asked for it would miss the error.
+/// If the log cannot be opened, the command fails before it does anything: its caller would miss the error.
 fn that_cannot_be_opened_is_an_error() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let call = container.call(["--log", "/nosuch/conformance/log", "create", "--bundle"]);
@@ -95,14 +95,15 @@ fn that_cannot_be_opened_is_an_error() -> Result {
     container.nothing_left()
 }
 
-/// An empty name means standard error, an empty format means text: engines pass what is not configured.
+/// An empty `--log` means standard error, an empty `--log-format` means text: engines pass values that are not
+/// configured.
 fn empty_values_mean_the_defaults() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let call = container.call(["--log", "", "--log-format=", "state", &container.id]);
     call.output()?.fails_with("does not exist").map(drop)
 }
 
-/// Without a file, JSON goes to standard error: one object a line there, too.
+/// Without a log file the JSON goes to standard error, one object on a line.
 fn json_without_a_file() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let output = container.call(["--log-format", "json", "state", &container.id]).output()?;
@@ -114,14 +115,14 @@ fn json_without_a_file() -> Result {
     Ok(())
 }
 
-/// `2026-01-02T03:04:05Z`, or an offset in place of the `Z`; seconds are the precision.
+/// `2026-01-02T03:04:05Z`, or with an offset instead of `Z`; the precision is seconds.
 fn is_rfc3339(time: &str) -> bool {
     let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     form == "0000-00-00T00:00:00Z"
         || form.len() == 25 && form.starts_with("0000-00-00T00:00:00") && form.ends_with(":00")
 }
 
-/// What the log file has in JSON, standard error has in plain words: conmon shows it to the user.
+/// An error that is in the log file as JSON is on standard error as plain text: conmon shows it to the user.
 fn json_in_the_file_and_words_on_stderr() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let log = container.aside("log");
@@ -133,7 +134,7 @@ fn json_in_the_file_and_words_on_stderr() -> Result {
     equal("members", entry.as_object().map(|entry| entry.len()), Some(3))
 }
 
-/// With `--debug` the log is still nothing but JSON objects; containerd decodes all of them.
+/// With `--debug` the log still holds JSON objects only: containerd decodes all of them.
 fn debug_in_json_is_pure() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let log = container.aside("log");
@@ -149,7 +150,7 @@ fn debug_in_json_is_pure() -> Result {
     Ok(())
 }
 
-/// Quotes and backslashes of a message are escaped in the text format.
+/// In the text format quotes and backslashes of a message are escaped.
 fn text_is_quoted() -> Result {
     let container = Bundle::new([]).set("/process/args", json!(["no\"such"])).build()?;
     let log = container.aside("log");
@@ -161,7 +162,7 @@ fn text_is_quoted() -> Result {
     contains("log", &text, "\\\"")
 }
 
-/// Mistakes in the command line are logged like any other error.
+/// Usage errors are logged like other errors.
 fn has_usage_errors() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let log = container.aside("log");
