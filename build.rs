@@ -1,7 +1,7 @@
-//! Builds `init`, the sealed program that enters the container, and hands its image to the crate.
+//! Builds `init`, the sealed program that enters the container, and embeds its image into the crate.
 //!
-//! It is one `no_std` file tree without dependencies, so the compiler is called directly: no
-//! nested cargo, no linker script, no other target.
+//! `init` is one `no_std` tree of files without dependencies, so this calls the compiler directly: there is no nested
+//! cargo, no linker script and no other target.
 
 use std::env;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn main() {
         .args(["--target", &target, "-C", "panic=abort", "-C", "opt-level=s", "-C", "lto=fat"])
         .args(["-C", "codegen-units=1", "-C", "strip=symbols", "-C", "relocation-model=static"])
         .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-static", "-C", "link-arg=-nostdlib"])
-        // Code, constants and data share pages of the file: fewer pages to fault in.
+        // Code, constants and data share pages of the file, so fewer pages are faulted in.
         .args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,--build-id=none"])
         .arg("-o")
         .arg(&out)

@@ -1,11 +1,11 @@
-# What those share that fetch from Debian; sourced.
+# Functions for the scripts that fetch packages from Debian; to be sourced.
 
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
-# The mirror that this machine's apt uses: it has Debian's other suites, too.
+# The mirror of this machine's apt, which has Debian's other suites, too.
 mirror() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' | sort -u; }
 
-# Installs what is missing of these packages, and sees to it that there is a mirror.
+# Installs those of these packages that are missing, and makes sure that apt knows a mirror.
 need() { # PACKAGE...
   local missing=() package
   for package; do
@@ -16,8 +16,9 @@ need() { # PACKAGE...
   [ ${#missing[@]} -eq 0 ] || apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# An apt of its own in DIRECTORY, for binary (deb) or source (deb-src) packages of a SUITE: with nothing installed, so that
-# all that a package depends on is fetched, and with the machine's sources as they are. APT_CONFIG=DIRECTORY/apt.conf.
+# Sets up a separate apt in DIRECTORY, for binary (deb) or source (deb-src) packages of a SUITE. It assumes that no
+# package is installed, so it fetches all dependencies. The machine's sources stay as they are. Use it with
+# APT_CONFIG=DIRECTORY/apt.conf.
 own_apt() { # DIRECTORY TYPE SUITE
   rm -rf "$1"
   mkdir -p "$1"/{lists/partial,cache/archives/partial,parts}
@@ -28,7 +29,7 @@ Suites: $3
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 END
-  # sid's release file is marked as expired now and then.
+  # sid's release file is sometimes past its expiry date.
   cat >"$1/apt.conf" <<END
 Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "$1/parts";

@@ -1,5 +1,5 @@
-//! Writes the man pages and shell completions of tare into `man`, `bash`, `zsh` and `fish` below a directory.
-//! hack/install and hack/package call it.
+//! Writes tare's man pages and shell completions into `man`, `bash`, `zsh` and `fish` below a directory, for
+//! hack/install and hack/package.
 
 use std::path::Path;
 use std::{env, fs};
@@ -9,7 +9,7 @@ use clap::Command;
 use clap_complete::{Generator, Shell, generate};
 use tare::cli;
 
-/// System administration, as runc's.
+/// The section for system administration, like runc's.
 const SECTION: &str = "8";
 
 fn main() -> Result<()> {
@@ -33,7 +33,7 @@ fn page(dir: &Path, command: &Command, name: &str) -> Result<()> {
     write(&dir.join("man"), &format!("{name}.{SECTION}"), &text)
 }
 
-/// Under the name by which the shell looks for it.
+/// The file has the name that the shell looks for.
 fn completion(dir: &Path, shell: Shell, mut tree: Command) -> Result<()> {
     let mut text = Vec::new();
     generate(shell, &mut tree, "tare", &mut text);

@@ -1,7 +1,8 @@
-//! bench-seccomp CONFIG [NAME=PROGRAM...]: the program that tare makes of the profile in a config.json, beside others of
-//! the same profile: how long each is, what loading it costs, and what system calls cost under it.
+//! bench-seccomp CONFIG [NAME=PROGRAM...]: compares the program that tare makes from the profile in a config.json with
+//! other programs for the same profile: the length, the time to load it, and the time of system calls under it.
 //!
-//! A PROGRAM is a file of `struct sock_filter`. All take turns, each time in a child of their own, since a filter stays.
+//! A PROGRAM is a file of `struct sock_filter`. The programs take turns. Each runs in a new child, because a filter
+//! cannot be removed.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,19 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 use tare::seccomp::{NATIVE, compile};
 
-/// How often each program is loaded; medians are shown.
+/// The number of times that each program is loaded. The output has medians.
 const ROUNDS: usize = 41;
-/// How often a call is made in each of them.
+/// The number of system calls of each kind under a program.
 const CALLS: u64 = 100_000;
 
-/// What is measured in a child, in nanoseconds; the calls each.
+/// The measurements in a child, in nanoseconds; those of system calls are for one call.
 #[derive(Clone, Copy)]
 enum Measured {
-    /// CPU time of seccomp(2).
+    /// The CPU time of seccomp(2).
     Load,
-    /// A call with one outcome, which the kernel knows without running the program.
+    /// A call with only one outcome, which the kernel knows without running the program.
     GetPid,
-    /// A call that the program decides by an argument: personality(0xffffffff), which only asks.
+    /// A call whose argument the program must test: personality(0xffffffff), which changes nothing.
     ByArgument,
     /// A call that the profile refuses: swapoff(NULL).
     Refused,
@@ -79,7 +80,7 @@ fn median(mut values: Vec<u64>) -> u64 {
 }
 
 fn clock(clock: libc::clockid_t) -> u64 {
-    // SAFETY: the time is filled by the call.
+    // SAFETY: the call fills the time.
     unsafe {
         let mut time: libc::timespec = std::mem::zeroed();
         libc::clock_gettime(clock, &mut time);
@@ -91,10 +92,10 @@ fn cpu_time() -> u64 {
     clock(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// Loads a program and makes calls under it.
+/// Loads a program, and makes system calls under it.
 fn in_child(program: &[u64]) -> [u64; ALL.len()] {
-    // SAFETY: the shared page holds as many atomics as there are measurements and is unmapped at the end. The child
-    // makes plain system calls and ends; profiles of engines let it.
+    // SAFETY: the shared page has room for one atomic for each measurement, and is unmapped at the end. The child only
+    // makes plain system calls and exits; engines' profiles allow that.
     unsafe {
         let size = ALL.len() * 8;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
@@ -119,12 +120,12 @@ fn in_child(program: &[u64]) -> [u64; ALL.len()] {
 }
 
 /// # Safety
-/// In a process of one thread that may be filtered for ever.
+/// The process must have one thread, and may keep the filter for the rest of its life.
 unsafe fn measure(what: Measured, program: &[u64]) -> u64 {
     let each = |number: i64, argument: u64| {
         let before = cpu_time();
         for _ in 0..CALLS {
-            // SAFETY: none of these calls takes memory.
+            // SAFETY: none of these calls accesses memory.
             unsafe { libc::syscall(number, argument) };
         }
         (cpu_time() - before) / CALLS
@@ -134,7 +135,7 @@ unsafe fn measure(what: Measured, program: &[u64]) -> u64 {
         Measured::Load => {
             let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr() as *mut _ };
             let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW);
-            // SAFETY: the program lives until the call is over.
+            // SAFETY: the program is valid until the call returns.
             unsafe {
                 libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
                 let before = cpu_time();

@@ -1,6 +1,5 @@
-"""What of an API server `kubectl apply` of a RuntimeClass asks for: `apiserver.py PORT`. Objects are read with
-Kubernetes' own definitions, strictly: an unknown field and a value of the wrong kind are errors, as is a name that the
-server would refuse."""
+"""The part of an API server that `kubectl apply` of a RuntimeClass needs: `apiserver.py PORT`. It parses objects strictly,
+by Kubernetes' own definitions: an unknown field, a value of the wrong type and an invalid name are errors."""
 
 import json
 import re
@@ -14,7 +13,7 @@ GROUP = "/apis/node.k8s.io/v1"
 VERSION = {"groupVersion": "node.k8s.io/v1", "version": "v1"}
 KIND = {"group": "node.k8s.io", "version": "v1", "kind": "RuntimeClass"}
 LABEL = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# kubectl leaves strictness to a server that says it has it.
+# If the server announces strict validation, kubectl leaves it to the server.
 PATCH = {"x-kubernetes-group-version-kind": KIND, "parameters": [{"name": "fieldValidation", "in": "query"}]}
 PAGES = {
     "/api": {"kind": "APIVersions", "versions": []},
@@ -31,11 +30,11 @@ objects = {}
 
 
 class Refused(Exception):
-    """With the status of the answer."""
+    """An error, with the HTTP status of the answer."""
 
 
 def read(text, query):
-    """An object, if a server would take it."""
+    """Parses an object; fails if a server would refuse it."""
     if "fieldValidation=Strict" not in query:
         raise Refused(400, f"kubectl did not ask for strictness: {query!r}")
     fields = json.loads(text)

@@ -1,4 +1,4 @@
-# containerd through ctr and its shim, with cgroupfs unless a case says otherwise.
+# Cases for containerd through ctr and its shim, with cgroupfs unless a case asks for systemd.
 
 BOX=$IMAGE:latest
 run() { ctr run --runc-binary "$RUNTIME" --rm "$@"; }
@@ -20,7 +20,7 @@ cleanup() {
 
 case_run() { want hello run $BOX $N echo hello; }
 case_status() { fails 42 '' run $BOX $N sh -c 'exit 42'; }
-# ctr does not hand on that its input has ended.
+# ctr does not forward the end of its input.
 case_stdin() { want hello run $BOX $N head -n 1 <<<hello; }
 case_tty() { has /dev/pts/0 terminal ctr run --runc-binary "$RUNTIME" --rm -t $BOX $N tty; }
 case_identity() { want '1234:5678 /tmp v' run --user 1234:5678 --cwd /tmp --env K=v $BOX $N sh -c 'echo $(id -u):$(id -g) $PWD $K'; }
@@ -78,7 +78,7 @@ case_systemd_cgroup() {
   want 67108864 systemctl show -P MemoryMax ctr-$N.scope
 }
 pid() { ctr task ls | awk '$1 == "'"${1:-$N}"'" { print $2 }'; }
-# COUNTER has come some way: leaves `before`.
+# Starts COUNTER and waits until it has counted for a while; sets `before`.
 counting() {
   full
   start $BOX $N sh -c "$COUNTER"
@@ -139,7 +139,7 @@ case_places() {
   want hello run --snapshotter native $BOX $N-native echo hello
   has ' shared:' run --rootfs-propagation shared $BOX $N-shared grep ' / / ' /proc/self/mountinfo
 }
-# Its config as the runtime gets it.
+# ctr passes a whole config to the runtime.
 case_config() {
   mkdir -p /tmp/$N && (cd /tmp/$N && "$RUNTIME" spec && jq '.process.terminal = false | .process.args = ["echo", "from here"] | .root.path = "/img"' config.json >new)
   want 'from here' ctr run --runc-binary "$RUNTIME" --rm --config /tmp/$N/new $N
@@ -170,7 +170,7 @@ case_attach() {
 case_events() {
   timeout 60 ctr events >/tmp/$N.events &
   local pid=$!
-  # It does not say when it listens.
+  # containerd does not report when it starts to listen.
   listens() { ctr namespace label default for=$N; [ -s /tmp/$N.events ]; }
   soon listens
   fails 3 '' run $BOX $N sh -c 'exit 3'

@@ -1,3 +1,3 @@
-# The same with cgroupfs, which a kubelet with `cgroupDriver: cgroupfs` asks for.
+# The cases of cri.sh with cgroupfs, as for a kubelet with `cgroupDriver: cgroupfs`.
 DRIVER=-cgroupfs
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/cri.sh"

@@ -38,7 +38,7 @@ def soon(what, condition):
 
 
 class Pod:
-    """A sandbox, with the host's network unless told otherwise."""
+    """A sandbox; by default it has the host's network."""
 
     def __init__(
         self, name, network=api.NODE, pid=api.CONTAINER, ipc=api.POD, users=None, privileged=False, sysctls=None, **config
@@ -62,7 +62,7 @@ class Pod:
         ).pod_sandbox_id
 
     def create(self, name, command, resources=None, security=None, mounts=(), options=None, **config):
-        """A container's id."""
+        """Creates a container and returns its id."""
         config = api.ContainerConfig(
             metadata=api.ContainerMetadata(name=name),
             image=api.ImageSpec(image=BOX),
@@ -86,7 +86,7 @@ class Pod:
         return it
 
     def run(self, name, command, **config):
-        """What the program says, once it has ended well."""
+        """Runs a program and returns its output; fails if the program fails."""
         it = self.start(name, ["sh", "-c", command], **config)
         soon("the end of the program", lambda: status(it).state == api.CONTAINER_EXITED)
         said = self.log(name)
@@ -115,7 +115,7 @@ def said(it, *command):
 
 
 def count(it):
-    """Who COUNTER of lib.sh is, once for each number: it has to be one program that has left out nothing."""
+    """The identity of COUNTER (lib.sh), once for each number: it must be one program that has left out no number."""
     lines = [line.split() for line in said(it, "cat", "/tmp/f").splitlines()]
     who = [line[:2] for line in lines]
     equal("count", lines, [[*who[0], str(number)] for number in range(1, len(lines) + 1)])
@@ -123,7 +123,7 @@ def count(it):
 
 
 def goes_on(it, before):
-    """It is the program of this count, from where it was."""
+    """Checks that the same program continues to count after `before`."""
     for _ in range(2):
         soon("that it counts on", lambda: len(count(it)) > len(before))
         equal("program", count(it)[0], before[0])
@@ -164,7 +164,7 @@ class Stream:
         return data
 
     def read(self, text):
-        """Until the output has this text."""
+        """Reads until the output has this text."""
         output = b""
         while text not in output:
             first, length = self.exactly(2)
@@ -190,7 +190,7 @@ def case_pod_and_container():
 
 def case_log():
     pod = Pod("log")
-    # Two pipes: which of them containerd reads first is open.
+    # There are two pipes, and containerd may read either first.
     pod.run("c", "echo out; echo err >&2")
     equal("log of stdout", pod.log("c", ["stdout"]), "out")
     equal("log of stderr", pod.log("c", ["stderr"]), "err")
@@ -214,7 +214,7 @@ def case_attach():
 
 
 def case_restart():
-    """As the kubelet does: another container with the next attempt, in the same sandbox."""
+    """A restart in the way of the kubelet: a new container for each attempt, in the same sandbox."""
     pod = Pod("restart")
     for attempt in range(3):
         it = pod.start(f"c{attempt}", ["sh", "-c", f"exit {attempt}"])
@@ -277,7 +277,7 @@ def case_statistics():
         stats = runtime.ContainerStats(api.ContainerStatsRequest(container_id=it)).stats
         return stats.memory.working_set_bytes.value > 0 and stats.cpu.usage_core_nano_seconds.value > 0
 
-    # A program that only sleeps has used less than the kernel's clock tells.
+    # A program that only sleeps uses less time than the resolution of the kernel's clock.
     soon("memory and time that are counted", counted)
     chosen = api.ContainerStatsFilter(pod_sandbox_id=pod.id)
     listed = runtime.ListContainerStats(api.ListContainerStatsRequest(filter=chosen)).stats
@@ -322,7 +322,7 @@ def case_user_namespace():
 
 
 def case_user_namespace_with_volumes():
-    """The kubelet has volumes mapped to the pod's ids: root in the pod is root in them."""
+    """The kubelet maps volumes to the pod's ids: root in the pod is root in the volumes."""
     base = "/var/lib/cri-users"
     os.makedirs(base, exist_ok=True)
     mapping = [api.IDMapping(host_id=200000, container_id=0, length=65536)]
@@ -394,7 +394,7 @@ def case_seccomp():
 
 
 def case_masked_and_read_only_paths():
-    """procMount: Default is the kubelet's lists, Unmasked is none."""
+    """procMount: with Default the paths are the kubelet's, with Unmasked there are none."""
     pod = Pod("masked")
     command = "echo $(ls /proc/sys/fs | wc -l) $(echo 1 2>/dev/null >/proc/sys/vm/drop_caches && echo written)"
     security = {"masked_paths": ["/proc/sys/fs", "/proc/nowhere"], "readonly_paths": ["/proc/sys/vm"]}
@@ -404,7 +404,7 @@ def case_masked_and_read_only_paths():
 
 
 def case_groups():
-    """Merge adds what the image's /etc/group says of the user; Strict does not."""
+    """Merge adds the groups that the user has in the image's /etc/group; Strict does not."""
     pod = Pod("groups")
     for policy, wanted in ((api.Merge, "1500 1500 1500 3003 4000"), (api.Strict, "1500 1500 1500 4000")):
         security = {"run_as_username": "named", "supplemental_groups": [4000], "supplemental_groups_policy": policy}
@@ -442,13 +442,13 @@ def case_hostname():
 
 
 def case_debug_container():
-    """An ephemeral container is in the pid namespace of the container that it looks at."""
+    """An ephemeral container is in the pid namespace of the container that it inspects."""
     pod = Pod("debug")
     target = pod.start("a", ["sleep", "1234"])
     options = api.NamespaceOption(network=api.NODE, pid=api.TARGET, ipc=api.POD, target_id=target)
     it = pod.start("b", ["sleep", "1000"], options=options)
     assert "sleep 1234" in said(it, "ps")
-    # One by one: containerd loses a race with itself when both end while it stops the sandbox.
+    # One after the other: containerd has a race if both end while it stops the sandbox.
     stop(it)
     stop(target)
 
@@ -494,7 +494,7 @@ def case_containerd_starts_anew():
 
 
 def case_sandbox_stopped():
-    """What is in it ends with it, and it can be looked at until it is removed."""
+    """A sandbox ends its containers, and its status is available until it is removed."""
     pod = Pod("stopped")
     it = pod.start("c", ["sleep", "1000"])
     equal("pods", len(runtime.ListPodSandbox(api.ListPodSandboxRequest()).items), 1)
@@ -512,7 +512,7 @@ def case_sysctls():
     equal("sysctl", pod.run("c", "cat /proc/sys/net/core/somaxconn"), "77")
 
 
-# A restore is out of reach: containerd fetches the image that the container was made of from a registry first.
+# There is no case for a restore: containerd first fetches the image of the container from a registry.
 def case_checkpoint():
     pod = Pod("checkpoint")
     it = pod.start("c", ["sh", "-c", os.environ["COUNTER"]])

@@ -1,5 +1,6 @@
-# containerd's CRI plugin, as the kubelet calls it: cri.py is the client, and has the cases. The runtime is chosen by
-# the handler of a RuntimeClass; the configuration is what README.md says. Each has a handler with cgroupfs as well.
+# Cases for containerd's CRI plugin, called in the way of the kubelet. The client and the cases are in cri.py. The
+# handler of a RuntimeClass chooses the runtime; the configuration is the one in README.md. Each runtime has a second
+# handler, with cgroupfs.
 
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 STUBS=/var/lib/cri
@@ -35,13 +36,13 @@ END
   podman import -c 'CMD ["/bin/sleep", "1000000"]' /img.tar localhost/pause
   podman save --multi-image-archive -o /cri.tar $IMAGE localhost/pause
   ctr -n k8s.io image import /cri.tar
-  # An option of the protocol's file that Debian's compiler does not know yet.
+  # The protocol's file has an option that Debian's compiler does not know yet.
   sed 's/\[debug_redact = true\]//' $api/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto >$STUBS/api.proto
   python3 -m grpc_tools.protoc -I $STUBS -I $api --python_out=$STUBS --grpc_python_out=$STUBS \
     $STUBS/api.proto $(cd $api && find github.com/gogo -name gogo.proto)
 }
 client() { PYTHONPATH=$STUBS python3 "$HERE/cri.py" "$@"; }
-# A case that ends well has cleaned up by itself.
+# A case that succeeds has removed its containers.
 cleanup() { [ -n "${CLEAN:-}" ] || client cleanup; }
 ask() { client "$1" "$KIND$DRIVER" && CLEAN=yes; }
 

@@ -1,4 +1,4 @@
-# docker with its default cgroup driver (systemd); the runtime is chosen for each container.
+# Cases for docker with its default cgroup driver (systemd). Each container chooses its runtime.
 
 case ${RUNTIME:-} in */tare) CHOSEN=tare ;; */crun) CHOSEN=crun ;; *) CHOSEN=runc ;; esac
 docker() { command docker "$@"; }
@@ -6,14 +6,14 @@ run() { docker run --runtime $CHOSEN --rm --network none "$@"; }
 start() { docker run --runtime $CHOSEN -d --name $N --network none "$@" >/dev/null; }
 limit() { docker exec $N cat /sys/fs/cgroup/"$1"; }
 
-# A runtime with arguments, and one with what containerd's shim can be told.
+# A runtime with arguments, and one with options for containerd's shim.
 with() { # NAME PROGRAM
   cat <<END
     "$1-with-arguments": { "path": "$2", "runtimeArgs": ["--debug"] },
     "$1-with-options": { "runtimeType": "io.containerd.runc.v2", "options": { "BinaryName": "$2", "SystemdCgroup": true } }
 END
 }
-# What the daemon is told: $1 is put into its configuration.
+# The configuration of the daemon; $1 is added to it.
 daemon() {
   mkdir -p /etc/docker
   jq -s '.[0] * .[1] * .[2]' - <(/usr/local/bin/tare setup docker) <(echo "$1") >/etc/docker/daemon.json <<END
@@ -169,7 +169,7 @@ END
   has second docker compose -f "$dir/compose.yaml" ps
   docker compose -f "$dir/compose.yaml" down -v -t 0
 }
-# BuildKit calls whatever is named runc in the daemon's PATH.
+# BuildKit calls the program `runc` in the daemon's PATH.
 case_build() {
   local dir
   dir=$(mktemp -d)
@@ -200,7 +200,7 @@ case_live_restore() {
   docker stop -t 0 $N >/dev/null
   daemon '{}'
 }
-# On the host's network: with another the daemon itself fails to start from a checkpoint, whatever the runtime.
+# With the host's network: with any other the daemon itself cannot start from a checkpoint, whatever the runtime.
 case_checkpoint() {
   full
   daemon '{"experimental": true}'
@@ -219,7 +219,7 @@ case_checkpoint() {
   want 9 docker inspect -f '{{.State.ExitCode}}' $N
   daemon '{}'
 }
-# tare is made it as README.md has it.
+# tare becomes the default runtime in the way of README.md.
 case_default_runtime() {
   systemctl reset-failed docker
   if [ $KIND = tare ]; then readme docker; else daemon "{\"default-runtime\": \"$CHOSEN\"}"; fi
@@ -284,7 +284,8 @@ case_ipc() {
   has ' /dev/shm ' run --ipc private $IMAGE grep ' /dev/shm ' /proc/self/mountinfo
   want "$(readlink /proc/self/ns/pid)" run --pid host --userns host $IMAGE readlink /proc/self/ns/pid
 }
-# The slice above it is cgroup.slice, whose cgroup systemd keeps off the kernel's names: _cgroup.slice.
+# The slice is below cgroup.slice. systemd escapes names that look like the kernel's files, so the cgroup of that is
+# _cgroup.slice.
 case_cgroup_parent() {
   start --cgroup-parent $N.slice $IMAGE sleep 1000
   has "/$N.slice/docker-" cat "/proc/$(docker inspect -f '{{.State.Pid}}' $N)/cgroup"
@@ -298,7 +299,7 @@ case_profiles() {
   has 'not permitted' run --security-opt seccomp=/tmp/$N.json $IMAGE sh -c 'mkdir /x 2>&1 || true'
   want fine run --security-opt apparmor=unconfined --security-opt label=disable $IMAGE echo fine
 }
-# It ends, whatever the program needs, and says why.
+# The container ends, whatever the program needs, and the reason is reported.
 case_profile_that_denies_all() {
   echo '{"defaultAction":"SCMP_ACT_ERRNO"}' >/tmp/$N.json
   case $KIND in
@@ -354,7 +355,7 @@ case_events() {
   has 'create start die:3' sh -c "docker events --since $since --until $((EPOCHSECONDS + 1)) --filter container=$N --format '{{.Action}}:{{.Actor.Attributes.exitCode}}' | sed 's/:<no value>//' | grep -E 'create|start|die' | paste -sd' '"
 }
 case_info() { has "$CHOSEN" docker info -f '{{json .Runtimes}}'; }
-# A runtime with arguments, and one by containerd's own name for its kind.
+# A runtime with arguments, and one with containerd's own name for its type.
 case_runtime_options() {
   docker run --runtime $CHOSEN-with-arguments -d --name $N-arguments --network none $IMAGE sleep 1000 >/dev/null
   grep -q '"level": *"debug"' /run/containerd/io.containerd.runtime.v2.task/moby/"$(docker inspect -f '{{.Id}}' $N-arguments)"/log.json

@@ -1,5 +1,5 @@
-# kubectl with what `tare setup kubernetes` prints, against as much of an API server as it asks for: apiserver.py reads
-# what it is sent strictly, by Kubernetes' own definitions. What a pod with that handler then gets is in cri.sh.
+# Applies the output of `tare setup kubernetes` with kubectl to a small API server, apiserver.py. It checks the objects
+# strictly, by Kubernetes' own definitions. cri.sh tests pods with that handler.
 
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 STUBS=/var/lib/kubernetes
@@ -25,7 +25,7 @@ case_apply() {
   want tare kubectl get runtimeclass tare -o 'jsonpath={.handler}'
   has '.runtimes."tare"]' tare setup containerd
 }
-# The same from elsewhere, and what is no label is refused by tare before the server does.
+# A handler with another name. tare refuses a name that is not a DNS label before the server does.
 case_names() {
   local dir name
   ours
@@ -36,7 +36,7 @@ case_names() {
     want "$name" kubectl get runtimeclass "$name" -o 'jsonpath={.handler}'
   done
 }
-# That the server would have noticed.
+# The server would refuse these objects.
 case_strict() {
   ours
   wrong() { # SED-SCRIPT PART

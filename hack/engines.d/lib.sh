@@ -1,31 +1,32 @@
-# What the cases of hack/engines are written with; sourced by `case` and by each engine's file.
+# Functions for the cases of hack/engines; sourced by `case` and by each engine's file.
 #
-# A case is a function `case_NAME`. It runs in a shell of its own with `set -euo pipefail`, under a time limit; what it
-# prints is shown when it fails. `skip REASON` leaves it out, and is counted.
-# RUNTIME is the program that is asked, KIND its name (tare, crun or runc), N a name that no other case has.
+# A case is a function `case_NAME`. It runs in a shell of its own with `set -euo pipefail` and a time limit. Its output
+# is shown if it fails. `skip REASON` skips it, and it is counted as skipped. RUNTIME is the program under test, KIND
+# its name (tare, crun or runc), N a name that is unique to the case.
 
 IMAGE=localhost/box
-# Whom the engine's root is on the host.
+# The user of the host that the engine's root is.
 OWNER=root
 SKIPPED=77
-# Takes 64 MiB.
+# A program that uses 64 MiB.
 export HOG='exec dd if=/dev/zero of=/dev/null bs=64M count=1'
-# The same when the engine watches already, and below a shell that outlives it. When the container's last process is killed,
-# its cgroup may be gone before an engine has looked why, on any runtime: the kernel tells of events ten milliseconds
-# apart, and reaching the limit was one.
+# The same, but it starts when the engine watches already, and its parent is a shell that outlives it. If the OOM killer
+# kills a container's last process, the cgroup may be gone before an engine has looked for the reason, with any runtime:
+# the kernel reports events ten milliseconds apart, and "limit reached" was one.
 export HOG_OF_TWO="sleep 1; ($HOG) || { status=\$?; sleep 1; exit \$status; }"
-# One that counts on with what is in its memory, in a child and in a file that it keeps open, and ends with status 9.
-# It starts no program for that: a shell that waits in vfork(2) for a child that CRIU has stopped keeps CRIU until its timeout.
+# A program that counts, and keeps the count in its memory, in a child and in an open file. It ends with status 9. It
+# starts no other program: a shell that waits in vfork(2) for a child that CRIU has stopped makes CRIU wait until its
+# timeout.
 export COUNTER='trap "exit 9" TERM; t=$(cat /proc/sys/kernel/random/uuid); i=0
   mkfifo /tmp/p; exec 5>/tmp/f 6<>/tmp/p
   (while :; do sleep 1000; done) &
   while kill -0 $!; do i=$((i + 1)); echo $t $! $i >&5; echo $i; read -t 0.1 -u 6; done'
-# One that counts the mounts below /proc, which masked and read-only paths are.
+# A program that counts the mounts below /proc: those are the masked and read-only paths.
 COVERED='grep -c " /proc/" /proc/self/mountinfo'
 
 skip() { echo "$*" >&3; exit $SKIPPED; }
 
-# Prints what a command says and answers, for a case that compares.
+# Compares the output of a command, and fails if the command fails.
 want() { # WANTED COMMAND...: its output is this
   local wanted=$1 got
   shift
@@ -48,11 +49,11 @@ fails() { # STATUS PART COMMAND...: it ends with this status, and one line says 
   grep -qiE -- "$part" <<<"$got" || { printf '%s\nwanted a line with: %s\ngot: %s\n' "$*" "$part" "$got"; return 1; }
 }
 
-# How many seconds something is waited for that takes no time where nothing else is done.
+# The time limit in seconds for something that is immediate on an idle machine.
 export PATIENCE=30
 [ -e /dev/ubda ] || PATIENCE=120
 
-# Until a command succeeds, for what engines do in their own time.
+# Repeats a command until it succeeds, for actions that engines do asynchronously.
 soon() { # COMMAND...
   local end=$((SECONDS + PATIENCE))
   until "$@" >/dev/null 2>&1; do
@@ -61,10 +62,10 @@ soon() { # COMMAND...
   done
 }
 
-# Checkpoints are for the kernel of `--full`, where CRIU has to work.
+# Skips a case with checkpoints on all kernels but that of `--full`, where CRIU works.
 full() { [ ! -e /dev/ubda ] || skip "no checkpoints on this kernel: --full"; }
 
-# How far COUNTER has come: who it is and its number. It has to be one program that has left out nothing.
+# Prints the progress of COUNTER: its identity and its number. It must be one program that has left out no number.
 count() { # PID
   awk 'NR == 1 { who = $1 " " $2 }
     $1 " " $2 != who || $3 != NR { print "line " NR ": " $0; exit bad = 1 }
@@ -77,20 +78,20 @@ further() { # BEFORE PID: it is the program of this count, and has come further
   [ "${now% *}" = "${1% *}" ] && [ "${now##* }" -gt "${1##* }" ]
 }
 
-# The count once it has come some way.
+# Waits until COUNTER has counted for a while, and prints its progress.
 counted() { # PID
   soon count "$1"
   soon further "$(count "$1" | sed 's/[0-9]*$/10/')" "$1"
   count "$1"
 }
 
-# After a restore: it goes on from where it was, and has not come to its end.
+# Checks after a restore that COUNTER continues from its number and keeps counting.
 goes_on() { # BEFORE PID
   soon further "$1" "$2"
   soon further "$(count "$2")" "$2"
 }
 
-# A new directory that the engine's root may use.
+# Makes a directory that the engine's root may use.
 directory() {
   local dir
   dir=$(mktemp -d)
@@ -99,8 +100,9 @@ directory() {
   echo "$dir"
 }
 
-# With a terminal as standard input and output. Nobody types, and the input does not end: at the end of its input script(1)
-# hands an end of file on, and podman then loses the output of a program that exits at once, with every runtime.
+# Runs a command with a terminal as standard input and output. The input does not end: at the end of its input script(1)
+# sends an end of file to the program, and then podman loses the output of a program that exits at once, with every
+# runtime.
 terminal() {
   local input status=0
   input=$(mktemp -u)
@@ -110,7 +112,7 @@ terminal() {
   return $status
 }
 
-# Carries out the block of README.md that follows a line with this beginning.
+# Runs the block of README.md after the line that starts with these words.
 readme() { # BEGINNING
   local block
   block=$(awk -v it="$1" 'index($0, it) == 1 { on = 1; next } on && /^    / { print; seen = 1; next } on && seen { exit }' /job/repo/README.md)
@@ -118,7 +120,8 @@ readme() { # BEGINNING
   bash -euo pipefail -c "$block"
 }
 
-# A root file system of busybox, an archive of it, and room for the engines in memory: disks of the machine are slow.
+# Provides a root file system of busybox, an archive of it, and space for the engines in memory, because the machine's
+# disks are slow.
 furnish() {
   local dir
   for dir in /var/lib/containers /var/lib/docker /var/lib/containerd /home/user/.local/share/containers; do
@@ -132,7 +135,7 @@ furnish() {
   tar -C /img -cf /img.tar .
 }
 
-# What an engine needs before its first case.
+# Provides what an engine needs before its first case.
 prepare_engine() { # ENGINE
   bash -euo pipefail -c '. "$0/lib.sh"; . "$0/$1.sh"; prepare' /job/repo/hack/engines.d "$1"
 }

@@ -1,11 +1,11 @@
-# Containers in containers: each by the same runtime, with and without an engine inside.
+# Containers in containers, with and without an engine inside. Both use the same runtime.
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 . "$HERE/podman-rootless.sh"
 ENGINE=(podman --runtime "${RUNTIME:-/usr/sbin/runc}")
 for name in $(cases); do unset -f "case_$name"; done
 
 OUTER=(--rm --network=none --rootfs /:O)
-# podman inside keeps its images in memory; its storage cannot be an overlay on the overlay.
+# The inner podman keeps its images in memory: its storage cannot be an overlay on the overlay.
 ENGINE_INSIDE=(
   --tmpfs /var/lib/containers:exec,dev,suid,mode=755 --tmpfs /run:exec,mode=755 --env RUNTIME="${RUNTIME:-}" --env IMAGE=$IMAGE
 )
@@ -13,7 +13,7 @@ ASIDE='mkdir /sys/fs/cgroup/self; echo 0 >/sys/fs/cgroup/self/cgroup.procs'
 START='set -e; podman import /img.tar $IMAGE >/dev/null 2>&1; podman --cgroup-manager cgroupfs --runtime $RUNTIME run --rm --network=none'
 
 case_in_privileged() { want 'inner 0' podman run --privileged "${OUTER[@]}" "$HERE/inner" "$RUNTIME"; }
-# Whose root may not look everywhere has what the inner one needs bound.
+# If root may not access all directories, the files that the inner container needs are bound.
 BOUND=(
   --privileged --rm --network=none -v /job:/job:ro -v /usr:/usr:ro -v /lib64:/lib64:ro -v /lib:/lib:ro
   --env PATH=/bin:/usr/bin:/usr/sbin --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu
@@ -25,13 +25,13 @@ case_in_rootless() {
   ENGINE=("${AS_USER[@]}" podman --runtime "$RUNTIME")
   want 'inner 0' podman run "${BOUND[@]}" $IMAGE "$HERE/inner" "$RUNTIME" --rootless
 }
-# podman below wants controllers handed down, so it must not be in the way itself.
+# podman needs controllers in its child cgroups, so its own process must leave the cgroup first.
 case_podman_inside() { want deep podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O sh -c "$ASIDE; $START \$IMAGE echo deep"; }
 case_limits_inside() {
   want 77 podman run --privileged "${OUTER[@]:0:2}" "${ENGINE_INSIDE[@]}" --rootfs /:O \
     sh -c "$ASIDE; $START --pids-limit 77 \$IMAGE cat /sys/fs/cgroup/pids.max"
 }
-# Whole daemons inside, with all they keep in memory.
+# Whole daemons inside, with all their files in memory.
 DAEMONS=(
   --privileged --rm --network=none --env RUNTIME="${RUNTIME:-}" --tmpfs /run:exec,mode=755
   --tmpfs /var/lib/docker:exec,dev,suid,mode=755 --tmpfs /var/lib/containerd:exec,dev,suid,mode=755

@@ -1,4 +1,4 @@
-# podman as an ordinary user, with what systemd delegates to him.
+# Cases for podman as an ordinary user, with the controllers that systemd delegates to the user.
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/podman.sh"
 
@@ -8,7 +8,7 @@ AS_USER=(
 )
 ENGINE=("${AS_USER[@]}" "${ENGINE[@]}")
 OWNER=user
-# What is done otherwise here or not for ordinary users, and what has the runtime do nothing else than for root.
+# Leaves out the cases that differ for ordinary users, and those in which the runtime does the same as for root.
 for name in quadlet systemd_inside rootfs_overlay userns_map cgroups devices_of_a_directory id_mapped_volume limits_of_disks \
   ready_by_itself wait_and_events health_on_failure requires restart_policy tmpfs_options pid_files systemd_mode \
   $(cases | grep ^checkpoint); do
@@ -31,12 +31,12 @@ case_rootfs_overlay() {
   rm -r /home/user/$N
 }
 case_userns_map() { want '0 1 1000' run --uidmap 0:1:1000 --gidmap 0:1:1000 $IMAGE sh -c 'set -- $(cat /proc/self/uid_map); echo $*'; }
-# Rules for devices are not for ordinary users.
+# An ordinary user cannot set device rules.
 case_devices() { want '5 1' run --device /dev/console:/dev/f:rw $IMAGE sh -c 'stat -c "%t %T" /dev/f'; }
 case_groups_kept() {
   [ $KIND != runc ] || skip "keep-groups is crun's and tare's"
   want fine run --group-add keep-groups $IMAGE echo fine
-  # Its root has groups of its own, which podman hands on, too.
+  # The user's root has groups of its own, which podman passes on, too.
   root_with_groups
   want fine run --group-add keep-groups --rootfs /home/user/$N echo fine
   rm -r /home/user/$N

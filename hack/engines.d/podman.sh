@@ -1,10 +1,10 @@
-# podman as root, with its default cgroup manager (systemd).
+# Cases for podman as root, with its default cgroup manager (systemd).
 
 ENGINE=(podman --runtime "${RUNTIME:-/usr/sbin/runc}")
 podman() { command "${ENGINE[@]}" "$@"; }
 buildah() { command "${ENGINE[@]:0:${#ENGINE[@]}-3}" buildah "$@"; }
 run() { podman run --rm --network=none "$@"; }
-# tare as podman's runtime, as README.md has it.
+# tare becomes podman's runtime in the way of README.md.
 configure() {
   id containers >/dev/null 2>&1 || useradd --system containers
   grep -q containers: /etc/subuid || echo containers:1000000:1000000 | tee -a /etc/subuid >>/etc/subgid
@@ -111,7 +111,7 @@ case_pods() {
   podman pod pause $N >/dev/null && podman pod unpause $N >/dev/null
   podman pod stop -t 0 $N >/dev/null
 }
-# What is in the pod joins the user namespace of its first container, with limits above those of whoever calls.
+# The containers of a pod join the user namespace of its first container. Their limits are above the caller's.
 case_pods_with_a_user_namespace() {
   podman pod create --name $N --network=none --userns auto:size=10000 >/dev/null
   podman run -d --pod $N --name $N-a $IMAGE sleep 1000 >/dev/null
@@ -124,7 +124,7 @@ case_user_namespace_of_another() {
   want "$(podman exec $N readlink /proc/self/ns/user)" run --userns container:$N $IMAGE readlink /proc/self/ns/user
   [ $OWNER != root ] || want 600000 run --userns container:$N --ulimit nofile=600000:600000 $IMAGE sh -c 'ulimit -Hn'
 }
-# Some descriptors of the caller's, and none of those between.
+# Passes some descriptors of the caller, and none of the numbers between them.
 case_preserved_descriptors() {
   local shown='read a <&9; read b <&40; echo $a $b $(ls /proc/self/fd | sort -n | tr "\n" " ")'
   exec 9<<<nine 40<<<forty
@@ -173,7 +173,7 @@ case_security() {
   want fine run --security-opt label=disable --security-opt apparmor=unconfined $IMAGE echo fine
   has hidepid= run --security-opt proc-opts=hidepid=2 $IMAGE grep ' /proc ' /proc/self/mountinfo
 }
-# It ends, whatever the program needs, and says why.
+# The container ends, whatever the program needs, and the reason is reported.
 case_profile_that_denies_all() {
   echo '{"defaultAction":"SCMP_ACT_ERRNO"}' >/tmp/$N.json
   fails 126 "$([ $KIND != tare ] || echo linux.seccomp)" run --security-opt seccomp=/tmp/$N.json $IMAGE true
@@ -207,7 +207,7 @@ case_systemd_inside() {
   podman stop -t 20 $N >/dev/null
   want 0 podman inspect -f '{{.State.ExitCode}}' $N
 }
-# A unit that podman's generator makes of a few lines, in DIRECTORY, with the service manager that is asked so.
+# A unit that podman's generator makes from a few lines in DIRECTORY; SYSTEMCTL is the way to call the service manager.
 quadlet() { # DIRECTORY SYSTEMCTL...
   local dir=$1 unit=$1/$N.container
   shift
@@ -242,7 +242,7 @@ case_cp_commit_diff() {
 }
 inspected() { podman inspect -f "{{.$1}}" "${2:-$N}"; }
 pid() { inspected State.Pid "$@"; }
-# COUNTER has come some way: leaves `before`.
+# Starts COUNTER and waits until it has counted for a while; sets `before`.
 counting() { # OPTION...
   full
   podman run -d --name $N --network=none "$@" $IMAGE sh -c "$COUNTER" >/dev/null
@@ -304,7 +304,7 @@ case_checkpoint_pre() {
   podman container restore --import-previous /tmp/$N-1.tar --import /tmp/$N-2.tar >/dev/null
   goes_on "$before" "$(pid)"
 }
-# All that a container may have is there again.
+# After the restore the container has all its properties again.
 case_checkpoint_settings() {
   counting --memory 64m --cpus 2 --pids-limit 50 --ulimit nofile=123:456 --hostname box --init \
     --tty --user 7:8 --cap-drop ALL --security-opt no-new-privileges --tmpfs /t:mode=1777 --volume /img/etc:/d:ro
@@ -334,7 +334,7 @@ case_checkpoint_tcp() {
   full
   podman run -d --name $N --network=none $IMAGE sh -c "(while :; do sleep 1000; done) | nc -l -p 7 >/tmp/got & sleep 1
     ($COUNTER) | nc 127.0.0.1 7" >/dev/null
-  # What has come through the connection.
+  # The data that has come through the connection.
   got() { awk '$1 != NR { exit bad = 1 } END { exit bad || NR < '"$1"' }' "/proc/$(pid)/root/tmp/got"; }
   before=$(counted "$(pid)")
   soon got 1
@@ -397,7 +397,8 @@ case_pid_files() {
   podman run -d --name $N --network=none --pidfile "$dir/pid" --conmon-pidfile "$dir/conmon" $IMAGE sleep 1000 >/dev/null
   want "$(podman inspect -f '{{.State.Pid}} {{.State.ConmonPid}}' $N)" echo "$(cat "$dir/pid")" "$(cat "$dir/conmon")"
 }
-# The slice above it is cgroup.slice, whose cgroup systemd keeps off the kernel's names: _cgroup.slice.
+# The slice is below cgroup.slice. systemd escapes names that look like the kernel's files, so the cgroup of that is
+# _cgroup.slice.
 case_cgroup_parent() {
   local parent=$N.slice
   podman run -d --name $N --network=none --cgroup-parent $parent $IMAGE sleep 1000 >/dev/null
@@ -407,7 +408,7 @@ case_cgroups() {
   want split systemd-run --quiet --wait --pipe -p Delegate=yes --unit=$N "${ENGINE[@]}" run --rm --network=none --cgroups=split $IMAGE echo split
   want 50 podman run --rm --network=none --cgroups=no-conmon --pids-limit 50 $IMAGE cat /sys/fs/cgroup/pids.max
 }
-# What a hook is told, and where it stands: beside the container, before and after it.
+# The input of a hook and its working directory: beside the container, before and after it.
 case_hooks() {
   local dir stage
   dir=$(directory)
@@ -424,7 +425,7 @@ case_hooks() {
   want "$id $N" cat "$dir/said-createRuntime"
   want "$id $N" cat "$dir/said-poststop"
 }
-# A program on the host speaks to the one in the container.
+# A program on the host connects to the one in the container.
 fetch() { python3 -c 'import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode().split(":")[0])' "http://$1/etc/passwd"; }
 case_network() {
   printf '[network]\nfirewall_driver = "none"\n' >/tmp/$N.conf
@@ -530,8 +531,8 @@ case_health_on_failure() {
   fails 1 '' podman healthcheck run $N-restart
   soon sh -c "${ENGINE[*]} inspect -f '{{.State.Running}} {{.State.Pid}}' $N-restart | grep '^true' | grep -v ' $pid\$'"
 }
-# docker's program with podman behind it. Without a limit it says 0, and podman 5 hands that on: for runc from 1.4 on, and
-# for tare, it is a limit like any other.
+# docker's client with podman as the server. Without a limit the client sends 0, and podman 5 passes it on. tare, and
+# runc from 1.4 on, treat it as a limit of 0.
 case_service() {
   local dir
   dir=$(directory)
@@ -546,7 +547,7 @@ case_service() {
   docker -H "unix://$dir/socket" rm -f $N >/dev/null
   kill $!
 }
-# A program that says itself when it is ready: its messages reach systemd past the engine.
+# A program that reports itself when it is ready: its messages reach systemd without the engine.
 case_ready_by_itself() {
   systemd-run --quiet --unit=$N -p Type=notify -p NotifyAccess=all "${ENGINE[@]}" run --name $N --network=none --sdnotify=container \
     --env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu --rootfs /:O sh -c 'systemd-notify --ready; exec sleep 1000'

@@ -1,5 +1,5 @@
-//! Whatever config.json says, loading, planning and printing do not panic, and what is refused is refused in one line
-//! with its place in front.
+//! For any config.json, the loader, the planner and the printer do not panic. A refusal is one line that begins with
+//! the place in the config.
 #![no_main]
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The parts of `init` that read what a container may have written: whatever `/etc/passwd` holds and however it is cut
-//! into pieces, the search finds the same home directory within its buffer; a path stays within its own.
+//! The parts of `init` that read files of the container: for any `/etc/passwd`, cut into any pieces, the search finds
+//! the same home directory and stays within its buffer; a path stays within its buffer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

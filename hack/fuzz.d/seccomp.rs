@@ -1,7 +1,7 @@
-//! Whatever the profile, the compiler does not panic, and the kernel takes every program that it makes.
+//! For any profile, the compiler does not panic, and the kernel accepts every program that it makes.
 //!
-//! An input that begins with `{` is a config.json, or a profile alone; any other is read as the choices of somebody who
-//! writes a profile that makes some sense.
+//! An input that begins with `{` is a config.json or only a profile. Any other input is a sequence of choices, from
+//! which the fuzzer makes a plausible profile.
 #![no_main]
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,7 +34,7 @@ fn profile(data: &[u8]) -> Option<LinuxSeccomp> {
     serde_json::from_value(value).ok()
 }
 
-/// Names of calls: common ones, those that some architectures lack, and those behind others.
+/// Names of system calls: common ones, some that not all architectures have, and some behind multiplexed calls.
 const NAMES: &[&str] = &[
     "read",
     "write",
@@ -75,7 +75,7 @@ const OPERATORS: &[&str] = &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
 const ARCHITECTURES: &[&str] = &["X86_64", "X86", "X32", "AARCH64", "ARM", "RISCV64", "S390X", "MIPSEL", "NATIVE"];
 const FLAGS: &[&str] = &["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"];
 
-/// Bytes as choices; when they are used up the first one is taken everywhere.
+/// Reads bytes as choices. After the last byte every choice is the first one.
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
@@ -89,7 +89,7 @@ impl Choices<'_> {
         format!("{prefix}{}", words[self.byte() % words.len()])
     }
 
-    /// Mostly small numbers and powers of two with their neighbours.
+    /// A number; usually a small one, or a power of two or its neighbour.
     fn number(&mut self) -> u64 {
         match self.byte() {
             small @ 0..128 => small as u64,
@@ -137,13 +137,13 @@ impl Choices<'_> {
     }
 }
 
-/// Loads a program in a child that makes no system call after that: it may neither be allowed to exit nor be kept from
-/// forking. It says how it went by memory, and is killed; it dies with this process, too.
+/// Loads a program in a child, because the program may forbid fork(2) and exit_group(2). After that the child makes no
+/// system call: it reports the result in shared memory, spins, and is killed. It also dies with this process.
 fn load(filter: &Filter) {
     const PENDING: i64 = i64::MIN;
     let program = libc::sock_fprog { len: filter.program.len() as u16, filter: filter.program.as_ptr() as *mut _ };
-    // SAFETY: the shared page is one atomic, unmapped at the end. The child makes plain system calls on memory that it
-    // has a copy of, takes no lock, and then only spins.
+    // SAFETY: the shared page is one atomic, which is unmapped at the end. The child has a copy of the memory, makes
+    // plain system calls, takes no lock, and then only spins.
     let result = unsafe {
         let page = libc::mmap(
             std::ptr::null_mut(),

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Judges the output of hack/runc-suite.d/run on standard input: verdict.py FAULTS RUNTIME
 
-One line a test, with what was said when it failed, and totals last.  Exit status 1 if a test fails that is not in FAULTS,
-or if RUNTIME is tare and one passes that is there; also if a file ended before all its tests were run.
+Prints a line for each test, with the output if it failed, and totals.  Exit status 1 if a test fails that is not in FAULTS,
+if RUNTIME is tare and a test passes that is in FAULTS, or if a file ended before all its tests were run.
 """
 import re
 import sys

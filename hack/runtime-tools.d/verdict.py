@@ -2,18 +2,18 @@
 """Judges the output of the validation suite.
 
 verdict.py one OUT TEST               exit status 0 if TEST passed
-verdict.py all OUT FAULTS             table of all tests in OUT, totals last
-verdict.py all OUT FAULTS BASELINE V1 the same, then exit status 1 if a test in OUT and in BASELINE did not pass;
-                                      those marked v1 there are left out unless V1 is yes
+verdict.py all OUT FAULTS             prints a table of all tests in OUT, and totals
+verdict.py all OUT FAULTS BASELINE V1 the same; exit status 1 if a test in OUT and in BASELINE did not pass;
+                                      tests that BASELINE marks with v1 count only if V1 is yes
 
-OUT has for each test TEST.tap, its standard output, and TEST.rc, its exit status.  A general TAP reader is no help:
-the suite puts JSON into YAML blocks, may print two documents, and some tests say it otherwise (below).
+OUT has for each test TEST.tap, its standard output, and TEST.rc, its exit status.  A general TAP parser does not work:
+the suite puts JSON into YAML blocks, may print two documents, and some tests report in another way (see below).
 """
 import pathlib
 import re
 import sys
 
-# They print nothing when all is well.
+# These tests print nothing if they pass.
 SILENT = {"process_rlimits_fail", "process_capabilities_fail"}
 
 
