@@ -1,4 +1,4 @@
-//! Resource limits of a process.
+//! A resource limit.
 
 use anyhow::Result;
 use oci_spec::runtime::PosixRlimit;
@@ -18,7 +18,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// An entry of `process.rlimits`, unless an `earlier` one is about the same resource.
+    /// An entry of `process.rlimits`. A second one for a resource of `earlier` is refused.
     pub fn of(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Limit> {
         let (resource, soft, hard) = (rlimit::number(limit.typ()), limit.soft(), limit.hard());
         let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or_default();

@@ -120,7 +120,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     sysctl::plan(program, context)?;
     let process = context.config.process();
     process::scheduler(program, process)?;
-    process::privileged_part(program, context, process)?;
+    process::attributes(program, context, process)?;
     process::terminal(program, process, own)?;
     for (field, op) in late {
         program.push(&field, op);

@@ -79,7 +79,7 @@ impl Exec<'_> {
         if early {
             process::scheduler(&mut program, process)?;
         }
-        process::privileged_part(&mut program, &mut context, process)?;
+        process::attributes(&mut program, &mut context, process)?;
         if let Some(score) = process.oom_score_adj() {
             // Engines hand the container's own score on, which a caller of less may not lower his to.
             process::write_oom_score(&mut program, score, false);

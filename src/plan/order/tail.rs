@@ -59,7 +59,7 @@ impl Tail<'_> {
         if process.no_new_privileges() == Some(true) {
             program.push(&Field::of("process.noNewPrivileges"), op::Rights::NoNewPrivileges);
         }
-        process::unprivileged_part(program, context, process, filtered, bounded)?;
+        process::become_user(program, context, process, filtered, bounded)?;
         let argv = find(program);
         if cpus.is_some() {
             process::affinity(program, "process.execCPUAffinity.final", cpus)?;
