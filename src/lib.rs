@@ -27,21 +27,21 @@ pub mod cgroup;
 pub mod cli;
 pub mod command;
 #[cfg(feature = "criu")]
-pub mod criu;
-pub mod executor;
-pub mod host;
+mod criu;
+mod executor;
+mod host;
 #[cfg(test)]
 mod house;
 pub mod init;
-pub mod mountinfo;
-pub mod network;
+mod mountinfo;
+mod network;
 #[cfg(test)]
 mod page_tests;
 pub mod plan;
-pub mod rdt;
+mod rdt;
 pub mod seccomp;
 pub mod spec;
-pub mod state;
+mod state;
 #[allow(unsafe_code, reason = "the room of the system calls")]
 pub mod sys;
-pub mod tables;
+mod tables;

@@ -18,9 +18,8 @@ mod wait;
 
 pub use create::{Connections, Created, Order, create};
 pub use destroy::{Survivors, destroy, destroy_locked, discard, end_locked, kill_survivors};
-pub use exec::{JoinedProcess, Joining, attaches_late, exec};
-pub use hooks::{HookOwner, poststart, poststop, start_container};
-pub use launch::Stdio;
+pub use exec::{Joining, attaches_late, exec};
+pub use hooks::{HookOwner, poststart, start_container};
 pub use notify::Notify;
 pub use receivers::Receivers;
 pub use relay::{Pipes, Relay, Terminal};

@@ -33,4 +33,4 @@ pub use names::MISSING;
 pub use record::{Added, Namespaces, Record};
 pub use root::{Place, Root};
 pub use status::{NotRunning, Status};
-pub use time::{Precision, now, rfc3339};
+pub use time::{Precision, rfc3339};
