@@ -228,7 +228,7 @@ fn wait_for_ready(init: &mut RunningInit<'_>) -> Result<Vec<String>> {
 fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Result<Worker> {
     let line = SocketPair::new()?;
     let rootfs = &order.plan.rootfs;
-    let worker = restore::Worker { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
+    let worker = restore::CriuProgram { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
     let program = worker.program(&environment());
     let leaf = work.record.cgroup.open_for_clone()?;
     let around = Surroundings {

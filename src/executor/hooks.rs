@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use super::exec::{Joining, exec};
 use super::receivers::Receivers;
 use super::wait::wait_for_exit;
-use crate::plan::{Exec, Facts, Hook, HookEntry, HookRights, Options};
+use crate::plan::{Exec, Facts, Hook, HookEntry, HookRights, Options, ProcessPlan};
 use crate::spec::{Config, Field, Ids, annotation};
 use crate::state::{Record, Status};
 use crate::sys::{self, Call, CallError};
@@ -238,9 +240,15 @@ struct InsideHook<'a> {
 
 /// Runs a hook in the namespaces of the container.
 fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, state: &[u8]) -> Result<()> {
+    let plan = plan_inside(name, index, hook, &inside.owner)?;
+    run_planned(hook, inside, &plan, state).with_context(|| failed(name, index))
+}
+
+fn plan_inside(name: &str, index: usize, hook: &Hook, owner: &HookOwner<'_>) -> Result<ProcessPlan> {
+    let HookOwner { record, config, facts, options } = *owner;
     let field = Field::item(&format!("hooks.{name}"), index);
     // As in runc, a startContainer hook without `env` gets the container's environment.
-    let process = Some(inside.owner.config.process()).filter(|_| name == hook::START_CONTAINER);
+    let process = Some(config.process()).filter(|_| name == hook::START_CONTAINER);
     let (env, home) = match (&hook.env, process) {
         (Some(env), _) => (env.clone(), None),
         (None, Some(process)) => (process.env().clone().unwrap_or_default(), Some(process.user().uid())),
@@ -248,7 +256,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, st
     };
     let path = hook.path.to_string_lossy();
     // Before pivot_root the container's root is an ordinary directory, in which a createContainer hook starts.
-    let rootfs = inside.owner.record.rootfs.to_string_lossy();
+    let rootfs = record.rootfs.to_string_lossy();
     let rights = match process {
         Some(process) => HookRights::Process(process),
         None => HookRights::All {
@@ -256,46 +264,38 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, st
             umask: sys::process::umask().bits(),
         },
     };
-    let entry = HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, rights };
-    let inner = Exec {
-        config: inside.owner.config,
-        facts: inside.owner.facts,
-        options: inside.owner.options,
-        pid: inside.owner.record.pid,
-        attaches_late: super::exec::attaches_late(inside.owner.record),
+    let attaches_late = super::exec::attaches_late(record);
+    let container = Exec { config, facts, options, pid: record.pid, attaches_late };
+    container.hook(&HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, rights })
+}
+
+fn run_planned(hook: &Hook, inside: &InsideHook<'_>, plan: &ProcessPlan, state: &[u8]) -> Result<()> {
+    let HookOwner { record, config, .. } = inside.owner;
+    let place = record.cgroup.place(&[], record.pid)?;
+    let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, Some(config))?;
+    let joining = Joining {
+        record,
+        status: inside.status,
+        plan,
+        place: &place,
+        stdio: [Some(stdin.as_fd()), Some(stdout.as_fd()), Some(stderr.as_fd())],
+        receivers: &Receivers::default(),
+        mounted: None,
     };
-    let plan = inner.hook(&entry)?;
-    let place = inside.owner.record.cgroup.place(&[], inside.owner.record.pid)?;
-    let outcome = || -> Result<()> {
-        let record = inside.owner.record;
-        let HookStdio { stdin, stdout, stderr, errors } = HookStdio::new(record, state, Some(inside.owner.config))?;
-        let joining = Joining {
-            record,
-            status: inside.status,
-            plan: &plan,
-            place: &place,
-            stdio: [Some(stdin.as_fd()), Some(stdout.as_fd()), Some(stderr.as_fd())],
-            receivers: &Receivers::default(),
-            mounted: None,
-        };
-        sys::process::expect_children();
-        let child = exec(&joining, |_| Ok(()))?.child;
-        drop((stdin, stdout, stderr));
-        let pid = nix::unistd::Pid::from_raw(child.pid);
-        if !wait_for_exit(child.pidfd.as_fd(), timeout(hook))? {
-            let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
-            let _ = nix::sys::wait::waitpid(pid, None);
-            bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
-        }
-        match nix::sys::wait::waitpid(pid, None) {
-            Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => Ok(()),
-            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => bail!("{}{}", exit_text(Some(code), None), said(errors)),
-            Ok(nix::sys::wait::WaitStatus::Signaled(_, signal, _)) => {
-                bail!("{}{}", exit_text(None, Some(signal as i32)), said(errors))
-            }
-            Ok(other) => bail!("waitpid: {other:?}"),
-            Err(errno) => bail!(CallError::new("waitpid", errno)),
-        }
-    };
-    outcome().with_context(|| failed(name, index))
+    sys::process::expect_children();
+    let child = exec(&joining, |_| Ok(()))?.child;
+    drop((stdin, stdout, stderr));
+    let pid = Pid::from_raw(child.pid);
+    if !wait_for_exit(child.pidfd.as_fd(), timeout(hook))? {
+        let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
+        let _ = waitpid(pid, None);
+        bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
+    }
+    match waitpid(pid, None) {
+        Ok(WaitStatus::Exited(_, 0)) => Ok(()),
+        Ok(WaitStatus::Exited(_, code)) => bail!("{}{}", exit_text(Some(code), None), said(errors)),
+        Ok(WaitStatus::Signaled(_, signal, _)) => bail!("{}{}", exit_text(None, Some(signal as i32)), said(errors)),
+        Ok(other) => bail!("waitpid: {other:?}"),
+        Err(errno) => bail!(CallError::new("waitpid", errno)),
+    }
 }

@@ -54,7 +54,8 @@ pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan
     annotation::check(config)?;
     let net_devices = net_devices(config, &facts.caller)?;
     let rdt = Rdt::of(config.intel_rdt(), &options.id, facts.resctrl)?;
-    let order::Outside { birth, limits, score, agent } = order::container(&mut program, &mut context, &net_devices)?;
+    let order::RuntimePart { birth, limits, score, agent } =
+        order::container(&mut program, &mut context, &net_devices)?;
     let (cgroup, rootfs) = (context.cgroup, context.rootfs);
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());

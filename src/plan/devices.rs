@@ -64,7 +64,13 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
             continue;
         }
         let device = device_number(major, minor);
-        node(program, context, &field, &path, Node { mode: 0o020666, device, uid: 0, gid: 0, listed: false })?;
+        node(
+            program,
+            context,
+            &field,
+            &path,
+            NodeAttributes { mode: 0o020666, device, uid: 0, gid: 0, listed: false },
+        )?;
     }
     for (name, target) in LINKS {
         let (name, target) = (program.text(name), program.text(target));
@@ -80,7 +86,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-struct Node {
+struct NodeAttributes {
     mode: u32,
     device: u64,
     uid: u32,
@@ -89,8 +95,8 @@ struct Node {
     listed: bool,
 }
 
-fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path, it: Node) -> Result<()> {
-    let Node { mode, device, uid, gid, listed } = it;
+fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path, it: NodeAttributes) -> Result<()> {
+    let NodeAttributes { mode, device, uid, gid, listed } = it;
     let name = program.text(&path.file_name().unwrap_or_default().to_string_lossy());
     let host = path.to_string_lossy();
     if !context.binds_devices() || mode & 0o170000 == FIFO {
@@ -167,7 +173,7 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
     let directory = program.text(&directory.to_string_lossy());
     program.push(field, op::Entry::Directory { base, path: directory, rules: Rules::PLAIN });
     let mode = kind | mode & 0o7777;
-    node(program, context, field, &path, Node { mode, device: device_number, uid, gid, listed: true })
+    node(program, context, field, &path, NodeAttributes { mode, device: device_number, uid, gid, listed: true })
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! From a config and the facts about the host to a [`Plan`]. Pure: no descriptors, no pids, no privileges, nothing
 //! touched.
 
-mod cgroup_mount;
 mod compile;
 mod context;
 mod describe;
@@ -12,8 +11,6 @@ mod facts;
 mod golden;
 mod hooks;
 mod maps;
-mod mount_options;
-mod mount_owners;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -24,6 +21,7 @@ mod process;
 mod program;
 pub mod restore;
 mod rlimit;
+mod rootfs;
 mod seccomp;
 mod sysctl;
 

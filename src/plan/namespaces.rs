@@ -114,32 +114,17 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
         None => {}
     }
     program.push(&field, op::Enter::Undumpable);
-    let mut time = sorted.take(Kind::Time);
-    if time && context.facts.caller.is_privileged() {
-        birth.time = Some(offsets.clone());
-        time = false;
+    let time = sorted.take(Kind::Time);
+    let time_by_runtime = time && context.facts.caller.is_privileged();
+    birth.time = time_by_runtime.then(|| offsets.clone());
+    match (joined_user, new_user) {
+        (true, _) => joined_first(program, &field, &mut sorted, &mut birth),
+        // From inside the new user namespace init could not join namespaces that it does not own.
+        (false, true) => (birth.new, birth.joined) = (sorted.new, sorted.joined),
+        (false, false) => clone_first(program, &field, &sorted, &mut birth),
     }
-    if joined_user {
-        joined_first(program, &field, &mut sorted, &mut birth);
-    } else {
-        birth.new = sorted.new;
-        if new_user {
-            // From inside the new user namespace there is no way into what it does not own.
-            birth.joined = sorted.joined;
-        } else {
-            join(program, &field, &sorted.joined);
-            birth.forks = sorted.joins(Kind::Pid);
-            if birth.forks {
-                program.push(&field, op::Enter::Fork { flags: 0 });
-            }
-        }
-    }
-    if time {
-        program.push(&field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });
-        if !offsets.is_empty() {
-            let lines = program.text(&offsets);
-            program.push(&Field::of("linux.timeOffsets"), op::Enter::TimeOffsets { lines });
-        }
+    if time && !time_by_runtime {
+        new_time(program, &field, &offsets);
     }
     if cgroup {
         program.push(&field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Cgroup).flag) });
@@ -154,7 +139,26 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     Ok(birth)
 }
 
-/// Everything new has to belong to the user namespace that is joined, so `init` makes it.
+/// Without a user namespace: `init` is cloned into the new namespaces and joins the others.
+fn clone_first(program: &mut Program, field: &Field, sorted: &Sorted, birth: &mut Birth) {
+    birth.new = sorted.new;
+    join(program, field, &sorted.joined);
+    birth.forks = sorted.joins(Kind::Pid);
+    if birth.forks {
+        program.push(field, op::Enter::Fork { flags: 0 });
+    }
+}
+
+/// `init` makes the time namespace itself.
+fn new_time(program: &mut Program, field: &Field, offsets: &str) {
+    program.push(field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });
+    if !offsets.is_empty() {
+        let lines = program.text(offsets);
+        program.push(&Field::of("linux.timeOffsets"), op::Enter::TimeOffsets { lines });
+    }
+}
+
+/// With a joined user namespace: all new namespaces must belong to it, so `init` makes them after it has joined.
 fn joined_first(program: &mut Program, field: &Field, sorted: &mut Sorted, birth: &mut Birth) {
     join(program, field, &sorted.joined);
     let pid = sorted.take(Kind::Pid);

@@ -17,7 +17,7 @@ use super::program::{Descriptor, Program, Tree};
 use crate::init::op::{Entry, Mount, Op, Slot};
 use crate::spec::{Config, refuse};
 
-pub use super::order::Worker;
+pub use super::order::CriuProgram;
 
 /// A mount that shows something from outside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]

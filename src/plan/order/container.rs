@@ -1,4 +1,4 @@
-//! The first process of a container.
+//! The first process of a container: its steps in their order.
 
 use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
@@ -7,22 +7,21 @@ use super::super::context::Context;
 use super::super::hooks::Hooks;
 use super::super::namespaces::{self, Birth};
 use super::super::process::{self, Launch};
-use super::super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::super::program::Program;
 use super::super::rlimit::Limit;
+use super::super::rootfs::{self, RootPropagation};
 use super::super::seccomp::{Agent, Filtered};
 use super::super::{devices, mounts, sysctl};
 use super::tail::{End, Tail};
-use crate::init::op::{self, Ask, Attributes, Op, Propagation, Slot, Text};
-use crate::spec::{Field, clean, refuse};
-use crate::tables::mount_option::{self as option, RDONLY};
+use crate::init::op::{self, Ask, Op};
+use crate::spec::{Field, clean};
 
-/// The parent's part for a container's first process.
-pub struct Outside {
-    /// How `init` comes into being.
+/// The steps of the runtime for the first process of a container.
+pub struct RuntimePart {
     pub birth: Birth,
-    /// Limits that the parent sets.
+    /// Limits that the runtime sets with prlimit(2).
     pub limits: Vec<Limit>,
-    /// The OOM score that the parent writes.
+    /// The OOM score that the runtime writes.
     pub score: Option<i32>,
     /// The agent that gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
@@ -33,7 +32,7 @@ pub fn container(
     program: &mut Program,
     context: &mut Context<'_>,
     net_devices: &[(String, String)],
-) -> Result<Outside> {
+) -> Result<RuntimePart> {
     let process = context.config.process();
     context.warn_of_capabilities(process);
     let everything = Field::of("process");
@@ -62,10 +61,10 @@ pub fn container(
     let end = End { field: &everything, program: &Field::of("process.args"), envp, from, gate };
     tail.push(program, context, end, |program| launch.find(program))?;
     let score = process.oom_score_adj().filter(|_| birth.waits);
-    Ok(Outside { birth, limits, score, agent: filtered.agent() })
+    Ok(RuntimePart { birth, limits, score, agent: filtered.agent() })
 }
 
-/// Steps that do not touch files: session, keyring, CPUs, names, loopback.
+/// Steps before the first mount: session, keyring, CPUs, host name, loopback.
 fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     let field = Field::of("process");
     program.push(&field, op::Enter::Session);
@@ -90,28 +89,12 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     }
 }
 
-/// From the host's tree to the container's.
+/// From the root of the host to that of the container.
 fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
-    let field = Field::of("root.path");
-    let own = context.own(Kind::Mount);
-    let propagation = root_propagation(context)?;
-    let path = program.text(&context.rootfs.to_string_lossy());
-    if own {
-        let before = propagation.map_or(option::SLAVE, |(kind, _)| kind);
-        // An unbindable tree could not be bound from, and the root is.
-        let flags = if before == option::UNBINDABLE { option::PRIVATE } else { before };
-        program.push(&Field::of("linux.rootfsPropagation"), op::Rootfs::Propagation { flags });
-        if before == option::SHARED {
-            program.push(&Field::of("linux.rootfsPropagation"), op::Rootfs::PrivateParent { path });
-        }
-    }
-    // Without a mount namespace a bind of the root would stay behind on the host.
-    program.push(&field, if own { op::Rootfs::Bind { path } } else { op::Rootfs::Open { path, follow: false } });
-    if !own && !context.config.mounts().is_empty() {
-        context.warn("mounts: without a mount namespace they are made in the caller's, and stay there".to_owned());
-    }
+    let propagation = RootPropagation::of(context)?;
+    rootfs::take_root(program, context, propagation);
     devices::hold(program, context);
-    let late = mounts::plan(program, context)?;
+    let later = mounts::plan(program, context)?;
     devices::plan(program, context)?;
     working_directory(program, context);
     if Hooks::of(context.config)?.before_pivot() {
@@ -121,81 +104,18 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     let process = context.config.process();
     process::scheduler(program, process)?;
     process::attributes(program, context, process)?;
-    process::terminal(program, process, own)?;
-    for (field, op) in late {
-        program.push(&field, op);
-    }
-    hidden_paths(program, context);
-    if context.config.has_read_only_root() {
-        if !own {
-            refuse!("root.readonly", "unable to make the root read-only without a private MNT namespace");
-        }
-        let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
-        program.push(&Field::of("root.readonly"), op::Rootfs::Attributes { attributes });
-    }
-    if own && context.options.no_pivot {
-        // The old root stays below the new one. With a whole proc or sysfs in it, the kernel would let a user namespace
-        // inside mount another one, without what is masked here.
-        for place in context.facts.proc_and_sysfs.iter().rev().filter(|place| !place.starts_with(&context.rootfs)) {
-            let above = program.text(&place.parent().unwrap_or(place).to_string_lossy());
-            program.push(&field, op::Rootfs::PrivateParent { path: above });
-            let path = program.text(&place.to_string_lossy());
-            program.push(&field, op::Rootfs::Bury { path });
-        }
-    }
-    program.push(
-        &field,
-        match (own, context.options.no_pivot) {
-            (true, false) => op::Rootfs::Pivot { shared: propagation.is_some_and(|(kind, _)| kind == option::SHARED) },
-            (true, true) => op::Rootfs::Move,
-            (false, _) => op::Rootfs::Chroot,
-        },
-    );
+    process::terminal(program, process, context.own(Kind::Mount))?;
+    later.push(program);
+    rootfs::hidden_paths(program, context);
+    rootfs::read_only_root(program, context)?;
+    rootfs::exchange_root(program, context, propagation);
     let uid = process.user().uid();
     program.push(&Field::of("process"), op::Process::OwnStdio { uid });
-    if let (true, Some((kind, tree))) = (own, propagation) {
-        let propagation = Propagation::NONE.and(kind, tree).unwrap_or_default();
-        let attributes = Attributes { propagation, ..NO_ATTRIBUTES };
-        program.push(&Field::of("linux.rootfsPropagation"), op::Rootfs::Attributes { attributes });
-    }
+    rootfs::propagate_root(program, context, propagation);
     Ok(())
 }
 
-/// The propagation of the root, and whether the mounts below get it too: that is the meaning of the words with an `r`
-/// to runc and crun.
-fn root_propagation(context: &Context<'_>) -> Result<Option<(u64, bool)>> {
-    let text = context.config.rootfs_propagation();
-    let kind = match text.strip_prefix('r').unwrap_or(text) {
-        "" if text.is_empty() => return Ok(None),
-        "shared" => option::SHARED,
-        "slave" => option::SLAVE,
-        "private" => option::PRIVATE,
-        "unbindable" => option::UNBINDABLE,
-        _ => refuse!("linux.rootfsPropagation", "\"{text}\" is none of shared, slave, private, unbindable"),
-    };
-    Ok(Some((kind, text.starts_with('r'))))
-}
-
-/// Read-only paths first: a path may be listed in both, and is hidden then.
-fn hidden_paths(program: &mut Program, context: &Context<'_>) {
-    let standing = mounts::Standing::new(context);
-    let place = |program: &mut Program, path: &str| match standing.below(path) {
-        Some((index, inside)) => (program.slot(Descriptor::Kept(index)), program.text(&inside)),
-        None => (Slot::NONE, Text::NONE),
-    };
-    for (index, path) in context.config.readonly_paths().iter().enumerate() {
-        let (mount, inside) = place(program, path);
-        let path = program.text(path);
-        program.push(&Field::item("linux.readonlyPaths", index), op::Mount::ReadOnly { path, mount, inside });
-    }
-    for (index, path) in context.config.masked_paths().iter().enumerate() {
-        let (mount, inside) = place(program, path);
-        let path = program.text(path);
-        program.push(&Field::item("linux.maskedPaths", index), op::Mount::Mask { path, mount, inside });
-    }
-}
-
-/// The working directory is made where it is missing.
+/// Make the working directory if it is missing.
 pub fn working_directory(program: &mut Program, context: &Context<'_>) {
     let path = program.text(&clean(context.config.process().cwd()).to_string_lossy());
     program.push(&Field::of("process.cwd"), op::Entry::MakeDirectory { path });

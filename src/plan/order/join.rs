@@ -74,21 +74,11 @@ impl Exec<'_> {
             Some(_) => ExecAffinity::default(),
         };
         process::affinity(&mut program, "process.execCPUAffinity.initial", initial.as_deref())?;
-        // While /proc is still the host's: labels and priorities.
-        let early = process::scheduler_outlives_fork(process);
-        if early {
-            process::scheduler(&mut program, process)?;
-        }
-        process::attributes(&mut program, &mut context, process)?;
-        if let Some(score) = process.oom_score_adj() {
-            // Engines hand the container's own score on, which a caller of less may not lower his to.
-            process::write_oom_score(&mut program, score, false);
-        }
+        on_the_hosts_proc(&mut program, &mut context, process)?;
         self.join(&mut program);
-        // A hook has no descriptors of the caller's, no terminal, and as standard descriptors pipes of the runtime's.
+        // A hook gets no descriptors of the caller and no terminal. Its standard descriptors are pipes of the runtime.
         let preserved = if hook.is_some() { 0 } else { self.options.preserve_fds };
         let terminal = hook.is_none() && process.terminal() == Some(true);
-        let stdio = hook.is_none().then(|| op::Process::OwnStdio { uid: process.user().uid() });
         let filtered = Filtered::new(&context, 3 + preserved)?;
         let (own, limits) = process::limits(&context, process)?;
         let cwd = program.text(&process.cwd().to_string_lossy());
@@ -98,22 +88,17 @@ impl Exec<'_> {
             None => launch.environment(&mut program),
             Some(hook) => process::environment(&mut program, hook.env, hook.home),
         };
-        if let Some(stdio) = stdio.filter(|_| !terminal) {
-            program.push(&everything, stdio);
-        }
-        let needs =
-            Needs { filter: filtered.takes_rights(process), limits: !own.is_empty(), scheduler: !early, terminal };
-        let bounded = self.config.has(Kind::Pid) && process::shed(&mut program, process, needs);
-        self.appear(&mut program);
-        if !early {
-            process::scheduler(&mut program, process)?;
-        }
-        program.push(&everything, op::Enter::Session);
-        if terminal {
-            process::terminal(&mut program, process, false)?;
+        if hook.is_none() && !terminal {
             program.push(&everything, op::Process::OwnStdio { uid: process.user().uid() });
         }
-        self.keyring(&mut program, &everything);
+        let needs = Needs {
+            filter: filtered.takes_rights(process),
+            limits: !own.is_empty(),
+            scheduler: !process::scheduler_outlives_fork(process),
+            terminal,
+        };
+        let bounded = self.config.has(Kind::Pid) && process::shed(&mut program, process, needs);
+        self.in_sight(&mut program, process, &everything, needs)?;
         let tail = Tail { process, filtered: &filtered, limits: &own, bounded, cpus: last.as_deref() };
         let args = Field::of("process.args");
         let end = End {
@@ -130,6 +115,21 @@ impl Exec<'_> {
         Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings: context.warnings })
     }
 
+    /// The steps from the pid namespace on, in which the container's processes see this one.
+    fn in_sight(&self, program: &mut Program, process: &ProcessConfig, field: &Field, needs: Needs) -> Result<()> {
+        self.appear(program);
+        if needs.scheduler {
+            process::scheduler(program, process)?;
+        }
+        program.push(field, op::Enter::Session);
+        if needs.terminal {
+            process::terminal(program, process, false)?;
+            program.push(field, op::Process::OwnStdio { uid: process.user().uid() });
+        }
+        self.keyring(program, field);
+        Ok(())
+    }
+
     fn keyring(&self, program: &mut Program, field: &Field) {
         if !self.options.no_new_keyring {
             let name = program.text(&format!("_ses.{}", self.options.id));
@@ -144,7 +144,7 @@ impl Exec<'_> {
         let mount = self.config.mounts().get(index);
         let mut program = self.enter_mounts(mount.is_some_and(|mount| mount.typ().as_deref() == Some("proc")))?;
         mounts::plan_living(&mut program, &mut context, index)?;
-        refuse_what_is_the_host_s(&program)?;
+        refuse_host_paths(&program)?;
         program.push(&Field::of("mounts"), op::Talk::Ask { what: Ask::Ready });
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
     }
@@ -204,9 +204,22 @@ impl Exec<'_> {
     }
 }
 
-/// Views of cgroups, and a sysfs that is bound, are made of paths of the host, which only a container
-/// in the making sees.
-fn refuse_what_is_the_host_s(program: &Program) -> Result<()> {
+/// The steps that use the host's procfs: scheduler, labels and other attributes, OOM score.
+fn on_the_hosts_proc(program: &mut Program, context: &mut Context<'_>, process: &ProcessConfig) -> Result<()> {
+    if process::scheduler_outlives_fork(process) {
+        process::scheduler(program, process)?;
+    }
+    process::attributes(program, context, process)?;
+    if let Some(score) = process.oom_score_adj() {
+        // Engines pass the container's score. A caller without CAP_SYS_RESOURCE may not lower its own to that.
+        process::write_oom_score(program, score, false);
+    }
+    Ok(())
+}
+
+/// Refuse a mount that takes a path of the host, such as a view of cgroups or a bound sysfs: in a running container that
+/// path leads elsewhere.
+fn refuse_host_paths(program: &Program) -> Result<()> {
     for (op, field) in program.iter() {
         if matches!(op, Op::Mount(op::Mount::Bind { .. }))
             || matches!(op, Op::Mount(op::Mount::FileSystem { instead, .. }) if *instead != Text::NONE)

@@ -29,7 +29,7 @@ pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<
 
 /// Input of the program that becomes CRIU.
 #[derive(Debug)]
-pub struct Worker<'a> {
+pub struct CriuProgram<'a> {
     /// The executable.
     pub criu: &'a Path,
     /// The descriptor that it gets its orders through.
@@ -42,7 +42,7 @@ pub struct Worker<'a> {
     pub no_pivot: bool,
 }
 
-impl Worker<'_> {
+impl CriuProgram<'_> {
     /// The program that becomes CRIU, for a mount namespace of its own in which the root file system
     /// is mounted where nothing else is: CRIU takes no root that lies on another mount. When the
     /// restore is over, or is cut off, nothing of it is left on the host.

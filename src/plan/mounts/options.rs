@@ -7,7 +7,7 @@ use crate::init::op::{Attributes, Rules};
 use crate::spec::{Field, refusal, refuse};
 use crate::tables::mount_option::{self as option, Effect};
 
-/// The options of one mount, sorted by what they do.
+/// The options of one mount, grouped by their effect.
 #[derive(Debug, Default)]
 pub struct MountOptions<'a> {
     pub attributes: Attributes,
@@ -17,21 +17,21 @@ pub struct MountOptions<'a> {
     pub copy_up: bool,
     /// `Some(true)` for `ridmap`.
     pub id_map: Option<bool>,
-    /// Mappings behind `idmap=`.
+    /// The value of `idmap=` or `ridmap=`.
     pub id_map_text: Option<&'a str>,
     /// Rules for symbolic links.
     pub links: Rules,
     /// Flags of the superblock that only mount(2) can set.
     pub legacy: Rules,
-    /// Some word is for the superblock.
+    /// One of the options is for the superblock.
     pub superblock: bool,
-    /// The file system's own: key and value.
+    /// Options of the file system: key and value.
     pub data: Vec<(&'a str, Option<&'a str>)>,
 }
 
 impl<'a> MountOptions<'a> {
-    /// The last word on a flag wins, as with mount(8); podman has empty words in between. Words that add up do so in
-    /// any order: `rbind` beside `bind` is recursive, a mount may become a slave and then shared.
+    /// Of two options for the same flag the last one wins, as with mount(8). Some options add up: `rbind` beside `bind` is
+    /// recursive in any order, and a mount may become a slave and then shared. podman passes empty options.
     pub fn parse(mount: &'a Mount, field: &Field) -> Result<Self> {
         let mut it = MountOptions::default();
         for text in mount.options().iter().flatten().filter(|text| !text.is_empty()) {
@@ -61,7 +61,7 @@ impl<'a> MountOptions<'a> {
         Ok(it)
     }
 
-    /// Why it cannot be, on failure.
+    /// Returns the reason if the option cannot be applied.
     fn apply(&mut self, effect: Effect) -> Result<(), &'static str> {
         let MountOptions { attributes: it, .. } = self;
         match effect {
@@ -93,14 +93,19 @@ impl<'a> MountOptions<'a> {
         Ok(())
     }
 
+    /// The attributes for a new mount, which has no flag that could be cleared.
+    pub fn on_a_new_mount(&self) -> Attributes {
+        Attributes { clear: 0, ..self.attributes }
+    }
+
     pub fn value(&self, key: &str) -> Option<&str> {
         self.data.iter().rev().find(|(known, _)| *known == key).and_then(|(_, value)| *value)
     }
 }
 
-/// The access time words as the kernel takes them: for mount(2) they are three flags, of which `strictatime` and then
-/// `noatime` win, for mount_setattr(2) one number that is cleared as a whole. mount(2) also keeps the number and
-/// `nodiratime` together: who sets one of them and not the other has the default of the other.
+/// Bring the access time flags into the kernel's form. For mount(2) they are three flags, of which `strictatime` and then
+/// `noatime` win. For mount_setattr(2) they are one number, which is cleared as a whole. With `together`, as in mount(2),
+/// a call that sets the number or `nodiratime` resets the other one to its default.
 fn settle_atime(set: &mut u64, clear: &mut u64, together: bool) {
     let words = (*set | *clear) & option::ATIME;
     if words != 0 || together && *set & option::NODIRATIME != 0 {

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 
-use super::context::Context;
-use super::mount_options::MountOptions;
-use super::program::{IdMap, Owners};
+use super::super::context::Context;
+use super::super::program::{IdMap, Owners};
+use super::options::MountOptions;
 use crate::spec::{Field, mapping, refusal, refuse};
 
 /// Whether a mount has id mappings of its own.
@@ -14,7 +14,8 @@ pub fn has_mappings(mount: &Mount) -> bool {
         || mount.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
 }
 
-/// The owners of an id-mapped bind: given on the mount, or those of the container.
+/// The owners of an id-mapped bind mount: the mappings of the mount or, with the option `idmap` alone, those of the
+/// container.
 pub fn id_map(
     context: &Context<'_>,
     mount: &Mount,
@@ -54,8 +55,8 @@ pub fn id_map(
     }
 }
 
-/// The mappings behind crun's `idmap=uids=0-1000-1#1-2000-10;gids=@0-0-100`: first id of the file
-/// system, first id of the host, count. With `@` the second one is an id of the container.
+/// The mappings in crun's `idmap=uids=0-1000-1#1-2000-10;gids=@0-0-100`: first id of the file system, first id of the
+/// host, count. With `@` the second number is an id of the container.
 fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String), String> {
     let (mut uid, mut gid) = (None, None);
     for part in text.split(';').filter(|part| !part.is_empty()) {

@@ -1,0 +1,15 @@
+//! `mounts`: the mounts of a container, in the order of the list.
+
+mod bind;
+mod cgroup;
+mod entry;
+mod file_system;
+mod list;
+mod options;
+mod owners;
+mod place;
+mod remount;
+mod standing;
+
+pub use list::{NOTIFY, plan, plan_living};
+pub use standing::Standing;
