@@ -1,8 +1,10 @@
-//! A test of the source itself: no file and no module imports what imports it.
+//! Tests of the source itself. This file: no file and no module imports what imports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+mod size;
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
@@ -22,7 +24,8 @@ fn sources(folder: &Path, module: &str, found: &mut Vec<Source>) {
             sources(&path, &below, found);
         } else {
             // Files of tests import what they test.
-            let is_test = name.ends_with("tests") || module.ends_with("tests") || name == "house" || name == "golden";
+            let is_test =
+                name.ends_with("tests") || module.ends_with("tests") || name == "golden" || below.starts_with("house");
             let module = if matches!(name.as_str(), "mod" | "lib") { module.to_owned() } else { below };
             if !is_test && name != "main" {
                 found.push(Source { module, code: code(&fs::read_to_string(&path).expect("a source file")) });

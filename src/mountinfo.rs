@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// A line of the table. A field is decoded only on demand: callers need few of many lines, and names may not be UTF-8.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
+pub struct MountinfoLine<'a> {
     /// The mount's id, unique on the host until it is reused.
     pub id: u64,
     root: &'a [u8],
@@ -18,18 +18,18 @@ pub struct Line<'a> {
 }
 
 /// The lines of a table. Malformed lines are skipped.
-pub fn lines(table: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Line<'_>> {
+pub fn lines(table: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = MountinfoLine<'_>> {
     table.as_ref().split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let (root, point) = (fields.nth(2)?, fields.next()?);
         // The mount's own options and any number of optional fields precede the `-`.
         let mut super_block = fields.skip(1).skip_while(|field| *field != b"-").skip(1);
-        Some(Line { id, root, point, kind: super_block.next()?, options: super_block.nth(1)? })
+        Some(MountinfoLine { id, root, point, kind: super_block.next()?, options: super_block.nth(1)? })
     })
 }
 
-impl Line<'_> {
+impl MountinfoLine<'_> {
     /// The mounted directory, as a path in its file system.
     pub fn root(&self) -> PathBuf {
         unescape(self.root)

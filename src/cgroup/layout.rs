@@ -185,7 +185,7 @@ pub(super) struct HierarchyMount {
 }
 
 impl HierarchyMount {
-    fn of(line: mountinfo::Line<'_>) -> Option<HierarchyMount> {
+    fn of(line: mountinfo::MountinfoLine<'_>) -> Option<HierarchyMount> {
         let options = match line.kind {
             b"cgroup" => Some(String::from_utf8_lossy(line.options).into_owned()),
             b"cgroup2" => None,

@@ -154,46 +154,46 @@ impl<T> Single for Number<T> {}
 /// The type of an option's field.
 ///
 /// The functions are not inlined, to save code size: each command calls them for each of its options.
-pub trait Value {
+pub trait OptionValue {
     fn take(options: &ArgMatches, field: &'static str) -> Self;
 }
 
-impl Value for bool {
+impl OptionValue for bool {
     fn take(options: &ArgMatches, field: &'static str) -> Self {
-        <Option<bool> as Value>::take(options, field).unwrap_or(false)
+        <Option<bool> as OptionValue>::take(options, field).unwrap_or(false)
     }
 }
 
-impl Value for Option<bool> {
+impl OptionValue for Option<bool> {
     #[inline(never)]
     fn take(options: &ArgMatches, field: &'static str) -> Self {
         options.get_one(field).copied()
     }
 }
 
-impl Value for Option<String> {
+impl OptionValue for Option<String> {
     #[inline(never)]
     fn take(options: &ArgMatches, field: &'static str) -> Self {
         options.get_one(field).filter(|text: &&String| !text.is_empty()).cloned()
     }
 }
 
-impl Value for Option<PathBuf> {
+impl OptionValue for Option<PathBuf> {
     fn take(options: &ArgMatches, field: &'static str) -> Self {
-        <Option<String> as Value>::take(options, field).map(PathBuf::from)
+        <Option<String> as OptionValue>::take(options, field).map(PathBuf::from)
     }
 }
 
-impl Value for Vec<String> {
+impl OptionValue for Vec<String> {
     #[inline(never)]
     fn take(options: &ArgMatches, field: &'static str) -> Self {
         options.get_many(field).into_iter().flatten().cloned().collect()
     }
 }
 
-impl<T> Value for Number<T> {
+impl<T> OptionValue for Number<T> {
     fn take(options: &ArgMatches, field: &'static str) -> Self {
-        Number { field, text: Value::take(options, field), number: PhantomData }
+        Number { field, text: OptionValue::take(options, field), number: PhantomData }
     }
 }
 
@@ -259,7 +259,7 @@ macro_rules! takes {
                 $name {
                     $($part: $crate::cli::option::Takes::take(line),)*
                     $($argument: $crate::cli::option::Argument::take(&mut line.arguments),)*
-                    $($option: $crate::cli::option::Value::take(&line.options, stringify!($option)),)*
+                    $($option: $crate::cli::option::OptionValue::take(&line.options, stringify!($option)),)*
                 }
             }
         }

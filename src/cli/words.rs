@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The form of an option.
-enum Shape {
+enum OptionForm {
     /// No value, or one behind `=`.
     Switch(String),
     /// A value, behind `=` or in the next word.
@@ -12,17 +12,17 @@ enum Shape {
     Unknown,
 }
 
-fn shape(name: &str, command: &Command) -> Shape {
+fn shape(name: &str, command: &Command) -> OptionForm {
     for arg in command.get_arguments() {
         let long = arg.get_long() == Some(name);
         let short = name.chars().count() == 1 && arg.get_short() == name.chars().next();
         if long || short {
             let full = arg.get_long().map_or_else(|| name.to_owned(), str::to_owned);
             let takes = arg.get_num_args().is_some_and(|range| range.min_values() > 0);
-            return if takes { Shape::Value(full) } else { Shape::Switch(full) };
+            return if takes { OptionForm::Value(full) } else { OptionForm::Switch(full) };
         }
     }
-    if matches!(name, "h" | "help") { Shape::Switch("help".to_owned()) } else { Shape::Unknown }
+    if matches!(name, "h" | "help") { OptionForm::Switch("help".to_owned()) } else { OptionForm::Unknown }
 }
 
 /// The options with their values, up to the first word that is not an option; and the remaining words.
@@ -83,12 +83,12 @@ fn take<'a>(word: &str, rest: &mut impl Iterator<Item = &'a String>, command: &C
         None => (bare, None),
     };
     options.push(match (shape(name, command), value) {
-        (Shape::Value(name) | Shape::Switch(name), Some(value)) => format!("--{name}={value}"),
-        (Shape::Switch(name), None) => format!("--{name}"),
-        (Shape::Value(name), None) => match rest.next() {
+        (OptionForm::Value(name) | OptionForm::Switch(name), Some(value)) => format!("--{name}={value}"),
+        (OptionForm::Switch(name), None) => format!("--{name}"),
+        (OptionForm::Value(name), None) => match rest.next() {
             Some(value) => format!("--{name}={value}"),
             None => format!("--{name}"),
         },
-        (Shape::Unknown, _) => format!("--{bare}"),
+        (OptionForm::Unknown, _) => format!("--{bare}"),
     });
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::front::{Caller, Front};
+use super::front::{Front, FrontOptions};
 use super::log::Log;
 use super::pid_file::PidFile;
 use super::shared::{Begin, bundle, config, manager, options, root};
@@ -28,7 +28,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    pub fn front(&self, caller: &Caller<'_>) -> Result<Front> {
+    pub fn front(&self, caller: &FrontOptions<'_>) -> Result<Front> {
         Front::connect(caller, &self.config, self.config.process())
     }
 }
@@ -80,7 +80,7 @@ pub fn make(
 
 pub fn run(global: &Global, args: &CreateArgs, log: &Log) -> Result<()> {
     let prepared = prepare(global, args, log, Begin::AtStart)?;
-    let front = prepared.front(&Caller::of(global, args))?;
+    let front = prepared.front(&FrontOptions::of(global, args))?;
     make(&prepared, &front, log, |order, pid_file| create(order, |record, _| pid_file(record)))?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
-use super::front::{Caller, Front};
+use super::front::{Front, FrontOptions};
 use super::log::Log;
 use super::pid_file::PidFile;
 use super::shared::{Failure, joining_options, preserve_fds, root};
@@ -86,8 +86,8 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     Ok(status)
 }
 
-fn caller<'a>(global: &'a Global, args: &'a ExecArgs) -> Caller<'a> {
-    Caller {
+fn caller<'a>(global: &'a Global, args: &'a ExecArgs) -> FrontOptions<'a> {
+    FrontOptions {
         program: &global.name,
         console: args.console_socket.as_deref(),
         pidfd: args.pidfd_socket.as_deref(),

@@ -9,7 +9,7 @@ use crate::spec::{Config, annotation, refuse};
 
 /// The options of the command line about the caller's side of a process.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
+pub struct FrontOptions<'a> {
     /// The name that the runtime was called by, for messages.
     pub program: &'a str,
     /// `--console-socket`.
@@ -20,10 +20,10 @@ pub struct Caller<'a> {
     pub detach: bool,
 }
 
-impl<'a> Caller<'a> {
+impl<'a> FrontOptions<'a> {
     /// The options of `create`, which never waits for the process.
-    pub fn of(global: &'a Global, args: &'a CreateArgs) -> Caller<'a> {
-        Caller {
+    pub fn of(global: &'a Global, args: &'a CreateArgs) -> FrontOptions<'a> {
+        FrontOptions {
             program: &global.name,
             console: args.console_socket.as_deref(),
             pidfd: args.pidfd_socket.as_deref(),
@@ -45,9 +45,9 @@ impl Front {
     ///
     /// # Errors
     /// A terminal without a holder, a console socket without a terminal, or a socket that does not answer.
-    pub fn connect(caller: &Caller<'_>, config: &Config, process: &Process) -> Result<Front> {
+    pub fn connect(caller: &FrontOptions<'_>, config: &Config, process: &Process) -> Result<Front> {
         let terminal = process.terminal() == Some(true);
-        let Caller { program: name, console, detach, .. } = *caller;
+        let FrontOptions { program: name, console, detach, .. } = *caller;
         if terminal && detach && console.is_none() {
             refuse!("process.terminal", "cannot allocate tty if {name} will detach without setting console socket");
         }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::checkpoint::{settings, warn_rootless};
 use super::create::{make, prepare};
-use super::front::Caller;
+use super::front::FrontOptions;
 use super::log::Log;
 use super::run::{AtEnd, end, stay};
 use super::shared::Begin;
@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
         lsm_profile: args.lsm_profile.clone(),
         lsm_mount_context: args.lsm_mount_context.clone(),
     };
-    let front = prepared.front(&Caller { detach, ..Caller::of(global, &create) })?;
+    let front = prepared.front(&FrontOptions { detach, ..FrontOptions::of(global, &create) })?;
     if !detach {
         prepare_to_wait(Orphans::of(args.no_subreaper))?;
     }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 
 use super::create::{Prepared, make, prepare};
-use super::front::Caller;
+use super::front::FrontOptions;
 use super::log::Log;
 use super::shared::{Begin, bind_notify, tell};
 use crate::cli::{Global, RunArgs};
@@ -19,7 +19,7 @@ use crate::sys::{self, Call};
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let prepared = prepare(global, &args.create, log, Begin::AtOnce)?;
-    let front = prepared.front(&Caller { detach, ..Caller::of(global, &args.create) })?;
+    let front = prepared.front(&FrontOptions { detach, ..FrontOptions::of(global, &args.create) })?;
     if !detach {
         prepare_to_wait(Orphans::of(args.no_subreaper))?;
     }

@@ -27,7 +27,7 @@ pub fn run(global: &Global, args: &UpdateArgs, log: &Log) -> Result<()> {
     }
     let mut config: Value = serde_json::from_str(directory.config()?.get())?;
     within(&mut config, "/linux/resources", |stored| cgroup::merge(stored, &asked))?;
-    let rdt = Rdt::of(args, record)?;
+    let rdt = SchemataUpdate::of(args, record)?;
     if rdt.asked() {
         within(&mut config, "/linux/intelRdt", |stored| rdt.keep(stored))?;
     }
@@ -102,15 +102,15 @@ fn within(config: &mut Value, place: &str, change: impl FnOnce(&mut Object)) -> 
 }
 
 /// The schemata of Intel RDT to change.
-struct Rdt<'a> {
+struct SchemataUpdate<'a> {
     l3: Option<&'a str>,
     bandwidth: Option<&'a str>,
 }
 
-impl<'a> Rdt<'a> {
-    fn of(args: &'a UpdateArgs, record: &Record) -> Result<Rdt<'a>> {
+impl<'a> SchemataUpdate<'a> {
+    fn of(args: &'a UpdateArgs, record: &Record) -> Result<SchemataUpdate<'a>> {
         let value = |option: &'a Option<String>| option.as_deref().filter(|_| args.from.resources.as_deref().is_none());
-        let rdt = Rdt { l3: value(&args.l3_cache_schema), bandwidth: value(&args.mem_bw_schema) };
+        let rdt = SchemataUpdate { l3: value(&args.l3_cache_schema), bandwidth: value(&args.mem_bw_schema) };
         if rdt.asked() && record.rdt.is_none() {
             let option = if rdt.l3.is_some() { "l3-cache-schema" } else { "mem-bw-schema" };
             bail!("--{option}: updating a non-existent Intel RDT configuration is not supported");

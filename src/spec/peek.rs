@@ -74,7 +74,7 @@ impl<'a, 'de: 'a> Deserialize<'de> for PeekResources<'a> {
 }
 
 /// A key of `linux.resources`, not copied.
-enum Key {
+enum ResourceKey {
     HugepageLimits,
     Devices,
     /// A section with scalars that `limits` reads.
@@ -82,26 +82,26 @@ enum Key {
     Other,
 }
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for ResourceKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_identifier(KeyVisitor)
+        deserializer.deserialize_identifier(ResourceKeyVisitor)
     }
 }
 
-struct KeyVisitor;
+struct ResourceKeyVisitor;
 
-impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
+impl Visitor<'_> for ResourceKeyVisitor {
+    type Value = ResourceKey;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> std::result::Result<Key, E> {
+    fn visit_str<E>(self, key: &str) -> std::result::Result<ResourceKey, E> {
         Ok(match key {
-            "hugepageLimits" => Key::HugepageLimits,
-            "devices" => Key::Devices,
-            key => limits::section(key).map_or(Key::Other, Key::Section),
+            "hugepageLimits" => ResourceKey::HugepageLimits,
+            "devices" => ResourceKey::Devices,
+            key => limits::section(key).map_or(ResourceKey::Other, ResourceKey::Section),
         })
     }
 }
@@ -119,14 +119,14 @@ impl<'de> Visitor<'de> for ResourcesVisitor {
         let mut peek = PeekResources::default();
         while let Some(key) = map.next_key()? {
             match key {
-                Key::HugepageLimits => peek.hugepage_limits = map.next_value()?,
-                Key::Devices => peek.devices = map.next_value()?,
-                Key::Section(name) => {
+                ResourceKey::HugepageLimits => peek.hugepage_limits = map.next_value()?,
+                ResourceKey::Devices => peek.devices = map.next_value()?,
+                ResourceKey::Section(name) => {
                     let before = peek.limits.len();
                     map.next_value_seed(limits::Section { name, limits: &mut peek.limits })?;
                     peek.pids_without_limit |= name == "pids" && peek.limits.len() == before;
                 }
-                Key::Other => drop(map.next_value::<IgnoredAny>()?),
+                ResourceKey::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(peek)

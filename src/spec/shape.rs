@@ -147,7 +147,7 @@ pub fn without_beside(value: &mut serde_json::Value, members: &[Property]) {
 pub fn check(text: &str, members: &'static [Property], document: &str) -> Result<()> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let list = RefCell::new(None);
-    let walked = Value { shape: Shape::Object, members, list: &list }.deserialize(&mut parser);
+    let walked = ValueSeed { shape: Shape::Object, members, list: &list }.deserialize(&mut parser);
     match (walked, list.into_inner()) {
         (Err(_), Some(place)) => {
             let place = if place.is_empty() { document.to_owned() } else { place };
@@ -158,7 +158,7 @@ pub fn check(text: &str, members: &'static [Property], document: &str) -> Result
 }
 
 /// A value, and the form that it must have.
-struct Value<'a> {
+struct ValueSeed<'a> {
     shape: Shape,
     members: &'static [Property],
     /// The place of a list that should be an object, relative to the value that the walk is in. It is passed beside the
@@ -166,7 +166,7 @@ struct Value<'a> {
     list: &'a RefCell<Option<String>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -177,9 +177,9 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl Value<'_> {
+impl ValueSeed<'_> {
     fn object(&self, members: &'static [Property]) -> Self {
-        Value { shape: Shape::Object, members, list: self.list }
+        ValueSeed { shape: Shape::Object, members, list: self.list }
     }
 
     /// Prepends the place of a value to the place of the list in it.
@@ -192,11 +192,11 @@ impl Value<'_> {
     }
 
     fn members<'de, A: MapAccess<'de>>(&self, mut map: A) -> Result<(), A::Error> {
-        while let Some(property) = map.next_key_seed(Key(self.members))? {
+        while let Some(property) = map.next_key_seed(KeySeed(self.members))? {
             match property {
                 None => map.next_value::<IgnoredAny>().map(drop)?,
                 Some(Property { key, shape, members, .. }) => {
-                    let seed = Value { shape: *shape, ..self.object(members) };
+                    let seed = ValueSeed { shape: *shape, ..self.object(members) };
                     self.below(key, map.next_value_seed(seed))?;
                 }
             }
@@ -212,7 +212,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -268,9 +268,9 @@ impl<'de> Visitor<'de> for Value<'_> {
 }
 
 /// Looks up the row for a key.
-struct Key(&'static [Property]);
+struct KeySeed(&'static [Property]);
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for KeySeed {
     type Value = Option<&'static Property>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -278,7 +278,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl Visitor<'_> for KeySeed {
     type Value = Option<&'static Property>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
