@@ -6,6 +6,7 @@ mod converse;
 pub(crate) mod create;
 mod destroy;
 mod exec;
+mod expected;
 pub(crate) mod hooks;
 mod id_map;
 pub(crate) mod launch;
