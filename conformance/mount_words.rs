@@ -1,8 +1,8 @@
-//! The words of `mounts[].options` in pairs: what is in force afterwards, not what was accepted.
+//! Pairs of options in `mounts[].options`: each test compares the flags that are in force, not only what was accepted.
 //!
-//! The rule is mount(2)'s, which runc follows: of two words on one flag the last one counts, whatever is recursive is
-//! set after what is not, words on propagation are carried out one after the other, `strictatime` wins over `noatime`
-//! and that over `relatime`, and one `rbind` makes a bind mount recursive.
+//! The rules are those of mount(2), which runc follows. Of two options on one flag the last one counts. Recursive
+//! options are applied after the others. Options on propagation are applied one after the other. `strictatime` wins
+//! over `noatime`, and `noatime` over `relatime`. One `rbind` makes a bind mount recursive.
 
 use crate::harness::bundle::scratch;
 use crate::harness::*;
@@ -23,8 +23,8 @@ tests![
     flags_of_the_superblock,
 ];
 
-/// Words on the flags of one mount: the flag as mountinfo shows it, and whether it is set. With an `r` in front they
-/// are for all mounts below, too.
+/// Options on the flags of one mount: the option, the flag as mountinfo shows it, and whether the option sets it. With
+/// an `r` in front an option applies to all mounts below, too.
 const FLAGS: [(&str, &str, bool); 18] = [
     ("ro", "ro", true),
     ("rw", "ro", false),
@@ -48,7 +48,7 @@ const FLAGS: [(&str, &str, bool); 18] = [
 const PROPAGATION: [&str; 4] = ["private", "slave", "shared", "unbindable"];
 const ATIME: [&str; 3] = ["strictatime", "noatime", "relatime"];
 
-/// What is in force on one mount.
+/// The flags and the propagation of one mount.
 #[derive(Clone, Default)]
 struct Mount {
     flags: BTreeSet<&'static str>,
@@ -64,7 +64,7 @@ impl Mount {
         }
     }
 
-    /// One of the three access time flags is in force: the first in the kernel's order, the last one by default.
+    /// Leaves one of the three access time flags: the first in the kernel's order, or the last one by default.
     fn settle(&mut self) {
         let chosen = ATIME.into_iter().find(|name| self.flags.contains(name)).unwrap_or("relatime");
         self.flags.retain(|flag| !ATIME.contains(flag));
@@ -73,21 +73,21 @@ impl Mount {
 
     fn propagate(&mut self, kind: &'static str) {
         self.propagation = match (kind, self.propagation) {
-            // A slave of nobody is private; what cannot be bound stays so.
+            // A slave without a master is private; an unbindable mount stays unbindable.
             ("slave", "unbindable") => "unbindable",
             ("slave" | "private", _) => "",
             (kind, _) => kind,
         };
     }
 
-    /// As mountinfo has it, without what no word says.
+    /// The text that mountinfo has for it. mountinfo has no word for `strictatime`.
     fn shown(&self) -> String {
         let flags: Vec<&str> = self.flags.iter().copied().filter(|flag| *flag != "strictatime").collect();
         format!("{} {}", flags.join(","), self.propagation).trim().to_owned()
     }
 }
 
-/// The mount and the one below it, which words without an `r` leave alone.
+/// The expected text of the mount and of the one below it. Options without an `r` do not change the one below.
 fn expected(words: &[&str]) -> [String; 2] {
     let (mut top, mut below) = (Mount::default(), Mount::default());
     let mut tree = Vec::new();
@@ -121,7 +121,7 @@ fn expected(words: &[&str]) -> [String; 2] {
     [top.shown(), below.shown()]
 }
 
-/// The same as it is.
+/// The text that mountinfo has.
 fn seen(output: &Output, point: &str) -> Result<String> {
     let mut lines = output.success()?.stdout.lines();
     let line = lines.rfind(|line| line.split(' ').nth(4) == Some(point)).with_context(|| format!("no {point}"))?;
@@ -140,7 +140,7 @@ fn words(recursive: bool) -> Vec<String> {
     plain.chain(tree).chain(propagation).chain(["bind", "rbind"].map(str::to_owned)).collect()
 }
 
-/// A directory with a tmpfs and one below it, in the suite's mount namespace.
+/// A directory with a tmpfs and another tmpfs below it, in the suite's mount namespace.
 struct Source(tempfile::TempDir);
 
 impl Source {
@@ -168,12 +168,12 @@ fn bind(source: &Path, destination: String, options: &[&str]) -> Value {
     json!({ "destination": destination, "type": "bind", "source": source, "options": options })
 }
 
-/// Words that both peers refuse together.
+/// Two options that runc and crun refuse together.
 fn excluded(one: &str, other: &str) -> bool {
     [[one, other], [other, one]].contains(&["rnoatime", "rstrictatime"])
 }
 
-/// For each first word a container with one mount for each second word.
+/// For each first option one container, with one mount for each second option.
 fn every_pair(recursive: bool, entry: impl Fn(String, [&str; 2]) -> Value, points: &[&str]) -> Result {
     let words = words(recursive);
     for one in &words {
@@ -199,7 +199,7 @@ fn every_pair_on_a_bind_mount() -> Result {
     every_pair(true, |at, [one, other]| bind(source.0.path(), at, &["rbind", one, other]), &["", "/below"])
 }
 
-/// A file system has no mounts below it.
+/// A tmpfs has no mounts below it, so the recursive options are left out.
 fn every_pair_on_a_tmpfs() -> Result {
     let entry = |at, [one, other]: [&str; 2]| {
         let options: Vec<&str> = [one, other].into_iter().filter(|word| !word.ends_with("bind")).collect();
@@ -208,7 +208,7 @@ fn every_pair_on_a_tmpfs() -> Result {
     every_pair(false, entry, &[""])
 }
 
-/// The host does not hear of what happens there, and words that make it shared make a group of its own.
+/// Mounts in the container do not propagate to the host. Options that make the mount shared give it a new peer group.
 fn every_pair_where_the_source_is_shared() -> Result {
     let source = Source::new(MsFlags::empty())?;
     let (none, all) = (None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC);
@@ -230,7 +230,8 @@ fn every_pair_where_the_source_is_shared() -> Result {
     Ok(())
 }
 
-/// A word on flags replaces those of the source on the mount itself, as a remount does; without one they stay.
+/// An option on a flag replaces all flags that the mount has from the source, as a remount does. Without such an option
+/// the flags stay.
 fn words_that_replace_the_flags_of_the_source() -> Result {
     let flags = [MsFlags::MS_RDONLY, MsFlags::MS_NOSUID, MsFlags::MS_NODEV, MsFlags::MS_NOEXEC, MsFlags::MS_NOATIME];
     let source = Source::new(flags.into_iter().collect())?;
@@ -270,7 +271,7 @@ fn words_that_exclude_each_other() -> Result {
     Ok(())
 }
 
-/// There is nothing whose flags could change.
+/// `remount` of a path that is no mount point is refused: there are no flags to change.
 fn remount_of_what_is_no_mount() -> Result {
     let source = scratch()?;
     for words in [&["remount"] as &[&str], &["bind", "remount"], &["remount", "ro"], &["bind", "ro", "remount"]] {
@@ -280,7 +281,7 @@ fn remount_of_what_is_no_mount() -> Result {
     Ok(())
 }
 
-/// It replaces all flags of what is mounted there by then.
+/// `remount` replaces all flags of the mount at that path.
 fn remount_after_a_bind() -> Result {
     let source = scratch()?;
     let cases: [(&[&str], &[&str], &str); 5] = [
@@ -303,7 +304,7 @@ fn remount_after_a_bind() -> Result {
     Ok(())
 }
 
-/// What config.md lists is taken on every type that mount(2) takes it on.
+/// The superblock options that config.md lists are accepted on every file system type for which mount(2) accepts them.
 fn flags_of_the_superblock() -> Result {
     let all = [
         "async",

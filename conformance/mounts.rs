@@ -77,7 +77,7 @@ tests![
     without_fsopen,
 ];
 
-/// The mount options and the super block's of a mount point in the container: `rw,nosuid … rw,size=…`.
+/// The options of a mount point in the container, of the mount and of the superblock: `rw,nosuid … rw,size=…`.
 fn options_of(output: &Output, point: &str) -> Result<String> {
     let line = line_of(output, point)?;
     let (left, right) = line.split_once(" - ").context("a separator")?;
@@ -112,7 +112,7 @@ fn tmpfs(destination: &str, options: &[&str]) -> Value {
     json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options })
 }
 
-/// The runtime MUST mount the entries in the listed order: a later one may lie in, or over, an earlier one.
+/// The runtime MUST mount the entries in the listed order: a later one may be inside an earlier one, or over it.
 fn are_made_in_order() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "bound")?;
@@ -129,7 +129,7 @@ fn destination_is_made() -> Result {
     contains("stat", &output.success()?.stdout, "dir mode=0700")
 }
 
-/// For a file that is bound, a file.
+/// The destination of a file is made as a file.
 fn destination_file_is_made_for_a_file() -> Result {
     let dir = scratch()?;
     fs::write(dir.path().join("file"), "content")?;
@@ -137,7 +137,7 @@ fn destination_file_is_made_for_a_file() -> Result {
     Bundle::new(["cat", "/new/file"]).mount(entry).run()?.success()?.has_line("content").map(drop)
 }
 
-/// A symlink in the destination is followed as the container would: an absolute one starts at its root.
+/// A symbolic link in the destination is followed as in the container: an absolute one starts at the container's root.
 fn destination_is_reached_through_symlinks_inside_the_root() -> Result {
     let output = Bundle::new(["statfs", "/real/x"])
         .dir("real")
@@ -147,7 +147,7 @@ fn destination_is_reached_through_symlinks_inside_the_root() -> Result {
     contains("statfs", &output.success()?.stdout, "type=1021994 size=1048576")
 }
 
-/// A link to what is not there yet: images have such below /var/run and the like. What it leads to is made.
+/// A dangling symbolic link is followed, too: images have some below /var/run. Its target is made.
 fn destination_past_dangling_symlinks() -> Result {
     for (link, text, destination, made) in [
         ("/link", "/data", "/link/deep", "/data/deep"),
@@ -165,13 +165,13 @@ fn destination_past_dangling_symlinks() -> Result {
     output.success()?.has_line("bound").map(drop)
 }
 
-/// Links that lead to each other end somewhere.
+/// Links that lead to each other are an error, and no endless loop.
 fn destination_past_symlinks_in_a_circle() -> Result {
     let bundle = Bundle::new(["true"]).symlink("/a", "b").symlink("/b", "a");
     bundle.mount(tmpfs("/a/deep", &[])).refused("mounts[2]").map(drop)
 }
 
-/// Made below the container's own root, or refused: both are safe.
+/// The destination is made below the container's root, or the mount is refused: both are safe.
 fn inside_or_refused(output: &Output) -> Result {
     if output.status.success() {
         return contains("statfs", &output.stdout, "type=1021994");
@@ -179,7 +179,7 @@ fn inside_or_refused(output: &Output) -> Result {
     output.failure().map(drop)
 }
 
-/// A symlink that points out of the root leads back into it: nothing is made or mounted on the host.
+/// A symbolic link that points out of the root leads back into it: nothing is made or mounted on the host.
 fn destination_does_not_leave_through_symlinks() -> Result {
     let outside = scratch()?;
     let target = outside.path().display().to_string();
@@ -191,7 +191,7 @@ fn destination_does_not_leave_through_symlinks() -> Result {
     equal("entries outside", fs::read_dir(outside.path())?.count(), 0)
 }
 
-/// So do leading dots.
+/// `..` at the start of a destination does not leave the root.
 fn destination_does_not_leave_through_dots() -> Result {
     let outside = scratch()?;
     let destination = format!("/../../../../../../..{}/escaped", outside.path().display());
@@ -199,7 +199,7 @@ fn destination_does_not_leave_through_dots() -> Result {
     equal("entries outside", fs::read_dir(outside.path())?.count(), 0)
 }
 
-/// Options that are no flags are the file system's data.
+/// Options that are no flags are passed to the file system.
 fn tmpfs_size_and_mode() -> Result {
     let output = Bundle::new(["statfs", "/t", ",", "stat", "/t"])
         .mount(tmpfs("/t", &["size=2m", "mode=1770", "uid=5", "gid=6"]))
@@ -208,7 +208,7 @@ fn tmpfs_size_and_mode() -> Result {
     contains("stat", &output.stdout, "dir mode=1770 uid=5 gid=6")
 }
 
-/// nosuid, nodev, noexec, noatime: each is set, and what is not asked for is not.
+/// nosuid, nodev, noexec and noatime are set, each on its mount, and no other flag is.
 fn tmpfs_options_are_flags() -> Result {
     let output = Bundle::new(["mountinfo"])
         .mount(tmpfs("/a", &["nosuid", "nodev"]))
@@ -220,21 +220,21 @@ fn tmpfs_options_are_flags() -> Result {
     has_options(&output, "/c", &["sync", "dirsync"])
 }
 
-/// ro.
+/// `ro` makes a tmpfs read-only.
 fn tmpfs_read_only() -> Result {
     let output = Bundle::new(["mountinfo", ",", "write", "/a/file", "x"]).mount(tmpfs("/a", &["ro"])).run()?;
     has_options(&output, "/a", &["ro"])?;
     output.has_line("write /a/file: EROFS").map(drop)
 }
 
-/// Without `mode=` a tmpfs keeps the mode of the directory that it covers, the sticky bit too.
+/// Without `mode=` a tmpfs gets the mode of the directory that it covers, with the sticky bit.
 fn tmpfs_keeps_the_mode_of_the_directory() -> Result {
     let container = Bundle::new(["stat", "/covered"]).dir("covered").mount(tmpfs("/covered", &[])).build()?;
     fs::set_permissions(container.rootfs().join("covered"), fs::Permissions::from_mode(0o1755))?;
     contains("stat", &container.run()?.success()?.stdout, "dir mode=1755")
 }
 
-/// `tmpcopyup` fills the tmpfs with what it covers.
+/// `tmpcopyup` copies the covered files into the tmpfs.
 fn tmpfs_copies_up() -> Result {
     let output = Bundle::new(["cat", "/covered/sub/file", ",", "write", "/covered/sub/file", "new"])
         .file("covered/sub/file", "old")
@@ -245,7 +245,7 @@ fn tmpfs_copies_up() -> Result {
     equal("the file below", output.read("covered/sub/file")?, "old")
 }
 
-/// The access time options are one choice of three.
+/// A mount has one of the three access time options.
 fn access_time_options() -> Result {
     let output = Bundle::new(["mountinfo"])
         .mount(tmpfs("/relative", &["relatime"]))
@@ -257,7 +257,7 @@ fn access_time_options() -> Result {
     has_options(&output, "/none", &["noatime"])
 }
 
-/// Of options that undo each other the last one counts.
+/// Of two options that undo each other the last one counts.
 fn options_that_undo_each_other() -> Result {
     let output = Bundle::new(["mountinfo"])
         .mount(tmpfs("/a", &["ro", "rw", "nosuid", "suid"]))
@@ -267,7 +267,7 @@ fn options_that_undo_each_other() -> Result {
     has_options(&output, "/b", &["noexec"])
 }
 
-/// A bind mount shows the source's own directory.
+/// A bind mount shows the source directory.
 fn bind_directory() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "of the host")?;
@@ -275,7 +275,7 @@ fn bind_directory() -> Result {
     output.success()?.has_line("of the host").map(drop)
 }
 
-/// Or file, over one that is there.
+/// A file can be bound over another file.
 fn bind_file() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "of the host")?;
@@ -286,7 +286,7 @@ fn bind_file() -> Result {
     equal("the file below", container.read("etc/conf")?, "of the image")
 }
 
-/// What the container writes there is in the source.
+/// Writes to a bind mount go to the source.
 fn bind_writes_reach_the_source() -> Result {
     let source = scratch()?;
     let output = Bundle::new(["write", "/mnt/new", "text"]).mount(bind(source.path(), &["bind", "rw"])).run()?;
@@ -294,7 +294,7 @@ fn bind_writes_reach_the_source() -> Result {
     equal("file", fs::read_to_string(source.path().join("new"))?, "text")
 }
 
-/// With `ro` it cannot.
+/// With `ro` a bind mount cannot be written to.
 fn bind_read_only() -> Result {
     let source = scratch()?;
     let output = Bundle::new(["write", "/mnt/new", "text"]).mount(bind(source.path(), &["bind", "ro"])).run()?;
@@ -302,7 +302,7 @@ fn bind_read_only() -> Result {
     equal("entries", fs::read_dir(source.path())?.count(), 0)
 }
 
-/// The flags are those of this mount.
+/// The flags of a bind mount are those of its options.
 fn bind_options_are_flags() -> Result {
     let source = scratch()?;
     let output = Bundle::new(["mountinfo"])
@@ -325,12 +325,13 @@ struct Submount(tempfile::TempDir);
 
 impl Drop for Submount {
     fn drop(&mut self) {
-        // The namespace is the suite's own and ends with it.
+        // The mount namespace ends with the suite, so a failure does not matter.
         let _ = nix::mount::umount2(&self.0.path().join("sub"), nix::mount::MntFlags::MNT_DETACH);
     }
 }
 
-/// Other flags of a source go, but not in a new user namespace: its owner may not take them away, nor have it done.
+/// A bind mount does not keep other flags of its source. In a new user namespace it does: the flags are locked there,
+/// and the runtime must not clear them on behalf of the owner.
 fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
     let source = source_with_submount()?;
     let (sub, remount) = (source.0.path().join("sub"), MsFlags::MS_REMOUNT | MsFlags::MS_BIND);
@@ -342,13 +343,14 @@ fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
     let locked = |bundle: Bundle| bundle.user_namespace(100_000, 65_536).refused("mounts[").map(drop);
     locked(bundle(&["bind", "rw"]))?;
     locked(bundle(&["bind"]).mount(bind(&sub, &["bind", "remount", "rw"])))?;
-    // And so are those of the mounts below, which are not to be looked under either.
+    // The flags of the mounts below are locked, too, and a bind without those mounts would uncover what they cover:
+    // both are refused.
     let above = |options: &[&str]| Bundle::new(["true"]).mount(bind(source.0.path(), options));
     locked(above(&["rbind", "rrw"]))?;
     locked(above(&["bind"]))
 }
 
-/// `nosymfollow` goes with what is not asked for even where others have to stay.
+/// `nosymfollow` is cleared if it is not asked for, even if other flags are locked.
 fn bind_drops_flags_that_are_never_locked() -> Result {
     let source = source_with_submount()?;
     let no_symlinks = MsFlags::from_bits_retain(libc::MS_NOSYMFOLLOW);
@@ -364,7 +366,8 @@ fn bind_drops_flags_that_are_never_locked() -> Result {
     Ok(())
 }
 
-/// What is mounted on a bind mount in the container stays there, though the source is shared, in a user namespace, too.
+/// A mount that the container makes on a bind mount stays in the container even if the source is shared. The same holds
+/// in a user namespace.
 fn bind_does_not_lead_back_to_the_host() -> Result {
     let source = source_with_submount()?;
     let sub = source.0.path().join("sub");
@@ -381,14 +384,14 @@ fn bind_does_not_lead_back_to_the_host() -> Result {
     Ok(())
 }
 
-/// `bind` takes the one mount.
+/// `bind` binds one mount, without those below it.
 fn bind_is_not_recursive() -> Result {
     let source = source_with_submount()?;
     let output = Bundle::new(["ls", "/mnt/sub"]).mount(bind(source.0.path(), &["bind"])).run()?;
     output.success()?.says("ls /mnt/sub", "").map(drop)
 }
 
-/// `rbind` takes those below it too; its `ro` is of the top one alone.
+/// `rbind` binds the mounts below, too. Its `ro` applies to the top one alone.
 fn rbind_is_recursive() -> Result {
     let source = source_with_submount()?;
     let words = ["cat", "/mnt/sub/file", ",", "write", "/mnt/sub/new", "x", ",", "write", "/mnt/new", "x"];
@@ -409,7 +412,7 @@ fn bind_recursively_read_only() -> Result {
         .map(drop)
 }
 
-/// A relative source of a bind mount is meant from the bundle's directory.
+/// A relative source of a bind mount starts at the bundle.
 fn bind_source_relative_to_the_bundle() -> Result {
     let container = Bundle::new(["cat", "/mnt/file"]).mount(bind(Path::new("data"), &["bind"])).build()?;
     fs::create_dir(container.bundle().join("data"))?;
@@ -417,13 +420,13 @@ fn bind_source_relative_to_the_bundle() -> Result {
     container.run()?.success()?.has_line("of the bundle").map(drop)
 }
 
-/// A source that is not there is an error, and the message names it.
+/// A missing source is an error that names it.
 fn bind_source_that_is_missing() -> Result {
     let output = Bundle::new(["true"]).mount(bind(Path::new("/nosuch/source"), &["bind"])).refused("mounts[2]")?;
     contains("message", &output.stderr, "/nosuch/source")
 }
 
-/// `bind` or `rbind` among the options makes a bind mount, whatever `type` says (`none`, nothing).
+/// `bind` or `rbind` among the options makes a bind mount, whatever `type` is (`none`, or missing).
 fn bind_type_without_the_option() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "bound")?;
@@ -431,7 +434,7 @@ fn bind_type_without_the_option() -> Result {
     Bundle::new(["cat", "/mnt/file"]).mount(entry).run()?.success()?.has_line("bound").map(drop)
 }
 
-/// The flags of the bind mount do not reach the host's own mount.
+/// The flags of a bind mount do not change the mount of its source.
 fn bind_leaves_the_source_as_it_is() -> Result {
     let source = source_with_submount()?;
     let sub = source.0.path().join("sub");
@@ -440,7 +443,7 @@ fn bind_leaves_the_source_as_it_is() -> Result {
     fs::write(sub.join("still"), "writable").context("the host's mount stays as it was")
 }
 
-/// `uidMappings` and `gidMappings` shift the owners that the container sees.
+/// `uidMappings` and `gidMappings` map the owners that the container sees.
 fn bind_that_is_idmapped() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "x")?;
@@ -453,7 +456,7 @@ fn bind_that_is_idmapped() -> Result {
     contains("stat", &output.success()?.stdout, "uid=5000 gid=5001")
 }
 
-/// `idmap` without mappings takes those of the container's user namespace, though the config has none for one it joins.
+/// `idmap` without mappings takes those of the container's user namespace. For a joined one the config has none.
 fn idmap_of_a_joined_user_namespace() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "x")?;
@@ -466,8 +469,8 @@ fn idmap_of_a_joined_user_namespace() -> Result {
     contains("stat", &output.success()?.stdout, "uid=1000 gid=1001")
 }
 
-/// What root of a user namespace has mounted he may also map: the kernel knows who may, an ordinary user's engine as little
-/// as one in a container.
+/// Root of a user namespace can id-map what it has mounted itself. The kernel decides that: the runtime does not refuse
+/// a caller because it is not the host's root.
 fn idmap_by_root_of_a_user_namespace() -> Result {
     let source = scratch()?;
     let mut entry = bind(source.path(), &["bind"]);
@@ -480,7 +483,7 @@ fn idmap_by_root_of_a_user_namespace() -> Result {
     contains("mount", line_of(&output, "/mnt")?, "idmapped")
 }
 
-/// One of the two alone is an error.
+/// `uidMappings` without `gidMappings`, or the reverse, is an error.
 fn idmap_needs_mappings_on_both_sides() -> Result {
     let source = scratch()?;
     let mut entry = bind(source.path(), &["bind"]);
@@ -488,7 +491,7 @@ fn idmap_needs_mappings_on_both_sides() -> Result {
     Bundle::new(["true"]).mount(entry).refused("mounts[2]").map(drop)
 }
 
-/// shared, slave and private are each set on the mount.
+/// shared, slave and private set the propagation of the mount.
 fn propagation_of_a_mount() -> Result {
     let output = Bundle::new(["mountinfo"])
         .mount(tmpfs("/shared", &["rshared"]))
@@ -499,20 +502,20 @@ fn propagation_of_a_mount() -> Result {
     Ok(())
 }
 
-/// The proc that is mounted shows the processes of the container's pid namespace.
+/// A new proc shows the processes of the container's pid namespace.
 fn proc_is_that_of_the_pid_namespace() -> Result {
     let output = Bundle::new(["readlink", "/proc/self", ",", "cat", "/proc/1/cmdline"]).run()?;
     output.success()?.has_line("1")?;
     contains("pid 1", &output.stdout, "/payload")
 }
 
-/// proc over a symlink could be made to cover anything: refused.
+/// A symbolic link as the destination of proc is refused: proc could cover any directory.
 fn proc_on_a_symlink() -> Result {
     let bundle = Bundle::new(["true"]).dir("elsewhere").symlink("proc", "elsewhere");
     bundle.refused("mounts[0]").map(drop)
 }
 
-/// Below /proc nothing may be mounted that makes its files lie about the process (CVE-2019-16884).
+/// Mounts below /proc are refused: they could replace the files that describe the process (CVE-2019-16884).
 fn below_proc_is_refused() -> Result {
     let source = scratch()?;
     for target in ["/proc/self/attr", "/proc/sys", "/proc/self"] {
@@ -522,7 +525,7 @@ fn below_proc_is_refused() -> Result {
     Ok(())
 }
 
-/// The files that lxcfs stands in for are the exception.
+/// The files that lxcfs provides may be mounted below /proc.
 fn below_proc_lxcfs_files_are_allowed() -> Result {
     let source = scratch()?;
     let file = source.path().join("uptime");
@@ -531,7 +534,7 @@ fn below_proc_lxcfs_files_are_allowed() -> Result {
     Bundle::new(["cat", "/proc/uptime"]).mount(entry).run()?.success()?.has_line("1.00 2.00").map(drop)
 }
 
-/// sysfs, read-only.
+/// sysfs can be mounted read-only.
 fn sysfs_read_only() -> Result {
     let options = json!(["nosuid", "noexec", "nodev", "ro"]);
     let entry = json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": options });
@@ -540,14 +543,14 @@ fn sysfs_read_only() -> Result {
     contains("type", line_of(&output, "/sys")?, "- sysfs")
 }
 
-/// mqueue.
+/// mqueue can be mounted.
 fn mqueue() -> Result {
     let entry = json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid"] });
     let output = Bundle::new(["mountinfo"]).mount(entry).run()?;
     contains("type", line_of(&output, "/dev/mqueue")?, "- mqueue")
 }
 
-/// A directory on a file and a file on a directory: docker looks for these words.
+/// A directory over a file and a file over a directory are errors. docker matches their words.
 fn bind_of_one_kind_on_another() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "")?;
@@ -560,7 +563,7 @@ fn bind_of_one_kind_on_another() -> Result {
     Ok(())
 }
 
-/// podman puts empty words between its options.
+/// Empty options are ignored: podman passes some.
 fn empty_options_say_nothing() -> Result {
     let options = json!(["", "nosuid", "", "size=64k", ""]);
     let entry = json!({ "destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": options });
@@ -569,7 +572,7 @@ fn empty_options_say_nothing() -> Result {
     has_options(&output, "/mnt", &["nosuid", "size=64k"])
 }
 
-/// devpts with the options that engines pass, and /dev/ptmx leading to it.
+/// devpts takes the options that engines pass, and /dev/ptmx leads to it.
 fn devpts() -> Result {
     let options = json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]);
     let entry = json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options });
@@ -581,7 +584,7 @@ fn devpts() -> Result {
     output.has_line("pts/ptmx")?.has_line("open /dev/ptmx: ok")?.says("ls /dev/pts", "ptmx").map(drop)
 }
 
-/// Any other type goes to the kernel as it is.
+/// Any other type is passed to the kernel: here an overlay.
 fn overlay() -> Result {
     let dir = source_with_submount()?;
     let at = |name: &str| dir.0.path().join("sub").join(name);
@@ -602,14 +605,14 @@ fn cgroup_mount(options: &[&str]) -> Value {
     json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options })
 }
 
-/// A mount of type cgroup shows the container's cgroups: on v1 a directory for each controller.
+/// A mount of type cgroup shows the container's cgroups: on v1 it has a directory for each controller.
 fn cgroup() -> Result {
     let bundle = Bundle::new(["cat", "/sys/fs/cgroup/pids/cgroup.procs", ",", "cat", "/sys/fs/cgroup/cgroup.procs"]);
     let bundle = bundle.mount(cgroup_mount(&["nosuid", "noexec", "nodev", "relatime", "ro"]));
-    // v2 shows the whole hierarchy, unless there is a namespace for it.
+    // Without a cgroup namespace v2 shows the whole hierarchy.
     let unified = machine::get().layout == machine::Layout::Unified;
     let output = if unified { bundle.namespace("cgroup") } else { bundle }.run()?;
-    // Of the two layouts one has the file, and in it is pid 1.
+    // One of the two layouts has the file, and it contains pid 1.
     output.success()?.has_line("1").map(drop)
 }
 
@@ -621,7 +624,8 @@ fn cgroup_read_only() -> Result {
     output.success()?.has_line(&format!("mkdir {path}: EROFS")).map(drop)
 }
 
-/// On v2 it is the cgroup file system itself, and with a cgroup namespace its root is the container's own cgroup.
+/// On v2 a mount of type cgroup is the cgroup file system. With a cgroup namespace its root is the container's own
+/// cgroup.
 fn cgroup2_in_the_unified_view() -> Result {
     let output = Bundle::new(["cat", "/sys/fs/cgroup/cgroup.procs", ",", "statfs", "/sys/fs/cgroup"])
         .view(View::Unified)
@@ -643,13 +647,13 @@ fn unknown_option_is_data_the_file_system_refuses() -> Result {
     Bundle::new(["true"]).mount(tmpfs("/mnt", &["nosuchoption"])).refused("mounts[2]").map(drop)
 }
 
-/// Destinations MUST be absolute; runc warns and takes a relative one from `/`.
+/// A destination MUST be absolute. runc warns and takes a relative one from `/`.
 fn relative_destination() -> Result {
     let output = Bundle::new(["statfs", "/mnt"]).mount(tmpfs("mnt", &[])).run()?;
     contains("statfs", &output.success()?.stdout, "type=1021994")
 }
 
-/// A mount over `/` itself would be hidden, or hide everything: refused (runc#5070).
+/// A mount over `/` is refused: it would be hidden, or hide all (runc#5070).
 fn over_the_root_is_refused() -> Result {
     for destination in ["/", "/.", "/proc/.."] {
         Bundle::new(["true"]).mount(tmpfs(destination, &[])).refused("mounts[2]").with_context(|| destination)?;
@@ -664,14 +668,14 @@ fn without_mounts() -> Result {
     output.success()?.has_line("works").map(drop)
 }
 
-/// nr_inodes reaches tmpfs: the option's value does what it says.
+/// An option of the file system has its effect: nr_inodes of tmpfs.
 fn data_of_the_file_system() -> Result {
     let bundle = Bundle::new(["write", "/mnt/1", "x", ",", "write", "/mnt/2", "x"]);
     let output = bundle.mount(tmpfs("/mnt", &["nr_inodes=2"])).run()?;
     output.success()?.has_line("write /mnt/1: ok")?.has_line("write /mnt/2: ENOSPC").map(drop)
 }
 
-/// A set-uid program on a nosuid mount runs without the bit.
+/// The set-uid bit of a program on a nosuid mount is ignored.
 fn set_user_id_ignored_on_nosuid() -> Result {
     let source = scratch()?;
     fs::copy(payload::path(), source.path().join("program"))?;
@@ -684,7 +688,7 @@ fn set_user_id_ignored_on_nosuid() -> Result {
     run(&["bind", "nosuid"])?.success()?.says("euid", "1000").map(drop)
 }
 
-/// A program on a noexec mount does not run.
+/// A program on a noexec mount cannot be executed.
 fn no_exec_keeps_programs_from_running() -> Result {
     let source = scratch()?;
     fs::copy(payload::path(), source.path().join("program"))?;
@@ -693,14 +697,14 @@ fn no_exec_keeps_programs_from_running() -> Result {
     output.success()?.has_line("run /mnt/program: EACCES").map(drop)
 }
 
-/// A device on a nodev mount does not open.
+/// A device on a nodev mount cannot be opened.
 fn no_dev_keeps_devices_from_opening() -> Result {
     let bundle = Bundle::new(["mknod", "/mnt/null", "c:1:3", ",", "open", "/mnt/null"]).capabilities(&["CAP_MKNOD"]);
     let output = bundle.mount(tmpfs("/mnt", &["nodev"])).run()?;
     output.success()?.has_line("mknod /mnt/null: ok")?.has_line("open /mnt/null: EACCES").map(drop)
 }
 
-/// What is copied is as it was: type, owner, mode, times and extended attributes.
+/// A copied file keeps its type, owner, mode, times and extended attributes.
 fn tmpfs_copies_up_all_kinds_of_files() -> Result {
     use std::os::unix::fs::MetadataExt;
     let bundle = Bundle::new(["pause"]).file_with_mode("covered/sub/file", "old", 0o4750);
@@ -720,14 +724,15 @@ fn tmpfs_copies_up_all_kinds_of_files() -> Result {
     let attribute = |path: &Path| -> Option<Vec<u8>> {
         let path = std::ffi::CString::new(path.to_str()?).ok()?;
         let mut value = vec![0; 64];
-        // SAFETY: two C strings and a buffer with its size.
+        // SAFETY: getxattr(2) gets two C strings and a buffer with its size.
         let length = unsafe { libc::getxattr(path.as_ptr(), c"user.mine".as_ptr(), value.as_mut_ptr().cast(), 64) };
         value.truncate(usize::try_from(length).ok()?);
         Some(value)
     };
     for name in ["sub/file", "sub"] {
         let path = std::ffi::CString::new(image.join(name).to_str().context("a path")?)?;
-        // SAFETY: C strings and a buffer with its size. A file system may have no such attributes.
+        // SAFETY: setxattr(2) gets C strings and a buffer with its size. It may fail: some file systems lack such
+        // attributes.
         let _ = unsafe { libc::setxattr(path.as_ptr(), c"user.mine".as_ptr(), c"value".as_ptr().cast(), 5, 0) };
     }
     let mut touch = std::process::Command::new("touch");
@@ -736,7 +741,7 @@ fn tmpfs_copies_up_all_kinds_of_files() -> Result {
     ensure!(touch.status()?.success(), "touch");
     let output = container.create()?;
     if runtime::is("runc") {
-        // 1.3 stops at a FIFO.
+        // runc 1.3 fails at a FIFO.
         return output.failure().map(drop);
     }
     output.success()?;
@@ -753,7 +758,7 @@ fn tmpfs_copies_up_all_kinds_of_files() -> Result {
     equal("link", fs::read_link(seen.join("link"))?, PathBuf::from("/nosuch"))
 }
 
-/// However deep a directory is: it is copied, or refused by name.
+/// A deeply nested directory is copied, or refused by name.
 fn tmpfs_copies_up_what_is_nested_deeply() -> Result {
     for depth in [200, 1500] {
         let container = Bundle::new(["pause"]).mount(tmpfs("/covered", &["tmpcopyup"])).build()?;
@@ -771,7 +776,8 @@ fn tmpfs_copies_up_what_is_nested_deeply() -> Result {
     Ok(())
 }
 
-/// `ro` of a tmpfs is set at the end, so that what lies in it can be made. By then another mount may be at its place.
+/// `ro` of a tmpfs is set at the end, since the runtime still makes files in it. By then another mount may be at the
+/// destination, and must not become read-only.
 fn read_only_at_the_end_is_of_its_own_mount() -> Result {
     let words = ["mountinfo", ",", "write", "/a/file", "x", ",", "write", "/b/file", "x"];
     let bundle = Bundle::new(words).mount(tmpfs("/a", &["ro"])).mount(tmpfs("/b", &["ro"]));
@@ -801,7 +807,7 @@ fn cgroup_read_only_below_a_later_mount() -> Result {
     Ok(())
 }
 
-/// EINVAL alone would tell nobody why.
+/// A file system without id-mapped mounts is named in the error: EINVAL alone does not tell the reason.
 fn idmap_of_a_file_system_that_has_none() -> Result {
     let mut entry = bind(Path::new("/proc/self"), &["bind", "idmap"]);
     let map = json!([{ "containerID": 0, "hostID": 1000, "size": 10 }]);
@@ -810,8 +816,7 @@ fn idmap_of_a_file_system_that_has_none() -> Result {
     contains("message", &output.stderr, "support")
 }
 
-/// An ordinary user without a cgroup of his own sees the one that he is in, and cannot write to it: programs look for
-/// limits there.
+/// A caller that may make no cgroup sees its own in the container, read-only: programs look for their limits there.
 fn cgroup_of_a_caller_who_may_make_none() -> Result {
     if machine::get().layout == machine::Layout::Unified {
         return skip("on v2 the host's view would be writable, so it is hidden");
@@ -825,7 +830,8 @@ fn cgroup_of_a_caller_who_may_make_none() -> Result {
     has_options(&output, "/sys/fs/cgroup/pids", &["ro", "nosuid"])
 }
 
-/// What a kernel before 5.12, or a sandbox that does not know mount_setattr(2), makes of a container.
+/// A container under a kernel before 5.12, or in a sandbox that does not know mount_setattr(2): the system call
+/// `denied` fails with ENOSYS.
 fn old_kernel(denied: libc::c_long) -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "bound")?;
@@ -872,7 +878,7 @@ fn without_fsopen() -> Result {
     old_kernel(libc::SYS_fsopen)
 }
 
-/// Nodes are made when all mounts stand, also where one of these makes /dev read-only, which it is in the end.
+/// Device nodes are made after all mounts, also if one of these makes /dev read-only. In the end it is read-only.
 fn dev_remounted_read_only() -> Result {
     let entry = json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["remount", "ro"] });
     let output = Bundle::new(["stat", "/dev/null", ",", "mkdir", "/dev/new"]).mount(entry).run()?;

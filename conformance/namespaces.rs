@@ -84,7 +84,7 @@ fn own(kind: &str) -> Result<String> {
     namespace_of(std::process::id() as i32, kind)
 }
 
-/// A namespace of each listed type without a path MUST be new.
+/// A namespace type without a path MUST be new.
 fn new_ones_are_new() -> Result {
     let mut bundle = Bundle::new(["ns"]).namespace("network").namespace("cgroup");
     if has_namespace("time") {
@@ -98,7 +98,7 @@ fn new_ones_are_new() -> Result {
     Ok(())
 }
 
-/// A type that is not listed MUST be inherited from the runtime.
+/// A namespace type that is not listed MUST be inherited from the runtime.
 fn absent_ones_are_the_callers() -> Result {
     let output = Bundle::new(["ns"]).without_namespace("ipc").without_namespace("uts").run()?;
     for kind in ["cgroup", "ipc", "net", "time", "user", "uts"].into_iter().filter(|kind| has_namespace(kind)) {
@@ -107,7 +107,7 @@ fn absent_ones_are_the_callers() -> Result {
     Ok(())
 }
 
-/// A process that sleeps in namespaces of its own; ended with the test.
+/// A process that sleeps in new namespaces. Dropping this kills it.
 struct Sleeper(Child);
 
 impl Sleeper {
@@ -115,7 +115,7 @@ impl Sleeper {
         Self::after(options, "true")
     }
 
-    /// One that has done something in its namespaces.
+    /// A process that first carries out `words` in its namespaces.
     fn after(options: &[&str], words: &str) -> Result<Self> {
         let mut command = Command::new("unshare");
         let script = format!("{words} && echo up && exec sleep 60");
@@ -129,7 +129,7 @@ impl Sleeper {
         Ok(sleeper)
     }
 
-    /// The process in the namespaces: unshare's child where it forks.
+    /// The pid of the process in the namespaces: the child of unshare(1), if that forks.
     fn pid(&self) -> i32 {
         let id = self.0.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
@@ -147,7 +147,7 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // Its child first: `unshare --fork` waits for it.
+        // Kill the child first: `unshare --fork` waits for it.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), nix::sys::signal::Signal::SIGKILL);
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -160,27 +160,24 @@ fn joins(option: &str, kind: &str, link: &str) -> Result {
     output.success()?.has_line(&sleeper.namespace(link)?).map(drop)
 }
 
-/// A namespace with a path MUST be the one at the path.
+/// A namespace with a path MUST be the one at that path.
 fn join_network() -> Result {
     joins("--net", "network", "net")
 }
 
-/// ipc.
 fn join_ipc() -> Result {
     joins("--ipc", "ipc", "ipc")
 }
 
-/// uts.
 fn join_uts() -> Result {
     joins("--uts", "uts", "uts")
 }
 
-/// cgroup.
 fn join_cgroup() -> Result {
     joins("--cgroup", "cgroup", "cgroup")
 }
 
-/// pid: the program is one more process there, not the first.
+/// In a joined pid namespace the program is not pid 1.
 fn join_pid() -> Result {
     let sleeper = Sleeper::new(&["--pid", "--fork"])?;
     let output = Bundle::new(["ns", ",", "pids"]).join("pid", sleeper.path("pid")).run()?;
@@ -189,7 +186,6 @@ fn join_pid() -> Result {
     Ok(())
 }
 
-/// time.
 fn join_time() -> Result {
     needs_time()?;
     let sleeper = Sleeper::new(&["--time", "--fork", "--boottime", "100000"])?;
@@ -199,13 +195,14 @@ fn join_time() -> Result {
     Ok(())
 }
 
-/// pid and, where there is one, time, when the user namespace is a new one: bind mounts are made nonetheless.
+/// A pid namespace and, if the kernel has one, a time namespace are joined, and the user namespace is new: bind mounts
+/// can be made all the same.
 fn join_pid_from_a_new_user_namespace() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("file"), "from the host")?;
     let bind = json!({ "destination": "/mnt", "source": source.path(), "options": ["rbind"] });
     let dev = json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs" });
-    // A pid namespace that is another's has no procfs for who is root elsewhere.
+    // Root of the new user namespace may not mount a procfs of a pid namespace that another user namespace owns.
     let proc = json!({ "destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"] });
     let bundle = || {
         let bundle = Bundle::new(["pids", ",", "cat", "/mnt/file"]).set("/mounts", json!([proc, dev, bind]));
@@ -223,12 +220,12 @@ fn join_pid_from_a_new_user_namespace() -> Result {
     Ok(())
 }
 
-/// Limits above the caller's, which nobody may set from inside a user namespace: a privileged runtime does it from outside,
-/// as for a new one.
+/// Hard limits above the caller's cannot be set from inside a user namespace. A privileged runtime sets them from
+/// outside, for a joined user namespace as for a new one.
 fn join_user_and_raise_limits() -> Result {
     use nix::sys::resource::Resource;
     const CAP_SYS_RESOURCE: libc::c_long = 24;
-    // SAFETY: prctl(2) with numbers only.
+    // SAFETY: prctl(2) takes integers only here.
     if unsafe { libc::prctl(libc::PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) } != 1 {
         return skip("root of this machine may not raise limits");
     }
@@ -244,7 +241,7 @@ fn join_user_and_raise_limits() -> Result {
     output.success()?.says("RLIMIT_NOFILE", "700 900")?.says("RLIMIT_SIGPENDING", "2000 2000").map(drop)
 }
 
-/// A fifo is no namespace, and nobody waits for its other end.
+/// A fifo is no namespace. The runtime does not wait for a process at its other end.
 fn join_path_that_is_a_fifo() -> Result {
     let dir = scratch()?;
     let path = dir.path().join("fifo");
@@ -252,7 +249,7 @@ fn join_path_that_is_a_fifo() -> Result {
     Bundle::new(["true"]).join("network", &path).refused("linux.namespaces").map(drop)
 }
 
-/// user: with its mappings, of which config.json says nothing.
+/// A user namespace can be joined. Its mappings hold; config.json has none.
 fn join_user() -> Result {
     let sleeper = Sleeper::new(&["--user", "--map-root-user"])?;
     let output = Bundle::new(["ns", ",", "ids"]).join("user", sleeper.path("user")).run()?;
@@ -267,26 +264,27 @@ fn joins_user_with(host: u32) -> Result<(Sleeper, Bundle)> {
     Ok((sleeper, bundle))
 }
 
-/// containerd and CRI-O give the mappings of a joined namespace, too: the same ones are taken.
+/// containerd and CRI-O pass the mappings of a joined user namespace as well: they are accepted if they are the
+/// namespace's own.
 fn join_user_with_its_own_mappings() -> Result {
     let (sleeper, bundle) = joins_user_with(0)?;
     bundle.run()?.success()?.has_line(&sleeper.namespace("user")?).map(drop)
 }
 
-/// And nothing is said of it: it would be the first line in the log of every container of a pod.
+/// No warning is printed for them: it would be the first line in the log of every container of a pod.
 fn join_user_with_its_own_mappings_without_a_word() -> Result {
     let (_sleeper, bundle) = joins_user_with(0)?;
     equal("standard error", bundle.run()?.success()?.stderr.as_str(), "")
 }
 
-/// Others are an error.
+/// Other mappings than those of the joined user namespace are an error.
 fn join_user_with_other_mappings() -> Result {
     let (_sleeper, bundle) = joins_user_with(1)?;
     let output = bundle.refused("linux.uidMappings")?;
     contains("message", &output.stderr, "both namespace path and non-matching mapping specified")
 }
 
-/// The same at a terminal, of which a runtime may hear before it looks at the mappings.
+/// The same with a terminal: a runtime may receive the terminal before it checks the mappings.
 fn join_user_with_other_mappings_at_a_terminal() -> Result {
     let (_sleeper, bundle) = joins_user_with(1)?;
     let bundle = bundle.set("/process/terminal", true);
@@ -298,7 +296,7 @@ fn join_user_with_other_mappings_at_a_terminal() -> Result {
     output.fails_with("both namespace path and non-matching mapping specified").map(drop)
 }
 
-/// A user namespace and those that it owns: an order has to be found that may enter them all.
+/// A user namespace and namespaces that it owns are joined in an order in which the runtime may enter all of them.
 fn join_user_and_all_that_it_owns() -> Result {
     let sleeper = Sleeper::new(&["--user", "--map-root-user", "--net", "--ipc", "--uts"])?;
     let output = Bundle::new(["ns"])
@@ -313,7 +311,7 @@ fn join_user_and_all_that_it_owns() -> Result {
     Ok(())
 }
 
-/// What engines do for the containers of a pod.
+/// A container can join the namespaces of another one, as in a pod.
 fn join_the_namespaces_of_a_container() -> Result {
     let pod = Bundle::new(["pause"]).namespace("network").set("/hostname", "pod").start()?;
     let path = |kind: &str| -> Result<String> { Ok(format!("/proc/{}/ns/{kind}", pod.pid()?)) };
@@ -329,7 +327,7 @@ fn join_the_namespaces_of_a_container() -> Result {
     output.says("hostname", "pod").map(drop)
 }
 
-/// A path that is not there MUST be an error.
+/// A path that does not exist MUST be an error.
 fn join_path_that_is_missing() -> Result {
     Bundle::new(["true"]).join("network", "/nosuch/net").refused("linux.namespaces[4]").map(drop)
 }
@@ -339,33 +337,33 @@ fn join_path_of_another_kind() -> Result {
     Bundle::new(["true"]).join("network", "/proc/self/ns/ipc").refused("linux.namespaces[4]").map(drop)
 }
 
-/// And so must a path to anything else.
+/// A path to a file that is no namespace MUST be an error.
 fn join_path_that_is_no_namespace() -> Result {
     Bundle::new(["true"]).join("network", "/etc/passwd").refused("linux.namespaces[4]").map(drop)
 }
 
-/// One type twice MUST be an error.
+/// A type that is listed twice MUST be an error.
 fn listed_twice() -> Result {
     Bundle::new(["true"]).namespace("uts").refused("linux.namespaces").map(drop)
 }
 
-/// A type that does not exist is an error.
+/// An unknown type is an error.
 fn unknown_kind() -> Result {
     Bundle::new(["true"]).namespace("nosuch").refused("linux.namespaces").map(drop)
 }
 
-/// In a new pid namespace the program is the first process, for the container and in its proc.
+/// In a new pid namespace the program is pid 1, and so it is in the container's proc.
 fn pid_namespace_starts_with_one() -> Result {
     Bundle::new(["pids", ",", "readlink", "/proc/self"]).run()?.success()?.says("pid", "1")?.has_line("1").map(drop)
 }
 
-/// Without one it has the pid that the state says.
+/// In the host's pid namespace the program has the pid of the state.
 fn host_pid_namespace() -> Result {
     let container = Bundle::new(["pids", ",", "pause"]).without_namespace("pid").start()?;
     container.wait_output(&format!("pid: {}", container.pid()?))
 }
 
-/// In a cgroup namespace the container's cgroup is the root.
+/// In a cgroup namespace the container's cgroup is shown as the root.
 fn cgroup_namespace_hides_the_path() -> Result {
     let output = Bundle::new(["cat", "/proc/self/cgroup"]).namespace("cgroup").run()?;
     let inside = output.success()?.stdout.lines().find(|line| line.contains("pids:") || line.starts_with("0::"));
@@ -373,7 +371,7 @@ fn cgroup_namespace_hides_the_path() -> Result {
     Ok(())
 }
 
-/// A new network namespace has a loopback interface that is up.
+/// In a new network namespace `lo` is up.
 fn network_namespace_has_its_loopback_up() -> Result {
     Bundle::new(["loopback"]).namespace("network").run()?.success()?.says("loopback up", "true").map(drop)
 }
@@ -385,24 +383,24 @@ fn hostname() -> Result {
     equal("host's name", nix::unistd::gethostname()?, before)
 }
 
-/// Without a UTS namespace it would be the host's: refused.
+/// `hostname` without a UTS namespace would change the host's: refused.
 fn hostname_without_namespace() -> Result {
     let before = nix::unistd::gethostname()?;
     Bundle::new(["true"]).without_namespace("uts").set("/hostname", "my-host").refused("hostname")?;
     equal("host's name", nix::unistd::gethostname()?, before)
 }
 
-/// `domainname`.
+/// `domainname` is set in the container.
 fn domainname() -> Result {
     Bundle::new(["uts"]).set("/domainname", "example.org").run()?.success()?.says("domainname", "example.org").map(drop)
 }
 
-/// It too needs the namespace.
+/// `domainname` without a UTS namespace is refused.
 fn domainname_without_namespace() -> Result {
     Bundle::new(["true"]).without_namespace("uts").set("/domainname", "example.org").refused("domainname").map(drop)
 }
 
-/// uid 0 inside is another one outside.
+/// uid 0 in the container is another uid on the host.
 fn user_mapping_makes_root_of_a_user() -> Result {
     let container =
         Bundle::new(["ids", ",", "cat", "/proc/self/uid_map", ",", "cat", "/proc/self/gid_map", ",", "pause"])
@@ -437,7 +435,7 @@ fn user_mapping_of_several_ranges() -> Result {
     equal("maps", words, [wanted, wanted].concat())
 }
 
-/// What the container makes belongs to the mapped user outside.
+/// Files that the container makes belong to the mapped user on the host.
 fn user_mapping_owns_what_is_made() -> Result {
     let container = Bundle::new(["write", "/new", "x", ",", "stat", "/new"]).user_namespace(100_000, 1000).build()?;
     let output = container.run()?;
@@ -446,19 +444,19 @@ fn user_mapping_owns_what_is_made() -> Result {
     equal("owner outside", owner, 100_000)
 }
 
-/// Mappings without a user namespace contradict each other.
+/// Mappings without a user namespace are a contradiction: refused.
 fn user_mapping_without_namespace() -> Result {
     let map = json!([{ "containerID": 0, "hostID": 100000, "size": 10 }]);
     let bundle = Bundle::new(["true"]).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
     bundle.refused("linux.uidMappings").map(drop)
 }
 
-/// A new user namespace without mappings could run nothing.
+/// A new user namespace without mappings could run no program: refused.
 fn user_namespace_without_mapping() -> Result {
     Bundle::new(["true"]).namespace("user").refused("linux.uidMappings").map(drop)
 }
 
-/// Device nodes cannot be made in a user namespace: they are bound from the host.
+/// In a user namespace device nodes cannot be made, so they are bound from the host.
 fn user_namespace_devices_are_bound() -> Result {
     let output =
         Bundle::new(["stat", "/dev/null", ",", "write", "/dev/null", "x"]).user_namespace(100_000, 1000).run()?;
@@ -467,7 +465,7 @@ fn user_namespace_devices_are_bound() -> Result {
     output.has_line("write /dev/null: ok").map(drop)
 }
 
-/// Capabilities are the namespace's: over the host's files they have no power.
+/// Capabilities apply to the user namespace: they give no rights on the host's files.
 fn user_namespace_keeps_capabilities_inside() -> Result {
     let container = Bundle::new(["caps", ",", "cat", "/foreign"])
         .capabilities(&["CAP_DAC_OVERRIDE"])
@@ -480,7 +478,7 @@ fn user_namespace_keeps_capabilities_inside() -> Result {
     output.success()?.says("effective", "2")?.has_line("cat /foreign: EACCES").map(drop)
 }
 
-/// The program's uid and gid are those inside.
+/// The program's uid and gid are ids of the user namespace.
 fn user_namespace_for_another_user() -> Result {
     let container = Bundle::new(["ids", ",", "pause"])
         .user_namespace(100_000, 1000)
@@ -497,7 +495,7 @@ fn clock(output: &Output, name: &str) -> Result<i64> {
     Ok(output.success()?.value(name)?.parse()?)
 }
 
-/// `linux.timeOffsets` shift the clocks of the container.
+/// `linux.timeOffsets` shifts the clocks of the container.
 fn time_offsets() -> Result {
     needs_time()?;
     let offsets = json!({ "monotonic": { "secs": 1_000_000, "nanosecs": 5 }, "boottime": { "secs": 2_000_000 } });
@@ -513,7 +511,7 @@ fn needs_time() -> Result {
     if has_namespace("time") { Ok(()) } else { skip("the kernel has no time namespaces") }
 }
 
-/// A namespace that the kernel does not have MUST be an error.
+/// A namespace type that the kernel lacks MUST be an error.
 fn time_where_there_is_none() -> Result {
     if has_namespace("time") {
         return skip("the kernel has time namespaces");
@@ -521,20 +519,20 @@ fn time_where_there_is_none() -> Result {
     Bundle::new(["true"]).namespace("time").refused("linux.namespaces").map(drop)
 }
 
-/// They need a time namespace.
+/// `linux.timeOffsets` without a time namespace is refused.
 fn time_offsets_without_namespace() -> Result {
     let offsets = json!({ "boottime": { "secs": 1000 } });
     Bundle::new(["true"]).set("/linux/timeOffsets", offsets).refused("linux.timeOffsets").map(drop)
 }
 
-/// One of its own: an existing one's clocks cannot be set.
+/// `linux.timeOffsets` with a joined time namespace is refused: its clocks cannot be set.
 fn time_offsets_when_joining() -> Result {
     let offsets = json!({ "boottime": { "secs": 1000 } });
     let bundle = Bundle::new(["true"]).join("time", "/proc/self/ns/time").set("/linux/timeOffsets", offsets);
     bundle.refused("linux.timeOffsets").map(drop)
 }
 
-/// `linux.sysctl` MUST be set in the container's namespaces, and the host's stay.
+/// `linux.sysctl` MUST be set in the container's namespaces. The host's values stay.
 fn sysctl_of_the_network_namespace() -> Result {
     let path = "/proc/sys/net/ipv4/ip_default_ttl";
     let before = fs::read_to_string(path)?;
@@ -544,7 +542,7 @@ fn sysctl_of_the_network_namespace() -> Result {
     equal("host's value", fs::read_to_string(path)?, before)
 }
 
-/// Names may be written with slashes, which lets interface names have dots.
+/// A sysctl may be written with slashes: names of interfaces may have dots.
 fn sysctl_with_slashes() -> Result {
     let sysctl = json!({ "net/ipv4/conf/lo/forwarding": "1" });
     let output = Bundle::new(["cat", "/proc/sys/net/ipv4/conf/lo/forwarding"])
@@ -563,7 +561,7 @@ fn sysctl_of_the_ipc_namespace() -> Result {
     output.success()?.has_line("4096")?.has_line("33").map(drop)
 }
 
-/// Without the namespace it would be the host's value: refused.
+/// A sysctl without its namespace would change the host's value: refused.
 fn sysctl_without_its_namespace() -> Result {
     let path = "/proc/sys/net/ipv4/ip_default_ttl";
     let before = fs::read_to_string(path)?;
@@ -574,7 +572,7 @@ fn sysctl_without_its_namespace() -> Result {
     bundle.refused("linux.sysctl").map(drop)
 }
 
-/// A sysctl that belongs to no namespace is refused.
+/// A sysctl that is in no namespace is refused.
 fn sysctl_of_the_whole_kernel() -> Result {
     let path = "/proc/sys/vm/swappiness";
     let before = fs::read_to_string(path)?;
@@ -582,21 +580,21 @@ fn sysctl_of_the_whole_kernel() -> Result {
     equal("host's value", fs::read_to_string(path)?, before)
 }
 
-/// The hostname has a field of its own.
+/// kernel.hostname is refused: the hostname has a field of its own.
 fn sysctl_that_is_the_hostname() -> Result {
     let bundle = Bundle::new(["true"]).set("/hostname", "a").set("/linux/sysctl", json!({ "kernel.hostname": "b" }));
     bundle.refused("linux.sysctl").map(drop)
 }
 
-/// Masks without a mount namespace would be the host's: refused.
+/// Masked paths without a mount namespace would hide the host's files: refused.
 fn mount_namespace_is_needed_for_masks() -> Result {
     let bundle = Bundle::new(["true"]).without_namespace("mount").set("/mounts", json!([]));
     let bundle = bundle.set("/linux/maskedPaths", json!(["/proc/kcore"]));
     bundle.refused("linux.maskedPaths").map(drop)
 }
 
-/// A namespace that is joined by a path and turns out to be the caller's own is the host's: docker's `--network=host`. What
-/// the path is called makes no difference.
+/// A path may lead to a namespace that is the caller's own, which is the host's: docker's `--network=host`. Sysctls are
+/// refused then, whatever the path is.
 fn sysctl_of_the_callers_own_namespace() -> Result {
     let dir = scratch()?;
     for (kind, file, name) in [("network", "net", "net.ipv4.ip_default_ttl"), ("ipc", "ipc", "kernel.msgmni")] {
@@ -615,7 +613,7 @@ fn sysctl_of_the_callers_own_namespace() -> Result {
             equal("the host's own value", after, &*before)?;
             refused?;
         }
-        // Without anything to change there it is joined.
+        // Without a sysctl such a namespace is joined.
         Bundle::new(["ns"])
             .join(kind, &link)
             .run()?
@@ -629,10 +627,10 @@ fn sysctl_file(name: &str) -> String {
     format!("/proc/sys/{}", name.replace('.', "/"))
 }
 
-/// The same for the names of the machine.
+/// The same for hostname and domain name.
 fn names_of_the_callers_own_namespace() -> Result {
     let names = nix::sys::utsname::uname()?;
-    // The very names that the machine has: nothing is changed where this is not refused.
+    // These are the names that the machine has already: if the runtime does not refuse them, nothing changes.
     let host = names.nodename().to_string_lossy().into_owned();
     let domain = names.domainname().to_string_lossy().into_owned();
     let bundle = || Bundle::new(["true"]).join("uts", "/proc/self/ns/uts");
@@ -641,7 +639,7 @@ fn names_of_the_callers_own_namespace() -> Result {
     bundle().set("/linux/sysctl", json!({ "kernel.domainname": domain })).refused("linux.sysctl").map(drop)
 }
 
-/// The domain name is given by its field, by the sysctl, or by both with one voice.
+/// The domain name comes from its field, from the sysctl, or from both with the same value.
 fn sysctl_and_domainname() -> Result {
     let bundle = |sysctl: &str| {
         Bundle::new(["uts"]).set("/domainname", "here").set("/linux/sysctl", json!({ "kernel.domainname": sysctl }))
@@ -650,8 +648,8 @@ fn sysctl_and_domainname() -> Result {
     bundle("there").refused("linux.sysctl.kernel.domainname").map(drop)
 }
 
-/// A sysctl of the container's own is set also where the runtime's /proc/sys is read-only, covered, or not there: in
-/// containers, in hardened units of systemd.
+/// A sysctl of a namespace is set even if the runtime's /proc/sys is read-only, covered or missing, as it is in
+/// containers and hardened systemd units.
 fn sysctl_where_proc_sys_is_restricted() -> Result {
     use nix::mount::{MsFlags, mount};
     const NONE: Option<&str> = None;
@@ -676,8 +674,8 @@ fn sysctl_where_proc_sys_is_restricted() -> Result {
     Ok(())
 }
 
-/// A mount namespace that is joined is somebody else's: what he has mounted in his /proc leads no write elsewhere
-/// (CVE-2025-52881).
+/// A joined mount namespace belongs to another process, which may have mounted files over /proc: a sysctl is not
+/// written to them (CVE-2025-52881).
 fn sysctl_past_what_is_mounted_in_the_joined_namespace() -> Result {
     let astray = "mount --bind /proc/sys/kernel/hostname /proc/sys/kernel/domainname";
     let sleeper = Sleeper::after(&["--mount", "--propagation", "private"], astray)?;
@@ -691,14 +689,15 @@ fn sysctl_past_what_is_mounted_in_the_joined_namespace() -> Result {
     bundle.run()?.success()?.says("hostname", "mine")?.says("domainname", "there").map(drop)
 }
 
-/// A unit of systemd may have no sockets but those of unix(7) and netlink(7).
+/// A systemd unit may be restricted to sockets of unix(7) and netlink(7) (`RestrictAddressFamilies`): `lo` is brought
+/// up all the same.
 fn loopback_without_internet_sockets() -> Result {
     let container = Bundle::new(["loopback"]).namespace("network").build()?;
     let call = container.launch(["run"]);
     let output =
         call.denying(libc::SYS_socket, Some(libc::AF_INET as u32), nix::errno::Errno::EAFNOSUPPORT).output()?;
     contains("the container's own socket", &output.success()?.stdout, "EAFNOSUPPORT")?;
-    // The filter is the container's, too; what it has done is seen from outside.
+    // The container inherits the filter, so the result is checked from outside.
     let container = Bundle::new(["pause"]).namespace("network").build()?;
     let call = container.launch(["create"]);
     call.denying(libc::SYS_socket, Some(libc::AF_INET as u32), nix::errno::Errno::EAFNOSUPPORT).output()?.success()?;
@@ -709,7 +708,8 @@ fn loopback_without_internet_sockets() -> Result {
     contains("addresses", &output.stdout, "00000000000000000000000000000001")
 }
 
-/// What is made in the root file system belongs to the user, where root is nobody.
+/// In a user namespace that does not map root, the files that the runtime makes in the root file system belong to the
+/// container's user.
 fn user_namespace_without_root() -> Result {
     if runtime::is("runc") {
         return skip("runc wants a mapping for root");
@@ -732,7 +732,7 @@ fn user_namespace_without_root() -> Result {
     container.exec([], ["ids"])?.success()?.says("uid", "5").map(drop)
 }
 
-/// Ids that are nobody in the container are named before anything is made.
+/// Ids without a mapping are named before anything is made.
 fn ids_that_are_not_mapped() -> Result {
     let bundle = || Bundle::new(["true"]).user_namespace(100_000, 10);
     for (key, value, field) in [
@@ -749,7 +749,7 @@ fn ids_that_are_not_mapped() -> Result {
     Ok(())
 }
 
-/// Ids beyond the largest one are refused by name, too.
+/// Mappings that exceed the largest id are refused by name, too.
 fn mappings_that_do_not_fit() -> Result {
     for (key, value) in [("containerID", u32::MAX), ("hostID", u32::MAX - 5)] {
         let mut map = json!({ "containerID": 0, "hostID": 100_000, "size": 10 });

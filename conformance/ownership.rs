@@ -1,4 +1,4 @@
-//! Whose is what: commands about one container do nothing to another one, nor to what they cannot read.
+//! Ownership: a command on one container affects neither another container nor files that it cannot read.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -33,7 +33,7 @@ tests![
     foreground_run_that_cannot_go_on,
 ];
 
-/// A container in the cgroup of `other`, whose own is empty by now.
+/// A container in the cgroup of `other`, which has no processes any more.
 fn successor(other: &Container, bundle: Bundle) -> Result<Container> {
     let path = format!("{}/{}", machine::cgroup_parent(), other.id);
     bundle.set("/linux/cgroupsPath", path).start()
@@ -54,7 +54,8 @@ fn spares(view: View, command: &[&str]) -> Result {
     old.nothing_left()
 }
 
-/// A stopped container's cgroup may be another one's by now: delete kills nobody in it, and says that it is busy.
+/// Another container may have taken over a stopped container's cgroup: delete kills no process there, and reports that
+/// the cgroup is busy.
 fn delete_spares_who_took_over_the_cgroup() -> Result {
     spares(View::Machine, &["delete"])
 }
@@ -64,12 +65,13 @@ fn delete_spares_who_took_over_the_cgroup_in_the_unified_view() -> Result {
     spares(View::Unified, &["delete"])
 }
 
-/// `--force` is about the container, not about others.
+/// `delete --force` acts on its own container only, too.
 fn forced_delete_spares_who_took_over_the_cgroup() -> Result {
     spares(View::Machine, &["delete", "--force"])
 }
 
-/// Where pids are shared, too: what is in the cgroup and not in the container's namespaces is not its own.
+/// With a shared pid namespace, a process in the cgroup that is not in the container's namespaces does not belong to
+/// the container.
 fn kill_of_stopped_spares_who_took_over_the_cgroup() -> Result {
     let old = Bundle::new(["true"]).without_namespace("pid").start()?;
     old.wait_status("stopped")?;
@@ -82,7 +84,7 @@ fn kill_of_stopped_spares_who_took_over_the_cgroup() -> Result {
     lives(&new)
 }
 
-/// Nor does it kill whose cgroup is below.
+/// delete does not kill processes of another container whose cgroup is below.
 fn delete_spares_who_lives_below_the_cgroup() -> Result {
     let old = Bundle::new(["true"]).start()?;
     old.wait_status("stopped")?;
@@ -95,7 +97,7 @@ fn delete_spares_who_lives_below_the_cgroup() -> Result {
     old.nothing_left()
 }
 
-/// The same id under two state roots is two containers, whose default cgroups are one.
+/// One id under two state roots names two containers, which have the same default cgroup.
 fn one_id_under_two_roots() -> Result {
     let old = Bundle::new(["true"]).start()?;
     old.wait_status("stopped")?;
@@ -109,7 +111,7 @@ fn one_id_under_two_roots() -> Result {
     lives(&new)
 }
 
-/// A create that finds processes in its cgroup is refused, and its undo leaves them.
+/// A create whose cgroup has processes is refused, and its undo does not kill them.
 fn create_in_a_cgroup_in_use_leaves_it_alone() -> Result {
     for view in [View::Machine, View::Unified] {
         let first = Bundle::new(["pause"]).view(view).start()?;
@@ -122,7 +124,7 @@ fn create_in_a_cgroup_in_use_leaves_it_alone() -> Result {
     Ok(())
 }
 
-/// ... and so does `delete --force` of what it leaves when it is killed, whenever that is.
+/// If such a create is killed at any moment, `delete --force` of its leftovers does not kill them either.
 fn killed_create_in_a_cgroup_in_use() -> Result {
     let first = Bundle::new(["pause"]).start()?;
     let path = format!("{}/{}", machine::cgroup_parent(), first.id);
@@ -143,7 +145,7 @@ fn killed_create_in_a_cgroup_in_use() -> Result {
     Ok(())
 }
 
-/// Of two creates that take over one empty cgroup at once at most one succeeds.
+/// Of two creates that take over one empty cgroup at the same time, at most one succeeds.
 fn creates_at_once_in_one_cgroup() -> Result {
     if runtime::is("runc") {
         return skip("its calls are made by several threads, and this follows one");
@@ -156,7 +158,7 @@ fn creates_at_once_in_one_cgroup() -> Result {
 
 fn at_once_in_one_cgroup(view: View) -> Result {
     let calls = Bundle::new(["pause"]).view(view).build()?.launch(["create"]).count_calls()?;
-    // On v2 there are few: every one.
+    // On v2 there are few system calls, so each one is tried.
     for number in (calls / 8..calls).step_by(if view == View::Unified { 1 } else { 5 }) {
         let first = Bundle::new(["pause"]).view(view).build()?;
         let path = format!("{}/{}", machine::cgroup_parent(), first.id);
@@ -174,7 +176,7 @@ fn at_once_in_one_cgroup(view: View) -> Result {
     Ok(())
 }
 
-/// Whoever does not see the container's process does not know that it is dead.
+/// A command that cannot see the container's process must not take it for dead.
 fn from_elsewhere(options: &[&str]) -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for words in [&["delete"][..], &["state"], &["kill"], &["delete", "--force"], &["start"]] {
@@ -199,7 +201,7 @@ fn from_another_time_namespace() -> Result {
     from_elsewhere(&["--time", "--boottime", "100000", "--fork"])
 }
 
-/// A program whose main thread has ended while others run is running.
+/// A program whose main thread has ended while another thread runs is running.
 fn main_thread_that_has_ended() -> Result {
     let container = Bundle::new(["thread-stays"]).start()?;
     container.wait_output("the main thread ends")?;
@@ -215,7 +217,7 @@ fn main_thread_that_has_ended() -> Result {
     container.nothing_left()
 }
 
-/// Every command says that it cannot read the record, and only `delete --force` removes it.
+/// Every command reports that it cannot read the record, and only `delete --force` removes it.
 fn unreadable(record: &str, wanted: &str) -> Result {
     if runtime::is("crun") {
         return skip("its record is another file");
@@ -237,12 +239,12 @@ fn unreadable(record: &str, wanted: &str) -> Result {
     container.nothing_left()
 }
 
-/// One that runc has written, say: its container runs, and would be lost.
+/// A record of another program, such as runc: its container runs, and would be lost.
 fn record_of_another_program() -> Result {
     unreadable(r#"{"id":"x","init_process_pid":1,"init_process_start":1,"created":"","config":{}}"#, "another")
 }
 
-/// One of a format that is not known yet.
+/// A record whose format is newer than this program.
 fn record_of_a_newer_version() -> Result {
     if runtime::is("crun") {
         return skip("its record is another file");
@@ -254,7 +256,7 @@ fn record_of_a_newer_version() -> Result {
     unreadable(&record.to_string(), "format is 99")
 }
 
-/// One that is there and cannot be read is not one that is not there.
+/// A record that exists and cannot be read is not a missing one.
 fn record_that_cannot_be_read() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let path = container.state_dir().join("state.json");
@@ -267,7 +269,7 @@ fn record_that_cannot_be_read() -> Result {
     Ok(())
 }
 
-/// A create that was killed before it had written a word of it: there is no container, and delete clears it away.
+/// A create that was killed before it wrote to the record: there is no container, and delete removes the directory.
 fn empty_record() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
@@ -277,7 +279,7 @@ fn empty_record() -> Result {
     container.nothing_left()
 }
 
-/// A directory with files that are not this program's: crun's record is one. They stay, whatever is said.
+/// A directory with files of another program, such as crun's record: the files stay, whatever the command.
 fn directory_of_another_program() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
@@ -290,8 +292,8 @@ fn directory_of_another_program() -> Result {
     Ok(())
 }
 
-/// Whoever can open the gate starts the container, past its hooks: nobody but the runtime's user can, whatever the umask
-/// and whose the user namespace.
+/// A process that can open the gate can start the container without its hooks. Only the runtime's user can, whatever
+/// the umask and the owner of the user namespace.
 fn gate_is_the_runtimes_own() -> Result {
     for bundle in [Bundle::new(["pause"]), Bundle::new(["pause"]).user_namespace(100_000, 65536)] {
         let container = bundle.build()?;
@@ -308,11 +310,11 @@ fn gate_is_the_runtimes_own() -> Result {
     Ok(())
 }
 
-/// Of two starts the second one is refused before it runs a hook: when that fails, the container goes.
+/// Of two starts the second one is refused before it runs a hook: a hook that fails would end the container.
 fn start_hook_runs_once() -> Result {
     let container = Bundle::new(["pause"]).dir("once").build()?;
     container.edit_config(|config| {
-        // Waits until the other start has been refused.
+        // The hook waits until the other start has been refused.
         let words = ["payload", "append", "/once/ran", "ran\n", ",", "wait", "/once/go"];
         config["hooks"] = json!({ "startContainer": [{ "path": "/payload", "args": words }] });
     })?;
@@ -326,7 +328,7 @@ fn start_hook_runs_once() -> Result {
     lives(&container)
 }
 
-/// A file that looks like a temporary name of ours is somebody else's.
+/// A file with the name of a temporary file of the runtime may belong to another program: it stays.
 fn pid_file_of_somebody_else() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let (file, other) = (container.aside("pid"), container.aside(".pid"));
@@ -336,7 +338,7 @@ fn pid_file_of_somebody_else() -> Result {
     equal("the other file", fs::read_to_string(other)?, "precious")
 }
 
-/// Killed at any moment, a create leaves the pid file or none.
+/// A create that is killed at any moment leaves the pid file or none, and no temporary file.
 fn pid_file_leaves_no_other_name() -> Result {
     if !runtime::is("tare") {
         return skip("what others leave is not looked at");
@@ -348,7 +350,7 @@ fn pid_file_leaves_no_other_name() -> Result {
         Ok(container)
     };
     let calls = create(&bundle()?).count_calls()?;
-    // It is written at the end.
+    // The pid file is written at the end.
     for number in calls.saturating_sub(24)..calls {
         let container = bundle()?;
         create(&container).with_fault(number, Fault::Killed)?;
@@ -358,7 +360,7 @@ fn pid_file_leaves_no_other_name() -> Result {
     Ok(())
 }
 
-/// The pid file of a container that was is replaced.
+/// The pid file of an earlier container is replaced.
 fn pid_file_is_replaced() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let file = container.aside("pid");
@@ -367,7 +369,7 @@ fn pid_file_is_replaced() -> Result {
     equal("pid file", fs::read_to_string(&file)?, container.pid()?.to_string())
 }
 
-/// A run in the foreground that cannot wait for its container ends it, and leaves nothing.
+/// A run in the foreground that cannot wait for its container kills it, and leaves nothing.
 fn foreground_run_that_cannot_go_on() -> Result {
     if runtime::is("runc") {
         return skip("its calls are made by several threads, and this follows one");

@@ -52,17 +52,17 @@ fn pause_and_resume(view: View) -> Result {
     eventually("counting on", || Ok(count(&container) > before))
 }
 
-/// Pause stops all processes of the container, resume lets them go on; the state tells.
+/// `pause` stops all processes of the container, `resume` continues them, and the state shows it.
 fn pause_stops_the_processes() -> Result {
     pause_and_resume(View::Machine)
 }
 
-/// The same with v2's own freezer.
+/// The same with the freezer of v2.
 fn pause_stops_the_processes_in_the_unified_view() -> Result {
     pause_and_resume(View::Unified)
 }
 
-/// A created container may be paused; afterwards it is what it was.
+/// A created container can be paused. After `resume` it is created again.
 fn pause_created() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.command(["pause"])?.success()?;
@@ -71,14 +71,14 @@ fn pause_created() -> Result {
     equal("status", container.status()?, "created")
 }
 
-/// There is nothing to pause in a stopped one.
+/// A stopped container cannot be paused.
 fn pause_stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
     container.command(["pause"])?.fails_with("container not running").map(drop)
 }
 
-/// A paused container is not running.
+/// A paused container cannot be paused again: it is not running.
 fn pause_twice() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["pause"])?.success()?;
@@ -86,21 +86,21 @@ fn pause_twice() -> Result {
     equal("status", container.status()?, "paused")
 }
 
-/// An unknown one is an error for both.
+/// An unknown container is an error of both commands.
 fn pause_unknown() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.command(["pause"])?.fails_with("does not exist")?;
     container.command(["resume"])?.fails_with("does not exist").map(drop)
 }
 
-/// Resume is for what is paused.
+/// A running container cannot be resumed.
 fn resume_running() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["resume"])?.fails_with("container not paused")?;
     equal("status", container.status()?, "running")
 }
 
-/// The same for a stopped one.
+/// A stopped container cannot be resumed.
 fn resume_stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -116,7 +116,7 @@ fn kills_paused(view: View) -> Result {
     container.nothing_left()
 }
 
-/// SIGKILL ends a paused container at once, not only when it is resumed.
+/// SIGKILL ends a paused container at once, without a `resume`.
 fn kill_paused() -> Result {
     kills_paused(View::Machine)
 }
@@ -126,7 +126,7 @@ fn kill_paused_in_the_unified_view() -> Result {
     kills_paused(View::Unified)
 }
 
-/// A paused container is not stopped: delete refuses.
+/// A paused container is not stopped: delete without `--force` refuses it.
 fn delete_paused_is_refused() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["pause"])?.success()?;
@@ -134,7 +134,7 @@ fn delete_paused_is_refused() -> Result {
     equal("status", container.status()?, "paused")
 }
 
-/// With `--force` it does not hang.
+/// `delete --force` of a paused container does not hang.
 fn delete_forced_paused() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["pause"]).view(view).start()?;
@@ -145,7 +145,7 @@ fn delete_forced_paused() -> Result {
     Ok(())
 }
 
-/// An exec would hang: refused, and the message tells the way.
+/// exec in a paused container would hang: it is refused, and the message names `--ignore-paused`.
 fn exec_in_paused_is_refused() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["pause"])?.success()?;
@@ -153,7 +153,7 @@ fn exec_in_paused_is_refused() -> Result {
     equal("status", container.status()?, "paused")
 }
 
-/// With `--ignore-paused` it waits until the container is resumed.
+/// exec with `--ignore-paused` waits until the container is resumed.
 fn exec_in_paused_when_told_to() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["pause"])?.success()?;
@@ -164,7 +164,7 @@ fn exec_in_paused_when_told_to() -> Result {
     equal("output", &*running.wait()?.success()?.stdout, "at last\n")
 }
 
-/// state, list and ps answer for a paused container.
+/// state, list and ps work on a paused container.
 fn state_stays_readable() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let pid = container.pid()?;
@@ -174,7 +174,7 @@ fn state_stays_readable() -> Result {
     contains("ps", &container.command(["ps", "-f", "json"])?.success()?.stdout, &pid.to_string())
 }
 
-/// A success says nothing.
+/// A command that succeeds prints nothing.
 fn is_silent() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     for verb in ["pause", "resume"] {
@@ -184,7 +184,7 @@ fn is_silent() -> Result {
     Ok(())
 }
 
-/// A paused container cannot be started, and resumed it can.
+/// A paused container cannot be started before it is resumed.
 fn start_paused() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.command(["pause"])?.success()?;
@@ -193,7 +193,7 @@ fn start_paused() -> Result {
     container.start()
 }
 
-/// What is not running is not paused: the words that engines match.
+/// `resume` of a container that is not paused fails with the words that engines match.
 fn resume_twice() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["pause"])?.success()?;

@@ -1,4 +1,4 @@
-//! `process`: what the container's first process is given.
+//! `process`: the attributes of the container's first process.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -70,14 +70,14 @@ tests![
     umask_that_is_none,
 ];
 
-/// `args` reach the program one by one, unaltered.
+/// `args` reach the program one by one and unchanged.
 fn args_are_passed_as_they_are() -> Result {
     let odd = ["/payload", "args", "", " ", "a b", "$HOME", "*", "é", "--", "\"q\""];
     let output = Bundle::new([]).set("/process/args", json!(odd)).run()?;
     output.success()?.says("args", &format!("{odd:?}")).map(drop)
 }
 
-/// The environment MUST be `process.env`; nothing of the caller's gets in. (HOME is the one that runtimes add.)
+/// The environment MUST be `process.env`, without variables of the caller. Runtimes add only HOME.
 fn env_is_exactly_the_configured_one() -> Result {
     let env = json!(["PATH=/", "HOME=/h", "EMPTY=", "X=a=b", "SP= a b "]);
     let container = Bundle::new(["env"]).set("/process/env", env).build()?;
@@ -87,7 +87,7 @@ fn env_is_exactly_the_configured_one() -> Result {
     equal("environment", seen, ["EMPTY=", "HOME=/h", "PATH=/", "SP= a b ", "X=a=b"])
 }
 
-/// Of two values for a name the last one counts.
+/// Of two values for one name the last one counts.
 fn env_last_duplicate_wins() -> Result {
     let output = Bundle::new(["env"]).set("/process/env", json!(["A=1", "B=2", "A=3"])).run()?;
     output.success()?.has_line("A=3")?;
@@ -100,31 +100,31 @@ fn env_absent() -> Result {
     equal("environment", &*output.success()?.stdout, "HOME=/\n")
 }
 
-/// An entry that is no `NAME=VALUE` is an error.
+/// An entry without `=` is an error.
 fn env_without_equals_sign() -> Result {
     Bundle::new(["true"]).set("/process/env", json!(["A=1", "WRONG"])).refused("process.env").map(drop)
 }
 
-/// A missing HOME is taken from the container's passwd by uid.
+/// If HOME is missing, it is taken from the container's passwd by the uid.
 fn home_comes_from_passwd() -> Result {
     let passwd = "root:x:0:0:root:/root:/bin/sh\nme:x:33:33::/home/me:/bin/sh\n";
     let output = Bundle::new(["env"]).file("etc/passwd", passwd).set("/process/user/uid", 33).run()?;
     output.success()?.has_line("HOME=/home/me").map(drop)
 }
 
-/// For a uid without an entry it is `/`.
+/// Without an entry for the uid HOME is `/`.
 fn home_of_an_unknown_user_is_the_root() -> Result {
     let output = Bundle::new(["env"]).file("etc/passwd", "a:x:1:1::/a:/\n").set("/process/user/uid", 99).run()?;
     output.success()?.has_line("HOME=/").map(drop)
 }
 
-/// A configured one is kept.
+/// A configured HOME is kept.
 fn home_configured_is_kept() -> Result {
     let bundle = Bundle::new(["env"]).file("etc/passwd", "root:x:0:0::/root:/\n");
     bundle.set("/process/env", json!(["HOME=/mine"])).run()?.success()?.has_line("HOME=/mine").map(drop)
 }
 
-/// It is looked up before the process becomes a user who may not read the file, as hardened images have it.
+/// HOME is looked up before the process changes its uid: in hardened images only root may read the passwd.
 fn home_from_a_passwd_that_only_root_may_read() -> Result {
     let passwd = "me:x:1000:1000::/home/me:/sh\n";
     let bundle = Bundle::new(["env", ",", "pause"]).file_with_mode("etc/passwd", passwd, 0o600);
@@ -133,25 +133,25 @@ fn home_from_a_passwd_that_only_root_may_read() -> Result {
     container.exec([], ["env"])?.success()?.has_line("HOME=/home/me").map(drop)
 }
 
-/// An empty one counts as missing.
+/// An empty HOME counts as missing.
 fn home_empty_is_replaced() -> Result {
     let bundle = Bundle::new(["env"]).file("etc/passwd", "root:x:0:0::/root:/\n");
     bundle.set("/process/env", json!(["HOME="])).run()?.success()?.has_line("HOME=/root").map(drop)
 }
 
-/// `cwd` MUST be the program's current directory.
+/// `cwd` MUST be the program's working directory.
 fn cwd() -> Result {
     let output = Bundle::new(["cwd"]).dir("a/b").set("/process/cwd", "/a/b").run()?;
     output.success()?.says("cwd", "/a/b").map(drop)
 }
 
-/// One that is not there is made, as images with a bare WORKDIR need.
+/// A missing `cwd` is made: images with only a WORKDIR need that.
 fn cwd_that_is_missing_is_made() -> Result {
     let output = Bundle::new(["cwd"]).set("/process/cwd", "/made/for/you").run()?;
     output.success()?.says("cwd", "/made/for/you").map(drop)
 }
 
-/// It is entered with the program's own rights where root without capabilities may not.
+/// `cwd` is entered with the program's own rights if root without capabilities may not enter it.
 fn cwd_that_only_the_user_may_enter() -> Result {
     let container = Bundle::new(["cwd"]).dir("home").set("/process/cwd", "/home");
     let container = container.set("/process/user", json!({ "uid": 1234, "gid": 1234 })).build()?;
@@ -161,7 +161,7 @@ fn cwd_that_only_the_user_may_enter() -> Result {
     container.run()?.success()?.says("cwd", "/home").map(drop)
 }
 
-/// And with the runtime's where the program's own do not reach, for `exec` as well.
+/// `cwd` is entered with the runtime's rights if the program's own do not suffice. The same holds for `exec`.
 fn cwd_that_only_the_runtime_may_enter() -> Result {
     let bundle = Bundle::new(["cwd", ",", "pause"]).dir("home").set("/process/cwd", "/home");
     let container = bundle.capabilities(&[]).set("/process/user", json!({ "uid": 1234, "gid": 1234 })).build()?;
@@ -172,19 +172,19 @@ fn cwd_that_only_the_runtime_may_enter() -> Result {
     container.exec(["--user", "4321"], ["cwd"])?.success()?.says("cwd", "/home").map(drop)
 }
 
-/// One that is no directory is an error.
+/// A `cwd` that is no directory is an error.
 fn cwd_that_is_a_file() -> Result {
     let output = Bundle::new(["true"]).file("file", "x").set("/process/cwd", "/file").refused("process.cwd")?;
     contains("message", &output.stderr, "not a directory")
 }
 
-/// `user.uid` and `user.gid` MUST be those of the process, all of them.
+/// All uids and gids of the process MUST be `user.uid` and `user.gid`.
 fn user_and_group() -> Result {
     let output = Bundle::new(["ids"]).set("/process/user", json!({ "uid": 1000, "gid": 2000 })).run()?;
     output.success()?.says("uid", "1000")?.says("euid", "1000")?.says("gid", "2000")?.says("egid", "2000").map(drop)
 }
 
-/// The schema does not require `user`, nor an id in it: what is not said is 0.
+/// The schema requires neither `user` nor an id in it: a missing id is 0.
 fn user_absent_is_root() -> Result {
     let ids = |bundle: Bundle| -> Result { bundle.run()?.success()?.says("uid", "0")?.says("gid", "0").map(drop) };
     ids(Bundle::new(["ids"]).remove("/process/user"))?;
@@ -197,7 +197,7 @@ fn additional_groups() -> Result {
     Bundle::new(["ids"]).set("/process/user", user).run()?.success()?.says("groups", "10,3000,65534").map(drop)
 }
 
-/// Without them there are none: the caller's groups do not follow.
+/// Without `user.additionalGids` the process has no supplementary groups: it does not inherit the caller's.
 fn no_additional_groups_by_default() -> Result {
     let output = Bundle::new(["ids"]).set("/process/user", json!({ "uid": 1000, "gid": 2000 })).run()?;
     let groups = output.success()?.value("groups")?;
@@ -205,25 +205,25 @@ fn no_additional_groups_by_default() -> Result {
     Ok(())
 }
 
-/// Without `user.umask` it is 0022, whatever the caller's is.
+/// Without `user.umask` the umask is 0022, whatever the caller's umask is.
 fn umask_default() -> Result {
     Bundle::new(["ids"]).run()?.success()?.says("umask", "0022").map(drop)
 }
 
-/// `user.umask`.
+/// `user.umask` sets the umask.
 fn umask_configured() -> Result {
     Bundle::new(["ids"]).set("/process/user/umask", 0o27).run()?.success()?.says("umask", "0027").map(drop)
 }
 
 const SETS: [&str; 5] = ["bounding", "effective", "permitted", "inheritable", "ambient"];
 
-/// A set that lists nothing is empty, though the process is root.
+/// A set without names is empty, although the process is root.
 fn capability_sets_that_are_empty() -> Result {
     let output = Bundle::new(["caps"]).set("/process/capabilities", json!({})).run()?;
     SETS.iter().try_for_each(|set| output.success()?.says(set, "0").map(drop))
 }
 
-/// Each of the five sets MUST be exactly what its member lists.
+/// Each of the five sets MUST be exactly the one that its member lists.
 fn capability_sets_are_exactly_the_configured_ones() -> Result {
     let sets = json!({
         "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_NET_RAW"],
@@ -232,21 +232,21 @@ fn capability_sets_are_exactly_the_configured_ones() -> Result {
         "inheritable": ["CAP_CHOWN", "CAP_SETUID"],
         "ambient": ["CAP_CHOWN"],
     });
-    // As an ordinary user: root's own execve would add what is permitted to what is effective.
+    // As an ordinary user: execve(2) of root would raise the effective set to the permitted one.
     let output = Bundle::new(["caps"]).set("/process/capabilities", sets).set("/process/user/uid", 1000).run()?;
     output.success()?.says("bounding", "20a1")?.says("inheritable", "81")?.says("ambient", "1")?;
-    // execve leaves an ordinary user its ambient set.
+    // execve(2) of an ordinary user keeps the ambient set only.
     output.says("permitted", "1")?.says("effective", "1").map(drop)
 }
 
-/// An ordinary user's execve drops what is not ambient.
+/// An ordinary user's execve(2) drops capabilities that are not ambient.
 fn capabilities_of_an_ordinary_user_are_lost() -> Result {
     let caps = json!({ "bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"] });
     let output = Bundle::new(["caps"]).set("/process/capabilities", caps).set("/process/user/uid", 1000).run()?;
     output.success()?.says("effective", "0")?.says("permitted", "0")?.says("bounding", "1").map(drop)
 }
 
-/// Ambient ones survive, and work.
+/// Ambient capabilities survive execve(2), and work.
 fn ambient_capabilities_of_an_ordinary_user_stay() -> Result {
     let output = Bundle::new(["caps", ",", "cat", "/secret"])
         .file_with_mode("secret", "seen", 0o600)
@@ -256,7 +256,8 @@ fn ambient_capabilities_of_an_ordinary_user_stay() -> Result {
     output.success()?.says("ambient", "2")?.says("effective", "2")?.has_line("seen").map(drop)
 }
 
-/// What is in one set and cannot be had for want of another is a warning, too: config.md, "MUST be logged".
+/// A capability that one set lists, and cannot have because another set lacks it, is a warning: config.md, "MUST be
+/// logged".
 fn capability_that_another_set_lacks_is_a_warning() -> Result {
     let both = json!(["CAP_KILL", "CAP_CHOWN"]);
     let one = json!(["CAP_KILL"]);
@@ -272,7 +273,7 @@ fn capability_that_another_set_lacks_is_a_warning() -> Result {
     Ok(())
 }
 
-/// One that the inheritable set lacks cannot be had, and engines know the warning by its words.
+/// An ambient capability that the inheritable set lacks cannot be set. Engines match the words of the warning.
 fn ambient_capability_that_is_not_inheritable_is_a_warning() -> Result {
     let caps = ["CAP_KILL", "CAP_CHOWN"];
     let bundle = Bundle::new(["caps"]).capabilities(&caps);
@@ -281,14 +282,14 @@ fn ambient_capability_that_is_not_inheritable_is_a_warning() -> Result {
     contains("warning", &output.stderr, "can't raise ambient capability CAP_CHOWN: ")
 }
 
-/// A capability that cannot be granted is a warning and MUST NOT fail the container (since 1.1).
+/// A capability that cannot be granted is a warning and MUST NOT make the container fail (since 1.1).
 fn unknown_capability_is_a_warning() -> Result {
     let output = Bundle::new(["caps"]).capabilities(&["CAP_KILL", "CAP_NOSUCH"]).run()?;
     output.success()?.says("effective", "20")?;
     contains("warning", &output.stderr, "CAP_NOSUCH")
 }
 
-/// Each of `rlimits` MUST be set, soft and hard.
+/// Each of `rlimits` MUST be set, with its soft and its hard limit.
 fn rlimits() -> Result {
     let limits = json!([
         { "type": "RLIMIT_NOFILE", "soft": 512, "hard": 1000 },
@@ -305,14 +306,14 @@ fn rlimits() -> Result {
     output.says(d, "4194304 8388608")?.says(e, "7 8").map(drop)
 }
 
-/// The largest number means no limit.
+/// The largest number means unlimited.
 fn rlimit_infinity() -> Result {
     let limits = json!([{ "type": "RLIMIT_FSIZE", "soft": 1_000_000, "hard": u64::MAX }]);
     let output = Bundle::new(["rlimit", "RLIMIT_FSIZE"]).set("/process/rlimits", limits).run()?;
     output.success()?.says("RLIMIT_FSIZE", &format!("1000000 {}", u64::MAX)).map(drop)
 }
 
-/// Two entries for one type MUST be an error.
+/// Two entries of one type MUST be an error.
 fn rlimit_twice() -> Result {
     let limit = json!({ "type": "RLIMIT_CORE", "soft": 0, "hard": 0 });
     Bundle::new(["true"]).set("/process/rlimits", json!([limit, limit])).refused("process.rlimits").map(drop)
@@ -324,7 +325,7 @@ fn rlimit_unknown() -> Result {
     Bundle::new(["true"]).set("/process/rlimits", limits).refused("process.rlimits").map(drop)
 }
 
-/// The kernel refuses a soft limit above the hard one, and so does create.
+/// A soft limit above the hard one is refused, as the kernel does.
 fn rlimit_soft_above_hard() -> Result {
     let limits = json!([{ "type": "RLIMIT_NOFILE", "soft": 200, "hard": 100 }]);
     Bundle::new(["true"]).set("/process/rlimits", limits).refused("process.rlimits").map(drop)
@@ -339,30 +340,30 @@ fn oom_score() -> Result {
     Ok(())
 }
 
-/// The kernel knows -1000 to 1000.
+/// Scores are between -1000 and 1000.
 fn oom_score_out_of_range() -> Result {
     Bundle::new(["true"]).set("/process/oomScoreAdj", 1001).refused("process.oomScoreAdj").map(drop)
 }
 
-/// `noNewPrivileges` MUST keep the process from gaining any.
+/// `noNewPrivileges` MUST keep the process from gaining privileges.
 fn no_new_privileges() -> Result {
     let output = Bundle::new(["nonewprivs"]).set("/process/noNewPrivileges", true).run()?;
     output.success()?.says("nonewprivs", "1").map(drop)
 }
 
-/// It is off when it is not asked for.
+/// Without `noNewPrivileges` no_new_privs is not set.
 fn new_privileges_by_default() -> Result {
     Bundle::new(["nonewprivs"]).run()?.success()?.says("nonewprivs", "0").map(drop)
 }
 
-/// `scheduler` sets policy and nice value.
+/// `scheduler` sets the policy and the nice value.
 fn scheduler_batch_and_nice() -> Result {
     let output =
         Bundle::new(["sched"]).set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 7 })).run()?;
     output.success()?.says("policy", "3")?.says("nice", "7").map(drop)
 }
 
-/// SCHED_IDLE.
+/// The policy SCHED_IDLE.
 fn scheduler_idle() -> Result {
     let output = Bundle::new(["sched"]).set("/process/scheduler", json!({ "policy": "SCHED_IDLE" })).run()?;
     output.success()?.says("policy", "5").map(drop)
@@ -373,13 +374,13 @@ fn scheduler_without_policy() -> Result {
     Bundle::new(["true"]).set("/process/scheduler", json!({ "nice": 3 })).refused("process.scheduler").map(drop)
 }
 
-/// A nice value with a policy that has none is the kernel's to pass over.
+/// A nice value with a policy that has none is left to the kernel, which ignores it.
 fn scheduler_nice_with_another_policy() -> Result {
     let scheduler = json!({ "policy": "SCHED_IDLE", "nice": 5 });
     Bundle::new(["sched"]).set("/process/scheduler", scheduler).run()?.success()?.says("policy", "5").map(drop)
 }
 
-/// Nice values have their range, and a priority has no meaning for policies that are not of real time.
+/// A nice value out of range is refused, and so is a priority with a policy that is not a real-time one.
 fn scheduler_nice_out_of_range() -> Result {
     let wrong = json!({ "policy": "SCHED_BATCH", "priority": 10 });
     Bundle::new(["true"]).set("/process/scheduler", wrong).refused("process.scheduler")?;
@@ -393,7 +394,7 @@ fn scheduler_unknown_policy() -> Result {
     Bundle::new(["true"]).set("/process/scheduler", wrong).refused("process.scheduler").map(drop)
 }
 
-/// `ioPriority` sets class and level.
+/// `ioPriority` sets the class and the level.
 fn io_priority() -> Result {
     let wanted = json!({ "class": "IOPRIO_CLASS_BE", "priority": 3 });
     Bundle::new(["ioprio"])
@@ -416,13 +417,13 @@ fn io_priority_unknown_class() -> Result {
     Bundle::new(["true"]).set("/process/ioPriority", wrong).refused("process.ioPriority").map(drop)
 }
 
-/// Levels are 0 to 7.
+/// Levels are between 0 and 7.
 fn io_priority_out_of_range() -> Result {
     let wrong = json!({ "class": "IOPRIO_CLASS_BE", "priority": 8 });
     Bundle::new(["true"]).set("/process/ioPriority", wrong).refused("process.ioPriority").map(drop)
 }
 
-/// `linux.personality` LINUX32 makes the machine look like one of 32 bits.
+/// With `linux.personality` LINUX32, uname(2) reports a 32-bit machine.
 fn personality_of_32_bits() -> Result {
     let output =
         Bundle::new(["personality", ",", "uts"]).set("/linux/personality", json!({ "domain": "LINUX32" })).run()?;
@@ -442,7 +443,7 @@ fn personality_unknown() -> Result {
     Bundle::new(["true"]).set("/linux/personality", wrong).refused("linux.personality").map(drop)
 }
 
-/// In a pid namespace of its own the program is pid 1, and leads a session of its own.
+/// In a new pid namespace the program is pid 1 and the leader of a new session.
 fn is_pid_one_and_leads_a_session() -> Result {
     Bundle::new(["pids"]).run()?.success()?.says("pid", "1")?.says("sid", "1").map(drop)
 }
@@ -452,17 +453,17 @@ fn signal_sets(output: &Output) -> Result<(u64, u64)> {
         let line = output.stdout.lines().find_map(|line| line.strip_prefix(name)).context("a line of status")?;
         Ok(u64::from_str_radix(line.trim(), 16)?)
     };
-    // SIGPIPE is ignored by Rust's own start-up code; 32 and 33 are the C library's, which no caller of it can set.
+    // Rust's start-up code ignores SIGPIPE; the C library keeps the signals 32 and 33 for itself.
     let visible = !(1 << 12 | 3 << 31);
     Ok((read("SigBlk:")?, read("SigIgn:")? & visible))
 }
 
-/// The program starts with all signals open and at their defaults.
+/// The program starts with no signal blocked or ignored.
 fn signals_are_neither_blocked_nor_ignored() -> Result {
     signals_are_reset(SigHandler::SigDfl)
 }
 
-/// Also when the caller, as nohup does, ignores some.
+/// The same if the caller ignores some signals, as nohup does.
 fn ignored_signals_of_the_caller_are_reset() -> Result {
     signals_are_reset(SigHandler::SigIgn)
 }
@@ -475,7 +476,7 @@ fn signals_are_reset(before: SigHandler) -> Result {
     equal("blocked and ignored signals", signal_sets(output.success()?)?, (0, 0))
 }
 
-/// Nothing of the runtime is seen in the container: pid 1 has no parent, and no other process is there.
+/// No process of the runtime is visible in the container: pid 1 has no parent, and there is no other process.
 fn has_no_parent_in_the_container() -> Result {
     let output = Bundle::new(["pids", ",", "ls", "/proc"]).run()?;
     let pids = output.success()?.value("ls /proc")?.split(' ').filter(|name| name.parse::<u32>().is_ok()).count();
@@ -483,7 +484,7 @@ fn has_no_parent_in_the_container() -> Result {
     output.says("ppid", "0").map(drop)
 }
 
-/// The CPUs that the runtime itself was pinned to are not the container's limit.
+/// The container may use all CPUs, even if the runtime itself is pinned to some.
 fn all_cpus_are_allowed() -> Result {
     let container = Bundle::new(["affinity"]).build()?;
     let all = std::thread::available_parallelism()?.get();
@@ -491,12 +492,12 @@ fn all_cpus_are_allowed() -> Result {
     equal("CPUs", output.success()?.value("affinity")?.split(',').count(), all)
 }
 
-/// A terminal with nobody to take it is an error of create.
+/// `terminal` without a receiver for the terminal is an error of create.
 fn terminal_without_socket_is_refused() -> Result {
     Bundle::new(["true"]).set("/process/terminal", true).refused("process.terminal").map(drop)
 }
 
-/// A profile where the kernel has no AppArmor is an error.
+/// An AppArmor profile is an error if the kernel lacks AppArmor.
 fn apparmor_where_there_is_none() -> Result {
     if std::path::Path::new("/sys/kernel/security/apparmor").exists() {
         return skip("AppArmor is active on this machine");
@@ -504,7 +505,7 @@ fn apparmor_where_there_is_none() -> Result {
     Bundle::new(["true"]).set("/process/apparmorProfile", "some").refused("process.apparmorProfile").map(drop)
 }
 
-/// A label where the kernel has no SELinux is an error.
+/// An SELinux label is an error if the kernel lacks SELinux.
 fn selinux_where_there_is_none() -> Result {
     if std::path::Path::new("/sys/fs/selinux/enforce").exists() {
         return skip("SELinux is active on this machine");
@@ -513,7 +514,7 @@ fn selinux_where_there_is_none() -> Result {
     Bundle::new(["true"]).set("/process/selinuxLabel", label).refused("process.selinuxLabel").map(drop)
 }
 
-/// `linux.memoryPolicy` is carried out (specification 1.3).
+/// `linux.memoryPolicy` is applied (specification 1.3).
 fn memory_policy() -> Result {
     let policy = json!({ "mode": "MPOL_BIND", "nodes": "0" });
     if !std::path::Path::new("/proc/self/numa_maps").exists() {
@@ -523,7 +524,8 @@ fn memory_policy() -> Result {
     contains("policy of the memory", &output.success()?.stdout, "bind")
 }
 
-/// An affinity that nobody asks for only undoes an inherited one: a sandbox that forbids that is no reason not to run.
+/// A config without an affinity resets only the inherited one. If a sandbox forbids that, the container runs with a
+/// warning.
 fn affinity_that_cannot_be_undone_is_a_warning() -> Result {
     use nix::errno::Errno;
     for errno in [Errno::ENOSYS, Errno::EPERM] {
@@ -537,7 +539,7 @@ fn affinity_that_cannot_be_undone_is_a_warning() -> Result {
     Ok(())
 }
 
-/// Where the user namespace of the runtime denies setgroups(2), supplementary groups are left out.
+/// If the runtime's user namespace denies setgroups(2), supplementary groups are left out.
 fn groups_where_setgroups_is_denied() -> Result {
     let bundle = Bundle::new(["ids"]).remove("/linux/resources").set("/process/user/additionalGids", json!([0]));
     let container =
@@ -561,7 +563,7 @@ fn one() -> Value {
     json!([{ "containerID": 0, "hostID": 0, "size": 1 }])
 }
 
-/// `vm.memfd_noexec=2` forbids programs in memfds, in the pid namespace where it is set.
+/// `vm.memfd_noexec=2` forbids to execute memfds in its pid namespace. Containers start all the same.
 fn program_where_memfds_are_not_executable() -> Result {
     if !std::path::Path::new("/proc/sys/vm/memfd_noexec").exists() {
         return skip("this kernel has no vm.memfd_noexec");
@@ -574,8 +576,9 @@ fn program_where_memfds_are_not_executable() -> Result {
     call.output()?.success()?.has_line("/payload").map(drop)
 }
 
-/// What waits for `start` has the user's identity already, and descriptors of the runtime's: nobody else of that user may
-/// look into it, whatever `fs.suid_dumpable` says. The files in /proc of a process that cannot be dumped are root's.
+/// init, while it waits for `start`, has the user's uid already, and descriptors of the runtime. Another process of
+/// that user must not look into it, whatever `fs.suid_dumpable` is. The /proc files of a process that is not dumpable
+/// belong to root.
 fn init_is_not_for_its_user_to_look_into() -> Result {
     use std::os::unix::fs::MetadataExt;
     let container = Bundle::new(["pause"]).set("/process/user", json!({ "uid": 1000, "gid": 1000 })).create()?;
@@ -585,7 +588,7 @@ fn init_is_not_for_its_user_to_look_into() -> Result {
     eventually("the program itself, which is its user's", || Ok(environ()? == 1000))
 }
 
-/// The kernel would leave bits out.
+/// A umask with other bits is refused: the kernel would drop them.
 fn umask_that_is_none() -> Result {
     Bundle::new(["true"]).set("/process/user/umask", 0o1022).refused_by_tare("process.user.umask")
 }

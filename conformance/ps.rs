@@ -1,4 +1,4 @@
-//! `ps`: the processes of a container, as the host sees them.
+//! `ps`: the processes of a container, with the host's pids.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -17,7 +17,7 @@ tests![
     options_in_one_word,
 ];
 
-/// `ps -f json`: the host's pids of all processes of the container.
+/// `ps -f json` prints the host's pids of all processes of the container.
 fn json() -> Result {
     let container = Bundle::new(["fork", "3", ",", "pause"]).start()?;
     container.wait_output("forked: 3")?;
@@ -30,14 +30,14 @@ fn json() -> Result {
     equal("pids", pids, wanted)
 }
 
-/// Skips where ps(1) itself does not work.
+/// Skips the test if ps(1) itself does not work.
 fn ps_works(options: &str) -> Result {
     let output = std::process::Command::new("ps").arg(options).output().context("ps")?;
     let words = String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(()) } else { skip(format!("ps does not work here: {}", words.trim())) }
 }
 
-/// The table is ps(1)'s own, with the rows of the container.
+/// The table is that of ps(1), with the rows of the container only.
 fn table() -> Result {
     ps_works("-ef")?;
     let container = Bundle::new(["fork", "1", ",", "pause"]).start()?;
@@ -50,20 +50,20 @@ fn table() -> Result {
     Ok(())
 }
 
-/// Options after the id are for ps(1).
+/// Options after the id are passed to ps(1).
 fn table_with_options() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.call(["ps", &container.id, "-o", "pid,args"]).output();
     let output = output?;
     let pid = container.pid()?.to_string();
-    // Without -e or -x ps may list only its own terminal's processes: the header is what counts.
+    // Without -e or -x ps(1) may list the processes of its own terminal only, so the test checks the header.
     let header = output.success()?.stdout.lines().next().context("a header")?;
     equal("header", header.split_whitespace().collect::<Vec<_>>(), ["PID", "COMMAND"])?;
     let output = container.call(["ps", &container.id, "-eo", "pid,args"]).output()?;
     contains("rows", &output.success()?.stdout, &pid)
 }
 
-/// A stopped container has no processes, which is no error.
+/// A stopped container has no processes. That is no error.
 fn of_stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -78,13 +78,13 @@ fn unknown_format() -> Result {
     container.command(["ps", "--format", "xml"])?.failure().map(drop)
 }
 
-/// So is an unknown container.
+/// An unknown container is an error.
 fn unknown_container() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.command(["ps"])?.fails_with("does not exist").map(drop)
 }
 
-/// go-runc reads output and error together.
+/// Standard error is empty: go-runc reads both outputs together.
 fn is_silent_on_stderr() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.command(["ps", "--format", "json"])?;
@@ -92,7 +92,7 @@ fn is_silent_on_stderr() -> Result {
     equal("output", &*output.stdout, format!("[{}]\n", container.pid()?))
 }
 
-/// Processes in sub-cgroups are the container's, too.
+/// Processes in sub-cgroups belong to the container, too.
 fn counts_sub_cgroups() -> Result {
     for view in [View::Machine, View::Unified] {
         let container = Bundle::new(["fork", "1", ",", "pause"]).view(view).start()?;
@@ -107,20 +107,20 @@ fn counts_sub_cgroups() -> Result {
     Ok(())
 }
 
-/// Columns without a pid cannot be told apart.
+/// ps(1) options without a pid column are refused: the rows could not be told apart.
 fn options_without_a_pid_column() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.call(["ps", &container.id, "-eo", "args"]).output()?;
     output.fails_with("couldn't find PID field in ps output").map(drop)
 }
 
-/// What ps(1) does not understand is an error.
+/// Options that ps(1) refuses are an error.
 fn options_that_ps_refuses() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.call(["ps", &container.id, "--nosuch"]).output()?.failure().map(drop)
 }
 
-/// CRI passes all options as one word.
+/// CRI passes all options as one argument.
 fn options_in_one_word() -> Result {
     ps_works("aux")?;
     let container = Bundle::new(["pause"]).start()?;

@@ -1,8 +1,8 @@
-//! `linux.resources`, field by field: what is asked for is what the kernel says afterwards, and systemd.
+//! `linux.resources`, one row for a field: the kernel and systemd report the value that was asked for.
 //!
-//! One row a field of config-linux.md. Each is asked for at create, and of update in JSON and, where there is one, by
-//! option; with the cgroupfs driver and, where systemd runs, with the systemd driver. `devices` have no value
-//! to be read back on v2: `cgroups::devices_*` open some. `intelRdt` is not in a cgroup.
+//! Each field of config-linux.md has a row. The value is set by create, and by update in JSON and with the option, if
+//! there is one; with the cgroupfs driver and, if systemd runs, with the systemd driver. `devices` has no value that
+//! can be read back on v2: `cgroups::devices_*` open some. `intelRdt` is not in a cgroup.
 
 use crate::harness::machine::Layout;
 use crate::harness::*;
@@ -15,27 +15,27 @@ use std::sync::Mutex;
 /// A field with a value.
 struct Row {
     field: &'static str,
-    /// The value as `linux.resources`, with the fields that it needs beside it. `DISK` stands for `"major": …,
-    /// "minor": …` of a disk, `RDMA` for the name of a device.
+    /// The value as `linux.resources`, with the fields that it needs. `DISK` stands for `"major": …, "minor": …` of a
+    /// disk, `RDMA` for the name of a device.
     resources: &'static str,
-    /// What a container that is going to be updated has.
+    /// The resources of the container before an update.
     before: &'static str,
-    /// The same as options of `update`.
+    /// The value as options of `update`.
     options: &'static [&'static str],
     v1: Place,
     v2: Place,
-    /// systemd's property on v2; no name stands for none.
+    /// The property and its value in systemd on v2. An empty name means that there is no property.
     property: (&'static str, &'static str),
 }
 
-/// What becomes of a value.
+/// The effect of a value on one version of cgroup.
 enum Place {
-    /// One of the lines of the first of these files that the kernel has; `DISK` stands for `MAJOR:MINOR`. Nothing at
-    /// all is a file that is empty.
+    /// The first of these files that the kernel has contains this line; `DISK` stands for `MAJOR:MINOR`. An empty text
+    /// means that the file is empty.
     File(&'static [(&'static str, &'static str)]),
-    /// An error that names the field.
+    /// The runtime reports an error that names the field.
     Refused,
-    /// Taken, and nobody's: what there is nothing for by design.
+    /// The runtime accepts the value and writes nothing, by design.
     Nothing,
 }
 
@@ -90,7 +90,7 @@ rows! {
         property: ("MemoryLow", "20971520"),
         ..ROW
     },
-    // Memory and swap together; v2 counts swap alone.
+    // Memory and swap together; the file of v2 counts swap alone.
     memory_swap: Row {
         field: "memory.swap",
         resources: r#"{ "memory": { "limit": 52428800, "swap": 83886080 } }"#,
@@ -109,7 +109,7 @@ rows! {
         v2: File(&[("memory.swap.max", "max")]),
         property: ("MemorySwapMax", "infinity"),
     },
-    // Since 5.16 there is one limit for all memory.
+    // Since Linux 5.16 there is one limit for all memory.
     memory_kernel: Row {
         field: "memory.kernel",
         resources: r#"{ "memory": { "kernel": 33554432 } }"#,
@@ -141,7 +141,7 @@ rows! {
         v1: File(&[("memory.use_hierarchy", "1")]),
         ..ROW
     },
-    // What it refuses is in `update::memory_below_the_usage_is_refused`.
+    // `update::memory_below_the_usage_is_refused` has a value that it refuses.
     memory_check_before_update: Row {
         field: "memory.checkBeforeUpdate",
         resources: r#"{ "memory": { "limit": 52428800, "checkBeforeUpdate": true } }"#,
@@ -150,7 +150,7 @@ rows! {
         property: ("MemoryMax", "52428800"),
         ..ROW
     },
-    // Weights go from 1 to 10000; the default stays the default.
+    // v2 has weights from 1 to 10000. v1's default becomes v2's default.
     cpu_shares: Row {
         field: "cpu.shares",
         resources: r#"{ "cpu": { "shares": 512 } }"#,
@@ -178,7 +178,7 @@ rows! {
         property: ("CPUWeight", "1"),
         ..ROW
     },
-    // A quota alone has the default period.
+    // A quota without a period has the default period.
     cpu_quota: Row {
         field: "cpu.quota",
         resources: r#"{ "cpu": { "quota": 25000 } }"#,
@@ -224,7 +224,7 @@ rows! {
         property: ("CPUQuotaPeriodUSec", "80ms"),
         ..ROW
     },
-    // The burst must not pass the quota at any moment.
+    // The burst must not exceed the quota at any moment of the update.
     cpu_burst: Row {
         field: "cpu.burst",
         resources: r#"{ "cpu": { "quota": 50000, "burst": 40000 } }"#,
@@ -286,7 +286,7 @@ rows! {
         property: ("TasksMax", "77"),
         ..ROW
     },
-    // Not even the first process: as in runc 1.4 it means that there is one.
+    // 0 would forbid even the first process. As in runc 1.4 it means 1.
     pids_limit_of_zero: Row {
         field: "pids.limit",
         resources: r#"{ "pids": { "limit": 0 } }"#,
@@ -313,7 +313,7 @@ rows! {
         v2: File(&[("pids.max", "max")]),
         property: ("TasksMax", "infinity"),
     },
-    // Without BFQ in use the weights of v2 are ten times as wide.
+    // If BFQ is not in use, weights of v2 have the range of `io.weight`, which is ten times as large.
     block_io_weight: Row {
         field: "blockIO.weight",
         resources: r#"{ "blockIO": { "weight": 300 } }"#,
@@ -322,7 +322,7 @@ rows! {
         v2: File(&[("io.bfq.weight", "default 300"), ("io.weight", "default 2930")]),
         ..ROW
     },
-    // CFQ's, which went in 5.0.
+    // A file of CFQ, which Linux 5.0 removed.
     block_io_leaf_weight: Row {
         field: "blockIO.leafWeight",
         resources: r#"{ "blockIO": { "leafWeight": 300 } }"#,
@@ -392,7 +392,7 @@ rows! {
         v2: File(&[("hugetlb.2MB.max", "4194304")]),
         ..ROW
     },
-    // Pages are reserved before they are used (5.7).
+    // Since Linux 5.7 pages are counted when they are reserved, too.
     hugepage_limits_of_reserved_pages: Row {
         field: "hugepageLimits",
         resources: r#"{ "hugepageLimits": [{ "pageSize": "2MB", "limit": 8388608 }] }"#,
@@ -449,7 +449,7 @@ rows! {
         v2: File(&[("cgroup.max.depth", "3")]),
         ..ROW
     },
-    // It has the last word.
+    // `unified` is written last.
     unified_after_the_others: Row {
         field: "unified",
         resources: r#"{ "pids": { "limit": 30 }, "unified": { "pids.max": "31" } }"#,
@@ -467,7 +467,7 @@ rows! {
     },
 }
 
-/// A row with what its placeholders stand for on this machine.
+/// A row whose placeholders are filled in for this machine.
 struct Case<'a> {
     row: &'a Row,
     disk: Option<Disk>,
@@ -513,7 +513,7 @@ impl<'a> Case<'a> {
         format!("linux.resources.{}", self.row.field)
     }
 
-    /// Where the value goes for this container: to v1, unless the controller is in the v2 hierarchy.
+    /// The place for this container: v1's, unless the v2 hierarchy has the controller.
     fn place(&self, container: &Container) -> &'a Place {
         match container.is_v2() || self.is_in_v2_of_hybrid() {
             true => &self.row.v2,
@@ -526,7 +526,7 @@ impl<'a> Case<'a> {
         machine::get().layout == Layout::Hybrid && has_v2(file)
     }
 
-    /// Reads the value back from the cgroup that `dir` finds for a file.
+    /// Reads the value back from the cgroup that `dir` returns for a file.
     fn check(&self, files: &[(&str, &str)], dir: impl Fn(&str) -> Result<PathBuf>) -> Result {
         for (file, wanted) in files {
             let path = dir(file)?.join(file);
@@ -552,7 +552,7 @@ fn has_v2(file: &str) -> bool {
     controller(file) == "cgroup" || controllers.split_whitespace().any(|name| name == controller(file))
 }
 
-/// The container's directory with this file, in the hierarchy of its controller.
+/// The container's directory that has this file, in the hierarchy of its controller.
 fn directory(container: &Container, file: &str) -> Result<PathBuf> {
     let machine = machine::get();
     let v1 = |name: &str| machine.v1.iter().any(|h| h.controllers.iter().any(|has| has == name));
@@ -564,10 +564,10 @@ fn directory(container: &Container, file: &str) -> Result<PathBuf> {
     }
 }
 
-/// Skips where the kernel has none of these files.
+/// Skips the test if the kernel has none of these files.
 fn one_is_there(files: &[(&str, &str)], view: View) -> Result {
     for (file, _) in files.iter().filter(|(file, _)| view == View::Machine || has_v2(file)) {
-        // On a hybrid machine controllers of v2 are handed down only when they are needed.
+        // On a hybrid machine controllers of v2 are enabled only when they are needed.
         let v1 = |name: &str| machine::get().v1.iter().any(|h| h.controllers.iter().any(|has| has == name));
         if machine::get().layout == Layout::Hybrid && !v1(controller(file)) && has_v2(file) {
             return Ok(());
@@ -579,7 +579,7 @@ fn one_is_there(files: &[(&str, &str)], view: View) -> Result {
     skip(format!("this kernel has no {}", files[0].0))
 }
 
-/// The names of the files in the cgroups of a container without limits; one look for all rows.
+/// The names of the files in the cgroups of a container without limits. They are looked up once for all rows.
 fn files_of_a_cgroup(view: View, controller: &str) -> Result<Vec<String>> {
     static SEEN: Mutex<BTreeMap<(bool, String), Vec<String>>> = Mutex::new(BTreeMap::new());
     let mut seen = SEEN.lock().map_err(|_| anyhow::anyhow!("another test has panicked"))?;
@@ -592,7 +592,7 @@ fn files_of_a_cgroup(view: View, controller: &str) -> Result<Vec<String>> {
     Ok(seen.entry(key).or_insert(names).clone())
 }
 
-/// The same of one that systemd has made.
+/// The names of the files in the cgroups of a scope.
 fn files_of_a_scope(controller: &str) -> Result<Vec<String>> {
     static SEEN: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
     let mut seen = SEEN.lock().map_err(|_| anyhow::anyhow!("another test has panicked"))?;
@@ -609,7 +609,7 @@ fn names_in(dir: &Path) -> Result<Vec<String>> {
     Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
-/// The views in which a row can be tried: on a hybrid machine the v2 hierarchy alone has few controllers.
+/// The views in which a row can be tested: on a hybrid machine the v2 hierarchy alone has few controllers.
 fn views(row: &Row) -> Vec<View> {
     let beside = machine::get().layout == Layout::Hybrid && matches!(row.v2, File([(file, _), ..]) if has_v2(file));
     if beside { vec![View::Machine, View::Unified] } else { vec![View::Machine] }
@@ -637,7 +637,7 @@ fn at_create(row: &Row) -> Result {
     Ok(())
 }
 
-/// Whoever gets realtime has it from those above.
+/// Real-time CPU time must be available in the parent cgroup: give it some.
 fn room_for(row: &Row, container: &Container) -> Result {
     if row.field == "cpu.realtimeRuntime" && !container.is_v2() {
         let cgroup = container.cgroup("cpu")?;
@@ -648,7 +648,7 @@ fn room_for(row: &Row, container: &Container) -> Result {
     Ok(())
 }
 
-/// The value is in force when update returns, whatever was before, and however it was said.
+/// The value is in force when update returns, whatever the value before, and both by JSON and by options.
 fn by_update(row: &Row) -> Result {
     updated(row, |container, case| {
         let json = case.json(row.resources);
@@ -686,7 +686,7 @@ fn updated(row: &Row, update: impl Fn(&Container, &Case) -> Result<Output>) -> R
     Ok(())
 }
 
-/// With the systemd driver the unit knows, too.
+/// With the systemd driver the unit's property has the value, too.
 fn at_create_with_systemd(row: &Row) -> Result {
     with_systemd(row, |case| {
         let bundle = Bundle::new(["pause"]).set("/linux/resources", case.resources()?);
@@ -696,7 +696,7 @@ fn at_create_with_systemd(row: &Row) -> Result {
     })
 }
 
-/// And so it does of an update.
+/// With the systemd driver an update changes the unit's property, too.
 fn by_update_with_systemd(row: &Row) -> Result {
     with_systemd(row, |case| {
         let container = scope::created(Bundle::new(["pause"]).set("/linux/resources", case.before()?))?;
@@ -734,7 +734,7 @@ fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -
         }
     }
     let (name, wanted) = row.property;
-    // The names of v1 have tests of their own.
+    // systemd has other properties on v1; `systemd::` tests them.
     if name.is_empty() || scope::v1() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The root file system: read-only, masked and read-only paths, devices, propagation, no way out.
+//! The root file system: read-only, masked and read-only paths, devices, propagation, and no way out.
 
 use crate::harness::bundle::scratch;
 use crate::harness::*;
@@ -62,7 +62,7 @@ tests![
     path_that_becomes_a_link,
 ];
 
-/// A root is writable unless `readonly` says otherwise, and what is written is in the bundle.
+/// The root is writable without `readonly`. Writes go to the bundle.
 fn writable_by_default() -> Result {
     let container = Bundle::new(["write", "/file", "text"]).build()?;
     container.run()?.success()?.has_line("write /file: ok")?;
@@ -77,13 +77,13 @@ fn read_only() -> Result {
     fs::write(container.rootfs().join("file"), "host").context("the host's own view stays writable")
 }
 
-/// Without a mount namespace it would be the host's directory that is read-only: nothing is made of it in silence.
+/// `root.readonly` without a mount namespace would make the host's directory read-only: refused, and not ignored.
 fn read_only_without_a_mount_namespace() -> Result {
     let bundle = Bundle::new(["true"]).without_namespace("mount").remove("/mounts").set("/root/readonly", true);
     bundle.refused_by_tare("root.readonly")
 }
 
-/// The mounts in it are what their options say.
+/// `root.readonly` does not apply to the mounts in the root.
 fn read_only_leaves_mounts_writable() -> Result {
     let entry = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
     let output = Bundle::new(["write", "/tmp/file", "x"]).set("/root/readonly", true).mount(entry).run()?;
@@ -98,7 +98,7 @@ fn absolute_path() -> Result {
     container.run()?.success()?.says("ls /", "dev payload proc").map(drop)
 }
 
-/// A path that is a symlink could change under the runtime: refused.
+/// A root path with a symbolic link could change during create: refused.
 fn path_through_a_symlink_is_refused() -> Result {
     let container = Bundle::new(["true"]).set("/root/path", "link").build()?;
     symlink("rootfs", container.bundle().join("link"))?;
@@ -106,23 +106,23 @@ fn path_through_a_symlink_is_refused() -> Result {
     container.nothing_left()
 }
 
-/// The directory MUST exist.
+/// The root MUST exist.
 fn path_that_is_missing() -> Result {
     Bundle::new(["true"]).set("/root/path", "nosuch").refused("root.path").map(drop)
 }
 
-/// And be a directory.
+/// The root must be a directory.
 fn path_that_is_a_file() -> Result {
     Bundle::new(["true"]).set("/root/path", "config.json").refused("root.path").map(drop)
 }
 
-/// `..` at the root is the root.
+/// `/..` is `/`.
 fn nothing_above_the_root() -> Result {
     let output = Bundle::new(["rootns", ",", "ls", "/../../../.."]).run()?;
     output.success()?.says("parent of root", "true")?.says("ls /../../../..", "dev payload proc").map(drop)
 }
 
-/// The container's mount table has the container's mounts alone.
+/// The container's mount table has the container's mounts only.
 fn no_mount_of_the_host_is_seen() -> Result {
     let output = Bundle::new(["mountinfo"]).run()?;
     let mut points: Vec<&str> = output.success()?.stdout.lines().filter_map(|line| line.split(' ').nth(4)).collect();
@@ -131,7 +131,7 @@ fn no_mount_of_the_host_is_seen() -> Result {
     equal("mount points", points, ["/", "/dev", "/proc"])
 }
 
-/// Nothing that is mounted for the container is seen by its creator.
+/// The caller sees none of the container's mounts.
 fn hosts_mounts_are_unchanged() -> Result {
     let entry = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
     let container = Bundle::new(["pause"]).mount(entry).start()?;
@@ -140,7 +140,7 @@ fn hosts_mounts_are_unchanged() -> Result {
     Ok(())
 }
 
-/// A masked file cannot be read: it is empty.
+/// A masked file is empty.
 fn masked_file_reads_as_empty() -> Result {
     let container = Bundle::new(["cat", "/secret", ",", "stat", "/secret"])
         .file("secret", "hidden")
@@ -152,7 +152,7 @@ fn masked_file_reads_as_empty() -> Result {
     equal("the file itself", container.read("secret")?, "hidden")
 }
 
-/// A masked directory is empty, and stays so.
+/// A masked directory is empty and read-only.
 fn masked_directory_is_empty_and_read_only() -> Result {
     let output = Bundle::new(["ls", "/secrets", ",", "write", "/secrets/new", "x", ",", "cat", "/secrets/file"])
         .file("secrets/file", "hidden")
@@ -162,14 +162,14 @@ fn masked_directory_is_empty_and_read_only() -> Result {
     output.has_line("cat /secrets/file: ENOENT").map(drop)
 }
 
-/// A path that is not there needs no mask.
+/// A masked path that does not exist is skipped.
 fn masked_path_that_is_missing_is_skipped() -> Result {
     let paths = json!(["/nosuch", "/proc/nosuch", "/nosuch/deeper"]);
     let bundle = Bundle::new(["echo", "works"]).set("/linux/maskedPaths", paths);
     bundle.run()?.success()?.has_line("works").map(drop)
 }
 
-/// Paths are the container's: a symlink in one does not lead to a file of the host.
+/// Masked paths are resolved in the container: a symbolic link does not lead to a file of the host.
 fn masked_path_with_a_symlink_stays_inside() -> Result {
     let outside = scratch()?;
     fs::write(outside.path().join("file"), "of the host")?;
@@ -179,7 +179,7 @@ fn masked_path_with_a_symlink_stays_inside() -> Result {
     equal("file of the host", fs::read_to_string(target)?, "of the host")
 }
 
-/// A read-only path can be read and not written.
+/// A read-only path can be read and not written to.
 fn read_only_path() -> Result {
     let output = Bundle::new(["cat", "/conf", ",", "write", "/conf", "new", ",", "write", "/other", "x"])
         .file("conf", "old")
@@ -188,7 +188,7 @@ fn read_only_path() -> Result {
     output.success()?.has_line("old")?.has_line("write /conf: EROFS")?.has_line("write /other: ok").map(drop)
 }
 
-/// A directory with all that is in it.
+/// All files in a read-only directory are read-only.
 fn read_only_directory() -> Result {
     let output = Bundle::new(["cat", "/dir/sub/file", ",", "write", "/dir/sub/file", "new", ",", "mkdir", "/dir/new"])
         .file("dir/sub/file", "old")
@@ -202,13 +202,13 @@ fn read_only_directory() -> Result {
         .map(drop)
 }
 
-/// One that is not there is skipped.
+/// A read-only path that does not exist is skipped.
 fn read_only_path_that_is_missing_is_skipped() -> Result {
     let bundle = Bundle::new(["echo", "works"]).set("/linux/readonlyPaths", json!(["/nosuch", "/proc/nosuch"]));
     bundle.run()?.success()?.has_line("works").map(drop)
 }
 
-/// The use that engines make of it: the kernel's knobs, for a root that has the rights.
+/// Engines make /proc/sys read-only: root with capabilities cannot write to it.
 fn read_only_proc_sys() -> Result {
     let output = Bundle::new(["openw", "/proc/sys/kernel/hostname", ",", "cat", "/proc/sys/kernel/ostype"])
         .capabilities(&["CAP_SYS_ADMIN"])
@@ -231,7 +231,7 @@ fn default_devices() -> Result {
     Ok(())
 }
 
-/// And they work, under the device rules that apply.
+/// The default devices work under the device rules.
 fn default_devices_can_be_used() -> Result {
     let words = [
         "write",
@@ -282,7 +282,7 @@ fn device_of_the_configuration() -> Result {
     output.has_line("open /dev/mine: ok").map(drop)
 }
 
-/// Engines list /dev/ptmx with all others of the host for a privileged container: it stays that of the container.
+/// Engines list /dev/ptmx with all devices of the host for a privileged container: it stays the container's own.
 fn ptmx_among_the_devices() -> Result {
     let device = json!({ "path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2, "fileMode": 0o666 });
     Bundle::new(["readlink", "/dev/ptmx"])
@@ -293,14 +293,14 @@ fn ptmx_among_the_devices() -> Result {
         .map(drop)
 }
 
-/// Also outside /dev, in a directory that is made for it.
+/// A device may be outside /dev. Its directory is made.
 fn device_in_a_new_directory() -> Result {
     let device = json!({ "path": "/a/b/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666 });
     let output = Bundle::new(["stat", "/a/b/zero"]).set("/linux/devices", json!([device])).run()?;
     contains("stat", &output.success()?.stdout, "char mode=0666 uid=0 gid=0 rdev=1:5")
 }
 
-/// A pipe has no numbers.
+/// A device of type `p` is a FIFO, and has no numbers.
 fn fifo_of_the_configuration() -> Result {
     let device = json!({ "path": "/dev/pipe", "type": "p", "fileMode": 0o622 });
     let output = Bundle::new(["stat", "/dev/pipe"]).set("/linux/devices", json!([device])).run()?;
@@ -319,7 +319,7 @@ fn device_of_unknown_type() -> Result {
     Bundle::new(["true"]).set("/linux/devices", json!([device])).refused("linux.devices[0]").map(drop)
 }
 
-/// Where /dev is bound from elsewhere its content is the caller's business.
+/// If /dev is a bind mount, no devices are made in it: its content is the caller's.
 fn no_devices_where_dev_is_bound() -> Result {
     let dev = scratch()?;
     fs::write(dev.path().join("marker"), "")?;
@@ -336,29 +336,29 @@ fn propagation(kind: &str) -> Result<String> {
     Ok(line.context("a root mount")?.to_owned())
 }
 
-/// `rootfsPropagation` private.
+/// `rootfsPropagation` private: no mounts propagate.
 fn propagation_private() -> Result {
     let line = propagation("private")?;
     ensure!(!line.contains("shared:") && !line.contains("master:"), "{line}");
     Ok(())
 }
 
-/// slave: the host's mounts come in, the container's do not go out.
+/// slave: mounts of the host appear in the container, and not the reverse.
 fn propagation_slave() -> Result {
     let line = propagation("rslave")?;
     ensure!(!line.contains("shared:"), "{line}");
     Ok(())
 }
 
-/// shared.
+/// shared: mounts propagate in both directions.
 fn propagation_shared() -> Result {
     let line = propagation("shared")?;
     ensure!(line.contains("shared:"), "{line}");
     Ok(())
 }
 
-/// Words with an `r`, which Kubernetes has for volumes that are mounted both ways, are for all mounts of the container,
-/// whatever they had; without it they are the root's alone.
+/// Words with an `r`, which Kubernetes uses for volumes with bidirectional propagation, apply to all mounts of the
+/// container, whatever their propagation. Words without it apply to the root alone.
 fn propagation_of_all_that_is_in_it() -> Result {
     let source = scratch()?;
     let entry = json!({ "destination": "/mnt", "source": source.path(), "options": ["rbind", "rprivate"] });
@@ -378,7 +378,7 @@ fn propagation_unknown() -> Result {
     Bundle::new(["true"]).set("/linux/rootfsPropagation", "nosuch").refused("linux.rootfsPropagation").map(drop)
 }
 
-/// /dev/console is there for a terminal alone, and /dev/core leads to /proc/kcore where the kernel has that.
+/// /dev/console exists only with a terminal. /dev/core leads to /proc/kcore if the kernel has that.
 fn core_link_and_no_console() -> Result {
     let output = Bundle::new(["ls", "/dev"]).run()?;
     let names: Vec<&str> = output.success()?.value("ls /dev")?.split(' ').collect();
@@ -386,7 +386,7 @@ fn core_link_and_no_console() -> Result {
     equal("/dev/core", names.contains(&"core"), std::path::Path::new("/proc/kcore").exists())
 }
 
-/// As with runc, this is the root alone, not what is mounted in it.
+/// As with runc, only the root becomes read-only, not the mounts in it.
 fn read_only_root(path: &str) -> Result {
     let tmpfs = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" });
     let bundle = Bundle::new(["write", "/file", "x", ",", "mkdir", "/etc/new", ",", "write", "/tmp/file", "x"]);
@@ -396,19 +396,19 @@ fn read_only_root(path: &str) -> Result {
     output.has_line("write /tmp/file: ok").map(drop)
 }
 
-/// The root in `readonlyPaths` is as `root.readonly`.
+/// `/` in `readonlyPaths` means `root.readonly`.
 fn read_only_path_that_is_the_root() -> Result {
     ["/", "."].into_iter().try_for_each(|path| read_only_root(path).context(path))
 }
 
-/// So is what leads there.
+/// The same for a path that leads to the root.
 fn read_only_path_that_climbs_to_the_root() -> Result {
     ["..", "/tmp/..", "/etc/../..", "/link", "/link/"]
         .into_iter()
         .try_for_each(|path| read_only_root(path).context(path))
 }
 
-/// There would be no container left; the peers leave it out and say nothing.
+/// `/` in `maskedPaths` is refused: it would hide the whole container. runc and crun ignore it.
 fn masked_path_that_is_the_root() -> Result {
     for path in ["/", ".", "..", "/tmp/..", "/link"] {
         let bundle = Bundle::new(["true"]).dir("tmp").symlink("link", "/").set("/linux/maskedPaths", json!([path]));
@@ -417,7 +417,7 @@ fn masked_path_that_is_the_root() -> Result {
     Ok(())
 }
 
-/// A relative path starts at the root, links are followed in it, and one that names nothing is skipped.
+/// A relative path starts at the root, symbolic links are followed, and a path that does not exist is skipped.
 fn hidden_paths_that_are_relative_or_links() -> Result {
     for path in ["etc/secret", "./etc/secret", "/link/secret", "/etc/../etc/secret", "//etc//secret", "/abs"] {
         let bundle = |key: &str| {
@@ -433,8 +433,8 @@ fn hidden_paths_that_are_relative_or_links() -> Result {
     Ok(())
 }
 
-/// Another container that shares the root file system can rename a directory on which this one has a mount. What is to
-/// be hidden there is found all the same: it must not seem to be missing.
+/// Another container with the same root file system can rename a directory under a mount of this one. Paths on that
+/// mount are hidden all the same; they must not seem missing.
 fn hidden_paths_stay_with_a_mount_that_is_moved() -> Result {
     let words = ["stat", "/moved/version", ",", "openw", "/moved/sys/kernel/hostname", ",", "ls", "/moved/irq"];
     let bundle = Bundle::new(words).set("/linux/readonlyPaths", json!(["/proc/sys"]));
@@ -450,7 +450,7 @@ fn hidden_paths_stay_with_a_mount_that_is_moved() -> Result {
     output.has_line("openw /moved/sys/kernel/hostname: EROFS")?.says("ls /moved/irq", "").map(drop)
 }
 
-/// What a link has covered is hidden where it is seen.
+/// If a mount whose destination is a link covers a path, the path is hidden on the mount that is visible.
 fn hidden_paths_on_a_mount_that_is_covered_through_a_link() -> Result {
     let source = scratch()?;
     fs::write(source.path().join("secret"), "hidden")?;
@@ -493,20 +493,20 @@ fn device_where_another_file_is() -> Result {
     Ok(())
 }
 
-/// The device itself may be there.
+/// The requested device may exist already.
 fn device_that_is_there_already() -> Result {
     let container = Bundle::new(["stat", "/mine"]).set("/linux/devices", json!([one_device("/mine")])).build()?;
     make_node(&container.rootfs().join("mine"), 5)?;
     contains("stat", &container.run()?.success()?.stdout, "char")
 }
 
-/// The same for those that every container has: an image's file is no null device.
+/// The same error for default devices: a regular file of the image is no null device.
 fn default_device_where_a_file_is() -> Result {
     let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
     Bundle::new(["true"]).set("/mounts", proc).file("dev/zero", "text").refused("linux.devices").map(drop)
 }
 
-/// Numbers, modes and ids that the kernel's types do not hold are not cut off.
+/// Numbers, modes and ids that the kernel's types cannot hold are refused, and not truncated.
 fn device_numbers_that_do_not_fit() -> Result {
     for (key, value, field) in [
         ("major", json!(4096), "major"),
@@ -526,14 +526,15 @@ fn device_numbers_that_do_not_fit() -> Result {
     Ok(())
 }
 
-/// Where the caller may make no nodes (services of systemd with `PrivateDevices`, other containers), the host's are bound.
+/// A caller without the right to make nodes (systemd services with `PrivateDevices`, other containers) gets the host's
+/// nodes bound.
 fn device_that_may_not_be_made() -> Result {
     let bundle = Bundle::new(["stat", "/dev/null", ",", "write", "/dev/null", "x", ",", "stat", "/dev/zero"]);
     let container = bundle.set("/linux/devices", json!([one_device("/dev/zero")])).build()?;
     let output = container.launch(["run"]).without_mknod().output()?;
     contains("stat", &output.success()?.stdout, "stat /dev/null: char mode=0666 uid=0 gid=0 rdev=1:3")?;
     output.has_line("write /dev/null: ok")?;
-    // The host has no device of this path, or another one.
+    // The host lacks this path, or has another device there.
     for path in ["/dev/nosuch", "/dev/full"] {
         let container = Bundle::new(["true"]).set("/linux/devices", json!([one_device(path)])).build()?;
         let output = container.launch(["run"]).without_mknod().output()?;
@@ -544,7 +545,7 @@ fn device_that_may_not_be_made() -> Result {
     Ok(())
 }
 
-/// What the config says counts, not what the host has at this path.
+/// In a user namespace the device has the numbers of the config, whatever the host has at this path.
 fn device_of_a_user_namespace_is_its_own() -> Result {
     let mut devices = [one_device("/dev/mine"), one_device("/dev/full")];
     (devices[0]["uid"], devices[0]["fileMode"]) = (json!(7), json!(0o640));
@@ -558,7 +559,7 @@ fn device_of_a_user_namespace_is_its_own() -> Result {
     Ok(())
 }
 
-/// An owner who is nobody in the user namespace is named before anything is made.
+/// An owner that is not mapped in the user namespace is named before anything is made.
 fn device_owner_that_is_not_mapped() -> Result {
     let mut device = one_device("/dev/mine");
     device["gid"] = json!(10);
@@ -566,7 +567,7 @@ fn device_owner_that_is_not_mapped() -> Result {
     bundle.refused_by_tare("linux.devices[0].gid")
 }
 
-/// An ordinary user can only bind what the host has, if it is what he asks for.
+/// An ordinary user gets the host's device bound, if it is the requested one.
 fn device_of_an_ordinary_user_is_the_hosts() -> Result {
     const USER: u32 = 64_321;
     let bundle = |path: &str| {
@@ -577,7 +578,7 @@ fn device_of_an_ordinary_user_is_the_hosts() -> Result {
     bundle("/dev/full").refused_by_tare("linux.devices[0]")
 }
 
-/// A directory of the host, and that it is as it was.
+/// A directory of the host, and a check that it has not changed.
 fn precious() -> Result<(tempfile::TempDir, impl Fn(&tempfile::TempDir) -> Result)> {
     let dir = scratch()?;
     fs::write(dir.path().join("ptmx"), "precious")?;
@@ -588,7 +589,7 @@ fn precious() -> Result<(tempfile::TempDir, impl Fn(&tempfile::TempDir) -> Resul
     Ok((dir, unchanged))
 }
 
-/// An image whose /dev leads to a volume must not have nodes made, and files replaced, in the host's directory.
+/// If the image's /dev leads to a volume, no nodes are made and no files replaced in the host's directory.
 fn devices_below_a_link_to_a_volume() -> Result {
     let (dir, unchanged) = precious()?;
     let volume = json!({ "destination": "/host/dev", "source": dir.path(), "options": ["rbind", "rw"] });
@@ -612,7 +613,7 @@ fn devices_below_a_link_to_a_volume() -> Result {
     Ok(())
 }
 
-/// Nor where a volume lies over /dev by way of a link.
+/// The same if a volume covers /dev through a link.
 fn devices_where_a_volume_covers_dev_through_a_link() -> Result {
     let (dir, unchanged) = precious()?;
     let volume = json!({ "destination": "/way", "source": dir.path(), "options": ["rbind", "rw"] });
@@ -624,8 +625,8 @@ fn devices_where_a_volume_covers_dev_through_a_link() -> Result {
     Ok(())
 }
 
-/// Through a descriptor of the host's null device its mode could be changed. Where the container has none of its own, it
-/// gets one that is nobody's.
+/// Through a descriptor of the host's null device its mode could be changed. A container without a null device gets one
+/// that is on no file system of the host.
 fn null_device_of_the_host_is_not_handed_on() -> Result {
     use std::os::unix::fs::MetadataExt;
     let dev = scratch()?;
@@ -643,7 +644,8 @@ fn null_device_of_the_host_is_not_handed_on() -> Result {
     Ok(())
 }
 
-/// Whoever may write to a directory on the way exchanges the root for a link at any moment: never is it followed.
+/// Another process that may write to a directory of the root's path exchanges a component for a link during create: the
+/// link is never followed.
 fn path_that_becomes_a_link() -> Result {
     use std::sync::atomic::{AtomicBool, Ordering};
     const ROUNDS: usize = 120;

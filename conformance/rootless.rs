@@ -1,4 +1,4 @@
-//! Everything as an ordinary user, without a passwd entry, without newuidmap.
+//! All commands as an ordinary user, without an entry in passwd and without newuidmap.
 
 use crate::harness::*;
 use anyhow::ensure;
@@ -37,7 +37,7 @@ fn runs_as_root_of_its_namespace() -> Result {
     equal("map", map, ["0", &USER.to_string(), "1"])
 }
 
-/// create, state, start, list, delete.
+/// create, state, start, list and delete work.
 fn life_cycle() -> Result {
     let container = bundle(["echo", "up", ",", "pause"]).create()?;
     equal("status", container.status()?, "created")?;
@@ -49,14 +49,14 @@ fn life_cycle() -> Result {
     container.nothing_left()
 }
 
-/// What it writes is the user's outside.
+/// Files that the container writes belong to the user on the host.
 fn host_files_are_the_users() -> Result {
     let container = bundle(["write", "/new", "x"]).build()?;
     container.run()?.success()?.has_line("write /new: ok")?;
     equal("owner", fs::metadata(container.rootfs().join("new"))?.uid(), USER)
 }
 
-/// Exec joins the user namespace first.
+/// exec joins the user namespace first.
 fn exec_joins() -> Result {
     let container = bundle(["pause"]).start()?;
     let output = container.exec([], ["ids", ",", "ns"])?;
@@ -67,7 +67,7 @@ fn exec_joins() -> Result {
     Ok(())
 }
 
-/// Without `--root` the state is in `$XDG_RUNTIME_DIR/NAME`, with the sticky bit that keeps it from being tidied away.
+/// Without `--root` the state is in `$XDG_RUNTIME_DIR/NAME`. Its sticky bit keeps clean-up tools away.
 fn state_root_is_in_the_runtime_directory() -> Result {
     let container = bundle(["pause"]).build()?;
     let directory = container.aside("state");
@@ -83,25 +83,25 @@ fn state_root_is_in_the_runtime_directory() -> Result {
     call(&["delete", "--force"]).output()?.success().map(drop)
 }
 
-/// Nodes cannot be made, so the host's are bound; they work.
+/// The user cannot make device nodes, so the host's are bound, and they work.
 fn devices_are_bound() -> Result {
     let output = bundle(["stat", "/dev/null", ",", "write", "/dev/null", "x", ",", "open", "/dev/zero"]).run()?;
     contains("stat", &output.success()?.stdout, "rdev=1:3")?;
     output.has_line("write /dev/null: ok")?.has_line("open /dev/zero: ok").map(drop)
 }
 
-/// Without a user namespace nothing of a container can be made by a user.
+/// Without a user namespace a user cannot make any container.
 fn needs_a_user_namespace() -> Result {
     Bundle::new(["true"]).user(USER).refused("linux.namespaces").map(drop)
 }
 
-/// A limit that cannot be set is an error, not ignored.
+/// A limit that cannot be set is an error. It is not ignored.
 fn limits_without_permission_are_refused() -> Result {
     let bundle = bundle(["true"]).set("/linux/resources/pids/limit", 10);
     bundle.refused("linux.resources").map(drop)
 }
 
-/// So is a cgroup of a name, which cannot be made.
+/// A cgroup path that cannot be made is an error.
 fn cgroup_without_permission_is_refused() -> Result {
     let output =
         bundle(["true"]).set("/linux/cgroupsPath", "/tare-conformance-not-his").refused("linux.cgroupsPath")?;
@@ -109,18 +109,18 @@ fn cgroup_without_permission_is_refused() -> Result {
     contains("message", &output.stderr, "permission denied")
 }
 
-/// setgroups(2) is denied in such a namespace: groups that are asked for are an error.
+/// setgroups(2) is denied in such a user namespace: supplementary groups in the config are an error.
 fn additional_groups_are_refused() -> Result {
     bundle(["true"]).set("/process/user/additionalGids", json!([5])).refused("process.user.additionalGids").map(drop)
 }
 
-/// A user may map only itself.
+/// A user may map only its own ids.
 fn mapping_of_foreign_ids_is_refused() -> Result {
     let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
     bundle(["true"]).set("/linux/uidMappings", map).refused("linux.uidMappings").map(drop)
 }
 
-/// `spec --rootless` writes what the caller can run.
+/// `spec --rootless` writes a config that the caller can run.
 fn spec_for_the_caller_can_be_run() -> Result {
     let container = bundle([]).dir("proc").dir("dev").dir("sys").build()?;
     fs::remove_file(container.bundle().join("config.json"))?;
@@ -133,7 +133,7 @@ fn spec_for_the_caller_can_be_run() -> Result {
     container.run()?.success()?.says("uid", "0").map(drop)
 }
 
-/// Detached, and ended by kill.
+/// `run --detach`, then `kill`.
 fn detached_and_killed() -> Result {
     let container = bundle(["pause"]).option("--detach").build()?;
     container.run()?.success()?;
@@ -142,7 +142,7 @@ fn detached_and_killed() -> Result {
     container.command(["delete"])?.success().map(drop)
 }
 
-/// Without a cgroup and a pid namespace nobody can tell which processes are the container's.
+/// Without a cgroup and a pid namespace the runtime cannot know all processes of the container, and warns.
 fn warns_when_processes_cannot_be_known() -> Result {
     let proc = json!({ "destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"] });
     let unknown = bundle(["pause"]).without_namespace("pid").set("/mounts", json!([proc]));
@@ -155,7 +155,7 @@ fn warns_when_processes_cannot_be_known() -> Result {
     Ok(())
 }
 
-/// A refused create leaves nothing either.
+/// A create that is refused leaves nothing.
 fn leaves_nothing() -> Result {
     bundle([]).set("/process/args", json!(["/nosuch"])).refused("process.args").map(drop)
 }

@@ -45,7 +45,7 @@ tests![
     no_pivot_leaves_the_hosts_mounts_alone,
 ];
 
-/// In the foreground `run` ends with the program's exit code.
+/// In the foreground `run` exits with the program's exit code.
 fn exit_code_is_the_programs() -> Result {
     for code in ["0", "1", "42", "255"] {
         let output = Bundle::new(["exit", code]).run()?;
@@ -54,7 +54,7 @@ fn exit_code_is_the_programs() -> Result {
     Ok(())
 }
 
-/// A program that a signal ended gives 128 plus the signal's number.
+/// If a signal killed the program, `run` exits with 128 plus the signal's number.
 fn exit_code_of_a_killed_program() -> Result {
     let container = Bundle::new(["echo", "up", ",", "pause"]).build()?;
     let running = container.spawn_run()?;
@@ -63,14 +63,14 @@ fn exit_code_of_a_killed_program() -> Result {
     equal("exit code", running.wait()?.code()?, 137)
 }
 
-/// After the program's end nothing of the container is left.
+/// After the program has ended, nothing of the container is left.
 fn deletes_the_container() -> Result {
     let container = Bundle::new(["echo", "ran"]).build()?;
     container.run()?.success()?.has_line("ran")?;
     container.nothing_left()
 }
 
-/// Also when the program failed.
+/// The same if the program failed.
 fn deletes_the_container_after_a_failure_of_the_program() -> Result {
     let container = Bundle::new(["exit", "3"]).build()?;
     equal("exit code", container.run()?.code()?, 3)?;
@@ -86,7 +86,7 @@ fn keep_keeps_it() -> Result {
     container.nothing_left()
 }
 
-/// `--detach` returns when the program was started, and leaves it running.
+/// `--detach` returns when the program is started. The program runs on.
 fn detached_returns_at_once() -> Result {
     for flag in ["--detach", "-d"] {
         let container = Bundle::new(["echo", "up", ",", "pause"]).option(flag).build()?;
@@ -97,7 +97,7 @@ fn detached_returns_at_once() -> Result {
     Ok(())
 }
 
-/// The pid file of `run -d` is there before the command ends.
+/// The pid file of `run -d` exists before the command ends.
 fn detached_has_written_the_pid_file() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let file = container.aside("pid");
@@ -105,21 +105,21 @@ fn detached_has_written_the_pid_file() -> Result {
     equal("pid file", fs::read_to_string(file)?, container.pid()?.to_string())
 }
 
-/// Output and error of the program arrive where the caller's are, apart.
+/// Standard output and standard error of the program reach the caller's, and are not mixed.
 fn standard_streams_are_the_callers() -> Result {
     let output = Bundle::new(["echo", "to out", ",", "stderr", "to err"]).run()?;
     equal("standard output", &*output.success()?.stdout, "to out\n")?;
     equal("standard error", &*output.stderr, "to err\n")
 }
 
-/// Input arrives, and ends.
+/// The program reads the caller's standard input, up to its end.
 fn stdin_is_passed_through() -> Result {
     let container = Bundle::new(["stdin"]).build()?;
     let output = container.launch(["run"]).stdin("a line\n")?.output()?;
     output.success()?.says("stdin", "a line").map(drop)
 }
 
-/// In the foreground the runtime hands the signals that it gets to the program.
+/// In the foreground the runtime forwards the signals that it receives to the program.
 fn signals_are_forwarded() -> Result {
     for (name, signal) in [("TERM", Signal::SIGTERM), ("USR1", Signal::SIGUSR1), ("INT", Signal::SIGINT)] {
         let container = Bundle::new(["trap", name, ",", "exit", "9"]).build()?;
@@ -135,7 +135,7 @@ fn signals_are_forwarded() -> Result {
 
 /// "forwards every catchable signal to init except SIGCHLD, SIGWINCH, SIGURG": real-time signals, too.
 fn every_catchable_signal_is_forwarded() -> Result {
-    // KILL and STOP cannot be caught; 32 and 33 belong to the C library.
+    // SIGKILL and SIGSTOP cannot be caught; 32 and 33 belong to the C library.
     let own = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD, libc::SIGWINCH, libc::SIGURG, 32, 33];
     let numbers: Vec<i32> = (1..=64).filter(|number| !own.contains(number)).collect();
     let container = Bundle::new(["signals", &numbers.len().to_string()]).build()?;
@@ -148,7 +148,8 @@ fn every_catchable_signal_is_forwarded() -> Result {
     running.wait()?.success().map(drop)
 }
 
-/// Ignored signals are inherited, this one by the children of daemons that do not care for theirs.
+/// Children inherit ignored signals. A caller may ignore SIGCHLD, as some daemons do: the runtime notices the program's
+/// end all the same.
 fn end_is_noticed_by_a_caller_without_sigchld() -> Result {
     let container = Bundle::new(["exit", "6"]).build()?;
     let running = container.launch(["run"]).ignoring(Signal::SIGCHLD).spawn()?;
@@ -156,7 +157,7 @@ fn end_is_noticed_by_a_caller_without_sigchld() -> Result {
     container.nothing_left()
 }
 
-/// What the program said is not lost when something is wrong later; here its state cannot be removed.
+/// Output of the program is not lost if a later step fails: here its state cannot be removed.
 fn output_arrives_though_the_end_fails() -> Result {
     if runtime::is("runc") {
         return skip("runc leaves what it cannot remove without a word");
@@ -188,34 +189,34 @@ fn orphan(options: &[&str]) -> Result<(i32, String)> {
     Ok((pid, output.success()?.value("parent")?.to_owned()))
 }
 
-/// In the foreground the runtime is the reaper of what the container's processes leave.
+/// In the foreground the runtime is the subreaper of the container's orphans.
 fn orphans_become_the_runtimes() -> Result {
     let (pid, parent) = orphan(&[])?;
     equal("parent of the orphan", parent, pid.to_string())
 }
 
-/// `--no-subreaper`: somebody else is.
+/// With `--no-subreaper` another process is.
 fn orphans_are_not_the_runtimes_without_a_subreaper() -> Result {
     let (pid, parent) = orphan(&["--no-subreaper"])?;
     ensure!(parent != pid.to_string(), "the runtime has taken the orphan");
     Ok(())
 }
 
-/// In a pid namespace the kernel ends what the first process leaves; the runtime does not wait for ever.
+/// In a pid namespace the kernel kills the processes that the first one leaves: the runtime does not wait for ever.
 fn processes_left_by_the_program_end_with_it() -> Result {
     let container = Bundle::new(["fork", "3"]).build()?;
     container.run()?.success()?.says("forked", "3")?;
     container.nothing_left()
 }
 
-/// A program that is not there fails `run`, and nothing is left.
+/// If the program does not exist, `run` fails, and nothing is left.
 fn missing_program_fails() -> Result {
     let container = Bundle::new([]).set("/process/args", json!(["/nosuch"])).build()?;
     container.run()?.fails_with("no such file or directory")?;
     container.nothing_left()
 }
 
-/// When execve fails after the caller was told success (here: no interpreter) the word is the container's own.
+/// If execve(2) fails after create succeeded (here: no interpreter), the container itself prints the reason.
 fn late_exec_failure_is_the_containers_word() -> Result {
     let script =
         Bundle::new([]).file_with_mode("script", "#!/nosuch\n", 0o755).set("/process/args", json!(["/script"]));
@@ -226,22 +227,21 @@ fn late_exec_failure_is_the_containers_word() -> Result {
     container.nothing_left()
 }
 
-/// A script runs through its interpreter.
+/// A script is run by its interpreter.
 fn script_with_interpreter() -> Result {
     let script = Bundle::new([]).file_with_mode("script", "#!/payload args\n", 0o755);
     let output = script.set("/process/args", json!(["/script", "more"])).run()?;
     contains("arguments", output.success()?.value("args")?, "script")
 }
 
-/// `run` with an id that is in use fails and does not touch the container that has it.
+/// `run` with an id that is in use fails and does not change the container that has it.
 fn id_in_use() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.run()?.fails_with("already exists")?;
     equal("status", container.status()?, "running")
 }
 
-/// The program gets 0, 1 and 2 and no other descriptor: neither the caller's nor one of the runtime's, through which
-/// a way to the host could lead.
+/// The program gets the descriptors 0, 1 and 2 only: one of the caller or the runtime could lead to the host.
 fn descriptors_of_the_caller_are_closed() -> Result {
     let container = Bundle::new(["fds"]).build()?;
     let root = File::open("/")?;
@@ -257,7 +257,7 @@ fn preserve_fds_passes_them() -> Result {
     output.success()?.says("fds", "0,1,2,3,4")?.has_line("third").map(drop)
 }
 
-/// Numbers in between that are not open stay closed, as `podman run --preserve-fd=9,40` has it. Nothing of the runtime's sits there,
+/// Numbers that are not open stay closed, as with `podman run --preserve-fd=9,40`. The runtime has no files under them,
 /// neither while the container waits for its start nor later.
 fn preserve_fds_with_holes() -> Result {
     for (given, wanted) in [(&[9, 40][..], "fds: 0,1,2,9,40"), (&[], "fds: 0,1,2")] {
@@ -270,14 +270,14 @@ fn preserve_fds_with_holes() -> Result {
         container.start()?;
         container.wait_output(wanted)?;
     }
-    // With namespaces that are joined, and more descriptors for them.
+    // Joined namespaces need more descriptors.
     let bundle = Bundle::new(["fds"]).join("ipc", "/proc/self/ns/ipc").option("--preserve-fds=4294967295");
     let container = bundle.build()?;
     let output = container.launch(["run"]).closing_all().inherit(File::open("/dev/null")?, 8)?.output()?;
     output.success()?.says("fds", "0,1,2,8").map(drop)
 }
 
-/// In a sandbox that does not know newer system calls there are older ways. Processes are where they belong nevertheless.
+/// If a sandbox does not know newer system calls, the runtime uses older ones, and each process is still in its cgroup.
 fn sandboxes_that_lack_newer_calls() -> Result {
     use nix::errno::Errno;
     let lacking = [
@@ -310,8 +310,8 @@ fn sandboxes_that_lack_newer_calls() -> Result {
     Ok(())
 }
 
-/// Soft limits of the caller that are too low for the runtime's own work are no reason to fail, and the container has them
-/// as they were, if its config does not say otherwise.
+/// Soft limits of the caller that are too low for the runtime's own work do not make it fail. The container has the
+/// caller's limits, unless its config has others.
 fn callers_with_low_limits() -> Result {
     use nix::sys::resource::{Resource, getrlimit};
     for (resource, name, soft) in
@@ -340,15 +340,15 @@ fn callers_with_low_limits() -> Result {
     Ok(())
 }
 
-/// Socket activation: with `LISTEN_PID` naming the runtime, `LISTEN_FDS` descriptors follow, and the container is told
-/// with its own pid, 1. The shell makes the two pids agree.
+/// Socket activation: if `LISTEN_PID` is the runtime's pid, `LISTEN_FDS` descriptors are passed on, and the container
+/// gets its own pid, 1. The shell makes the two pids equal.
 fn listen_fds_are_passed() -> Result {
     let container = Bundle::new(["fds", ",", "env"]).build()?;
     let output = shell(&container, "export LISTEN_PID=$$ LISTEN_FDS=1")?;
     output.says("fds", "0,1,2,3")?.has_line("LISTEN_FDS=1")?.has_line("LISTEN_PID=1").map(drop)
 }
 
-/// They are not ours when `LISTEN_PID` names another process.
+/// They are ignored if `LISTEN_PID` is the pid of another process.
 fn listen_fds_of_another_process_are_ignored() -> Result {
     let container = Bundle::new(["fds", ",", "env"]).build()?;
     let output = shell(&container, "export LISTEN_PID=1 LISTEN_FDS=1")?;
@@ -357,13 +357,13 @@ fn listen_fds_of_another_process_are_ignored() -> Result {
     Ok(())
 }
 
-/// The caller's current directory does not follow into the container (CVE-2024-21626).
+/// The caller's working directory is not reachable in the container (CVE-2024-21626).
 fn callers_directory_is_not_the_containers() -> Result {
     let output = Bundle::new(["cwd", ",", "ls", "/proc/self/cwd/"]).run()?;
     output.success()?.says("cwd", "/")?.says("ls /proc/self/cwd/", "dev payload proc").map(drop)
 }
 
-/// `--no-new-keyring` keeps the session keyring that the caller has.
+/// `--no-new-keyring` keeps the caller's session keyring.
 fn no_new_keyring_keeps_the_callers() -> Result {
     let container = Bundle::new(["keyring"]).option("--no-new-keyring").build()?;
     let output = container.run()?;
@@ -372,19 +372,21 @@ fn no_new_keyring_keeps_the_callers() -> Result {
     Ok(())
 }
 
-/// Otherwise the container gets one of its own, `_ses.ID`: the host's keys are not for it.
+/// Otherwise the container has a session keyring of its own, `_ses.ID`: it must not have the host's keys.
 fn keyring_is_the_containers_own() -> Result {
     let container = Bundle::new(["keyring"]).build()?;
     let output = container.run()?;
     let keyring = output.success()?.value("keyring")?;
     contains("keyring", keyring, &format!("_ses.{}", container.id))?;
-    // Type, owner, group, permissions. Other processes of the same user find it, and neither write to it nor change it.
+    // Type, owner, group, permissions. Other processes of the same user can find the keyring, and neither write to it
+    // nor change it.
     let permissions = keyring.split(';').nth(3).and_then(|text| u32::from_str_radix(text, 16).ok()).unwrap_or(u32::MAX);
     const USER_WRITES_OR_CHANGES: u32 = 0x0024_0000;
     equal("permissions for the user to change it", permissions & USER_WRITES_OR_CHANGES, 0)
 }
 
-/// A keyring that cannot be made leaves the caller's, with his keys: that is an error, unless the kernel has none at all.
+/// If the keyring cannot be made, the container would have the caller's keys: an error, unless the kernel has no
+/// keyrings.
 fn keyring_that_cannot_be_made() -> Result {
     use nix::errno::Errno;
     for errno in [Errno::EDQUOT, Errno::EPERM] {
@@ -398,14 +400,14 @@ fn keyring_that_cannot_be_made() -> Result {
     container.launch(["run"]).denying(libc::SYS_keyctl, None, Errno::EPERM).output()?.success().map(drop)
 }
 
-/// `--no-pivot` is for roots that cannot be pivoted, such as an initramfs; the container's root is the same.
+/// `--no-pivot` is for roots that cannot be pivoted, such as an initramfs. The container's root is the same.
 fn no_pivot() -> Result {
     let output = Bundle::new(["ls", "/", ",", "rootns"]).option("--no-pivot").run()?;
     output.success()?.says("ls /", "dev payload proc")?.says("parent of root", "true").map(drop)
 }
 
-/// The host's /proc and /sys, which are left below the new root then, are put out of reach: with them the kernel would let
-/// a user namespace inside have a proc in which nothing is masked.
+/// The old root stays below the new one with the host's /proc and /sys. They are hidden: otherwise the kernel would let
+/// a user namespace in the container mount a proc in which nothing is masked.
 fn no_pivot_hides_the_old_root() -> Result {
     for option in ["--no-new-keyring", "--no-pivot"] {
         let bundle = Bundle::new(["unshare", ",", "run", "/payload", "proc"]).option(option);
@@ -416,7 +418,7 @@ fn no_pivot_hides_the_old_root() -> Result {
     Ok(())
 }
 
-/// What goes with the old root goes for the container only, though the two share mounts.
+/// Mounts are detached from the old root for the container only, even if its mounts are shared with the host.
 fn no_pivot_leaves_the_hosts_mounts_alone() -> Result {
     let dir = bundle::scratch()?;
     let below = dir.path().join("tty");
@@ -438,7 +440,7 @@ fn text_file(text: &str) -> Result<File> {
     Ok(file)
 }
 
-/// `run` through a shell that sets the environment with its own pid and then becomes the runtime; descriptor 3 is open.
+/// Calls `run` through a shell that sets a variable to its own pid and then executes the runtime. Descriptor 3 is open.
 fn shell(container: &Container, setting: &str) -> Result<Output> {
     let mut out = tempfile::tempfile()?;
     let script = format!("{setting}; exec \"$0\" \"$@\" 3</dev/null");

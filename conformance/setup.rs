@@ -1,5 +1,6 @@
-//! `setup`: what engines are told. `hack/engines` gives it to the engines themselves; here it is read as they read it, by
-//! names and in places that nobody has at home. tare's own: no other runtime is asked.
+//! `setup`: the configuration that it prints for engines. `hack/engines` gives it to the engines themselves. Here the
+//! tests parse it as the engines do, with unusual names and places. Only tare has this command, so other runtimes skip
+//! these tests.
 
 use crate::harness::bundle::scratch;
 use crate::harness::machine::{self, Layout};
@@ -36,7 +37,7 @@ fn call_in(view: View, program: &Path, words: &[&str]) -> Result<Output> {
     Call::of(program, words).view(view).output()
 }
 
-/// What `setup ENGINE` prints, when tare lies at this place.
+/// The output of `setup ENGINE` if tare is at this path.
 fn setup(program: &Path, engine: &str) -> Result<String> {
     let output = call(program, &["setup", engine])?;
     equal("standard error", &*output.success()?.stderr, "")?;
@@ -85,12 +86,13 @@ fn dockers(text: &str, name: &str) -> Result<String> {
     Ok(document["runtimes"][name]["path"].as_str().unwrap_or_default().to_owned())
 }
 
-/// A drop-in of containers.conf: the default runtime, where it lies, and what podman cannot find out.
+/// A drop-in of containers.conf: the default runtime, its path, and what podman cannot find out by itself.
 fn podman() -> Result {
     equal("program", podmans(&setup(program(), "podman")?, "tare")?, place())
 }
 
-/// The cgroup below the scope is asked for, beside what is configured elsewhere, where v2 is the only hierarchy.
+/// If v2 is the only hierarchy, the drop-in asks for a cgroup below the scope, and keeps annotations that are
+/// configured elsewhere.
 fn podmans_annotation() -> Result {
     for view in [View::Machine, View::Unified] {
         let machine = machine::get();
@@ -111,17 +113,17 @@ fn podmans_annotation() -> Result {
     Ok(())
 }
 
-/// A file that containerd's configuration imports: a runtime, by the cgroup driver that the machine has.
+/// A file for containerd's `imports`: a runtime with the machine's cgroup driver.
 fn containerd() -> Result {
     equal("program", containerds(&setup(program(), "containerd")?, "tare")?, place())
 }
 
-/// The whole of daemon.json.
+/// A whole daemon.json.
 fn docker() -> Result {
     equal("program", dockers(&setup(program(), "docker")?, "tare")?, place())
 }
 
-/// A RuntimeClass; that the cluster takes it is asked by `hack/engines --engine kubernetes`.
+/// A RuntimeClass. `hack/engines --engine kubernetes` tests that a cluster accepts it.
 fn kubernetes() -> Result {
     let text = setup(program(), "kubernetes")?;
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -130,7 +132,7 @@ fn kubernetes() -> Result {
     equal("manifest", lines, wanted)
 }
 
-/// The engines that are known are named.
+/// The error for an unknown engine lists the known ones.
 fn engine_unknown() -> Result {
     for engine in ["nosuch", "Docker", ""] {
         refused(program(), &["setup", engine], "none of containerd, docker, kubernetes, podman")?;
@@ -138,13 +140,13 @@ fn engine_unknown() -> Result {
     Ok(())
 }
 
-/// One engine, not none and not two.
+/// `setup` takes exactly one engine.
 fn engine_missing() -> Result {
     refused(program(), &["setup"], "\"setup\" requires exactly 1 argument")?;
     refused(program(), &["setup", "podman", "docker"], "\"setup\" requires exactly 1 argument")
 }
 
-/// The runtime is named as the link is that was called, and the program is where it really lies.
+/// The runtime has the name of the link that was called, and the path of the program itself.
 fn name_is_the_callers() -> Result {
     let dir = scratch()?;
     let link = dir.path().join("123.runtime_2-x");
@@ -154,7 +156,7 @@ fn name_is_the_callers() -> Result {
     equal("docker", dockers(&setup(&link, "docker")?, "123.runtime_2-x")?, place())
 }
 
-/// What would be another key, another line or another file in somebody's configuration is refused.
+/// A name that would be another key, line or file in the engine's configuration is refused.
 fn name_that_is_none() -> Result {
     let dir = scratch()?;
     for name in ["a b", "a\nb", "a\"b", "a]b", "ä", "a: b"] {
@@ -167,7 +169,7 @@ fn name_that_is_none() -> Result {
     Ok(())
 }
 
-/// dockerd does not start with a runtime `runc` in its configuration; the others do.
+/// dockerd does not start if its configuration has a runtime `runc`; the other engines do.
 fn name_that_docker_keeps_for_itself() -> Result {
     let dir = scratch()?;
     let link = dir.path().join("runc");
@@ -177,7 +179,7 @@ fn name_that_docker_keeps_for_itself() -> Result {
     equal("containerd", containerds(&setup(&link, "containerd")?, "runc")?, place())
 }
 
-/// The handler of a RuntimeClass is a DNS label; the API server takes no other.
+/// The handler of a RuntimeClass must be a DNS label: the API server refuses other names.
 fn name_that_cannot_be_a_handler() -> Result {
     let dir = scratch()?;
     for name in ["tare-1.0", "tare_2", "Tare", "-tare", "tare-", &"a".repeat(64)] {
@@ -191,14 +193,15 @@ fn name_that_cannot_be_a_handler() -> Result {
     contains("manifest", &setup(&link, "kubernetes")?, "handler: \"1-tare\"\n")
 }
 
-/// A directory may have any name.
+/// The directory of the program may have any name.
 fn place_of_any_letters() -> Result {
     let dir = scratch()?;
     for name in ["a b", "a'b\"c", "a\\b", "a\nb\t", "\u{1}\u{1f}\u{7f}\u{80}", "ü", "#x", "${HOME}%s"] {
         let place = dir.path().canonicalize()?.join(name);
         fs::create_dir(&place)?;
         let copy = place.join("tare");
-        // Not by this process: a child of another test may have the descriptor still, and the copy cannot be run then.
+        // cp(1) makes the copy: if this process did, a child of another test could inherit the descriptor, and
+        // execve(2) would fail (ETXTBSY).
         Call::of(Path::new("cp"), [program(), &copy]).output()?.success()?;
         let wanted = copy.to_string_lossy();
         equal("podman", podmans(&setup(&copy, "podman")?, "tare")?, &*wanted)?;

@@ -1,4 +1,4 @@
-//! What the caller hands over and gets back beside a terminal: pidfds, standard descriptors, readiness.
+//! Descriptors and sockets beside the terminal: pidfds, the standard descriptors, readiness.
 
 use crate::harness::*;
 use anyhow::ensure;
@@ -41,7 +41,7 @@ tests![
     notify_is_not_for_exec,
 ];
 
-/// One message, `standard`, with one descriptor: the container's first process.
+/// The runtime sends one message, `standard`, with one descriptor: the pidfd of the container's first process.
 fn pidfd_of_create() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let receiver = Receiver::bind(container.aside("pidfd"))?;
@@ -60,7 +60,7 @@ fn pidfd_of_run() -> Result {
     equal("the process", pid_behind(&receiver.receive()?.descriptors[0])?, container.pid()?)
 }
 
-/// `setns` for a process that joins.
+/// For a process of exec the message is `setns`.
 fn pidfd_of_exec() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let receiver = Receiver::bind(container.aside("pidfd"))?;
@@ -72,7 +72,7 @@ fn pidfd_of_exec() -> Result {
     equal("the process", pid.to_string(), fs::read_to_string(container.aside("pid"))?)
 }
 
-/// A path may be longer than the address of a socket can be (unix(7): 107 bytes).
+/// The path may be longer than the address of a socket (unix(7): 107 bytes).
 fn sockets_with_long_paths() -> Result {
     let bundle = Bundle::new(["pause"]).set("/process/terminal", true);
     let container = bundle.mount(json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts",
@@ -80,7 +80,7 @@ fn sockets_with_long_paths() -> Result {
     let container = container.build()?;
     let directory = container.aside(&"d".repeat(120));
     fs::create_dir(&directory)?;
-    // Bound by a short name, which is what the one who listens has to do, too.
+    // The listening side has the same limit, so it binds by a short name.
     let bind = |name: &str| -> Result<Receiver> {
         let place = File::open(&directory)?;
         let short = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd())).join(name);
@@ -101,7 +101,7 @@ fn sockets_with_long_paths() -> Result {
     equal("standard error", start.wait()?.success()?.stderr.as_str(), "")
 }
 
-/// A socket that is not there is an error, which leaves nothing.
+/// A missing socket is an error, and nothing is left.
 fn pidfd_socket_that_does_not_answer() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let call = container.launch(["create"]).arg("--pidfd-socket").arg(container.aside("none"));
@@ -109,7 +109,7 @@ fn pidfd_socket_that_does_not_answer() -> Result {
     container.nothing_left()
 }
 
-/// crun's annotation `run.oci.pidfd_receiver` names a socket, too.
+/// crun's annotation `run.oci.pidfd_receiver` names such a socket.
 fn pidfd_receiver_of_the_annotation() -> Result {
     if runtime::is("runc") {
         return skip("an addition of crun's, which runc does not have");
@@ -121,7 +121,7 @@ fn pidfd_receiver_of_the_annotation() -> Result {
     })?;
     container.create()?.success()?;
     equal("the process", pid_behind(&receiver.receive()?.descriptors[0])?, container.pid()?)?;
-    // What is wrong with it is told under its own name.
+    // An error names the annotation.
     let bundle = Bundle::new(["pause"]).set("/annotations", json!({ "run.oci.pidfd_receiver": "/nosuch" }));
     let output = bundle.refused("annotations.run.oci.pidfd_receiver")?;
     anyhow::ensure!(!output.stderr.contains("--pidfd-socket"), "{output}");
@@ -131,7 +131,8 @@ fn pidfd_receiver_of_the_annotation() -> Result {
 const LINKS: [&str; 8] =
     ["readlink", "/proc/self/fd/0", ",", "readlink", "/proc/self/fd/1", ",", "readlink", "/proc/self/fd/2"];
 
-/// In the foreground the program gets pipes: the caller's own files, or a terminal, do not enter the container.
+/// In the foreground the program's standard descriptors are pipes: the caller's files and terminal do not enter the
+/// container.
 fn foreground_copies() -> Result {
     let container = Bundle::new(LINKS).build()?;
     let output = container.launch(["run"]).stdin("input")?.output()?;
@@ -140,26 +141,26 @@ fn foreground_copies() -> Result {
     Ok(())
 }
 
-/// What the program wrote has all arrived when the runtime ends.
+/// When the runtime exits, all output of the program has arrived.
 fn foreground_copies_everything() -> Result {
     let output = Bundle::new(["flood", "2048"]).run()?;
     equal("bytes", output.success()?.stdout.len(), 2 << 20)
 }
 
-/// "exit waits for the copies": also of a process that the program has left behind.
+/// exec waits for the last writer: here a process that the program has left behind.
 fn foreground_waits_for_the_last_writer() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec([], ["background", "300", "late"])?;
     output.success()?.has_line("late").map(drop)
 }
 
-/// The end of the caller's input is the end of the program's.
+/// The end of the caller's input is passed on to the program.
 fn foreground_input_ends() -> Result {
     let container = Bundle::new(["stdin"]).build()?;
     container.launch(["run"]).stdin("typed")?.output()?.success()?.has_line("stdin: typed").map(drop)
 }
 
-/// A reader that went away is the program's to notice: it gets SIGPIPE or EPIPE, and the runtime does not hang.
+/// If the reader of the output closes its end, the program gets SIGPIPE or EPIPE, and the runtime does not hang.
 fn foreground_reader_that_goes_away() -> Result {
     let container = Bundle::new(["flood", "100000"]).build()?;
     let (reader, writer) = nix::unistd::pipe()?;
@@ -169,8 +170,7 @@ fn foreground_reader_that_goes_away() -> Result {
     container.nothing_left()
 }
 
-/// A reader that does not read, such as a terminal that was stopped by ^S, keeps the program waiting, not alive: what
-/// waits in a write can be killed.
+/// If the reader does not read, as a terminal after Ctrl-S, the program blocks in write(2) and can still be killed.
 fn foreground_reader_that_stands_still() -> Result {
     let container = Bundle::new(["flood", "100000"]).build()?;
     let terminal = Terminal::open(25, 80)?;
@@ -182,7 +182,7 @@ fn foreground_reader_that_stands_still() -> Result {
     eventually("its death", || Ok(fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, dead)))
 }
 
-/// Whoever shares the caller's input may have made it non-blocking: then it is not there yet, and has not ended.
+/// Another process that shares the caller's input may have made it non-blocking: EAGAIN does not end the input.
 fn foreground_input_that_does_not_block() -> Result {
     let container = Bundle::new(["echo", "up", ",", "stdin"]).build()?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
@@ -192,7 +192,7 @@ fn foreground_input_that_does_not_block() -> Result {
     running.wait()?.success()?.has_line("stdin: typed late").map(drop)
 }
 
-/// The same for a slow reader: everything arrives.
+/// Standard output may be non-blocking with a slow reader: all output arrives.
 fn foreground_output_that_does_not_block() -> Result {
     let container = Bundle::new(["flood", "512"]).build()?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
@@ -206,7 +206,7 @@ fn foreground_output_that_does_not_block() -> Result {
     equal("bytes", bytes.len(), 512 << 10)
 }
 
-/// Input that does not come keeps nobody: neither a program that ends without having read, nor the runtime.
+/// If no input comes, neither a program that ends without reading nor the runtime waits for it.
 fn foreground_input_from_a_silent_socket() -> Result {
     let container = Bundle::new(["sleep", "200", ",", "exit", "7"]).build()?;
     let (silent, theirs) = UnixStream::pair()?;
@@ -215,7 +215,7 @@ fn foreground_input_from_a_silent_socket() -> Result {
     equal("exit code", output.code()?, 7)
 }
 
-/// `exec` does the same.
+/// `exec` in the foreground uses pipes, too.
 fn foreground_exec_copies() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.exec_call([], LINKS).stdin("input")?.output()?;
@@ -223,7 +223,7 @@ fn foreground_exec_copies() -> Result {
     Ok(())
 }
 
-/// The host's null device does not enter either: what is done to it would be done to the host's.
+/// The host's null device does not enter the container either: a change of its mode would change the host's.
 fn foreground_null_device_is_the_containers() -> Result {
     let container = Bundle::new(["chmod", "/proc/self/fd/0", ",", "stdin"]).build()?;
     let before = fs::metadata("/dev/null")?;
@@ -231,7 +231,7 @@ fn foreground_null_device_is_the_containers() -> Result {
     equal("the host's null device", fs::metadata("/dev/null")?.permissions(), before.permissions())
 }
 
-/// Detached, the caller's descriptors are the program's.
+/// With `--detach` the program gets the caller's descriptors themselves.
 fn detached_passes_through() -> Result {
     let container = Bundle::new(LINKS).option("-d").build()?;
     container.launch(["run"]).output()?.success()?;
@@ -241,7 +241,7 @@ fn detached_passes_through() -> Result {
     equal("descriptors", output.lines().skip(1).collect::<Vec<_>>(), [out.as_str(), err.as_str()])
 }
 
-/// A user other than root may open the standard streams by name, as servers do with their logs.
+/// A user other than root may open the standard streams by name, as servers do for their logs.
 fn streams_belong_to_the_user() -> Result {
     let user = json!({ "uid": 1234, "gid": 1234 });
     let bundle = || Bundle::new(["append", "/dev/stdout", "by name\n"]).set("/process/user", user.clone());
@@ -251,7 +251,7 @@ fn streams_belong_to_the_user() -> Result {
     container.wait_output("by name")
 }
 
-/// In a user namespace the pipes are owned by somebody who exists there.
+/// In a user namespace the pipes belong to a user that is mapped there.
 fn streams_belong_to_the_user_in_a_user_namespace() -> Result {
     for uid in [0, 1234] {
         let bundle = Bundle::new(["append", "/dev/stdout", "by name\n"]).user_namespace(100_000, 65_536);
@@ -260,7 +260,7 @@ fn streams_belong_to_the_user_in_a_user_namespace() -> Result {
     Ok(())
 }
 
-/// A service manager that writes down what it is told.
+/// A service manager that records the messages that it gets.
 struct Manager {
     path: PathBuf,
     heard: Arc<Mutex<Vec<String>>>,
@@ -273,7 +273,7 @@ impl Manager {
         let list = Arc::clone(&heard);
         std::thread::spawn(move || {
             let mut bytes = [0u8; 4096];
-            // Descriptors that come along are closed by the kernel, which is the answer to BARRIER=1.
+            // The kernel closes descriptors that come with the message, which answers BARRIER=1.
             while let Ok(count) = socket.recv(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..count]).trim_end().to_owned();
                 list.lock().map(|mut list| list.push(text)).unwrap_or_default();
@@ -287,14 +287,14 @@ impl Manager {
     }
 }
 
-/// Without the variable nothing of it is in the container.
+/// Without NOTIFY_SOCKET the container has neither the variable nor the socket.
 fn no_notify_socket_no_notice() -> Result {
     let output = Bundle::new(["env", ",", "stat", "/run/notify"]).run()?;
     ensure!(!output.success()?.stdout.contains("NOTIFY_SOCKET"), "{output}");
     output.has_line("stat /run/notify: ENOENT").map(drop)
 }
 
-/// READY=1, then the process to watch, which is the runtime as long as it stays, then a barrier.
+/// The manager gets READY=1, then the process to watch, which is the runtime if it stays, then a barrier.
 fn notify_run() -> Result {
     let container = Bundle::new(["env", ",", "notify", "READY=1", ",", "exit", "3"]).build()?;
     let manager = Manager::bind(container.aside("manager"))?;
@@ -309,7 +309,7 @@ fn notify_run() -> Result {
     container.nothing_left()
 }
 
-/// `start` returns when the program is ready, and names the container's process.
+/// `start` returns when the program is ready, and names the container's process as the main process.
 fn notify_start_waits_until_ready() -> Result {
     let words = ["sleep", "300", ",", "notify", "READY=1", ",", "pause"];
     let container = Bundle::new(words).build()?;
@@ -320,13 +320,13 @@ fn notify_start_waits_until_ready() -> Result {
     output.success()?;
     let heard = manager.heard();
     ensure!(heard.len() >= 2, "start returned before it had told all: {heard:?}");
-    // The manager lets start go when it has read the last message, and writes it down after that.
+    // The manager answers `start` when it has read the last message, and records the message after that.
     eventually("a barrier", || Ok(manager.heard().len() == 3))?;
     let wanted = ["READY=1".to_owned(), format!("MAINPID={pid}"), "BARRIER=1".into()];
     equal("heard", manager.heard(), wanted)
 }
 
-/// A container may not name processes or store descriptors with the manager.
+/// Other messages of the container are not passed on: it may neither name processes nor store descriptors.
 fn notify_passes_nothing_else_on() -> Result {
     let container = Bundle::new(["notify", "MAINPID=1\nSTATUS=x", ",", "notify", "READY=1\nFDSTORE=1"]).build()?;
     let manager = Manager::bind(container.aside("manager"))?;
@@ -338,7 +338,7 @@ fn notify_passes_nothing_else_on() -> Result {
     Ok(())
 }
 
-/// One that ends without being ready is not waited for.
+/// `start` does not wait for a program that ends without READY=1.
 fn notify_of_a_program_that_ends() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let manager = Manager::bind(container.aside("manager"))?;
@@ -347,7 +347,7 @@ fn notify_of_a_program_that_ends() -> Result {
     equal("heard", manager.heard().len(), 0)
 }
 
-/// A variable that is left over, or of another mount namespace, keeps nobody from starting.
+/// A NOTIFY_SOCKET that leads nowhere, because it is left over or from another mount namespace, is a warning only.
 fn notify_manager_that_is_not_there() -> Result {
     let container = Bundle::new(["echo", "ran"]).build()?;
     for nowhere in [container.aside("none"), PathBuf::from("@nosuch-conformance"), container.aside("")] {
@@ -365,7 +365,7 @@ fn notify_manager_that_is_not_there() -> Result {
     Ok(())
 }
 
-/// Root of a user namespace may talk to its manager, too.
+/// A container in a user namespace may write to the socket, too.
 fn notify_in_a_user_namespace() -> Result {
     let container = Bundle::new(["notify", "READY=1"]).user_namespace(100_000, 65_536).build()?;
     let manager = Manager::bind(container.aside("manager"))?;
@@ -374,7 +374,7 @@ fn notify_in_a_user_namespace() -> Result {
     eventually("a barrier", || Ok(manager.heard().len() == 3))
 }
 
-/// "exec does not use NOTIFY_SOCKET".
+/// exec does not use NOTIFY_SOCKET.
 fn notify_is_not_for_exec() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let manager = Manager::bind(container.aside("manager"))?;

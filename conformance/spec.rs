@@ -1,4 +1,4 @@
-//! `spec`: a configuration to begin with.
+//! `spec`: a configuration as a starting point.
 
 use crate::harness::bundle::scratch;
 use crate::harness::*;
@@ -22,7 +22,7 @@ fn spec(options: &[&str]) -> Result<Value> {
     Ok(serde_json::from_slice(&fs::read(dir.path().join("config.json"))?)?)
 }
 
-/// `spec` writes a configuration that people start from.
+/// `spec` writes runc's default configuration.
 fn writes_the_default_configuration() -> Result {
     let config = spec(&[])?;
     equal("args", &config["process"]["args"], &json!(["sh"]))?;
@@ -47,7 +47,7 @@ fn writes_the_default_configuration() -> Result {
     contains("read-only paths", &config["linux"]["readonlyPaths"].to_string(), "/proc/sys")
 }
 
-/// Without `--bundle` it is written where the caller is.
+/// Without `--bundle` the file is written to the working directory.
 fn in_the_current_directory() -> Result {
     let dir = scratch()?;
     Call::new(["spec"]).current_dir(dir.path()).output()?.success()?;
@@ -55,7 +55,7 @@ fn in_the_current_directory() -> Result {
     Ok(())
 }
 
-/// A file that is there may be somebody's work.
+/// `spec` does not overwrite a file.
 fn does_not_overwrite() -> Result {
     let dir = scratch()?;
     fs::write(dir.path().join("config.json"), "mine")?;
@@ -63,7 +63,7 @@ fn does_not_overwrite() -> Result {
     equal("file", fs::read_to_string(dir.path().join("config.json"))?, "mine")
 }
 
-/// What `spec` writes, `run` takes: with a program in place of the shell and without its terminal.
+/// `run` accepts the output of `spec`, with a program instead of the shell and without a terminal.
 fn can_be_run() -> Result {
     let mut config = spec(&[])?;
     config["process"]["args"] = json!(["/payload", "ids", ",", "caps", ",", "uts"]);
@@ -75,7 +75,7 @@ fn can_be_run() -> Result {
     output.success()?.says("uid", "0")?.says("effective", "20000420")?.says("bounding", "20000420").map(drop)
 }
 
-/// `--rootless` is for the caller: a user namespace with one mapping, no network namespace, no resources.
+/// `--rootless` has a user namespace that maps the caller alone, no network namespace and no resources.
 fn rootless() -> Result {
     let config = spec(&["--rootless"])?;
     let text = config["linux"]["namespaces"].to_string();
@@ -88,7 +88,7 @@ fn rootless() -> Result {
     Ok(())
 }
 
-/// What is in the file is indented by tabs, and says nothing on its way.
+/// The file is indented by tabs, and `spec` prints nothing.
 fn form() -> Result {
     let dir = scratch()?;
     let output = Call::new(["spec"]).current_dir(dir.path()).output()?;
@@ -98,12 +98,12 @@ fn form() -> Result {
     Ok(())
 }
 
-/// The directory has to be there.
+/// `--bundle` must exist.
 fn directory_that_is_missing() -> Result {
     Call::new(["spec", "--bundle", "/nosuch/conformance"]).output()?.fails_with("no such file or directory").map(drop)
 }
 
-/// What is there already is told in these words.
+/// The error for an existing file has these words.
 fn words_about_an_existing_file() -> Result {
     let dir = scratch()?;
     fs::write(dir.path().join("config.json"), "mine")?;

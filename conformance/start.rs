@@ -5,13 +5,13 @@ use anyhow::ensure;
 
 tests![unknown, twice, stopped, race_has_one_winner,];
 
-/// Start of what does not exist MUST be an error.
+/// `start` of a container that does not exist MUST be an error.
 fn unknown() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.command(["start"])?.fails_with("does not exist").map(drop)
 }
 
-/// Start of a container that is not `created` MUST be an error and MUST NOT touch it.
+/// `start` of a container that is not `created` MUST be an error and MUST NOT change it.
 fn twice() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let pid = container.pid()?;
@@ -20,7 +20,7 @@ fn twice() -> Result {
     equal("status", container.status()?, "running")
 }
 
-/// The same for a container that has stopped.
+/// The same for a stopped container.
 fn stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
@@ -28,7 +28,7 @@ fn stopped() -> Result {
     equal("status", container.status()?, "stopped")
 }
 
-/// Starts that race start the program once.
+/// If starts race, the program is started once.
 fn race_has_one_winner() -> Result {
     let container = Bundle::new(["append", "/log", "x", ",", "pause"]).create()?;
     let calls = (0..4).map(|_| container.call(["start", &container.id]).spawn()).collect::<Result<Vec<_>>>()?;

@@ -1,4 +1,4 @@
-//! `state`: what is known of a container, derived anew each time.
+//! `state`: the state of a container, which the runtime determines anew each time.
 
 use crate::harness::container::namespace_of;
 use crate::harness::*;
@@ -24,8 +24,8 @@ tests![
     without_its_cgroup,
 ];
 
-/// The state MUST have `ociVersion`, `id`, `status`, `bundle` and, while the container is created, the `pid` of its
-/// process as the host sees it. `bundle` is absolute.
+/// The state MUST have `ociVersion`, `id`, `status`, `bundle` and, while the container is created, `pid`: the host's
+/// pid of its process. `bundle` is absolute.
 fn of_created() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let state = container.state()?;
@@ -39,7 +39,7 @@ fn of_created() -> Result {
     Ok(())
 }
 
-/// After start the status MUST be `running` and the pid stay the same.
+/// After start the status MUST be `running`; the pid stays the same.
 fn of_running() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let pid = container.pid()?;
@@ -48,14 +48,14 @@ fn of_running() -> Result {
     equal("pid", container.pid()?, pid)
 }
 
-/// When the process has ended the status MUST be `stopped`; the pid of a stopped container is 0 or absent.
+/// After the process has ended the status MUST be `stopped`. The pid of a stopped container is 0 or absent.
 fn of_stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
     equal("pid", container.state()?["pid"].as_i64().unwrap_or(0), 0)
 }
 
-/// runc prints the state's members in a fixed order, indented by two spaces; people diff and grep it.
+/// The members are in runc's fixed order, indented by two spaces: people diff and grep the output.
 fn prints_its_members_in_order() -> Result {
     let container = Bundle::new(["pause"]).set("/annotations", json!({"a": "b"})).create()?;
     let output = container.command(["state"])?;
@@ -76,19 +76,19 @@ fn has_annotations() -> Result {
     equal("annotations", &container.state()?["annotations"], &annotations)
 }
 
-/// `annotations` is left out when there are none (no internal ones are shown).
+/// Without annotations the state has no member `annotations`, and shows no internal ones.
 fn has_no_annotations_member_when_there_are_none() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("annotations", container.state()?.get("annotations"), None)
 }
 
-/// State of a container that does not exist MUST be an error; engines match on its words.
+/// `state` of a container that does not exist MUST be an error. Engines match its words.
 fn of_unknown_container() -> Result {
     let container = Bundle::new(["true"]).build()?;
     container.command(["state"])?.fails_with("does not exist").map(drop)
 }
 
-/// `created` is RFC 3339 in UTC with a fraction, and the time of now.
+/// `created` is the current time as RFC 3339 in UTC with a fraction.
 fn says_when_it_was_created() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     let state = container.state()?;
@@ -102,7 +102,7 @@ fn says_when_it_was_created() -> Result {
     Ok(())
 }
 
-/// Tools look for `ROOT/ID/state.json` (mode 0600) in a directory that only its owner lists (0711), and for
+/// Tools look for `ROOT/ID/state.json` (mode 0600) in a directory that only its owner can list (0711), and for
 /// `exec.fifo` between create and start.
 fn directory_and_its_modes() -> Result {
     let container = Bundle::new(["pause"]).create()?;
@@ -116,7 +116,7 @@ fn directory_and_its_modes() -> Result {
     Ok(())
 }
 
-/// The status is of now, not of the last command: a process that died otherwise makes a stopped container.
+/// The status is the current one: a container whose process was killed by another program is stopped.
 fn init_killed_from_outside_is_stopped() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(container.pid()?), nix::sys::signal::Signal::SIGKILL)?;
@@ -125,7 +125,7 @@ fn init_killed_from_outside_is_stopped() -> Result {
     container.nothing_left()
 }
 
-/// CRI-O and go-runc read output and error together: the JSON is all there is.
+/// Standard error is empty: CRI-O and go-runc read both outputs together.
 fn is_json_and_nothing_else() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.command(["state"])?;
@@ -141,14 +141,14 @@ fn owner_is_empty() -> Result {
     equal("owner", &container.state()?["owner"], "")
 }
 
-/// Half a state is none.
+/// A state directory without state.json is no container.
 fn of_a_directory_without_state() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
     container.command(["state"])?.fails_with("does not exist").map(drop)
 }
 
-/// Ids are checked before they become paths.
+/// An id is checked before it is used in a path.
 fn of_a_malformed_id() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     for id in ["../x", "a/b", ".", "..", "a b"] {
@@ -157,7 +157,7 @@ fn of_a_malformed_id() -> Result {
     container.call(["state", ""]).output()?.fails_with("container id cannot be empty").map(drop)
 }
 
-/// A cgroup that vanishes does not make the state an error.
+/// `state` succeeds if the container's cgroup is gone.
 fn without_its_cgroup() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
