@@ -1,4 +1,4 @@
-//! `checkpoint` and `restore`, which need CRIU.
+//! `checkpoint` and `restore`; both need CRIU.
 
 use crate::harness::bundle::scratch;
 use crate::harness::{scope, *};
@@ -65,17 +65,17 @@ tests![
     a_restore_that_fails_leaves_no_scope,
 ];
 
-/// How far a container has counted before anything is done to it.
+/// The number to which a container counts before the test acts on it.
 const FAR: u64 = 30;
 
-/// A container that runs detached, with nothing of this suite in its descriptors.
+/// A container that runs detached, without descriptors of this suite.
 struct Subject {
     container: Container,
-    /// The images, and the configuration of CRIU.
+    /// The images and CRIU's configuration.
     aside: TempDir,
 }
 
-/// CRIU locks the network with iptables(8) unless it is told to use nftables by itself: a machine may have no iptables.
+/// CRIU locks the network with iptables(8) unless its configuration says nftables. The machine may lack iptables.
 fn configured(bundle: Bundle) -> Result<Configured> {
     works()?;
     let aside = scratch()?;
@@ -84,7 +84,7 @@ fn configured(bundle: Bundle) -> Result<Configured> {
     Ok(Configured { bundle: bundle.set("/annotations", json!({ "org.criu.config": config })), aside })
 }
 
-/// Skips without CRIU, and where the kernel has not what it needs.
+/// Skips the test if CRIU is missing, or if the kernel lacks what CRIU needs.
 fn works() -> Result {
     static CHECKED: OnceLock<String> = OnceLock::new();
     let criu = callers::find("criu")?;
@@ -96,14 +96,14 @@ fn works() -> Result {
     if refusal.is_empty() { Ok(()) } else { skip(format!("CRIU does not work here: {refusal}")) }
 }
 
-/// What is needed for a [`Subject`].
+/// A bundle, and the files that a [`Subject`] needs.
 struct Configured {
     bundle: Bundle,
     aside: TempDir,
 }
 
 impl Configured {
-    /// The container is not there yet.
+    /// Writes the bundle. The container does not exist yet.
     fn build(self) -> Result<Subject> {
         Ok(Subject { container: self.bundle.build()?, aside: self.aside })
     }
@@ -111,7 +111,7 @@ impl Configured {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        // runc lets CRIU mount in the namespace of its caller, and one that dies leaves it at that.
+        // runc has CRIU mount in the caller's mount namespace; a CRIU that is killed leaves these mounts.
         for mount in container::mounts_below(self.aside.path()) {
             let _ = umount2(&mount, MntFlags::MNT_DETACH);
         }
@@ -125,14 +125,14 @@ impl Subject {
         Ok(subject)
     }
 
-    /// A container that counts, and has come some way.
+    /// A container that counts, and has come to `FAR`.
     fn counting(bundle: Bundle) -> Result<Subject> {
         let subject = Subject::run(bundle)?;
         eventually("counting", || Ok(number(&subject.container, "number") > FAR))?;
         Ok(subject)
     }
 
-    /// A call of the runtime that finds CRIU.
+    /// A call of the runtime with CRIU in its PATH.
     fn call<const N: usize>(&self, words: [&str; N]) -> Result<Call> {
         Ok(self.container.call(words).env("PATH", callers::path()?))
     }
@@ -141,7 +141,7 @@ impl Subject {
         self.aside.path().join("images")
     }
 
-    /// `run` or `restore`: the container keeps the null device. What the runtime says is in its log.
+    /// `run` or `restore` with the null device as the container's output. The runtime's messages are in its log.
     fn detached(&self, verb: &str, options: &[&str]) -> Result {
         let output = self.launched(&[verb], options)?;
         let log = fs::read_to_string(self.aside.path().join("log")).unwrap_or_default();
@@ -168,19 +168,19 @@ impl Subject {
         self.detached("restore", &[&["--image-path", images.as_str()], options].concat())
     }
 
-    /// `restore` with a pipe as standard output.
+    /// `restore` with a pipe as standard output. Returns the reading end.
     fn restored_pipe(&self) -> Result<BufReader<std::io::PipeReader>> {
         let images = self.images().display().to_string();
         piped(&["restore", "--detach", "--image-path", &images], self)
     }
 
-    /// `restore`, of which the words count.
+    /// A call of `restore` whose output is checked.
     fn restore_call(&self, options: &[&str]) -> Result<Call> {
         let call = self.call(["restore", "--image-path"])?.arg(self.images()).args(options);
         Ok(call.arg("--bundle").arg(self.container.bundle()).arg(&self.container.id))
     }
 
-    /// The number goes on from where it was: it is written anew, and has not begun again.
+    /// Checks that the container counts on from its last number, and has not begun again.
     fn goes_on(&self) -> Result {
         let file = self.container.rootfs().join("number");
         let _ = fs::remove_file(&file);
@@ -213,17 +213,17 @@ fn there_and_back(view: View) -> Result {
     container.nothing_left()
 }
 
-/// What ran before the checkpoint runs on after the restore, with all that it had in memory.
+/// A process that ran before the checkpoint runs on after the restore, with its memory.
 fn processes_go_on_where_they_were() -> Result {
     there_and_back(View::Machine)
 }
 
-/// The same where there is only cgroup v2.
+/// The same if v2 is the only hierarchy.
 fn processes_go_on_in_the_unified_view() -> Result {
     there_and_back(View::Unified)
 }
 
-/// A checkpoint ends the container: there is no state, no cgroup, no process.
+/// A checkpoint ends the container: no state, cgroup or process is left.
 fn checkpoint_ends_the_container() -> Result {
     let subject = Subject::counting(counter())?;
     let pid = subject.container.pid()?;
@@ -235,7 +235,7 @@ fn checkpoint_ends_the_container() -> Result {
     subject.container.nothing_left()
 }
 
-/// `--leave-running`: the images are written, and the container goes on.
+/// With `--leave-running` the images are written, and the container runs on.
 fn leave_running_lets_it_go_on() -> Result {
     let subject = Subject::counting(counter())?;
     let pid = subject.container.pid()?;
@@ -246,7 +246,7 @@ fn leave_running_lets_it_go_on() -> Result {
     eventually("counting on", || Ok(number(&subject.container, "number") > before))
 }
 
-/// What has gone on can also be brought back as it was then.
+/// The images of a container that ran on can be restored later.
 fn images_of_what_was_left_running() -> Result {
     let subject = configured(Bundle::new(["trap", "USR1"]))?.build()?;
     let mut first = piped(&["run", "--detach"], &subject)?;
@@ -261,7 +261,7 @@ fn images_of_what_was_left_running() -> Result {
     contains("second", &line(&mut second)?, "USR1")
 }
 
-/// Before `start` there is nothing to write.
+/// A created container has no program yet: refused.
 fn a_created_container_is_refused() -> Result {
     let subject = configured(Bundle::new(["pause"]))?.build()?;
     subject.container.create()?.success()?;
@@ -269,20 +269,20 @@ fn a_created_container_is_refused() -> Result {
     equal("status", subject.container.status()?, "created")
 }
 
-/// After the end neither.
+/// A stopped container has no processes: refused.
 fn a_stopped_container_is_refused() -> Result {
     let subject = Subject::run(Bundle::new(["true"]))?;
     subject.container.wait_status("stopped")?;
     subject.checkpoint(&[])?.fails_with("cannot be checkpointed in stopped state").map(drop)
 }
 
-/// One that is not there is an error.
+/// An unknown container is an error.
 fn an_unknown_container_is_an_error() -> Result {
     let subject = configured(counter())?.build()?;
     subject.checkpoint(&[])?.fails_with("does not exist").map(drop)
 }
 
-/// A paused container can be written; restored, it runs.
+/// A paused container can be checkpointed. After the restore it runs.
 fn a_paused_container_can_be_written() -> Result {
     let subject = Subject::counting(counter())?;
     subject.container.command(["pause"])?.success()?;
@@ -293,7 +293,7 @@ fn a_paused_container_can_be_written() -> Result {
     subject.goes_on()
 }
 
-/// A restored container is one like any other: it can be written once more, over the old images.
+/// A restored container is like any other: it can be checkpointed again, over the old images.
 fn a_restored_container_can_be_written_again() -> Result {
     let subject = Subject::counting(counter())?;
     for _ in 0..2 {
@@ -304,7 +304,7 @@ fn a_restored_container_can_be_written_again() -> Result {
     Ok(())
 }
 
-/// `exec`, `ps`, `pause`, `resume` and `kill` find their way into a restored container.
+/// `exec`, `ps`, `pause`, `resume` and `kill` work on a restored container.
 fn commands_work_on_a_restored_container() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -323,7 +323,7 @@ fn commands_work_on_a_restored_container() -> Result {
     container.nothing_left()
 }
 
-/// Mount points, flags and file systems, without the numbers that the kernel gives.
+/// Mount points, flags and file systems, without the numbers that the kernel assigns.
 fn mount_table(container: &Container) -> Result<Vec<String>> {
     let table = fs::read_to_string(format!("/proc/{}/mountinfo", container.pid()?))?;
     let line = |line: &str| {
@@ -336,7 +336,7 @@ fn mount_table(container: &Container) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// All mounts are back: file systems with what is in them, binds, hidden and read-only paths, cgroups, devices.
+/// All mounts are restored: file systems with their files, bind mounts, masked and read-only paths, cgroups, devices.
 fn mounts_are_what_they_were() -> Result {
     let data = scratch()?;
     let bundle = Bundle::new(["write", "/scratch/kept", "this", ",", "count", "/number"])
@@ -364,7 +364,7 @@ fn mounts_are_what_they_were() -> Result {
     contains("device", &inside.stdout, "stat /dev/fuse: char")
 }
 
-/// What a bind mount shows is said by the config that the container is restored with.
+/// The source of a bind mount is that of the config with which the container is restored.
 fn a_bind_mount_is_what_the_new_config_says() -> Result {
     let (old, new) = (scratch()?, scratch()?);
     fs::write(old.path().join("which"), "old")?;
@@ -377,7 +377,7 @@ fn a_bind_mount_is_what_the_new_config_says() -> Result {
     subject.container.exec([], ["cat", "/data/which"])?.success()?.has_line("new").map(drop)
 }
 
-/// Mounts below the source of a recursive bind are from outside as well.
+/// Mounts below the source of a recursive bind come from the host, too.
 fn a_recursive_bind_mount_brings_what_is_below() -> Result {
     if runtime::is("runc") {
         return skip("runc tells CRIU of the uppermost mount only");
@@ -395,7 +395,7 @@ fn a_recursive_bind_mount_brings_what_is_below() -> Result {
     subject.container.exec([], ["cat", "/data/below/file"])?.success()?.has_line("down here").map(drop)
 }
 
-/// A tmpfs of this suite's mount namespace.
+/// A tmpfs in this suite's mount namespace.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
@@ -412,7 +412,7 @@ impl Drop for Tmpfs {
     }
 }
 
-/// The root may be another copy, without the directories that create has made.
+/// The root file system may be another copy, without the mount points that create has made.
 fn mount_points_are_made_again() -> Result {
     let data = scratch()?;
     let entry = |path: &str| json!({ "destination": path, "source": data.path(), "options": ["bind"] });
@@ -430,7 +430,7 @@ fn mount_points_are_made_again() -> Result {
     equal("files below the mount point", left, 0)
 }
 
-/// The limits of a restored container are those of the config that it is restored with.
+/// The limits of a restored container are those of the config with which it is restored.
 fn limits_are_those_of_the_config() -> Result {
     let subject = Subject::counting(counter().set("/linux/resources/pids/limit", 50))?;
     subject.checkpoint(&[])?.success()?;
@@ -441,7 +441,7 @@ fn limits_are_those_of_the_config() -> Result {
     contains("processes", &subject.container.cgroup_file("pids", "cgroup.procs")?, &pid)
 }
 
-/// With `--manage-cgroups-mode ignore` CRIU does nothing about cgroups; the container's are there all the same.
+/// With `--manage-cgroups-mode ignore` CRIU ignores cgroups. The container has its cgroups all the same.
 fn cgroups_can_be_left_alone() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&["--manage-cgroups-mode", "ignore"])?.success()?;
@@ -450,7 +450,7 @@ fn cgroups_can_be_left_alone() -> Result {
     contains("processes", &subject.container.cgroup_file("pids", "cgroup.procs")?, &pid)
 }
 
-/// A container can come back into another cgroup, its processes with it.
+/// A container can be restored into another cgroup, with its processes.
 fn the_cgroup_of_the_new_config_is_used() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -464,7 +464,7 @@ fn the_cgroup_of_the_new_config_is_used() -> Result {
     Ok(())
 }
 
-/// `--cgroup-manager disabled`, which crun has: there are no cgroups to write and none to make.
+/// With `--cgroup-manager disabled`, an option of crun, there are no cgroups to save or to make.
 fn a_container_without_cgroups() -> Result {
     if runtime::is("runc") {
         return skip("runc has no --cgroup-manager");
@@ -488,7 +488,7 @@ fn a_container_without_cgroups() -> Result {
     container.nothing_left()
 }
 
-/// A pipe in the place of standard output is exchanged for the caller's of the restore.
+/// If standard output was a pipe, the restored container gets the standard output of `restore`.
 fn standard_output_goes_to_the_new_pipe() -> Result {
     let subject = configured(Bundle::new(["trap", "USR1"]))?.build()?;
     let container = &subject.container;
@@ -501,7 +501,7 @@ fn standard_output_goes_to_the_new_pipe() -> Result {
     contains("second", &line(&mut second)?, "USR1")
 }
 
-/// The reading end of a pipe that a container writes to.
+/// Starts or restores a container with a pipe as standard output. Returns the reading end.
 fn piped(words: &[&str], subject: &Subject) -> Result<BufReader<std::io::PipeReader>> {
     let (reader, writer) = std::io::pipe()?;
     written(words, subject, writer.into())?;
@@ -526,8 +526,8 @@ fn line(reader: &mut impl BufRead) -> Result<String> {
     Ok(line)
 }
 
-/// A file outside of the container in the place of standard output is exchanged, too, if it is one that grows: of
-/// others CRIU wants to find the size that they had.
+/// If standard output was a file outside the container that grows, the restored container gets the standard output of
+/// `restore`. For other files CRIU demands the old size.
 fn standard_output_goes_to_the_new_file() -> Result {
     if runtime::is("runc") {
         return skip("runc exchanges pipes only");
@@ -545,7 +545,7 @@ fn standard_output_goes_to_the_new_file() -> Result {
     equal("the old file", &*text("first")?, "ready\n")
 }
 
-/// Without `--detach` the runtime stays, passes signals on and returns the container's status.
+/// Without `--detach` the runtime stays, forwards signals and exits with the container's status.
 fn restore_in_front_returns_the_status() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -557,7 +557,7 @@ fn restore_in_front_returns_the_status() -> Result {
     subject.container.nothing_left()
 }
 
-/// `--pid-file` holds the host's pid of the restored process, and nothing else.
+/// `--pid-file` receives the host's pid of the restored process, and nothing else.
 fn restore_writes_the_pid_file() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -574,7 +574,7 @@ fn locked(container: &Container) -> Result<bool> {
     }
 }
 
-/// `--file-locks`: a lock is held again after the restore.
+/// With `--file-locks` a lock is held again after the restore.
 fn a_file_lock_is_held_again() -> Result {
     let subject = Subject::counting(Bundle::new(["lock", "/lock", ",", "count", "/number"]))?;
     equal("locked before", locked(&subject.container)?, true)?;
@@ -584,7 +584,7 @@ fn a_file_lock_is_held_again() -> Result {
     equal("locked after", locked(&subject.container)?, true)
 }
 
-/// Without the option the lock is a reason to refuse, and the container runs on.
+/// Without the option a lock makes the checkpoint fail, and the container runs on.
 fn a_file_lock_needs_the_option() -> Result {
     let subject = Subject::counting(Bundle::new(["lock", "/lock", ",", "count", "/number"]))?;
     let output = subject.checkpoint(&[])?;
@@ -604,7 +604,7 @@ fn connected() -> Result<Subject> {
     Ok(subject)
 }
 
-/// `--tcp-established`: an open connection goes on.
+/// With `--tcp-established` an open connection goes on.
 fn a_connection_survives() -> Result {
     let subject = connected()?;
     subject.checkpoint(&["--tcp-established"])?.success()?;
@@ -612,7 +612,8 @@ fn a_connection_survives() -> Result {
     subject.goes_on()
 }
 
-/// `--tcp-close`, which crun has: a connection is not kept, and its holder sees it end.
+/// With `--tcp-close`, an option of crun, connections are not saved, and the restored process sees its connection
+/// closed.
 fn a_connection_can_be_closed() -> Result {
     if runtime::is("runc") {
         return skip("runc has no --tcp-close");
@@ -623,7 +624,7 @@ fn a_connection_can_be_closed() -> Result {
     eventually("the end of the connection", || Ok(subject.container.read("number")?.starts_with("connection: ")))
 }
 
-/// The terminal of a container comes back as a new one over the console socket.
+/// The container gets a new terminal, which is sent over the console socket.
 fn a_terminal_comes_back() -> Result {
     let bundle = Bundle::new(["lines", "/heard"])
         .mount(json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts",
@@ -677,8 +678,8 @@ impl Drop for Network {
     }
 }
 
-/// A network namespace that is joined by its path is no part of the images: the container comes back in the one that
-/// the config names then.
+/// A network namespace that is joined by a path is not in the images. The container is restored into the one that the
+/// config names by then.
 fn a_joined_network_namespace_is_joined_again() -> Result {
     let (old, new) = (Network::new()?, Network::new()?);
     let subject = Subject::counting(counter().join("network", old.path()))?;
@@ -697,7 +698,7 @@ fn a_joined_network_namespace_is_joined_again() -> Result {
     equal("network", subject.container.namespace("net")?, new.name()?)
 }
 
-/// `--empty-ns network`: what is in the namespace is left out, and made by whoever restores.
+/// With `--empty-ns network` the content of the namespace is not saved. A caller has to set it up again.
 fn an_empty_network_namespace() -> Result {
     let subject = Subject::counting(counter().namespace("network"))?;
     let old = subject.container.namespace("net")?;
@@ -715,7 +716,7 @@ fn machine_network() -> Result<String> {
     Ok(fs::read_link("/proc/self/ns/net")?.display().to_string())
 }
 
-/// A user namespace comes back with its maps.
+/// A user namespace is restored with its mappings.
 fn a_container_in_a_user_namespace() -> Result {
     let subject = Subject::counting(counter().user_namespace(100_000, 65_536).capabilities(&["CAP_DAC_OVERRIDE"]))?;
     subject.checkpoint(&[])?.success()?;
@@ -725,7 +726,7 @@ fn a_container_in_a_user_namespace() -> Result {
     equal("uid_map", map.split_whitespace().collect::<Vec<_>>(), vec!["0", "100000", "65536"])
 }
 
-/// `prestart` and `createRuntime` hooks run when the namespaces are there, with the new pid; `poststop` hooks when the
+/// `prestart` and `createRuntime` hooks run when the namespaces exist, with the new pid. `poststop` hooks run when the
 /// checkpoint has ended the container.
 fn hooks_of_a_restore() -> Result {
     let log = scratch()?;
@@ -748,7 +749,7 @@ fn hooks_of_a_restore() -> Result {
     contains("state", &fs::read_to_string(&file)?, &pid.to_string())
 }
 
-/// `--work-path`: logs and other files of the moment are not among the images.
+/// With `--work-path` logs and other temporary files are not among the images.
 fn work_path_gets_the_log() -> Result {
     let subject = Subject::counting(counter())?;
     let work = subject.aside.path().join("work").display().to_string();
@@ -761,7 +762,7 @@ fn work_path_gets_the_log() -> Result {
     Ok(())
 }
 
-/// containerd's work directory is a link to one on another disk.
+/// containerd's work directory is a link to a directory on another disk.
 fn directories_may_be_links() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -779,7 +780,7 @@ fn directories_may_be_links() -> Result {
     Ok(())
 }
 
-/// `--no-pivot` is what engines pass where the root is an initramfs.
+/// Engines pass `--no-pivot` if the root is an initramfs.
 fn no_pivot() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -788,7 +789,7 @@ fn no_pivot() -> Result {
     subject.container.exec([], ["rootns"])?.success()?.says("parent of root", "true").map(drop)
 }
 
-/// `--pre-dump` writes the memory and lets the container go on; the dump after it writes what has changed since.
+/// `--pre-dump` saves the memory and lets the container run on. The next dump saves the pages that have changed.
 fn pre_dump_and_dump() -> Result {
     let subject = Subject::counting(counter())?;
     let first = subject.aside.path().join("first");
@@ -807,12 +808,12 @@ fn pre_dump_and_dump() -> Result {
     subject.goes_on()
 }
 
-/// A port that nobody listens at.
+/// A TCP port without a listener.
 fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A `criu` of this suite's own; ended when dropped.
+/// A `criu` that this suite starts. Dropping this kills it.
 struct Criu(Child);
 
 impl Criu {
@@ -830,13 +831,13 @@ impl Drop for Criu {
     }
 }
 
-/// `--lazy-pages`: memory follows when it is used. The runtime serves it until the last page is over, and says on
-/// `--status-fd` from when on.
+/// With `--lazy-pages` pages are fetched when they are used. The runtime serves them until the last one is fetched, and
+/// reports on `--status-fd` when it starts.
 fn lazy_pages() -> Result {
     let subject = configured(Bundle::new(["trap", "USR1"]))?.build()?;
     let mut first = piped(&["run", "--detach"], &subject)?;
     equal("first", &*line(&mut first)?, "ready\n")?;
-    // Until the memory is over both are there, so the other one has another name.
+    // Until all pages are fetched both containers exist, so the second one has another id.
     let other = configured(Bundle::new(["trap", "USR1"]))?.build()?;
     let (images, work) = (subject.images().display().to_string(), other.images().display().to_string());
     fs::create_dir(&work)?;
@@ -868,7 +869,7 @@ fn lazy_pages() -> Result {
     subject.container.nothing_left()
 }
 
-/// `--page-server`: the memory does not go to the images but to who waits for it there.
+/// With `--page-server` the memory goes to a server at this address, and not to the images.
 fn memory_goes_to_a_page_server() -> Result {
     let subject = Subject::counting(counter())?;
     let there = subject.aside.path().join("there");
@@ -886,14 +887,15 @@ fn memory_goes_to_a_page_server() -> Result {
     subject.goes_on()
 }
 
-/// Whether somebody listens at a port: connecting would be taken for the one dump that the server waits for.
+/// Whether a port has a listener. A connection would count as the one dump that the page server waits for, so this only
+/// looks at the kernel's table.
 fn listens(port: &str) -> Result<bool> {
     let wanted = format!(":{:04X} ", port.parse::<u16>()?);
     let table = fs::read_to_string("/proc/net/tcp")?;
     Ok(table.lines().any(|line| line.contains(&wanted) && line.contains(" 0A ")))
 }
 
-/// `--parent-path` is relative to the images, so that both can be moved together; it has to be there.
+/// `--parent-path` is relative to the images, so that both can be moved together. It must exist.
 fn parent_path_must_be_relative() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&["--parent-path", "/tmp"])?.fails_with("--parent-path must be relative")?;
@@ -901,7 +903,7 @@ fn parent_path_must_be_relative() -> Result {
     equal("status", subject.container.status()?, "running")
 }
 
-/// Values that mean nothing are refused before anything happens to the container.
+/// Invalid values are refused before the container is touched.
 fn mistakes_on_the_command_line() -> Result {
     let subject = Subject::counting(counter())?;
     for options in [
@@ -915,7 +917,7 @@ fn mistakes_on_the_command_line() -> Result {
     equal("status", subject.container.status()?, "running")
 }
 
-/// Without CRIU in `$PATH` both say so, and nothing has happened.
+/// Without CRIU in `$PATH` both commands report that, and change nothing.
 fn without_criu() -> Result {
     let subject = Subject::counting(counter())?;
     let words = "executable file not found in $PATH";
@@ -928,7 +930,7 @@ fn without_criu() -> Result {
     subject.container.nothing_left()
 }
 
-/// A CRIU that ends in the middle leaves the container running, and of a restore it leaves nothing.
+/// If CRIU dies during a checkpoint, the container runs on. If it dies during a restore, nothing is left.
 fn criu_that_dies() -> Result {
     let subject = Subject::counting(counter())?;
     let bin = subject.aside.path().join("bin");
@@ -943,14 +945,14 @@ fn criu_that_dies() -> Result {
     subject.container.nothing_left()
 }
 
-/// A directory that is not there is named.
+/// A missing image directory is named.
 fn restore_from_nowhere() -> Result {
     let subject = configured(counter())?.build()?;
     subject.restore_call(&["--detach"])?.output()?.fails_with("no such file or directory")?;
     subject.container.nothing_left()
 }
 
-/// One without images is an error as well.
+/// A directory without images is an error.
 fn restore_from_an_empty_directory() -> Result {
     let subject = configured(counter())?.build()?;
     fs::create_dir(subject.images())?;
@@ -966,7 +968,7 @@ fn restore_from_an_empty_directory() -> Result {
     subject.container.nothing_left()
 }
 
-/// The id of a container that is there is taken, and that one is left alone.
+/// The id of an existing container is refused, and that container is not changed.
 fn restore_of_an_existing_container() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&["--leave-running"])?.success()?;
@@ -974,7 +976,7 @@ fn restore_of_an_existing_container() -> Result {
     equal("status", subject.container.status()?, "running")
 }
 
-/// A hook that fails ends the restore; there are no processes and no mounts afterwards.
+/// A hook that fails makes the restore fail. No processes and no mounts are left.
 fn restore_with_a_failing_hook() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -985,7 +987,7 @@ fn restore_with_a_failing_hook() -> Result {
     subject.container.nothing_left()
 }
 
-/// A runtime that is killed in the middle takes CRIU and the processes with it; what it has left can be deleted.
+/// If the runtime is killed during a restore, CRIU and the restored processes end with it, and the rest can be deleted.
 fn restore_that_is_killed() -> Result {
     let subject = Subject::counting(counter())?;
     subject.checkpoint(&[])?.success()?;
@@ -1000,7 +1002,7 @@ fn restore_that_is_killed() -> Result {
     subject.container.nothing_left()
 }
 
-/// conmon restores with its own arguments, and holds the container afterwards as one that it has created.
+/// conmon restores with its own arguments. Afterwards it monitors the container as one that it has created.
 fn restore_by_conmon() -> Result {
     let subject = configured(Bundle::new(["trap", "USR1", ",", "exit", "5"]))?.build()?;
     let container = &subject.container;
@@ -1020,7 +1022,7 @@ fn restore_by_conmon() -> Result {
     container.nothing_left()
 }
 
-/// A container that counts in a scope of systemd's, with its images.
+/// A container that counts in a scope of systemd, and its images.
 fn in_a_scope() -> Result<Subject> {
     scope::systemd_runs()?;
     let subject = configured(counter().set("/linux/resources/pids", json!({ "limit": 50 })))?.build()?;
@@ -1033,7 +1035,7 @@ fn in_a_scope() -> Result<Subject> {
     Ok(subject)
 }
 
-/// With `--systemd-cgroup` a restored container is in a unit of its own, which has its limits and goes with it.
+/// With `--systemd-cgroup` a restored container gets a unit of its own, which has its limits and ends with it.
 fn a_restored_container_gets_a_scope() -> Result {
     let subject = in_a_scope()?;
     let images = subject.images().display().to_string();
@@ -1051,7 +1053,7 @@ fn a_restored_container_gets_a_scope() -> Result {
     scope::nothing_left(container)
 }
 
-/// The unit was there for CRIU, and goes with it.
+/// The unit exists before CRIU runs. If the restore fails, it is removed.
 fn a_restore_that_fails_leaves_no_scope() -> Result {
     let subject = in_a_scope()?;
     fs::remove_file(subject.images().join("core-1.img"))?;

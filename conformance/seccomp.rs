@@ -1,7 +1,7 @@
-//! `linux.seccomp`: the filter acts in the container, in its processes and in those that join.
+//! `linux.seccomp`: the filter applies to the container's process, its children and the processes of exec.
 //!
-//! Whatever is filtered runs with a limit of processes: a process that may neither exit nor be told to, but may
-//! clone, would fill the machine.
+//! Each filtered container has a limit of processes: a process that may neither exit nor be killed, but may clone,
+//! would fill the machine.
 
 use crate::harness::*;
 use anyhow::{Context, ensure};
@@ -73,7 +73,7 @@ tests![
     listener_metadata_without_a_listener,
 ];
 
-/// A profile that allows all but these rules.
+/// A profile that allows all calls except for these rules.
 fn profile(rules: Value) -> Value {
     json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules })
 }
@@ -82,7 +82,7 @@ fn no_mkdir() -> Value {
     profile(json!([{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" }]))
 }
 
-/// A container with this filter and few processes.
+/// A container with this filter and a limit of processes.
 fn filtered<const N: usize>(words: [&str; N], filter: Value) -> Bundle {
     Bundle::new(words).set("/linux/seccomp", filter).set("/linux/resources/pids/limit", 32)
 }
@@ -91,7 +91,7 @@ fn mkdir(new_privileges: bool, filter: Value) -> Result<Output> {
     filtered(["mkdir", "/new"], filter).set("/process/noNewPrivileges", !new_privileges).run()
 }
 
-/// One rule for the calls that make directories.
+/// A rule for the system calls that make directories.
 fn rule(action: &str) -> Value {
     json!({ "names": ["mkdir", "mkdirat"], "action": action })
 }
@@ -102,36 +102,37 @@ fn with_errno(action: &str, errno: u32) -> Value {
 
 const MKDIR: &str = "83";
 
-/// Loaded while the privileges for it are there: the runtime has to get through with the rest.
+/// Without no_new_privs the filter is loaded while the process still has CAP_SYS_ADMIN. The rest of the runtime's steps
+/// run under it.
 fn errno_with_new_privileges() -> Result {
     mkdir(true, no_mkdir())?.success()?.has_line("mkdir /new: EPERM").map(drop)
 }
 
-/// With no_new_privs it is loaded last.
+/// With no_new_privs the filter is loaded last.
 fn errno_without_new_privileges() -> Result {
     mkdir(false, no_mkdir())?.success()?.has_line("mkdir /new: EPERM").map(drop)
 }
 
-/// `errnoRet` is what the call answers.
+/// `errnoRet` is the error of the call.
 fn errno_of_the_rule() -> Result {
     let rule = json!([{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13 }]);
     mkdir(false, profile(rule))?.success()?.has_line("mkdir /new: EACCES").map(drop)
 }
 
-/// `defaultErrnoRet` is what calls answer that no rule names.
+/// `defaultErrnoRet` is the error of calls that no rule names.
 fn errno_of_the_default() -> Result {
     let mut filter = allow_only();
     filter["defaultErrnoRet"] = json!(libc::EACCES);
     mkdir(false, filter)?.success()?.has_line("mkdir /new: EACCES").map(drop)
 }
 
-/// `SCMP_ACT_KILL_PROCESS` ends the process with SIGSYS.
+/// `SCMP_ACT_KILL_PROCESS` kills the process with SIGSYS.
 fn kill_process() -> Result {
     let rule = json!([{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS" }]);
     equal("status", mkdir(false, profile(rule))?.code()?, 128 + libc::SIGSYS)
 }
 
-/// The same for a process of two threads, whichever of them made the call.
+/// The same for a process of two threads, whichever of them makes the call.
 fn kill_process_ends_all_threads() -> Result {
     let output =
         filtered(["thread", MKDIR, ",", "echo", "alive"], profile(json!([rule("SCMP_ACT_KILL_PROCESS")]))).run()?;
@@ -139,7 +140,7 @@ fn kill_process_ends_all_threads() -> Result {
     equal("status", output.code()?, 128 + libc::SIGSYS)
 }
 
-/// `SCMP_ACT_KILL_THREAD`, and `SCMP_ACT_KILL` which is its older name, end one thread.
+/// `SCMP_ACT_KILL_THREAD`, and `SCMP_ACT_KILL`, which is its older name, end one thread.
 fn kill_thread_spares_the_others() -> Result {
     for action in ["SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL"] {
         let output = filtered(["thread", MKDIR, ",", "echo", "alive"], profile(json!([rule(action)]))).run()?;
@@ -156,16 +157,16 @@ fn trap_is_a_signal() -> Result {
     equal("status without a handler", mkdir(false, filter)?.code()?, 128 + libc::SIGSYS)
 }
 
-/// Without a tracer a call with `SCMP_ACT_TRACE` answers ENOSYS, as seccomp(2) has it.
+/// Without a tracer a call with `SCMP_ACT_TRACE` fails with ENOSYS (seccomp(2)).
 fn trace_without_a_tracer() -> Result {
     let filter = profile(json!([rule("SCMP_ACT_TRACE")]));
     mkdir(false, filter)?.success()?.has_line("mkdir /new: ENOSYS").map(drop)
 }
 
-/// A tracer is told the value, which is EPERM unless the profile has another, and lets the call go on.
+/// A tracer gets the value, which is EPERM unless the profile has another one, and can let the call go on.
 fn trace_tells_the_tracer() -> Result {
     for (rule, data) in [(rule("SCMP_ACT_TRACE"), 1), (with_errno("SCMP_ACT_TRACE", 4242), 4242)] {
-        // The address of the path is bad, which only a call that is carried out finds.
+        // The address of the path is invalid: only a call that the kernel carries out fails with EFAULT.
         let output = filtered(["traced", MKDIR], profile(json!([rule]))).run()?;
         output.success()?.has_line(&format!("traced: data {data} made false"))?;
     }
@@ -174,7 +175,7 @@ fn trace_tells_the_tracer() -> Result {
     output.success()?.has_line("traced: data 7 made true").map(drop)
 }
 
-/// `SCMP_ACT_LOG` lets the call pass.
+/// `SCMP_ACT_LOG` allows the call.
 fn log_lets_pass() -> Result {
     mkdir(false, profile(json!([rule("SCMP_ACT_LOG")])))?.success()?.has_line("mkdir /new: ok").map(drop)
 }
@@ -183,7 +184,7 @@ fn log_lets_pass() -> Result {
 fn actions_side_by_side() -> Result {
     let errno = |name: &str, value: u32| json!({ "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": value });
     let other = |name: &str, action: &str| json!({ "names": [name], "action": action });
-    // Calls that no runtime makes on its way.
+    // System calls that no runtime makes under the filter.
     let filter = profile(json!([
         errno("alarm", 11),
         errno("getpgrp", 12),
@@ -203,7 +204,7 @@ fn actions_side_by_side() -> Result {
     equal("standard output", said, ["call 37: EAGAIN", "call 111: ENOMEM", "call 147: 0", "call 124: ENOSYS", trapped])
 }
 
-/// Rules for one call with conditions that exclude each other, and one value that none of them has.
+/// Rules for one call whose conditions exclude each other, and a value that meets none of them.
 fn the_first_rule_that_holds_decides() -> Result {
     let when = |value: u64, errno: u32| {
         let args = json!([{ "index": 0, "value": value, "op": "SCMP_CMP_EQ" }]);
@@ -215,7 +216,7 @@ fn the_first_rule_that_holds_decides() -> Result {
     equal("standard output", said, ["call 121: EAGAIN", "call 121: ENOMEM", "call 121: ESRCH"])
 }
 
-/// A rule with a condition decides only the calls that meet it.
+/// A rule with a condition applies only to the calls that meet it.
 fn argument_decides() -> Result {
     let condition = |value: u64| {
         let args = json!([{ "index": 1, "value": value, "op": "SCMP_CMP_EQ" }]);
@@ -228,7 +229,7 @@ fn argument_decides() -> Result {
     Ok(())
 }
 
-/// `SCMP_CMP_*` with values of 64 bits: what holds, and what just does not.
+/// Each `SCMP_CMP_*` with 64-bit values: one that meets it, and the next one that does not.
 fn every_operator() -> Result {
     const WIDE: u64 = 0x1_0000_0005;
     let masked = 0xf_0000_0000u64;
@@ -252,7 +253,7 @@ fn every_operator() -> Result {
     Ok(())
 }
 
-/// Several conditions on one argument hold when any of them does, which is what runc made of it once and keeps.
+/// Several conditions on one argument are alternatives: runc made them so once, and keeps it.
 fn conditions_on_one_argument_are_alternatives() -> Result {
     let when = |value: u64| json!({ "index": 0, "value": value, "op": "SCMP_CMP_EQ" });
     let rule =
@@ -263,20 +264,20 @@ fn conditions_on_one_argument_are_alternatives() -> Result {
     equal("standard output", said, ["call 121: EAGAIN", "call 121: EAGAIN", "call 121: ESRCH"])
 }
 
-/// A profile may be newer than the runtime.
+/// Unknown system calls are skipped: a profile may be newer than the runtime.
 fn unknown_names_are_skipped() -> Result {
     let rule = json!([{ "names": ["no_such_call", "mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" }]);
     mkdir(false, profile(rule))?.success()?.has_line("mkdir /new: EPERM").map(drop)
 }
 
-/// `defaultAction` is for all that no rule names; with `LOG` everything works.
+/// `defaultAction` applies to all calls that no rule names. With `LOG` everything works.
 fn what_is_not_named_has_the_default_action() -> Result {
     let filter = json!({ "defaultAction": "SCMP_ACT_LOG", "architectures": ["SCMP_ARCH_X86_64"] });
     mkdir(false, filter)?.success()?.has_line("mkdir /new: ok").map(drop)
 }
 
-/// Calls newer than the newest one that a profile names answer ENOSYS instead of an EPERM that programs take for an
-/// answer; older ones have the default action.
+/// Calls that are newer than the newest one in the profile fail with ENOSYS, and not with EPERM, which programs do not
+/// take for "not supported". Older calls get the default action.
 fn what_is_newer_than_the_profile_is_not_implemented() -> Result {
     let words = ["call", "436", "9", "1", ",", "call", "600", ",", "call", MKDIR];
     let output = filtered(words, allow_only()).set("/process/noNewPrivileges", true).run()?;
@@ -284,8 +285,8 @@ fn what_is_newer_than_the_profile_is_not_implemented() -> Result {
     equal("standard output", said, ["call 436: EINVAL", "call 600: ENOSYS", "call 83: EPERM"])
 }
 
-/// A profile that allows what a small program, and a runtime that has loaded it, cannot do without; `close_range` is
-/// the newest call in it.
+/// A profile that allows the calls of a small program, and those of a runtime after loading it. `close_range` is the
+/// newest one.
 fn allow_only() -> Value {
     let names = [
         "access",
@@ -376,14 +377,14 @@ fn allow_only() -> Value {
     json!({ "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules })
 }
 
-/// The same filter with all ways that a machine of this kind has of calling the kernel.
+/// The same filter for all ABIs of system calls that the machine has.
 fn of_all_architectures(mut filter: Value) -> Value {
     filter["architectures"] = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
     filter
 }
 
-/// Skips on kernels that take `int 0x80` for another way to make 64-bit calls, as user-mode Linux does: 64 is getppid(2)
-/// in one table and semget(2) in the other.
+/// Skips the test if the kernel takes `int 0x80` for a 64-bit call, as user-mode Linux does: 64 is getppid(2) in the
+/// table of 32-bit calls and semget(2) in the other.
 fn has_calls_of_32_bit() -> Result {
     match Bundle::new(["int80", "64"]).run()?.success()?.stdout.trim() {
         "int80 64: 0" => Ok(()),
@@ -391,7 +392,7 @@ fn has_calls_of_32_bit() -> Result {
     }
 }
 
-/// Numbers are those of the way that is taken: `int 0x80` from a 64-bit program takes that of 32-bit x86.
+/// The number is that of the ABI: `int 0x80` in a 64-bit program makes a call of 32-bit x86.
 fn calls_of_32_bit_from_a_64_bit_program() -> Result {
     has_calls_of_32_bit()?;
     let words = ["int80", "39", ",", "int80", "64"];
@@ -401,7 +402,7 @@ fn calls_of_32_bit_from_a_64_bit_program() -> Result {
     equal("standard output", said, ["int80 39: EAGAIN", "int80 64: 0"])
 }
 
-/// x32 has bit 30 in its numbers, and a filter of its own where it is listed.
+/// x32 has bit 30 in its numbers, and a filter of its own if the profile lists it.
 fn calls_of_x32() -> Result {
     let number = (0x4000_0000 + 83).to_string();
     let filter = profile(json!([with_errno("SCMP_ACT_ERRNO", 11)]));
@@ -410,7 +411,7 @@ fn calls_of_x32() -> Result {
     equal("status where x32 is not listed", filtered(["call", &number], filter).run()?.code()?, 128 + libc::SIGSYS)
 }
 
-/// A container whose program is a static one for 32-bit x86: it makes the directory `/new` and exits with the errno.
+/// A container whose program is a static 32-bit x86 one: it makes the directory `/new` and exits with the errno.
 fn of_32_bit(filter: Option<Value>) -> Result<Output> {
     let bundle = match filter {
         Some(filter) => filtered([], filter),
@@ -423,7 +424,7 @@ fn of_32_bit(filter: Option<Value>) -> Result<Output> {
     container.run()
 }
 
-/// An ELF file by hand: a header, one segment with everything in it, and behind that the code.
+/// An ELF file made by hand: a header, one segment for the whole file, and the code.
 fn i386_mkdir() -> Vec<u8> {
     const BASE: u32 = 0x0804_8000;
     const HEADERS: u32 = 52 + 32;
@@ -449,7 +450,7 @@ fn i386_mkdir() -> Vec<u8> {
     .concat()
 }
 
-/// A 32-bit program meets the rules by the numbers of its own architecture.
+/// The rules apply to a 32-bit program by the numbers of its own architecture.
 fn a_32_bit_program_is_filtered() -> Result {
     let free = of_32_bit(None)?;
     if !free.stderr.is_empty() {
@@ -460,7 +461,7 @@ fn a_32_bit_program_is_filtered() -> Result {
     equal("status", of_32_bit(Some(filter))?.code()?, 13)
 }
 
-/// An architecture that a profile does not list cannot be used at all.
+/// System calls of an architecture that the profile does not list are refused.
 fn an_architecture_that_is_not_listed() -> Result {
     has_calls_of_32_bit()?;
     let filter = profile(json!([with_errno("SCMP_ACT_ERRNO", 13)]));
@@ -468,13 +469,13 @@ fn an_architecture_that_is_not_listed() -> Result {
     equal("status", output.code()?, 128 + libc::SIGSYS)
 }
 
-/// A process that joins is filtered as the first one is.
+/// A process of exec has the same filter as the first one.
 fn exec_has_the_same_filter() -> Result {
     let container = Bundle::new(["pause"]).set("/linux/seccomp", no_mkdir()).start()?;
     container.exec([], ["mkdir", "/new"])?.success()?.has_line("mkdir /new: EPERM").map(drop)
 }
 
-/// The identity of the process makes no difference.
+/// The filter is loaded for an ordinary user, too.
 fn filter_of_an_ordinary_user() -> Result {
     let bundle =
         Bundle::new(["mkdir", "/tmp/new"]).dir("/tmp").set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
@@ -482,7 +483,7 @@ fn filter_of_an_ordinary_user() -> Result {
     output.success()?.has_line("mkdir /tmp/new: EPERM").map(drop)
 }
 
-/// An action that is none is an error of create. The message does not list all that there are.
+/// An unknown action is an error of create. The message does not list all known ones.
 fn action_that_does_not_exist() -> Result {
     let filter = json!({ "defaultAction": "SCMP_ACT_MAYBE" });
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp")?;
@@ -495,7 +496,7 @@ fn action_that_does_not_exist() -> Result {
     Ok(())
 }
 
-/// Whoever looks at the process sees that a profile is in force.
+/// /proc/PID/status shows that a filter is loaded, even if it allows everything.
 fn what_allows_everything_is_loaded() -> Result {
     for filter in
         [profile(json!([])), json!({ "defaultAction": "SCMP_ACT_ALLOW" }), profile(json!([rule("SCMP_ACT_ALLOW")]))]
@@ -506,8 +507,8 @@ fn what_allows_everything_is_loaded() -> Result {
     Ok(())
 }
 
-/// A profile that forbids what is still to be done before the program runs, exit_group(2) and write(2) too: that ends at
-/// once, with a message about the profile, and nothing is left.
+/// A profile may forbid the steps that are left before the program runs, even exit_group(2) and write(2): create ends
+/// at once with a message about the profile, and leaves nothing.
 fn what_forbids_all_that_is_left_to_do() -> Result {
     let nothing = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     let killed = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS" });
@@ -518,7 +519,7 @@ fn what_forbids_all_that_is_left_to_do() -> Result {
             let container = bundle.build()?;
             let output = container.create()?;
             if output.status.success() {
-                // Loaded behind the last of create's steps.
+                // With no_new_privs the filter is loaded after the last step of create.
                 let _ = container.command(["start"])?;
                 container.wait_status("stopped")?;
                 continue;
@@ -530,7 +531,7 @@ fn what_forbids_all_that_is_left_to_do() -> Result {
     Ok(())
 }
 
-/// Where the program itself cannot be run, or init cannot leave, that is the end of it.
+/// A profile may forbid execve(2), or the exit of init: that is an error, and nothing hangs.
 fn what_forbids_the_program_itself() -> Result {
     for new_privileges in [true, false] {
         for names in [&["execve"][..], &["execve", "exit_group"], &["execve", "exit_group", "exit", "write"]] {
@@ -546,7 +547,7 @@ fn what_forbids_the_program_itself() -> Result {
     Ok(())
 }
 
-/// crun's annotation makes a name that is no system call an error.
+/// With crun's annotation an unknown name is an error.
 fn unknown_names_are_an_error_for_who_wants_it() -> Result {
     if runtime::is("runc") {
         return skip("an addition of crun's, which runc does not have");
@@ -560,28 +561,28 @@ fn unknown_names_are_an_error_for_who_wants_it() -> Result {
     annotated("1").refused("make_coffee").map(drop)
 }
 
-/// So is an operator,
+/// An unknown operator is an error.
 fn operator_that_does_not_exist() -> Result {
     let args = json!([{ "index": 0, "value": 0, "op": "SCMP_CMP_LIKE" }]);
     let filter = profile(json!([{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": args }]));
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp.syscalls[0].args[0].op").map(drop)
 }
 
-/// a flag,
+/// An unknown flag is an error.
 fn flag_that_does_not_exist() -> Result {
     let mut filter = no_mkdir();
     filter["flags"] = json!(["SECCOMP_FILTER_FLAG_MAYBE"]);
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp.flags[0]").map(drop)
 }
 
-/// and an architecture.
+/// An unknown architecture is an error.
 fn architecture_that_does_not_exist() -> Result {
     let mut filter = no_mkdir();
     filter["architectures"] = json!(["SCMP_ARCH_PDP11"]);
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp.architectures[0]").map(drop)
 }
 
-/// Nor may one be listed that no host of this byte order has; another one of the same changes nothing.
+/// An architecture that the machine cannot run does not change the filter; one of the other byte order is an error.
 fn architectures_of_other_hosts() -> Result {
     let mut filter = no_mkdir();
     filter["architectures"] = json!(["SCMP_ARCH_S390X"]);
@@ -603,7 +604,7 @@ fn argument_index_out_of_range() -> Result {
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp").map(drop)
 }
 
-/// Flags absent, empty, and each by its name.
+/// Flags may be absent, empty, or each by its name.
 fn every_flag() -> Result {
     let flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"];
     let one = flags.map(|flag| json!([flag]));
@@ -617,14 +618,14 @@ fn every_flag() -> Result {
 
 const KILLABLE: &str = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
 
-/// The kernel has it with a listener only.
+/// The kernel accepts this flag only with a listener.
 fn killable_flag_without_notify() -> Result {
     let mut filter = no_mkdir();
     filter["flags"] = json!([KILLABLE]);
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp.flags[0]").map(drop)
 }
 
-/// The kernel takes 4096 instructions.
+/// The kernel accepts 4096 instructions.
 fn program_over_the_kernels_limit() -> Result {
     let rule = |value: u32| {
         let args = json!([{ "index": 0, "value": value, "op": "SCMP_CMP_EQ" }]);
@@ -634,12 +635,13 @@ fn program_over_the_kernels_limit() -> Result {
     Bundle::new(["true"]).set("/linux/seccomp", filter).refused("linux.seccomp").map(drop)
 }
 
-/// A profile that has an agent asked about these calls.
+/// A profile that asks the agent about these calls.
 fn notifying(names: &[&str]) -> Value {
     profile(json!([{ "names": names, "action": "SCMP_ACT_NOTIFY" }]))
 }
 
-/// A container with an agent, which says this of every call that is not the container's `mkdir`: to continue.
+/// A container with an agent. The agent gives this verdict on the container's `mkdir`, and lets all other calls
+/// continue.
 fn agent_of(bundle: Bundle, verdict: Verdict) -> Result<(Container, Agent)> {
     let container = bundle.build()?;
     let agent = Agent::bind(container.aside("agent"), move |number| match number {
@@ -678,23 +680,23 @@ fn answered(new_privileges: bool) -> Result {
     contains("standard output", &fs::read_to_string(container.aside("out"))?, "mkdir /new: ENOMEDIUM")
 }
 
-/// The agent gets the container process state with the descriptor, and answers.
+/// The agent gets the container process state with the listener, and answers.
 fn notify_is_answered() -> Result {
     answered(false)
 }
 
-/// Loaded early, the filter is in force for the rest of what the runtime does.
+/// Without no_new_privs the filter is loaded early, and applies to the rest of the runtime's steps.
 fn notify_is_answered_with_new_privileges() -> Result {
     answered(true)
 }
 
-/// The agent may have the kernel carry the call out.
+/// The agent may let the kernel carry the call out.
 fn notify_may_continue() -> Result {
     let (container, _agent) = agent_of(filtered(["mkdir", "/new"], notifying(&["mkdir"])), Verdict::Continue)?;
     container.run()?.success()?.has_line("mkdir /new: ok").map(drop)
 }
 
-/// A process that joins has a listener of its own: `pid` is its pid, the state that of the container.
+/// A process of exec has a listener of its own: `pid` is the pid of the process, the state is the container's.
 fn notify_of_exec() -> Result {
     for new_privileges in [true, false] {
         let bundle = filtered(["pause"], notifying(&["mkdir"])).set("/process/noNewPrivileges", !new_privileges);
@@ -739,24 +741,25 @@ fn of_the_runtimes_own(new_privileges: bool) -> Result {
     container.run()?.success()?.has_line("hello").map(drop)
 }
 
-/// Calls that a runtime itself makes under the filter are answered like any other.
+/// System calls that the runtime itself makes under the filter are answered by the agent like others.
 fn notify_of_what_the_runtime_calls() -> Result {
     of_the_runtimes_own(false)
 }
 
-/// The same where the filter is loaded early.
+/// The same if the filter is loaded early.
 fn notify_of_what_the_runtime_calls_with_new_privileges() -> Result {
     of_the_runtimes_own(true)
 }
 
-/// Agents that do networking for containers ask for these: none of them may be needed to hand the listener out.
+/// Agents that do networking for containers ask for these calls: the runtime must not need any of them to pass the
+/// listener on.
 fn notify_of_sending_messages() -> Result {
     let names = ["sendmsg", "sendto", "recvmsg", "recvfrom", "connect", "bind", "setsockopt", "close"];
     let (container, _agent) = agent_of(filtered(["echo", "hello"], notifying(&names)), Verdict::Continue)?;
     container.run()?.success()?.has_line("hello").map(drop)
 }
 
-/// Nothing is different in a user namespace, for the first process and for one that joins.
+/// The same in a user namespace, for the first process and for one of exec.
 fn notify_in_a_user_namespace() -> Result {
     let bundle = filtered(["pause"], notifying(&["mkdir"])).user_namespace(100_000, 1000);
     let (container, agent) = agent_of(bundle, Verdict::Errno(libc::ENOMEDIUM))?;
@@ -766,7 +769,7 @@ fn notify_in_a_user_namespace() -> Result {
     equal("connections", agent.hellos(2)?.len(), 2)
 }
 
-/// Of an ordinary user, who may not look into every process.
+/// A container of an ordinary user, who may not access every process with ptrace(2).
 fn notifying_an_ordinary_user(new_privileges: bool) -> Result<(Container, Agent)> {
     let (uid, hook) = (1000, json!([{ "path": "/payload", "args": ["payload", "mkdir", "/by-hook"] }]));
     let map = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
@@ -782,7 +785,7 @@ fn notifying_an_ordinary_user(new_privileges: bool) -> Result<(Container, Agent)
     Ok((container, agent))
 }
 
-/// Nor for an ordinary user, and a hook of his in the container.
+/// The agent answers for the container of an ordinary user, and for its startContainer hook.
 fn notify_of_an_ordinary_user() -> Result {
     for new_privileges in [true, false] {
         let (container, _agent) = notifying_an_ordinary_user(new_privileges)?;
@@ -792,7 +795,7 @@ fn notify_of_an_ordinary_user() -> Result {
     Ok(())
 }
 
-/// A process that joins comes from outside of the user namespace.
+/// A process of exec comes from outside the user namespace.
 fn notify_of_an_ordinary_users_exec() -> Result {
     for new_privileges in [true, false] {
         let (container, _agent) = notifying_an_ordinary_user(new_privileges)?;
@@ -801,7 +804,7 @@ fn notify_of_an_ordinary_users_exec() -> Result {
     Ok(())
 }
 
-/// A hook that runs in the container before its program has the same filter, and somebody who answers.
+/// A startContainer hook has the same filter, and the agent answers for it.
 fn notify_in_a_start_container_hook() -> Result {
     let hook = json!([{ "path": "/payload", "args": ["payload", "mkdir", "/by-hook"] }]);
     let bundle = filtered(["ls", "/"], notifying(&["mkdir"])).set("/hooks/startContainer", hook);
@@ -809,7 +812,7 @@ fn notify_in_a_start_container_hook() -> Result {
     equal("what the hook made", container.run()?.success()?.value("ls /")?, "dev payload proc")
 }
 
-/// The listener is the agent's alone.
+/// The listener is open in the agent only.
 fn notify_leaves_no_descriptor() -> Result {
     for new_privileges in [true, false] {
         let bundle = filtered(["fds"], notifying(&["mkdir"])).set("/process/noNewPrivileges", !new_privileges);
@@ -819,7 +822,7 @@ fn notify_leaves_no_descriptor() -> Result {
     Ok(())
 }
 
-/// Once there is nobody to answer, calls answer ENOSYS: no process of the container holds the listener either.
+/// If the agent is gone, calls fail with ENOSYS: no process of the container has the listener open, either.
 fn notify_agent_that_goes_away() -> Result {
     let bundle = filtered(["mkdir", "/new"], notifying(&["mkdir"]));
     let (container, agent) = agent_of(bundle, Verdict::Continue)?;
@@ -831,7 +834,7 @@ fn notify_agent_that_goes_away() -> Result {
     contains("standard output", &fs::read_to_string(container.aside("out"))?, "mkdir /new: ENOSYS")
 }
 
-/// Where `features` has the flag.
+/// Only if `features` lists the flag.
 fn notify_killable() -> Result {
     let features: Value = serde_json::from_str(&Call::new(["features"]).output()?.success()?.stdout)?;
     let supported = features["linux"]["seccomp"]["supportedFlags"].as_array().context("supported flags")?;
@@ -844,7 +847,7 @@ fn notify_killable() -> Result {
     container.run()?.success()?.has_line("mkdir /new: ENOMEDIUM").map(drop)
 }
 
-/// crun's annotation names the agent where the profile does not.
+/// crun's annotation names the agent if the profile does not.
 fn notify_by_annotation() -> Result {
     if runtime::is("runc") {
         return skip("the annotation is crun's");
@@ -858,7 +861,7 @@ fn notify_by_annotation() -> Result {
     container.run()?.success()?.has_line("mkdir /new: ENOMEDIUM").map(drop)
 }
 
-/// runc, being a Go program, takes a name that begins with `@` for one in the abstract namespace.
+/// runc, as a Go program, takes a name that begins with `@` for an abstract socket.
 fn notify_at_an_abstract_name() -> Result {
     let bundle = filtered(["mkdir", "/new"], notifying(&["mkdir"]));
     let (container, _agent) = agent_of(bundle, Verdict::Continue)?;
@@ -867,7 +870,7 @@ fn notify_at_an_abstract_name() -> Result {
     container.nothing_left()
 }
 
-/// The agent is not optional,
+/// A profile with SCMP_ACT_NOTIFY needs a listener.
 fn notify_without_a_listener() -> Result {
     for path in [Value::Null, json!("")] {
         let mut filter = notifying(&["mkdir"]);
@@ -877,7 +880,7 @@ fn notify_without_a_listener() -> Result {
     Ok(())
 }
 
-/// and has to be there: "If sending to this socket fails, the runtime MUST generate an error."
+/// "If sending to this socket fails, the runtime MUST generate an error."
 fn notify_listener_that_is_not_there() -> Result {
     let mut filter = notifying(&["mkdir"]);
     filter["listenerPath"] = json!("/no/such/agent.sock");
@@ -885,7 +888,7 @@ fn notify_listener_that_is_not_there() -> Result {
     output.fails_with("failed to connect with seccomp agent").map(drop)
 }
 
-/// The runtime needs `write` before there is an agent.
+/// SCMP_ACT_NOTIFY for `write` is refused: the runtime needs that call before the agent has the listener.
 fn notify_for_write() -> Result {
     let mut filter = notifying(&["mkdir", "write"]);
     filter["listenerPath"] = json!("/no/such/agent.sock");
@@ -893,7 +896,7 @@ fn notify_for_write() -> Result {
     output.fails_with("SCMP_ACT_NOTIFY cannot be used for the write syscall").map(drop)
 }
 
-/// For the same reason it is no default action.
+/// SCMP_ACT_NOTIFY is no default action, for the same reason.
 fn notify_as_the_default() -> Result {
     let filter = json!({ "defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/no/such/agent.sock" });
     let output = filtered(["true"], filter).refused("linux.seccomp.defaultAction")?;

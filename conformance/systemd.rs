@@ -1,4 +1,4 @@
-//! `--systemd-cgroup`: the container's cgroup is a scope that systemd makes, knows and takes away.
+//! `--systemd-cgroup`: the container's cgroup is a scope that systemd makes and removes.
 
 use crate::harness::scope::*;
 use crate::harness::*;
@@ -48,7 +48,7 @@ tests![
     user_has_a_subgroup,
 ];
 
-/// Where systemd does not run there is nobody to ask: runc's words.
+/// Without systemd create fails with runc's words.
 fn without_systemd() -> Result {
     if Path::new("/run/systemd/system").is_dir() {
         return skip("systemd runs here");
@@ -59,7 +59,7 @@ fn without_systemd() -> Result {
     container.nothing_left()
 }
 
-/// The flag is given to create alone; all later commands know from the state.
+/// `--systemd-cgroup` is given to create only. Later commands know it from the state.
 fn life_cycle() -> Result {
     let container = created(Bundle::new(["echo", "up", ",", "pause"]))?;
     equal("status", container.status()?, "created")?;
@@ -74,7 +74,7 @@ fn life_cycle() -> Result {
     nothing_left(&container)
 }
 
-/// A scope is delegated, and neither ordered nor stopped with the system's services.
+/// The scope is delegated. It has no ordering dependencies on the system's services, and is not stopped with them.
 fn scope_is_in_its_slice() -> Result {
     let container = created(Bundle::new(["pause"]))?;
     equal("cgroup", cgroup(&container)?, format!("/system.slice/{}", unit(&container)))?;
@@ -91,7 +91,7 @@ fn scope_is_in_its_slice() -> Result {
     Ok(())
 }
 
-/// Without a path: `system.slice`, the name of the runtime, the id.
+/// Without a path the scope is in `system.slice`, and its name has the runtime and the id.
 fn path_absent() -> Result {
     let container = build(Bundle::new(["pause"]), "")?;
     launch(&container, &["create"])?.success()?;
@@ -103,14 +103,14 @@ fn path_absent() -> Result {
     container.nothing_left()
 }
 
-/// podman leaves the slice to the runtime: `:libpod:ID`.
+/// podman leaves the slice out: `:libpod:ID`.
 fn path_without_slice() -> Result {
     let container = build(Bundle::new(["pause"]), ":tare:ID")?;
     launch(&container, &["create"])?.success()?;
     equal("cgroup", cgroup(&container)?, format!("/system.slice/{}", unit(&container)))
 }
 
-/// A cgroup of the scope's name that was frozen before: what is put into it would never move.
+/// An existing cgroup of the scope's name that is frozen is refused: it would freeze the container.
 fn cgroup_that_is_frozen_is_refused() -> Result {
     on_v2()?;
     let container = build(Bundle::new(["true"]), "system.slice:tare:ID")?;
@@ -122,7 +122,7 @@ fn cgroup_that_is_frozen_is_refused() -> Result {
     output?.fails_with("container's cgroup unexpectedly frozen").map(drop)
 }
 
-/// `a-b.slice` is below `a.slice`: the kubelet's `kubepods-burstable-pod….slice`.
+/// `a-b.slice` is below `a.slice`, as the kubelet's `kubepods-burstable-pod….slice`.
 fn slices_are_nested() -> Result {
     let container = build(Bundle::new(["pause"]), "tareconf-burst-pod1.slice:tare:ID")?;
     launch(&container, &["create"])?.success()?;
@@ -133,7 +133,8 @@ fn slices_are_nested() -> Result {
     nothing_left(&container)
 }
 
-/// systemd keeps the cgroup of `memory.slice` off the names of the kernel's files: `_memory.slice`. Limits are there.
+/// systemd escapes the cgroup of `memory.slice`, which begins like a file of the kernel: `_memory.slice`. Limits are
+/// set there.
 fn slice_of_a_kernels_name() -> Result {
     let bundle = Bundle::new(["pause"]).set("/linux/resources", json!({ "pids": { "limit": 50 } }));
     let container = build(bundle, "memory-tareconf.slice:tare:ID")?;
@@ -156,7 +157,7 @@ fn slice_of_the_root() -> Result {
     equal("cgroup", cgroup(&container)?, format!("/{}", unit(&container)))
 }
 
-/// With this driver the path has another form; the words are runc's.
+/// A path in the form of cgroupfs is refused with runc's words.
 fn path_of_cgroupfs_is_refused() -> Result {
     for path in ["/a/b", "a:b", "a:b:c:d", "x"] {
         let container = build(Bundle::new(["pause"]), path)?;
@@ -171,7 +172,7 @@ fn path_of_cgroupfs_is_refused() -> Result {
     Ok(())
 }
 
-/// A slice takes no processes.
+/// A slice holds no processes, so the unit cannot be a slice.
 fn slice_as_unit_is_refused() -> Result {
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID.slice")?;
     launch(&container, &["create"])?.failure()?;
@@ -190,7 +191,7 @@ fn limited() -> Bundle {
     Bundle::new(["pause"]).set("/linux/resources", resources)
 }
 
-/// What [`limited`] says in the kernel's files.
+/// The values of [`limited`] in the kernel's files.
 fn files() -> &'static [(&'static str, &'static str)] {
     match v1() {
         true => &[
@@ -228,8 +229,8 @@ fn properties() -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// What limits have become in the kernel's files and in systemd's properties. systemd counts processors in whole
-/// percents; the kernel has the exact value.
+/// The limits are in the kernel's files and in systemd's properties. systemd counts CPUs in whole percents, while the
+/// kernel has the exact value.
 fn limits_are_in_both_places() -> Result {
     let container = created(limited())?;
     for (name, wanted) in files() {
@@ -241,18 +242,18 @@ fn limits_are_in_both_places() -> Result {
     Ok(())
 }
 
-/// After a reload systemd writes what it knows.
+/// At a reload systemd writes the values of its properties.
 fn limits_survive_a_reload() -> Result {
     let container = created(limited())?;
     systemctl(["daemon-reload"])?;
-    // It knows quotas only roughly.
+    // systemd has the quota in whole percents only.
     for (name, wanted) in files().iter().filter(|(name, _)| !["cpu.max", "cpu.cfs_quota_us"].contains(name)) {
         equal(name, file(&container, name)?.as_str(), *wanted)?;
     }
     Ok(())
 }
 
-/// A create that fails after the unit was started takes it along.
+/// If create fails after it has started the unit, the unit is removed.
 fn failure_leaves_nothing() -> Result {
     for bundle in [
         Bundle::new(["pause"]).set("/linux/resources/unified", json!({ "memory.nosuch": "1" })),
@@ -265,7 +266,7 @@ fn failure_leaves_nothing() -> Result {
     Ok(())
 }
 
-/// Two containers cannot have one unit, and the first does not suffer from the second.
+/// A second container with the same unit is refused, and the first one is not affected.
 fn unit_that_is_there_is_left_alone() -> Result {
     let first = started(Bundle::new(["pause"]))?;
     let path = format!("system.slice:tare:{}", first.id);
@@ -276,7 +277,7 @@ fn unit_that_is_there_is_left_alone() -> Result {
     second.nothing_left()
 }
 
-/// `update` changes the unit, too: a reload brings no old limit back.
+/// `update` changes the unit's properties, too: a reload does not restore old limits.
 fn update_tells_systemd() -> Result {
     let container = started(limited())?;
     let options = ["update", "--memory", "80M", "--cpu-quota", "23456", "--pids-limit", "60"];
@@ -297,7 +298,7 @@ fn update_tells_systemd() -> Result {
     nothing_left(&container)
 }
 
-/// What the kernel refuses is neither in its files nor with systemd.
+/// A value that the kernel refuses is neither in its files nor in systemd's properties afterwards.
 fn update_that_fails_is_undone() -> Result {
     let container = started(limited())?;
     let call = container.call(["update", "--resources", "-", &container.id]);
@@ -307,8 +308,8 @@ fn update_that_fails_is_undone() -> Result {
     equal("TasksMax", property(&container, "TasksMax")?.as_str(), "50")
 }
 
-/// systemd puts its own device rules into force again at a reload; with the container's they are the same
-/// (runc#3551: /dev/null and terminals were lost).
+/// At a reload systemd applies its own device rules again: they are the container's (runc#3551: /dev/null and terminals
+/// were lost).
 fn devices_survive_a_reload() -> Result {
     let words = ["mknod", "/dev/kmsg2", "c:1:11", ",", "open", "/dev/kmsg2", ",", "pause"];
     let container = started(
@@ -329,7 +330,8 @@ fn devices_survive_a_reload() -> Result {
     devices()
 }
 
-/// systemd has no words for "all but this one". On v1, where it writes the same files, nothing else could say so.
+/// systemd has no device rule for "all except this one". The runtime's own rules must stay in force, also on v1, where
+/// systemd writes the same files.
 fn devices_denied_after_all_are_allowed() -> Result {
     let rules = json!([
         { "allow": true, "access": "rwm" },
@@ -370,14 +372,14 @@ fn devices_denied_after_all_are_allowed() -> Result {
     container.exec([], ["open", "/dev/null", ",", "open", "/dev/kmsg2"])?.has_line("open /dev/kmsg2: EPERM").map(drop)
 }
 
-/// A further process is in the scope as well.
+/// A process of exec is in the scope, too.
 fn exec_joins() -> Result {
     let container = started(Bundle::new(["pause"]))?;
     let output = container.exec([], ["cat", "/proc/self/cgroup"])?;
     equal("cgroup", cgroup_in(&output.success()?.stdout)?, format!("/system.slice/{}", unit(&container)))
 }
 
-/// The cgroup is the container's to divide.
+/// The container may make sub-cgroups in the scope, and exec can join one.
 fn exec_in_a_sub_cgroup() -> Result {
     let container = started(Bundle::new(["pause"]))?;
     fs::create_dir(directory_of(&container, "memory").join("below"))?;
@@ -388,7 +390,7 @@ fn exec_in_a_sub_cgroup() -> Result {
     nothing_left(&container)
 }
 
-/// Paused and resumed.
+/// `pause` and `resume` work in a scope.
 fn pause_and_resume() -> Result {
     let container = started(Bundle::new(["pause"]))?;
     container.command(["pause"])?.success()?;
@@ -400,7 +402,7 @@ fn pause_and_resume() -> Result {
     nothing_left(&container)
 }
 
-/// Without a pid namespace SIGKILL is for all in the cgroup.
+/// Without a pid namespace SIGKILL reaches all processes of the cgroup.
 fn kill_of_all_in_the_hosts_pid_namespace() -> Result {
     let container = started(Bundle::new(["fork", "3", ",", "pause"]).without_namespace("pid"))?;
     container.wait_output("forked: 3")?;
@@ -411,8 +413,8 @@ fn kill_of_all_in_the_hosts_pid_namespace() -> Result {
     nothing_left(&container)
 }
 
-/// Who has outlived the first process does not outlive the container, and does not keep delete waiting for systemd's
-/// patience with those that ignore SIGTERM.
+/// delete kills processes that have survived the first one. It does not wait for systemd's timeout for processes that
+/// ignore SIGTERM.
 fn delete_ends_who_is_left() -> Result {
     let container = started(Bundle::new(["fork", "3", ",", "pause"]).without_namespace("pid"))?;
     container.wait_output("forked: 3")?;
@@ -422,7 +424,7 @@ fn delete_ends_who_is_left() -> Result {
     nothing_left(&container)
 }
 
-/// Neither does it wait for one who was put there from outside and does not listen to SIGTERM.
+/// delete does not wait for a process either that was moved into the scope from outside and ignores SIGTERM.
 fn delete_ends_who_has_moved_in() -> Result {
     let container = started(Bundle::new(["pause"]))?;
     let mut guest = Command::new("sh").args(["-c", "trap '' TERM; exec sleep 100"]).spawn()?;
@@ -442,7 +444,7 @@ fn delete_ends_who_has_moved_in() -> Result {
     nothing_left(&container)
 }
 
-/// A scope in which the kernel has killed for want of memory has failed for systemd; delete makes it forget that.
+/// After an OOM kill systemd marks the scope as failed. delete resets that.
 fn killed_by_the_kernel_is_forgotten() -> Result {
     let container =
         started(Bundle::new(["alloc", "64"]).set("/linux/resources/memory", json!({ "limit": 16_777_216 })))?;
@@ -451,14 +453,14 @@ fn killed_by_the_kernel_is_forgotten() -> Result {
     nothing_left(&container)
 }
 
-/// `run` in the foreground takes the unit along.
+/// `run` in the foreground removes the unit.
 fn run_cleans_up() -> Result {
     let container = build(Bundle::new(["exit", "7"]), "system.slice:tare:ID")?;
     equal("status", launch(&container, &["run"])?.code()?, 7)?;
     nothing_left(&container)
 }
 
-/// `org.systemd.property.NAME` is a property as a GVariant text; podman sets TimeoutStopUSec so.
+/// `org.systemd.property.NAME` sets a property from a GVariant text: podman sets TimeoutStopUSec.
 fn properties_by_annotation() -> Result {
     let container = created(Bundle::new(["pause"]).set(
         "/annotations",
@@ -475,14 +477,14 @@ fn properties_by_annotation() -> Result {
     contains("After", &property(&container, "After")?, "basic.target")
 }
 
-/// A name in seconds stands for the one in microseconds.
+/// A property in seconds stands for the one in microseconds.
 fn property_in_seconds() -> Result {
     let annotation = json!({ "org.systemd.property.TimeoutStopSec": "7" });
     let container = created(Bundle::new(["pause"]).set("/annotations", annotation))?;
     equal("TimeoutStopUSec", property(&container, "TimeoutStopUSec")?.as_str(), "7s")
 }
 
-/// What is no name, no value or no property is refused.
+/// An invalid name, an invalid value and an unknown property are refused.
 fn property_that_is_none() -> Result {
     for (name, value) in [("Kill.Signal", "10"), ("KillSignal", "x"), ("NoSuchProperty", "10"), ("KillSignal", "'a'")] {
         let annotation = json!({ format!("org.systemd.property.{name}"): value });
@@ -497,12 +499,12 @@ fn property_that_is_none() -> Result {
     Ok(())
 }
 
-/// With cgroupfs the annotations are nobody's.
+/// With cgroupfs these annotations are ignored.
 fn annotations_are_for_systemd_only() -> Result {
     Bundle::new(["true"]).set("/annotations", json!({ "org.systemd.property.x": "?" })).run()?.success().map(drop)
 }
 
-/// The process waits until it is in the scope before it makes its cgroup namespace.
+/// init waits until it is in the scope, and then makes its cgroup namespace.
 fn cgroup_namespace_begins_at_the_scope() -> Result {
     let container = started(Bundle::new(["cat", "/proc/self/cgroup", ",", "pause"]).namespace("cgroup"))?;
     eventually("output", || Ok(!container.output()?.is_empty()))?;
@@ -511,7 +513,7 @@ fn cgroup_namespace_begins_at_the_scope() -> Result {
     Ok(())
 }
 
-/// `run.oci.delegate-cgroup`: the container is in a cgroup below the scope, with the controllers handed down.
+/// `run.oci.delegate-cgroup`: the container is in a cgroup below the scope, in which the controllers are enabled.
 fn delegated_cgroup_is_below_the_scope() -> Result {
     if !runtime::is("tare") {
         return skip("an extension of crun's, which calls the scope's own sub-cgroup something else");
@@ -557,7 +559,7 @@ fn subgroup_of_the_scope() -> Result {
     nothing_left(&container)
 }
 
-/// v1 has no cgroups that are handed over.
+/// On v1 cgroups cannot be delegated.
 fn subgroup_needs_v2() -> Result {
     if !runtime::is("tare") || !v1() {
         return skip("refused by tare, and with v1 hierarchies only");
@@ -578,12 +580,12 @@ fn features_say_so() -> Result {
     contains("potentiallyUnsafeConfigAnnotations", &unsafe_ones, "\"org.systemd.property.\"")
 }
 
-/// An ordinary user asks the service manager that runs for him.
+/// An ordinary user's container is a scope of the user's own systemd.
 fn user_has_a_manager_of_his_own() -> Result {
     asked_by_user(|bundle| bundle, "")
 }
 
-/// Whom the service manager moves there is moved below the scope.
+/// systemd moves the process into the scope, and the runtime moves it on into the cgroup below.
 fn user_has_a_subgroup() -> Result {
     if !runtime::is("tare") {
         return skip("an extension of crun's, which always has such a cgroup");
@@ -597,7 +599,7 @@ fn asked_by_user(change: impl Fn(Bundle) -> Bundle, below: &str) -> Result {
     let runtime = format!("/run/user/{USER}");
     let bus = Path::new(&runtime).join("bus");
     let name = nix::unistd::User::from_uid(USER.into())?.map(|user| user.name).unwrap_or_default();
-    // One that comes with the boot may be on its way.
+    // With lingering the user's systemd starts at boot, and may not be ready yet.
     if !name.is_empty() && Path::new("/var/lib/systemd/linger").join(name).exists() {
         eventually("the service manager of the user", || Ok(bus.exists()))?;
     }

@@ -1,5 +1,4 @@
-//! `--systemd-cgroup` when something goes wrong on systemd's side: units that vanish, a bus that breaks, a manager that
-//! starts anew.
+//! `--systemd-cgroup` with faults on systemd's side: units that vanish, a bus that fails, a manager that restarts.
 
 use crate::harness::bus::{Fault, FaultyBus};
 use crate::harness::scope::*;
@@ -26,12 +25,12 @@ tests![
     update_leaves_the_rest_alone,
 ];
 
-/// Where systemd listens for root when there is no bus.
+/// The socket at which systemd listens for root, without a bus.
 const PRIVATE: &std::ffi::CStr = c"/run/systemd/private";
-/// In a call there are: Hello, AddMatch, the method.
+/// The messages of one call: Hello, AddMatch, the method.
 const MESSAGES: usize = 3;
 
-/// Nothing piles up: no unit, no cgroup, no job.
+/// After many cycles no unit, cgroup or job is left.
 fn two_hundred_cycles_leave_nothing() -> Result {
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
     let before = systemctl(["list-units", "--all", "--plain", "--no-legend", "*.scope"])?;
@@ -46,7 +45,7 @@ fn two_hundred_cycles_leave_nothing() -> Result {
     equal("scopes", systemctl(["list-units", "--all", "--plain", "--no-legend", "*.scope"])?, before)
 }
 
-/// systemd removes a unit a moment after its last process has gone.
+/// Waits until the unit is gone: systemd removes it a moment after its last process has ended.
 fn gone(container: &Container) -> Result {
     eventually("the end of the unit", || {
         Ok(systemctl(["list-units", "--all", "--plain", "--no-legend", &unit(container)])?.is_empty())
@@ -54,7 +53,7 @@ fn gone(container: &Container) -> Result {
     nothing_left(container)
 }
 
-/// The next container of this name is as good as the first.
+/// Checks that another container of this name works.
 fn next_one_works(container: &Container) -> Result {
     launch(container, &["create"])?.success()?;
     equal("cgroup", cgroup(container)?, format!("/system.slice/{}", unit(container)))?;
@@ -62,7 +61,7 @@ fn next_one_works(container: &Container) -> Result {
     gone(container)
 }
 
-/// `systemctl kill` before `start`: the container is stopped, and deleted as any other.
+/// After `systemctl kill` before `start` the container is stopped, and can be deleted.
 fn unit_killed_while_created() -> Result {
     let container = created(Bundle::new(["pause"]))?;
     systemctl(["kill", "--signal=KILL", &unit(&container)])?;
@@ -74,7 +73,7 @@ fn unit_killed_while_created() -> Result {
     next_one_works(&container)
 }
 
-/// `systemctl stop` of a running container's unit is the end of the container; what still comes fails or is done.
+/// `systemctl stop` of a running container's unit ends the container. Later commands fail, or have nothing left to do.
 fn unit_stopped_while_running() -> Result {
     let annotation = json!({ "org.systemd.property.TimeoutStopUSec": "uint64 1000000" });
     let container = started(Bundle::new(["pause"]).set("/annotations", annotation))?;
@@ -89,7 +88,7 @@ fn unit_stopped_while_running() -> Result {
     next_one_works(&container)
 }
 
-/// A container that somebody has moved elsewhere lives on without its unit, which systemd takes away.
+/// A container whose process was moved to another cgroup runs on without its unit, which systemd removes.
 fn unit_that_lost_its_process() -> Result {
     on_v2()?;
     let container = started(Bundle::new(["pause"]))?;
@@ -111,12 +110,12 @@ fn unit_that_lost_its_process() -> Result {
     next_one_works(&container)
 }
 
-/// The runtime over a bus that fails, where there is no other way to systemd.
+/// The call over a bus that fails, without another way to systemd.
 fn over(bus: &FaultyBus, call: Call) -> Call {
     call.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address()).hiding(PRIVATE)
 }
 
-/// One line that says what could not be done.
+/// Checks that the error is one line.
 fn one_line(output: &Output) -> Result {
     output.failure()?;
     if runtime::is("tare") {
@@ -134,7 +133,7 @@ fn create_call(container: &Container) -> Call {
     call.arg(&container.id)
 }
 
-/// Wherever the bus breaks during a create: an error, and nothing stays.
+/// Wherever the bus fails during create: create fails, and nothing is left.
 fn bus_that_closes_during_create() -> Result {
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
     for messages in 0..=MESSAGES {
@@ -146,13 +145,13 @@ fn bus_that_closes_during_create() -> Result {
     next_one_works(&container)
 }
 
-/// An update that systemd does not hear of changes nothing.
+/// An update that does not reach systemd changes nothing.
 fn bus_that_closes_during_update() -> Result {
     let container = started(Bundle::new(["pause"]).set("/linux/resources/pids", json!({ "limit": 50 })))?;
     for messages in 0..MESSAGES {
         let bus = faulty(&container, Fault::Closes, messages, usize::MAX)?;
         let call = container.call(["update", "--pids-limit", "60", &container.id]);
-        // With one message less than in a create the last one gets through, and its answer does not.
+        // The last message of a create gets through here, its answer does not.
         one_line(&over(&bus, call).output()?)?;
         equal("pids.max", file(&container, "pids.max")?.as_str(), "50")?;
     }
@@ -163,7 +162,7 @@ fn bus_that_closes_during_update() -> Result {
     gone(&container)
 }
 
-/// A unit whose processes have gone goes by itself: nobody has to be asked.
+/// systemd removes a unit whose processes have ended: delete succeeds without the bus.
 fn bus_that_closes_during_delete() -> Result {
     for messages in 0..=MESSAGES {
         let container = started(Bundle::new(["pause"]))?;
@@ -174,7 +173,7 @@ fn bus_that_closes_during_delete() -> Result {
     Ok(())
 }
 
-/// What can be said twice is: a bus that is there again a moment later is not noticed.
+/// The runtime repeats a call that can be repeated: a bus that works again a moment later causes no error.
 fn bus_that_is_back() -> Result {
     let container = started(Bundle::new(["pause"]))?;
     let bus = faulty(&container, Fault::Closes, 2, 1)?;
@@ -185,7 +184,7 @@ fn bus_that_is_back() -> Result {
     gone(&container)
 }
 
-/// Nobody waits for ever for a bus that does not answer.
+/// A bus that does not answer is an error after some time; the runtime does not wait for ever.
 fn bus_that_is_silent() -> Result {
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
     for messages in [0, MESSAGES - 1] {
@@ -198,7 +197,7 @@ fn bus_that_is_silent() -> Result {
     next_one_works(&container)
 }
 
-/// Without a D-Bus daemon root talks to systemd's own socket.
+/// Without a D-Bus daemon root uses systemd's private socket.
 fn without_a_bus_root_asks_directly() -> Result {
     systemd_runs()?;
     if !Path::new("/run/systemd/private").exists() {
@@ -216,7 +215,7 @@ fn without_a_bus_root_asks_directly() -> Result {
     gone(&container)
 }
 
-/// Nobody to talk to: an error, and nothing stays.
+/// Without any way to systemd create fails, and nothing is left.
 fn without_any_way_to_systemd() -> Result {
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
     let call = create_call(&container).env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nosuch/bus").hiding(PRIVATE);
@@ -224,10 +223,10 @@ fn without_any_way_to_systemd() -> Result {
     gone(&container)
 }
 
-/// Limits and devices of a container whose systemd forgets all and reads it anew.
+/// Checks limits and devices of a container after systemd has read its state anew.
 fn all_is_there(container: &Container) -> Result {
     let kept = if v1() { KEPT_V1 } else { KEPT };
-    // A scope has a policy for it since 253.
+    // Scopes have the property OOMPolicy since systemd 253.
     let told = |name: &str| name != "memory.oom.group" || version().is_ok_and(|version| version >= 253);
     for (name, wanted) in kept.iter().filter(|(name, _)| told(name)) {
         equal(name, file(container, name)?.as_str(), *wanted)?;
@@ -271,7 +270,7 @@ fn kept() -> Bundle {
         .set("/linux/resources", resources)
 }
 
-/// `systemctl daemon-reload`
+/// `systemctl daemon-reload` loses no limit.
 fn reload_loses_nothing() -> Result {
     let container = started(kept())?;
     eventually("counting", || Ok(container.read("number").is_ok()))?;
@@ -282,7 +281,7 @@ fn reload_loses_nothing() -> Result {
     gone(&container)
 }
 
-/// `systemctl daemon-reexec`
+/// `systemctl daemon-reexec` loses no limit.
 fn new_manager_loses_nothing() -> Result {
     let container = started(kept())?;
     eventually("counting", || Ok(container.read("number").is_ok()))?;
@@ -294,7 +293,7 @@ fn new_manager_loses_nothing() -> Result {
     gone(&container)
 }
 
-/// Frozen is frozen, also for a manager that has just started.
+/// A frozen container stays frozen when the manager reloads or restarts.
 fn reload_of_a_frozen_container() -> Result {
     let container = started(Bundle::new(["count", "/number"]))?;
     let number = || container.read("number").unwrap_or_default();
@@ -312,8 +311,8 @@ fn reload_of_a_frozen_container() -> Result {
     gone(&container)
 }
 
-/// systemd writes a controller's files anew when it is told of one of them; what it was not told of, or only roughly,
-/// stays as it was.
+/// systemd writes all files of a controller when one property changes. Values that systemd does not know exactly, or
+/// not at all, stay.
 fn update_leaves_the_rest_alone() -> Result {
     on_v2()?;
     let resources = json!({

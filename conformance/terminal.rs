@@ -53,12 +53,12 @@ fn pts(options: &[&str]) -> Value {
     json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options })
 }
 
-/// A container with a terminal and a devpts of its own.
+/// A bundle with a terminal and a new devpts.
 fn bundle<const N: usize>(words: [&str; N]) -> Bundle {
     Bundle::new(words).set("/process/terminal", true).mount(pts(&PTS))
 }
 
-/// Created, with a socket for the terminal.
+/// Creates the container, with a socket for its terminal.
 fn created(bundle: Bundle) -> Result<(Container, Terminal)> {
     let container = bundle.build()?;
     let receiver = Receiver::bind(container.aside("console"))?;
@@ -66,14 +66,14 @@ fn created(bundle: Bundle) -> Result<(Container, Terminal)> {
     Ok((container, receiver.terminal()?))
 }
 
-/// Created and started.
+/// Creates and starts the container.
 fn started(bundle: Bundle) -> Result<(Container, Terminal)> {
     let (container, terminal) = created(bundle)?;
     container.start()?;
     Ok((container, terminal))
 }
 
-/// What a container's terminal shows until the end, without carriage returns.
+/// The output at the container's terminal up to its end, without carriage returns.
 fn shown(bundle: Bundle) -> Result<String> {
     let (_container, mut terminal) = started(bundle)?;
     Ok(terminal.read_to_end()?.replace('\r', ""))
@@ -84,7 +84,8 @@ fn has_line(text: &str, wanted: &str) -> Result {
     Ok(())
 }
 
-/// One message with a name and exactly one descriptor, before `create` returns: what engines accept.
+/// The runtime sends one message with a name and exactly one descriptor before `create` returns: engines accept no
+/// other.
 fn socket_receives_one_terminal() -> Result {
     let (container, mut terminal) = created(bundle(["echo", "seen"]))?;
     equal("status", container.status()?, "created")?;
@@ -109,7 +110,7 @@ fn console_is_the_terminal() -> Result {
     contains("its mount", &text, " /dev/console ")
 }
 
-/// Also where the image brings the file.
+/// The same if the image has the file /dev/console.
 fn console_without_a_dev_mount() -> Result {
     let bundle = bundle(["stat", "/dev/console"]).remove("/mounts/1");
     let bundle = bundle.file("dev/console", "a file").dir("dev/pts").set(
@@ -121,7 +122,7 @@ fn console_without_a_dev_mount() -> Result {
     contains("the console", &shown(bundle)?, "char")
 }
 
-/// Devices are made before /dev becomes read-only.
+/// Devices and the console are made before /dev becomes read-only.
 fn console_on_a_read_only_dev() -> Result {
     let options = json!(["nosuid", "mode=755", "ro"]);
     let text = shown(bundle(["stat", "/dev/console", ",", "mkdir", "/dev/x"]).set("/mounts/1/options", options))?;
@@ -129,7 +130,7 @@ fn console_on_a_read_only_dev() -> Result {
     has_line(&text, "mkdir /dev/x: EROFS")
 }
 
-/// A link in the place of the console leads nowhere (CVE-2025-52565).
+/// A symbolic link at /dev/console is not followed (CVE-2025-52565).
 fn console_is_no_followed_link() -> Result {
     let container = bundle(["true"])
         .symlink("dev/console", "../target")
@@ -155,7 +156,7 @@ fn console_size_without_terminal_is_ignored() -> Result {
     Bundle::new(["echo", "ran"]).set("/process/consoleSize", size).run()?.success()?.has_line("ran").map(drop)
 }
 
-/// The terminal belongs to the user, the group stays the one of the mount.
+/// The terminal belongs to the process's user. Its group stays the one of the devpts mount.
 fn owner_is_the_user() -> Result {
     let user = json!({ "uid": 1234, "gid": 99 });
     let text = shown(bundle(["stat", "/dev/pts/0", ",", "openw", "/dev/stdout"]).set("/process/user", user))?;
@@ -163,14 +164,14 @@ fn owner_is_the_user() -> Result {
     has_line(&text, "openw /dev/stdout: ok")
 }
 
-/// Root of a user namespace has a terminal, too.
+/// A container in a user namespace has a terminal, too.
 fn user_namespace() -> Result {
     let text = shown(bundle(["tty", ",", "stat", "/dev/console"]).user_namespace(100_000, 65_536))?;
     has_line(&text, "terminals: 0,1,2")?;
     contains("the console", &text, "uid=0 gid=5 rdev=136:0")
 }
 
-/// What lies at /dev/pts has to be a devpts: names in there are the container's otherwise (CVE-2025-52565).
+/// /dev/pts must be a devpts: in another file system the names would be the container's choice (CVE-2025-52565).
 fn pts_that_is_no_devpts_is_refused() -> Result {
     let bundle = Bundle::new(["true"]).set("/process/terminal", true);
     let container = bundle.mount(json!({ "destination": "/dev/pts", "type": "tmpfs", "source": "tmpfs" })).build()?;
@@ -179,7 +180,7 @@ fn pts_that_is_no_devpts_is_refused() -> Result {
     container.nothing_left()
 }
 
-/// Without any devpts there is no terminal.
+/// Without a devpts at /dev/pts a terminal is refused.
 fn pts_that_is_missing_is_refused() -> Result {
     let container = Bundle::new(["true"]).set("/process/terminal", true).build()?;
     let receiver = Receiver::bind(container.aside("console"))?;
@@ -187,7 +188,7 @@ fn pts_that_is_missing_is_refused() -> Result {
     container.nothing_left()
 }
 
-/// ptmx of the container's devpts may be closed to others; root opens it all the same.
+/// If the mode of the devpts's ptmx forbids all access, root opens it all the same.
 fn ptmx_in_its_own_place() -> Result {
     has_line(
         &shown(bundle(["tty"]).set("/mounts/2", pts(&["newinstance", "ptmxmode=0000", "mode=0620", "gid=5"])))?,
@@ -195,7 +196,7 @@ fn ptmx_in_its_own_place() -> Result {
     )
 }
 
-/// The end of the program ends the terminal, for whoever reads it.
+/// When the program ends, the terminal hangs up, and its reader notices.
 fn program_that_ends_hangs_up() -> Result {
     let (container, mut terminal) = started(bundle(["line"]))?;
     terminal.write("typed\n")?;
@@ -203,7 +204,8 @@ fn program_that_ends_hangs_up() -> Result {
     container.wait_status("stopped")
 }
 
-/// runc: "cannot allocate tty if runc will detach without setting console socket".
+/// `create` with a terminal and without a socket fails: "cannot allocate tty if runc will detach without setting
+/// console socket".
 fn detached_needs_a_socket() -> Result {
     for words in [&["create"][..], &["run", "-d"]] {
         let container = bundle(["true"]).build()?;
@@ -214,7 +216,7 @@ fn detached_needs_a_socket() -> Result {
     Ok(())
 }
 
-/// runc: "cannot use console socket if runc will not detach or allocate tty".
+/// A socket without a terminal is refused: "cannot use console socket if runc will not detach or allocate tty".
 fn socket_needs_a_terminal() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let receiver = Receiver::bind(container.aside("console"))?;
@@ -222,7 +224,7 @@ fn socket_needs_a_terminal() -> Result {
     container.nothing_left()
 }
 
-/// The same for a runtime that stays.
+/// The same for a runtime in the foreground.
 fn socket_needs_detaching() -> Result {
     let container = bundle(["true"]).build()?;
     let receiver = Receiver::bind(container.aside("console"))?;
@@ -230,7 +232,7 @@ fn socket_needs_detaching() -> Result {
     container.nothing_left()
 }
 
-/// A socket that is not there is an error of create, which leaves nothing.
+/// A socket that does not exist is an error of create, and nothing is left.
 fn socket_that_does_not_answer() -> Result {
     let container = bundle(["true"]).build()?;
     let output = container.call(["create", "--console-socket"]).arg(container.aside("none"));
@@ -238,7 +240,7 @@ fn socket_that_does_not_answer() -> Result {
     container.nothing_left()
 }
 
-/// `run --detach` hands the terminal out and leaves.
+/// `run --detach` sends the terminal to the socket and returns.
 fn run_detached() -> Result {
     let container = bundle(["echo", "up", ",", "pause"]).build()?;
     let receiver = Receiver::bind(container.aside("console"))?;
@@ -247,7 +249,8 @@ fn run_detached() -> Result {
     equal("status", container.status()?, "running")
 }
 
-/// In the foreground the caller's terminal shows what the container's does, in its size, and keys come through raw.
+/// In the foreground the caller's terminal shows the output of the container's terminal, which has the same size. Keys
+/// are passed on raw.
 fn run_at_a_terminal() -> Result {
     let container = bundle(["tty", ",", "echo", "ready", ",", "line", ",", "exit", "5"]).build()?;
     let mut terminal = Terminal::open(31, 97)?;
@@ -260,7 +263,7 @@ fn run_at_a_terminal() -> Result {
     container.nothing_left()
 }
 
-/// "window size copied and followed": the caller's size at the start, and SIGWINCH when it changes.
+/// The container's terminal has the caller's size at the start, and follows it at SIGWINCH.
 fn run_follows_the_window() -> Result {
     let container = bundle(["winch", "31x97", ",", "winch", "40x120"]).build()?;
     let mut terminal = Terminal::open(31, 97)?;
@@ -271,7 +274,7 @@ fn run_follows_the_window() -> Result {
     running.wait()?.success().map(drop)
 }
 
-/// After the end the caller's terminal is as it was; meanwhile it is raw, except that whole lines are printed.
+/// At the end the caller's terminal has its old settings. During the run it is raw, except for output processing.
 fn run_sets_the_terminal_back() -> Result {
     let container = bundle(["echo", "ready", ",", "line", ",", "line"]).build()?;
     let mut terminal = Terminal::open(25, 80)?;
@@ -291,7 +294,7 @@ fn run_sets_the_terminal_back() -> Result {
     equal("output flags", after.output_flags, before.output_flags)
 }
 
-/// A terminal for the container needs none at the caller's standard input.
+/// The caller's standard input may be a file although the container has a terminal.
 fn run_with_stdin_from_a_file() -> Result {
     let container = bundle(["line"]).build()?;
     fs::write(container.aside("in"), "from a file\n")?;
@@ -302,7 +305,7 @@ fn run_with_stdin_from_a_file() -> Result {
     container.wait_output("line: from a file")
 }
 
-/// Carriage returns are for terminals: a file gets lines as the program wrote them.
+/// If standard output is a file, it gets no carriage returns: they are for terminals.
 fn run_with_stdout_to_a_file_adds_no_carriage_returns() -> Result {
     let container = bundle(["echo", "plain"]).build()?;
     let mut terminal = Terminal::open(25, 80)?;
@@ -310,7 +313,7 @@ fn run_with_stdout_to_a_file_adds_no_carriage_returns() -> Result {
     equal("output", output.success()?.stdout.as_str(), "plain\n")
 }
 
-/// Where the caller has no terminal at all, the container still gets one.
+/// If the caller has no terminal at all, the container gets one all the same.
 fn run_without_any_terminal() -> Result {
     if runtime::is("runc") {
         return skip("runc wants a terminal of the caller's");
@@ -319,7 +322,7 @@ fn run_without_any_terminal() -> Result {
     output.success()?.says("terminals", "0,1,2").map(drop)
 }
 
-/// `run` at a terminal with standard output in a pipe.
+/// Calls `run` at a terminal with standard output in a pipe.
 fn into_a_pipe(container: &Container, writer: OwnedFd) -> Result<(Terminal, Running)> {
     let terminal = Terminal::open(25, 80)?;
     let call = container.call(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
@@ -327,7 +330,8 @@ fn into_a_pipe(container: &Container, writer: OwnedFd) -> Result<(Terminal, Runn
     Ok((terminal, running))
 }
 
-/// When nobody reads any more, the terminal is hung up: the program ends, or writes on for nobody, but does not wait.
+/// If the reader closes its end, the runtime does not hang: it hangs up the terminal, and the program ends or writes to
+/// nothing.
 fn run_whose_reader_goes_away() -> Result {
     let container = bundle(["flood", "1000", ",", "exit", "5"]).build()?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
@@ -337,7 +341,7 @@ fn run_whose_reader_goes_away() -> Result {
     container.nothing_left()
 }
 
-/// A reader that is slow loses nothing, also when standard output is non-blocking.
+/// A slow reader gets all output, even if standard output is non-blocking.
 fn run_whose_reader_does_not_block() -> Result {
     let container = bundle(["flood", "512"]).build()?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
@@ -350,7 +354,8 @@ fn run_whose_reader_does_not_block() -> Result {
     equal("bytes", bytes.len(), 512 << 10)
 }
 
-/// Once the program has ended, the caller's keys are his own again, whoever still has to read: ^C works.
+/// Once the program has ended, the caller's terminal is restored, even if output is still to be read: Ctrl-C works
+/// again.
 fn run_sets_the_terminal_back_before_the_last_word() -> Result {
     if runtime::is("runc") {
         return skip("runc stays raw until the last byte has gone");
@@ -367,7 +372,7 @@ fn run_sets_the_terminal_back_before_the_last_word() -> Result {
     container.nothing_left()
 }
 
-/// `exec --tty` at a terminal: its own terminal, size, status.
+/// `exec --tty` has a terminal of its own with the caller's size, and exits with the program's status.
 fn exec_at_a_terminal() -> Result {
     let container = Bundle::new(["pause"]).mount(pts(&PTS)).start()?;
     let mut terminal = Terminal::open(31, 97)?;
@@ -379,7 +384,7 @@ fn exec_at_a_terminal() -> Result {
     equal("exit code", running.wait()?.code()?, 6)
 }
 
-/// `exec --detach --tty` needs the socket and hands the terminal out.
+/// `exec --detach --tty` needs the socket, and sends the terminal to it.
 fn exec_detached_with_a_socket() -> Result {
     let container = Bundle::new(["pause"]).mount(pts(&PTS)).start()?;
     let refused = container.exec(["-d", "-t"], ["true"])?;
@@ -390,7 +395,7 @@ fn exec_detached_with_a_socket() -> Result {
     contains("the terminal", &receiver.terminal()?.read_to_end()?, "controlling: yes")
 }
 
-/// How containerd and conmon do it: `terminal` and `consoleSize` of the process file.
+/// containerd and conmon use `terminal` and `consoleSize` of the process file.
 fn exec_by_process_file() -> Result {
     let container = Bundle::new(["pause"]).mount(pts(&PTS)).start()?;
     let process = json!({
@@ -404,14 +409,14 @@ fn exec_by_process_file() -> Result {
     contains("the terminal", &receiver.terminal()?.read_to_end()?, "size: 20x60")
 }
 
-/// The config's `terminal` says nothing about exec: `--tty` alone does.
+/// exec ignores the config's `terminal`: only `--tty` counts.
 fn exec_option_decides_alone() -> Result {
     let (container, _terminal) = started(bundle(["pause"]))?;
     let output = container.exec([], ["tty"])?;
     output.success()?.says("terminals", "").map(drop)
 }
 
-/// /dev/console stays the terminal of the first process.
+/// exec does not change /dev/console, which is the terminal of the first process.
 fn exec_leaves_the_console_alone() -> Result {
     let (container, _terminal) = started(bundle(["pause"]))?;
     let receiver = Receiver::bind(container.aside("console2"))?;
@@ -422,7 +427,7 @@ fn exec_leaves_the_console_alone() -> Result {
     contains("the console", &text, "rdev=136:0")
 }
 
-/// Joining a user namespace changes nothing about it.
+/// exec in a user namespace has a terminal, too.
 fn exec_in_a_user_namespace() -> Result {
     let container = Bundle::new(["pause"]).mount(pts(&PTS)).user_namespace(100_000, 65_536).start()?;
     let receiver = Receiver::bind(container.aside("console"))?;
@@ -433,7 +438,7 @@ fn exec_in_a_user_namespace() -> Result {
     contains("its owner", &text, "uid=0 gid=5")
 }
 
-/// `--user` owns the terminal.
+/// The terminal belongs to the user of `--user`.
 fn exec_gives_the_terminal_to_the_user() -> Result {
     let container = Bundle::new(["pause"]).mount(pts(&PTS)).start()?;
     let receiver = Receiver::bind(container.aside("console"))?;

@@ -1,4 +1,4 @@
-//! `update`: limits of a container that runs. Each field by itself is a row of `resources`.
+//! `update`: limits of a running container. `resources` has a row for each single field.
 
 use crate::harness::runtime;
 use crate::harness::*;
@@ -33,7 +33,7 @@ tests![
     exec_and_delete_still_work,
 ];
 
-/// A running container with its pids limit at 50, or a skip where there is no such controller.
+/// A running container with a pids limit of 50. Skips the test if the machine lacks the controller.
 fn running() -> Result<Container> {
     let resources = json!({
         "pids": { "limit": 50 },
@@ -66,7 +66,7 @@ fn memory_by_option_with_a_suffix() -> Result {
     Ok(())
 }
 
-/// A period alone keeps the quota.
+/// A new period keeps the quota.
 fn cpu_period_keeps_the_quota() -> Result {
     let container = running()?;
     update(&container, ["--cpu-period", "200000"])?.success()?;
@@ -74,7 +74,7 @@ fn cpu_period_keeps_the_quota() -> Result {
     check(&container, "cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 200000"))
 }
 
-/// CRI-O sends the specification's resources through `--resources -`.
+/// CRI-O passes the specification's `resources` through `--resources -`.
 fn resources_from_standard_input() -> Result {
     let container = running()?;
     let call = container.call(["update", "--resources", "-", &container.id]);
@@ -82,7 +82,7 @@ fn resources_from_standard_input() -> Result {
     pids(&container, "22")
 }
 
-/// What the file does not speak of stays as it was.
+/// Fields that the file lacks keep their values.
 fn resources_from_a_file_leave_the_rest() -> Result {
     let container = running()?;
     let file = container.aside("resources.json");
@@ -92,7 +92,7 @@ fn resources_from_a_file_leave_the_rest() -> Result {
     check(&container, "cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000"))
 }
 
-/// With `--resources` the other options do not count.
+/// With `--resources` the other options are ignored.
 fn options_are_ignored_beside_resources() -> Result {
     let container = running()?;
     let call = container.call(["update", "--resources", "-", "--pids-limit", "11", &container.id]);
@@ -100,7 +100,7 @@ fn options_are_ignored_beside_resources() -> Result {
     pids(&container, "22")
 }
 
-/// Device rules are not update's: a container keeps what it has.
+/// update does not change device rules: the container keeps its own.
 fn device_rules_are_not_touched() -> Result {
     let words =
         ["mknod", "/dev/kmsg2", "c:1:11", ",", "trap", "USR1", ",", "open", "/dev/kmsg2", ",", "open", "/dev/null"];
@@ -118,20 +118,20 @@ fn device_rules_are_not_touched() -> Result {
     container.wait_output("open /dev/null: ok")
 }
 
-/// A stopped container has no limits to change.
+/// A stopped container is an error.
 fn stopped() -> Result {
     let container = Bundle::new(["true"]).start()?;
     container.wait_status("stopped")?;
     update(&container, ["--pids-limit", "33"])?.fails_with("container not running").map(drop)
 }
 
-/// An unknown one neither.
+/// An unknown container is an error.
 fn unknown_container() -> Result {
     let container = Bundle::new(["true"]).build()?;
     update(&container, ["--pids-limit", "33"])?.fails_with("does not exist").map(drop)
 }
 
-/// What the kernel refuses is an error, and the limits are what they were.
+/// If the kernel refuses a value, that is an error, and all limits have their old values.
 fn wrong_value_is_refused_and_undone() -> Result {
     let container = running()?;
     update(&container, ["--cpu-quota", "5"])?.failure()?;
@@ -149,7 +149,7 @@ fn paused_stays_paused() -> Result {
     equal("status", container.status()?, "paused")
 }
 
-/// So can one that is not started.
+/// A created container can be updated.
 fn created() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     update(&container, ["--pids-limit", "44"])?.success()?;
@@ -157,7 +157,7 @@ fn created() -> Result {
     equal("status", container.status()?, "created")
 }
 
-/// What was stored is still a state that the other commands can use.
+/// The other commands can use the state that update has written.
 fn exec_and_delete_still_work() -> Result {
     let container = running()?;
     update(&container, ["--pids-limit", "44"])?.success()?;
@@ -167,13 +167,13 @@ fn exec_and_delete_still_work() -> Result {
     container.nothing_left()
 }
 
-/// Skips unless the kernel counts swap.
+/// Skips the test unless the kernel counts swap.
 fn counts_swap(container: &Container) -> Result {
     let file = if container.is_v2() { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" };
     if container.cgroup("memory")?.join(file).exists() { Ok(()) } else { skip("this kernel does not count swap") }
 }
 
-/// A limit of -1 without a word about swap lifts both, and a new limit finds no old one of swap.
+/// A limit of -1 without a swap limit lifts both. A later limit does not meet an old swap limit.
 fn memory_unlimited_lifts_swap_too() -> Result {
     let container = running()?;
     counts_swap(&container)?;
@@ -186,7 +186,7 @@ fn memory_unlimited_lifts_swap_too() -> Result {
     check(&container, "memory", ("memory.limit_in_bytes", "209715200"), ("memory.max", "209715200"))
 }
 
-/// With `checkBeforeUpdate` a limit below what is used already is refused.
+/// With `checkBeforeUpdate` a limit below the current use is refused.
 fn memory_below_the_usage_is_refused() -> Result {
     let container = running()?;
     for (json, words) in [
@@ -198,7 +198,7 @@ fn memory_below_the_usage_is_refused() -> Result {
     ] {
         let output = container.call(["update", "-r", "-", &container.id]).stdin(json)?.output()?;
         output.failure()?;
-        // runc leaves it to the kernel on v1, which refuses in its own words.
+        // On v1 runc leaves the refusal to the kernel, with other words.
         if runtime::is("tare") || container.is_v2() {
             contains("the message", &output.stderr, words)?;
         }
@@ -207,13 +207,13 @@ fn memory_below_the_usage_is_refused() -> Result {
     Ok(())
 }
 
-/// `--cpu-rt-runtime` is v1's alone, and not for those whose parent has none.
+/// `--cpu-rt-runtime` exists on v1 only. It is refused if the parent cgroup has no real-time CPU time.
 fn cpu_realtime() -> Result {
     let container = running()?;
     if container.is_v2() || !container.cgroup("cpu")?.join("cpu.rt_period_us").exists() {
         return skip("no realtime limits here");
     }
-    // Those above have none to give, unless somebody gave them some.
+    // The parent cgroup has none unless it was set there.
     let above = container.cgroup("cpu")?.parent().unwrap_or(Path::new("/")).join("cpu.rt_runtime_us");
     if fs::read_to_string(above)?.trim() == "0" {
         names_field(&update(&container, ["--cpu-rt-runtime", "1000"])?, "linux.resources.cpu.realtimeRuntime")?;
@@ -221,7 +221,8 @@ fn cpu_realtime() -> Result {
     Ok(())
 }
 
-/// Rates of block devices: one that is given again is replaced, the others stay, 0 takes one away.
+/// Limits of block devices: an entry replaces the one of the same device, entries of other devices stay, and 0 removes
+/// an entry.
 fn block_io_throttles_are_merged_by_device() -> Result {
     let device = std::os::unix::fs::MetadataExt::dev(&fs::metadata("/")?);
     let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
@@ -239,7 +240,7 @@ fn block_io_throttles_are_merged_by_device() -> Result {
     let set = |json: String| -> Result {
         container.call(["update", "-r", "-", &container.id]).stdin(&json)?.output()?.success().map(drop)
     };
-    // A device that is there twice is replaced as one.
+    // A device that is listed twice is replaced as one.
     set(json!({ "blockIO": { "throttleReadBpsDevice": [device(485_760), device(485_761)] } }).to_string())?;
     set(rate("throttleReadBpsDevice", 10_485_760))?;
     set(rate("throttleWriteIOPSDevice", 77))?;
@@ -262,7 +263,7 @@ fn block_io_throttles_are_merged_by_device() -> Result {
     check(&container, controller, ("blkio.throttle.write_iops_device", &format!("{major}:{minor} 77")), ("io.max", &v2))
 }
 
-/// `unified` in JSON, line by line; what was set before by another update stays.
+/// `unified` in JSON adds to the entries of earlier updates.
 fn unified_in_the_unified_view() -> Result {
     let container = Bundle::new(["pause"]).view(View::Unified).start()?;
     if !container.cgroup("hugetlb")?.join("hugetlb.2MB.max").exists() {
@@ -281,7 +282,7 @@ fn unified_in_the_unified_view() -> Result {
     output.fails_with("nosuch").map(drop)
 }
 
-/// An update is the base of the next one: each is kept.
+/// Updates accumulate: each one starts from the result of the one before.
 fn updates_add_up() -> Result {
     let container = running()?;
     update(&container, ["--cpu-period", "50000"])?.success()?;
@@ -291,14 +292,14 @@ fn updates_add_up() -> Result {
     check(&container, "cpu", ("cpu.cfs_quota_us", "20000"), ("cpu.max", "20000 50000"))?;
     counts_swap(&container)?;
     update(&container, ["--memory", "80M", "--memory-swap", "90M"])?.success()?;
-    // More than both were; swap is what it was.
+    // More than both were before; swap keeps its value.
     update(&container, ["--memory", "85M"])?.success()?;
     check(&container, "memory", ("memory.limit_in_bytes", "89128960"), ("memory.max", "89128960"))?;
     names_field(&update(&container, ["--memory", "95M"])?, "linux.resources.memory.swap")?;
     pids(&container, "50")
 }
 
-/// An idle container has no shares; one that is not idle any more has those it was given.
+/// An idle cgroup has no shares. When it is no longer idle, it has its old shares.
 fn idle_and_shares() -> Result {
     let container = running()?;
     if !container.cgroup("cpu")?.join("cpu.idle").exists() {
@@ -312,8 +313,8 @@ fn idle_and_shares() -> Result {
     check(&container, "cpu", ("cpu.shares", "2048"), ("cpu.weight", "174"))
 }
 
-/// When one limit is refused, those that were set before it in the same update are what they were, and the next update
-/// knows nothing of it.
+/// If one limit is refused, the limits that the same update set before it have their old values, and the next update
+/// starts from those.
 fn failure_restores_what_was_set_before_it() -> Result {
     let container = running()?;
     let json = r#"{ "memory": { "limit": 83886080, "reservation": 20971520 },
@@ -329,7 +330,7 @@ fn failure_restores_what_was_set_before_it() -> Result {
     check(&container, "memory", ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864"))
 }
 
-/// Kernels have one limit for all memory: the options for a part of it are ignored with a warning.
+/// Kernels have one limit for all memory: options for a part of it are ignored with a warning.
 fn kernel_memory_is_ignored_with_a_warning() -> Result {
     let container = running()?;
     for option in ["--kernel-memory", "--kernel-memory-tcp"] {
@@ -339,7 +340,7 @@ fn kernel_memory_is_ignored_with_a_warning() -> Result {
     check(&container, "memory", ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864"))
 }
 
-/// Schemata can only be changed where there were some at create (runc 1.4).
+/// Schemata can be changed only if the container had some at create (runc 1.4).
 fn rdt_without_a_configuration() -> Result {
     let container = running()?;
     for option in ["--l3-cache-schema", "--mem-bw-schema"] {
@@ -352,7 +353,7 @@ fn rdt_without_a_configuration() -> Result {
     Ok(())
 }
 
-/// One line that names the option, and nothing is changed.
+/// A bad value is an error of one line that names the option, and nothing is changed.
 fn bad_values_name_the_option() -> Result {
     let container = running()?;
     for (option, value) in [
@@ -377,7 +378,7 @@ fn bad_values_name_the_option() -> Result {
     pids(&container, "50")
 }
 
-/// What is no document of limits is an error, wherever it comes from.
+/// A document that holds no limits is refused, from a file and from standard input.
 fn bad_documents_are_refused() -> Result {
     let container = running()?;
     for json in [r#"{"cpu":3"#, "[]", "3", r#"{"cpu":{"shares":"x"}}"#, r#"{"pids":[]}"#, ""] {
