@@ -207,7 +207,7 @@ fn containerd_exec() -> Result {
     output.has_line("joined").map(drop)
 }
 
-/// With `--console-socket`.
+/// The same with `--console-socket`.
 fn containerd_exec_with_a_terminal() -> Result {
     let task = Task::start(["pause"])?;
     let mut terminal = Terminal::open(31, 97)?;

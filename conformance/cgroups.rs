@@ -268,7 +268,7 @@ fn path_is_the_configured_one() -> Result {
 fn path_in_every_hierarchy() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     if container.is_v2() {
-        return skip("one hierarchy alone");
+        return skip("this machine has one hierarchy");
     }
     let pid = container.pid()?.to_string();
     for cgroup in container.cgroups() {
@@ -486,7 +486,7 @@ fn exec_in_a_sub_cgroup_in_the_unified_view() -> Result {
 fn exec_in_sub_cgroups_by_controller() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     if container.is_v2() {
-        return skip("the machine has v2");
+        return skip("this machine has v2 only");
     }
     for (controller, name) in [("pids", "a"), ("memory", "a"), ("freezer", "b")] {
         fs::create_dir(container.cgroup(controller)?.join(name))?;
@@ -543,7 +543,7 @@ fn exec_joins_the_first_process_where_there_is_no_room() -> Result {
     let Some(controller) =
         controllers.split_whitespace().find(|name| !["cpu", "cpuset", "perf_event", "pids"].contains(name))
     else {
-        return skip("the v2 hierarchy has no controller for processes only");
+        return skip("the v2 hierarchy has no domain controller");
     };
     fs::create_dir(cgroup.join("inner"))?;
     fs::write(cgroup.join("inner/cgroup.procs"), container.pid()?.to_string())?;

@@ -380,7 +380,7 @@ fn a_bind_mount_is_what_the_new_config_says() -> Result {
 /// Mounts below the source of a recursive bind come from the host, too.
 fn a_recursive_bind_mount_brings_what_is_below() -> Result {
     if runtime::is("runc") {
-        return skip("runc tells CRIU of the uppermost mount only");
+        return skip("runc tells CRIU about the top mount only");
     }
     let source = scratch()?;
     let below = Tmpfs::mount(source.path().join("below"))?;
@@ -530,7 +530,7 @@ fn line(reader: &mut impl BufRead) -> Result<String> {
 /// `restore`. For other files CRIU demands the old size.
 fn standard_output_goes_to_the_new_file() -> Result {
     if runtime::is("runc") {
-        return skip("runc exchanges pipes only");
+        return skip("runc replaces pipes only");
     }
     let subject = configured(Bundle::new(["trap", "USR1"]))?.build()?;
     let file = |name: &str| File::options().append(true).create(true).open(subject.aside.path().join(name));
@@ -803,7 +803,7 @@ fn pre_dump_and_dump() -> Result {
     output.success()?;
     equal("status", container.status()?, "running")?;
     subject.checkpoint(&["--parent-path", "../first"])?.success()?;
-    ensure!(subject.images().join("parent").exists(), "the images know no parent");
+    ensure!(subject.images().join("parent").exists(), "the images have no parent");
     subject.restore(&[])?;
     subject.goes_on()
 }

@@ -45,7 +45,7 @@ tests![
 ];
 
 const USER: u32 = 64_322;
-/// How long an attack by a race lasts.
+/// The duration of an attack by a race.
 const SIEGE: Duration = Duration::from_secs(3);
 
 /// A text of the host that no container may read or change.
@@ -385,7 +385,7 @@ fn rootless_cgroups_are_not_writable() -> Result {
 
 /// Checks a process that may have left the container: however it ended, it has not read the host's file.
 fn inside(output: &Output) -> Result {
-    ensure!(!output.stdout.contains(SECRET), "a container got out: {output}");
+    ensure!(!output.stdout.contains(SECRET), "a process left the container: {output}");
     if output.status.success() {
         ensure!(!output.stdout.contains("unreachable"), "a directory outside of the root: {output}");
         return Ok(());
@@ -552,6 +552,9 @@ fn start_container_hook_has_no_more_rights() -> Result {
     // Only root, or a process with root's capabilities, can write this file into the root directory.
     container.create()?.success()?;
     let _ = container.command(["start"])?;
-    ensure!(!container.rootfs().join("seen").exists(), "the hook could write where the container's user cannot");
+    ensure!(
+        !container.rootfs().join("seen").exists(),
+        "the hook wrote to a directory that the container's user cannot write to"
+    );
     Ok(())
 }

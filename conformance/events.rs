@@ -169,7 +169,7 @@ fn limits_and_use_are_those_of_the_kernel() -> Result {
 fn cpuset_is_that_of_the_kernel() -> Result {
     let container = running(View::Machine)?;
     if container.is_v2() {
-        return skip("statistics of a cpuset are v1's alone");
+        return skip("only v1 has statistics of a cpuset");
     }
     container.cgroup("cpuset")?;
     container.call(["update", "--cpuset-cpus", "0", &container.id]).output()?.success()?;

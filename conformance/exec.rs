@@ -419,7 +419,7 @@ fn process_file_is_silent() -> Result {
             }
             let score = wanted.stdout.lines().last().unwrap_or_default();
             output.has_line(score)?;
-            ensure!(own || output.value("effective")? != "0", "root has what the container has: {output}");
+            ensure!(own || output.value("effective")? != "0", "root lacks the container's capabilities: {output}");
         }
     }
     let output = with_file(&containers[2], json!({}))?;
@@ -528,8 +528,8 @@ fn rights_of_what_is_about_to_join() -> Result {
     container.start()?;
     first.store(container.pid()?, Ordering::Relaxed);
     container.exec([], ["true"])?.success()?;
-    let seen = seen.lock().map_err(|_| anyhow::anyhow!("the agent's notes"))?;
-    ensure!(!seen.is_empty(), "nobody was seen that joins");
+    let seen = seen.lock().map_err(|_| anyhow::anyhow!("the agent has panicked"))?;
+    ensure!(!seen.is_empty(), "no process that joins was seen");
     for [effective, permitted, bounding] in seen.iter() {
         let more = (effective | permitted) & !(CHOWN | KILL | STILL_NEEDED) | bounding & !(CHOWN | KILL);
         equal("rights that only the host's root has", format!("{more:x}"), "0")?;

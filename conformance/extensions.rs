@@ -60,7 +60,7 @@ tests![
 /// A bundle for an extension; skips the test if the runtime has none.
 fn bundle<const N: usize>(words: [&str; N]) -> Result<Bundle> {
     if runtime::is("runc") {
-        return skip("runc has no such thing");
+        return skip("runc lacks this extension");
     }
     Ok(Bundle::new(words))
 }
@@ -648,7 +648,7 @@ fn mounts_have_their_flags_when_they_are_attached() -> Result {
 /// protect the host's settings.
 fn mounts_below_proc_and_sys_are_refused() -> Result {
     if !runtime::is("tare") {
-        return skip("crun's extension lets it happen");
+        return skip("crun's extension allows it");
     }
     let sysfs = json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs" });
     let container = bundle(["pause"])?.namespace("network").mount(sysfs).symlink("way", "proc").start()?;
@@ -682,7 +682,7 @@ fn remount_does_not_follow_the_containers_links() -> Result {
 /// `features` lists the annotations that an image must not set; engines filter by it.
 fn features_tell_what_is_unsafe() -> Result {
     if runtime::is("runc") {
-        return skip("runc has no such thing");
+        return skip("runc lacks this extension");
     }
     let features: Value = serde_json::from_str(&Call::new(["features"]).output()?.success()?.stdout)?;
     let unsafe_ones = features["potentiallyUnsafeConfigAnnotations"].to_string();
@@ -743,7 +743,7 @@ fn delegated_cgroup_of_a_wrong_name() -> Result {
 /// On v1 it is refused: v1 hierarchies cannot be delegated safely.
 fn delegated_cgroup_needs_v2() -> Result {
     if machine::get().layout == machine::Layout::Unified || runtime::is("crun") {
-        return skip("there is no v1 here");
+        return skip("this machine has no v1 hierarchy");
     }
     let bundle = bundle(["true"])?.set("/annotations", json!({ "run.oci.delegate-cgroup": "own" }));
     names_field(&bundle.build()?.create()?, "run.oci.delegate-cgroup")

@@ -68,7 +68,7 @@ fn rounds(
     check: impl Fn(&Round<'_>) -> Result,
 ) -> Result {
     if runtime::is("runc") {
-        return skip("its calls are made by several threads, and this follows one");
+        return skip("runc makes system calls in several threads, and the tracer follows one");
     }
     let container = fresh(before, view)?;
     let calls = command(&container).count_calls()?;

@@ -153,7 +153,7 @@ fn frozen_cgroup_is_refused() -> Result {
         let output = container.create();
         fs::write(dir.join(file), thawed)?;
         output?.fails_with("container's cgroup unexpectedly frozen")?;
-        ensure!(dir.exists(), "somebody else's cgroup is gone");
+        ensure!(dir.exists(), "another program's cgroup is gone");
     }
     Ok(())
 }
@@ -282,7 +282,7 @@ fn cpuset_is_cloned_by_the_kernel() -> Result {
 fn mount_shows_every_hierarchy() -> Result {
     let machine = machine::get();
     if machine.v1.is_empty() {
-        return skip("there is no v1 here");
+        return skip("this machine has no v1 hierarchy");
     }
     let mount = json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"] });
     let container = Bundle::new(["ls", "/sys/fs/cgroup", ",", "pause"]).mount(mount).start()?;

@@ -88,7 +88,7 @@ struct End {
     status: String,
     /// The number of processes in the container's cgroup.
     processes: usize,
-    /// How many times the poststop hook has run.
+    /// The number of times that the poststop hook has run.
     poststop: usize,
     /// Whether a hook of start has run twice. Once is always right: another command may overtake a start after its
     /// hook.
@@ -228,7 +228,7 @@ fn interleave(scene: Scene, commands: &[&str], number: usize, allowed: &BTreeSet
 
 fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
     if runtime::is("runc") {
-        return skip("its calls are made by several threads, and this follows one");
+        return skip("runc makes system calls in several threads, and the tracer follows one");
     }
     let mut allowed = allowed(scene, commands, orders)?;
     if scene.before == Nothing {
@@ -257,7 +257,10 @@ fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
         println!("{scene:?} {commands:?}: {seen} moments, {} wrong", wrong.len());
     }
     if let Some(first) = wrong.first() {
-        bail!("{} of {seen} moments ended as no order can, the first: {first}; allowed: {allowed:#?}", wrong.len());
+        bail!(
+            "{} of {seen} moments have an outcome that no order gives, the first: {first}; allowed: {allowed:#?}",
+            wrong.len()
+        );
     }
     Ok(())
 }
@@ -298,7 +301,7 @@ fn create_beside_others() -> Result {
 /// it was or as it is now, and loses nothing.
 fn create_that_ends_beside_others() -> Result {
     if runtime::is("runc") {
-        return skip("its calls are made by several threads, and this follows one");
+        return skip("runc makes system calls in several threads, and the tracer follows one");
     }
     let scene = Scene { before: Nothing, systemd: false };
     for command in ["state", "delete", "force"] {

@@ -134,12 +134,12 @@ impl Limited {
         for _ in 0..8 {
             let used = self.cpu_use(WINDOW)?;
             seen.push(used);
-            ensure!(used < wanted * 1.5, "wanted {wanted} processors, used {seen:?}");
+            ensure!(used < wanted * 1.5, "wanted {wanted} CPUs, used {seen:?}");
             if (wanted * 0.9..wanted * 1.1).contains(&used) {
                 return Ok(());
             }
         }
-        anyhow::bail!("wanted {wanted} processors, used {seen:?}")
+        anyhow::bail!("wanted {wanted} CPUs, used {seen:?}")
     }
 }
 
@@ -306,7 +306,7 @@ fn cpu_shares_are_shares() -> Result {
 fn cpu_set_is_where_it_runs() -> Result {
     const CPUSET: Figure = (("cpuset", "cpuset.cpus"), ("cpuset", "cpuset.cpus"));
     if std::thread::available_parallelism()?.get() < 2 {
-        return skip("there is one processor");
+        return skip("this machine has one CPU");
     }
     for driver in drivers() {
         let limited =
@@ -328,7 +328,7 @@ fn paused_uses_no_cpu() -> Result {
         limited.container.wait_output("works")?;
         limited.container.command(["pause"])?.success()?;
         let used = limited.cpu_use(Duration::from_millis(500))?;
-        ensure!(used < 0.001, "a paused container used {used} processors");
+        ensure!(used < 0.001, "a paused container used {used} CPUs");
         limited.container.command(["resume"])?.success()?;
         let used = limited.cpu_time()?;
         eventually("work", || Ok(limited.cpu_time()? > used))?;
@@ -373,22 +373,22 @@ fn io_holds(field: &str, verb: &str, count: u64, size: u64, amount: u64) -> Resu
     Ok(())
 }
 
-/// `throttleReadBpsDevice`.
+/// `throttleReadBpsDevice` is enforced.
 fn read_bytes_hold() -> Result {
     io_holds("throttleReadBpsDevice", "read", 128, 64 << 10, 128 << 16)
 }
 
-/// `throttleWriteBpsDevice`.
+/// `throttleWriteBpsDevice` is enforced.
 fn write_bytes_hold() -> Result {
     io_holds("throttleWriteBpsDevice", "overwrite", 128, 64 << 10, 128 << 16)
 }
 
-/// `throttleReadIOPSDevice`.
+/// `throttleReadIOPSDevice` is enforced.
 fn read_operations_hold() -> Result {
     io_holds("throttleReadIOPSDevice", "read", 100, 4096, 100)
 }
 
-/// `throttleWriteIOPSDevice`.
+/// `throttleWriteIOPSDevice` is enforced.
 fn write_operations_hold() -> Result {
     io_holds("throttleWriteIOPSDevice", "overwrite", 100, 4096, 100)
 }

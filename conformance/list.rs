@@ -91,7 +91,7 @@ fn of_stopped() -> Result {
     equal("pid", &all[0]["pid"], 0)
 }
 
-/// Other formats are refused.
+/// Formats other than `table` and `json` are refused.
 fn unknown_format() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     container.call(["list", "--format", "xml"]).output()?.fails_with("invalid format option").map(drop)

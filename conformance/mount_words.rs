@@ -261,7 +261,7 @@ fn words_that_replace_the_flags_of_the_source() -> Result {
     Ok(())
 }
 
-/// The kernel takes one access time for a tree.
+/// `rnoatime` with `rstrictatime` is refused: the kernel takes one access time for a tree.
 fn words_that_exclude_each_other() -> Result {
     let source = scratch()?;
     for words in [["rnoatime", "rstrictatime"], ["rstrictatime", "rnoatime"]] {

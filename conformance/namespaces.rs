@@ -227,7 +227,7 @@ fn join_user_and_raise_limits() -> Result {
     const CAP_SYS_RESOURCE: libc::c_long = 24;
     // SAFETY: prctl(2) takes integers only here.
     if unsafe { libc::prctl(libc::PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) } != 1 {
-        return skip("root of this machine may not raise limits");
+        return skip("root lacks CAP_SYS_RESOURCE here");
     }
     let sleeper = Sleeper::new(&["--user", "--map-root-user"])?;
     let limits = json!([
@@ -712,7 +712,7 @@ fn loopback_without_internet_sockets() -> Result {
 /// container's user.
 fn user_namespace_without_root() -> Result {
     if runtime::is("runc") {
-        return skip("runc wants a mapping for root");
+        return skip("runc needs a mapping for root");
     }
     let map = json!([{ "containerID": 5, "hostID": 100_000, "size": 1 }]);
     let words = [

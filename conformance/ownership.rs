@@ -130,7 +130,7 @@ fn killed_create_in_a_cgroup_in_use() -> Result {
     let path = format!("{}/{}", machine::cgroup_parent(), first.id);
     let bundle = || Bundle::new(["pause"]).set("/linux/cgroupsPath", &*path).build();
     if runtime::is("runc") {
-        return skip("its calls are made by several threads, and this follows one");
+        return skip("runc makes system calls in several threads, and the tracer follows one");
     }
     let calls = bundle()?.launch(["create"]).count_calls()?;
     ensure!(calls > 0, "no system call was seen");
@@ -148,7 +148,7 @@ fn killed_create_in_a_cgroup_in_use() -> Result {
 /// Of two creates that take over one empty cgroup at the same time, at most one succeeds.
 fn creates_at_once_in_one_cgroup() -> Result {
     if runtime::is("runc") {
-        return skip("its calls are made by several threads, and this follows one");
+        return skip("runc makes system calls in several threads, and the tracer follows one");
     }
     for view in [View::Machine, View::Unified] {
         at_once_in_one_cgroup(view)?;
@@ -188,12 +188,12 @@ fn from_elsewhere(options: &[&str]) -> Result {
     Ok(())
 }
 
-/// From another pid namespace.
+/// A command in another pid namespace.
 fn from_another_pid_namespace() -> Result {
     from_elsewhere(&["--pid", "--fork", "--mount-proc"])
 }
 
-/// From another time namespace, where processes were started at other times.
+/// A command in another time namespace, in which processes have other start times.
 fn from_another_time_namespace() -> Result {
     if !has_namespace("time") {
         return skip("the kernel has no time namespaces");
@@ -220,7 +220,7 @@ fn main_thread_that_has_ended() -> Result {
 /// Every command reports that it cannot read the record, and only `delete --force` removes it.
 fn unreadable(record: &str, wanted: &str) -> Result {
     if runtime::is("crun") {
-        return skip("its record is another file");
+        return skip("the other runtimes have another file for the record");
     }
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
@@ -247,7 +247,7 @@ fn record_of_another_program() -> Result {
 /// A record whose format is newer than this program.
 fn record_of_a_newer_version() -> Result {
     if runtime::is("crun") {
-        return skip("its record is another file");
+        return skip("the other runtimes have another file for the record");
     }
     let container = Bundle::new(["pause"]).create()?;
     let path = container.state_dir().join("state.json");
@@ -341,7 +341,7 @@ fn pid_file_of_somebody_else() -> Result {
 /// A create that is killed at any moment leaves the pid file or none, and no temporary file.
 fn pid_file_leaves_no_other_name() -> Result {
     if !runtime::is("tare") {
-        return skip("what others leave is not looked at");
+        return skip("the temporary names of other runtimes are not known");
     }
     let create = |it: &Container| it.launch(["create", "--pid-file", &it.aside("pids/1").to_string_lossy()]);
     let bundle = || -> Result<Container> {
@@ -372,7 +372,7 @@ fn pid_file_is_replaced() -> Result {
 /// A run in the foreground that cannot wait for its container kills it, and leaves nothing.
 fn foreground_run_that_cannot_go_on() -> Result {
     if runtime::is("runc") {
-        return skip("its calls are made by several threads, and this follows one");
+        return skip("runc makes system calls in several threads, and the tracer follows one");
     }
     let container = Bundle::new(["pause"]).build()?;
     let wait = |call| call == libc::SYS_signalfd4;

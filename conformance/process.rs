@@ -405,7 +405,7 @@ fn io_priority() -> Result {
     Ok(())
 }
 
-/// The idle class.
+/// `ioPriority` may have the idle class.
 fn io_priority_of_class_idle() -> Result {
     let wanted = json!({ "class": "IOPRIO_CLASS_IDLE", "priority": 0 });
     contains("ioprio", Bundle::new(["ioprio"]).set("/process/ioPriority", wanted).run()?.value("ioprio")?, "class=3")

@@ -72,7 +72,7 @@ fn of_stopped() -> Result {
     equal("pids", pids.unwrap_or_default(), Vec::<i32>::new())
 }
 
-/// Other formats are refused.
+/// Formats other than `table` and `json` are refused.
 fn unknown_format() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     container.command(["ps", "--format", "xml"])?.failure().map(drop)

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// A field with a value.
+/// A field with a value, and the places where the value must appear.
 struct Row {
     field: &'static str,
     /// The value as `linux.resources`, with the fields that it needs. `DISK` stands for `"major": …, "minor": …` of a
@@ -709,7 +709,7 @@ fn by_update_with_systemd(row: &Row) -> Result {
 fn with_systemd(row: &Row, ask: impl Fn(&Case) -> Result<(Container, Output)>) -> Result {
     scope::systemd_runs()?;
     if row.field == "cpu.realtimeRuntime" && scope::v1() {
-        return skip("systemd gives its slices no realtime to hand on");
+        return skip("systemd gives its slices no real-time CPU time");
     }
     let case = Case::new(row)?;
     let beside = case.is_in_v2_of_hybrid();

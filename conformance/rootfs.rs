@@ -69,7 +69,7 @@ fn writable_by_default() -> Result {
     equal("file", container.read("file")?, "text")
 }
 
-/// `root.readonly` MUST make it read-only inside the container.
+/// `root.readonly` MUST make the root read-only in the container.
 fn read_only() -> Result {
     let container =
         Bundle::new(["write", "/file", "text", ",", "mkdir", "/dir"]).set("/root/readonly", true).build()?;
@@ -373,7 +373,7 @@ fn propagation_of_all_that_is_in_it() -> Result {
     Ok(())
 }
 
-/// Another word is an error.
+/// An unknown word is an error.
 fn propagation_unknown() -> Result {
     Bundle::new(["true"]).set("/linux/rootfsPropagation", "nosuch").refused("linux.rootfsPropagation").map(drop)
 }

@@ -160,7 +160,7 @@ fn end_is_noticed_by_a_caller_without_sigchld() -> Result {
 /// Output of the program is not lost if a later step fails: here its state cannot be removed.
 fn output_arrives_though_the_end_fails() -> Result {
     if runtime::is("runc") {
-        return skip("runc leaves what it cannot remove without a word");
+        return skip("runc leaves files that it cannot remove, without an error");
     }
     let container = Bundle::new(["flood", "192"]).build()?;
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;

@@ -388,7 +388,7 @@ fn of_all_architectures(mut filter: Value) -> Value {
 fn has_calls_of_32_bit() -> Result {
     match Bundle::new(["int80", "64"]).run()?.success()?.stdout.trim() {
         "int80 64: 0" => Ok(()),
-        _ => skip("this kernel has no calls of 32-bit programs"),
+        _ => skip("this kernel has no 32-bit system calls"),
     }
 }
 
@@ -550,7 +550,7 @@ fn what_forbids_the_program_itself() -> Result {
 /// With crun's annotation an unknown name is an error.
 fn unknown_names_are_an_error_for_who_wants_it() -> Result {
     if runtime::is("runc") {
-        return skip("an addition of crun's, which runc does not have");
+        return skip("an extension of crun, which runc lacks");
     }
     let filter = profile(json!([{ "names": ["mkdir", "make_coffee"], "action": "SCMP_ACT_ERRNO" }]));
     let annotated = |value| {
@@ -850,7 +850,7 @@ fn notify_killable() -> Result {
 /// crun's annotation names the agent if the profile does not.
 fn notify_by_annotation() -> Result {
     if runtime::is("runc") {
-        return skip("the annotation is crun's");
+        return skip("the annotation is an extension of crun");
     }
     let bundle = filtered(["mkdir", "/new"], notifying(&["mkdir"]));
     let (container, agent) = agent_of(bundle, Verdict::Errno(libc::ENOMEDIUM))?;

@@ -112,7 +112,7 @@ fn pidfd_socket_that_does_not_answer() -> Result {
 /// crun's annotation `run.oci.pidfd_receiver` names such a socket.
 fn pidfd_receiver_of_the_annotation() -> Result {
     if runtime::is("runc") {
-        return skip("an addition of crun's, which runc does not have");
+        return skip("an extension of crun, which runc lacks");
     }
     let container = Bundle::new(["pause"]).build()?;
     let receiver = Receiver::bind(container.aside("pidfd"))?;
@@ -319,7 +319,7 @@ fn notify_start_waits_until_ready() -> Result {
     let output = container.call(["start"]).arg(&container.id).env("NOTIFY_SOCKET", &manager.path).output()?;
     output.success()?;
     let heard = manager.heard();
-    ensure!(heard.len() >= 2, "start returned before it had told all: {heard:?}");
+    ensure!(heard.len() >= 2, "start returned before it had sent all messages: {heard:?}");
     // The manager answers `start` when it has read the last message, and records the message after that.
     eventually("a barrier", || Ok(manager.heard().len() == 3))?;
     let wanted = ["READY=1".to_owned(), format!("MAINPID={pid}"), "BARRIER=1".into()];

@@ -135,7 +135,7 @@ fn is_json_and_nothing_else() -> Result {
     Ok(())
 }
 
-/// `owner` is there and empty.
+/// The state has the member `owner`, which is empty.
 fn owner_is_empty() -> Result {
     let container = Bundle::new(["pause"]).create()?;
     equal("owner", &container.state()?["owner"], "")

@@ -516,7 +516,7 @@ fn cgroup_namespace_begins_at_the_scope() -> Result {
 /// `run.oci.delegate-cgroup`: the container is in a cgroup below the scope, in which the controllers are enabled.
 fn delegated_cgroup_is_below_the_scope() -> Result {
     if !runtime::is("tare") {
-        return skip("an extension of crun's, which calls the scope's own sub-cgroup something else");
+        return skip("an extension of crun, which gives the sub-cgroup of the scope another name");
     }
     on_v2()?;
     let annotation = json!({ "run.oci.delegate-cgroup": "own/inner" });
@@ -536,7 +536,7 @@ fn subgroup(bundle: Bundle, name: &str) -> Bundle {
 /// `run.oci.systemd.subgroup`: the container's cgroup is below the scope, and has the limits, too.
 fn subgroup_of_the_scope() -> Result {
     if !runtime::is("tare") {
-        return skip("an extension of crun's, which always has such a cgroup");
+        return skip("an extension of crun, which always makes such a cgroup");
     }
     on_v2()?;
     let container = started(subgroup(limited(), "box/inner").namespace("cgroup"))?;
@@ -562,7 +562,7 @@ fn subgroup_of_the_scope() -> Result {
 /// On v1 cgroups cannot be delegated.
 fn subgroup_needs_v2() -> Result {
     if !runtime::is("tare") || !v1() {
-        return skip("refused by tare, and with v1 hierarchies only");
+        return skip("tare refuses it, and this needs v1 hierarchies");
     }
     let container = build(subgroup(Bundle::new(["pause"]), "box"), "system.slice:tare:ID")?;
     launch(&container, &["create"])?
@@ -588,7 +588,7 @@ fn user_has_a_manager_of_his_own() -> Result {
 /// systemd moves the process into the scope, and the runtime moves it on into the cgroup below.
 fn user_has_a_subgroup() -> Result {
     if !runtime::is("tare") {
-        return skip("an extension of crun's, which always has such a cgroup");
+        return skip("an extension of crun, which always makes such a cgroup");
     }
     asked_by_user(|bundle| subgroup(bundle, "box"), "/box")
 }

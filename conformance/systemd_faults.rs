@@ -201,7 +201,7 @@ fn bus_that_is_silent() -> Result {
 fn without_a_bus_root_asks_directly() -> Result {
     systemd_runs()?;
     if !Path::new("/run/systemd/private").exists() {
-        return skip("systemd has no socket of its own here");
+        return skip("systemd has no private socket here");
     }
     let container = build(Bundle::new(["pause"]), "system.slice:tare:ID")?;
     let call = |call: Call| call.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nosuch/bus").output();

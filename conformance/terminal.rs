@@ -316,7 +316,7 @@ fn run_with_stdout_to_a_file_adds_no_carriage_returns() -> Result {
 /// If the caller has no terminal at all, the container gets one all the same.
 fn run_without_any_terminal() -> Result {
     if runtime::is("runc") {
-        return skip("runc wants a terminal of the caller's");
+        return skip("runc needs a terminal of the caller");
     }
     let output = bundle(["tty"]).run()?;
     output.success()?.says("terminals", "0,1,2").map(drop)
@@ -358,7 +358,7 @@ fn run_whose_reader_does_not_block() -> Result {
 /// again.
 fn run_sets_the_terminal_back_before_the_last_word() -> Result {
     if runtime::is("runc") {
-        return skip("runc stays raw until the last byte has gone");
+        return skip("runc keeps the terminal raw until the last byte is read");
     }
     let container = bundle(["flood", "100000"]).build()?;
     let (_reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
@@ -368,7 +368,7 @@ fn run_sets_the_terminal_back_before_the_last_word() -> Result {
     container.kill("KILL")?.success()?;
     eventually("the terminal as it was", || Ok(terminal.settings()?.local_flags.contains(LocalFlags::ICANON)))?;
     running.signal(Signal::SIGTERM)?;
-    ensure!(!running.wait()?.status.success(), "it had not said everything");
+    ensure!(!running.wait()?.status.success(), "the runtime succeeded with output left");
     container.nothing_left()
 }
 

@@ -21,7 +21,7 @@ pub enum Verdict {
     Continue,
 }
 
-/// What a runtime sent over one connection: the container process state, and the number of descriptors.
+/// A message of a runtime: the container process state, and the number of descriptors that came with it.
 #[derive(Clone, Debug)]
 pub struct Hello {
     pub state: Value,

@@ -209,7 +209,7 @@ impl Bundle {
     /// The request is one that tare does not support, so it refuses it and names the field.
     pub fn refused_by_tare(self, field: &str) -> Result {
         if !runtime::is("tare") {
-            return super::skip("only tare refuses what it does not carry out by its name");
+            return super::skip("only tare refuses unsupported requests by name");
         }
         self.refused(field).map(drop)
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SYSTEM: &str = "/run/dbus/system_bus_socket";
 
-/// How a connection fails after the last message that is passed on.
+/// The failure of a connection after the last message that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The proxy closes it.

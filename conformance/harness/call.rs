@@ -435,7 +435,7 @@ impl Output {
     pub fn failure(&self) -> Result<&Self> {
         ensure!(self.code()? != 0, "wanted a failure: {self}");
         ensure!(!self.stderr.contains("panicked at") && !self.stderr.contains("goroutine "), "a crash: {self}");
-        ensure!(!self.stderr.trim().is_empty(), "a failure without a word: {self}");
+        ensure!(!self.stderr.trim().is_empty(), "a failure without a message: {self}");
         Ok(self)
     }
 

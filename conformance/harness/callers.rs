@@ -133,7 +133,7 @@ impl Conmon {
         Ok(code)
     }
 
-    /// What conmon sends its engine through the pipe: a pid, or a negative number and a message.
+    /// The line that conmon sends its engine through the pipe: a pid, or a negative number and a message.
     pub fn told(&self) -> &str {
         &self.told
     }
@@ -154,7 +154,7 @@ impl Ctr {
     /// A client of a daemon that answers. The first call starts the daemon.
     pub fn connect() -> Result<Self> {
         let (containerd, ctr) = (find("containerd")?, find("ctr")?);
-        let mut daemon = DAEMON.lock().map_err(|_| anyhow::anyhow!("containerd is in disorder"))?;
+        let mut daemon = DAEMON.lock().map_err(|_| anyhow::anyhow!("a test has panicked with containerd locked"))?;
         if daemon.is_none() {
             let started = Daemon::start(&containerd)?;
             let socket = started.dir.path().join("c.sock");
@@ -170,7 +170,7 @@ impl Ctr {
 
     /// A call of `ctr`.
     pub fn call<const N: usize>(&self, words: [&str; N]) -> Result<Call> {
-        let daemon = DAEMON.lock().map_err(|_| anyhow::anyhow!("containerd is in disorder"))?;
+        let daemon = DAEMON.lock().map_err(|_| anyhow::anyhow!("a test has panicked with containerd locked"))?;
         let dir = daemon.as_ref().context("a containerd")?.dir.path();
         Ok(Call::of(&find("ctr")?, ["-a"]).arg(dir.join("c.sock")).args(words))
     }

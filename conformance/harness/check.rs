@@ -57,7 +57,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Re
     let deadline = Instant::now() + patience;
     while !condition()? {
         if Instant::now() > deadline {
-            bail!("within {patience:?} there was no sign of: {what}");
+            bail!("timeout after {patience:?}, waiting for: {what}");
         }
         std::thread::sleep(Duration::from_millis(3));
     }

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// How the machine's cgroups are mounted.
+/// The layout of the machine's cgroup hierarchies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layout {
     Legacy,

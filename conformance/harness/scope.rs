@@ -14,7 +14,7 @@ pub fn systemd_runs() -> Result {
     }
     let its_own = |h: &machine::Hierarchy| h.controllers.iter().any(|name| name == "name=systemd");
     if v1() && !machine::get().v1.iter().any(its_own) {
-        return skip("systemd does not have these hierarchies");
+        return skip("systemd does not use these hierarchies");
     }
     Ok(())
 }
@@ -23,7 +23,7 @@ pub fn systemd_runs() -> Result {
 pub fn on_v2() -> Result {
     systemd_runs()?;
     if v1() {
-        return skip("systemd does not have cgroup v2 for itself");
+        return skip("systemd does not use cgroup v2");
     }
     Ok(())
 }
