@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow, bail};
-use cgroups_rs::FreezerState;
-use cgroups_rs::fs::freezer::FreezerController;
+use cgroups_rs::freezer::{FreezerController, FreezerState};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -96,11 +95,11 @@ impl Cgroup {
 }
 
 fn v1(dir: &Path) -> FreezerController {
-    FreezerController::new(dir.to_owned(), Default::default(), false)
+    FreezerController::new(dir.to_owned(), false)
 }
 
 /// Gets the errno out of an error of cgroups-rs.
-fn v1_error(dir: &Path, error: &cgroups_rs::fs::error::Error) -> Error {
+fn v1_error(dir: &Path, error: &cgroups_rs::error::Error) -> Error {
     let cause = std::error::Error::source(error);
     let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
     match io.and_then(std::io::Error::raw_os_error) {

@@ -17,7 +17,7 @@ impl Layout {
     ///
     /// Fails if a file cannot be read.
     pub fn read() -> Result<Layout> {
-        if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
+        if cgroups_rs::hierarchies::is_cgroup2_unified_mode() {
             return Ok(Layout::unified(None));
         }
         Ok(Layout::of_mounts(&read("/proc/self/mountinfo")?, &own_cgroups()?, is_uncovered))

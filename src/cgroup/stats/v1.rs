@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use cgroups_rs::fs::MaxValue;
-use cgroups_rs::fs::cpuacct::CpuAcctController;
-use cgroups_rs::fs::cpuset::CpuSetController;
-use cgroups_rs::fs::pid::PidController;
+use cgroups_rs::MaxValue;
+use cgroups_rs::cpuacct::CpuAcctController;
+use cgroups_rs::cpuset::CpuSetController;
+use cgroups_rs::pid::PidController;
 
 use super::files::{number, numbers, text};
 use super::types::{BlockIo, BlockIoEntry, Cpu, CpuSet, HugePages, Memory, MemoryEntry, Pids, Stats};
@@ -43,7 +43,7 @@ pub fn stats(cgroup: &Cgroup) -> Result<Stats> {
 fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
     // cgroups-rs would treat an unreadable file as 0.
     text(dir, "cpuacct.usage")?;
-    let found = CpuAcctController::new(dir.to_owned(), Default::default()).cpuacct();
+    let found = CpuAcctController::new(dir.to_owned()).cpuacct();
     let usage = &mut cpu.usage;
     usage.total = found.usage;
     usage.kernel = number_of(&found.stat, "system").unwrap_or(0) * TICK;
@@ -61,7 +61,7 @@ fn accounting(dir: &Path, cpu: &mut Cpu) -> Result<()> {
 }
 
 fn cpuset(dir: &Path) -> Result<CpuSet> {
-    let found = CpuSetController::new(dir.to_owned(), Default::default(), false).cpuset();
+    let found = CpuSetController::new(dir.to_owned(), false).cpuset();
     let members = |ranges: Vec<(u64, u64)>| ranges.into_iter().flat_map(|(first, last)| first..=last).collect();
     // cgroups-rs reads this file as an unsigned number, but -1 is the usual value.
     let level = text(dir, "cpuset.sched_relax_domain_level")?;
@@ -104,7 +104,7 @@ fn memory(dir: &Path) -> Result<Memory> {
 
 fn pids(dir: &Path) -> Result<Pids> {
     text(dir, "pids.current")?;
-    let controller = PidController::new(dir.to_owned(), Default::default(), false);
+    let controller = PidController::new(dir.to_owned(), false);
     let limit = match controller.get_pid_max() {
         Ok(MaxValue::Value(limit)) => u64::try_from(limit).ok(),
         _ => None,
