@@ -53,22 +53,22 @@ macro_rules! commands {
 
 commands! {
     Checkpoint(CheckpointArgs) "checkpoint" "<container-id>" "write a running container to files";
-    Create(CreateArgs) "create" "<container-id> [bundle]" "make a container that waits for start";
+    Create(CreateArgs) "create" "<container-id> [bundle]" "create a container that waits for start";
     Delete(DeleteArgs) "delete" "<container-id>" "remove a container";
-    Events(EventsArgs) "events" "<container-id>" "show a container's statistics and its want of memory";
+    Events(EventsArgs) "events" "<container-id>" "show the statistics and OOM events of a container";
     Exec(ExecArgs) "exec" "<container-id> <command> [args...]" "run another process in a container";
     Features(NoArgs) "features" "" "show what this runtime supports";
     Kill(KillArgs) "kill" "<container-id> [signal]" "send a signal to a container";
     List(ListArgs) "list" "" "list containers";
     Mounts(MountsArgs) "mounts" "add|remove <container-id> <file>" "add mounts to a container or remove them";
     Pause(IdArgs) "pause" "<container-id>" "suspend all processes of a container";
-    Plan(PlanArgs) "plan" "[bundle]" "show what a bundle would do, without doing it";
+    Plan(PlanArgs) "plan" "[bundle]" "show what create would do with a bundle, without doing it";
     Ps(PsArgs) "ps" "<container-id> [ps options]" "list the processes of a container";
-    Restore(RestoreArgs) "restore" "<container-id> [bundle]" "bring a container back from a checkpoint";
-    Resume(IdArgs) "resume" "<container-id>" "let a paused container go on";
+    Restore(RestoreArgs) "restore" "<container-id> [bundle]" "restore a container from a checkpoint";
+    Resume(IdArgs) "resume" "<container-id>" "resume all processes of a container";
     Run(RunArgs) "run" "<container-id> [bundle]" "create and start a container";
-    Setup(SetupArgs) "setup" "containerd|docker|kubernetes|podman" "print what makes an engine use this runtime";
-    Spec(SpecArgs) "spec" "" "write a config.json to begin with";
+    Setup(SetupArgs) "setup" "containerd|docker|kubernetes|podman" "print the configuration that makes an engine use this runtime";
+    Spec(SpecArgs) "spec" "" "write a config.json as a template";
     Start(IdArgs) "start" "<container-id>" "run the program of a created container";
     State(IdArgs) "state" "<container-id>" "show the state of a container";
     Update(UpdateArgs) "update" "<container-id>" "change the limits of a container";
@@ -91,7 +91,7 @@ takes! {
         config: Option<PathBuf> = config(),
         console_socket: Option<String> = console_socket(),
         pidfd_socket: Option<String> =
-            option("pidfd-socket", "SOCKET", "socket that receives a handle of the first process"),
+            option("pidfd-socket", "SOCKET", "socket that receives a pidfd of the first process"),
         pid_file: Option<PathBuf> = pid_file(),
         preserve_fds: Number<u32> = option("preserve-fds", "N", "pass N more descriptors to the container"),
         no_pivot: bool = switch("no-pivot", "move the root instead of exchanging it (for an initramfs)"),
@@ -113,17 +113,17 @@ takes! {
     /// The options that `checkpoint` and `restore` share.
     CriuArgs() {
         image_path: Option<PathBuf> = option("image-path", "DIR", "directory of the images (default: ./checkpoint)"),
-        work_path: Option<PathBuf> = option("work-path", "DIR", "directory for logs and other files of the moment"),
-        tcp_established: bool = switch("tcp-established", "with open TCP connections"),
+        work_path: Option<PathBuf> = option("work-path", "DIR", "directory for logs and temporary files"),
+        tcp_established: bool = switch("tcp-established", "allow open TCP connections"),
         tcp_close: bool = switch("tcp-close", "close TCP connections instead of keeping them"),
-        ext_unix_sk: bool = switch("ext-unix-sk", "with unix sockets that lead outside"),
-        shell_job: bool = switch("shell-job", "with a session that began outside"),
-        file_locks: bool = switch("file-locks", "with file locks"),
+        ext_unix_sk: bool = switch("ext-unix-sk", "allow connections to unix sockets outside the container"),
+        shell_job: bool = switch("shell-job", "allow a session that began outside the container"),
+        file_locks: bool = switch("file-locks", "allow file locks"),
         manage_cgroups_mode: Option<String> =
-            option("manage-cgroups-mode", "MODE", "what is done with cgroups: soft, full, strict or ignore"),
-        empty_ns: Vec<String> = list("empty-ns", "KIND", "leave what is in the namespace out: network"),
+            option("manage-cgroups-mode", "MODE", "how cgroups are restored: soft, full, strict or ignore"),
+        empty_ns: Vec<String> = list("empty-ns", "KIND", "do not save the content of this namespace: network"),
         auto_dedup: bool = switch("auto-dedup", "keep each page of memory in one image only"),
-        lazy_pages: bool = switch("lazy-pages", "bring memory over when it is used"),
+        lazy_pages: bool = switch("lazy-pages", "transfer a page of memory when it is used"),
     }
 }
 
@@ -133,13 +133,13 @@ takes! {
         ..criu: CriuArgs,
         parent_path: Option<PathBuf> =
             option("parent-path", "DIR", "directory of an earlier pre-dump, relative to the images"),
-        leave_running: bool = switch("leave-running", "let the container go on"),
+        leave_running: bool = switch("leave-running", "keep the container running"),
         tcp_skip_in_flight: bool =
-            switch("tcp-skip-in-flight", "leave out TCP connections that are not established yet"),
-        link_remap: bool = switch("link-remap", "with open files that are deleted, by links to them"),
+            switch("tcp-skip-in-flight", "skip TCP connections that are not established yet"),
+        link_remap: bool = switch("link-remap", "allow open files that are deleted, by links to them"),
         status_fd: Number<i32> = option("status-fd", "FD", "write a NUL byte there once lazy pages can be fetched"),
         page_server: Option<String> = option("page-server", "ADDRESS:PORT", "send the memory to this page server"),
-        pre_dump: bool = switch("pre-dump", "write only the memory, and let the container go on"),
+        pre_dump: bool = switch("pre-dump", "write only the memory, and keep the container running"),
     }
 }
 
@@ -152,17 +152,17 @@ takes! {
         pid_file: Option<PathBuf> = pid_file(),
         detach: bool = detach("do not wait for the container"),
         no_subreaper: bool = no_subreaper(),
-        no_pivot: bool = switch("no-pivot", "for an initramfs, whose root cannot be exchanged"),
-        lsm_profile: Option<String> = option("lsm-profile", "TYPE:NAME", "another profile of the security module"),
+        no_pivot: bool = switch("no-pivot", "move the root instead of exchanging it, as in an initramfs"),
+        lsm_profile: Option<String> = option("lsm-profile", "TYPE:NAME", "replace the profile of the security module"),
         lsm_mount_context: Option<String> =
-            option("lsm-mount-context", "CONTEXT", "another SELinux context for mounts"),
+            option("lsm-mount-context", "CONTEXT", "replace the SELinux context of mounts"),
     }
 }
 
 takes! {
     /// `delete`
     DeleteArgs(id: String) {
-        force: bool = switch("force", "kill it first if need be").short('f'),
+        force: bool = switch("force", "kill the container first if it runs").short('f'),
         regex: bool = regex(),
     }
 }
@@ -170,7 +170,7 @@ takes! {
 takes! {
     /// `kill`
     KillArgs(id: String, signal: Option<String>) {
-        all: bool = switch("all", "a container that does not run is no error").short('a'),
+        all: bool = switch("all", "a container that does not run is not an error").short('a'),
         regex: bool = regex(),
     }
 }
@@ -204,7 +204,7 @@ takes! {
     /// `spec`
     SpecArgs() {
         bundle: Option<PathBuf> = bundle(),
-        rootless: bool = switch("rootless", "for an ordinary user"),
+        rootless: bool = switch("rootless", "write a config for an ordinary user"),
     }
 }
 
@@ -223,24 +223,24 @@ takes! {
         console_socket: Option<String> = console_socket(),
         cwd: Option<PathBuf> = option("cwd", "DIR", "working directory"),
         env: Vec<String> = list("env", "NAME=VALUE", "environment variable, may be repeated").short('e'),
-        tty: bool = switch("tty", "with a terminal").short('t'),
-        user: Option<String> = option("user", "UID[:GID]", "identity, as numbers").short('u'),
-        additional_gids: Vec<String> = list("additional-gids", "GID", "one more group, may be repeated").short('g'),
-        process: Option<PathBuf> = option("process", "FILE", "the whole process as JSON").short('p'),
+        tty: bool = switch("tty", "run the process with a terminal").short('t'),
+        user: Option<String> = option("user", "UID[:GID]", "user and group of the process, as numbers").short('u'),
+        additional_gids: Vec<String> = list("additional-gids", "GID", "additional group, may be repeated").short('g'),
+        process: Option<PathBuf> = option("process", "FILE", "read the whole process as JSON from this file").short('p'),
         detach: bool = detach("do not wait for the process"),
         pid_file: Option<PathBuf> = pid_file(),
-        pidfd_socket: Option<String> = option("pidfd-socket", "SOCKET", "socket that receives a handle of the process"),
+        pidfd_socket: Option<String> = option("pidfd-socket", "SOCKET", "socket that receives a pidfd of the process"),
         process_label: Option<String> = option("process-label", "LABEL", "SELinux label"),
         apparmor: Option<String> = option("apparmor", "PROFILE", "AppArmor profile"),
-        no_new_privs: Option<bool> = switch("no-new-privs", "no_new_privs for the process"),
-        cap: Vec<String> = list("cap", "CAP", "one more capability, may be repeated").short('c'),
+        no_new_privs: Option<bool> = switch("no-new-privs", "set no_new_privs for the process"),
+        cap: Vec<String> = list("cap", "CAP", "additional capability, may be repeated").short('c'),
         preserve_fds: Number<u32> = option("preserve-fds", "N", "pass N more descriptors to the process"),
         cgroup: Vec<String> = list(
             "cgroup",
             "[CTRL,...:]PATH",
             "cgroup below the container's; with controllers it may be repeated (v1)",
         ),
-        ignore_paused: bool = switch("ignore-paused", "also into a paused container"),
+        ignore_paused: bool = switch("ignore-paused", "run the process in a paused container, too"),
     }
 }
 
@@ -248,7 +248,7 @@ takes! {
     /// `events`
     EventsArgs(id: String) {
         interval: Option<String> =
-            option("interval", "DURATION", "time between two statistics, such as 5s (the default) or 1m30s"),
+            option("interval", "DURATION", "time between two statistics, for example 5s (the default) or 1m30s"),
         stats: bool = switch("stats", "show the statistics once"),
     }
 }
@@ -259,7 +259,7 @@ takes! {
         resources: Option<String> = option(
             "resources",
             "FILE",
-            "read linux.resources from FILE, or from standard input for -; nothing else counts then",
+            "read linux.resources from FILE (-: standard input), and ignore the other options",
         )
         .short('r'),
     }
@@ -300,7 +300,7 @@ impl Takes for Limits {
 }
 
 fn bundle() -> Opt<Option<PathBuf>> {
-    option("bundle", "DIR", "directory of the bundle (default: where you are)").short('b')
+    option("bundle", "DIR", "directory of the bundle (default: the working directory)").short('b')
 }
 
 fn config() -> Opt<Option<PathBuf>> {
@@ -320,11 +320,11 @@ fn detach(help: &'static str) -> Opt<bool> {
 }
 
 fn no_subreaper() -> Opt<bool> {
-    switch("no-subreaper", "do not collect the container's orphans")
+    switch("no-subreaper", "do not reap the container's orphans")
 }
 
 fn regex() -> Opt<bool> {
-    switch("regex", "the id is a regular expression: all containers that it matches").short('r')
+    switch("regex", "the id is a regular expression, for all containers that match").short('r')
 }
 
 fn format() -> Opt<Option<String>> {

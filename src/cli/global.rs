@@ -31,14 +31,14 @@ pub struct Global {
 takes! {
     /// The options before the command, as they were given.
     GlobalArgs() {
-        debug: bool = switch("debug", "log more"),
+        debug: bool = switch("debug", "log debug messages"),
         log: Option<PathBuf> = option("log", "FILE", "write the log to this file instead of standard error"),
         log_format: Option<String> = option("log-format", "FORMAT", "format of the log: text or json"),
         root: Option<PathBuf> = option("root", "DIR", "directory for the state of containers"),
         cgroup_manager: Option<String> =
             option("cgroup-manager", "MANAGER", "cgroupfs, systemd or disabled (no cgroup at all)"),
         systemd_cgroup: bool =
-            switch("systemd-cgroup", "have cgroups made by systemd; cgroupsPath is SLICE:PREFIX:NAME"),
+            switch("systemd-cgroup", "let systemd make cgroups; cgroupsPath has the form SLICE:PREFIX:NAME"),
         rootless: Option<String> =
             option("rootless", "WHEN", "tolerate missing permission for cgroups: true, false or auto"),
         version: bool = version(),

@@ -74,7 +74,10 @@ impl Living<'_> {
             if let Err(error) = self.carry_out(plan, write_down) {
                 return match self.undo(&mine.borrow()) {
                     Ok(()) => Err(error),
-                    Err(undo) => Err(error.context(format!("and to undo what was mounted: {undo:#}"))),
+                    Err(undo) => {
+                        Err(error
+                            .context(format!("the mounts that were made could not be removed: {undo:#}; before that")))
+                    }
                 };
             }
         }

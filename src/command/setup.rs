@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::spec::annotation::SYSTEMD_SUBGROUP;
 
 pub fn run(global: &Global, engine: &str) -> Result<()> {
-    let program = std::env::current_exe().context("where this program lies")?;
+    let program = std::env::current_exe().context("find the path of this program")?;
     let program = program.to_str().context("the path of this program is not UTF-8")?;
     let name = global.name.as_str();
     check(name, engine)?;

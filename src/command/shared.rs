@@ -79,7 +79,7 @@ pub fn each(global: &Global, chosen: &Chosen<'_>, log: &Log, act: impl Fn(&Root,
         }
     }
     if failed > 0 {
-        bail!("{failed} of the containers that match {text:?} could not be dealt with");
+        bail!("the command failed for {failed} of the containers that match {text:?}");
     }
     Ok(())
 }
@@ -204,7 +204,7 @@ pub fn bind_notify(directory: &Directory, log: &Log) -> Result<Option<Notify>> {
     match Notify::reach(&manager) {
         Ok(manager) => Notify::bind(&place, manager).map(Some),
         Err(error) => {
-            log.warning(&format!("{error:#}; nobody will be told that the container is ready"));
+            log.warning(&format!("{error:#}; the service manager will not be told that the container is ready"));
             Ok(None)
         }
     }

@@ -12,7 +12,8 @@ use crate::sys::{self, Call};
 
 /// Sends one message with the listener over one connection.
 pub fn hand_over(agent: Option<&Agent>, listener: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
-    let agent = agent.ok_or_else(|| anyhow!("linux.seccomp: init has a listener that nobody asked for"))?;
+    let agent =
+        agent.ok_or_else(|| anyhow!("linux.seccomp: init has sent a listener that the profile does not ask for"))?;
     let field = &agent.field;
     let mut socket = sys::socket::connect(agent.socket.as_os_str(), UnixStream::connect_addr).named(format_args!(
         "{field}: failed to connect with seccomp agent specified in the seccomp profile: {}",

@@ -19,12 +19,12 @@ pub trait Answers {
 
     /// Runs the hooks that run before `pivot_root`.
     fn hooks(&mut self, _: &RunningInit<'_>) -> Result<()> {
-        bail!("init asks for what only a container's first process may ask")
+        bail!("only a container's first process may send this request")
     }
 
     /// Moves network devices into the network namespace of `init`.
     fn net_devices(&mut self, _: &RunningInit<'_>) -> Result<()> {
-        bail!("init asks for what only a container's first process may ask")
+        bail!("only a container's first process may send this request")
     }
 
     /// Saves the id of a mount before the mount is attached.

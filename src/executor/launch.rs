@@ -88,7 +88,7 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
             Descriptor::Tree(_) | Descriptor::Node(_) => trees.next().map(|tree| tree.as_raw_fd()),
             Descriptor::Kept(_) => Some(NOT_YET),
         };
-        slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is not there"))?);
+        slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is missing"))?);
     }
     let (channel, mut theirs) = Channel::pair()?;
     if around.preserved > 0 {

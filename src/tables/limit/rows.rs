@@ -33,7 +33,7 @@ pub const SCALARS: &[Scalar] = &[
         controller: "memory",
         v1: knob("memory.limit_in_bytes", plain).or(Later).unit("MemoryLimit", Number),
         v2: knob("memory.max", or_max).unit("MemoryMax", Number),
-        option: option(10, "memory", Size, "SIZE", "memory, such as 50M; -1 for no limit"),
+        option: option(10, "memory", Size, "SIZE", "memory, for example 50M; -1 for no limit"),
         ..ROW
     },
     // The limit of memory plus swap. v2 has a file for swap alone, so code computes the difference, and handles -1.
@@ -54,7 +54,7 @@ pub const SCALARS: &[Scalar] = &[
         controller: "memory",
         v1: knob("memory.soft_limit_in_bytes", plain),
         v2: knob("memory.low", or_max).unit("MemoryLow", Number),
-        option: option(11, "memory-reservation", Size, "SIZE", "memory to be kept under pressure"),
+        option: option(11, "memory-reservation", Size, "SIZE", "memory that the container keeps under memory pressure"),
         ..ROW
     },
     // Deprecated in Linux 5.4 and refused since 5.16: kernel memory counts towards the limit of all memory.
@@ -185,7 +185,7 @@ pub const SCALARS: &[Scalar] = &[
         v1: knob("cpu.idle", plain).or(Later),
         // Since systemd 252 the weight 0 means idle.
         v2: Knob { first: true, property: Some(property("CPUWeight", Code, Some(252))), ..knob("cpu.idle", plain) },
-        option: option(9, "cpu-idle", Signed, "0|1", "1: run when nothing else does"),
+        option: option(9, "cpu-idle", Signed, "0|1", "1: run only when no other process does"),
     },
     // On a v1 hierarchy that is mounted with `noprefix` the files have the names of the fields.
     Scalar {
@@ -216,7 +216,7 @@ pub const SCALARS: &[Scalar] = &[
         controller: "pids",
         v1: knob("pids.max", processes),
         v2: knob("pids.max", processes).unit("TasksMax", Number),
-        option: option(15, "pids-limit", Signed, "N", "processes; -1 for no limit"),
+        option: option(15, "pids-limit", Signed, "N", "number of processes; -1 for no limit"),
         ..ROW
     },
     // The file of CFQ until Linux 5.0, and of BFQ since. Code handles v2.
