@@ -35,7 +35,7 @@ impl Target {
     }
 }
 
-/// What to do if the kernel refuses a write.
+/// The reaction if the kernel refuses a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fallback {
     /// Fail with the kernel's error.
@@ -60,7 +60,7 @@ pub struct Write {
     pub value: String,
     /// The place in config.json that asks for it.
     pub field: Field,
-    /// What to do if the kernel refuses the write.
+    /// The reaction if the kernel refuses the write.
     pub fallback: Fallback,
 }
 

@@ -14,7 +14,7 @@ use nix::unistd::linkat;
 
 use crate::sys::{self, Call, Errno};
 
-/// How often another process may create a file of the same name while this one links its own.
+/// The number of times that another process may create a file of the same name while this one links its own.
 const ATTEMPTS: usize = 100;
 
 /// A pid file. Its path is made absolute at once, so that a later chdir(2) does not matter.

@@ -16,7 +16,7 @@ use crate::sys::{self, CallError, Errno};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After this time thaw again: a concurrent `pause` may have frozen the container.
 const THAW_AGAIN: Duration = Duration::from_secs(1);
-/// How many times to wait for an `init` whose `create` was killed. Such an `init` exits at its next message.
+/// The number of times to wait for an `init` whose `create` was killed. Such an `init` exits at its next message.
 const FAREWELLS: usize = 2;
 
 /// The processes in the cgroup to kill after the first process is dead.

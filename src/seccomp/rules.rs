@@ -47,7 +47,7 @@ pub(super) struct Condition {
     pub(super) value: u64,
 }
 
-/// How an argument is compared with the value.
+/// The comparison of an argument with the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Test {
     Equal,

@@ -16,16 +16,16 @@ pub const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 pub const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 /// crun's: a socket that receives a pidfd of the container's first process.
 pub const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
-/// Its place in the config.
+/// The path of this annotation, for messages.
 pub const PIDFD_RECEIVER_FIELD: &str = "annotations.run.oci.pidfd_receiver";
 /// crun's: a socket that receives the listener of the seccomp filter if the profile names no socket.
 pub const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
 /// crun's: the name of a cgroup below the container's own. The container runs in it and manages it.
 pub const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
-/// Its place in the config.
+/// The path of this annotation, for messages.
 pub const DELEGATE_CGROUP_FIELD: &str = "annotations.run.oci.delegate-cgroup";
-/// crun's: the name of a cgroup below the scope, which becomes the container's own. crun's default is `container`, tare's
-/// is none. Only the systemd driver reads it.
+/// crun's: the name of a cgroup below the scope, which becomes the container's own. crun's default is `container`; tare
+/// has no default. Only the systemd driver reads it.
 pub const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
 /// runc's: a file with settings for CRIU. An empty name means no such file.
 pub const CRIU_CONFIG: &str = "org.criu.config";

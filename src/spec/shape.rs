@@ -1,4 +1,4 @@
-//! Which values of `config.json` must be objects.
+//! The values of `config.json` that must be objects.
 //!
 //! The derived parsers accept a list for a struct, with the fields in their order: `"linux": []` would pass as an empty
 //! object. This module walks over the document once, without allocating, and refuses such lists.

@@ -142,7 +142,7 @@ impl Directory {
         Ok(record.creating || self.is_current(file)?)
     }
 
-    /// Is this open file still the record?
+    /// Whether this open file is still the record.
     fn is_current(&self, file: &File) -> Result<bool> {
         let held = file.metadata().map_err(sys::io)?;
         match fstatat(self, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW) {

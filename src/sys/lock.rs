@@ -33,7 +33,7 @@ pub fn exclusive(file: &File, name: &str) -> Result<()> {
 /// Takes the lock if it is free now, and returns whether it has.
 ///
 /// # Errors
-/// What flock(2) answers.
+/// The error of flock(2).
 pub fn try_exclusive(file: &File, name: &str) -> Result<bool> {
     taken(|| file.try_lock(), name)
 }
@@ -41,7 +41,7 @@ pub fn try_exclusive(file: &File, name: &str) -> Result<bool> {
 /// Whether another process holds an exclusive lock.
 ///
 /// # Errors
-/// What flock(2) answers.
+/// The error of flock(2).
 pub fn is_held(file: &File, name: &str) -> Result<bool> {
     let free = taken(|| file.try_lock_shared(), name)?;
     if free {
@@ -53,7 +53,7 @@ pub fn is_held(file: &File, name: &str) -> Result<bool> {
 /// Releases the lock.
 ///
 /// # Errors
-/// What flock(2) answers.
+/// The error of flock(2).
 pub fn release(file: &File, name: &str) -> Result<()> {
     loop {
         match file.unlock() {

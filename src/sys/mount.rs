@@ -33,7 +33,7 @@ impl Depth {
     }
 }
 
-/// How to treat a path whose last component is a symbolic link.
+/// The treatment of a path whose last component is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     /// The link itself.

@@ -70,7 +70,7 @@ pub struct Knob {
     pub file: &'static str,
     /// The text for the file, or another outcome.
     pub form: fn(&Setting) -> Form,
-    /// What to do if the kernel refuses the write.
+    /// The reaction if the kernel refuses the write.
     pub refused: OnRefusal,
     /// Whether to write the file before the others of its controller.
     pub first: bool,
@@ -93,7 +93,7 @@ pub enum Form {
     Refuse(&'static str),
 }
 
-/// What to do if the kernel refuses a write.
+/// The reaction if the kernel refuses a write.
 #[derive(Clone, Copy, Debug)]
 pub enum OnRefusal {
     /// Fail with the kernel's error.
@@ -111,14 +111,14 @@ pub enum OnRefusal {
 pub struct UnitProperty {
     /// The name in org.freedesktop.systemd1(5).
     pub name: &'static str,
-    /// How to make the value from the text of the file.
+    /// The way to make the value from the text of the file.
     pub kind: PropertyKind,
     /// The version of systemd that brought the property; `None` for 247, the systemd at the time of Linux 5.10, and
     /// older.
     pub since: Option<u32>,
 }
 
-/// How to make a property from the text of an interface file.
+/// The way to make a property from the text of an interface file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyKind {
     /// A number. `max` on v2 and -1 on v1 become infinity.
@@ -140,7 +140,7 @@ pub struct UpdateOption {
     pub order: u8,
     /// The name, without dashes.
     pub name: &'static str,
-    /// How to parse the value.
+    /// The syntax of the value.
     pub kind: OptionKind,
     /// The name of the value in the help text.
     pub value: &'static str,
@@ -148,7 +148,7 @@ pub struct UpdateOption {
     pub help: &'static str,
 }
 
-/// How to parse the value of an option.
+/// The syntax of the value of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {
     /// A number without a sign.
