@@ -14,6 +14,7 @@ tests![
     unknown_option,
     option_without_its_value,
     wrong_number_of_arguments,
+    a_second_bundle_is_refused,
     root_must_not_be_the_root_directory,
     root_repeated_last_wins,
     root_with_equals_sign_and_single_dash,
@@ -302,6 +303,20 @@ fn reader_that_went_away() -> Result {
         let output = into(container.call([]).args(words), writer)?;
         equal(&output.line, output.status.signal(), Some(libc::SIGPIPE))?;
         equal(&output.line, output.stderr.as_str(), "")?;
+    }
+    Ok(())
+}
+
+/// No argument is ignored: a bundle beside that of `--bundle` is refused by every command that takes both.
+fn a_second_bundle_is_refused() -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare takes the bundle as an argument");
+    }
+    let container = Bundle::new(["true"]).build()?;
+    for words in [&["plan"][..], &["create", &container.id], &["run", &container.id]] {
+        let call = container.call([]).args(words).arg(container.bundle()).arg("--bundle").arg(container.bundle());
+        let output = call.output()?;
+        contains(&output.line, &output.failure()?.stderr, "the bundle is given twice: as an argument and by --bundle")?;
     }
     Ok(())
 }

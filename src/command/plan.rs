@@ -10,7 +10,7 @@ use crate::spec;
 
 pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let host = Host::read();
-    let bundle = bundle(args.bundle.as_deref().or(args.bundle_argument.as_deref()), None)?;
+    let bundle = bundle(args.bundle.as_deref(), args.bundle_argument.as_deref())?;
     let text = spec::read(&config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json")))?;
     let config = spec::parse(&text)?;
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
