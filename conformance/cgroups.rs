@@ -57,23 +57,23 @@ tests![
 struct Deep {
     levels: Vec<OwnedFd>,
     name: String,
-    inmate: Pid,
+    process: Pid,
 }
 
 impl Deep {
     /// Makes them in the cgroup of a container that has a second process.
     fn make(container: &Container, name: String, depth: usize) -> Result<Self> {
         let first = container.pid()?;
-        let inmate = pids(container)?.into_iter().find(|pid| *pid != first).context("a second process")?;
+        let process = pids(container)?.into_iter().find(|pid| *pid != first).context("a second process")?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut levels = vec![open(&container.cgroup("devices")?, flags, Mode::empty())?];
         for depth in 0..depth {
             mkdirat(&levels[depth], name.as_str(), Mode::S_IRWXU)?;
             levels.push(openat(&levels[depth], name.as_str(), flags, Mode::empty())?);
         }
-        let deep = Self { levels, name, inmate: Pid::from_raw(inmate) };
+        let deep = Self { levels, name, process: Pid::from_raw(process) };
         let procs = openat(deep.levels.last().context("a level")?, "cgroup.procs", OFlag::O_WRONLY, Mode::empty())?;
-        nix::unistd::write(procs, inmate.to_string().as_bytes())?;
+        nix::unistd::write(procs, process.to_string().as_bytes())?;
         Ok(deep)
     }
 }
@@ -81,7 +81,7 @@ impl Deep {
 impl Drop for Deep {
     fn drop(&mut self) {
         // Best effort: the test has checked already what the runtime did.
-        let _ = kill(self.inmate, Signal::SIGKILL);
+        let _ = kill(self.process, Signal::SIGKILL);
         for above in self.levels.iter().rev().skip(1) {
             let removed = || match unlinkat(above, self.name.as_str(), UnlinkatFlags::RemoveDir) {
                 Err(Errno::EBUSY) => Ok(false),
@@ -111,8 +111,8 @@ fn sub_cgroups_deeper_than_a_path() -> Result {
         let deep = Deep::make(&container, "d".repeat(200), 22)?;
         equal("processes", pids(&container)?.len(), 2)?;
         container.stop()?;
-        let inmate = format!("/proc/{}", deep.inmate);
-        eventually("the end of the process below", || Ok(!Path::new(&inmate).exists()))?;
+        let process = format!("/proc/{}", deep.process);
+        eventually("the end of the process below", || Ok(!Path::new(&process).exists()))?;
         container.command(["delete"])?.success()?;
         container.nothing_left()?;
     }
@@ -128,8 +128,8 @@ fn sub_cgroups_deeper_than_there_are_descriptors() -> Result {
         let call = |words: &[&str]| container.call([]).args(words).limiting(Resource::RLIMIT_NOFILE, 40, 40).output();
         call(&["ps", "--format", "json", &container.id])?.success()?;
         call(&["kill", &container.id, "KILL"])?.success()?;
-        let inmate = format!("/proc/{}", deep.inmate);
-        eventually("the end of the process below", || Ok(!Path::new(&inmate).exists()))?;
+        let process = format!("/proc/{}", deep.process);
+        eventually("the end of the process below", || Ok(!Path::new(&process).exists()))?;
         call(&["delete", "--force", &container.id])?.success()?;
         container.nothing_left()?;
     }
@@ -183,8 +183,8 @@ fn file_in_place_of_a_cgroup() -> Result {
     Ok(())
 }
 
-/// Mount points may have any name, such as a stick with names in Latin-1 or the FUSE mount of a user. The hierarchies
-/// are found all the same.
+/// The name of a mount point may have any bytes: a USB stick has names in Latin-1, a user's FUSE mount has any name.
+/// The cgroup hierarchies are found all the same.
 fn hierarchies_are_found_beside_a_mount_of_any_name() -> Result {
     let container = Bundle::new(["true"]).build()?;
     let directory = container.aside("").join(std::ffi::OsStr::from_bytes(b"caf\xe9 \\ \n"));
@@ -346,7 +346,7 @@ fn directories_are_removed_with_what_is_below() -> Result {
     container.nothing_left()
 }
 
-/// A cgroup with processes of something else is refused: the container must not limit or kill them.
+/// A cgroup that has processes already is refused: the container must not limit and kill them.
 fn occupied_cgroup_is_refused() -> Result {
     let first = Bundle::new(["pause"]).start()?;
     let path = format!("{}/{}", machine::cgroup_parent(), first.id);

@@ -624,7 +624,7 @@ fn a_connection_can_be_closed() -> Result {
     eventually("the end of the connection", || Ok(subject.container.read("number")?.starts_with("connection: ")))
 }
 
-/// The container gets a new terminal, which is sent over the console socket.
+/// A container's terminal is restored as a new one, which is sent over the console socket.
 fn a_terminal_comes_back() -> Result {
     let bundle = Bundle::new(["lines", "/heard"])
         .mount(json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts",

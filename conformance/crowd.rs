@@ -17,11 +17,11 @@ const CONTAINERS: usize = 20;
 const SECONDS: u64 = 4;
 
 /// Pseudo-random numbers from a seed (Marsaglia's xorshift), so that a run can be repeated.
-struct Chance(u64);
+struct Random(u64);
 
-impl Chance {
-    fn of_now() -> Result<Chance> {
-        Ok(Chance(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64 | 1))
+impl Random {
+    fn of_now() -> Result<Random> {
+        Ok(Random(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64 | 1))
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -33,15 +33,15 @@ impl Chance {
 }
 
 /// Makes one call after another until the time is up. All callers use the same containers.
-fn caller(containers: &[Container], mut chance: Chance, end: Instant) -> Result<usize> {
+fn caller(containers: &[Container], mut random: Random, end: Instant) -> Result<usize> {
     const COMMANDS: [&str; 16] = [
         "create", "create", "create", "run", "start", "start", "start", "kill", "delete", "delete", "force", "exec",
         "state", "pause", "resume", "update",
     ];
     let mut made = 0;
     while Instant::now() < end {
-        let container = &containers[chance.below(containers.len())];
-        let command = COMMANDS[chance.below(COMMANDS.len())];
+        let container = &containers[random.below(containers.len())];
+        let command = COMMANDS[random.below(COMMANDS.len())];
         let output = container.named(command).patience(60).output()?;
         // A forced delete kills the runtime that creates the container.
         let ended = matches!(command, "create" | "run") && output.status.signal() == Some(libc::SIGKILL);
@@ -69,13 +69,13 @@ fn eight_callers() -> Result {
         })?;
         containers.push(container);
     }
-    let seed = Chance::of_now()?.0;
+    let seed = Random::of_now()?.0;
     let failures = Mutex::new(Vec::new());
     let mut made = 0;
     std::thread::scope(|scope| {
         let containers = &containers;
         let callers: Vec<_> = (1..=CALLERS)
-            .map(|number| scope.spawn(move || caller(containers, Chance(seed.wrapping_mul(2 * number + 1)), end)))
+            .map(|number| scope.spawn(move || caller(containers, Random(seed.wrapping_mul(2 * number + 1)), end)))
             .collect();
         for caller in callers {
             match caller.join() {
@@ -148,11 +148,11 @@ fn like_another_runtime() -> Result {
     }
     let ours = Bundle::new(["pause"]).build()?;
     let peer = Peer { path, container: Bundle::new(["pause"]).build()? };
-    let mut chance = Chance::of_now()?;
-    let seed = chance.0;
+    let mut random = Random::of_now()?;
+    let seed = random.0;
     let mut history = Vec::new();
     for _ in 0..60 {
-        let command = COMMANDS[chance.below(COMMANDS.len())];
+        let command = COMMANDS[random.below(COMMANDS.len())];
         history.push(command);
         let (one, other) = (ours.named(command).patience(60).output()?, peer.call(command).output()?);
         let what = || format!("seed {seed}: {history:?}: {one}; the other: {other}");

@@ -46,7 +46,7 @@ tests![
 
 const USER: u32 = 64_322;
 /// The duration of an attack by a race.
-const SIEGE: Duration = Duration::from_secs(3);
+const ATTACK: Duration = Duration::from_secs(3);
 
 /// A text of the host that no container may read or change.
 const SECRET: &str = "of the host";
@@ -291,7 +291,7 @@ fn swap(dir: &Path, over: &AtomicBool) -> Result {
 }
 
 /// Runs containers that mount at `/vol/a/…` while `a` in that volume is exchanged with a link to the host.
-fn besiege(destination: &str, make_parents: bool) -> Result {
+fn attack(destination: &str, make_parents: bool) -> Result {
     let sentinel = Sentinel::new("file")?;
     fs::create_dir(sentinel.path().join("deep")).context("the target on the host")?;
     let volume = scratch()?;
@@ -311,7 +311,7 @@ fn besiege(destination: &str, make_parents: bool) -> Result {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let racer = scope.spawn(|| swap(volume.path(), &over));
-            let end = Instant::now() + SIEGE / 2;
+            let end = Instant::now() + ATTACK / 2;
             let runs = || -> Result {
                 while Instant::now() < end {
                     // The container may start or fail. Only the host must be untouched.
@@ -338,12 +338,12 @@ fn besiege(destination: &str, make_parents: bool) -> Result {
 /// CVE-2021-30465: if a component of a mount's target becomes a link during the mount, the mount does not go to the
 /// host.
 fn mount_target_in_a_shared_volume() -> Result {
-    besiege("/vol/a/deep", false)
+    attack("/vol/a/deep", false)
 }
 
 /// CVE-2024-45310: the directories of a missing target are not made on the host either.
 fn mount_target_made_in_a_shared_volume() -> Result {
-    besiege("/vol/a/new/directories", true)
+    attack("/vol/a/new/directories", true)
 }
 
 /// CVE-2021-43784: lengths above 16 bits do not wrap: such values arrive whole, or are refused.
@@ -455,7 +455,7 @@ fn bare_dev<const N: usize>(words: [&str; N]) -> Bundle {
     Bundle::new(words).set("/mounts", json!([proc])).file("secret", SECRET)
 }
 
-/// CVE-2025-31133: a file in the image at /dev/null that is another one neither hides a file nor is bound over one.
+/// CVE-2025-31133: if the image's /dev/null is not the null device, it neither hides a file nor is bound over one.
 fn masked_by_a_false_null() -> Result {
     let before = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
     let words = ["cat", "/secret", ",", "stat", "/secret", ",", "openw", "/secret"];

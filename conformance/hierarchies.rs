@@ -74,8 +74,8 @@ fn controllers_are_handed_down() -> Result {
 /// if a limit needs one; the message then names the limit.
 fn controllers_cannot_pass_processes() -> Result {
     let busy = of_v2("busy")?;
-    let mut guest = Command::new("sleep").arg("100").spawn()?;
-    fs::write(busy.join("cgroup.procs"), guest.id().to_string())?;
+    let mut other = Command::new("sleep").arg("100").spawn()?;
+    fs::write(busy.join("cgroup.procs"), other.id().to_string())?;
     let tried = || -> Result {
         let (container, _) = below(Bundle::new(["true"]), &busy)?;
         container.run()?.success()?;
@@ -88,8 +88,8 @@ fn controllers_cannot_pass_processes() -> Result {
         Ok(())
     };
     let tried = tried();
-    guest.kill()?;
-    guest.wait()?;
+    other.kill()?;
+    other.wait()?;
     tried
 }
 

@@ -330,8 +330,8 @@ impl Drop for Submount {
     }
 }
 
-/// A bind mount does not keep other flags of its source. In a new user namespace it does: the flags are locked there,
-/// and the runtime must not clear them on behalf of the owner.
+/// With options on flags, a bind mount does not keep other flags of its source. In a new user namespace it does: the
+/// flags are locked there, and the runtime must not clear them on behalf of the owner.
 fn bind_keeps_locked_flags_in_a_user_namespace() -> Result {
     let source = source_with_submount()?;
     let (sub, remount) = (source.0.path().join("sub"), MsFlags::MS_REMOUNT | MsFlags::MS_BIND);

@@ -579,7 +579,7 @@ fn device_of_an_ordinary_user_is_the_hosts() -> Result {
 }
 
 /// A directory of the host, and a check that it has not changed.
-fn precious() -> Result<(tempfile::TempDir, impl Fn(&tempfile::TempDir) -> Result)> {
+fn host_directory() -> Result<(tempfile::TempDir, impl Fn(&tempfile::TempDir) -> Result)> {
     let dir = scratch()?;
     fs::write(dir.path().join("ptmx"), "precious")?;
     let unchanged = |dir: &tempfile::TempDir| {
@@ -591,7 +591,7 @@ fn precious() -> Result<(tempfile::TempDir, impl Fn(&tempfile::TempDir) -> Resul
 
 /// If the image's /dev leads to a volume, no nodes are made and no files replaced in the host's directory.
 fn devices_below_a_link_to_a_volume() -> Result {
-    let (dir, unchanged) = precious()?;
+    let (dir, unchanged) = host_directory()?;
     let volume = json!({ "destination": "/host/dev", "source": dir.path(), "options": ["rbind", "rw"] });
     let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
     let mine = json!([one_device("/way/mine")]);
@@ -615,7 +615,7 @@ fn devices_below_a_link_to_a_volume() -> Result {
 
 /// The same if a volume covers /dev through a link.
 fn devices_where_a_volume_covers_dev_through_a_link() -> Result {
-    let (dir, unchanged) = precious()?;
+    let (dir, unchanged) = host_directory()?;
     let volume = json!({ "destination": "/way", "source": dir.path(), "options": ["rbind", "rw"] });
     let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
     for bundle in [Bundle::new(["true"]), Bundle::new(["true"]).set("/mounts", proc)] {

@@ -661,10 +661,10 @@ fn answered(new_privileges: bool) -> Result {
     let bundle = bundle.set("/process/noNewPrivileges", !new_privileges).set("/annotations/a.key", "a value");
     let (container, agent) = agent_of(bundle, Verdict::Errno(libc::ENOMEDIUM))?;
     container.create()?.success()?;
-    let hellos = agent.hellos(1)?;
-    equal("connections", hellos.len(), 1)?;
-    equal("descriptors", hellos[0].descriptors, 1)?;
-    let (said, pid) = (&hellos[0].state, container.pid()?);
+    let messages = agent.messages(1)?;
+    equal("connections", messages.len(), 1)?;
+    equal("descriptors", messages[0].descriptors, 1)?;
+    let (said, pid) = (&messages[0].state, container.pid()?);
     equal("fds", &said["fds"], &json!(["seccompFd"]))?;
     equal("pid", &said["pid"], &json!(pid))?;
     equal("metadata", &said["metadata"], &json!("for the agent"))?;
@@ -707,7 +707,7 @@ fn notify_of_exec() -> Result {
         let pid_file = pid_file.to_str().context("a path of letters")?;
         let output = container.exec(["--pid-file", pid_file], ["mkdir", "/new"])?;
         output.success()?.has_line("mkdir /new: ENOMEDIUM")?;
-        let said = &agent.hellos(2)?[1].state;
+        let said = &agent.messages(2)?[1].state;
         equal("pid", said["pid"].to_string(), fs::read_to_string(pid_file)?)?;
         equal("pid of the state", &said["state"]["pid"], &json!(container.pid()?))?;
         equal("status", &said["state"]["status"], &json!("running"))?;
@@ -766,7 +766,7 @@ fn notify_in_a_user_namespace() -> Result {
     container.create()?.success()?;
     container.start()?;
     container.exec([], ["mkdir", "/new"])?.success()?.has_line("mkdir /new: ENOMEDIUM")?;
-    equal("connections", agent.hellos(2)?.len(), 2)
+    equal("connections", agent.messages(2)?.len(), 2)
 }
 
 /// A container of an ordinary user, who may not access every process with ptrace(2).
@@ -827,7 +827,7 @@ fn notify_agent_that_goes_away() -> Result {
     let bundle = filtered(["mkdir", "/new"], notifying(&["mkdir"]));
     let (container, agent) = agent_of(bundle, Verdict::Continue)?;
     container.create()?.success()?;
-    agent.hellos(1)?;
+    agent.messages(1)?;
     drop(agent);
     container.start()?;
     container.wait_status("stopped")?;

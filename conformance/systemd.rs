@@ -427,17 +427,17 @@ fn delete_ends_who_is_left() -> Result {
 /// delete does not wait for a process either that was moved into the scope from outside and ignores SIGTERM.
 fn delete_ends_who_has_moved_in() -> Result {
     let container = started(Bundle::new(["pause"]))?;
-    let mut guest = Command::new("sh").args(["-c", "trap '' TERM; exec sleep 100"]).spawn()?;
+    let mut other = Command::new("sh").args(["-c", "trap '' TERM; exec sleep 100"]).spawn()?;
     let moved = [directory(&container), directory_of(&container, "devices")]
         .iter()
-        .try_for_each(|dir| fs::write(dir.join("cgroup.procs"), guest.id().to_string()));
-    let comm = || Ok(fs::read_to_string(format!("/proc/{}/comm", guest.id()))?.trim() == "sleep");
-    eventually("the guest", comm)?;
+        .try_for_each(|dir| fs::write(dir.join("cgroup.procs"), other.id().to_string()));
+    let comm = || Ok(fs::read_to_string(format!("/proc/{}/comm", other.id()))?.trim() == "sleep");
+    eventually("the other process", comm)?;
     let begin = std::time::Instant::now();
     let deleted = container.command(["delete", "--force"]);
     let took = begin.elapsed();
-    let _ = guest.kill();
-    guest.wait()?;
+    let _ = other.kill();
+    other.wait()?;
     moved?;
     deleted?.success()?;
     ensure!(took < std::time::Duration::from_secs(20), "delete took {took:?}");

@@ -23,7 +23,7 @@ pub enum Verdict {
 
 /// A message of a runtime: the container process state, and the number of descriptors that came with it.
 #[derive(Clone, Debug)]
-pub struct Hello {
+pub struct Message {
     pub state: Value,
     pub descriptors: usize,
 }
@@ -33,7 +33,7 @@ type Judge = dyn Fn(i32) -> Verdict + Send + Sync;
 /// An agent that answers until it is dropped. Dropping it closes its listeners; the calls then fail with ENOSYS.
 pub struct Agent {
     pub path: PathBuf,
-    hellos: Arc<Mutex<Vec<Hello>>>,
+    messages: Arc<Mutex<Vec<Message>>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -42,17 +42,17 @@ impl Agent {
     /// `judge` gets the number of every call.
     pub fn bind(path: PathBuf, judge: impl Fn(i32) -> Verdict + Send + Sync + 'static) -> Result<Self> {
         let socket = UnixListener::bind(&path).with_context(|| format!("bind {}", path.display()))?;
-        let (hellos, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (messages, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::spawn({
-            let (hellos, over) = (hellos.clone(), over.clone());
-            move || serve(&socket, &hellos, &over, &judge)
+            let (messages, over) = (messages.clone(), over.clone());
+            move || serve(&socket, &messages, &over, &judge)
         });
-        Ok(Self { path, hellos, over, thread: Some(thread) })
+        Ok(Self { path, messages, over, thread: Some(thread) })
     }
 
     /// The messages of all runtimes so far, once there are at least `count`.
-    pub fn hellos(&self, count: usize) -> Result<Vec<Hello>> {
-        let heard = || self.hellos.lock().map(|hellos| hellos.clone()).unwrap_or_default();
+    pub fn messages(&self, count: usize) -> Result<Vec<Message>> {
+        let heard = || self.messages.lock().map(|messages| messages.clone()).unwrap_or_default();
         check::eventually("a runtime that calls the agent", || Ok(heard().len() >= count))?;
         Ok(heard())
     }
@@ -65,7 +65,7 @@ impl Drop for Agent {
     }
 }
 
-fn serve(socket: &UnixListener, hellos: &Mutex<Vec<Hello>>, over: &AtomicBool, judge: &Judge) {
+fn serve(socket: &UnixListener, messages: &Mutex<Vec<Message>>, over: &AtomicBool, judge: &Judge) {
     let mut listeners: Vec<OwnedFd> = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let all = std::iter::once(socket.as_fd()).chain(listeners.iter().map(AsFd::as_fd));
@@ -82,16 +82,16 @@ fn serve(socket: &UnixListener, hellos: &Mutex<Vec<Hello>>, over: &AtomicBool, j
         }
         if events[0].contains(PollFlags::POLLIN)
             && let Ok((stream, _)) = socket.accept()
-            && let Ok((hello, descriptors)) = greet(&stream)
+            && let Ok((message, descriptors)) = read_message(&stream)
         {
             listeners.extend(descriptors);
-            let _ = hellos.lock().map(|mut hellos| hellos.push(hello));
+            let _ = messages.lock().map(|mut messages| messages.push(message));
         }
     }
 }
 
-/// Reads one message, and checks that the connection ends after it.
-fn greet(stream: &UnixStream) -> Result<(Hello, Vec<OwnedFd>)> {
+/// Reads the message of one connection, up to its end.
+fn read_message(stream: &UnixStream) -> Result<(Message, Vec<OwnedFd>)> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut received = message(stream.as_raw_fd())?;
     loop {
@@ -102,8 +102,8 @@ fn greet(stream: &UnixStream) -> Result<(Hello, Vec<OwnedFd>)> {
         received.text += &rest.text;
         received.descriptors.extend(rest.descriptors);
     }
-    let hello = Hello { state: serde_json::from_str(&received.text)?, descriptors: received.descriptors.len() };
-    Ok((hello, received.descriptors))
+    let message = Message { state: serde_json::from_str(&received.text)?, descriptors: received.descriptors.len() };
+    Ok((message, received.descriptors))
 }
 
 /// Answers one call, if one is waiting: `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`, seccomp_unotify(2).

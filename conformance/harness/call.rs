@@ -168,7 +168,7 @@ impl Call {
         self
     }
 
-    /// Makes the call in a mount namespace where this file of the machine, if it exists, is covered by an empty one.
+    /// Makes the call in a mount namespace where this file of the machine, if it exists, is covered by /dev/null.
     pub fn hiding(mut self, file: &'static std::ffi::CStr) -> Self {
         // SAFETY: unshare(2) and mount(2) are system calls on static texts; the child has one thread.
         unsafe {
@@ -184,7 +184,7 @@ impl Call {
         self
     }
 
-    /// Makes the call in a mount namespace where a new tmpfs covers this directory.
+    /// Makes the call in a mount namespace where a tmpfs covers this directory.
     pub fn covering(mut self, directory: &Path) -> Result<Self> {
         let directory = std::ffi::CString::new(directory.as_os_str().as_bytes())?;
         // SAFETY: unshare(2) and mount(2) are system calls on texts that live as long as the closure; the child has one
@@ -200,7 +200,7 @@ impl Call {
         Ok(self)
     }
 
-    /// Makes the call as root of a user namespace that maps no other user.
+    /// Makes the call as root of a new user namespace in which only root is mapped.
     pub fn by_root_elsewhere(mut self) -> Self {
         // SAFETY: unshare(2) and three writes of short paths, which allocate nothing; the child has one thread.
         unsafe {
@@ -279,7 +279,7 @@ impl Call {
         self
     }
 
-    /// Gives the call another time limit in seconds.
+    /// Sets the time limit, in seconds.
     pub fn patience(mut self, seconds: u32) -> Self {
         self.patience = seconds;
         self
@@ -287,7 +287,7 @@ impl Call {
 
     /// Passes an open file to the runtime under this low number.
     pub fn inherit(mut self, file: File, number: i32) -> Result<Self> {
-        // A number that no other call of this function fills.
+        // A number above the low ones, which other calls of this function fill.
         let high = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(100))?;
         // SAFETY: fcntl(2) has just made this descriptor, and nothing else owns it.
         let file = unsafe { OwnedFd::from_raw_fd(high) };

@@ -67,8 +67,8 @@ pub enum Reached {
 }
 
 impl Call {
-    /// The number of system calls that are not private. tare's are counted from its first `poll(2)` on: before that the
-    /// Rust runtime starts up.
+    /// The number of system calls that are not private. tare's are counted from its first `poll(2)` on, which Rust's
+    /// start-up code makes.
     pub fn count_calls(self) -> Result<usize> {
         let mut count = 0;
         let running = Trace::begin(self)?.follow(|_| {
