@@ -1,4 +1,4 @@
-//! From a config and the facts about the host to a [`Plan`].
+//! Compiles a config and the facts about the host into a [`Plan`].
 
 use std::path::PathBuf;
 
@@ -18,34 +18,34 @@ use crate::cgroup;
 use crate::rdt::Rdt;
 use crate::spec::{Config, annotation, refuse};
 
-/// Everything that is going to happen.
+/// Everything that the runtime and `init` will do for a container.
 #[derive(Debug)]
 pub struct Plan {
     /// The program of `init`.
     pub program: Program,
-    /// How `init` comes into being.
+    /// The namespaces and the clone of `init`.
     pub birth: Birth,
-    /// Control groups.
+    /// The writes to cgroups.
     pub cgroup: cgroup::CgroupPlan,
-    /// `process.oomScoreAdj`, where `init` may not set it itself.
+    /// `process.oomScoreAdj`, if the runtime must write it because `init` may not.
     pub oom_score_adj: Option<i32>,
-    /// Limits that the parent sets from outside, where `init` may not.
+    /// Resource limits that the runtime sets with prlimit(2) because `init` may not.
     pub limits: Vec<Limit>,
-    /// Hooks of all kinds.
+    /// The hooks of all six lists.
     pub hooks: Hooks,
-    /// Network devices to move in: name outside, name inside.
+    /// Network devices that move into the container: name on the host, name in the container.
     pub net_devices: Vec<(String, String)>,
     /// `linux.intelRdt`.
     pub rdt: Option<Rdt>,
-    /// The agent that gets the listener of the seccomp filter.
+    /// The agent that receives the listener of the seccomp filter.
     pub agent: Option<Agent>,
-    /// The root file system, absolute.
+    /// The absolute path of the root file system.
     pub rootfs: PathBuf,
-    /// Warnings: a wish that is carried out only in part, or not at all.
+    /// A warning for each part of the config that is not carried out in full.
     pub warnings: Vec<String>,
 }
 
-/// Compile a config into a plan.
+/// Compiles a config into a plan.
 pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan> {
     let mut context = Context::new(config, facts, options)?;
     let mut program = Program::new();
@@ -74,7 +74,7 @@ pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan
     })
 }
 
-/// A label that nothing enforces is refused, not ignored.
+/// Refuses `linux.mountLabel` on a host without SELinux: nothing would enforce the label.
 fn refuse_label_without_selinux(context: &Context<'_>) -> Result<()> {
     if context.config.mount_label().is_some() && !context.facts.selinux {
         refuse!("linux.mountLabel", "selinux label is specified in config, but selinux is disabled or not supported");

@@ -1,4 +1,4 @@
-//! State that the parts of the planner share while they work.
+//! The input of the planner, and the state that its parts share.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +12,15 @@ use crate::cgroup;
 use crate::spec::mapping::{self, host_id, is_unmapped};
 use crate::spec::{Config, Field, Ids, ProcessConfig, annotation, clean, refuse};
 
-/// One config on its way to a plan.
+/// A config, and what the planner knows beside it.
 pub struct Context<'a> {
     pub config: &'a Config,
     pub facts: &'a Facts,
     pub options: &'a Options,
-    /// The root file system, absolute.
+    /// The absolute path of the root file system.
     pub rootfs: PathBuf,
     pub cgroup: cgroup::CgroupPlan,
-    /// The program joins a container, in which the host's paths lead elsewhere.
+    /// The program joins a running container, in which the host's paths lead elsewhere.
     pub joining: bool,
     pub warnings: Vec<String>,
 }
@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
         Ok(Context { config, facts, options, rootfs, cgroup, joining: false, warnings: Vec::new() })
     }
 
-    /// Warn of the capabilities that are left out of the sets.
+    /// Warns about the capabilities that are left out of the sets.
     pub fn warn_of_capabilities(&mut self, process: &ProcessConfig) {
         let unknown = &process.extras.unknown_capabilities;
         if !unknown.is_empty() {
@@ -65,7 +65,7 @@ impl<'a> Context<'a> {
         self.warnings.push(text);
     }
 
-    /// Is there a namespace of this kind in the config, new or joined?
+    /// Whether the config has a namespace of this kind, new or joined.
     pub fn own(&self, kind: Kind) -> bool {
         self.config.has(kind)
     }
@@ -82,7 +82,7 @@ impl<'a> Context<'a> {
         self.own(Kind::User)
     }
 
-    /// Refuse an id that the container's user namespace does not have: `name` is uid or gid.
+    /// Refuses an id without a mapping in the container's user namespace. `name` is `uid` or `gid`.
     pub fn check_mapped(&self, id: u32, name: &str, field: impl Fn() -> Field) -> Result<()> {
         let maps = if name == "uid" { self.config.uid_mappings() } else { self.config.gid_mappings() };
         if self.in_user_namespace() && is_unmapped(maps, id) {
@@ -91,17 +91,18 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Devices cannot be made, only bound.
+    /// Whether mknod(2) fails: in a user namespace device nodes can only be bound.
     pub fn binds_devices(&self) -> bool {
         self.in_user_namespace() || self.facts.caller.in_user_namespace
     }
 
-    /// Bind sources may be unreadable once inside the user namespace: the parent opens them.
+    /// Whether the runtime opens the sources of bind mounts: in its user namespace `init` may not be able to read them.
     pub fn sources_by_parent(&self) -> bool {
         self.joining || self.in_user_namespace() && self.own(Kind::Mount) && self.facts.opens_trees
     }
 
-    /// The process cannot be born into its cgroups, so it waits until it was moved there.
+    /// Whether the runtime moves `init` into a cgroup after the clone. clone3(2) starts a process only in a v2 cgroup,
+    /// and systemd moves the process of a scope.
     pub fn attaches_late(&self) -> bool {
         let born_there = |target: &cgroup::Target| target.is_v2() && self.facts.clones_into_cgroups;
         self.cgroup.is_scope() || !self.cgroup.targets().iter().all(born_there)
@@ -111,20 +112,21 @@ impl<'a> Context<'a> {
         self.cgroup.targets().to_vec()
     }
 
-    /// Does the host's `/dev` appear at `/dev`?
+    /// Whether a directory of the host is bound at `/dev`.
     pub fn dev_is_bound(&self) -> bool {
         self.config.mounts().iter().any(|mount| binds(mount) && clean(mount.destination()) == Path::new("/dev"))
     }
 
-    /// An ordinary user's own map leaves `setgroups(2)` denied.
+    /// Whether setgroups(2) works in the user namespace. An unprivileged user may map its own gid only after it has
+    /// denied setgroups(2).
     pub fn may_set_groups(&self) -> bool {
         let gid = self.config.gid_mappings();
         self.facts.caller.euid == 0 || !gid.is_empty() && !Maps::single(&mapping::lines(gid), self.facts.caller.egid)
     }
 }
 
-/// The owner of the cgroup when the container may manage it itself: a private cgroup namespace and
-/// a writable `/sys/fs/cgroup`, or one of its own inside.
+/// The owner of a cgroup that the container manages itself. That needs a new cgroup namespace and a writable
+/// `/sys/fs/cgroup`, or the annotation for a cgroup below the container's.
 fn delegate_to(config: &Config) -> Option<Ids> {
     let writable = || {
         config.mounts().iter().any(|mount| {

@@ -1,4 +1,4 @@
-//! `/dev`: the default devices, the listed ones, and the links that programs expect.
+//! `/dev`: the default devices, those of `linux.devices`, and the symbolic links that the specification demands.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::spec::{Field, Ids, clean, refusal, refuse};
 
 /// `S_IFIFO`
 const FIFO: u32 = 0o010000;
-/// The kernel has 12 bits for a major number and 20 for a minor one.
+/// The kernel has 12 bits for a major number and 20 bits for a minor number.
 const MAJOR_MAX: u64 = (1 << 12) - 1;
 const MINOR_MAX: u64 = (1 << 20) - 1;
 
@@ -22,7 +22,7 @@ const MINOR_MAX: u64 = (1 << 20) - 1;
 const DEFAULTS: [(&str, u64, u64); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
-/// config.md of the runtime-spec, "Dev symbolic links".
+/// runtime-linux.md, "Dev symbolic links".
 const LINKS: [(&str, &str); 4] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -35,12 +35,12 @@ fn device_number(major: u64, minor: u64) -> u64 {
     (major & 0xfff) << 8 | (minor & 0xff) | (minor & !0xff) << 12
 }
 
-/// `/dev` of a root file system without a mount there, as it is before anything is mounted.
+/// The directory `/dev` of the image, if the config has no mount there.
 const OWN_DEV: Descriptor = Descriptor::Kept(usize::MAX);
 
-/// Open `/dev` before a mount of the config can cover it, where none is there. Nodes and links are made in what the
-/// image or a file system of the config has there, never in a directory of the host that is bound over it through a
-/// link: it must be a plain directory.
+/// If the config has no mount at `/dev`, opens the directory of the image before a mount can cover it. It must be a
+/// plain directory: a symbolic link could lead to a directory of the host that is bound elsewhere, and nodes and links
+/// must never be made there.
 pub fn hold(program: &mut Program, context: &Context<'_>) {
     if Standing::new(context).at("/dev").is_none() {
         let (path, keep) = (program.text("/dev"), program.slot(OWN_DEV));
@@ -48,7 +48,7 @@ pub fn hold(program: &mut Program, context: &Context<'_>) {
     }
 }
 
-/// Add nodes and links. A `/dev` that is bound from the host is left alone.
+/// Appends device nodes and links. A `/dev` that is bound from the host is left unchanged.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("linux.devices");
     let listed = context.config.devices();
@@ -91,7 +91,7 @@ struct NodeAttributes {
     device: u64,
     uid: u32,
     gid: u32,
-    /// In `linux.devices`, not one of those that every container has.
+    /// Whether the node is in `linux.devices`. The others are those of every container.
     listed: bool,
 }
 
@@ -100,14 +100,15 @@ fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path
     let name = program.text(&path.file_name().unwrap_or_default().to_string_lossy());
     let host = path.to_string_lossy();
     if !context.binds_devices() || mode & 0o170000 == FIFO {
-        // A FIFO can be made everywhere: the host's would be no substitute.
+        // A FIFO needs no capability, so it is made and never bound: that of the host has the host's readers and
+        // writers.
         let host = program.text(if mode & 0o170000 == FIFO { "" } else { &host });
         program.push(field, op::Entry::Node { name, mode, device, uid, gid, host });
         return Ok(());
     }
     let (uid_maps, gid_maps) = (context.config.uid_mappings(), context.config.gid_mappings());
     if listed && !uid_maps.is_empty() && !gid_maps.is_empty() && context.facts.caller.is_privileged() {
-        // As crun has it: the config's numbers count, not what the host has at this path.
+        // As in crun, the numbers of the config decide, not the device that the host has at this path.
         let outside = |maps: &[LinuxIdMapping], id: u32, name: &str| {
             let mapped = host_id(maps, id);
             mapped.ok_or_else(|| refusal!(field.member(name), "{name} {id} is not mapped in linux.{name}Mappings"))
@@ -133,7 +134,8 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         if (device.typ(), device.major(), device.minor()) != (LinuxDeviceType::C, 5, 2) {
             refuse!(field.member("path"), "/dev/ptmx always leads to the container's own devpts");
         }
-        // A privileged container is given all devices of the host, this one too; it has its own already.
+        // Engines list all devices of the host for a privileged container, including this one. The container has its
+        // own.
         return Ok(());
     }
     let kind = match device.typ() {
@@ -146,7 +148,7 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         Ok(value) if value <= most => anyhow::Ok(value),
         _ => refuse!(field.member(name), "{value} is out of range: the kernel has numbers up to {most}"),
     };
-    // The numbers of a FIFO mean nothing.
+    // A FIFO has no device number.
     let device_number = if kind == FIFO {
         0
     } else {
@@ -165,7 +167,8 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
             refuse!(field.member(name), "{id} is no id");
         }
     }
-    // Nodes below /dev are made in what was opened as that; no link leads to a directory for the others.
+    // Nodes below /dev are made in the directory that was opened as /dev. The directory of any other node is looked up
+    // without following a symbolic link.
     let (base, directory) = match parent.strip_prefix("/dev") {
         Ok(rest) => (dev, Path::new("/").join(rest)),
         Err(_) => (Slot::NONE, parent.to_path_buf()),

@@ -1,4 +1,4 @@
-//! Processes that join a container: `exec`, and hooks that run inside.
+//! Input and result of a plan for a process that joins a container: `exec`, and hooks that run in the container.
 
 use super::facts::Facts;
 use super::options::Options;
@@ -8,69 +8,54 @@ use super::seccomp::Agent;
 use crate::init::op::{self, List};
 use crate::spec::{Config, Field, ProcessConfig};
 
-/// What is known of the container that is joined.
+/// The container that a process joins.
 #[derive(Clone, Copy, Debug)]
 pub struct Exec<'a> {
-    /// The container's config.
     pub config: &'a Config,
-    /// The host.
     pub facts: &'a Facts,
-    /// The command line.
     pub options: &'a Options,
-    /// The container's first process, as the host sees it.
+    /// The pid of the container's first process in the pid namespace of the runtime.
     pub pid: i32,
-    /// The process has to be moved into its cgroups after it was born.
+    /// The runtime moves the process into its cgroups after the clone.
     pub attaches_late: bool,
 }
 
-/// How a process joins.
+/// The plan for a process that joins.
 #[derive(Debug)]
 pub struct ProcessPlan {
-    /// The program of `init`.
     pub program: Program,
-    /// Limits that the parent sets.
+    /// Limits that the runtime sets with prlimit(2).
     pub limits: Vec<Limit>,
-    /// The agent that gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
-    /// How many descriptors from 3 on are the caller's, for the process.
+    /// The number of descriptors, from 3 on, that the process gets from the caller.
     pub preserved: u32,
-    /// What is not as asked.
     pub warnings: Vec<String>,
 }
 
-/// A hook to run inside.
+/// A hook that runs in the container.
 #[derive(Clone, Copy, Debug)]
 pub struct HookEntry<'a> {
-    /// Its place in the config.
     pub field: &'a Field,
-    /// The program.
     pub path: &'a str,
-    /// Arguments with the first one.
+    /// The arguments, including argv[0].
     pub args: &'a [String],
-    /// The whole environment.
     pub env: &'a [String],
-    /// Whose HOME it is when the environment has none, if anybody's.
+    /// The user whose HOME is added to an environment without HOME.
     pub home: Option<u32>,
-    /// Its rights.
     pub rights: HookRights<'a>,
 }
 
-/// The rights of a hook inside.
+/// The rights of a hook that runs in the container.
 #[derive(Clone, Copy, Debug)]
 pub enum HookRights<'a> {
-    /// All that root of the namespaces may.
-    All {
-        /// The working directory.
-        cwd: &'a str,
-        /// The mask of files that it makes.
-        umask: u32,
-    },
-    /// The rights of the container's process, and all else of the process, too: mask, limits, scheduling, labels.
+    /// The rights of root in the container's namespaces, with all capabilities.
+    All { cwd: &'a str, umask: u32 },
+    /// The rights of the container's process, and all its other attributes: umask, limits, scheduler, labels.
     Process(&'a ProcessConfig),
 }
 
 impl HookEntry<'_> {
-    /// Look for the hook's program. Gives its arguments.
+    /// Appends the search for the hook's program. Returns its arguments.
     pub fn find(&self, program: &mut Program) -> List {
         let argv: Vec<_> = self.args.iter().map(|text| program.text(text)).collect();
         let argv = program.addresses(&argv, 0);

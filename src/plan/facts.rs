@@ -1,4 +1,4 @@
-//! Facts: everything that a plan depends on besides its config and the command line.
+//! The facts about the host that a plan depends on.
 
 use std::path::PathBuf;
 
@@ -13,29 +13,30 @@ use crate::tables::mount_option::{Effect, effect};
 /// The process that calls the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Effective user.
+    /// Effective uid.
     pub euid: u32,
-    /// Effective group.
+    /// Effective gid.
     pub egid: u32,
-    /// It is in a user namespace that is not the initial one.
+    /// The caller is in a user namespace other than the initial one.
     pub in_user_namespace: bool,
 }
 
 impl Caller {
-    /// Whether it may mount, join and map as it likes: root of the initial user namespace.
+    /// Whether the caller is root of the initial user namespace, and so may make all mounts, id maps and `setns(2)`
+    /// calls.
     pub fn is_privileged(&self) -> bool {
         self.euid == 0 && !self.in_user_namespace
     }
 }
 
-/// The host as a plan sees it. A fact that [`Questions`] do not ask for may have any value.
+/// The facts. A fact that [`Questions`] does not ask for may have any value.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The caller.
+    /// The user that calls the runtime.
     pub caller: Caller,
     /// The cgroup hierarchies.
     pub cgroups: Layout,
-    /// The service manager that makes units for the caller.
+    /// The systemd instance that makes units for the caller.
     pub manager: Option<Manager>,
     /// SELinux is enabled.
     pub selinux: bool,
@@ -43,19 +44,21 @@ pub struct Facts {
     pub apparmor: bool,
     /// The resctrl file system is mounted.
     pub resctrl: bool,
-    /// `open_tree(2)` with `OPEN_TREE_CLONE` works: the caller is root and owns its mount namespace, as in rootless podman.
+    /// `open_tree(2)` with `OPEN_TREE_CLONE` works: the caller is root of the user namespace that owns its mount
+    /// namespace, as in rootless podman.
     pub opens_trees: bool,
-    /// A process can be born into a cgroup of v2: there is `clone3(2)`.
+    /// clone3(2) works and can start a process in a v2 cgroup.
     pub clones_into_cgroups: bool,
-    /// The caller's user namespace denies `setgroups(2)`. Then all that are made in it do.
+    /// The caller's user namespace denies setgroups(2), and so do the user namespaces that are made in it.
     pub denies_setgroups: bool,
-    /// Mount points of whole proc and sysfs file systems, in the order of the mounts.
+    /// The mount points of proc and sysfs, in the order of the mounts. A mount of a part of such a file system does not
+    /// count.
     pub proc_and_sysfs: Vec<PathBuf>,
 }
 
 impl Facts {
-    /// A host that exists nowhere: root, no LSM. Plans for it are the same everywhere: tests compare
-    /// them, and the fuzzer makes them.
+    /// Facts of an imaginary host: the caller is root, and there is no LSM. Plans for it are the same on every machine,
+    /// so tests can compare them and the fuzzer can make them.
     pub fn reference(cgroups: Layout) -> Facts {
         Facts {
             caller: Caller { euid: 0, egid: 0, in_user_namespace: false },
@@ -72,36 +75,29 @@ impl Facts {
     }
 }
 
-/// The facts that a config needs. What it does not need is not looked up: that takes system calls, and some a round trip
-/// to systemd.
+/// The facts that the plan of a config depends on. The others are not looked up: each takes system calls, and one takes
+/// a round trip to systemd. The fields are those of [`Facts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
-    /// [`Facts::manager`]
     pub manager: bool,
-    /// The caller's own cgroup, which [`Facts::cgroups`] holds where it is asked for.
+    /// The caller's own cgroup, in [`Facts::cgroups`].
     pub own_cgroup: bool,
-    /// [`Facts::selinux`]
     pub selinux: bool,
-    /// [`Facts::apparmor`]
     pub apparmor: bool,
-    /// [`Facts::resctrl`]
     pub resctrl: bool,
-    /// [`Facts::opens_trees`]
     pub opens_trees: bool,
-    /// [`Facts::clones_into_cgroups`]
     pub clones_into_cgroups: bool,
-    /// [`Facts::denies_setgroups`]
     pub denies_setgroups: bool,
-    /// [`Facts::proc_and_sysfs`]
     pub proc_and_sysfs: bool,
 }
 
 impl Questions {
-    /// For a process that joins a container with this config.
+    /// The facts for a process that joins a container.
     pub fn of_joining(config: &Config, process: &ProcessConfig, options: &Options) -> Questions {
         Questions {
             manager: options.systemd_cgroup,
-            // An absolute path is below the mount, and a scope below that of its manager.
+            // An absolute cgroupsPath is relative to the mount of the hierarchy, and a scope to the cgroup of systemd:
+            // only a relative cgroupsPath is relative to the caller's cgroup.
             own_cgroup: !options.systemd_cgroup && !config.cgroups_path().is_some_and(|path| path.is_absolute()),
             selinux: given(process.selinux_label()).is_some(),
             apparmor: given(process.apparmor_profile()).is_some(),
@@ -110,7 +106,7 @@ impl Questions {
         }
     }
 
-    /// For a new container.
+    /// The facts for a new container.
     pub fn of_container(config: &Config, options: &Options) -> Questions {
         let joining = Questions::of_joining(config, config.process(), options);
         Questions {

@@ -1,5 +1,5 @@
-//! The plans of `bundles/`: each compiled for a host that is the same everywhere, and compared with the `plan.txt` or
-//! the `error.txt` beside its config. `TARE_BLESS=1 cargo test --lib golden` writes those files anew.
+//! Compiles each config of `bundles/` for the same imaginary host, and compares the plan with `plan.txt` or the error
+//! with `error.txt` beside it. `TARE_BLESS=1 cargo test --lib golden` writes these files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
 use crate::spec;
 
-/// What `/proc/self/mountinfo` and `/proc/self/cgroup` say where v2 is the only hierarchy.
+/// `/proc/self/mountinfo` and `/proc/self/cgroup` of a host on which v2 is the only hierarchy.
 const UNIFIED: (&str, &str) = ("25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n");
 
-/// The same on a host with v1 hierarchies and v2 beside them.
+/// The same of a host with v1 hierarchies and v2 beside them.
 const HYBRID: (&str, &str) = (
     "\
 31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
@@ -43,7 +43,7 @@ const HYBRID: (&str, &str) = (
 ",
 );
 
-/// The host of a case is in its name: `v1` is a hybrid one, `rootless` has an ordinary user as the caller.
+/// The facts of a case follow from its name: `v1` is a host with v1 hierarchies, `rootless` has an unprivileged caller.
 fn facts(name: &str) -> Facts {
     let (mountinfo, cgroup) = if has(name, "v1") { HYBRID } else { UNIFIED };
     let facts = Facts::reference(Layout::parse(mountinfo, cgroup));
@@ -72,7 +72,7 @@ fn options(name: &str) -> Options {
     }
 }
 
-/// The name of the golden file and what has to be in it.
+/// The name of the golden file and its expected text.
 fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
     let plan = spec::parse(config).and_then(|config| compile(&config, &facts(name), &options(name)));
     match plan {
@@ -81,7 +81,7 @@ fn outcome(name: &str, config: &[u8]) -> (&'static str, String) {
     }
 }
 
-/// Compare one case with its golden file, or write that file. The result is what is wrong.
+/// Compares one case with its golden file, or writes that file. Returns the difference, if any.
 fn check(folder: &Path, name: &str, bless: bool) -> Option<String> {
     let config = fs::read(folder.join("config.json")).expect("each folder has a config.json");
     let (file, got) = outcome(name, &config);
@@ -101,7 +101,7 @@ fn check(folder: &Path, name: &str, bless: bool) -> Option<String> {
     }
 }
 
-/// Lines that are gone with `-`, new ones with `+`, and the one before each run of them.
+/// Removed lines with `-`, new lines with `+`, and the line before each run of changes.
 fn difference(wanted: &str, got: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), got.lines().collect());
     // longest[i][j]: how many lines old[i..] and new[j..] have in common, in order.
@@ -162,7 +162,7 @@ fn differences_are_short() {
     assert_eq!(difference("a\n", "a\n"), "");
 }
 
-/// Facts of which all that nobody asks for are other ones.
+/// The facts with another value for each fact that the questions do not ask for.
 fn otherwise(facts: &Facts, asked: Questions) -> Facts {
     let mut it = facts.clone();
     it.manager = it.manager.filter(|_| asked.manager);

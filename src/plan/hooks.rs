@@ -1,4 +1,4 @@
-//! `hooks`: all six lists.
+//! `hooks`
 
 use std::path::PathBuf;
 
@@ -8,50 +8,50 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{Config, Field, refuse};
 use crate::tables::hook;
 
-/// One hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
-    /// The program; absolute.
+    /// The absolute path of the program.
     pub path: PathBuf,
-    /// Its arguments with the first one; the path when there are none.
+    /// The arguments, including argv[0]; the path if the config has no arguments.
     pub args: Vec<String>,
-    /// Its whole environment; absent and empty are different things to `startContainer`.
+    /// The whole environment. Without it a startContainer hook gets the environment of the container's process; an
+    /// empty list gives an empty environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<String>>,
-    /// Seconds it may take.
+    /// The number of seconds after which the hook is killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
 }
 
-/// The hooks of a container by the point at which they run.
+/// The hooks of a container, by the moment at which they run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hooks {
-    /// Deprecated form of `create_runtime`.
+    /// The deprecated form of `create_runtime`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prestart: Vec<Hook>,
-    /// During create, in the runtime's namespaces.
+    /// During `create`, in the runtime's namespaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub create_runtime: Vec<Hook>,
-    /// During create, in the container's namespaces, before the root is exchanged.
+    /// During `create`, in the container's namespaces, before pivot_root.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub create_container: Vec<Hook>,
-    /// During start, in the container.
+    /// During `start`, in the container.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub start_container: Vec<Hook>,
-    /// After the process has started.
+    /// After the user's program has started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub poststart: Vec<Hook>,
-    /// After the container was deleted.
+    /// After the container has been deleted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub poststop: Vec<Hook>,
 }
 
 impl Hooks {
-    /// Check and take over the hooks of a config.
+    /// Checks the hooks of a config.
     pub fn of(config: &Config) -> Result<Hooks> {
         let Some(hooks) = config.hooks() else { return Ok(Hooks::default()) };
-        // The deprecated list is still what engines write.
+        // The field is deprecated, but engines still write it.
         #[allow(deprecated)]
         let prestart = hooks.prestart();
         Ok(Hooks {
@@ -64,7 +64,7 @@ impl Hooks {
         })
     }
 
-    /// Are there hooks that `init` has to wait for?
+    /// Whether `init` must wait for hooks before pivot_root.
     pub fn before_pivot(&self) -> bool {
         !(self.prestart.is_empty() && self.create_runtime.is_empty() && self.create_container.is_empty())
     }

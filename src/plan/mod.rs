@@ -1,5 +1,5 @@
-//! From a config and the facts about the host to a [`Plan`]. Pure: no descriptors, no pids, no privileges, nothing
-//! touched.
+//! Compiles a config and the facts about the host into a [`Plan`]. Pure: this code makes no system call and needs no
+//! privileges, and a plan holds no descriptors and no pids.
 
 mod compile;
 mod context;
@@ -19,7 +19,7 @@ mod order;
 mod print;
 mod process;
 mod program;
-pub mod restore;
+pub(crate) mod restore;
 mod rlimit;
 mod rootfs;
 mod seccomp;
@@ -28,7 +28,8 @@ mod sysctl;
 pub use compile::{Plan, compile};
 pub(crate) use describe::describe;
 pub(crate) use exec::{Exec, HookEntry, HookRights, ProcessPlan};
-pub use facts::{Caller, Facts, Questions};
+pub(crate) use facts::Questions;
+pub use facts::{Caller, Facts};
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use maps::Maps;
 pub use options::Options;

@@ -1,9 +1,8 @@
-//! `linux.namespaces`: which are new, which are joined, by whom and when.
+//! `linux.namespaces`: which namespaces are new, which are joined, and whether the runtime or `init` enters them.
 //!
-//! Four facts of the kernel shape the choice. A pid namespace is entered by children only. What is
-//! made together with a user namespace belongs to it. A user namespace that was joined has to be
-//! in force before the others are made. And a time namespace takes its offsets only while nobody
-//! lives in it.
+//! Four rules of the kernel decide this. A process does not enter a pid namespace itself: only its children do.
+//! Namespaces that one call makes together with a user namespace belong to it. A new namespace belongs to a joined user
+//! namespace only if it is made after the join. A time namespace takes offsets only while no process is in it.
 
 use std::path::PathBuf;
 
@@ -19,42 +18,39 @@ use crate::spec::mapping::lines;
 use crate::spec::{Config, Field, Refusal, annotation, path_of, refuse};
 use crate::tables::namespace;
 
-/// A namespace that the parent joins for the time of the clone.
+/// A namespace that the runtime joins before the clone and leaves after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {
-    /// A file of nsfs.
     pub path: PathBuf,
     /// `CLONE_NEW*`.
     pub flag: u32,
-    /// Who asks for it.
     pub field: Field,
-    /// With what it is refused where it turns out to be the runtime's own: what the container would do to the host's.
+    /// The refusal if the namespace is the runtime's own: the config asks for a change that would affect the host.
     pub claim: Option<Refusal>,
 }
 
-/// How the first process comes into being.
+/// The namespaces and the clone of the first process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Birth {
-    /// Namespaces that `clone3(2)` makes.
+    /// `CLONE_NEW*` flags for the clone.
     pub new: u64,
-    /// Namespaces that the parent joins before, and leaves after.
     pub joined: Vec<Joined>,
-    /// A time namespace that the parent makes for its children, with these offsets.
+    /// The offsets of a time namespace that the runtime makes for its children.
     pub time: Option<String>,
-    /// `init` makes a sibling of itself: the parent learns the real pid from a message.
+    /// `init` continues as a sibling. A message tells the runtime its pid.
     pub forks: bool,
-    /// Id maps for a new user namespace.
+    /// The id maps of a new user namespace.
     pub maps: Option<Maps>,
-    /// The maps that a joined user namespace has to have.
+    /// The id maps that a joined user namespace must have.
     pub expected: Option<Maps>,
-    /// `init` waits, before it enters anything, until the parent has written id maps, cgroups and the OOM score.
+    /// Before it enters a namespace, `init` waits until the runtime has written id maps, cgroups and the OOM score.
     pub waits: bool,
 }
 
-/// What the list of namespaces comes to.
+/// The namespaces of the config, as new and joined ones.
 #[derive(Debug)]
 struct Sorted {
-    /// Flags of namespaces without a path.
+    /// `CLONE_NEW*` flags of the entries without a path.
     new: u64,
     joined: Vec<Joined>,
 }
@@ -81,7 +77,7 @@ impl Sorted {
         self.joined.iter().any(|joined| joined.flag == namespace::of(kind).flag)
     }
 
-    /// Take a kind out of the new ones.
+    /// Removes a kind from the new namespaces. Returns whether it was one of them.
     fn take(&mut self, kind: Kind) -> bool {
         let flag = u64::from(namespace::of(kind).flag);
         let had = self.new & flag != 0;
@@ -90,7 +86,7 @@ impl Sorted {
     }
 }
 
-/// Add the operations that enter the namespaces, up to and including the user namespace's root.
+/// Appends the operations that enter the namespaces. The last one becomes root of the user namespace.
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     let field = Field::of("linux.namespaces");
     let config = context.config;
@@ -105,7 +101,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
 
     let cgroup = sorted.take(Kind::Cgroup);
     let score = config.process().oom_score_adj();
-    // In a user namespace it may not lower its score: the parent does, before it can fork.
+    // In a user namespace init may not lower its OOM score. The runtime writes it before init can fork.
     let waits = new_user || context.attaches_late() || joined_user && score.is_some();
     let mut birth = Birth { waits, ..Birth::default() };
     match score {
@@ -139,7 +135,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     Ok(birth)
 }
 
-/// Without a user namespace: `init` is cloned into the new namespaces and joins the others.
+/// Without a user namespace: the clone makes the new namespaces, and `init` joins the others.
 fn clone_first(program: &mut Program, field: &Field, sorted: &Sorted, birth: &mut Birth) {
     birth.new = sorted.new;
     join(program, field, &sorted.joined);
@@ -149,7 +145,7 @@ fn clone_first(program: &mut Program, field: &Field, sorted: &Sorted, birth: &mu
     }
 }
 
-/// `init` makes the time namespace itself.
+/// Makes the time namespace in `init`.
 fn new_time(program: &mut Program, field: &Field, offsets: &str) {
     program.push(field, op::Enter::Unshare { flags: u64::from(namespace::of(Kind::Time).flag) });
     if !offsets.is_empty() {

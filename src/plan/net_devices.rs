@@ -1,11 +1,11 @@
-//! `linux.netDevices`: which devices are moved in, and their names inside.
+//! `linux.netDevices`
 
 use anyhow::Result;
 
 use super::facts::Caller;
 use crate::spec::{Config, Field, refuse};
 
-/// `linux.netDevices` as pairs of names.
+/// The names of each device on the host and in the container.
 pub fn net_devices(config: &Config, caller: &Caller) -> Result<Vec<(String, String)>> {
     let devices = config.net_devices();
     if caller.euid != 0 && devices.is_some_and(|devices| !devices.is_empty()) {
@@ -22,7 +22,7 @@ pub fn net_devices(config: &Config, caller: &Caller) -> Result<Vec<(String, Stri
                 refuse!(field, "invalid network device name \"{text}\"");
             }
         }
-        // A name with %d is a template: the kernel numbers it.
+        // The kernel replaces %d in a name by a number.
         if !inside.contains("%d") && pairs.iter().any(|(_, known)| *known == inside) {
             refuse!(Field::of("linux.netDevices").member(name), "another device gets the name \"{inside}\" too");
         }

@@ -1,38 +1,38 @@
-//! Options of the command line that belong to a plan.
+//! The options of the command line that a plan depends on.
 
 use std::path::PathBuf;
 
 use super::rlimit::Limit;
 
-/// The command line's part of a plan, beside `config.json`.
+/// The options of the command line that a plan depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The container's id.
     pub id: String,
-    /// The bundle, absolute and without links.
+    /// The path of the bundle, absolute and without symbolic links.
     pub bundle: PathBuf,
-    /// The config, where it is not `config.json` of the bundle (`--config`).
+    /// The config, if it is not `config.json` of the bundle (`--config`).
     pub config_file: Option<PathBuf>,
-    /// The name that the program was called by.
+    /// The name by which the program was called.
     pub program: String,
-    /// Have the cgroup made by systemd (`--systemd-cgroup`).
+    /// Let systemd make the cgroup (`--systemd-cgroup`).
     pub systemd_cgroup: bool,
-    /// Make no cgroup at all (`--cgroup-manager=disabled`).
+    /// Make no cgroup (`--cgroup-manager=disabled`).
     pub no_cgroup: bool,
-    /// Move the root instead of pivoting (`--no-pivot`).
+    /// Move the root over `/` instead of calling pivot_root(2) (`--no-pivot`).
     pub no_pivot: bool,
     /// Keep the caller's session keyring (`--no-new-keyring`).
     pub no_new_keyring: bool,
-    /// Descriptors from 3 on that the container keeps (`--preserve-fds`).
+    /// The number of descriptors, from 3 on, that the container gets from the caller (`--preserve-fds`).
     pub preserve_fds: u32,
-    /// Limits of the caller that the runtime has raised for its own work, and the container has as they were.
+    /// The caller's values of the limits that the runtime has raised for its own work. The container gets these values.
     pub callers_limits: Vec<Limit>,
-    /// How many of them are sockets of the service manager (`LISTEN_FDS`).
+    /// The number of these descriptors that are sockets of systemd's socket activation (`LISTEN_FDS`).
     pub listen_fds: u32,
-    /// The directory that will hold a socket for the service manager (`NOTIFY_SOCKET`).
+    /// The directory that will hold the container's socket for sd_notify(3) (`NOTIFY_SOCKET`).
     pub notify: Option<PathBuf>,
-    /// Wait for `start` on `exec.fifo`.
+    /// `init` waits for `start` at `exec.fifo`.
     pub gate: bool,
-    /// Go without a cgroup where there is no permission and nothing was asked (`--rootless`).
+    /// Continue without a cgroup if the caller may not make one and the config sets no limits (`--rootless`).
     pub rootless_cgroups: bool,
 }

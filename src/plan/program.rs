@@ -1,93 +1,82 @@
-//! The program for `init`: operations, the fields they come from, and the data they refer to.
+//! The program for `init`: its operations, the field that each comes from, and their data.
 
 use std::path::PathBuf;
 
 use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
 use crate::spec::{Field, Ids, Refusal};
 
-/// A descriptor that the parent opens for `init` just before the clone.
+/// A descriptor that the runtime opens for `init` before the clone, or that `init` keeps open.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Descriptor {
     /// A namespace to join.
     Namespace {
-        /// A file of nsfs.
         path: PathBuf,
-        /// `CLONE_NEW*` that it has to be of.
+        /// `CLONE_NEW*`: the kind that the namespace must have.
         flag: u32,
-        /// Who asks for it.
         field: Field,
-        /// With what it is refused where it turns out to be the runtime's own.
+        /// The refusal if the namespace is the runtime's own.
         claim: Option<Refusal>,
     },
     /// A copy of a mount.
     Tree(Tree),
-    /// A mount of this number in the config, or what else `init` keeps open for later operations.
+    /// The mount of the config with this index, which `init` keeps open; `usize::MAX` for `/dev` of the image.
     Kept(usize),
-    /// A device that the parent makes.
+    /// A device node that the runtime makes.
     Node(Node),
     /// The read end of `exec.fifo`.
     Gate,
-    /// The process whose namespaces are joined.
+    /// The pidfd of the process whose namespaces are joined.
     Process,
 }
 
-/// A detached copy of a mount: what `init` could not open from inside a user namespace, or with
-/// mapped owners.
+/// A detached copy of a mount, for a source that `init` may not be able to open in its user namespace, or with
+/// id-mapped owners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
-    /// As a new user namespace finds it.
+    /// Its flags are locked, as those of all mounts are for a new user namespace.
     pub locked: bool,
-    /// The host's path.
+    /// The path on the host.
     pub source: PathBuf,
-    /// With all mounts below it.
+    /// The copy includes all mounts below the source.
     pub recursive: bool,
-    /// Of what a symbolic link leads to, not of the link.
+    /// Follow a symbolic link at the source.
     pub follow: bool,
-    /// Map the owners of the files.
     pub id_map: Option<IdMap>,
-    /// Who asks for it.
     pub field: Field,
 }
 
-/// A device on a file system of its own, for a user namespace, in which none can be made.
+/// A device node on a file system of its own. A user namespace needs it, because mknod(2) fails there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Type and permissions.
     pub mode: u32,
-    /// Its number.
+    /// The device number.
     pub device: u64,
-    /// The owner, in the host's ids.
+    /// The owner, as ids of the host.
     pub owner: Ids,
-    /// Its path, which the host may have, too: to be bound where the caller may make no nodes.
+    /// The path. If the caller may not make nodes, the host's node at this path is bound.
     pub path: PathBuf,
-    /// Who asks for it.
     pub field: Field,
 }
 
 /// The owners of an id-mapped mount (`MOUNT_ATTR_IDMAP`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdMap {
-    /// Whose they are.
     pub owners: Owners,
-    /// For all mounts below, too.
+    /// The map also holds for all mounts below.
     pub recursive: bool,
 }
 
-/// The ids that the files of a mount are given.
+/// The ids that the owners of files are mapped to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Owners {
-    /// Those of a user namespace with these maps.
-    Maps {
-        /// Lines for `/proc/PID/uid_map`.
-        uid: String,
-        /// Lines for `/proc/PID/gid_map`.
-        gid: String,
-    },
-    /// Those of the user namespace that is joined.
+    /// The ids of a user namespace with these maps.
+    Maps { uid: String, gid: String },
+    /// The ids of the user namespace that is joined.
     Joined(PathBuf),
 }
 
-/// The list of operations. Pure data: no descriptors, no pids.
+/// A program for `init`. It is pure data, without open descriptors and without pids.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
     ops: Vec<Op>,
@@ -97,9 +86,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// An empty program.
     pub fn new() -> Self {
-        // One allocation each for a program of ordinary size.
+        // A program of usual size fits into these: one allocation each.
         Program {
             ops: Vec::with_capacity(96),
             fields: Vec::with_capacity(96),
@@ -108,13 +96,13 @@ impl Program {
         }
     }
 
-    /// Append an operation that `field` asks for.
+    /// Appends an operation that `field` asks for.
     pub fn push(&mut self, field: &Field, op: impl Into<Op>) {
         self.ops.push(op.into());
         self.fields.push(field.clone());
     }
 
-    /// Store a text. The caller has made sure that it holds no NUL byte.
+    /// Stores a text, which must not contain a NUL byte.
     pub fn text(&mut self, text: &str) -> Text {
         let at = self.data.len() as u32;
         self.data.extend_from_slice(text.as_bytes());
@@ -127,7 +115,7 @@ impl Program {
         List { at: self.data.len() as u32, len: len as u32 }
     }
 
-    /// Store a list of texts.
+    /// Stores a list of texts.
     pub fn texts(&mut self, texts: &[Text]) -> List {
         let list = self.list(texts.len());
         for text in texts {
@@ -137,7 +125,7 @@ impl Program {
         list
     }
 
-    /// Store pairs of key and value for `fsconfig(2)`.
+    /// Stores pairs of key and value for fsconfig(2).
     pub fn options(&mut self, data: &[(&str, Option<&str>)]) -> List {
         let mut texts = Vec::with_capacity(data.len() * 2);
         for (key, value) in data {
@@ -147,36 +135,36 @@ impl Program {
         self.texts(&texts)
     }
 
-    /// Store a list of 64-bit words.
+    /// Stores a list of 64-bit words.
     pub fn words(&mut self, words: &[u64]) -> List {
         let list = self.list(words.len());
         self.data.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
         list
     }
 
-    /// Store a list of 32-bit numbers.
+    /// Stores a list of 32-bit numbers.
     pub fn numbers(&mut self, numbers: &[u32]) -> List {
         let list = self.list(numbers.len());
         self.data.extend(numbers.iter().flat_map(|number| number.to_ne_bytes()));
         list
     }
 
-    /// Store pairs of 32-bit numbers.
+    /// Stores pairs of 32-bit numbers.
     pub fn pairs(&mut self, pairs: &[(u32, u32)]) -> List {
         let list = self.list(pairs.len());
         self.data.extend(pairs.iter().flat_map(|(a, b)| [*a, *b]).flat_map(u32::to_ne_bytes));
         list
     }
 
-    /// Store a null-terminated array of addresses, as `execve(2)` takes it, with `free` places
-    /// before the end that `init` may fill.
+    /// Stores a null-terminated array of addresses for execve(2). Before the end it has `free` empty places, which
+    /// `init` may fill.
     pub fn addresses(&mut self, texts: &[Text], free: usize) -> List {
         let mut words: Vec<u64> = texts.iter().map(|text| (BASE + DATA) as u64 + u64::from(text.at)).collect();
         words.resize(words.len() + free + 1, 0);
         self.words(&words)
     }
 
-    /// Have the parent open something; asking twice for the same gives the same slot.
+    /// The slot of a descriptor. The same descriptor always has the same slot.
     pub fn slot(&mut self, descriptor: Descriptor) -> Slot {
         let index = self.slots.iter().position(|known| *known == descriptor).unwrap_or_else(|| {
             self.slots.push(descriptor);
@@ -185,32 +173,29 @@ impl Program {
         Slot(index as u32)
     }
 
-    /// The operations in their order.
     pub fn ops(&self) -> &[Op] {
         &self.ops
     }
 
-    /// The data area.
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// What the parent has to open.
+    /// The descriptors, by slot.
     pub fn slots(&self) -> &[Descriptor] {
         &self.slots
     }
 
-    /// An operation by its index, and who asked for it.
+    /// An operation by its index, and the field that asked for it.
     pub fn at(&self, index: u32) -> Option<(&Op, &Field)> {
         self.ops.get(index as usize).zip(self.fields.get(index as usize))
     }
 
-    /// Operations and fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&Op, &Field)> {
         self.ops.iter().zip(&self.fields)
     }
 
-    /// Read a text back.
+    /// Returns a stored text.
     pub fn show(&self, text: Text) -> &str {
         let range = text.at as usize..(text.at + text.len) as usize;
         if text == Text::NONE {
@@ -224,23 +209,23 @@ impl Program {
         self.data.get(list.at as usize..list.at as usize + list.len as usize * size).unwrap_or_default()
     }
 
-    /// Read a list of texts back.
+    /// Returns a stored list of texts.
     pub fn show_texts(&self, list: List) -> Vec<Text> {
         let numbers = self.show_numbers(List { len: list.len * 2, ..list });
         numbers.chunks_exact(2).map(|pair| Text { at: pair[0], len: pair[1] }).collect()
     }
 
-    /// Read a list of numbers back.
+    /// Returns a stored list of numbers.
     pub fn show_numbers(&self, list: List) -> Vec<u32> {
         self.bytes(list, 4).as_chunks::<4>().0.iter().map(|bytes| u32::from_ne_bytes(*bytes)).collect()
     }
 
-    /// Read a list of words back.
+    /// Returns a stored list of words.
     pub fn show_words(&self, list: List) -> Vec<u64> {
         self.bytes(list, 8).as_chunks::<8>().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect()
     }
 
-    /// Read an array of addresses back as texts.
+    /// Returns the texts of a stored array of addresses.
     pub fn show_addresses(&self, list: List) -> Vec<&str> {
         let offset = |word: u64| word.checked_sub((BASE + DATA) as u64);
         let text = |at: u64| {
@@ -252,7 +237,7 @@ impl Program {
     }
 }
 
-/// Attributes that do nothing.
+/// Attributes that change nothing.
 pub const NO_ATTRIBUTES: Attributes =
     Attributes { set: 0, clear: 0, tree_set: 0, tree_clear: 0, propagation: Propagation::NONE };
 

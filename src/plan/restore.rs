@@ -1,8 +1,8 @@
 //! The mounts of a container, for a checkpoint and a restore.
 //!
-//! CRIU makes the mounts of the container again, but for those that show something from outside:
-//! these it is told of by name. And it mounts on what is there: like `create`, a restore has to
-//! make the mount points in the root first.
+//! CRIU restores the mounts of the container itself, except those whose source is outside the container: CRIU calls
+//! them external mounts and must be told their sources. CRIU makes no mount points, so a restore makes them first, as
+//! `create` does.
 
 use std::path::{Path, PathBuf};
 
@@ -19,28 +19,26 @@ use crate::spec::{Config, refuse};
 
 pub use super::order::CriuProgram;
 
-/// A mount that shows something from outside the container.
+/// A mount whose source is outside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalMount {
-    /// Where, in the container's root.
+    /// The mount point in the container's root.
     pub target: PathBuf,
-    /// What, on the host.
+    /// The source on the host.
     pub source: PathBuf,
-    /// With all mounts below it.
     pub recursive: bool,
 }
 
 /// The mounts of a container.
 #[derive(Debug)]
 pub struct Mounts {
-    /// Makes them all, with the mount points that are missing, in a namespace of its own; then asks
-    /// whether it may go.
+    /// Makes all mounts and the missing mount points in a mount namespace of its own, and then waits for the runtime.
     pub program: Program,
-    /// The root file system, absolute.
+    /// The absolute path of the root file system.
     pub rootfs: PathBuf,
-    /// Those from outside, in their order.
+    /// The external mounts, in their order.
     pub outside: Vec<ExternalMount>,
-    /// The others.
+    /// The mount points of all other mounts.
     pub inside: Vec<PathBuf>,
 }
 
@@ -48,8 +46,8 @@ impl Mounts {
     /// The mounts of a config.
     ///
     /// # Errors
-    /// What is wrong with `mounts` or `linux.devices`; a container in the mount namespace of the
-    /// runtime, whose mounts are not its own; an id-mapped mount.
+    /// An error in `mounts` or `linux.devices`; a container without a mount namespace, whose mounts are those of the
+    /// runtime; an id-mapped mount.
     pub fn of(config: &Config, facts: &Facts, options: &Options) -> Result<Mounts> {
         let mut context = Context::new(config, facts, options)?;
         if !context.own(Kind::Mount) {
@@ -57,7 +55,7 @@ impl Mounts {
         }
         let mut program = Program::new();
         order::mount_points(&mut program, &mut context)?;
-        // CRIU would bind them again without the mapping.
+        // CRIU would bind the source again without the mapping.
         for slot in program.slots() {
             if let Descriptor::Tree(Tree { id_map: Some(_), field, .. }) = slot {
                 refuse!(field, "with an id-mapped mount there is no checkpoint and no restore");
@@ -68,7 +66,7 @@ impl Mounts {
     }
 }
 
-/// The mounts that a program makes, by whether they show something from outside.
+/// The external mounts that a program makes, and the mount points of its other mounts.
 fn sorted(program: &Program) -> (Vec<ExternalMount>, Vec<PathBuf>) {
     let (mut outside, mut inside) = (Vec::new(), Vec::new());
     let mut directory = PathBuf::from("/");
@@ -77,7 +75,7 @@ fn sorted(program: &Program) -> (Vec<ExternalMount>, Vec<PathBuf>) {
         match *op {
             Op::Mount(Mount::FileSystem { target, .. }) => inside.push(path(target).to_owned()),
             Op::Entry(Entry::Directory { base, path: text, .. }) => {
-                // Nodes are made in a directory of the root, or of the mount that was opened as /dev.
+                // The directory of the next nodes is below the root, or below the mount that was opened as /dev.
                 let start = Path::new(if base == Slot::NONE { "/" } else { "/dev" });
                 directory = start.join(path(text).strip_prefix("/").unwrap_or(path(text)));
             }
@@ -87,7 +85,7 @@ fn sorted(program: &Program) -> (Vec<ExternalMount>, Vec<PathBuf>) {
     (outside, inside)
 }
 
-/// The mount that an operation makes of something outside. `directory` is the place of nodes.
+/// The external mount that an operation makes, if any. `directory` is the directory of device nodes.
 fn external(op: Op, program: &Program, directory: &Path) -> Option<ExternalMount> {
     let path = |text| Path::new(program.show(text)).to_owned();
     let (target, source, recursive) = match op {
@@ -97,7 +95,7 @@ fn external(op: Op, program: &Program, directory: &Path) -> Option<ExternalMount
             _ => return None,
         },
         Op::Entry(Entry::BindNode { name, source, .. }) => (directory.join(path(name)), path(source), false),
-        // CRIU binds the host's device node, as it does for runc.
+        // CRIU binds the host's device node, as for runc.
         Op::Entry(Entry::AttachNode { name, .. }) => (directory.join(path(name)), directory.join(path(name)), false),
         Op::Mount(
             Mount::FileSystem { .. }

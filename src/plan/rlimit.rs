@@ -1,4 +1,4 @@
-//! A resource limit.
+//! An entry of `process.rlimits`.
 
 use anyhow::Result;
 use oci_spec::runtime::PosixRlimit;
@@ -6,19 +6,17 @@ use oci_spec::runtime::PosixRlimit;
 use crate::spec::{Field, refuse};
 use crate::tables::rlimit;
 
-/// A resource limit in the kernel's numbers.
+/// A resource limit in the form of setrlimit(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// `RLIMIT_*`.
+    /// `RLIMIT_*`
     pub resource: u32,
-    /// Soft limit.
     pub soft: u64,
-    /// Hard limit.
     pub hard: u64,
 }
 
 impl Limit {
-    /// An entry of `process.rlimits`. A second one for a resource of `earlier` is refused.
+    /// Checks an entry. A second entry for a resource of `earlier` is refused.
     pub fn of(limit: &PosixRlimit, earlier: &[Limit], field: &Field) -> Result<Limit> {
         let (resource, soft, hard) = (rlimit::number(limit.typ()), limit.soft(), limit.hard());
         let name = rlimit::NAMES.get(resource as usize).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The root of a mount namespace: how it is entered, what is hidden in it, and how the host's root is left.
+//! The root file system: taking it as the root, hiding paths in it, and leaving the host's root.
 
 use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
@@ -34,7 +34,7 @@ impl RootPropagation {
     }
 }
 
-/// Make the root file system the root of all later targets.
+/// Makes the root file system the root of all later targets.
 pub fn take_root(program: &mut Program, context: &mut Context<'_>, propagation: Option<RootPropagation>) {
     let field = Field::of("root.path");
     let path = program.text(&context.rootfs.to_string_lossy());
@@ -57,7 +57,7 @@ pub fn take_root(program: &mut Program, context: &mut Context<'_>, propagation: 
     program.push(&field, Rootfs::Bind { path });
 }
 
-/// `linux.readonlyPaths`, then `linux.maskedPaths`: a path of both lists is hidden in the end.
+/// Appends `linux.readonlyPaths`, then `linux.maskedPaths`: a path of both lists is hidden in the end.
 pub fn hidden_paths(program: &mut Program, context: &Context<'_>) {
     let standing = Standing::new(context);
     let place = |program: &mut Program, path: &str| match standing.below(path) {
@@ -88,7 +88,7 @@ pub fn read_only_root(program: &mut Program, context: &Context<'_>) -> Result<()
     Ok(())
 }
 
-/// Leave the host's root for the container's.
+/// Leaves the host's root for the container's.
 pub fn exchange_root(program: &mut Program, context: &Context<'_>, propagation: Option<RootPropagation>) {
     let field = Field::of("root.path");
     if !context.own(Kind::Mount) {
@@ -113,7 +113,7 @@ fn bury_proc_and_sysfs(program: &mut Program, context: &Context<'_>, field: &Fie
     }
 }
 
-/// Give the new root the propagation that the config asks for.
+/// Gives the new root the propagation that the config asks for.
 pub fn propagate_root(program: &mut Program, context: &Context<'_>, propagation: Option<RootPropagation>) {
     if let Some(RootPropagation { kind, recursive }) = propagation.filter(|_| context.own(Kind::Mount)) {
         let propagation = Propagation::NONE.and(kind, recursive).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `linux.seccomp`: when the filter is loaded, and who answers for it.
+//! `linux.seccomp`: the moment at which the filter is loaded, and the agent that receives its listener.
 
 use std::path::{Path, PathBuf};
 
@@ -11,29 +11,29 @@ use crate::init::op::{self, Text};
 use crate::seccomp::{self, Filter};
 use crate::spec::{Field, annotation, refuse};
 
-/// The filter of a container, for every process that runs in it.
+/// The filter of a container. Every process in the container gets it.
 pub struct Filtered {
     filter: Option<Filter>,
     agent: Option<Agent>,
-    /// The first descriptor that the container must not have.
+    /// The first descriptor that must not reach the container.
     from: u32,
-    /// The caller is root of the first user namespace, and so may look into every process.
+    /// The caller is root of the initial user namespace, and so may fetch a descriptor of every process.
     privileged: bool,
 }
 
-/// Who answers for calls with the action `SCMP_ACT_NOTIFY`.
+/// The seccomp agent, which answers for system calls with the action `SCMP_ACT_NOTIFY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// Who names it.
+    /// The field that names the agent.
     pub field: Field,
-    /// Its socket.
+    /// The path of the agent's socket.
     pub socket: PathBuf,
-    /// `listenerMetadata`, a word of the config's author to the agent.
+    /// `listenerMetadata`, which the runtime passes to the agent.
     pub metadata: Option<String>,
 }
 
 impl Filtered {
-    /// Compile `linux.seccomp`.
+    /// Compiles `linux.seccomp`. `from` is the first descriptor that must not reach the container.
     pub fn new(context: &Context<'_>, from: u32) -> Result<Filtered> {
         let privileged = context.facts.caller.is_privileged();
         let Some(profile) = context.config.seccomp() else {
@@ -54,19 +54,19 @@ impl Filtered {
         Ok(Filtered { filter: Some(filter), agent: agent.filter(|_| listens), from, privileged })
     }
 
-    /// Load it as late as possible, when `no_new_privs` allows that.
+    /// Loads the filter at the end, if `no_new_privs` makes that possible without privileges.
     pub fn late(&self, program: &mut Program, process: &Process) {
         if process.no_new_privileges() == Some(true) {
             self.load(program);
         }
     }
 
-    /// Is there a filter, and does it take rights to load it?
+    /// Whether there is a filter that takes CAP_SYS_ADMIN to load.
     pub fn takes_rights(&self, process: &Process) -> bool {
         self.filter.is_some() && process.no_new_privileges() != Some(true)
     }
 
-    /// Load it here.
+    /// Loads the filter, if there is one.
     pub fn load(&self, program: &mut Program) {
         let Some(filter) = &self.filter else { return };
         let field = Field::of("linux.seccomp");
@@ -79,14 +79,13 @@ impl Filtered {
         program.push(&field, op::Rights::Seccomp { filter: words, flags: filter.flags, agent });
     }
 
-    /// Who gets the listener, if there is one.
     pub fn agent(self) -> Option<Agent> {
         self.agent
     }
 }
 
 impl Agent {
-    /// The one that the profile names, or else crun's annotation.
+    /// The agent that the profile names or, without one, crun's annotation.
     fn of(context: &Context<'_>, profile: &LinuxSeccomp) -> Result<Option<Agent>> {
         let named = profile.listener_path().as_deref().filter(|path| !path.as_os_str().is_empty());
         let annotated = annotation::seccomp_receiver(context.config)?.map(Path::new);

@@ -1,4 +1,4 @@
-//! `linux.sysctl`: which belong to a namespace, and are the container's to set.
+//! `linux.sysctl`: a container may set only sysctls that belong to one of its namespaces.
 
 use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
@@ -20,7 +20,7 @@ const IPC: [&str; 8] = [
     "kernel.shm_rmid_forced",
 ];
 
-/// Add one write a sysctl, in the order of their names.
+/// Appends a write for each sysctl, in the order of the names.
 pub fn plan(program: &mut Program, context: &Context<'_>) -> Result<()> {
     let Some(sysctls) = context.config.sysctl() else { return Ok(()) };
     let mut names: Vec<&String> = sysctls.keys().collect();
@@ -35,12 +35,12 @@ pub fn plan(program: &mut Program, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// With a slash as the first separator, dots are part of the names: `net/ipv4/conf/eth0.1/mtu`.
+/// Whether slashes separate the parts, as in `net/ipv4/conf/eth0.1/mtu`: the first separator decides (sysctl.d(5)).
 fn slashed(name: &str) -> bool {
     name.find(['.', '/']).is_some_and(|at| name.as_bytes()[at] == b'/')
 }
 
-/// The other way of writing a name: dots for slashes and slashes for dots.
+/// The name with dots and slashes exchanged.
 fn swapped(name: &str) -> String {
     let other = |c| match c {
         '.' => '/',
@@ -58,7 +58,7 @@ fn file(name: &str) -> String {
     if slashed(name) { name.to_owned() } else { swapped(name) }
 }
 
-/// The kind of namespace that keeps a sysctl, if one does.
+/// The kind of namespace that a sysctl belongs to, if any.
 fn keeper(dotted: &str) -> Option<Kind> {
     match dotted {
         "kernel.domainname" => Some(Kind::Uts),
@@ -69,7 +69,7 @@ fn keeper(dotted: &str) -> Option<Kind> {
     }
 }
 
-/// Why a sysctl cannot be set where the container has no namespace of this kind but the host's.
+/// The refusal of a sysctl if the container is in the host's namespace of this kind.
 fn host_only(kind: Kind, name: &str, field: &Field) -> Refusal {
     match kind {
         Kind::Ipc => refusal!(field, "sysctl \"{name}\" is not allowed in the hosts ipc namespace"),
@@ -79,7 +79,7 @@ fn host_only(kind: Kind, name: &str, field: &Field) -> Refusal {
     }
 }
 
-/// What the container asks of its namespace of this kind, and must not do to the runtime's: the message to refuse it with.
+/// The refusal if a joined namespace of this kind is the runtime's own, and the config asks for a change of it.
 pub fn claim(config: &Config, kind: Kind) -> Option<Refusal> {
     if kind == Kind::Uts {
         for (key, name) in [("hostname", config.hostname()), ("domainname", config.domainname())] {

@@ -49,7 +49,7 @@ fn affinity(program: &Program, mask: List) -> String {
     }
 }
 
-/// A mask as config.json has it: `0-3,8`.
+/// A mask in the form of config.json: `0-3,8`.
 fn cpu_list(words: &[u64]) -> String {
     let is_set = |cpu: usize| words.get(cpu / 64).is_some_and(|word| word >> (cpu % 64) & 1 == 1);
     let starts = (0..words.len() * 64).filter(|cpu| is_set(*cpu) && (*cpu == 0 || !is_set(cpu - 1)));

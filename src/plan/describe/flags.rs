@@ -4,7 +4,7 @@ use super::super::program::{Descriptor, Program};
 use crate::init::op::{Attributes, Rules, Slot};
 use crate::tables::mount_option as option;
 
-/// The origin of a descriptor that `init` keeps open.
+/// The mount that a descriptor of `init` belongs to.
 pub fn of_slot(program: &Program, slot: Slot) -> String {
     match program.slots().get(slot.0 as usize) {
         Some(Descriptor::Kept(usize::MAX)) => " of the image's /dev".to_owned(),

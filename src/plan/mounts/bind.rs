@@ -52,7 +52,7 @@ pub struct Graft {
     pub keep: Slot,
 }
 
-/// Attach a tree of the host. The runtime opens it where `init` could not, or where its owners are mapped.
+/// Attaches a tree of the host. The runtime opens the tree if `init` could not, or if its owners are mapped.
 pub fn attach(program: &mut Program, context: &Context<'_>, field: &Field, target: Text, graft: Graft) {
     let Graft { source, recursive, id_map, attributes, mut rules, keep } = graft;
     if id_map.is_none() && !context.sources_by_parent() {

@@ -12,7 +12,7 @@ use crate::init::op::{self, Attributes, Rules, Slot, Text};
 use crate::spec::{Field, refuse};
 use crate::tables::mount_option::RDONLY;
 
-/// One mount on v2; on v1 a tmpfs with a mount for each hierarchy.
+/// Appends one mount on v2, and on v1 a tmpfs with a mount for each hierarchy.
 pub fn cgroup(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>, later: &mut Later) -> Result<()> {
     if context.facts.cgroups.mode() == Mode::Unified {
         unified(program, context, entry);
@@ -38,8 +38,8 @@ pub fn cgroup(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'
 }
 
 fn unified(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>) {
-    // A user namespace without a cgroup namespace may not mount the hierarchy. The container then gets a bind of its own
-    // cgroup, or of the host's whole tree if its cgroup namespace is its own.
+    // A user namespace without a cgroup namespace may not mount the hierarchy. Where the mount is refused, init binds
+    // the container's cgroup or, in a cgroup namespace of its own, the host's mount.
     let own = context.cgroup_targets().first().map(Target::dir);
     let instead = match own {
         Some(own) if !context.own_cgroup() => program.text(&own.to_string_lossy()),
@@ -54,7 +54,8 @@ fn unified(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>)
         .push(&entry.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep });
 }
 
-/// The directory that holds the mounts of the hierarchies. It stays open, for links and to become read-only.
+/// Appends the tmpfs that holds the mounts of the hierarchies. It stays open: later it gets links and becomes
+/// read-only.
 fn tmpfs(program: &mut Program, entry: &MountEntry<'_>) -> Slot {
     let (kind, source, instead) = (program.text("tmpfs"), program.text("tmpfs"), Text::NONE);
     let options = program.options(&[("mode", Some("755"))]);
@@ -67,7 +68,7 @@ fn tmpfs(program: &mut Program, entry: &MountEntry<'_>) -> Slot {
     keep
 }
 
-/// Mount a hierarchy anew: the cgroup namespace makes the container's cgroup its root.
+/// Mounts a hierarchy in the container's cgroup namespace, which makes the container's cgroup the root of the mount.
 fn new_view(program: &mut Program, hierarchy: &Target, target: Text, entry: &MountEntry<'_>) {
     let kind = program.text(if hierarchy.is_v2() { "cgroup2" } else { "cgroup" });
     let source = program.text(source_of(&hierarchy.controllers));
@@ -83,7 +84,7 @@ fn new_view(program: &mut Program, hierarchy: &Target, target: Text, entry: &Mou
         .push(&entry.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep });
 }
 
-/// Bind the container's cgroup of a hierarchy.
+/// Binds the container's cgroup of a hierarchy.
 fn bind(
     program: &mut Program,
     context: &Context<'_>,
@@ -117,7 +118,7 @@ fn source_of(controllers: &str) -> &str {
     controllers.strip_prefix("name=").unwrap_or("cgroup")
 }
 
-/// Links such as `cpu -> cpu,cpuacct`, for controllers that share a hierarchy.
+/// Appends links such as `cpu -> cpu,cpuacct`, for controllers that share a hierarchy.
 fn links(program: &mut Program, base: Slot, controllers: &str, name: &str, field: &Field) {
     let apart: Vec<&str> =
         controllers.split(',').filter(|one| *one != name && !one.contains('=') && !one.is_empty()).collect();

@@ -13,7 +13,7 @@ use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
 use crate::spec::{Field, clean};
 use crate::tables::mount_option::RDONLY;
 
-/// An entry of `mounts`, and what all kinds of mounts need of it.
+/// An entry of `mounts`, with the values that all kinds of mounts need.
 pub struct MountEntry<'a> {
     pub mount: &'a Mount,
     pub index: usize,
@@ -81,13 +81,13 @@ impl Later {
         Later { kept, ops: Vec::new() }
     }
 
-    /// Make a mount that stays open read-only.
+    /// Makes a mount that stays open read-only.
     pub fn read_only(&mut self, field: &Field, mount: Slot) {
         let attributes = Attributes { set: RDONLY, ..NO_ATTRIBUTES };
         self.ops.push((field.clone(), op::Mount::Reattribute { mount, attributes }.into()));
     }
 
-    /// Append the operations.
+    /// Appends the operations.
     pub fn push(self, program: &mut Program) {
         for (field, op) in self.ops {
             program.push(&field, op);

@@ -9,7 +9,7 @@ use crate::init::op::{self, Rules, Text};
 use crate::spec::refuse;
 use crate::tables::mount_option::RDONLY;
 
-/// Bind the host's sysfs, in place of a new one.
+/// Binds the host's sysfs in place of a new sysfs.
 pub fn bind_sysfs(program: &mut Program, entry: &MountEntry<'_>) {
     let MountEntry { target, keep, ref options, .. } = *entry;
     let (source, instead, attributes) = (program.text("/sys"), Text::NONE, options.attributes);

@@ -1,4 +1,4 @@
-//! From the entries of `mounts` to operations.
+//! Compiles the entries of `mounts` into operations.
 
 use anyhow::Result;
 use oci_spec::runtime::Mount;
@@ -17,10 +17,10 @@ use crate::init::op::{Attributes, Rules, Slot};
 use crate::spec::{Field, clean, refuse};
 use crate::tables::mount_option as option;
 
-/// The directory of the container in which the socket of the service manager appears.
+/// The directory in the container with the socket for sd_notify(3).
 pub const NOTIFY: &str = "/run/notify";
 
-/// Append the operations of all mounts. Returns the operations that must run last (read-only remounts).
+/// Appends the operations of all mounts. Returns the operations that must run last (read-only remounts).
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Later> {
     let mut later = Later::new(kept(context));
     for (index, mount) in context.config.mounts().iter().enumerate() {
@@ -30,7 +30,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Later> {
     Ok(later)
 }
 
-/// Append the operations of one mount of a running container.
+/// Appends the operations of one mount for a running container.
 pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usize) -> Result<()> {
     let Some(mount) = context.config.mounts().get(index) else { return Ok(()) };
     let destination = clean(mount.destination());
@@ -43,7 +43,7 @@ pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usiz
     add(program, context, (index, mount), &mut Later::default())
 }
 
-/// The mounts that stay open: `/dev`, and those with a path to hide on them.
+/// The mounts that stay open: `/dev`, and each mount that holds a masked or read-only path.
 fn kept(context: &Context<'_>) -> Vec<usize> {
     let standing = Standing::new(context);
     let paths = context.config.readonly_paths().iter().chain(context.config.masked_paths());
@@ -51,7 +51,7 @@ fn kept(context: &Context<'_>) -> Vec<usize> {
     hidden.chain(standing.at("/dev")).collect()
 }
 
-/// Bind the directory that will hold the socket of the service manager.
+/// Binds the directory that will hold the socket for sd_notify(3).
 fn notify_directory(program: &mut Program, context: &Context<'_>) {
     let Some(source) = context.options.notify.clone() else { return };
     let target = program.text(NOTIFY);
@@ -71,7 +71,7 @@ fn add(program: &mut Program, context: &mut Context<'_>, mount: (usize, &Mount),
     }
 }
 
-/// A mount that is no bind mount.
+/// Appends a mount that is not a bind mount.
 fn by_type(program: &mut Program, context: &Context<'_>, entry: MountEntry<'_>, later: &mut Later) -> Result<()> {
     let field = &entry.field;
     if entry.options.links != Rules::NONE {

@@ -1,4 +1,4 @@
-//! `mounts`: the mounts of a container, in the order of the list.
+//! `mounts`
 
 mod bind;
 mod cgroup;

@@ -30,8 +30,8 @@ pub struct MountOptions<'a> {
 }
 
 impl<'a> MountOptions<'a> {
-    /// Of two options for the same flag the last one wins, as with mount(8). Some options add up: `rbind` beside `bind` is
-    /// recursive in any order, and a mount may become a slave and then shared. podman passes empty options.
+    /// Of two options for the same flag the last one wins, as with mount(8). Some options add up: `rbind` beside `bind`
+    /// is recursive in any order, and a mount may become a slave and then shared. podman passes empty options.
     pub fn parse(mount: &'a Mount, field: &Field) -> Result<Self> {
         let mut it = MountOptions::default();
         for text in mount.options().iter().flatten().filter(|text| !text.is_empty()) {
@@ -103,9 +103,9 @@ impl<'a> MountOptions<'a> {
     }
 }
 
-/// Bring the access time flags into the kernel's form. For mount(2) they are three flags, of which `strictatime` and then
-/// `noatime` win. For mount_setattr(2) they are one number, which is cleared as a whole. With `together`, as in mount(2),
-/// a call that sets the number or `nodiratime` resets the other one to its default.
+/// Brings the access time flags into the kernel's form. For mount(2) they are three flags: `strictatime` wins over
+/// `noatime`, and `noatime` over `relatime`. For mount_setattr(2) they are one number, which is cleared as a whole.
+/// With `together`, as in mount(2), a call that sets the number or `nodiratime` resets the other one to its default.
 fn settle_atime(set: &mut u64, clear: &mut u64, together: bool) {
     let words = (*set | *clear) & option::ATIME;
     if words != 0 || together && *set & option::NODIRATIME != 0 {

@@ -8,7 +8,7 @@ use super::super::program::{IdMap, Owners};
 use super::options::MountOptions;
 use crate::spec::{Field, mapping, refusal, refuse};
 
-/// Whether a mount has id mappings of its own.
+/// Whether the config has id mappings for this mount.
 pub fn has_mappings(mount: &Mount) -> bool {
     mount.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
         || mount.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
@@ -74,7 +74,7 @@ fn inline_maps(context: &Context<'_>, text: &str) -> Result<(String, String), St
     }
 }
 
-/// One range as a line for `/proc/PID/uid_map`.
+/// Translates one range to a line for `/proc/PID/uid_map`.
 fn inline_map(triplet: &str, container: &[LinuxIdMapping]) -> Result<String, String> {
     let (relative, numbers) = triplet.strip_prefix('@').map_or((false, triplet), |numbers| (true, numbers));
     let numbers: Option<Vec<u32>> = numbers.split('-').map(|number| number.parse().ok()).collect();

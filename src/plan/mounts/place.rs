@@ -1,4 +1,4 @@
-//! The places at which nothing, or only some things, may be mounted.
+//! Mount points with restrictions: the root, and everything at or below `/proc`.
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use crate::init::op::{self, Rules};
 use crate::spec::refuse;
 use crate::tables::mount_option::RDONLY;
 
-/// Set the flags of the mount at the destination. Flags that are not named are cleared, as with mount(2).
+/// Sets the flags of the mount at the destination. Flags that are not named are cleared, as with mount(2).
 pub fn remount(
     program: &mut Program,
     context: &Context<'_>,

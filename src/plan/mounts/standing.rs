@@ -1,4 +1,4 @@
-//! Which mount of the config holds a path.
+//! Finds the mount of the config that holds a path.
 
 use std::path::{Component, Path};
 

@@ -1,4 +1,4 @@
-//! The first process of a container: its steps in their order.
+//! The steps of a container's first process, in their order.
 
 use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
@@ -23,11 +23,10 @@ pub struct RuntimePart {
     pub limits: Vec<Limit>,
     /// The OOM score that the runtime writes.
     pub score: Option<i32>,
-    /// The agent that gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
 }
 
-/// The program of a container's first process, from the clone to `execve(2)`.
+/// Appends all steps, from the clone to execve(2). Returns the part that the runtime does.
 pub fn container(
     program: &mut Program,
     context: &mut Context<'_>,
@@ -89,7 +88,7 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
     }
 }
 
-/// From the root of the host to that of the container.
+/// The steps from the host's root to the container's root.
 fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let propagation = RootPropagation::of(context)?;
     rootfs::take_root(program, context, propagation);
@@ -115,7 +114,7 @@ fn root_file_system(program: &mut Program, context: &mut Context<'_>) -> Result<
     Ok(())
 }
 
-/// Make the working directory if it is missing.
+/// Makes the working directory if it is missing.
 pub fn working_directory(program: &mut Program, context: &Context<'_>) {
     let path = program.text(&clean(context.config.process().cwd()).to_string_lossy());
     program.push(&Field::of("process.cwd"), op::Entry::MakeDirectory { path });

@@ -1,4 +1,4 @@
-//! Processes that join a container: `exec`, hooks that run inside, and the mounts of a container that runs.
+//! The steps of processes that join a container, in their order: `exec`, hooks that run in the container, and `mounts`.
 
 use std::path::Path;
 
@@ -16,13 +16,14 @@ use crate::init::op::{self, Ask, Op, Slot, Text};
 use crate::spec::{Config, ExecAffinity, Field, ProcessConfig, annotation, refuse};
 use crate::tables::namespace;
 
-/// The host's view of which namespaces there are to join: all that the config names.
+/// The `CLONE_NEW*` flags of all namespaces of the config.
 fn flags(config: &Config) -> u32 {
     config.namespaces().iter().fold(0, |flags, entry| flags | namespace::of(entry.typ()).flag)
 }
 
 impl Exec<'_> {
-    /// Join the container, but for its pid namespace: nobody in there sees this process yet.
+    /// Joins all namespaces of the container but the pid namespace. The container's processes do not see this process
+    /// yet.
     fn join(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
         if self.attaches_late {
@@ -42,8 +43,8 @@ impl Exec<'_> {
         }
     }
 
-    /// Enter the pid namespace. From now on who lives there sees this process, through it what it has open (CVE-2016-9962),
-    /// and where he may trace, has its rights.
+    /// Enters the pid namespace. From then on the container's processes see this process and its open files
+    /// (CVE-2016-9962), and a process that may trace it has its rights.
     fn appear(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
         if self.config.has(Kind::Pid) {
@@ -56,19 +57,19 @@ impl Exec<'_> {
         }
     }
 
-    /// The program of an additional process.
+    /// The plan of an additional process.
     pub fn plan(&self, process: &ProcessConfig) -> Result<ProcessPlan> {
         self.like_first(process, None)
     }
 
-    /// The program of a process with all that `process` says, or of a hook in place of the process's own program.
+    /// The plan of a process with all attributes of `process`. A hook takes the place of the program in `process.args`.
     fn like_first(&self, process: &ProcessConfig, hook: Option<&HookEntry<'_>>) -> Result<ProcessPlan> {
         let mut program = Program::new();
         let everything = hook.map_or(Field::of("process"), |hook| hook.field.clone());
         let mut context = Context::new(self.config, self.facts, self.options)?;
         context.warn_of_capabilities(process);
         program.push(&everything, op::Enter::Signals);
-        // `execCPUAffinity` is for exec alone.
+        // config.md: execCPUAffinity is for processes of exec only.
         let ExecAffinity { initial, last } = match hook {
             None => process.extras.exec_cpu_affinity.clone(),
             Some(_) => ExecAffinity::default(),
@@ -115,7 +116,7 @@ impl Exec<'_> {
         Ok(ProcessPlan { program, limits, agent: filtered.agent(), preserved, warnings: context.warnings })
     }
 
-    /// The steps from the pid namespace on, in which the container's processes see this one.
+    /// The steps during which the container's processes see this process, from the pid namespace on.
     fn in_sight(&self, program: &mut Program, process: &ProcessConfig, field: &Field, needs: Needs) -> Result<()> {
         self.appear(program);
         if needs.scheduler {
@@ -137,7 +138,7 @@ impl Exec<'_> {
         }
     }
 
-    /// The program that adds one mount of the config to the living container.
+    /// The plan that adds one mount of the config to the running container.
     pub fn add_mount(&self, index: usize) -> Result<ProcessPlan> {
         let mut context = Context::new(self.config, self.facts, self.options)?;
         context.joining = true;
@@ -149,7 +150,7 @@ impl Exec<'_> {
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: context.warnings })
     }
 
-    /// The program that takes away the mount with this id, last seen at this path of the container.
+    /// The plan that removes the mount with this id, which was last seen at this path in the container.
     pub fn remove_mount(&self, field: &Field, path: &Path, mount: u64) -> Result<ProcessPlan> {
         let mut program = self.enter_mounts(false)?;
         let target = program.text(&path.to_string_lossy());
@@ -158,7 +159,9 @@ impl Exec<'_> {
         Ok(ProcessPlan { program, limits: Vec::new(), agent: None, preserved: 0, warnings: Vec::new() })
     }
 
-    /// It keeps all rights, so nobody in the container is to see it, unless it mounts a procfs, which is the pid namespace's.
+    /// The first steps of a change of mounts. The process keeps all its rights, so it stays out of the container's pid
+    /// namespace, in which the container's processes would see it. Only a mount of proc needs the pid namespace
+    /// (`seen`).
     fn enter_mounts(&self, seen: bool) -> Result<Program> {
         if !self.config.has(Kind::Mount) {
             refuse!("linux.namespaces", "the container has no mount namespace of its own");
@@ -178,8 +181,8 @@ impl Exec<'_> {
         Ok(program)
     }
 
-    /// The program of a hook that runs inside the container's namespaces: as root there with all the rights that namespaces
-    /// give, or in all respects as the container's process.
+    /// The plan of a hook that runs in the container's namespaces, with the rights of root there or with all attributes
+    /// of the container's process.
     pub fn hook(&self, hook: &HookEntry<'_>) -> Result<ProcessPlan> {
         if let HookRights::Process(process) = hook.rights {
             return self.like_first(process, Some(hook));
@@ -204,7 +207,7 @@ impl Exec<'_> {
     }
 }
 
-/// The steps that use the host's procfs: scheduler, labels and other attributes, OOM score.
+/// The steps that need the host's procfs: scheduler, labels and other attributes, OOM score.
 fn on_the_hosts_proc(program: &mut Program, context: &mut Context<'_>, process: &ProcessConfig) -> Result<()> {
     if process::scheduler_outlives_fork(process) {
         process::scheduler(program, process)?;
@@ -217,8 +220,8 @@ fn on_the_hosts_proc(program: &mut Program, context: &mut Context<'_>, process: 
     Ok(())
 }
 
-/// Refuse a mount that takes a path of the host, such as a view of cgroups or a bound sysfs: in a running container that
-/// path leads elsewhere.
+/// Refuses a mount from a path of the host, such as a view of cgroups or a bound sysfs: in a running container the path
+/// leads elsewhere.
 fn refuse_host_paths(program: &Program) -> Result<()> {
     for (op, field) in program.iter() {
         if matches!(op, Op::Mount(op::Mount::Bind { .. }))

@@ -1,4 +1,4 @@
-//! The order of all steps: a file for each kind of process, and one for the steps that all of them end with.
+//! The order of all steps: a file for each kind of process, and `tail.rs` for the last steps of all.
 
 mod container;
 mod join;

@@ -1,4 +1,4 @@
-//! The steps of a restore before CRIU continues the processes.
+//! The steps of a restore before CRIU continues the processes, in their order.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::init::op::{self, Ask, Rules, Slot, Text};
 use crate::spec::Field;
 use crate::tables::mount_option as option;
 
-/// The mounts and nodes of a container, with every mount point that is missing, in the root file
-/// system of a mount namespace that goes with the process.
+/// Makes the mounts and device nodes of a container, and with them every missing mount point in the root file system.
+/// The mount namespace, and so each mount, ends with the process.
 pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     let field = Field::of("root.path");
     program.push(&field, op::Rootfs::Propagation { flags: option::SLAVE });
@@ -27,25 +27,25 @@ pub fn mount_points(program: &mut Program, context: &mut Context<'_>) -> Result<
     Ok(())
 }
 
-/// Input of the program that becomes CRIU.
+/// The program that becomes CRIU.
 #[derive(Debug)]
 pub struct CriuProgram<'a> {
-    /// The executable.
+    /// The path of the executable.
     pub criu: &'a Path,
-    /// The descriptor that it gets its orders through.
+    /// The descriptor of the socket for its requests.
     pub line: i32,
-    /// The root file system.
+    /// The root file system of the container.
     pub rootfs: &'a Path,
-    /// A directory to mount it at.
+    /// The directory at which the root file system is mounted for CRIU.
     pub root: &'a Path,
-    /// CRIU exchanges the root, which an initramfs does not allow: it is given another one.
+    /// CRIU calls pivot_root(2), which fails in an initramfs. With this, CRIU gets another root.
     pub no_pivot: bool,
 }
 
 impl CriuProgram<'_> {
-    /// The program that becomes CRIU, for a mount namespace of its own in which the root file system
-    /// is mounted where nothing else is: CRIU takes no root that lies on another mount. When the
-    /// restore is over, or is cut off, nothing of it is left on the host.
+    /// The steps, for a mount namespace of its own. CRIU's `--root` must be a mount point, and no other mount may cover
+    /// its parent, so the root file system is bound at a directory of its own. After the restore, or after a crash, no
+    /// mount is left on the host.
     pub fn program(&self, environment: &[String]) -> Program {
         let mut program = Program::new();
         let field = Field::of("root.path");

@@ -1,4 +1,4 @@
-//! The last steps of every process of a container, in their one order.
+//! The last steps of every process of a container, in their order.
 
 use anyhow::Result;
 
@@ -12,39 +12,37 @@ use crate::init::op::{self, Ask, List};
 use crate::spec::{Field, ProcessConfig};
 use crate::tables::rlimit;
 
-/// `RLIMIT_NOFILE`.
+/// `RLIMIT_NOFILE`
 const NOFILE: u32 = 7;
 
-/// Input of the last steps.
+/// The last steps of a process.
 pub struct Tail<'a> {
-    /// The process.
     pub process: &'a ProcessConfig,
-    /// The filter of the container.
+    /// The container's seccomp filter.
     pub filtered: &'a Filtered,
     /// Limits that `init` sets.
     pub limits: &'a [Limit],
     /// An earlier step has limited the bounding set.
     pub bounded: bool,
-    /// The CPUs of the program, where they are not those of the steps before: `process.execCPUAffinity.final`.
+    /// The CPUs of the user's program, if they differ from those of the earlier steps: `process.execCPUAffinity.final`.
     pub cpus: Option<&'a str>,
 }
 
-/// The very end of every program that becomes another one.
+/// The end of every program that becomes another program with execve(2).
 pub struct End<'a> {
     /// The field that asks for the process.
     pub field: &'a Field,
     /// The field that names the program.
     pub program: &'a Field,
-    /// The environment.
     pub envp: List,
-    /// The first descriptor that the program must not have.
+    /// The first descriptor to close.
     pub from: u32,
     /// Wait for `start`.
     pub gate: bool,
 }
 
 impl Tail<'_> {
-    /// Append the steps. `find` appends the look-up of the program and returns its arguments.
+    /// Appends the steps. `find` appends the search for the user's program and returns its arguments.
     pub fn push(
         &self,
         program: &mut Program,
@@ -72,7 +70,7 @@ impl Tail<'_> {
 }
 
 impl End<'_> {
-    /// Tell the runtime that all is done, wait, and become the program.
+    /// Appends the report to the runtime, the wait at the gate, and execve(2).
     pub fn push(&self, program: &mut Program, argv: List) {
         let End { field, envp, from, gate, .. } = *self;
         program.push(field, op::Talk::Ask { what: Ask::Ready });
@@ -85,8 +83,8 @@ impl End<'_> {
     }
 }
 
-/// Set what takes privileges. `init` itself still opens files, so the number of descriptors keeps
-/// its room until the end.
+/// Sets the limits while `init` has the privileges to raise them. `init` still opens files, so the soft limit on
+/// descriptors stays at the hard limit, and a hard limit below 64 waits until [`lower_limits`].
 fn raise_limits(program: &mut Program, limits: &[Limit]) {
     for (index, limit) in limits.iter().enumerate() {
         let Limit { resource, soft, hard } = *limit;
@@ -97,8 +95,8 @@ fn raise_limits(program: &mut Program, limits: &[Limit]) {
     }
 }
 
-/// The limit on descriptors as it was asked for, and what the runtime has raised for its own work as its caller has it,
-/// unless the process has a limit of its own.
+/// Sets the limit on descriptors to its final value. The limits that the runtime has raised for its own work return to
+/// the caller's values, unless `process.rlimits` sets them.
 pub fn lower_limits(program: &mut Program, options: &Options, process: Option<&ProcessConfig>, limits: &[Limit]) {
     let nofile = limits.iter().enumerate().find(|(_, limit)| limit.resource == NOFILE);
     if let Some((index, Limit { resource, soft, hard })) = nofile {

@@ -6,13 +6,13 @@ use super::super::program::Program;
 use crate::init::op;
 use crate::spec::{Field, bit_list, refusal};
 
-/// Allow the process every CPU: of this mask the kernel takes those that the cpuset allows.
+/// Allows the process every CPU. The kernel reduces the mask to the CPUs of the cpuset.
 pub fn all_cpus(program: &mut Program, field: &Field) {
     let mask = program.words(&[u64::MAX; 16]);
     program.push(field, op::Enter::Affinity { mask });
 }
 
-/// Allow the process the CPUs of `list`; without a list, every CPU of its cpuset.
+/// Allows the process the CPUs of `list`; without a list, every CPU of its cpuset.
 pub fn affinity(program: &mut Program, key: &'static str, list: Option<&str>) -> Result<()> {
     let field = Field::of(key);
     match list {

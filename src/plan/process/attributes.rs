@@ -9,7 +9,7 @@ use crate::init::op;
 use crate::spec::{Field, bit_list, given, refusal, refuse};
 use crate::tables::memory_policy;
 
-/// Set the attributes. Some take privileges, and labels are written to the procfs that is visible now.
+/// Sets the attributes, while the process still has its privileges and `/proc` still is the right procfs for labels.
 pub fn attributes(program: &mut Program, context: &mut Context<'_>, process: &Process) -> Result<()> {
     labels(program, context, process)?;
     if let Some(priority) = process.io_priority() {
@@ -45,7 +45,7 @@ fn set_personality(program: &mut Program, personality: &LinuxPersonality) -> Res
     Ok(())
 }
 
-/// LSM labels: written through procfs, and refused where the host has no such LSM.
+/// Writes the LSM labels to procfs. A label for an LSM that the host does not have is refused.
 fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
     if let Some(profile) = given(process.apparmor_profile()) {
         let field = Field::of("process.apparmorProfile");
@@ -85,8 +85,8 @@ fn set_memory_policy(program: &mut Program, policy: &LinuxMemoryPolicy) -> Resul
     Ok(())
 }
 
-/// Write `process.oomScoreAdj`. This must come before namespaces are joined and before a fork, while `/proc/self` of the
-/// host's procfs still is this process.
+/// Writes `process.oomScoreAdj`. This must come before namespaces are joined and before a fork, while `/proc/self` of
+/// the host's procfs still is this process.
 pub fn write_oom_score(program: &mut Program, score: i32, must: bool) {
     let (path, value) = (program.text("/proc/self/oom_score_adj"), program.text(&score.to_string()));
     program.push(&Field::of("process.oomScoreAdj"), op::Process::Write { path, value, must });

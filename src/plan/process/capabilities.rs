@@ -44,9 +44,9 @@ pub struct Needs {
     pub terminal: bool,
 }
 
-/// Drop the capabilities that neither the process nor the steps in `needs` require, and limit the bounding set. A process
-/// of the pid namespace that is entered next may be allowed to trace this one, and would have its capabilities. Returns
-/// whether the sets were limited: without `process.capabilities` the process keeps all capabilities.
+/// Drops the capabilities that neither the process nor the steps in `needs` require, and limits the bounding set. A
+/// process of the pid namespace that is entered next may be allowed to trace this one, and would have its capabilities.
+/// Returns whether the sets were limited: without `process.capabilities` the process keeps all capabilities.
 pub fn shed(program: &mut Program, process: &Process, needs: Needs) -> bool {
     const CHOWN: u64 = 1;
     const DAC_OVERRIDE: u64 = 1 << 1;

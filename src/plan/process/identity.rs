@@ -10,8 +10,8 @@ use super::capabilities::Masks;
 use crate::init::op;
 use crate::spec::{Field, annotation, refuse};
 
-/// From the privileges of the runtime to those of the process: working directory, capabilities, user. `bounded` says that
-/// an earlier step has limited the bounding set.
+/// From the privileges of the runtime to those of the process: working directory, capabilities, user. `bounded` says
+/// that an earlier step has limited the bounding set.
 ///
 /// A seccomp filter that takes privileges is loaded in between. With `no_new_privs` it takes none, and
 /// [`Filtered::late`] loads it at the end.
@@ -37,8 +37,8 @@ pub fn become_user(
         let Masks { effective, permitted, inheritable, ambient, .. } = masks;
         program.push(&field, op::Rights::Capabilities { effective, permitted, inheritable, ambient });
     } else {
-        // Without `process.capabilities` the kernel derives them from the uid, as with runc. Only the inheritable set that
-        // init itself was given must not reach the process.
+        // Without `process.capabilities` the kernel derives them from the uid, as with runc. Only the inheritable set
+        // that init itself was given must not reach the process.
         let all = u64::MAX;
         program.push(&field, op::Rights::Capabilities { effective: all, permitted: all, inheritable: 0, ambient: 0 });
         user(program, context, process, false)?;

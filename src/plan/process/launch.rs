@@ -22,13 +22,13 @@ impl<'a> Launch<'a> {
         Launch { args: process.args().as_deref().unwrap_or_default(), env, uid: process.user().uid() }
     }
 
-    /// Store the environment. HOME is looked up before the process becomes the user: `/etc/passwd` of the container may be
-    /// readable by root only.
+    /// Stores the environment. HOME is looked up before the process becomes the user: `/etc/passwd` of the container
+    /// may be readable by root only.
     pub fn environment(&self, program: &mut Program) -> List {
         environment(program, self.env, Some(self.uid))
     }
 
-    /// Search the program with the rights of the user. Returns its arguments.
+    /// Appends the search for the program, with the rights of the user. Returns its arguments.
     pub fn find(&self, program: &mut Program) -> List {
         let field = Field::of("process.args[0]");
         let argv: Vec<_> = self.args.iter().map(|text| program.text(text)).collect();
@@ -41,7 +41,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// Store an environment. If it has no HOME, it gets that of the user `home`.
+/// Stores an environment. If it has no HOME, it gets that of the user `home`.
 pub fn environment(program: &mut Program, env: &[String], home: Option<u32>) -> List {
     let env = last_of_each(env);
     let texts: Vec<_> = env.iter().map(|text| program.text(text)).collect();

@@ -7,8 +7,8 @@ use super::super::program::Program;
 use crate::init::op;
 use crate::spec::{Field, ProcessConfig, refusal, refuse};
 
-/// Whether the scheduler may be set before `init` forks. A process with SCHED_DEADLINE cannot fork, and with a flag such
-/// as `SCHED_FLAG_RESET_ON_FORK` the child loses the policy (sched(7)).
+/// Whether the scheduler may be set before `init` forks. A process with SCHED_DEADLINE cannot fork, and with a flag
+/// such as `SCHED_FLAG_RESET_ON_FORK` the child loses the policy (sched(7)).
 pub fn scheduler_outlives_fork(process: &ProcessConfig) -> bool {
     let deadline = LinuxSchedulerPolicy::SchedDeadline;
     let forks = |scheduler: &Scheduler| *scheduler.policy() != deadline && process.extras.scheduler_flags.is_empty();

@@ -7,7 +7,7 @@ use super::super::program::Program;
 use crate::init::op;
 use crate::spec::{Field, refusal};
 
-/// Open the terminal. With `console`, which takes a mount namespace, it is also bound over `/dev/console`.
+/// Opens the terminal. With `console`, which takes a mount namespace, it is also bound over `/dev/console`.
 pub fn terminal(program: &mut Program, process: &Process, console: bool) -> Result<()> {
     if process.terminal() != Some(true) {
         return Ok(());
