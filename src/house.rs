@@ -1,4 +1,4 @@
-//! Tests of the source itself. This file: no file and no module imports what imports it.
+//! Tests of the source itself. This file: no file and no module imports another one that imports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// The source of a module without comments, strings and tests.
 struct Source {
-    /// Its path, such as `plan::order::tail`.
+    /// The path of the module, such as `plan::order::tail`.
     module: String,
     code: String,
 }
@@ -23,7 +23,7 @@ fn sources(folder: &Path, module: &str, found: &mut Vec<Source>) {
         if path.is_dir() {
             sources(&path, &below, found);
         } else {
-            // Files of tests import what they test.
+            // Files of tests may import the code that they test.
             let is_test =
                 name.ends_with("tests") || module.ends_with("tests") || name == "golden" || below.starts_with("house");
             let module = if matches!(name.as_str(), "mod" | "lib") { module.to_owned() } else { below };
@@ -34,7 +34,7 @@ fn sources(folder: &Path, module: &str, found: &mut Vec<Source>) {
     }
 }
 
-/// Everything up to the tests, without comments.
+/// The text up to the tests, without comments.
 fn code(text: &str) -> String {
     let text = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
@@ -69,7 +69,7 @@ fn expand(tree: &str, prefix: &str, paths: &mut Vec<String>) {
     expand(&inner[start..], &prefix, paths);
 }
 
-/// `crate::`, `super::` and `self::` as a path from the crate's root; `None` for another crate's.
+/// Resolves `crate::`, `super::` and `self::` to a path from the crate's root; `None` for a path of another crate.
 fn absolute(path: &str, module: &str) -> Option<String> {
     let mut here: Vec<&str> = module.split("::").filter(|part| !part.is_empty()).collect();
     let mut parts = path.split("::").peekable();
@@ -102,18 +102,18 @@ fn imports(source: &Source, below: &[&str]) -> (Vec<String>, Vec<String>) {
         let mut paths = Vec::new();
         expand(&statement[at + 4..], "", &mut paths);
         let list = if before.is_empty() { &mut used } else { &mut handed_on };
-        // A `pub use` of a module below may begin with the module's name.
+        // A `pub use` of a child module may begin with the name of that module.
         list.extend(paths.iter().filter_map(|path| {
             absolute(path, &source.module).or_else(|| (!before.is_empty()).then(|| join(&source.module, path)))
         }));
     }
-    // Paths that are written out.
+    // Paths with `crate::` outside of `use` lines.
     for (at, _) in source.code.match_indices("crate::") {
         let path: String =
             source.code[at..].chars().take_while(|letter| letter.is_alphanumeric() || "_:".contains(*letter)).collect();
         used.extend(absolute(path.trim_end_matches(':'), &source.module));
     }
-    // Paths that begin with a module below.
+    // Paths that begin with a child module.
     let plain: Vec<&str> = source.code.split(';').filter(|statement| !statement.contains("use ")).collect();
     let plain = plain.join(";");
     for child in below {
@@ -129,7 +129,7 @@ fn join(module: &str, path: &str) -> String {
     if module.is_empty() { path.to_owned() } else { format!("{module}::{path}") }
 }
 
-/// The file that defines what a path names: the deepest module on it, unless that hands the name on from another.
+/// The module that defines the item of a path: the deepest module on the path, unless that re-exports the item.
 fn home(path: &str, modules: &BTreeSet<&str>, handed_on: &BTreeMap<String, String>) -> Option<String> {
     let mut path = path.to_owned();
     for _ in 0..8 {
@@ -153,7 +153,7 @@ fn home(path: &str, modules: &BTreeSet<&str>, handed_on: &BTreeMap<String, Strin
     None
 }
 
-/// Modules that reach themselves, each with what it imports of the circle.
+/// The modules that import themselves through others, each with its imports of that circle.
 fn circles(arrows: &Arrows) -> Vec<String> {
     let reaches = |from: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from]);

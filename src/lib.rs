@@ -1,25 +1,26 @@
 //! tare: the weight of an empty container.
 //!
-//! A runtime is a compiler with a very small machine. `config.json` becomes a [`spec`], the spec
-//! and the facts about the [`host`] become a [`plan`], and the plan is carried out by the
-//! [`executor`] on the host's side and by [`init`], the sealed program inside the new namespaces.
+//! A runtime is a compiler with a very small machine. `config.json` becomes a [`spec`]. The spec and the facts about the
+//! [`host`] become a [`plan`]. The [`executor`] on the host and [`init`], the sealed program inside the new namespaces,
+//! carry out the plan.
 //!
-//! Words that this code uses in one sense:
+//! The code uses these words in one sense each:
 //!
-//! - *container*: what `create` makes; *bundle*: the directory with its `config.json` and root file system.
+//! - *container*: the result of `create`; *bundle*: the directory with its `config.json` and its root file system.
 //! - *field*: a place in `config.json`, such as `linux.resources.memory.limit`. Every refusal and every failure names one.
-//! - *facts*: what the planner has to know of the host, read before; *plan*: all that is going to happen, as data.
-//! - *operation*: one step of `init`; *program*: the list of operations, with the data that they refer to. The program
-//!   that the user wants to run is called the user's program.
-//! - *slot*: the number of a descriptor that the parent opens for `init`, or that `init` keeps for later operations.
-//! - *first process*: the process of a container that runs the user's program. *Parent*: the runtime's process that has
-//!   started `init`. *Caller*: the engine or person that has started the runtime.
+//! - *facts*: the properties of the host that the planner needs, read before; *plan*: all steps that will follow, as data.
+//! - *operation*: one step of `init`; *program*: the list of operations, with the data that they refer to. *User's
+//!   program*: the program that the user wants to run in the container.
+//! - *slot*: an index for a descriptor that the runtime opens for `init`, or that `init` keeps for later operations.
+//! - *runtime*: the process of tare that the caller has started, and the parent of `init`; *caller*: the engine or the
+//!   user that has started the runtime; *first process*: the process of a container that executes the user's program.
 //! - *gate*: the fifo at which `init` waits for `start`.
-//! - *record*: `state.json`, what is kept of a container between two commands.
-//! - *claim*: the lock on a cgroup that is being taken over; *mark*: the extended attribute that says whose a cgroup is.
+//! - *record*: `state.json`, the data about a container that tare keeps between two commands.
+//! - *claim*: the lock on a cgroup while a container takes it over; *mark*: the extended attribute that names the owner
+//!   of a cgroup.
 //! - *scope*: the unit of systemd that a container's cgroup belongs to.
 //!
-//! `README.md` in this folder says which files a new field touches.
+//! `README.md` in this folder lists the files that a new field touches.
 
 #![deny(unsafe_code)]
 

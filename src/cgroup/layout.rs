@@ -67,7 +67,6 @@ pub struct Layout {
     v2: Option<V2>,
 }
 
-/// The v2 hierarchy.
 #[derive(Clone, Debug)]
 struct V2 {
     mount: PathBuf,

@@ -100,7 +100,6 @@ takes! {
 }
 
 takes! {
-    /// `run`.
     RunArgs() {
         ..create: CreateArgs,
         detach: bool = detach("do not wait for the container"),
@@ -128,7 +127,6 @@ takes! {
 }
 
 takes! {
-    /// `checkpoint`
     CheckpointArgs(id: String) {
         ..criu: CriuArgs,
         parent_path: Option<PathBuf> =
@@ -144,7 +142,6 @@ takes! {
 }
 
 takes! {
-    /// `restore`
     RestoreArgs(id: String, bundle_argument: Option<PathBuf>) {
         ..criu: CriuArgs,
         bundle: Option<PathBuf> = bundle(),
@@ -160,7 +157,6 @@ takes! {
 }
 
 takes! {
-    /// `delete`
     DeleteArgs(id: String) {
         force: bool = switch("force", "kill the container first if it runs").short('f'),
         regex: bool = regex(),
@@ -168,7 +164,6 @@ takes! {
 }
 
 takes! {
-    /// `kill`
     KillArgs(id: String, signal: Option<String>) {
         all: bool = switch("all", "a container that does not run is not an error").short('a'),
         regex: bool = regex(),
@@ -176,7 +171,6 @@ takes! {
 }
 
 takes! {
-    /// `list`
     ListArgs() {
         format: Option<String> = format(),
         quiet: bool = switch("quiet", "ids only").short('q'),
@@ -184,24 +178,20 @@ takes! {
 }
 
 takes! {
-    /// `ps`
     PsArgs(id: String, options_of_ps: Vec<String>) {
         format: Option<String> = format(),
     }
 }
 
 takes! {
-    /// `mounts`
     MountsArgs(action: String, id: String, file: String) {}
 }
 
 takes! {
-    /// `setup`
     SetupArgs(engine: String) {}
 }
 
 takes! {
-    /// `spec`
     SpecArgs() {
         bundle: Option<PathBuf> = bundle(),
         rootless: bool = switch("rootless", "write a config for an ordinary user"),
@@ -209,7 +199,6 @@ takes! {
 }
 
 takes! {
-    /// `plan`
     PlanArgs(bundle_argument: Option<PathBuf>) {
         bundle: Option<PathBuf> = bundle(),
         config: Option<PathBuf> = config(),
@@ -218,7 +207,6 @@ takes! {
 }
 
 takes! {
-    /// `exec`
     ExecArgs(id: String, command: Vec<String>) {
         console_socket: Option<String> = console_socket(),
         cwd: Option<PathBuf> = option("cwd", "DIR", "working directory"),
@@ -245,7 +233,6 @@ takes! {
 }
 
 takes! {
-    /// `events`
     EventsArgs(id: String) {
         interval: Option<String> =
             option("interval", "DURATION", "time between two statistics, for example 5s (the default) or 1m30s"),
@@ -266,7 +253,6 @@ takes! {
 }
 
 takes! {
-    /// `update`
     UpdateArgs(id: String) {
         ..from: ResourcesArgs,
         ..limits: Limits,

@@ -19,22 +19,16 @@ use crate::state::{NotRunning, Record};
 use crate::sys::{self, Call};
 use crate::tables::namespace;
 
-/// The options of `checkpoint`.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The options that `checkpoint` and `restore` share.
     pub settings: Settings,
     /// `--parent-path`, relative to the images.
     pub parent: Option<PathBuf>,
-    /// `--leave-running`
     pub leave_running: bool,
-    /// `--pre-dump`
     pub pre_dump: bool,
-    /// `--tcp-skip-in-flight`
     pub tcp_skip_in_flight: bool,
-    /// `--link-remap`
     pub link_remap: bool,
-    /// `--status-fd`
     pub status_fd: Option<RawFd>,
     /// `--page-server`: address and port.
     pub page_server: Option<(String, u16)>,

@@ -45,23 +45,15 @@ pub enum CgroupsMode {
 /// The options that checkpoint and restore share.
 #[derive(Debug)]
 pub struct Settings {
-    /// `--image-path`
     pub images: PathBuf,
     /// `--work-path`: the directory of logs; by default that of the images.
     pub work: Option<PathBuf>,
-    /// `--tcp-established`
     pub tcp_established: bool,
-    /// `--tcp-close`
     pub tcp_close: bool,
-    /// `--ext-unix-sk`
     pub ext_unix_sk: bool,
-    /// `--shell-job`
     pub shell_job: bool,
-    /// `--file-locks`
     pub file_locks: bool,
-    /// `--auto-dedup`
     pub auto_dedup: bool,
-    /// `--lazy-pages`
     pub lazy_pages: bool,
     /// `--manage-cgroups-mode`
     pub cgroups: CgroupsMode,
@@ -75,7 +67,6 @@ pub struct Settings {
 struct Directories {
     _images: File,
     _work: Option<File>,
-    /// The path of CRIU's log.
     log: PathBuf,
 }
 
@@ -146,7 +137,6 @@ fn open_directory(root: &str, path: &Path) -> Result<File> {
     }
 }
 
-/// Finds criu in PATH.
 fn find_criu() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs =

@@ -30,14 +30,12 @@ use crate::tables::namespace;
 
 const NEW_MOUNTS: u64 = CloneFlags::CLONE_NEWNS.bits() as u64;
 
-/// The options of `restore`.
 #[derive(Debug)]
 pub struct Restore {
     /// The options that `checkpoint` and `restore` share.
     pub settings: Settings,
     /// `--lsm-profile`: type and name.
     pub lsm_profile: Option<String>,
-    /// `--lsm-mount-context`
     pub lsm_mount_context: Option<String>,
 }
 

@@ -77,7 +77,6 @@ impl Worker {
         Ok(line.held_by(Child { pid, pidfd }))
     }
 
-    /// The pid of the worker.
     pub fn pid(&self) -> i32 {
         self.child.pid
     }

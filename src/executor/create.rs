@@ -24,14 +24,12 @@ use crate::{network, rdt};
 /// Engines look for this text at the start of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
 
-/// A container that has been created.
 #[derive(Debug)]
 pub struct Created {
     /// The first process, a child of the runtime.
     pub child: Child,
     /// The record, as saved.
     pub record: Record,
-    /// The directory with the record.
     pub directory: Directory,
     /// The terminal, unless a console socket has received it.
     pub terminal: Option<Terminal>,
@@ -51,19 +49,14 @@ pub struct Connections<'a> {
 /// A container to create.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
-    /// The config of the container.
     pub config: &'a Config,
     /// The bytes of the config, which the record keeps.
     pub text: &'a [u8],
-    /// The plan compiled from the config.
     pub plan: &'a Plan,
-    /// The facts about this host.
     pub facts: &'a Facts,
-    /// The options of the command line.
     pub options: &'a Options,
     /// The path of the container's state directory.
     pub place: &'a Place,
-    /// The connections to the caller.
     pub connections: Connections<'a>,
 }
 

@@ -20,11 +20,8 @@ use crate::sys::{self, Call};
 
 /// A process that is about to join a container.
 pub struct Joining<'a> {
-    /// The record of the container.
     pub record: &'a Record,
-    /// The status of the container.
     pub status: Status,
-    /// The plan of the process.
     pub plan: &'a ProcessPlan,
     /// The cgroup of the process, at or below the container's.
     pub place: &'a ExecPlace<'a>,

@@ -26,13 +26,9 @@ use crate::tables::hook;
 /// The container that the hooks belong to.
 #[derive(Clone, Copy)]
 pub struct HookOwner<'a> {
-    /// The record of the container.
     pub record: &'a Record,
-    /// The config of the container.
     pub config: &'a Config,
-    /// The facts about this host.
     pub facts: &'a Facts,
-    /// The options of the command line.
     pub options: &'a Options,
 }
 

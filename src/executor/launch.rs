@@ -73,7 +73,6 @@ pub enum Waited {
 /// The number in the slot of a descriptor that `init` will open itself.
 const NOT_YET: RawFd = -1;
 
-/// Starts a program.
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<RunningInit<'a>> {
     let mut opened = Vec::new();
     let mut trees = around.trees.iter();
@@ -137,7 +136,6 @@ pub fn inherit(fd: RawFd) -> Result<()> {
 /// The error of a failed clone.
 #[derive(Debug)]
 pub struct NotBorn {
-    /// The errno of the clone.
     pub errno: Errno,
     message: String,
 }
@@ -217,7 +215,6 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Joins one namespace.
     pub fn join(&mut self, namespace: BorrowedFd<'_>, flag: u32) -> Result<()> {
         let flags = CloneFlags::from_bits_retain(flag as i32);
         self.remember(flag)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Lines of a function, with its signature.
+/// The maximum number of lines of a function, with its signature.
 const FUNCTION: usize = 60;
 const FILE: usize = 400;
 
@@ -31,7 +31,7 @@ fn files(folder: &Path, found: &mut Vec<File>) {
     }
 }
 
-/// The text without its comments, strings and character literals: of these only the line breaks are left.
+/// The text without comments, strings and character literals. Their line breaks stay.
 fn blanked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -82,7 +82,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(start + text[start..].find(&end)? + end.len())
 }
 
-/// A character literal; a lifetime is none.
+/// The length of a character literal; `None` for a lifetime.
 fn character(text: &str) -> Option<usize> {
     let inner = &text[1..];
     let escape = if inner.starts_with('\\') { 2 } else { inner.chars().next()?.len_utf8() };
@@ -90,7 +90,7 @@ fn character(text: &str) -> Option<usize> {
     (inner.starts_with('\\') || end == escape).then_some(end + 2)
 }
 
-/// The position behind an item that begins at `start`: behind its block, or behind its semicolon.
+/// The position after an item that begins at `start`: after its block or its semicolon.
 fn end_of_item(code: &str, start: usize) -> usize {
     let mut depth = 0;
     for (at, letter) in code[start..].char_indices() {
@@ -118,7 +118,7 @@ fn production(text: &str) -> String {
     code
 }
 
-/// Names behind a keyword, with their places.
+/// The names that follow a keyword, with their positions.
 fn names<'a>(code: &'a str, keyword: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
     code.match_indices(keyword).filter_map(move |(at, _)| {
         let rest = code[at + keyword.len()..].strip_prefix(' ')?;
@@ -135,7 +135,7 @@ fn long_functions(code: &str) -> Vec<String> {
     long.map(|(name, lines)| format!("fn {name} has {lines} lines")).collect()
 }
 
-/// The types that a file defines; associated types are none.
+/// The types that a file defines, without associated types.
 fn types(code: &str) -> Vec<String> {
     let at_start = |at: usize| code[..at].lines().last().is_none_or(|line| !line.starts_with(' '));
     let of = |keyword| {
@@ -149,7 +149,7 @@ fn is_test(path: &str) -> bool {
     path.ends_with("tests.rs") || ["/tests/", "/house", "/golden.rs"].iter().any(|part| path.contains(part))
 }
 
-/// Everything that breaks a rule.
+/// A line for everything that breaks a rule.
 fn complaints(files: &[File]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut homes = BTreeMap::<String, Vec<&str>>::new();
@@ -179,7 +179,7 @@ fn functions_and_files_are_short_and_type_names_have_one_meaning() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The rules refuse made-up sources that break them, and only those.
+/// The rules report made-up sources that break them, and no others.
 #[test]
 fn a_broken_rule_is_seen() {
     let of = |path: &str, text: String| File { path: path.to_owned(), text };

@@ -13,7 +13,6 @@ pub const NOT_RUN: i32 = 255;
 pub struct Init {
     pub program: Mapped,
     pub channel: i32,
-    /// The index of the current operation.
     pub index: u32,
     pub mounts: RootMounts,
     /// The path that [`super::op::Process::Find`] found.

@@ -36,7 +36,6 @@ impl Query {
         Query { kind, bytes }
     }
 
-    /// Adds an attribute.
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Query {
         let length = (ATTRIBUTE + value.len()) as u16;
         self.bytes.extend_from_slice(&length.to_ne_bytes());
@@ -81,7 +80,6 @@ impl Answer {
         })
     }
 
-    /// The value of one attribute.
     pub fn attribute(&self, fixed: usize, wanted: u16) -> Option<&[u8]> {
         self.attributes(fixed).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
     }

@@ -72,7 +72,6 @@ impl Abi {
         matches!(self, Abi::X86_64 | Abi::Aarch64 | Abi::Riscv64)
     }
 
-    /// The number of the call `name`.
     pub(super) fn number(self, name: &str) -> Option<u32> {
         match self {
             Abi::X86_64 => name.parse::<x86_64::Sysno>().ok().map(|call| call as u32),

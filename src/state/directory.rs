@@ -31,7 +31,6 @@ pub struct Directory {
 /// The record of a container, locked: no other command changes the record or removes the container.
 #[derive(Debug)]
 pub struct Locked {
-    /// The content of the record.
     pub record: Record,
     _file: File,
 }

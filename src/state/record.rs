@@ -26,14 +26,12 @@ pub struct Namespaces {
     pub user: bool,
 }
 
-/// The record of a container.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The version of the record's format.
     #[serde(default)]
     pub(super) format: u32,
-    /// The id.
     pub id: String,
     /// The pid of the first process on the host; 0 before it exists.
     pub pid: i32,
@@ -53,12 +51,10 @@ pub struct Record {
     creator_before: u64,
     /// The time of creation, RFC 3339.
     pub created: String,
-    /// The bundle.
     pub bundle: PathBuf,
     /// The path of the config, unless it is `config.json` in the bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<PathBuf>,
-    /// The root file system.
     pub rootfs: PathBuf,
     /// `annotations` of the config.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -66,11 +62,8 @@ pub struct Record {
     /// The hooks that later commands run.
     #[serde(default, skip_serializing_if = "hookless")]
     pub hooks: Hooks,
-    /// Its namespaces.
     pub namespaces: Namespaces,
-    /// Its control groups.
     pub cgroup: Cgroup,
-    /// Its Intel RDT groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rdt: Option<Groups>,
     /// The mounts that `mounts add` has made, in order.
@@ -233,7 +226,6 @@ impl Printed<'_> {
         self.pid
     }
 
-    /// The status.
     pub fn status(&self) -> Status {
         self.status
     }

@@ -2,7 +2,6 @@
 
 use oci_spec::runtime::{MemoryPolicyFlagType, MemoryPolicyModeType};
 
-/// A mode of memory policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyMode {
     /// The mode in the types of `oci-spec`.
@@ -37,12 +36,10 @@ pub const FLAGS: [(MemoryPolicyFlagType, &str, u32); 3] = [
     (MemoryPolicyFlagType::MpolFStaticNodes, "MPOL_F_STATIC_NODES", 1 << 15),
 ];
 
-/// The row of a mode.
 pub fn mode_of(kind: MemoryPolicyModeType) -> PolicyMode {
     *MODES.iter().find(|mode| mode.kind == kind).unwrap_or(&MODES[0])
 }
 
-/// The bit of a flag.
 pub fn flag_of(kind: MemoryPolicyFlagType) -> u32 {
     FLAGS.iter().find(|(known, _, _)| *known == kind).map_or(0, |(_, _, bit)| *bit)
 }

@@ -37,35 +37,27 @@ pub enum Effect {
     Nothing,
 }
 
-/// `MOUNT_ATTR_RDONLY`.
+// The flags of mount_setattr(2): `MOUNT_ATTR_*` of `linux/mount.h`.
+
 pub const RDONLY: u64 = 1;
-/// `MOUNT_ATTR_NOSUID`.
 pub const NOSUID: u64 = 2;
-/// `MOUNT_ATTR_NODEV`.
 pub const NODEV: u64 = 4;
-/// `MOUNT_ATTR_NOEXEC`.
 pub const NOEXEC: u64 = 8;
 /// `MOUNT_ATTR__ATIME`: the bits that hold the access time option.
 pub const ATIME: u64 = 0x70;
-/// `MOUNT_ATTR_NOATIME`.
 pub const NOATIME: u64 = 0x10;
-/// `MOUNT_ATTR_STRICTATIME`.
 pub const STRICTATIME: u64 = 0x20;
 /// A bit for `relatime` beside `noatime` and `strictatime`. It is not the kernel's: for the kernel, relatime is the
 /// absence of both.
 pub const RELATIME: u64 = 0x40;
-/// `MOUNT_ATTR_NODIRATIME`.
 pub const NODIRATIME: u64 = 0x80;
-/// `MOUNT_ATTR_NOSYMFOLLOW`.
 pub const NOSYMFOLLOW: u64 = 0x20_0000;
 
-/// `MS_SHARED`.
+// The propagation flags of mount(2): `MS_*` of `linux/mount.h`.
+
 pub const SHARED: u64 = 1 << 20;
-/// `MS_SLAVE`.
 pub const SLAVE: u64 = 1 << 19;
-/// `MS_PRIVATE`.
 pub const PRIVATE: u64 = 1 << 18;
-/// `MS_UNBINDABLE`.
 pub const UNBINDABLE: u64 = 1 << 17;
 
 use Effect::*;

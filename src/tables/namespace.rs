@@ -2,7 +2,6 @@
 
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
-/// A kind of namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// The kind in the types of `oci-spec`.
@@ -27,7 +26,6 @@ pub const NAMESPACES: [Namespace; 8] = [
     Namespace { kind: Kind::Uts, name: "uts", file: "uts", flag: 0x0400_0000 },
 ];
 
-/// The row of a kind.
 pub fn of(kind: Kind) -> Namespace {
     let found = NAMESPACES.iter().find(|namespace| namespace.kind == kind);
     *found.unwrap_or(&NAMESPACES[0])

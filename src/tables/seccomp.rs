@@ -1,6 +1,5 @@
 //! The words of `linux.seccomp` that this program carries out.
 
-/// The actions.
 pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -13,7 +12,6 @@ pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_TRAP",
 ];
 
-/// The operators of conditions.
 pub const OPERATORS: &[&str] =
     &["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
 
@@ -21,15 +19,13 @@ pub const OPERATORS: &[&str] =
 pub const ARCHITECTURES: &[&str] =
     &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_RISCV64", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
 
-/// `SECCOMP_FILTER_FLAG_TSYNC`.
+// `SECCOMP_FILTER_FLAG_*` of `linux/seccomp.h`.
+
 pub const FLAG_TSYNC: u32 = 1;
-/// `SECCOMP_FILTER_FLAG_LOG`.
 pub const FLAG_LOG: u32 = 1 << 1;
-/// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
 pub const FLAG_SPEC_ALLOW: u32 = 1 << 2;
-/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
 pub const FLAG_NEW_LISTENER: u32 = 1 << 3;
-/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19. The kernel accepts it only together with a listener.
+/// Linux 5.19. The kernel accepts it only together with a listener.
 pub const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// The flags, each with the bits that seccomp(2) must support for it.

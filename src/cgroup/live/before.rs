@@ -98,7 +98,6 @@ impl Before {
 }
 
 impl Old {
-    /// The old values as writes.
     fn writes(&self) -> Vec<Write> {
         let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let write = |value| Write {

@@ -43,7 +43,6 @@ pub fn write_file(path: &Path, value: &str) -> Result<(), Errno> {
     write_at(AT_FDCWD, path, value)
 }
 
-/// Reads a file of the directory.
 pub fn read_at(dir: impl AsFd, file: &(impl NixPath + ?Sized)) -> Result<String, Errno> {
     contents(again(|| openat(&dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))?)
 }
@@ -68,7 +67,6 @@ pub fn contents(file: impl AsFd) -> Result<String, Errno> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Reads the file at `path`.
 pub fn read_file(path: &Path) -> Result<String, Errno> {
     read_at(AT_FDCWD, path)
 }

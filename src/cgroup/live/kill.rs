@@ -148,7 +148,6 @@ impl Cgroup {
     }
 }
 
-/// Moves the process `pid` into `dir`.
 pub fn put(dir: &Path, pid: Pid) -> Result<()> {
     let file = dir.join("cgroup.procs");
     write_file(&file, &pid.to_string()).named(format_args!("error adding pid {pid} to cgroups: {}", file.display()))

@@ -65,7 +65,6 @@ fn rmdir_at(parent: BorrowedFd, name: &CStr) -> Result<(), Errno> {
     again(|| unlinkat(parent, name, UnlinkatFlags::RemoveDir))
 }
 
-/// The state of a walk.
 struct Walk {
     /// The current directory.
     dir: Dir,

@@ -51,7 +51,6 @@ pub struct CgroupPlan {
     pub(in crate::cgroup) rootless: bool,
     pub(in crate::cgroup) in_user_namespace: bool,
     pub(in crate::cgroup) disabled: bool,
-    /// Whether config.json has a path.
     pub(in crate::cgroup) has_path: bool,
     pub(in crate::cgroup) delegate_to: Option<Ids>,
     pub(in crate::cgroup) inside: Option<PathBuf>,

@@ -13,7 +13,6 @@ use crate::cgroup::writes::{Fallback, UsageCheck, Writes};
 use crate::spec::{Extras, Field, refuse};
 use crate::tables::limit::Version;
 
-/// The order of the controllers.
 const ORDER: &[&str] = &["memory", "cpu", "cpuset", "pids", "blkio", "hugetlb", "rdma", "net_cls", "net_prio"];
 
 /// Appends `wanted` to `writes`. Fails if a needed controller is missing.

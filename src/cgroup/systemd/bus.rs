@@ -64,7 +64,6 @@ pub(super) fn stop(unit: &Unit) -> Result<()> {
     stopped.with_context(|| format!("unable to stop unit {name:?}"))
 }
 
-/// Sets properties of an existing unit.
 pub(super) fn set(unit: &Unit, properties: &[ScopeProperty]) -> Result<()> {
     let name = unit.name.as_str();
     let set = ask(unit.user, async |bus| {

@@ -19,7 +19,6 @@ const LONGEST_VALUE: u32 = 255;
 /// The new root, while its mounts are made.
 pub struct RootMounts {
     program: Mapped,
-    /// The index of the current operation.
     pub index: u32,
     /// The root, from which targets are looked up.
     pub root: i32,

@@ -29,7 +29,6 @@ use super::calls;
 pub struct Fault {
     /// The number of the system call, or one of [`super::op::why`].
     pub step: u32,
-    /// The errno of the call.
     pub errno: i32,
     /// A number whose meaning depends on the operation.
     pub detail: u64,

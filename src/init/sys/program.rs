@@ -30,7 +30,6 @@ impl Mapped {
         unsafe { core::slice::from_raw_parts((BASE + self.0.ops as usize) as *const Op, self.0.count as usize) }
     }
 
-    /// The descriptor in a slot.
     pub fn slot(self, index: u32) -> i32 {
         // SAFETY: the runtime wrote one i32 for every slot that an operation names.
         unsafe { *((BASE + self.0.slots as usize) as *const i32).add(index as usize) }

@@ -18,7 +18,6 @@ pub use rows::{OTHER_PROPERTIES, SCALARS};
 pub struct Scalar {
     /// The path in `config.json`: `linux.resources.SECTION.NAME`.
     pub field: &'static str,
-    /// The source of the value.
     pub getter: Getter,
     /// Whether 0 means unset, at create and in an update. An empty text always means unset.
     pub zero_is_unset: bool,
@@ -30,7 +29,6 @@ pub struct Scalar {
     pub v1: Knob,
     /// The outcome on cgroup v2.
     pub v2: Knob,
-    /// The option of `update`.
     pub option: Option<UpdateOption>,
 }
 
@@ -48,7 +46,6 @@ pub enum Getter {
 pub enum Setting<'a> {
     /// Any integer of 64 bits, signed or unsigned.
     Number(i128),
-    /// A boolean.
     Switch(bool),
     /// A list of CPUs or memory nodes.
     Text(&'a str),
@@ -87,7 +84,6 @@ pub enum Form {
     Noted(String, &'static str),
     /// Write nothing, and warn.
     Note(&'static str),
-    /// Write nothing.
     Nothing,
     /// The value cannot be carried out.
     Refuse(&'static str),
@@ -106,7 +102,6 @@ pub enum OnRefusal {
     Skip,
 }
 
-/// A property of a systemd unit.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitProperty {
     /// The name in org.freedesktop.systemd1(5).
@@ -133,7 +128,6 @@ pub enum PropertyKind {
     Code,
 }
 
-/// An option of `update`.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateOption {
     /// The position in the help text.
@@ -153,11 +147,9 @@ pub struct UpdateOption {
 pub enum OptionKind {
     /// A number without a sign.
     Unsigned,
-    /// A number.
     Signed,
     /// A number of bytes with a unit, or -1.
     Size,
-    /// Any text.
     Text,
     /// Kernel memory. As with runc, the option is ignored with a warning, and the help text leaves it out.
     Ignored,

@@ -23,7 +23,6 @@ const ROW: Scalar = Scalar {
     option: None,
 };
 
-/// The scalars.
 #[allow(deprecated, reason = "memory.kernel is still a field of the spec")]
 pub const SCALARS: &[Scalar] = &[
     Scalar {
