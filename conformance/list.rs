@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use anyhow::ensure;
+use nix::sys::resource::Resource;
 use std::fs;
 
 tests![
@@ -16,6 +17,8 @@ tests![
     skips_what_it_cannot_read,
     names_the_owner,
     json_is_one_line,
+    more_containers_than_descriptors,
+    annotation_named_config,
     broken_entries_are_told_of_on_stderr,
 ];
 
@@ -142,4 +145,30 @@ fn broken_entries_are_told_of_on_stderr() -> Result {
         equal("standard error", &*output.stderr, "load container half: container does not exist\n")?;
     }
     equal("log", &*fs::read_to_string(log)?, "")
+}
+
+/// The list holds no descriptor for each container: their number is not limited by that of descriptors.
+fn more_containers_than_descriptors() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    let record = fs::read_to_string(container.state_dir().join("state.json"))?;
+    for number in 0..40 {
+        let id = format!("{}-{number}", container.id);
+        let directory = container.state_root().join(&id);
+        fs::create_dir(&directory)?;
+        let quoted = |id: &str| format!("\"id\":\"{id}\"");
+        fs::write(directory.join("state.json"), record.replace(&quoted(&container.id), &quoted(&id)))?;
+    }
+    let output = container.call(["list", "-q"]).limiting(Resource::RLIMIT_NOFILE, 30, 30).output()?;
+    equal("ids", output.success()?.stdout.lines().count(), 41)?;
+    let output = container.call(["list"]).limiting(Resource::RLIMIT_NOFILE, 30, 30).output()?;
+    equal("rows", output.success()?.stdout.lines().count(), 42)?;
+    equal("errors", output.stderr.as_str(), "")
+}
+
+/// An annotation may be named as a member of the record is.
+fn annotation_named_config() -> Result {
+    let annotations = json!({ "config": "{", "a": ",\"config\":" });
+    let container = Bundle::new(["pause"]).set("/annotations", annotations.clone()).create()?;
+    equal("annotations", &list(&container)?[0]["annotations"], &annotations)?;
+    container.command(["kill"])?.success().map(drop)
 }

@@ -1,5 +1,6 @@
 //! `list`: show all containers.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use anyhow::{Result, bail};
 use super::log::Log;
 use super::shared::{print, root};
 use crate::cli::{Global, ListArgs};
-use crate::state::{Directory, Record, Root};
+use crate::state::{Record, Root, Status};
 use crate::sys::CallError;
 
 pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
@@ -17,29 +18,23 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
     if !matches!(format, "table" | "json") {
         bail!("invalid format option {format:?}: table or json");
     }
-    let containers = load_all(&root, global, log)?;
+    let ids = ids(&root, global)?;
+    let told = |id: &String, error: &anyhow::Error| left_out(log, id, error);
     if args.quiet {
-        let ids: String = containers.iter().map(|(_, record)| format!("{}\n", record.id)).collect();
-        return print(&ids);
+        let loaded = ids.iter().filter_map(|id| root.load(id).inspect_err(|error| told(id, error)).ok());
+        return print(&loaded.map(|(_, record)| record.id + "\n").collect::<String>());
     }
-    let mut printed = Vec::new();
-    let mut shown = Vec::new();
-    for (directory, record) in &containers {
-        match record.status(directory) {
-            Ok(status) => {
-                printed.push(record.printed(status, owner(directory.path())));
-                shown.push(record);
-            }
-            Err(error) => left_out(log, &record.id, &error),
-        }
-    }
+    let mut owners = Owners::default();
+    let shown: Vec<Row> =
+        ids.iter().filter_map(|id| Row::of(&root, id, &mut owners).inspect_err(|error| told(id, error)).ok()).collect();
+    let printed: Vec<_> = shown.iter().map(|row| row.record.printed(row.status, row.owner.clone())).collect();
     if format == "json" {
         // Go prints `null` for a nil slice.
         let text = if printed.is_empty() { "null".to_owned() } else { serde_json::to_string(&printed)? };
         return print(&(text + "\n"));
     }
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
-    for (record, state) in shown.iter().zip(&printed) {
+    for (Row { record, .. }, state) in shown.iter().zip(&printed) {
         let bundle = record.bundle.display().to_string();
         let (pid, status) = (state.pid().to_string(), state.status().to_string());
         rows.push([record.id.clone(), pid, status, bundle, record.created.clone(), state.owner().to_owned()]);
@@ -47,20 +42,27 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
     print(&table(&rows))
 }
 
-fn load_all(root: &Root, global: &Global, log: &Log) -> Result<Vec<(Directory, Record)>> {
-    let ids = match root.ids() {
-        Ok(ids) => ids,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && global.root.is_none() => Vec::new(),
-        Err(error) => return Err(CallError::new(format_args!("open {}", root.0.display()), error).into()),
-    };
-    let mut containers = Vec::new();
-    for id in ids {
-        match root.load(&id) {
-            Ok(found) => containers.push(found),
-            Err(error) => left_out(log, &id, &error),
-        }
+/// A container in the list.
+struct Row {
+    record: Record,
+    status: Status,
+    owner: String,
+}
+
+impl Row {
+    /// Closes the container's directory again: with many containers the descriptors would not suffice.
+    fn of(root: &Root, id: &str, owners: &mut Owners) -> Result<Row> {
+        let (directory, record) = root.load(id)?;
+        Ok(Row { status: record.status(&directory)?, owner: owners.of(directory.path()), record })
     }
-    Ok(containers)
+}
+
+fn ids(root: &Root, global: &Global) -> Result<Vec<String>> {
+    match root.ids() {
+        Ok(ids) => Ok(ids),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && global.root.is_none() => Ok(Vec::new()),
+        Err(error) => Err(CallError::new(format_args!("open {}", root.0.display()), error).into()),
+    }
 }
 
 /// Reports a container that the list leaves out, on standard error only: the message is for the reader of the list, not
@@ -69,12 +71,25 @@ fn left_out(log: &Log, id: &str, error: &anyhow::Error) {
     log.aside(&format!("load container {id}: {error:#}"));
 }
 
-/// The name of the owner of a file, or `#uid`. The code reads `/etc/passwd` itself: a static program cannot load the
+/// The names of owners. `/etc/passwd` is read once for all rows, and by this code: a static program cannot load the
 /// modules of NSS.
-fn owner(path: &Path) -> String {
-    let Ok(file) = std::fs::metadata(path) else { return String::new() };
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let uid = file.uid().to_string();
+#[derive(Default)]
+struct Owners {
+    passwd: Option<String>,
+    names: BTreeMap<u32, String>,
+}
+
+impl Owners {
+    /// The name of the owner of a file, or `#uid`.
+    fn of(&mut self, path: &Path) -> String {
+        let Ok(file) = std::fs::metadata(path) else { return String::new() };
+        let passwd = self.passwd.get_or_insert_with(|| std::fs::read_to_string("/etc/passwd").unwrap_or_default());
+        self.names.entry(file.uid()).or_insert_with_key(|uid| name(passwd, *uid)).clone()
+    }
+}
+
+fn name(passwd: &str, uid: u32) -> String {
+    let uid = uid.to_string();
     let name = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;

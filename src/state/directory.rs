@@ -19,6 +19,12 @@ use super::record::Record;
 use crate::spec::Config;
 use crate::sys::{self, Call, CallError, Errno, lock};
 
+/// Most records fit into one read(2) of this many bytes.
+const USUAL_SIZE: usize = 16 << 10;
+
+/// The bytes in front of the config.
+const CONFIG: &[u8] = b",\"config\":";
+
 /// The directory of one container, held open, because its name may belong to another container by now.
 #[derive(Debug)]
 pub struct Directory {
@@ -204,8 +210,9 @@ impl Directory {
     }
 
     fn read(&self, file: &mut File) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = file.read_to_end(&mut bytes);
+        // `File::read_to_end` would ask for the size and the position first.
+        let mut bytes = Vec::with_capacity(USUAL_SIZE);
+        let read = file.take(u64::MAX).read_to_end(&mut bytes);
         read.named(format_args!("read {}", self.path.join(RECORD).display()))?;
         Ok(bytes)
     }
@@ -216,7 +223,12 @@ impl Directory {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?;
+        // The config is the larger part of the file and the last member: most commands need not even skip it.
+        let short = without_config(&bytes).and_then(|record| serde_json::from_slice(&record).ok());
+        let record: Record = match short {
+            Some(record) => record,
+            None => serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?,
+        };
         if record.format > FORMAT {
             return Err(self.foreign(&format!("its format is {}, and this one knows {FORMAT}", record.format)));
         }
@@ -264,7 +276,7 @@ impl Directory {
     fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
         let mut bytes = serde_json::to_vec(record)?;
         bytes.pop();
-        bytes.extend_from_slice(b",\"config\":");
+        bytes.extend_from_slice(CONFIG);
         bytes.extend_from_slice(config);
         bytes.push(b'}');
         let flags = how | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
@@ -307,5 +319,32 @@ impl Directory {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => bail!(CallError::new(format_args!("remove {}", self.path.join(name).display()), errno)),
         }
+    }
+}
+
+/// The JSON object of a record as far as the first member that is named `config`. If that is an annotation, the result is
+/// no JSON object.
+fn without_config(bytes: &[u8]) -> Option<Vec<u8>> {
+    let end = bytes.windows(CONFIG.len()).position(|window| window == CONFIG)?;
+    Some([&bytes[..end], b"}"].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The config of a record is left out, and an annotation that is named `config` is not taken for it.
+    #[test]
+    fn record_without_its_config() {
+        let record = |annotations: &str| {
+            let bytes = serde_json::to_vec(&Record::default()).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            format!("{},\"annotations\":{annotations},\"config\":{{}}}}", &text[..text.len() - 1])
+        };
+        let parse = |text: &str| serde_json::from_slice::<Record>(&without_config(text.as_bytes()).unwrap()).ok();
+        assert_eq!(parse(&record(r#"{"a":"b"}"#)).unwrap().annotations["a"], "b");
+        assert_eq!(parse(&record(r#"{"a":",\"config\":"}"#)).unwrap().annotations["a"], ",\"config\":");
+        assert!(parse(&record(r#"{"a":"b","config":"c"}"#)).is_none());
+        assert!(without_config(b"{}").is_none());
     }
 }
