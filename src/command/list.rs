@@ -24,9 +24,11 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
         let loaded = ids.iter().filter_map(|id| root.load(id).inspect_err(|error| told(id, error)).ok());
         return print(&loaded.map(|(_, record)| record.id + "\n").collect::<String>());
     }
-    let mut owners = Owners::default();
-    let shown: Vec<Row> =
-        ids.iter().filter_map(|id| Row::of(&root, id, &mut owners).inspect_err(|error| told(id, error)).ok()).collect();
+    let mut owners = OwnerNames::default();
+    let shown: Vec<Shown> = ids
+        .iter()
+        .filter_map(|id| Shown::of(&root, id, &mut owners).inspect_err(|error| told(id, error)).ok())
+        .collect();
     let printed: Vec<_> = shown.iter().map(|row| row.record.printed(row.status, row.owner.clone())).collect();
     if format == "json" {
         // Go prints `null` for a nil slice.
@@ -34,7 +36,7 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
         return print(&(text + "\n"));
     }
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
-    for (Row { record, .. }, state) in shown.iter().zip(&printed) {
+    for (Shown { record, .. }, state) in shown.iter().zip(&printed) {
         let bundle = record.bundle.display().to_string();
         let (pid, status) = (state.pid().to_string(), state.status().to_string());
         rows.push([record.id.clone(), pid, status, bundle, record.created.clone(), state.owner().to_owned()]);
@@ -43,17 +45,17 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
 }
 
 /// A container in the list.
-struct Row {
+struct Shown {
     record: Record,
     status: Status,
     owner: String,
 }
 
-impl Row {
+impl Shown {
     /// Closes the container's directory again: with many containers the descriptors would not suffice.
-    fn of(root: &Root, id: &str, owners: &mut Owners) -> Result<Row> {
+    fn of(root: &Root, id: &str, owners: &mut OwnerNames) -> Result<Shown> {
         let (directory, record) = root.load(id)?;
-        Ok(Row { status: record.status(&directory)?, owner: owners.of(directory.path()), record })
+        Ok(Shown { status: record.status(&directory)?, owner: owners.of(directory.path()), record })
     }
 }
 
@@ -74,12 +76,12 @@ fn left_out(log: &Log, id: &str, error: &anyhow::Error) {
 /// The names of owners. `/etc/passwd` is read once for all rows, and by this code: a static program cannot load the
 /// modules of NSS.
 #[derive(Default)]
-struct Owners {
+struct OwnerNames {
     passwd: Option<String>,
     names: BTreeMap<u32, String>,
 }
 
-impl Owners {
+impl OwnerNames {
     /// The name of the owner of a file, or `#uid`.
     fn of(&mut self, path: &Path) -> String {
         let Ok(file) = std::fs::metadata(path) else { return String::new() };
