@@ -10,11 +10,14 @@ use super::log::Log;
 use super::pid_file::PidFile;
 use super::shared::{Failure, joining_options, preserve_fds, root};
 use crate::cli::{ExecArgs, Global};
-use crate::executor::{Connections, Joining, Orphans, attaches_late, exec, forward_until_exit, prepare_to_wait};
+use crate::executor::{
+    Connections, Joining, Orphans, Terminal, attaches_late, exec, forward_until_exit, prepare_to_wait,
+};
 use crate::host::Host;
 use crate::plan::Exec;
 use crate::spec::{self, ProcessConfig};
 use crate::state::{Record, Status};
+use crate::sys::clone::Child;
 use crate::sys::{self, Call};
 use crate::tables::capability;
 
@@ -28,13 +31,7 @@ pub fn run(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32, Failure> 
 fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let (directory, record) = root(global)?.load(&args.id)?;
     let status = record.status(&directory)?;
-    match status {
-        Status::Stopped | Status::Creating => bail!("cannot exec in a stopped container"),
-        Status::Paused if !args.ignore_paused => {
-            bail!("cannot exec in a paused container (use --ignore-paused to override)")
-        }
-        _ => {}
-    }
+    check_status(status, args)?;
     let cgroups: Vec<&str> = args.cgroup.iter().map(String::as_str).collect();
     let place = record.cgroup.place(&cgroups, record.pid)?;
     let host = Host::read();
@@ -71,16 +68,28 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     for warning in plan.warnings.iter().chain(&joined.warnings) {
         log.warning(warning);
     }
-    if detach {
-        return Ok(0);
+    if detach { Ok(0) } else { wait(front, joined.terminal, &joined.child) }
+}
+
+fn check_status(status: Status, args: &ExecArgs) -> Result<()> {
+    match status {
+        Status::Stopped | Status::Creating => bail!("cannot exec in a stopped container"),
+        Status::Paused if !args.ignore_paused => {
+            bail!("cannot exec in a paused container (use --ignore-paused to override)")
+        }
+        Status::Paused | Status::Created | Status::Running => Ok(()),
     }
-    let attended = front.attend(joined.terminal).and_then(|mut relay| {
-        let status = forward_until_exit(&joined.child, &mut relay)?;
+}
+
+/// Stays with the process until it exits. Returns its exit status.
+fn wait(front: Front, terminal: Option<Terminal>, child: &Child) -> Result<i32> {
+    let attended = front.attend(terminal).and_then(|mut relay| {
+        let status = forward_until_exit(child, &mut relay)?;
         Ok((status, relay))
     });
     let (status, relay) = attended.inspect_err(|_| {
         // The caller does not learn its pid, so nothing would wait for the process.
-        let _ = sys::process::pidfd_send_signal(joined.child.pidfd.as_fd(), libc::SIGKILL);
+        let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
     })?;
     relay.finish();
     Ok(status)

@@ -95,6 +95,44 @@ struct NodeAttributes {
     listed: bool,
 }
 
+impl NodeAttributes {
+    /// Checks an entry of `linux.devices`.
+    fn of(entry: &LinuxDevice, field: &Field) -> Result<NodeAttributes> {
+        let kind = match entry.typ() {
+            LinuxDeviceType::C | LinuxDeviceType::U => 0o020000,
+            LinuxDeviceType::B => 0o060000,
+            LinuxDeviceType::P => FIFO,
+            LinuxDeviceType::A => refuse!(field.member("type"), "\"a\" is for rules, not for nodes"),
+        };
+        // A FIFO has no device number.
+        let device = if kind == FIFO { 0 } else { number_of(entry, field)? };
+        let mode = entry.file_mode().unwrap_or(0o666);
+        if mode & !0o7777 != 0 && mode & !0o7777 != kind {
+            refuse!(field.member("fileMode"), "{mode:o} contradicts the type");
+        }
+        let (uid, gid) = (entry.uid().unwrap_or(0), entry.gid().unwrap_or(0));
+        for (id, name) in [(uid, "uid"), (gid, "gid")] {
+            if id == u32::MAX {
+                refuse!(field.member(name), "{id} is no id");
+            }
+        }
+        Ok(NodeAttributes { mode: kind | mode & 0o7777, device, uid, gid, listed: true })
+    }
+}
+
+/// The device number of an entry of `linux.devices`.
+fn number_of(entry: &LinuxDevice, field: &Field) -> Result<u64> {
+    let number = |value: i64, most: u64, name: &str| match u64::try_from(value) {
+        Ok(value) if value <= most => anyhow::Ok(value),
+        _ => refuse!(field.member(name), "{value} is out of range: the kernel has numbers up to {most}"),
+    };
+    let device = device_number(number(entry.major(), MAJOR_MAX, "major")?, number(entry.minor(), MINOR_MAX, "minor")?);
+    if device == 0 {
+        refuse!(field.member("major"), "major and minor are required for a device of this type");
+    }
+    Ok(device)
+}
+
 fn node(program: &mut Program, context: &Context<'_>, field: &Field, path: &Path, it: NodeAttributes) -> Result<()> {
     let NodeAttributes { mode, device, uid, gid, listed } = it;
     let name = program.text(&path.file_name().unwrap_or_default().to_string_lossy());
@@ -138,35 +176,6 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
         // own.
         return Ok(());
     }
-    let kind = match device.typ() {
-        LinuxDeviceType::C | LinuxDeviceType::U => 0o020000,
-        LinuxDeviceType::B => 0o060000,
-        LinuxDeviceType::P => FIFO,
-        LinuxDeviceType::A => refuse!(field.member("type"), "\"a\" is for rules, not for nodes"),
-    };
-    let number = |value: i64, most: u64, name: &str| match u64::try_from(value) {
-        Ok(value) if value <= most => anyhow::Ok(value),
-        _ => refuse!(field.member(name), "{value} is out of range: the kernel has numbers up to {most}"),
-    };
-    // A FIFO has no device number.
-    let device_number = if kind == FIFO {
-        0
-    } else {
-        device_number(number(device.major(), MAJOR_MAX, "major")?, number(device.minor(), MINOR_MAX, "minor")?)
-    };
-    if kind != FIFO && device.major() == 0 && device.minor() == 0 {
-        refuse!(field.member("major"), "major and minor are required for a device of this type");
-    }
-    let mode = device.file_mode().unwrap_or(0o666);
-    if mode & !0o7777 != 0 && mode & !0o7777 != kind {
-        refuse!(field.member("fileMode"), "{mode:o} contradicts the type");
-    }
-    let (uid, gid) = (device.uid().unwrap_or(0), device.gid().unwrap_or(0));
-    for (id, name) in [(uid, "uid"), (gid, "gid")] {
-        if id == u32::MAX {
-            refuse!(field.member(name), "{id} is no id");
-        }
-    }
     // Nodes below /dev are made in the directory that was opened as /dev. The directory of any other node is looked up
     // without following a symbolic link.
     let (base, directory) = match parent.strip_prefix("/dev") {
@@ -175,8 +184,7 @@ fn add(program: &mut Program, context: &Context<'_>, device: &LinuxDevice, dev: 
     };
     let directory = program.text(&directory.to_string_lossy());
     program.push(field, op::Entry::Directory { base, path: directory, rules: Rules::PLAIN });
-    let mode = kind | mode & 0o7777;
-    node(program, context, field, &path, NodeAttributes { mode, device: device_number, uid, gid, listed: true })
+    node(program, context, field, &path, NodeAttributes::of(device, field)?)
 }
 
 #[cfg(test)]
