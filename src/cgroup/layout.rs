@@ -171,7 +171,7 @@ impl Layout {
     pub fn v2_own(&self) -> Result<&Path> {
         let v2 = self.v2.as_ref().ok_or_else(|| anyhow!("cgroup v2 is not mounted"))?;
         let own = v2.own.as_deref();
-        Ok(own.ok_or_else(|| refusal!("linux.cgroupsPath", "the caller's own cgroup was not looked at"))?)
+        Ok(own.ok_or_else(|| refusal!("linux.cgroupsPath", "the caller's own cgroup is unknown"))?)
     }
 }
 

@@ -215,7 +215,7 @@ fn wait_for_ready(init: &mut RunningInit<'_>) -> Result<Vec<String>> {
             Waited::Warning(text) => warnings.push(text),
             Waited::Ask(Ask::Ready) => return Ok(warnings),
             other @ (Waited::Ask(_) | Waited::Terminal(_) | Waited::Listener(_) | Waited::Mounted(_)) => {
-                bail!("init says {other:?} in a restore")
+                bail!("unexpected message of init in a restore: {other:?}")
             }
             Waited::Closed => bail!("init died before the restore"),
         }

@@ -143,7 +143,7 @@ impl Worker {
                     self.acknowledge(&notify, fd, &mut serve)?;
                 }
                 answered if answered == kind => return Ok(answer),
-                answered => bail!("criu answers {answered:?} where it was asked for {kind:?}"),
+                answered => bail!("criu has answered {answered:?} to a request for {kind:?}"),
             }
         }
     }

@@ -29,7 +29,7 @@ pub trait Answers {
 
     /// Saves the id of a mount before the mount is attached.
     fn mounted(&mut self, _: u64) -> Result<()> {
-        bail!("init reports a mount in a container that does not run yet")
+        bail!("init has reported a mount of a container that does not run yet")
     }
 }
 

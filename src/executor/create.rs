@@ -253,10 +253,7 @@ pub(crate) fn check_root(rootfs: &Path) -> Result<()> {
         Err(Errno::ELOOP) => refuse!("root.path", "invalid rootfs: not an absolute path, or a symlink"),
         Err(Errno::ENOTDIR) => refuse!("root.path", "invalid rootfs: {shown} is not a directory"),
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => {
-            bail!(CallError::new(
-                "root.path: openat2(2), which keeps links from leading out of the root, cannot be called here",
-                errno
-            ))
+            bail!(CallError::new("root.path: openat2(2) is not available, which keeps paths within the root", errno))
         }
         Err(errno) => bail!(CallError::new(format_args!("root.path: invalid rootfs: stat {shown}"), errno)),
     }

@@ -125,7 +125,7 @@ fn open_class(rdt: &Rdt, path: &Path) -> Result<bool> {
     if rdt.named && !rdt.limits() {
         let there = std::fs::metadata(path);
         return there.map(|_| false).named(format_args!(
-            "linux.intelRdt.closID: class {} has to exist when nothing else is given",
+            "linux.intelRdt.closID: class {} must exist, because the config has no limits for it",
             path.display()
         ));
     }
@@ -246,7 +246,10 @@ mod tests {
         let resctrl = Resctrl::new("failure");
         let error = format!("{:#}", resctrl.create(&rdt("none", true, &[], &[])).unwrap_err());
         assert!(error.starts_with("linux.intelRdt.closID: class "), "{error}");
-        assert!(error.ends_with("none has to exist when nothing else is given: no such file or directory"), "{error}");
+        assert!(
+            error.ends_with("none must exist, because the config has no limits for it: no such file or directory"),
+            "{error}"
+        );
         let mut wanted = rdt("box", false, &[], &[]);
         // The directory does not exist, as on a processor without monitoring.
         wanted.monitoring = Some("box".to_owned());

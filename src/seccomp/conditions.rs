@@ -46,10 +46,10 @@ fn append_run(code: &mut Vec<u64>, run: &[Rule], is_64_bit: bool) -> Result<()> 
         program => program.context("linux.seccomp")?,
     };
     let [body @ .., last, _] = program.get(BEFORE..).unwrap_or_default() else {
-        refuse!("linux.seccomp", "seccompiler made a program of another shape");
+        refuse!("linux.seccomp", "seccompiler has made an unexpected program");
     };
     if (last.code, last.k) != (RETURN, MISMATCH) {
-        refuse!("linux.seccomp", "seccompiler made a program of another shape");
+        refuse!("linux.seccomp", "seccompiler has made an unexpected program");
     }
     let action = run.first().map_or(0, |rule| rule.action);
     code.extend(body.iter().map(|step| {

@@ -40,7 +40,7 @@ pub fn alive(pid: i32, started: u64, origin: Origin) -> Result<bool> {
         // /proc may be missing, or hide processes of other users (hidepid, proc(5)).
         match sys::process::pidfd_open(pid) {
             Err(Errno::ESRCH) => {}
-            Ok(_) => bail!("process {pid} lives, and /proc does not show it"),
+            Ok(_) => bail!("process {pid} is alive, but /proc does not show it"),
             Err(errno) => bail!(CallError::new(format_args!("pidfd_open {pid}"), errno)),
         }
     }

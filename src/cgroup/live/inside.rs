@@ -22,7 +22,7 @@ pub fn make_inside(plan: &CgroupPlan, undo: &mut Undo, own: &Path, inside: &Path
         let has = read_file(&dir.join("cgroup.controllers"))
             .named(format_args!("{FIELD}: read the controllers of {}", dir.display()))?;
         let control =
-            open_subtree_control(&dir).named(format_args!("{FIELD}: hand down controllers of {}", dir.display()))?;
+            open_subtree_control(&dir).named(format_args!("{FIELD}: enable the controllers of {}", dir.display()))?;
         enable(&control, has.split_whitespace());
         dir.push(name);
         undo.make(&dir).named(format_args!("{FIELD}: mkdir {}", dir.display()))?;

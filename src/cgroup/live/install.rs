@@ -63,7 +63,7 @@ pub fn delegate(plan: &CgroupPlan, leaf: BorrowedFd) -> Result<()> {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
                 bail!(CallError::new(
-                    format_args!("linux.cgroupsPath: hand the cgroup over to {owner}: chown {file}"),
+                    format_args!("linux.cgroupsPath: delegate the cgroup to {owner}: chown {file}"),
                     errno
                 ))
             }

@@ -82,7 +82,7 @@ impl CgroupPlan {
             scope,
         };
         if plan.inside.is_some() && layout.mode() != Mode::Unified {
-            refuse!(DELEGATE_CGROUP_FIELD, "only a cgroup v2 can be handed over");
+            refuse!(DELEGATE_CGROUP_FIELD, "only a cgroup of v2 can be delegated");
         }
         if let Some(resources) = request.resources {
             resources::plan(&mut plan.writes, layout, Wanted { resources, extras: request.extras })?;
@@ -122,7 +122,7 @@ impl CgroupPlan {
     /// would have no effect.
     pub fn needs_hierarchy(&self) -> Result<()> {
         if self.writes.mode == Mode::None && !self.rootless && !self.disabled {
-            refuse!("linux.cgroupsPath", "no cgroup mount found in mountinfo; --cgroup-manager=disabled does without");
+            refuse!("linux.cgroupsPath", "no cgroup mount found in mountinfo; --cgroup-manager=disabled needs none");
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ fn scope(layout: &Layout, request: &Request, asked: &systemd::Asked) -> Result<S
         refuse!("linux.cgroupsPath", "the systemd cgroup driver needs cgroups, and no hierarchy is mounted");
     }
     if asked.manager.user && layout.mode() != Mode::Unified {
-        refuse!("linux.cgroupsPath", "a user's service manager has no cgroups to give on cgroup v1");
+        refuse!("linux.cgroupsPath", "on cgroup v1 a user's service manager cannot delegate cgroups");
     }
     asked.scope(request.id, request.cgroups_path, layout.mode() == Mode::Unified)
 }

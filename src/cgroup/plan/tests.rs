@@ -281,5 +281,5 @@ fn scopes() {
     let freezer = "mkdir /sys/fs/cgroup/freezer/system.slice/tare-box.scope";
     assert!(lines(&hybrid()).iter().any(|line| line == freezer));
     let error = scope(&legacy(), true).unwrap_err().to_string();
-    assert_eq!(error, "linux.cgroupsPath: a user's service manager has no cgroups to give on cgroup v1");
+    assert_eq!(error, "linux.cgroupsPath: on cgroup v1 a user's service manager cannot delegate cgroups");
 }

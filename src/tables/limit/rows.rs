@@ -85,7 +85,7 @@ pub const SCALARS: &[Scalar] = &[
         getter: Typed(|all| all.memory().as_ref()?.use_hierarchy().map(Setting::Switch)),
         controller: "memory",
         v1: knob("memory.use_hierarchy", |on| match on {
-            Setting::Switch(false) => Note("what the parent does is inherited"),
+            Setting::Switch(false) => Note("the cgroup inherits the setting of its parent"),
             _ => plain(on),
         }),
         v2: outcome(|on| match on {
