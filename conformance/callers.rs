@@ -233,7 +233,7 @@ fn containerd_sees_the_cgroup() -> Result {
     let task = Task::start(["pause"])?;
     let metrics = task.task("metrics")?;
     ensure!(metrics.success()?.stdout.contains("memory"), "{metrics}");
-    ensure!(task.task("ps")?.success()?.stdout.lines().count() == 2, "one process");
+    ensure!(task.task("ps")?.success()?.stdout.lines().count() == 2, "ps does not list one process");
     Ok(())
 }
 

@@ -483,7 +483,10 @@ fn a_container_without_cgroups() -> Result {
     subject.checkpoint(&[])?.success()?;
     detached(&["restore", "--image-path", &subject.images().display().to_string()])?;
     subject.goes_on()?;
-    ensure!(!fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?.contains(&container.id), "a cgroup");
+    ensure!(
+        !fs::read_to_string(format!("/proc/{}/cgroup", container.pid()?))?.contains(&container.id),
+        "the container is in a cgroup of its own"
+    );
     container.command(["delete", "--force"])?.success()?;
     container.nothing_left()
 }

@@ -44,8 +44,8 @@ fn version_has_the_shape_that_engines_parse() -> Result {
     for flag in ["--version", "-v"] {
         let output = Call::new([flag]).output()?;
         let (name, version) = output.success()?.stdout.split_once(" version ").context("NAME version X")?;
-        ensure!(!name.contains(char::is_whitespace), "the name {name:?} is one word");
-        ensure!(version.starts_with(|c: char| c.is_ascii_digit()), "a number in {version:?}");
+        ensure!(!name.contains(char::is_whitespace), "the name {name:?} has spaces");
+        ensure!(version.starts_with(|c: char| c.is_ascii_digit()), "no number in {version:?}");
         let spec = output.value("spec")?;
         ensure!(spec.split('.').count() == 3 && spec.starts_with("1."), "spec: {spec}");
     }
@@ -135,7 +135,7 @@ fn root_is_made_with_its_parents() -> Result {
     let deep = container.aside("a/b/c");
     let call = Call::new(["--root"]).arg(&deep).args(["run", "--bundle"]).arg(container.bundle()).arg(&container.id);
     call.output()?.success()?;
-    ensure!(deep.is_dir(), "the state root is there");
+    ensure!(deep.is_dir(), "the state root was not made");
     Ok(())
 }
 

@@ -206,6 +206,9 @@ fn standard_input_is_the_containers_null() -> Result {
     use std::os::unix::fs::MetadataExt;
     let container = Bundle::new(["pause"]).start()?;
     let (seen, host) = (fs::metadata(format!("/proc/{}/fd/0", container.pid()?))?, fs::metadata("/dev/null")?);
-    ensure!(seen.rdev() != host.rdev() || (seen.dev(), seen.ino()) != (host.dev(), host.ino()), "it is the host's");
+    ensure!(
+        seen.rdev() != host.rdev() || (seen.dev(), seen.ino()) != (host.dev(), host.ino()),
+        "standard input is the host's null device"
+    );
     Ok(())
 }

@@ -387,7 +387,7 @@ fn rootless_cgroups_are_not_writable() -> Result {
 fn inside(output: &Output) -> Result {
     ensure!(!output.stdout.contains(SECRET), "a process left the container: {output}");
     if output.status.success() {
-        ensure!(!output.stdout.contains("unreachable"), "a directory outside of the root: {output}");
+        ensure!(!output.stdout.contains("unreachable"), "a directory outside the root: {output}");
         return Ok(());
     }
     output.failure().map(drop)
@@ -477,8 +477,8 @@ fn masked_by_a_false_null() -> Result {
     symlink("/proc/sys/kernel/core_pattern", dev.path().join("null"))?;
     let mount = json!({ "destination": "/dev", "type": "bind", "source": dev.path(), "options": ["rbind"] });
     masked(bare_dev(words).mount(mount))?;
-    ensure!(!fs::symlink_metadata("/dev/null")?.file_type().is_symlink(), "/dev/null of the host");
-    ensure!(fs::metadata("/dev/null")?.file_type().is_char_device(), "/dev/null of the host");
+    ensure!(!fs::symlink_metadata("/dev/null")?.file_type().is_symlink(), "the host's /dev/null has changed");
+    ensure!(fs::metadata("/dev/null")?.file_type().is_char_device(), "the host's /dev/null has changed");
     equal("core_pattern", fs::read_to_string("/proc/sys/kernel/core_pattern")?, before)
 }
 

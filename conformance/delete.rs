@@ -65,7 +65,7 @@ fn stopped() -> Result {
     container.command(["delete"])?.success()?;
     container.nothing_left()?;
     container.command(["state"])?.failure()?;
-    ensure!(container.rootfs().join("payload").exists(), "the bundle is the caller's and stays");
+    ensure!(container.rootfs().join("payload").exists(), "delete removed the bundle");
     Ok(())
 }
 
@@ -90,7 +90,7 @@ fn removes_a_state_directory_without_state() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     fs::create_dir(container.state_dir())?;
     container.command(["delete"])?.failure()?;
-    ensure!(!container.state_dir().exists(), "the directory is gone");
+    ensure!(!container.state_dir().exists(), "the state directory is left");
     fs::create_dir(container.state_dir())?;
     container.command(["delete", "--force"])?.success()?;
     container.nothing_left()
@@ -244,7 +244,7 @@ fn all_goes_though_a_poststop_hook_fails() -> Result {
     let output = container.command(["delete"])?;
     contains("message", &output.stderr, "error running poststop hook #0")?;
     container.nothing_left()?;
-    ensure!(mark.exists(), "the second hook ran");
+    ensure!(mark.exists(), "the second hook did not run");
     Ok(())
 }
 

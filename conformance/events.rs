@@ -189,7 +189,7 @@ fn cpu_time_is_counted() -> Result {
         Some(rest) => rest.lines().next().unwrap_or_default().parse::<u64>()? * 1000,
         None => text.parse::<u64>()?,
     };
-    ensure!(total()? >= kernel, "less than the kernel had counted before");
+    ensure!(total()? >= kernel, "less CPU time than the kernel counted before");
     Ok(())
 }
 
@@ -347,6 +347,6 @@ fn interval_must_be_a_time() -> Result {
         equal("exit code", output.code()?, 1)?;
         contains("message", &output.stderr, "for flag -interval")?;
     }
-    ensure!(Path::new("/proc").join(container.pid()?.to_string()).exists(), "it still runs");
+    ensure!(Path::new("/proc").join(container.pid()?.to_string()).exists(), "the container has ended");
     Ok(())
 }

@@ -561,7 +561,7 @@ fn detached_writes_the_pid_file() -> Result {
     container.exec(["-d", "--pid-file", &file.to_string_lossy()], ["pause"])?.success()?;
     let pid: i32 = fs::read_to_string(&file)?.parse()?;
     equal("pid namespace", namespace_of(pid, "pid")?, container.namespace("pid")?)?;
-    ensure!(pid != container.pid()?, "a process of its own");
+    ensure!(pid != container.pid()?, "the pid file has the pid of the first process");
     Ok(())
 }
 
@@ -571,7 +571,7 @@ fn detached_failure_writes_no_pid_file() -> Result {
     let file = container.aside("exec.pid");
     let call = container.call(["exec", "-d", "--pid-file"]).arg(&file).arg(&container.id).arg("/nosuch");
     equal("exit code", call.output()?.code()?, 255)?;
-    ensure!(!file.exists(), "no pid file");
+    ensure!(!file.exists(), "there is a pid file");
     Ok(())
 }
 
@@ -687,7 +687,7 @@ fn affinity_is_the_configured_one() -> Result {
     if std::thread::available_parallelism()?.get() == 1 {
         return skip("this machine has one CPU");
     }
-    ensure!(!all.success()?.stdout.contains("Cpus_allowed_list:\t0\n"), "the first process keeps its CPUs: {all}");
+    ensure!(!all.success()?.stdout.contains("Cpus_allowed_list:\t0\n"), "the first process is limited to CPU 0: {all}");
     Ok(())
 }
 

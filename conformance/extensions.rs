@@ -105,7 +105,7 @@ fn cgroup_manager_cgroupfs() -> Result {
     let container = bundle(["pause"])?.build()?;
     let call = container.call(["--cgroup-manager=cgroupfs", "create", "--bundle"]).arg(container.bundle());
     call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()?.success()?;
-    ensure!(container.cgroups().iter().any(|path| path.is_dir()), "a cgroup");
+    ensure!(container.cgroups().iter().any(|path| path.is_dir()), "no cgroup was made");
     Ok(())
 }
 

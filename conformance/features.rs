@@ -92,7 +92,7 @@ fn annotations() -> Result {
     let features = features()?;
     ensure!(features["annotations"].is_object(), "{features}");
     let text = features["annotations"].to_string();
-    ensure!(!text.contains("\\n"), "no newline in an annotation: {text}");
+    ensure!(!text.contains("\\n"), "a newline in an annotation: {text}");
     Ok(())
 }
 

@@ -42,11 +42,11 @@ fn json_is_one_object_a_line() -> Result {
     let mut errors = 0;
     for line in text.lines() {
         let entry: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-        ensure!(entry["time"].as_str().is_some_and(|t| t.len() >= 20 && &t[10..11] == "T"), "time in {line}");
-        ensure!(entry["msg"].is_string() && entry["level"].is_string(), "msg and level in {line}");
+        ensure!(entry["time"].as_str().is_some_and(|t| t.len() >= 20 && &t[10..11] == "T"), "no valid time in {line}");
+        ensure!(entry["msg"].is_string() && entry["level"].is_string(), "no msg or level in {line}");
         errors += usize::from(entry["level"] == "error");
     }
-    ensure!(errors >= 1, "an error among {text:?}");
+    ensure!(errors >= 1, "no error in {text:?}");
     contains("log", &text, "no such file or directory")
 }
 
@@ -141,7 +141,7 @@ fn debug_in_json_is_pure() -> Result {
     let words = ["--debug", "--log", &log.to_string_lossy(), "--log-format", "json", "run", "--bundle"];
     container.call(words).arg(container.bundle()).arg(&container.id).output()?.success()?;
     let text = fs::read_to_string(log)?;
-    ensure!(text.lines().count() > 3, "something to debug with: {text}");
+    ensure!(text.lines().count() > 3, "no debug messages: {text}");
     for line in text.lines() {
         let entry: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
         equal("level", &entry["level"], "debug")?;

@@ -440,7 +440,7 @@ fn bind_leaves_the_source_as_it_is() -> Result {
     let sub = source.0.path().join("sub");
     let output = Bundle::new(["write", "/mnt/new", "x"]).mount(bind(&sub, &["bind", "ro", "noexec"])).run()?;
     output.success()?.has_line("write /mnt/new: EROFS")?;
-    fs::write(sub.join("still"), "writable").context("the host's mount stays as it was")
+    fs::write(sub.join("still"), "writable").context("the host's mount has changed")
 }
 
 /// `uidMappings` and `gidMappings` map the owners that the container sees.
@@ -738,7 +738,7 @@ fn tmpfs_copies_up_all_kinds_of_files() -> Result {
     let mut touch = std::process::Command::new("touch");
     let all = ["sub/file", "sub", "link", "fifo", "socket", "node"];
     touch.args(["-h", "-d", "2001-02-03 04:05:06"]).args(all.map(|name| image.join(name)));
-    ensure!(touch.status()?.success(), "touch");
+    ensure!(touch.status()?.success(), "touch failed");
     let output = container.create()?;
     if runtime::is("runc") {
         // runc 1.3 fails at a FIFO.

@@ -139,7 +139,7 @@ fn killed_create_in_a_cgroup_in_use() -> Result {
         second.launch(["create"]).with_fault(number, Fault::Killed)?;
         let forced = second.call(["delete", "--force"]).arg(&second.id).output()?;
         forced.success().with_context(|| format!("killed before call {number}"))?;
-        ensure!(!second.state_dir().exists(), "the record is gone, killed before call {number}");
+        ensure!(!second.state_dir().exists(), "the record is left, killed before call {number}");
         lives(&first)?;
     }
     Ok(())
@@ -210,7 +210,7 @@ fn main_thread_that_has_ended() -> Result {
     eventually("a zombie for a main thread", zombie)?;
     equal("status", container.status()?, "running")?;
     container.command(["delete"])?.fails_with("not stopped")?;
-    ensure!(fs::read_dir(format!("/proc/{pid}/task"))?.count() > 1, "its threads live");
+    ensure!(fs::read_dir(format!("/proc/{pid}/task"))?.count() > 1, "all other threads have ended");
     container.kill("KILL")?.success()?;
     container.wait_status("stopped")?;
     container.command(["delete"])?.success()?;
@@ -264,7 +264,7 @@ fn record_that_cannot_be_read() -> Result {
     for words in [&["state"][..], &["kill"], &["delete"]] {
         names_field(&container.call([]).args(words).arg(&container.id).output()?, "state.json")?;
     }
-    ensure!(path.exists(), "it stays");
+    ensure!(path.exists(), "the record was removed");
     fs::remove_dir_all(container.state_dir())?;
     Ok(())
 }
@@ -286,7 +286,7 @@ fn directory_of_another_program() -> Result {
     fs::write(container.state_dir().join("status"), "{}")?;
     for words in [&["delete"][..], &["delete", "--force"]] {
         names_field(&container.call([]).args(words).arg(&container.id).output()?, "not empty")?;
-        ensure!(container.state_dir().join("status").exists(), "the file stays");
+        ensure!(container.state_dir().join("status").exists(), "the file was removed");
     }
     fs::remove_dir_all(container.state_dir())?;
     Ok(())
@@ -377,7 +377,7 @@ fn foreground_run_that_cannot_go_on() -> Result {
     let container = Bundle::new(["pause"]).build()?;
     let wait = |call| call == libc::SYS_signalfd4;
     let (call, output) = container.launch(["run"]).with_fault_where(wait, Fault::Fails(Errno::EMFILE))?;
-    ensure!(call.is_some(), "it waits for signals");
+    ensure!(call.is_some(), "no signalfd4 was seen");
     names_field(&output, "too many open files")?;
     container.nothing_left()
 }

@@ -159,7 +159,7 @@ fn exec_in_paused_when_told_to() -> Result {
     container.command(["pause"])?.success()?;
     let mut running = container.exec_call(["--ignore-paused"], ["echo", "at last"]).spawn()?;
     std::thread::sleep(Duration::from_millis(100));
-    ensure!(running.stdout()?.is_empty(), "it ran in a paused container");
+    ensure!(running.stdout()?.is_empty(), "the program ran in a paused container");
     container.command(["resume"])?.success()?;
     equal("output", &*running.wait()?.success()?.stdout, "at last\n")
 }

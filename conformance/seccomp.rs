@@ -668,7 +668,7 @@ fn answered(new_privileges: bool) -> Result {
     equal("fds", &said["fds"], &json!(["seccompFd"]))?;
     equal("pid", &said["pid"], &json!(pid))?;
     equal("metadata", &said["metadata"], &json!("for the agent"))?;
-    ensure!(said["ociVersion"].is_string() && said["state"]["ociVersion"].is_string(), "no version in {said}");
+    ensure!(said["ociVersion"].is_string() && said["state"]["ociVersion"].is_string(), "no ociVersion in {said}");
     let state = &said["state"];
     equal("status", &state["status"], &json!("creating"))?;
     equal("id", &state["id"], &json!(container.id))?;

@@ -51,7 +51,7 @@ fn writes_the_default_configuration() -> Result {
 fn in_the_current_directory() -> Result {
     let dir = scratch()?;
     Call::new(["spec"]).current_dir(dir.path()).output()?.success()?;
-    ensure!(dir.path().join("config.json").exists(), "config.json is there");
+    ensure!(dir.path().join("config.json").exists(), "no config.json");
     Ok(())
 }
 

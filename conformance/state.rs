@@ -35,7 +35,10 @@ fn of_created() -> Result {
     equal("bundle", &state["bundle"], bundle.to_string_lossy().as_ref())?;
     ensure!(state["ociVersion"].as_str().is_some_and(|v| v.starts_with("1.")), "ociVersion in {state}");
     let pid = container.pid()?;
-    ensure!(namespace_of(pid, "pid")? != namespace_of(std::process::id() as i32, "pid")?, "the pid is the container's");
+    ensure!(
+        namespace_of(pid, "pid")? != namespace_of(std::process::id() as i32, "pid")?,
+        "the process of this pid is not in the container"
+    );
     Ok(())
 }
 
@@ -110,9 +113,9 @@ fn directory_and_its_modes() -> Result {
     let mode = |path: &std::path::Path| -> Result<u32> { Ok(fs::metadata(path)?.permissions().mode() & 0o777) };
     equal("mode of the directory", mode(&dir)?, 0o711)?;
     equal("mode of state.json", mode(&dir.join("state.json"))?, 0o600)?;
-    ensure!(dir.join("exec.fifo").exists(), "exec.fifo before start");
+    ensure!(dir.join("exec.fifo").exists(), "no exec.fifo before start");
     container.start()?;
-    ensure!(!dir.join("exec.fifo").exists(), "no exec.fifo after start");
+    ensure!(!dir.join("exec.fifo").exists(), "exec.fifo is left after start");
     Ok(())
 }
 
@@ -130,8 +133,8 @@ fn is_json_and_nothing_else() -> Result {
     let container = Bundle::new(["pause"]).start()?;
     let output = container.command(["state"])?;
     equal("standard error", &*output.success()?.stderr, "")?;
-    ensure!(output.stdout.starts_with("{\n  \"ociVersion\": "), "two blanks of indent: {output}");
-    ensure!(output.stdout.ends_with('}'), "no newline after it: {output}");
+    ensure!(output.stdout.starts_with("{\n  \"ociVersion\": "), "the indent is not two spaces: {output}");
+    ensure!(output.stdout.ends_with('}'), "a newline at the end: {output}");
     Ok(())
 }
 

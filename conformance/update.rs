@@ -163,7 +163,7 @@ fn exec_and_delete_still_work() -> Result {
     update(&container, ["--pids-limit", "44"])?.success()?;
     container.exec([], ["true"])?.success()?;
     container.command(["delete", "--force"])?.success()?;
-    ensure!(!container.state_dir().exists(), "no state");
+    ensure!(!container.state_dir().exists(), "the state is left");
     container.nothing_left()
 }
 
