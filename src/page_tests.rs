@@ -53,3 +53,38 @@ fn mount_flags_have_black_box_tests() {
         assert!(rows.contains(&format!("(\"{option}\", ")), "conformance/mount_words.rs has no row for {option}");
     }
 }
+
+/// The text of the files in a folder and below, without the folder `describe`, whose matches name every operation.
+fn texts(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).expect("a folder of src").map(|entry| entry.expect("an entry").path());
+    let text = |path: PathBuf| match path.is_dir() {
+        true if path.ends_with("describe") => String::new(),
+        true => texts(&path),
+        false => fs::read_to_string(&path).expect("a source file"),
+    };
+    entries.map(text).collect()
+}
+
+/// Whether `code` has this path, such as `Process::Umask`, and not only the beginning of a longer name.
+fn names(code: &str, path: &str) -> bool {
+    code.split(path).skip(1).any(|rest| !rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_'))
+}
+
+/// The planner makes every operation of `init`.
+#[test]
+fn operations_are_planned() {
+    let (operations, plan) = (texts(&top().join("src/init/op")), texts(&top().join("src/plan")));
+    let mut seen = 0;
+    for definition in operations.split("\npub enum ").skip(1) {
+        let (kind, rest) = definition.split_once(" {\n").expect("an enum");
+        let body = rest.split("\n}").next().unwrap_or_default();
+        for line in body.lines().filter_map(|line| line.strip_prefix("    ")) {
+            let variant: String = line.chars().take_while(|letter| letter.is_alphanumeric()).collect();
+            if variant.starts_with(|letter: char| letter.is_uppercase()) {
+                assert!(names(&plan, &format!("{kind}::{variant}")), "no code of src/plan makes {kind}::{variant}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "only {seen} operations are seen");
+}
