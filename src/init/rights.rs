@@ -75,7 +75,8 @@ pub fn shed(keep: u64) -> Try<()> {
     sys::capset(kept, kept, 0)
 }
 
-/// Set the capabilities, and return those that could not be set. A set with all bits is no demand.
+/// Set the capabilities, and return those that could not be set. A set with all bits means all capabilities that the
+/// process has.
 pub fn capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Try<u64> {
     const PR_CAP_AMBIENT_RAISE: u64 = 2;
     const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;

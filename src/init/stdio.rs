@@ -31,9 +31,9 @@ fn null_device() -> Option<Fd> {
 }
 
 /// A null device on a private tmpfs: through a descriptor of the host's null device the container could change the mode
-/// of that device. In a user namespace mknod(2) fails, so the process keeps the host's device. There the device usually
-/// has an unmapped owner. If the host's root is mapped, its owner is the container's root, which also owns the devices
-/// that are bound from the host.
+/// of that device. In a user namespace mknod(2) fails, so the process keeps the host's device, whose owner is usually not
+/// mapped there. If the owner is mapped, the container's root can change all devices that are bound from the host in the
+/// same way.
 #[inline(never)]
 fn another_null_device() -> Option<Fd> {
     const CHARACTER: u32 = 0o020000;

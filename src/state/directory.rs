@@ -135,10 +135,10 @@ impl Directory {
         Ok(None)
     }
 
-    /// Note in a record without a process whether `create` is at work.
+    /// Note in a record without a process whether `create` is running.
     ///
-    /// `create` replaces the record, once there is a process, before it releases the lock. False if it has done both
-    /// since the record was read from `file`: the record must be read again.
+    /// When there is a process, `create` replaces the record and then releases the lock. False if it has done both since
+    /// the record was read from `file`: then the record must be read again.
     fn settle(&self, record: &mut Record, file: &File) -> Result<bool> {
         if record.pid != 0 {
             return Ok(true);

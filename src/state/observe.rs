@@ -13,7 +13,8 @@ impl Record {
     /// One of them cannot be read. Then the command must fail instead of acting on a guess.
     pub fn status(&self, directory: &Directory) -> Result<Status> {
         if self.pid == 0 {
-            // The lock was asked when the record was read: `create` may have ended since, with a process.
+            // Use the state of the lock at the time when the record was read: since then `create` may have saved a
+            // process and ended.
             return Ok(if self.creating { Status::Creating } else { Status::Stopped });
         }
         if !self.alive()? {

@@ -47,7 +47,8 @@ impl RootMounts {
         }
     }
 
-    /// The runtime has checked the path by name. Since then no symbolic link may have replaced a part of it.
+    /// Bind the root file system onto itself. The runtime has checked the path by name. This fails if a symbolic link has
+    /// replaced a part of the path since then.
     pub fn bind_root(&mut self, path: &CStr) -> Try<()> {
         let place = Fd(open_plain(path)?);
         let tree = sys::open_tree(place.0, c"", sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_EMPTY_PATH)?;

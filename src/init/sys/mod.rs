@@ -1,6 +1,5 @@
 //! The system calls of `init`, and all of its `unsafe`. There is no C library: each call has one wrapper, whose
 //! argument types make the call safe.
-//!
 
 #[macro_use]
 mod call;
