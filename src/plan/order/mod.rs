@@ -2,8 +2,10 @@
 
 mod container;
 mod join;
+#[cfg(feature = "criu")]
 mod restore;
 mod tail;
 
 pub use container::{RuntimePart, container};
+#[cfg(feature = "criu")]
 pub use restore::{CriuProgram, mount_points};
