@@ -137,6 +137,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     if wants_version {
         return Parsed::Text(version(&name));
     }
+    dispatch(global, &rest)
+}
+
+/// Parses the words from the command on.
+fn dispatch(global: Global, rest: &[String]) -> Parsed {
+    let name = global.name.clone();
     let (verb, words) = match rest.split_first() {
         Some((verb, words)) => (verb.as_str(), words),
         None => ("help", &[][..]),
