@@ -9,6 +9,9 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=src/init");
+    // The linker that .cargo/config.toml names and its list: cargo itself does not look at them.
+    println!("cargo::rerun-if-changed=hack/linker");
+    println!("cargo::rerun-if-changed=hack/order.list");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("init");
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
