@@ -18,7 +18,7 @@ use crate::plan::{Facts, Maps, Options, Plan, Program};
 use crate::spec::{Config, refuse};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
-use crate::sys::{Call, CallError, Errno};
+use crate::sys::{self, Call, CallError, Errno};
 use crate::{network, rdt};
 
 /// Engines look for this text at the start of every failure of a container's first process.
@@ -294,7 +294,7 @@ fn adopt(init: &RunningInit<'_>, work: &mut Work<'_>, born_there: bool, order: &
 
 /// Writes `process.oomScoreAdj` of a process.
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {
-    std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+    sys::proc::write_newborn(pid, "oom_score_adj", &score.to_string())
         .named(format_args!("process.oomScoreAdj: write oom_score_adj {score}"))
 }
 

@@ -60,7 +60,7 @@ fn ranges(lines: &str) -> Vec<Vec<u64>> {
 }
 
 fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
-    std::fs::write(format!("/proc/{pid}/{file}"), lines).named(format_args!("write {file}"))
+    sys::proc::write_newborn(pid, file, lines).named(format_args!("write {file}"))
 }
 
 fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Facts about a process from `/proc/PID`.
 
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::time::{Duration, Instant};
 
 /// Fields of `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,33 @@ pub fn is_dying(pid: i32) -> Result<bool> {
     Ok(!stat.lives() || stat.exits() || killed("SigPnd:") || killed("ShdPnd:"))
 }
 
+/// How long a process may look undumpable after its birth.
+const EXEC: Duration = Duration::from_secs(1);
+
+/// Writes a file in `/proc/PID` of a process that the caller has just started.
+///
+/// The caller continues in the middle of the child's execve(2), as soon as the child has left the shared memory. For a
+/// moment the files of the child can still belong to root, as those of an undumpable process (seen with Linux 7.2), and
+/// an ordinary user gets EACCES. So this opens again.
+///
+/// # Errors
+/// The error of open(2) or write(2); EACCES of open(2) only after a second.
+pub fn write_newborn(pid: i32, file: &str, text: &str) -> Result<()> {
+    let open = || File::options().write(true).open(format!("/proc/{pid}/{file}"));
+    opened(Instant::now() + EXEC, open)?.write_all(text.as_bytes())
+}
+
+fn opened<T>(end: Instant, mut open: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match open() {
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) && Instant::now() < end => {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Turns the errors for a process that has exited, before or after its file was opened, into `None`.
 fn missing<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
@@ -89,6 +117,22 @@ fn missing<T>(read: Result<T>) -> Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Only EACCES is worth another try, and not for ever.
+    #[test]
+    fn a_process_in_execve_is_waited_for() {
+        let after = |failures: u32, errno: i32, patience: Duration| {
+            let mut tries = 0;
+            let written = opened(Instant::now() + patience, || {
+                tries += 1;
+                if tries > failures { Ok(()) } else { Err(Error::from_raw_os_error(errno)) }
+            });
+            (tries, written.is_ok())
+        };
+        assert_eq!(after(3, libc::EACCES, Duration::from_secs(60)), (4, true));
+        assert_eq!(after(3, libc::EPERM, Duration::from_secs(60)), (1, false));
+        assert_eq!(after(3, libc::EACCES, Duration::ZERO), (1, false));
+    }
 
     #[test]
     fn names_and_zombies() {
