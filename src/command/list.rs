@@ -1,6 +1,5 @@
 //! `list`: show all containers.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -24,11 +23,9 @@ pub fn run(global: &Global, args: &ListArgs, log: &Log) -> Result<()> {
         let loaded = ids.iter().filter_map(|id| root.load(id).inspect_err(|error| told(id, error)).ok());
         return print(&loaded.map(|(_, record)| record.id + "\n").collect::<String>());
     }
-    let mut owners = OwnerNames::default();
-    let shown: Vec<Shown> = ids
-        .iter()
-        .filter_map(|id| Shown::of(&root, id, &mut owners).inspect_err(|error| told(id, error)).ok())
-        .collect();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let shown: Vec<Shown> =
+        ids.iter().filter_map(|id| Shown::of(&root, id, &passwd).inspect_err(|error| told(id, error)).ok()).collect();
     let printed: Vec<_> = shown.iter().map(|row| row.record.printed(row.status, row.owner.clone())).collect();
     if format == "json" {
         // Go prints `null` for a nil slice.
@@ -53,9 +50,9 @@ struct Shown {
 
 impl Shown {
     /// Closes the container's directory again: with many containers the descriptors would not suffice.
-    fn of(root: &Root, id: &str, owners: &mut OwnerNames) -> Result<Shown> {
+    fn of(root: &Root, id: &str, passwd: &str) -> Result<Shown> {
         let (directory, record) = root.load(id)?;
-        Ok(Shown { status: record.status(&directory)?, owner: owners.of(directory.path()), record })
+        Ok(Shown { status: record.status(&directory)?, owner: owner(directory.path(), passwd), record })
     }
 }
 
@@ -73,25 +70,11 @@ fn left_out(log: &Log, id: &str, error: &anyhow::Error) {
     log.aside(&format!("load container {id}: {error:#}"));
 }
 
-/// The names of owners. `/etc/passwd` is read once for all rows, and by this code: a static program cannot load the
-/// modules of NSS.
-#[derive(Default)]
-struct OwnerNames {
-    passwd: Option<String>,
-    names: BTreeMap<u32, String>,
-}
-
-impl OwnerNames {
-    /// The name of the owner of a file, or `#uid`.
-    fn of(&mut self, path: &Path) -> String {
-        let Ok(file) = std::fs::metadata(path) else { return String::new() };
-        let passwd = self.passwd.get_or_insert_with(|| std::fs::read_to_string("/etc/passwd").unwrap_or_default());
-        self.names.entry(file.uid()).or_insert_with_key(|uid| name(passwd, *uid)).clone()
-    }
-}
-
-fn name(passwd: &str, uid: u32) -> String {
-    let uid = uid.to_string();
+/// The name of the owner of a file, or `#uid`. The code reads `/etc/passwd` itself, once for all rows: a static program
+/// cannot load the modules of NSS.
+fn owner(path: &Path, passwd: &str) -> String {
+    let Ok(file) = std::fs::metadata(path) else { return String::new() };
+    let uid = file.uid().to_string();
     let name = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
