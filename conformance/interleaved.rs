@@ -52,13 +52,14 @@ impl Share {
         }
     }
 
-    /// The distance between two moments that are tried.
-    fn step(self, moments: usize) -> usize {
-        match self {
+    /// The moments that are tried, of so many. The first one is another each time: many runs together try all moments.
+    fn of(self, moments: usize) -> impl Iterator<Item = usize> {
+        let step = match self {
             Share::All => 1,
             Share::Some => moments.div_ceil(4),
             Share::Few => moments.div_ceil(2),
-        }
+        };
+        (std::process::id() as usize % step..moments).step_by(step)
     }
 }
 
@@ -241,11 +242,8 @@ fn moments(scene: Scene, commands: &[&str], orders: &[&[usize]]) -> Result {
     clear(&container)?;
     ensure!(calls > 0, "{commands:?}: no system call was seen");
     let share = Share::asked();
-    let step = share.step(calls);
     let (mut wrong, mut seen) = (Vec::new(), 0);
-    // Another start each time: many runs together try all moments.
-    let first = std::process::id() as usize % step;
-    for number in (first..calls).step_by(step) {
+    for number in share.of(calls) {
         let what = || format!("{scene:?}: {commands:?}, the first one stopped before its call {number} of {calls}");
         let Some(end) = interleave(scene, commands, number, &allowed).with_context(what)? else { continue };
         seen += 1;
@@ -303,22 +301,21 @@ fn create_that_ends_beside_others() -> Result {
     if runtime::is("runc") {
         return skip("runc makes system calls in several threads, and the tracer follows one");
     }
-    let scene = Scene { before: Nothing, systemd: false };
     for command in ["state", "delete", "force"] {
         let container = fresh(Scene { before: Created, systemd: false })?;
         let calls = call(&container, false, command).count_calls()?;
         clear(&container)?;
-        let step = Share::asked().step(calls);
-        for number in (std::process::id() as usize % step..calls).step_by(step) {
-            end_create_during(scene, command, number)
+        ensure!(calls > 0, "{command}: no system call was seen");
+        for number in Share::asked().of(calls) {
+            end_create_during(command, number)
                 .with_context(|| format!("{command}, stopped before its call {number} of {calls}"))?;
         }
     }
     Ok(())
 }
 
-fn end_create_during(scene: Scene, command: &str, number: usize) -> Result {
-    let container = fresh(scene)?;
+fn end_create_during(command: &str, number: usize) -> Result {
+    let container = fresh(Scene { before: Nothing, systemd: false })?;
     let renames = [libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2];
     let Reached::Held(creating) = call(&container, false, "create").hold_where(|call| renames.contains(&call))? else {
         bail!("create ends without renaming its record");

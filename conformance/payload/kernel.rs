@@ -303,7 +303,8 @@ fn size_text() -> String {
     window_size().map_or_else(|error| errno_name(&error), |size| format!("{}x{}", size.ws_row, size.ws_col))
 }
 
-/// Which standard descriptors are terminals, their names, whether one is the controlling terminal, and its size.
+/// Tells the standard descriptors that are terminals, the names of all three, and the state and size of the controlling
+/// terminal.
 pub fn terminals() -> String {
     let name = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string());
     let name = |fd: i32| name(fd).unwrap_or_else(|error| errno_name(&error));
