@@ -27,7 +27,6 @@
 pub mod cgroup;
 pub mod cli;
 pub mod command;
-#[cfg(feature = "criu")]
 mod criu;
 mod executor;
 mod host;

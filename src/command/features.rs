@@ -53,7 +53,7 @@ fn features() -> Value {
         },
         "annotations": {
             "org.opencontainers.runc.version": VERSION,
-            "org.opencontainers.runc.checkpoint.enabled": if cfg!(feature = "criu") { "true" } else { "false" },
+            "org.opencontainers.runc.checkpoint.enabled": "true",
         },
         "potentiallyUnsafeConfigAnnotations": annotation::UNSAFE,
     })

@@ -1,6 +1,5 @@
 //! The commands, one verb a file.
 
-#[cfg(feature = "criu")]
 mod checkpoint;
 mod create;
 mod delete;
@@ -16,7 +15,6 @@ mod pause;
 mod pid_file;
 mod plan;
 mod ps;
-#[cfg(feature = "criu")]
 mod restore;
 mod run;
 mod setup;
@@ -44,14 +42,8 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Run(args) => {
             run::run(global, args, log).with_context(|| format!("{} run failed", global.name)).map_err(Failure::from)
         }
-        #[cfg(feature = "criu")]
         Verb::Checkpoint(args) => done(checkpoint::run(global, args, log)),
-        #[cfg(feature = "criu")]
         Verb::Restore(args) => restore::run(global, args, log).map_err(Failure::from),
-        #[cfg(not(feature = "criu"))]
-        Verb::Checkpoint(_) | Verb::Restore(_) => {
-            done(Err(anyhow::anyhow!("this program was built without checkpoint and restore")))
-        }
         Verb::Exec(args) => exec::run(global, args, log),
         Verb::Start(args) => done(start::run(global, &args.id, log)),
         Verb::State(args) => done(state::run(global, &args.id)),

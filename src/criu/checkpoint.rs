@@ -5,19 +5,18 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use oci_spec::runtime::LinuxNamespaceType as Kind;
-use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type};
-
+use super::messages::{CriuOptions, CriuPageServer, RequestKind};
 use super::mounts::{ContainerRoot, options, points, to_leave_out};
 use super::worker::Worker;
-use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups, make_directory};
+use super::{DESCRIPTORS, Settings, explained, find_criu, make_directory};
 use crate::plan::restore::Mounts;
 use crate::spec::Config;
 use crate::state::{NotRunning, Record};
 use crate::sys::{self, Call};
 use crate::tables::namespace;
+use anyhow::{Result, bail};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -48,9 +47,8 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, config: &Config, mounts: &Mo
         let path = it.settings.images.join(parent);
         std::fs::metadata(&path).named(format_args!("invalid --parent-path: {}", path.display()))?;
     }
-    let (mut request, directories) = it.settings.request("dump.log", "")?;
+    let (mut request, directories) = it.settings.request("dump.log", "", record)?;
     it.fill(&mut request, record, mounts);
-    leave_cgroups(&mut request, record);
     externals(&mut request, record, config, mounts, it.pre_dump)?;
     if !it.pre_dump {
         save_descriptors(&mut request, record, &it.settings.images)?;
@@ -62,7 +60,7 @@ pub fn checkpoint(it: &Checkpoint, record: &Record, config: &Config, mounts: &Mo
     if !record.alive()? {
         bail!(NotRunning);
     }
-    let kind = if it.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
+    let kind = if it.pre_dump { RequestKind::PreDump } else { RequestKind::Dump };
     let done = worker.carry_out(kind, request, |notice| {
         if let (Some(fd), "status-ready") = (it.status_fd, notice.script.as_str()) {
             // The reader may have exited, which is no error.
@@ -85,29 +83,22 @@ fn check_status_fd(fd: RawFd) -> Result<()> {
 }
 
 impl Checkpoint {
-    fn fill(&self, request: &mut Criu_opts, record: &Record, mounts: &Mounts) {
-        request.set_pid(record.pid);
-        request.set_root(mounts.rootfs.to_string_lossy().into_owned());
-        request.set_leave_running(self.leave_running);
-        request.set_tcp_skip_in_flight(self.tcp_skip_in_flight);
-        request.set_link_remap(self.link_remap);
-        if let Some(parent) = &self.parent {
-            request.set_parent_img(parent.to_string_lossy().into_owned());
-        }
-        if self.parent.is_some() || self.pre_dump {
-            request.set_track_mem(true);
-        }
-        if let Some((address, port)) = &self.page_server {
-            let mut server = Criu_page_server_info::new();
-            server.set_address(address.clone());
-            server.set_port(i32::from(*port));
-            request.ps = Some(server).into();
-        }
+    fn fill(&self, request: &mut CriuOptions, record: &Record, mounts: &Mounts) {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        request.pid = Some(record.pid);
+        request.root = Some(text(&mounts.rootfs));
+        request.leave_running = Some(self.leave_running);
+        request.tcp_skip_in_flight = Some(self.tcp_skip_in_flight);
+        request.link_remap = Some(self.link_remap);
+        request.parent_img = self.parent.as_deref().map(text);
+        request.track_mem = (self.parent.is_some() || self.pre_dump).then_some(true);
+        request.page_server = self
+            .page_server
+            .as_ref()
+            .map(|(address, port)| CriuPageServer { address: Some(address.clone()), port: Some((*port).into()) });
         // With a freezer no process can escape the dump. Without a cgroup CRIU stops the processes one by one.
         let freezer = record.cgroup.path_for_v1("freezer").or_else(|| record.cgroup.path_for_v2());
-        if let Some(freezer) = freezer {
-            request.set_freeze_cgroup(freezer.to_string_lossy().into_owned());
-        }
+        request.freeze_cgroup = freezer.map(text);
     }
 
     /// Checks the kernel features that some options need: CRIU's own messages about them are hard to find.
@@ -116,10 +107,10 @@ impl Checkpoint {
             return Ok(());
         }
         let has = worker.features()?;
-        if (self.pre_dump || self.parent.is_some()) && !has.mem_track() {
+        if (self.pre_dump || self.parent.is_some()) && has.mem_track != Some(true) {
             bail!("--pre-dump and --parent-path: CRIU is missing features: MemTrack (CONFIG_MEM_SOFT_DIRTY)");
         }
-        if self.settings.lazy_pages && !has.lazy_pages() {
+        if self.settings.lazy_pages && has.lazy_pages != Some(true) {
             bail!("--lazy-pages: CRIU is missing features: LazyPages (userfaultfd)");
         }
         Ok(())
@@ -127,7 +118,13 @@ impl Checkpoint {
 }
 
 /// Names the resources outside the container that a restore must provide: joined namespaces, and mounts from outside.
-fn externals(request: &mut Criu_opts, record: &Record, config: &Config, mounts: &Mounts, pre_dump: bool) -> Result<()> {
+fn externals(
+    request: &mut CriuOptions,
+    record: &Record,
+    config: &Config,
+    mounts: &Mounts,
+    pre_dump: bool,
+) -> Result<()> {
     let proc = PathBuf::from(format!("/proc/{}", record.pid));
     for (kind, key) in [(Kind::Network, NETWORK_KEY), (Kind::Pid, PID_KEY)] {
         if config.joins(kind).is_none() {
@@ -155,7 +152,7 @@ pub const PID_KEY: &str = "extRootPidNS";
 
 /// Saves a description of the standard descriptors, so that a restore can replace them: pipes by their names in the
 /// images. Files outside the container are declared to CRIU here.
-fn save_descriptors(request: &mut Criu_opts, record: &Record, images: &Path) -> Result<()> {
+fn save_descriptors(request: &mut CriuOptions, record: &Record, images: &Path) -> Result<()> {
     let table = format!("/proc/{}/mountinfo", record.pid);
     let table = std::fs::read(&table).named(&table)?;
     let mut names = Vec::new();

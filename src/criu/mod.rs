@@ -1,14 +1,15 @@
 //! Checkpoint and restore through CRIU, which runs as `criu swrk` (criu.org, "RPC").
 //!
-//! The message types are those of the crate `rust-criu`, but its driver is not used. The driver's callback is a plain
-//! function, which cannot know which container it serves. The driver discards the answer, and with it the reason of an
-//! error. It has no pre-dump, no configuration file, no cgroup roots and no LSM profile. And it starts CRIU itself,
-//! whereas a restore needs CRIU in the container's cgroup and in a mount namespace of its own.
+//! The crate `rust-criu` is not used: it discards the answer, and with it the reason of an error, and its callback cannot
+//! know which container it serves. It starts CRIU itself, whereas a restore needs CRIU in the container's cgroup and in a
+//! mount namespace of its own. And it brings twenty packages, among them a code generator.
 
 mod checkpoint;
 mod log;
+mod messages;
 mod mounts;
 mod restore;
+mod wire;
 mod worker;
 
 use std::fs::{DirBuilder, File};
@@ -16,11 +17,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
-use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
-
 use crate::state::Record;
 use crate::sys::Call;
+use anyhow::{Result, anyhow};
+
+use messages::CriuOptions;
 
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use restore::{Restore, restore};
@@ -28,18 +29,18 @@ pub use restore::{Restore, restore};
 /// The file in the directory of the images that describes the standard descriptors; runc uses the same name.
 const DESCRIPTORS: &str = "descriptors.json";
 
-/// `--manage-cgroups-mode`: how CRIU treats the cgroups of the processes.
+/// `--manage-cgroups-mode`: how CRIU treats the cgroups of the processes, with the numbers of `criu_cg_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgroupsMode {
     /// Restore the properties of cgroups that CRIU creates.
     #[default]
-    Soft,
+    Soft = 3,
     /// Always restore properties of cgroups.
-    Full,
+    Full = 4,
     /// Fail if one of the cgroups exists.
-    Strict,
+    Strict = 5,
     /// Do not restore cgroups.
-    Ignore,
+    Ignore = 0,
 }
 
 /// The options that checkpoint and restore share.
@@ -73,49 +74,35 @@ struct Directories {
 impl Settings {
     /// Makes the part of a request that dump and restore share, with the log file `name`. CRIU works in these
     /// directories and mounts there, so they are opened through the root of CRIU's mount namespace.
-    fn request(&self, name: &str, root: &str) -> Result<(Criu_opts, Directories)> {
+    fn request(&self, name: &str, root: &str, record: &Record) -> Result<(CriuOptions, Directories)> {
         let images = open_directory(root, &self.images)?;
-        let mut it = Criu_opts::new();
-        it.set_images_dir_fd(images.as_raw_fd());
         let work = self.work.as_deref().map(|work| make_directory(work).and_then(|()| open_directory(root, work)));
         let work = work.transpose()?;
-        if let Some(work) = &work {
-            it.set_work_dir_fd(work.as_raw_fd());
-        }
         // The path is in the directory of the images by default, which may have a log of an earlier run.
         let log = self.work.as_deref().unwrap_or(&self.images).join(name);
-        it.set_log_level(4);
-        it.set_log_file(name.to_owned());
-        it.set_notify_scripts(true);
-        it.set_orphan_pts_master(true);
-        it.set_tcp_established(self.tcp_established);
-        it.set_tcp_close(self.tcp_close);
-        it.set_ext_unix_sk(self.ext_unix_sk);
-        it.set_shell_job(self.shell_job);
-        it.set_file_locks(self.file_locks);
-        it.set_auto_dedup(self.auto_dedup);
-        it.set_lazy_pages(self.lazy_pages);
-        it.set_manage_cgroups(true);
-        it.set_manage_cgroups_mode(match self.cgroups {
-            CgroupsMode::Soft => Criu_cg_mode::SOFT,
-            CgroupsMode::Full => Criu_cg_mode::FULL,
-            CgroupsMode::Strict => Criu_cg_mode::STRICT,
-            CgroupsMode::Ignore => Criu_cg_mode::IGNORE,
-        });
-        if self.empty_network {
-            it.set_empty_ns(libc::CLONE_NEWNET as u32);
-        }
-        if let Some(config) = &self.config {
-            it.set_config_file(config.clone());
-        }
-        Ok((it, Directories { _images: images, _work: work, log }))
-    }
-}
-
-/// Tells CRIU to leave cgroups alone, if the container has none of its own and so shares the caller's with CRIU.
-fn leave_cgroups(request: &mut Criu_opts, record: &Record) {
-    if record.cgroup.host_dirs().is_empty() {
-        request.set_manage_cgroups_mode(Criu_cg_mode::IGNORE);
+        // A container without cgroups of its own shares the caller's with CRIU, which then leaves them alone.
+        let mode = if record.cgroup.host_dirs().is_empty() { CgroupsMode::Ignore } else { self.cgroups };
+        let options = CriuOptions {
+            images_dir_fd: images.as_raw_fd(),
+            work_dir_fd: work.as_ref().map(AsRawFd::as_raw_fd),
+            log_level: Some(4),
+            log_file: Some(name.to_owned()),
+            notify_scripts: Some(true),
+            orphan_pts_master: Some(true),
+            tcp_established: Some(self.tcp_established),
+            tcp_close: Some(self.tcp_close),
+            ext_unix_sk: Some(self.ext_unix_sk),
+            shell_job: Some(self.shell_job),
+            file_locks: Some(self.file_locks),
+            auto_dedup: Some(self.auto_dedup),
+            lazy_pages: Some(self.lazy_pages),
+            manage_cgroups: Some(true),
+            manage_cgroups_mode: Some(mode as i32),
+            empty_ns: self.empty_network.then_some(libc::CLONE_NEWNET as u32),
+            config_file: self.config.clone(),
+            ..CriuOptions::default()
+        };
+        Ok((options, Directories { _images: images, _work: work, log }))
     }
 }
 

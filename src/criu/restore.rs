@@ -9,12 +9,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::CloneFlags;
 use nix::unistd::Gid;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
-use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_req_type, Inherit_fd, Join_namespace};
 
 use super::checkpoint::{NETWORK_KEY, PID_KEY};
+use super::messages::{CriuCgroupRoot, CriuInheritedFd, CriuJoinedNamespace, RequestKind};
 use super::mounts::{ContainerRoot, External, options as mount_options, to_put_in};
 use super::worker::{Notice, SocketPair, Worker};
-use super::{DESCRIPTORS, Settings, explained, find_criu, leave_cgroups};
+use super::{DESCRIPTORS, Settings, explained, find_criu};
 use crate::executor::Created;
 use crate::executor::create::{Order, Work, begin, check_root};
 use crate::executor::launch::{RunningInit, Surroundings, Waited, inherit, launch, open_namespace};
@@ -62,19 +62,19 @@ pub fn restore(
     let _searchable = Searchable::make(&it.settings.images, order.config)?;
     let mut worker = start(&criu, &mut work, order, &root.path)?;
     worker.check_version()?;
-    let (mut request, directories) = it.settings.request("restore.log", &format!("/proc/{}/root", worker.pid()))?;
-    request.set_rst_sibling(true);
-    request.set_evasive_devices(true);
+    let seen_by_criu = format!("/proc/{}/root", worker.pid());
+    let (mut request, directories) = it.settings.request("restore.log", &seen_by_criu, &work.record)?;
+    request.rst_sibling = Some(true);
+    request.evasive_devices = Some(true);
     request.lsm_profile = it.lsm_profile.clone();
     request.lsm_mount_context = it.lsm_mount_context.clone();
-    request.set_root(root.path.to_string_lossy().into_owned());
-    request.cg_root = cgroup_roots(worker.pid())?;
-    leave_cgroups(&mut request, &work.record);
+    request.root = Some(root.path.to_string_lossy().into_owned());
+    request.cgroup_roots = cgroup_roots(worker.pid())?;
     request.external.extend(mount_options(&names));
-    request.inherit_fd = inherited.fds;
+    request.inherit_fds = inherited.fds;
     request.join_ns = inherited.namespaces;
     let mut served = Served { work: &mut work, order, terminal: None, before_running: Some(before_running) };
-    let answer = worker.carry_out(Criu_req_type::RESTORE, request, |notice| served.serve(notice));
+    let answer = worker.carry_out(RequestKind::Restore, request, |notice| served.serve(notice));
     answer.map_err(|error| explained(error, "restore", &directories.log))?;
     let terminal = served.terminal;
     let pid = work.record.pid;
@@ -126,8 +126,8 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
 /// Descriptors of resources outside the container, kept open until CRIU has them.
 #[derive(Default)]
 struct Inherited {
-    fds: Vec<Inherit_fd>,
-    namespaces: Vec<Join_namespace>,
+    fds: Vec<CriuInheritedFd>,
+    namespaces: Vec<CriuJoinedNamespace>,
     opened: Vec<OwnedFd>,
 }
 
@@ -140,10 +140,7 @@ impl Inherited {
     }
 
     fn push(&mut self, fd: RawFd, key: &str) {
-        let mut inherit = Inherit_fd::new();
-        inherit.set_fd(fd);
-        inherit.set_key(key.to_owned());
-        self.fds.push(inherit);
+        self.fds.push(CriuInheritedFd { key: key.to_owned(), fd });
     }
 
     /// Replaces pipes and files from outside by the caller's descriptors.
@@ -157,7 +154,7 @@ impl Inherited {
             if name.starts_with("file[") && !file {
                 bail!("standard descriptor {fd} was a file outside of the container and has to be one again");
             }
-            let known = self.fds.iter().any(|known| known.key() == name);
+            let known = self.fds.iter().any(|known| known.key == name);
             if !known && (name.starts_with("pipe:") || name.starts_with("file[")) {
                 self.push(fd as RawFd, &name);
             }
@@ -182,10 +179,8 @@ impl Inherited {
                     refuse!(field.member("path"), "a restored container cannot join a {} namespace", row.name)
                 }
                 _ => {
-                    let mut joined = Join_namespace::new();
-                    joined.set_ns(row.file.to_owned());
-                    joined.set_ns_file(path.to_string_lossy().into_owned());
-                    self.namespaces.push(joined);
+                    let ns_file = path.to_string_lossy().into_owned();
+                    self.namespaces.push(CriuJoinedNamespace { ns: row.file.to_owned(), ns_file });
                 }
             }
         }
@@ -259,7 +254,7 @@ fn environment() -> Vec<String> {
 }
 
 /// The current cgroup for each controller, which replaces the one in the images.
-fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
+fn cgroup_roots(pid: i32) -> Result<Vec<CriuCgroupRoot>> {
     let path = format!("/proc/{pid}/cgroup");
     let text = std::fs::read_to_string(&path).named(path)?;
     let mut roots = Vec::new();
@@ -267,10 +262,7 @@ fn cgroup_roots(pid: i32) -> Result<Vec<Cgroup_root>> {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
         for controller in controllers.split(',') {
-            let mut root = Cgroup_root::new();
-            root.set_ctrl(controller.to_owned());
-            root.set_path(path.to_owned());
-            roots.push(root);
+            roots.push(CriuCgroupRoot { controller: Some(controller.to_owned()), path: path.to_owned() });
         }
     }
     Ok(roots)

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
-use protobuf::Message;
-use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_notify, Criu_opts, Criu_req, Criu_req_type, Criu_resp};
 
+use super::messages::{CriuAnswer, CriuFeatures, CriuNotify, CriuOptions, CriuRequest, RequestKind};
+use super::wire::WireMessage;
 use crate::executor::launch::inherit;
 use crate::sys::clone::Child;
 use crate::sys::{self, Call, CallError, Errno, reason};
@@ -83,8 +83,8 @@ impl Worker {
 
     /// Checks that CRIU is new enough.
     pub fn check_version(&mut self) -> Result<()> {
-        let answer = self.ask(Criu_req_type::VERSION, |_| {}, |_| Ok(()))?;
-        let version = (answer.version.major_number(), answer.version.minor_number());
+        let answer = self.ask(RequestKind::Version, CriuRequest::default(), |_| Ok(()))?;
+        let version = answer.version.map_or((0, 0), |version| (version.major, version.minor));
         if version < OLDEST {
             bail!("criu {}.{} is too old: {}.{} or newer is needed", version.0, version.1, OLDEST.0, OLDEST.1);
         }
@@ -92,30 +92,25 @@ impl Worker {
     }
 
     /// The optional features of CRIU that this kernel supports.
-    pub fn features(&mut self) -> Result<Criu_features> {
-        let mut wanted = Criu_features::new();
-        wanted.set_mem_track(true);
-        wanted.set_lazy_pages(true);
-        let fill = |request: &mut Criu_req| request.features = Some(wanted).into();
-        Ok(self.ask(Criu_req_type::FEATURE_CHECK, fill, |_| Ok(()))?.features.unwrap_or_default())
+    pub fn features(&mut self) -> Result<CriuFeatures> {
+        let features = Some(CriuFeatures { mem_track: Some(true), lazy_pages: Some(true) });
+        let request = CriuRequest { features, ..CriuRequest::default() };
+        Ok(self.ask(RequestKind::FeatureCheck, request, |_| Ok(()))?.features.unwrap_or_default())
     }
 
     /// Sends the main request, and answers the notifications. A failed answer ends the request.
     pub fn carry_out(
         mut self,
-        kind: Criu_req_type,
-        options: Criu_opts,
+        kind: RequestKind,
+        options: CriuOptions,
         mut serve: impl FnMut(Notice) -> Result<()>,
-    ) -> Result<Criu_resp> {
-        let fill = |request: &mut Criu_req| {
-            request.opts = Some(options).into();
-            request.set_keep_open(false);
-        };
-        let answer = self.ask(kind, fill, &mut serve)?;
+    ) -> Result<CriuAnswer> {
+        let request = CriuRequest { options: Some(options), keep_open: Some(false), ..CriuRequest::default() };
+        let answer = self.ask(kind, request, &mut serve)?;
         // After a pre-dump CRIU waits for more requests until the socket is closed.
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         match self.wait() {
-            _ if kind == Criu_req_type::PRE_DUMP => Ok(answer),
+            _ if kind == RequestKind::PreDump => Ok(answer),
             Some(WaitStatus::Exited(_, 0)) | None => Ok(answer),
             Some(status) => bail!("criu ended with {}", status_text(status)),
         }
@@ -123,24 +118,21 @@ impl Worker {
 
     fn ask(
         &mut self,
-        kind: Criu_req_type,
-        fill: impl FnOnce(&mut Criu_req),
+        kind: RequestKind,
+        request: CriuRequest,
         mut serve: impl FnMut(Notice) -> Result<()>,
-    ) -> Result<Criu_resp> {
-        let mut request = Criu_req::new();
-        request.set_type(kind);
-        request.set_keep_open(true);
-        fill(&mut request);
-        self.send(&request)?;
+    ) -> Result<CriuAnswer> {
+        let keep_open = request.keep_open.or(Some(true));
+        self.send(&CriuRequest { kind, keep_open, ..request })?;
         loop {
             let (answer, fd) = self.receive()?;
-            if !answer.success() {
+            if !answer.success {
                 bail!("{}", refusal(&answer));
             }
-            match answer.type_() {
-                Criu_req_type::NOTIFY => {
+            match answer.kind {
+                RequestKind::Notify => {
                     let notify = answer.notify.unwrap_or_default();
-                    self.acknowledge(&notify, fd, &mut serve)?;
+                    self.acknowledge(notify, fd, &mut serve)?;
                 }
                 answered if answered == kind => return Ok(answer),
                 answered => bail!("criu has answered {answered:?} to a request for {kind:?}"),
@@ -150,27 +142,25 @@ impl Worker {
 
     fn acknowledge(
         &mut self,
-        notify: &Criu_notify,
+        notify: CriuNotify,
         fd: Option<OwnedFd>,
         serve: &mut impl FnMut(Notice) -> Result<()>,
     ) -> Result<()> {
-        let served = serve(Notice { script: notify.script().to_owned(), pid: notify.pid(), fd });
-        let mut word = Criu_req::new();
-        word.set_type(Criu_req_type::NOTIFY);
-        word.set_notify_success(served.is_ok());
-        let sent = self.send(&word);
+        let (script, pid) = (notify.script.unwrap_or_default(), notify.pid.unwrap_or(0));
+        let served = serve(Notice { script, pid, fd });
+        let notify_success = Some(served.is_ok());
+        let sent = self.send(&CriuRequest { kind: RequestKind::Notify, notify_success, ..CriuRequest::default() });
         if let Err(error) = served {
             // CRIU rolls back. Until it has finished, the processes that it made still exist.
-            while self.receive().is_ok_and(|(answer, _)| answer.success()) {}
+            while self.receive().is_ok_and(|(answer, _)| answer.success) {}
             self.wait();
             return Err(error);
         }
         sent
     }
 
-    fn send(&mut self, request: &Criu_req) -> Result<()> {
-        let bytes = request.write_to_bytes().context("encode a request to criu")?;
-        let sent = nix::sys::socket::send(self.socket.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL);
+    fn send(&mut self, request: &CriuRequest) -> Result<()> {
+        let sent = nix::sys::socket::send(self.socket.as_raw_fd(), &request.to_bytes(), MsgFlags::MSG_NOSIGNAL);
         match sent {
             Ok(_) => Ok(()),
             Err(Errno::EPIPE | Errno::ECONNRESET) => Err(self.gone()),
@@ -178,7 +168,7 @@ impl Worker {
         }
     }
 
-    fn receive(&mut self) -> Result<(Criu_resp, Option<OwnedFd>)> {
+    fn receive(&mut self) -> Result<(CriuAnswer, Option<OwnedFd>)> {
         let mut bytes = vec![0; LONGEST];
         let (count, fd) = loop {
             match sys::socket::receive(self.socket.as_fd(), &mut bytes) {
@@ -191,7 +181,7 @@ impl Worker {
         if count == 0 {
             return Err(self.gone());
         }
-        let answer = Criu_resp::parse_from_bytes(&bytes[..count]).context("decode an answer of criu")?;
+        let answer = CriuAnswer::parse(&bytes[..count]).context("decode an answer of criu")?;
         Ok((answer, fd))
     }
 
@@ -224,8 +214,8 @@ impl Drop for Worker {
 }
 
 /// The reason that CRIU's answer gives for a failure. The log has more.
-fn refusal(answer: &Criu_resp) -> String {
-    match answer.cr_errno() {
+fn refusal(answer: &CriuAnswer) -> String {
+    match answer.errno.unwrap_or(0) {
         0 => "criu failed".to_owned(),
         errno => format!("criu failed: {}", reason(Errno::from_raw(errno.abs()))),
     }

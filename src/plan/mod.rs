@@ -19,7 +19,6 @@ mod order;
 mod print;
 mod process;
 mod program;
-#[cfg(feature = "criu")]
 pub(crate) mod restore;
 mod rlimit;
 mod rootfs;

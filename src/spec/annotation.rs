@@ -47,7 +47,6 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// Annotations that an image must not set: features.md, "Unsafe annotations in config.json".
 pub const UNSAFE: &[&str] = &[
-    #[cfg(feature = "criu")]
     CRIU_CONFIG,
     #[cfg(feature = "systemd")]
     SYSTEMD_PROPERTY,

@@ -2,10 +2,8 @@
 
 mod container;
 mod join;
-#[cfg(feature = "criu")]
 mod restore;
 mod tail;
 
 pub use container::{RuntimePart, container};
-#[cfg(feature = "criu")]
 pub use restore::{CriuProgram, mount_points};
