@@ -48,7 +48,6 @@ const REFUSED: &[(&str, &str)] = &[
 /// Annotations that an image must not set: features.md, "Unsafe annotations in config.json".
 pub const UNSAFE: &[&str] = &[
     CRIU_CONFIG,
-    #[cfg(feature = "systemd")]
     SYSTEMD_PROPERTY,
     DELEGATE_CGROUP,
     FAIL_UNKNOWN_SYSCALL,
@@ -57,7 +56,6 @@ pub const UNSAFE: &[&str] = &[
     KEEP_GROUPS,
     PIDFD_RECEIVER,
     SECCOMP_RECEIVER,
-    #[cfg(feature = "systemd")]
     SYSTEMD_SUBGROUP,
 ];
 

@@ -1,17 +1,13 @@
 //! The errors of calls over the bus.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use zbus::DBusError;
 
 /// The time that systemd may take for a job or for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The errors of reads and writes on a closed connection.
-const CLOSED: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
 
 /// An error that systemd returned.
 #[derive(Debug)]
@@ -40,34 +36,17 @@ impl fmt::Display for Gone {
 
 impl std::error::Error for Gone {}
 
-pub fn is(error: &zbus::Error, name: &str) -> bool {
-    answer(error).is_some_and(|refused| refused.name == name)
+/// Whether systemd refused the call with the error `name`.
+pub fn is(error: &anyhow::Error, name: &str) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.name == name)
 }
 
-/// The peer's answer, if the error is one. zbus has a type of its own for the error names of the D-Bus specification.
-pub fn answer(error: &zbus::Error) -> Option<Refused> {
-    let (name, words) = match error {
-        zbus::Error::MethodError(name, words, _) => (name.to_string(), words.as_deref()),
-        zbus::Error::FDO(error) if !matches!(**error, zbus::fdo::Error::ZBus(_)) => {
-            (error.name().to_string(), error.description())
-        }
-        _ => return None,
-    };
-    let words = words.map_or_else(|| name.clone(), |words| words.trim_end_matches('.').to_owned());
-    Some(Refused { name, words })
-}
-
-/// systemd's message, without the name of the error.
-pub fn plain(error: impl Into<zbus::Error>) -> anyhow::Error {
-    let error = error.into();
-    if let Some(refused) = answer(&error) {
-        return refused.into();
-    }
-    match error {
-        zbus::Error::InputOutput(error) if error.kind() == ErrorKind::TimedOut => late(),
-        zbus::Error::InputOutput(error) if CLOSED.contains(&error.kind()) => Gone.into(),
-        // This text includes the texts of the error's sources.
-        other => anyhow!("{other}"),
+/// The error of a read or write on a connection.
+pub fn broken(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => late(),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Gone.into(),
+        _ => crate::sys::io(error),
     }
 }
 

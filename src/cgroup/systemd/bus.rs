@@ -1,20 +1,17 @@
 //! Calls to the service manager over D-Bus: org.freedesktop.systemd1(5).
-//!
-//! Each action has its own connection, which the calling thread drives. No other thread is started.
 
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use futures_core::Stream;
+use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
-use zbus::message::Type;
-use zbus::{Connection, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
-use super::answer::{Gone, PATIENCE, Refused, answer, is, late, plain};
-use super::connect::{directly, open, own_bus};
+use super::answer::{Gone, PATIENCE, Refused, is};
+use super::connect::{directly, own_bus, system_bus};
+use super::connection::Connection;
+use super::gvariant::GVariant;
+use super::marshal;
+use super::message::Method;
 use super::scope::{Scope, ScopeProperty, Unit};
-use super::variant::{Properties, variants};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
@@ -22,17 +19,25 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
+/// The bus itself: its name, its object and its interface.
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+/// The signals that the bus shall pass on: the ends of systemd's jobs.
+const JOBS: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
+    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+const JOB_REMOVED: &str = "org.freedesktop.systemd1.Manager.JobRemoved";
+
+/// The type of properties in a call: names with values.
+const PROPERTIES: &str = "(sv)";
+/// The type of the last argument of `StartTransientUnit`, more units, of which there are none.
+const MORE_UNITS: &str = "(sa(sv))";
+
 /// Starts the scope with the process as its first.
 ///
 /// If the connection breaks, the unit may exist all the same. It ends with the process.
 pub(super) fn start(scope: &Scope, pid: Pid) -> Result<()> {
     let name = &scope.unit.name;
-    let pids = Variant::from(vec![pid.as_raw().cast_unsigned()]);
-    let started = zbus::block_on(async {
-        let bus = Bus::connect(scope.unit.user).await?;
-        let done = bus.start(name, &scope.properties, pids).await;
-        bus.leave(done).await
-    });
+    let started = Bus::connect(scope.unit.user).and_then(|mut bus| bus.start(name, &scope.properties, pid));
     started.map_err(|error| {
         let field = blamed(&scope.properties, &error).unwrap_or_else(|| "linux.cgroupsPath".to_owned());
         error.context(format!("{field}: unable to start unit {name:?}"))
@@ -60,17 +65,18 @@ fn blamed(properties: &[ScopeProperty], error: &anyhow::Error) -> Option<String>
 /// Stops the unit and makes systemd forget it.
 pub(super) fn stop(unit: &Unit) -> Result<()> {
     let name = unit.name.as_str();
-    let stopped = ask(unit.user, async |bus| bus.stop(name).await);
+    let stopped = ask(unit.user, |bus| bus.stop(name));
     stopped.with_context(|| format!("unable to stop unit {name:?}"))
 }
 
 pub(super) fn set(unit: &Unit, properties: &[ScopeProperty]) -> Result<()> {
     let name = unit.name.as_str();
-    let set = ask(unit.user, async |bus| {
-        let set = async |given: &[(&str, Variant<'_>)]| bus.call("SetUnitProperties", &(name, true, given)).await;
-        bus.with_properties(properties, None, set).await.map(drop)
+    let set = ask(unit.user, |bus| {
+        bus.with_properties(properties, None, |bus, given| {
+            bus.call("SetUnitProperties", &[GVariant::text(name), GVariant::Bool(true), given])
+        })
     });
-    set.with_context(|| {
+    set.map(drop).with_context(|| {
         let fields: Vec<&str> = properties.iter().map(|property| property.field.as_str()).collect();
         format!("{}: unable to set properties of unit {name:?}", fields.join(", "))
     })
@@ -79,101 +85,92 @@ pub(super) fn set(unit: &Unit, properties: &[ScopeProperty]) -> Result<()> {
 /// Moves a process into the unit's cgroup or a cgroup below it.
 pub(super) fn attach(unit: &Unit, below: &str, pid: Pid) -> Result<()> {
     let name = unit.name.as_str();
-    let pids = vec![pid.as_raw().cast_unsigned()];
-    let attached = ask(unit.user, async |bus| {
-        bus.call("AttachProcessesToUnit", &(name, below, &pids)).await.map(drop).map_err(plain)
-    });
-    attached.with_context(|| format!("error adding pid {pid} to unit {name:?}"))
+    let arguments = [GVariant::text(name), GVariant::text(below), pids(pid)];
+    let attached = ask(unit.user, |bus| bus.call("AttachProcessesToUnit", &arguments));
+    attached.map(drop).with_context(|| format!("error adding pid {pid} to unit {name:?}"))
 }
 
 /// The cgroup of the user's service manager, relative to the root of the hierarchy.
 pub(super) fn control_group() -> Result<std::path::PathBuf> {
-    let path = ask(true, async |bus| bus.property("ControlGroup").await);
+    let path = ask(true, |bus| bus.property("ControlGroup"));
     let path = path.context("unable to ask the user's service manager for its cgroup")?;
     Ok(path.trim_start_matches('/').into())
 }
 
 /// Does an action that can be repeated, over a connection of its own. If the connection breaks, repeats the action
 /// once.
-fn ask<T>(user: bool, what: impl AsyncFn(&Bus) -> Result<T>) -> Result<T> {
-    let once = || {
-        zbus::block_on(async {
-            let bus = Bus::connect(user).await?;
-            let done = what(&bus).await;
-            bus.leave(done).await
-        })
-    };
+fn ask<T>(user: bool, what: impl Fn(&mut Bus) -> Result<T>) -> Result<T> {
+    let once = || Bus::connect(user).and_then(|mut bus| what(&mut bus));
     match once() {
         Err(error) if error.is::<Gone>() => once(),
         done => done,
     }
 }
 
+fn pids(pid: Pid) -> GVariant {
+    GVariant::Array("u".to_owned(), vec![GVariant::u32(pid.as_raw().cast_unsigned())])
+}
+
+fn name_and_value(name: &str, value: GVariant) -> GVariant {
+    GVariant::Tuple(vec![GVariant::text(name), GVariant::Variant(Box::new(value))])
+}
+
 struct Bus {
     connection: Connection,
+    /// Whether systemd itself is the peer. It sends all signals, and knows no names.
+    direct: bool,
 }
 
 impl Bus {
     /// Connects. If no bus runs, root can also reach the host's manager without one.
-    async fn connect(user: bool) -> Result<Bus> {
-        if user {
-            let connection = open(own_bus()?).await.context("unable to connect to the user's bus")?;
-            return Ok(Bus { connection });
+    fn connect(user: bool) -> Result<Bus> {
+        let bus = if user { own_bus() } else { system_bus() };
+        let connection = match bus {
+            Ok(connection) => connection,
+            Err(_) if user => bus.context("unable to connect to the user's bus")?,
+            Err(error) => match nix::unistd::geteuid().is_root().then(directly) {
+                Some(Ok(connection)) => return Ok(Bus { connection, direct: true }),
+                _ => return Err(error.context("unable to connect to the system bus")),
+            },
+        };
+        let mut bus = Bus { connection, direct: false };
+        // The bus answers in order, so the next call's answer also shows that this one was accepted.
+        bus.connection.send(&of_the_bus("Hello"), &[])?;
+        Ok(bus)
+    }
+
+    fn call(&mut self, member: &str, arguments: &[GVariant]) -> Result<Vec<GVariant>> {
+        self.connection.call(&Method { destination: SERVICE, path: PATH, interface: MANAGER, member }, arguments)
+    }
+
+    /// Subscribes to the ends of jobs from now on.
+    fn watch_jobs(&mut self) -> Result<()> {
+        if !self.direct {
+            self.connection.call(&of_the_bus("AddMatch"), &[GVariant::text(JOBS)])?;
         }
-        let mut connection = open(zbus::connection::Builder::system()).await;
-        if connection.is_err() && nix::unistd::geteuid().is_root() {
-            connection = directly().await.or(connection);
-        }
-        Ok(Bus { connection: connection.context("unable to connect to the system bus")? })
+        Ok(())
     }
 
-    /// Closes the connection, so that nothing of it is left after the call.
-    async fn leave<T>(self, done: Result<T>) -> Result<T> {
-        // All messages have been sent.
-        let _ = self.connection.close().await;
-        done
-    }
-
-    async fn call<B>(&self, method: &str, body: &B) -> zbus::Result<Message>
-    where
-        B: serde::Serialize + zbus::DynamicType,
-    {
-        self.connection.call_method(Some(SERVICE), PATH, Some(MANAGER), method, body).await
-    }
-
-    /// Receives the jobs that end from now on.
-    async fn jobs(&self) -> Result<MessageStream> {
-        let rule = MatchRule::builder()
-            .msg_type(Type::Signal)
-            .path(PATH)
-            .interface(MANAGER)
-            .member("JobRemoved")
-            .build()
-            .map_err(plain)?;
-        MessageStream::for_match_rule(rule, &self.connection, None).await.map_err(plain)
-    }
-
-    async fn start(&self, name: &str, properties: &[ScopeProperty], pids: Variant<'static>) -> Result<()> {
-        let mut jobs = self.jobs().await?;
-        let none: Vec<(&str, Properties<'_>)> = Vec::new();
-        let start = async |given: &[(&str, Variant<'_>)]| {
-            let body = (name, "replace", given, &none);
-            match self.call("StartTransientUnit", &body).await {
+    fn start(&mut self, name: &str, properties: &[ScopeProperty], pid: Pid) -> Result<()> {
+        self.watch_jobs()?;
+        let answer = self.with_properties(properties, Some(name_and_value("PIDs", pids(pid))), |bus, given| {
+            let none = GVariant::Array(MORE_UNITS.to_owned(), Vec::new());
+            let arguments = [GVariant::text(name), GVariant::text("replace"), given, none];
+            match bus.call("StartTransientUnit", &arguments) {
                 // Remove a failed unit of this name.
                 Err(error) if is(&error, EXISTS) => {
-                    let _ = self.call("ResetFailedUnit", &name).await;
-                    self.call("StartTransientUnit", &body).await
+                    let _ = bus.call("ResetFailedUnit", &[GVariant::text(name)]);
+                    bus.call("StartTransientUnit", &arguments)
                 }
                 other => other,
             }
-        };
-        let answer = self.with_properties(properties, Some(("PIDs", pids)), start).await?;
-        let result = wait(&mut jobs, &job_of(&answer)?).await;
+        })?;
+        let result = self.wait(&job_of(answer)?);
         match result.as_deref() {
             Ok("done") => Ok(()),
             _ => {
-                let _ = self.call("StopUnit", &(name, "replace")).await;
-                let _ = self.call("ResetFailedUnit", &name).await;
+                let _ = self.call("StopUnit", &[GVariant::text(name), GVariant::text("replace")]);
+                let _ = self.call("ResetFailedUnit", &[GVariant::text(name)]);
                 bail!("the job of systemd ended as {:?}", result?)
             }
         }
@@ -181,49 +178,86 @@ impl Bus {
 
     /// Makes a call with properties. If systemd refuses because it is too old for one of them, repeats the call without
     /// it: the kernel's files get the value anyway.
-    async fn with_properties(
-        &self,
+    fn with_properties(
+        &mut self,
         properties: &[ScopeProperty],
-        more: Option<(&'static str, Variant<'static>)>,
-        call: impl AsyncFn(&[(&str, Variant<'_>)]) -> zbus::Result<Message>,
-    ) -> Result<Message> {
-        let mut given = variants(properties)?;
-        given.extend(more);
-        let error = match call(&given).await {
-            Err(error) if answer(&error).is_some() && properties.iter().any(|it| it.since.is_some()) => error,
-            done => return done.map_err(plain),
-        };
-        let version = self.property("Version").await.ok().as_deref().and_then(version).unwrap_or(0);
-        if properties.iter().all(|it| it.since <= Some(version)) {
-            return Err(plain(error));
+        more: Option<GVariant>,
+        call: impl Fn(&mut Bus, GVariant) -> Result<Vec<GVariant>>,
+    ) -> Result<Vec<GVariant>> {
+        for property in properties {
+            marshal::check(&property.value).map_err(|why| anyhow!("{}: {why}", property.field))?;
         }
-        let mut known = properties.iter().map(|it| it.since <= Some(version));
-        given.retain(|_| known.next().unwrap_or(true));
-        call(&given).await.map_err(plain)
+        let given = |known: &dyn Fn(&&ScopeProperty) -> bool| {
+            let properties = properties.iter().filter(known);
+            let properties = properties.map(|property| name_and_value(&property.name, property.value.clone()));
+            GVariant::Array(PROPERTIES.to_owned(), properties.chain(more.clone()).collect())
+        };
+        let error = match call(self, given(&|_| true)) {
+            Err(error) if error.is::<Refused>() && properties.iter().any(|it| it.since.is_some()) => error,
+            done => return done,
+        };
+        let version = self.property("Version").ok().as_deref().and_then(version).unwrap_or(0);
+        let known = |property: &&ScopeProperty| property.since <= Some(version);
+        if properties.iter().all(|property| known(&property)) {
+            return Err(error);
+        }
+        call(self, given(&known))
     }
 
-    async fn stop(&self, name: &str) -> Result<()> {
-        let mut jobs = self.jobs().await?;
-        match self.call("StopUnit", &(name, "replace")).await {
-            Ok(answer) => drop(wait(&mut jobs, &job_of(&answer)?).await?),
+    fn stop(&mut self, name: &str) -> Result<()> {
+        self.watch_jobs()?;
+        match self.call("StopUnit", &[GVariant::text(name), GVariant::text("replace")]) {
+            Ok(answer) => drop(self.wait(&job_of(answer)?)?),
             // The unit ends by itself when it is empty.
             Err(error) if is(&error, NO_SUCH_UNIT) => {}
-            Err(error) => return Err(plain(error)),
+            Err(error) => return Err(error),
         }
-        match self.call("ResetFailedUnit", &name).await {
-            Err(error) if !is(&error, NO_SUCH_UNIT) => Err(plain(error)),
+        match self.call("ResetFailedUnit", &[GVariant::text(name)]) {
+            Err(error) if !is(&error, NO_SUCH_UNIT) => Err(error),
             _ => Ok(()),
         }
     }
 
     /// A property of the manager.
-    async fn property(&self, name: &str) -> Result<String> {
-        let (properties, wanted) = (Some("org.freedesktop.DBus.Properties"), (MANAGER, name));
-        let asked = self.connection.call_method(Some(SERVICE), PATH, properties, "Get", &wanted);
-        let answer = asked.await.map_err(plain)?;
-        let body = answer.body();
-        let value: OwnedVariant = body.deserialize().map_err(plain)?;
-        String::try_from(value).map_err(plain)
+    fn property(&mut self, name: &str) -> Result<String> {
+        let interface = "org.freedesktop.DBus.Properties";
+        let get = Method { destination: SERVICE, path: PATH, interface, member: "Get" };
+        let answer = self.connection.call(&get, &[GVariant::text(MANAGER), GVariant::text(name)])?;
+        if let Some(GVariant::Variant(value)) = answer.into_iter().next()
+            && let GVariant::Text('s', text) = *value
+        {
+            return Ok(text);
+        }
+        bail!("the property {name} of systemd is not a text")
+    }
+
+    /// Waits until a job has ended. Returns its result: `done`, `failed`, `timeout`, …
+    fn wait(&mut self, job: &str) -> Result<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let signal = self.connection.signal(end)?;
+            if signal.signal != JOB_REMOVED {
+                continue;
+            }
+            let body = signal.body().unwrap_or_default();
+            if let [_, GVariant::Text('o', path), _, GVariant::Text('s', result)] = body.as_slice()
+                && path == job
+            {
+                return Ok(result.clone());
+            }
+        }
+    }
+}
+
+/// A method of the bus itself.
+fn of_the_bus(member: &str) -> Method<'_> {
+    Method { destination: BUS, path: BUS_PATH, interface: BUS, member }
+}
+
+fn job_of(answer: Vec<GVariant>) -> Result<String> {
+    match answer.into_iter().next() {
+        Some(GVariant::Text('o', job)) => Ok(job),
+        _ => bail!("systemd has not named a job"),
     }
 }
 
@@ -231,26 +265,6 @@ impl Bus {
 fn version(text: &str) -> Option<u32> {
     let digits = text.trim_start_matches(|letter: char| !letter.is_ascii_digit());
     digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn job_of(answer: &Message) -> Result<OwnedObjectPath> {
-    answer.body().deserialize().map_err(plain)
-}
-
-/// Waits until a job has ended. Returns its result: `done`, `failed`, `timeout`, …
-async fn wait(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Result<String> {
-    let ended = async {
-        while let Some(message) = poll_fn(|context| Pin::new(&mut *jobs).poll_next(context)).await {
-            let body = message.map_err(plain)?.body();
-            let (_, path, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize().map_err(plain)?;
-            if path == **job {
-                return Ok(result.to_owned());
-            }
-        }
-        Err(Gone.into())
-    };
-    let runtime = zruntime::Runtime::current().map_err(crate::sys::io)?;
-    runtime.timeout(PATIENCE, ended).await.map_err(|_| late())?
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! The calls to the service manager. Without the D-Bus library they are errors.
+//! The calls to the service manager.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use nix::unistd::Pid;
 
-#[cfg(feature = "systemd")]
 use super::bus;
 use super::naming::Manager;
 use super::properties::limits;
@@ -26,10 +25,7 @@ impl Manager {
         if !user {
             return Ok(Manager::default());
         }
-        #[cfg(feature = "systemd")]
         let root = bus::control_group()?;
-        #[cfg(not(feature = "systemd"))]
-        let root = absent(&user).map(|()| PathBuf::new())?;
         Ok(Manager { user, root })
     }
 }
@@ -39,20 +35,14 @@ impl Scope {
     ///
     /// Fails, leaving nothing behind, if a unit of this name exists or systemd refuses a property.
     pub fn start(&self, pid: Pid) -> Result<()> {
-        #[cfg(feature = "systemd")]
-        return bus::start(self, pid);
-        #[cfg(not(feature = "systemd"))]
-        return absent(&(self, pid));
+        bus::start(self, pid)
     }
 }
 
 impl Unit {
     /// Stops the unit, which kills the processes in it, and makes systemd forget a failure. A missing unit is no error.
     pub fn stop(&self) -> Result<()> {
-        #[cfg(feature = "systemd")]
-        return bus::stop(self);
-        #[cfg(not(feature = "systemd"))]
-        return absent(self);
+        bus::stop(self)
     }
 
     /// Sets properties until the next boot.
@@ -63,23 +53,12 @@ impl Unit {
         if properties.is_empty() {
             return Ok(());
         }
-        #[cfg(feature = "systemd")]
-        return bus::set(self, &properties);
-        #[cfg(not(feature = "systemd"))]
-        return absent(self);
+        bus::set(self, &properties)
     }
 
     /// Moves the process `pid` into the cgroup `below`, relative to the container's.
     pub fn attach(&self, below: &Path, pid: Pid) -> Result<()> {
         let path: PathBuf = Path::new("/").iter().chain(self.subgroup.iter().flatten()).chain(below).collect();
-        #[cfg(feature = "systemd")]
-        return bus::attach(self, &path.to_string_lossy(), pid);
-        #[cfg(not(feature = "systemd"))]
-        return absent(&(self, path, pid));
+        bus::attach(self, &path.to_string_lossy(), pid)
     }
-}
-
-#[cfg(not(feature = "systemd"))]
-fn absent(_: &impl std::fmt::Debug) -> Result<()> {
-    bail!("this program was built without the systemd cgroup driver")
 }

@@ -1,5 +1,5 @@
-//! Values for systemd, and their text format: the part of GVariant's text format that properties of units need. It
-//! lacks dictionaries, variants and maybes, because no property has them.
+//! Values for systemd, and their text format: the part of GVariant's text format that properties of units need. The
+//! parser lacks dictionaries, variants and maybes, because no property has them.
 
 use std::fmt;
 
@@ -18,6 +18,8 @@ pub enum GVariant {
     Array(String, Vec<GVariant>),
     /// Values of different types.
     Tuple(Vec<GVariant>),
+    /// `v`: a value that names its type. Arguments of calls have it.
+    Variant(Box<GVariant>),
 }
 
 /// The names of types in texts.
@@ -78,6 +80,7 @@ impl GVariant {
             GVariant::Integer(code, _) | GVariant::Text(code, _) => code.to_string(),
             GVariant::Array(element, _) => format!("a{element}"),
             GVariant::Tuple(fields) => format!("({})", fields.iter().map(GVariant::signature).collect::<String>()),
+            GVariant::Variant(_) => "v".to_owned(),
         }
     }
 
@@ -108,6 +111,7 @@ impl fmt::Display for GVariant {
             GVariant::Integer(code, value) => write!(f, "{} {value}", keyword(*code)),
             GVariant::Text('s', text) => quoted(f, text),
             GVariant::Text(code, text) => write!(f, "{} ", keyword(*code)).and_then(|()| quoted(f, text)),
+            GVariant::Variant(value) => write!(f, "<{value}>"),
             GVariant::Array(element, values) if values.is_empty() => write!(f, "@a{element} []"),
             GVariant::Array(_, values) => write!(f, "[").and_then(|()| list(f, values)).and_then(|()| write!(f, "]")),
             GVariant::Tuple(values) => {

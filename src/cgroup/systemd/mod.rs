@@ -6,21 +6,17 @@
 //! without a property. On v1 systemd cannot express exceptions from device rules, so a reload of its configuration
 //! loses them. On v2 the container's own device program stays attached.
 
-#[cfg(feature = "systemd")]
 mod answer;
-#[cfg(feature = "systemd")]
 mod bus;
 mod client;
-#[cfg(feature = "systemd")]
 mod connect;
+mod connection;
 mod gvariant;
+mod marshal;
+mod message;
 mod naming;
-#[cfg(feature = "systemd")]
-mod private;
 mod properties;
 mod scope;
-#[cfg(feature = "systemd")]
-mod variant;
 
 pub use gvariant::GVariant;
 pub use naming::{Asked, Manager};
