@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import measure
 import pictures
@@ -16,7 +18,7 @@ from lab import LIBC
 from scenarios import SCENARIOS, SYSTEMD, VIEWS
 
 PR_SET_PDEATHSIG = 1
-
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Lines of the virtual machine's output between which the results are.
 BEGIN, END = "-- results", "-- end of results"
 
@@ -35,17 +37,26 @@ def parse(about):
     option("--vm", action="store_true", help="measure in the virtual machine of hack/vm, with systemd")
     option("--inside", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if (asked.rounds is not None and asked.rounds < 1) or any("=" not in peer for peer in asked.peer):
-        parser.error("--rounds needs a positive number, --peer NAME=FILE")
+    if asked.rounds is not None and asked.rounds < 1:
+        parser.error("--rounds needs a positive number")
+    if not all(re.match(r"[\w.-]+=.", peer) for peer in asked.peer):
+        parser.error("--peer needs NAME=FILE")
     return asked
 
 
 def main(about):
     asked = parse(about)
-    # Each signal becomes an exception, so what the labs have made is removed.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in SIGNALS:
+        signal.signal(number, end)
     return dispatch(asked)
+
+
+def end(number, _):
+    """The first signal becomes an exception, so what the labs have made is removed. The terminal and the parent may both
+    send one."""
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def dispatch(asked):
@@ -76,7 +87,7 @@ def choose(names, everything):
 
 
 def on_this_machine(asked, chosen, options, all_views):
-    """Measures in each layout, in a process and a mount namespace of its own."""
+    """Measures in each layout, each time in a process and a mount namespace of its own."""
     if os.getuid():
         print("hack/bench: it needs root", file=sys.stderr)
         return 1
@@ -105,15 +116,22 @@ def view_exists(view):
 
 
 def in_view(view, job):
-    """Runs this program in a layout, and tells it to end when this process is told to."""
     words = [f"{programs.REPO}/hack/view", view, f"{programs.REPO}/hack/bench", "--inside", json.dumps(job)]
-    process = subprocess.Popen(words)
-    try:
+    with child(words) as process:
         return process.wait()
+
+
+@contextmanager
+def child(words, **options):
+    """A process that is told to end when this one is told to."""
+    process = subprocess.Popen(words, **options)
+    try:
+        yield process
     except BaseException:
         process.send_signal(signal.SIGTERM)
-        process.wait()
         raise
+    finally:
+        process.wait()
 
 
 def inside(text):
@@ -146,7 +164,7 @@ def in_vm(chosen, options):
     words += [word for file in files for word in ("--file", file)]
     words += [f"{programs.HERE}/vm", "--inside", json.dumps(job)]
     taking = False
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    with child(words, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.strip() in (BEGIN, END):
                 taking = line.strip() == BEGIN
