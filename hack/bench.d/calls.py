@@ -19,7 +19,7 @@ class Counter:
     log: str = ""
 
     def job(self):
-        """Lines for a job of the timer. What a failed job has left is forgotten."""
+        """Lines for a job of the timer. Forgets the numbers of a failed job."""
         if self.log:
             open(self.log, "w").close()
         return {"tracepoint": self.tracepoint} if self.tracepoint else {}

@@ -52,8 +52,7 @@ def main(about):
 
 
 def end(number, _):
-    """The first signal becomes an exception, so what the labs have made is removed. The terminal and the parent may both
-    send one."""
+    """Makes an exception of the first signal, so that the labs clean up. The terminal and the parent may both send one."""
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""Which pictures exist, and which results they show."""
+"""The pictures, and the results that each of them shows."""
 
 import os
 
