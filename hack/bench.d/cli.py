@@ -94,6 +94,9 @@ def on_this_machine(asked, chosen, options, all_views):
     runtimes, left_out = programs.runtimes(options["peers"], options["fetch"])
     for name, reason in left_out.items():
         print(f"without {name}: {reason}", flush=True)
+    load = os.getloadavg()[0]
+    if load > os.cpu_count() / 4:
+        print(f"this machine is busy: load average {load:.1f}", flush=True)
     if len(runtimes) < 2:
         print("hack/bench: no runtime to measure", file=sys.stderr)
         return 1
