@@ -45,3 +45,4 @@ mod state;
 #[allow(unsafe_code, reason = "the room of the system calls")]
 pub mod sys;
 mod tables;
+mod trace;

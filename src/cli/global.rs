@@ -20,6 +20,8 @@ pub struct Global {
     pub log_json: bool,
     /// `--debug`.
     pub debug: bool,
+    /// `--trace`.
+    pub trace: Option<PathBuf>,
     /// `--systemd-cgroup`, or `--cgroup-manager=systemd`.
     pub systemd_cgroup: bool,
     /// `--cgroup-manager=disabled`.
@@ -41,6 +43,8 @@ takes! {
             switch("systemd-cgroup", "let systemd make cgroups; cgroupsPath has the form SLICE:PREFIX:NAME"),
         rootless: Option<String> =
             option("rootless", "WHEN", "tolerate missing permission for cgroups: true, false or auto"),
+        trace: Option<PathBuf> =
+            option("trace", "FILE", "write the durations of all steps to this file, for a viewer such as ui.perfetto.dev"),
         version: bool = version(),
     }
 }
@@ -66,6 +70,7 @@ impl Global {
             Some(other) => bail!("invalid cgroup-manager: {other}"),
         }
         self.log = args.log;
+        self.trace = args.trace;
         self.log_json = match args.log_format.as_deref() {
             None | Some("text") => false,
             Some("json") => true,

@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::plan::{Facts, Options, Plan, compile};
 use crate::spec::{self, Config};
 use crate::state::{Place, Record};
+use crate::trace;
 
 /// All decisions, made before the runtime changes anything.
 pub struct Prepared {
@@ -40,13 +41,13 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> R
     let host = Host::read();
     let bundle = bundle(args.bundle.as_deref(), args.bundle_argument.as_deref())?;
     let config_file = config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json"));
-    let text = spec::read(&config_file)?;
-    let config = spec::parse(&text)?;
+    let text = trace::work("read config.json", || spec::read(&config_file))?;
+    let config = trace::work("parse and check config.json", || spec::parse(&text))?;
     let mut options = options(global, args, &host, bundle, begin)?;
     options.notify = manager().map(|_| place.notify());
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
-    let facts = host.facts(&config, &options)?;
-    let plan = compile(&config, &facts, &options)?;
+    let facts = trace::work("look up facts about the host", || host.facts(&config, &options))?;
+    let plan = trace::work("plan", || compile(&config, &facts, &options))?;
     for warning in &plan.warnings {
         log.warning(warning);
     }
@@ -66,7 +67,9 @@ pub fn make(
 ) -> Result<Created> {
     let Prepared { config, text, facts, options, plan, place, pid_file, .. } = prepared;
     let order = Order { config, text, facts, options, plan, place, connections: front.connections() };
-    let write = |record: &Record| pid_file.as_ref().map_or(Ok(()), |file| file.write(record.pid));
+    let write = |record: &Record| {
+        pid_file.as_ref().map_or(Ok(()), |file| trace::work("write the pid file", || file.write(record.pid)))
+    };
     let created = maker(&order, &write).inspect_err(|_| {
         if let Some(file) = pid_file {
             file.remove();

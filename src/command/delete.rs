@@ -10,6 +10,7 @@ use crate::cli::{DeleteArgs, Global};
 use crate::executor::{Survivors, destroy_locked, end_locked};
 use crate::state::{Directory, Gate, Locked, MISSING, Root, Status};
 use crate::sys::{self, CallError, Errno};
+use crate::trace;
 
 pub fn run(global: &Global, args: &DeleteArgs, log: &Log) -> Result<()> {
     let chosen = Chosen::of(&args.id, args.regex);
@@ -21,7 +22,7 @@ fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
     // A second round is necessary only if the first one has ended the process that was creating the container.
     for _ in 0..2 {
         let Some(directory) = place.open()? else { break };
-        match directory.lock_record() {
+        match trace::work("load and lock the record", || directory.lock_record()) {
             Ok(Some(locked)) => {
                 if force && locked.record.status(&directory)? == Status::Creating {
                     end_creation(locked, &directory)?;
@@ -36,7 +37,7 @@ fn delete(root: &Root, id: &str, force: bool, log: &Log) -> Result<()> {
         }
         // A create that was killed early has left the directory, or another process creates the container now. With the
         // lock held that process has ended: there is a record, or nothing to keep.
-        directory.lock()?;
+        trace::wait("wait for the directory's lock", || directory.lock())?;
         match directory.load() {
             Ok(Some(_)) => continue,
             Err(error) if !force => return Err(error),
@@ -52,7 +53,7 @@ fn end(locked: &Locked, directory: &Directory, force: bool, log: &Log) -> Result
     let refused = |status| bail!("cannot delete container {} that is not stopped: {status}", record.id);
     let survivors = if force { Survivors::Unknown } else { Survivors::Own };
     let mut _shut: Option<Gate<'_>> = None;
-    match record.status(directory)? {
+    match trace::work("look up the status", || record.status(directory))? {
         Status::Stopped => {
             tell(log, destroy_locked(locked, directory, survivors)?);
             return Ok(());

@@ -8,6 +8,7 @@ use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 use super::front::{Front, FrontOptions};
 use super::log::Log;
 use super::pid_file::PidFile;
+use super::run::PROGRAM;
 use super::shared::{Failure, joining_options, preserve_fds, root};
 use crate::cli::{ExecArgs, Global};
 use crate::executor::{
@@ -20,6 +21,7 @@ use crate::state::{Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call};
 use crate::tables::capability;
+use crate::trace;
 
 /// Exit status if exec itself fails, to tell it from the status of the process.
 const FAILED: u8 = 255;
@@ -29,16 +31,16 @@ pub fn run(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32, Failure> 
 }
 
 fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
-    let (directory, record) = root(global)?.load(&args.id)?;
-    let status = record.status(&directory)?;
+    let (directory, record) = trace::work("load the record", || root(global)?.load(&args.id))?;
+    let status = trace::work("look up the status", || record.status(&directory))?;
     check_status(status, args)?;
     let cgroups: Vec<&str> = args.cgroup.iter().map(String::as_str).collect();
-    let place = record.cgroup.place(&cgroups, record.pid)?;
+    let place = trace::work("look up the cgroup", || record.cgroup.place(&cgroups, record.pid))?;
     let host = Host::read();
     // The container keeps the config that it was created with. Only the defaults of the process come from the bundle's
     // file, so that changes there take effect.
-    let config = directory.load_config()?;
-    let mut process = process(args, &record)?;
+    let config = trace::work("load the container's config", || directory.load_config())?;
+    let mut process = trace::work("read the bundle's process", || process(args, &record))?;
     process.inherit(config.process());
     if args.process.is_none() {
         add_capabilities(&mut process, &args.cap)?;
@@ -46,7 +48,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     spec::check_process(&process)?;
     let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.preserve_fds = preserve_fds(&args.preserve_fds, 0)?;
-    let facts = host.facts_to_join(&config, &process, &options)?;
+    let facts = trace::work("look up facts about the host", || host.facts_to_join(&config, &process, &options))?;
     let joined = Exec {
         config: &config,
         facts: &facts,
@@ -54,7 +56,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
         pid: record.pid,
         attaches_late: attaches_late(&record),
     };
-    let plan = joined.plan(&process)?;
+    let plan = trace::work("plan", || joined.plan(&process))?;
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
     let detach = args.detach;
     let front = Front::connect(&caller(global, args), &config, &process)?;
@@ -63,7 +65,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     }
     let Connections { stdio, receivers } = front.connections();
     let joining = Joining { record: &record, status, plan: &plan, place: &place, stdio, receivers, mounted: None };
-    let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| file.write(pid));
+    let write = |pid| pid_file.as_ref().map_or(Ok(()), |file| trace::work("write the pid file", || file.write(pid)));
     let joined = exec(&joining, write).context("unable to start container process")?;
     for warning in plan.warnings.iter().chain(&joined.warnings) {
         log.warning(warning);
@@ -84,7 +86,7 @@ fn check_status(status: Status, args: &ExecArgs) -> Result<()> {
 /// Stays with the process until it exits. Returns its exit status.
 fn wait(front: Front, terminal: Option<Terminal>, child: &Child) -> Result<i32> {
     let attended = front.attend(terminal).and_then(|mut relay| {
-        let status = forward_until_exit(child, &mut relay)?;
+        let status = trace::wait(PROGRAM, || forward_until_exit(child, &mut relay))?;
         Ok((status, relay))
     });
     let (status, relay) = attended.inspect_err(|_| {

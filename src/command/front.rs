@@ -6,6 +6,7 @@ use oci_spec::runtime::Process;
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Connections, Pipes, Receivers, Relay, Terminal};
 use crate::spec::{Config, annotation, refuse};
+use crate::trace;
 
 /// The options of the command line about the caller's side of a process.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +59,7 @@ impl Front {
         let annotation = config.annotation(annotation::PIDFD_RECEIVER);
         let annotation = annotation.map(|path| (annotation::PIDFD_RECEIVER_FIELD, path));
         let pidfd = option.into_iter().chain(annotation);
-        let receivers = Receivers::connect(console, pidfd)?;
+        let receivers = trace::work("connect to the caller's sockets", || Receivers::connect(console, pidfd))?;
         let pipes = if detach || terminal { None } else { Some(Pipes::new(config.mapped_root())?) };
         Ok(Front { receivers, pipes })
     }

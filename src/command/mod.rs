@@ -3,6 +3,7 @@
 mod checkpoint;
 mod create;
 mod delete;
+mod draft;
 mod events;
 mod exec;
 mod features;
@@ -22,17 +23,29 @@ mod shared;
 mod spec;
 mod start;
 mod state;
+mod trace_file;
 mod update;
 
 use anyhow::{Context, Result};
 
 use crate::cli::{Invocation, Verb};
 
+use trace_file::TraceFile;
+
 pub use log::Log;
 pub use shared::{Failure, print, root};
 
-/// Runs a command and returns the exit status.
+/// Runs a command, with its trace, and returns the exit status.
 pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
+    let trace = TraceFile::begin(invocation)?;
+    let result = carry_out(invocation, log);
+    if let Some(trace) = trace {
+        trace.finish(&result, log);
+    }
+    result
+}
+
+fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     let global = &invocation.global;
     match &invocation.verb {

@@ -15,6 +15,7 @@ use crate::executor::{
     prepare_to_wait, start_container,
 };
 use crate::sys::{self, Call};
+use crate::trace;
 
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
@@ -46,7 +47,8 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let (relay, announcing) = front.map_err(|error| end(&created, error, log))?;
     if detach {
         if let Some(notify) = notify {
-            let told = notify.wait(created.child.pidfd.as_fd(), created.child.pid);
+            let wait = || notify.wait(created.child.pidfd.as_fd(), created.child.pid);
+            let told = trace::wait("wait for READY=1", wait);
             told.unwrap_or_else(|error| log.warning(&format!("{error:#}")));
         }
         return Ok(0);
@@ -68,10 +70,14 @@ pub enum AtEnd {
     Keep,
 }
 
+/// The stage of a trace in which the user's program runs.
+pub const PROGRAM: &str = "wait until the program exits";
+
 /// Waits until the container ends and returns its exit status. The remaining output is copied even if the container
 /// cannot be removed.
 pub fn stay(created: &Created, mut relay: Relay, at_end: AtEnd, log: &Log) -> Result<i32> {
-    let status = forward_until_exit(&created.child, &mut relay).map_err(|error| end(created, error, log))?;
+    let ended = trace::wait(PROGRAM, || forward_until_exit(&created.child, &mut relay));
+    let status = ended.map_err(|error| end(created, error, log))?;
     let removed = match at_end {
         AtEnd::Remove => remove(created, log),
         AtEnd::Keep => Ok(()),

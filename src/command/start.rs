@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use anyhow::{Result, anyhow, bail};
+use nix::poll::PollTimeout;
 
 use super::log::Log;
 use super::shared::{bind_notify, joining_options, root, tell};
@@ -10,25 +11,32 @@ use crate::cli::Global;
 use crate::executor::{HookOwner, discard, poststart, start_container};
 use crate::host::Host;
 use crate::state::{Directory, Gate, Record, Status};
-use crate::sys;
+use crate::{sys, trace};
+
+const LEFT: &str = "wait until init leaves the gate";
 
 pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     let root = root(global)?;
-    let (directory, record) = root.load(id)?;
-    let mut gate = gate(&directory, &record)?;
+    let (directory, record) = trace::work("load the record", || root.load(id))?;
+    let mut gate = trace::work("take the gate", || gate(&directory, &record))?;
     if !record.hooks.start_container.is_empty() {
         let run = hooks_inside(global, &record, &directory);
         run.inspect_err(|_| unless_ended(&record, &directory, log))?;
     }
     let notify = bind_notify(&directory, log)?;
-    gate.open()?;
+    trace::work("open the gate", || gate.open())?;
+    if trace::is_on() {
+        // Otherwise only poststart hooks need this. A frozen or stopped `init` does not execute the program.
+        trace::wait(LEFT, || gate.wait_for_program(PollTimeout::from(1000u16)))?;
+    }
     if !record.hooks.poststart.is_empty() {
-        gate.wait_for_program()?;
+        trace::wait(LEFT, || gate.wait_for_program(PollTimeout::NONE))?;
         poststart(&record).inspect_err(|_| end(&record, &directory, log))?;
     }
     if let (Some(notify), Ok(process)) = (notify, sys::process::pidfd_open(record.pid)) {
         // The container runs, so a service manager that is not told of it is only a warning.
-        notify.wait(process.as_fd(), record.pid).unwrap_or_else(|error| log.warning(&format!("{error:#}")));
+        let told = trace::wait("wait for READY=1", || notify.wait(process.as_fd(), record.pid));
+        told.unwrap_or_else(|error| log.warning(&format!("{error:#}")));
     }
     Ok(())
 }

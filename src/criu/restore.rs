@@ -27,6 +27,7 @@ use crate::state::{Directory, Record};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call};
 use crate::tables::namespace;
+use crate::trace;
 
 const NEW_MOUNTS: u64 = CloneFlags::CLONE_NEWNS.bits() as u64;
 
@@ -51,17 +52,17 @@ pub fn restore(
     mounts: &Mounts,
     before_running: impl FnOnce(&Record) -> Result<()>,
 ) -> Result<Created> {
-    let criu = find_criu()?;
+    let criu = trace::work("find criu", find_criu)?;
     let inherited = Inherited::of(&it.settings.images, order.config)?;
     check_root(&order.plan.rootfs)?;
     let record = Record::new(&order.options.id)?;
-    let directory = order.place.create()?;
+    let directory = trace::work("make the state directory", || order.place.create())?;
     let mut work = begin(order, record, &directory)?;
-    let (names, warnings) = make_mount_points(mounts)?;
+    let (names, warnings) = trace::work("make mount points", || make_mount_points(mounts))?;
     let root = TemporaryRoot::make(&directory)?;
     let _searchable = Searchable::make(&it.settings.images, order.config)?;
-    let mut worker = start(&criu, &mut work, order, &root.path)?;
-    worker.check_version()?;
+    let mut worker = trace::work("start criu", || start(&criu, &mut work, order, &root.path))?;
+    trace::wait("ask criu for its version", || worker.check_version())?;
     let seen_by_criu = format!("/proc/{}/root", worker.pid());
     let (mut request, directories) = it.settings.request("restore.log", &seen_by_criu, &work.record)?;
     request.rst_sibling = Some(true);
@@ -74,7 +75,8 @@ pub fn restore(
     request.inherit_fds = inherited.fds;
     request.join_ns = inherited.namespaces;
     let mut served = Served { work: &mut work, order, terminal: None, before_running: Some(before_running) };
-    let answer = worker.carry_out(RequestKind::Restore, request, |notice| served.serve(notice));
+    let restore = || worker.carry_out(RequestKind::Restore, request, |notice| served.serve(notice));
+    let answer = trace::wait("wait for criu to restore", restore);
     answer.map_err(|error| explained(error, "restore", &directories.log))?;
     let terminal = served.terminal;
     let pid = work.record.pid;

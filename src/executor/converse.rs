@@ -8,6 +8,7 @@ use super::launch::{RunningInit, Waited};
 use super::receivers::Receivers;
 use super::relay::Terminal;
 use crate::init::op::Ask;
+use crate::trace;
 
 /// The runtime's answers to `init`, for one kind of process.
 pub trait Answers {
@@ -71,12 +72,13 @@ pub fn converse(
             Waited::Ask(Ask::Hooks) => answers.hooks(init)?,
             Waited::Ask(Ask::NetDevices) => answers.net_devices(init)?,
             Waited::Ask(Ask::Ready) => {
-                answers.ready(init)?;
+                trace::work("answer init: created", || answers.ready(init))?;
                 ready = true;
             }
         }
         init.go_on()?;
         if ready && gate {
+            init.at_gate();
             return Ok(heard);
         }
     }

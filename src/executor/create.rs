@@ -19,7 +19,7 @@ use crate::spec::{Config, refuse};
 use crate::state::{Directory, Namespaces, Place, Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call, CallError, Errno};
-use crate::{network, rdt};
+use crate::{network, rdt, trace};
 
 /// Engines look for this text at the start of every failure of a container's first process.
 const CHAIN: &str = "unable to start container process: error during container init";
@@ -70,12 +70,12 @@ const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a
 /// writes the pid file and runs the `startContainer` hooks.
 pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory) -> Result<()>) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
-    check_root(&plan.rootfs)?;
+    trace::work("check the root", || check_root(&plan.rootfs))?;
     let record = Record::new(&options.id)?;
-    let directory = order.place.create()?;
+    let directory = trace::work("make the state directory", || order.place.create())?;
     let mut work = begin(order, record, &directory)?;
-    let gate = if options.gate { Some(directory.make_gate()?) } else { None };
-    let trees = tree::open(plan.program.slots()).context(CHAIN)?;
+    let gate = if options.gate { Some(trace::work("make the gate", || directory.make_gate())?) } else { None };
+    let trees = trace::work("open trees and devices", || tree::open(plan.program.slots())).context(CHAIN)?;
     let leaf = work.record.cgroup.open_for_clone()?;
     let around = Surroundings {
         namespaces: plan.birth.new,
@@ -140,16 +140,17 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     // The record is saved before the cgroup exists, so that `delete` finds what a killed `create` leaves. While the
     // record has no process, `delete` does not kill processes in that cgroup.
     record.cgroup = Cgroup::intended(&plan.cgroup);
-    directory.save_first(&record, text)?;
+    trace::work("write the first record", || directory.save_first(&record, text))?;
     let (moved, claim) = (network::Moved::default(), None);
     let mut work = Work { directory, text, record, made: false, claim, moved, hooks: false, undo: true };
     if options.notify.is_some() {
         directory.make_notify()?;
     }
-    work.record.cgroup = Cgroup::create(&plan.cgroup, work.record.owner())?;
+    work.record.cgroup = trace::work("make the cgroup", || Cgroup::create(&plan.cgroup, work.record.owner()))?;
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
-        work.record.rdt = Some(rdt::Groups::create(rdt, Path::new(rdt::RESCTRL))?);
+        let make = || rdt::Groups::create(rdt, Path::new(rdt::RESCTRL));
+        work.record.rdt = Some(trace::work("make the RDT groups", make)?);
         directory.save(&work.record, text)?;
     }
     Ok(work)
@@ -186,9 +187,9 @@ impl Work<'_> {
     /// Moves a running process into the cgroup. With systemd this creates the cgroup.
     pub(crate) fn admit(&mut self, plan: &crate::cgroup::CgroupPlan, pid: i32) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(pid);
-        self.record.cgroup.admit(plan, pid)?;
+        trace::wait("move init into the cgroup", || self.record.cgroup.admit(plan, pid))?;
         self.made = true;
-        Cgroup::settle(plan, pid, self.record.owner())
+        trace::work("finish the cgroup", || Cgroup::settle(plan, pid, self.record.owner()))
     }
 
     /// Keeps everything and releases the lock.
@@ -196,7 +197,7 @@ impl Work<'_> {
     /// # Errors
     /// The lock cannot be released.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        self.directory.unlock()?;
+        trace::work("release the lock", || self.directory.unlock())?;
         self.undo = false;
         Ok(())
     }
@@ -222,7 +223,7 @@ impl Work<'_> {
     /// Saves the process. From now on other commands find it.
     pub(crate) fn remember(&mut self, pid: i32) -> Result<()> {
         self.record.set_process(pid)?;
-        self.directory.save(&self.record, self.text)
+        trace::work("write the record", || self.directory.save(&self.record, self.text))
     }
 }
 
@@ -278,13 +279,13 @@ fn adopt(init: &RunningInit<'_>, work: &mut Work<'_>, born_there: bool, order: &
         work.admit(&plan.cgroup, pid)?;
     }
     if let Some(maps) = &plan.birth.maps {
-        id_map::write(&facts.caller, pid, maps)?;
+        trace::work("write the id maps", || id_map::write(&facts.caller, pid, maps))?;
     }
     if let Some(score) = plan.oom_score_adj {
-        set_oom_score(pid, score)?;
+        trace::work("write the OOM score", || set_oom_score(pid, score))?;
     }
     if let Some(groups) = &work.record.rdt {
-        groups.attach(pid)?;
+        trace::work("move init into the RDT groups", || groups.attach(pid))?;
     }
     if plan.birth.waits {
         init.go_on()?;
@@ -351,7 +352,7 @@ impl<F: FnOnce(&Record, &Directory) -> Result<()>> Answers for FirstProcess<'_, 
         self.remember(init)?;
         let agent = self.order.plan.agent.as_ref();
         let state = self.work.record.for_agent(agent, Status::Creating, init.child.pid);
-        agent::hand_over(agent, listener, &state)
+        trace::work("send the seccomp listener", || agent::hand_over(agent, listener, &state))
     }
 
     fn hooks(&mut self, init: &RunningInit<'_>) -> Result<()> {
@@ -367,7 +368,8 @@ impl<F: FnOnce(&Record, &Directory) -> Result<()>> Answers for FirstProcess<'_, 
 
     fn net_devices(&mut self, init: &RunningInit<'_>) -> Result<()> {
         self.check_maps(init)?;
-        self.work.moved = network::move_in(&self.order.plan.net_devices, init.child.pid)?;
+        let move_in = || network::move_in(&self.order.plan.net_devices, init.child.pid);
+        self.work.moved = trace::work("move network devices", move_in)?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::wait::wait_for_exit;
 use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
 use crate::sys::{self, CallError, Errno};
+use crate::trace;
 
 /// The time that a killed process may take to exit.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,7 +56,7 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
     }
     for patience in [THAW_AGAIN, PATIENCE - THAW_AGAIN] {
         record.cgroup.let_die()?;
-        if wait_for_exit(pidfd.as_fd(), Some(patience))? {
+        if trace::wait("wait for the end of the first process", || wait_for_exit(pidfd.as_fd(), Some(patience)))? {
             return Ok(());
         }
     }
@@ -80,12 +81,12 @@ pub fn destroy(record: &Record, directory: &Directory, survivors: Survivors) -> 
 /// The errors of [`destroy`].
 pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivors) -> Result<Vec<String>> {
     let record = &locked.record;
-    kill_survivors(record, survivors)?;
-    let stays = remove_cgroup(record)?;
+    trace::work("end the other processes", || kill_survivors(record, survivors))?;
+    let stays = trace::work("remove the cgroup", || remove_cgroup(record))?;
     if let Some(groups) = &record.rdt {
         groups.remove()?;
     }
-    directory.remove()?;
+    trace::work("remove the state directory", || directory.remove())?;
     let mut warnings = hooks::poststop(record)?;
     warnings.extend(stays);
     Ok(warnings)
@@ -110,10 +111,11 @@ fn remove_cgroup(record: &Record) -> Result<Option<String>> {
 /// The errors of [`kill_and_wait`] and [`destroy`].
 pub fn end_locked(locked: &Locked, directory: &Directory, otherwise: Survivors) -> Result<Vec<String>> {
     let record = &locked.record;
-    let claim = if record.alive()? { record.cgroup.claim()? } else { None };
+    let claim = || Ok::<_, anyhow::Error>(if record.alive()? { record.cgroup.claim()? } else { None });
+    let claim = trace::work("claim the cgroup", claim)?;
     // The claim on the cgroup was taken while the process lived, so the cgroup is this container's.
     let survivors = if claim.is_some() && record.alive()? { Survivors::All } else { otherwise };
-    kill_and_wait(record)?;
+    trace::work("end the first process", || kill_and_wait(record))?;
     destroy_locked(locked, directory, survivors)
 }
 

@@ -17,6 +17,7 @@ use crate::plan::ProcessPlan;
 use crate::state::{NotRunning, Record, Status};
 use crate::sys::clone::{Child, has_clone3};
 use crate::sys::{self, Call};
+use crate::trace;
 
 /// A process that is about to join a container.
 pub struct Joining<'a> {
@@ -79,7 +80,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     if !record.alive()? {
         bail!(NotRunning);
     }
-    let trees = tree::open(plan.program.slots())?;
+    let trees = trace::work("open trees and devices", || tree::open(plan.program.slots()))?;
     let around = Surroundings {
         process: Some(process.as_fd()),
         stdio: *stdio,
@@ -92,7 +93,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     let follow = || -> Result<Heard> {
         if attaches_late(record) {
             let pid = nix::unistd::Pid::from_raw(init.child.pid);
-            place.attach(process.as_fd(), pid)?;
+            trace::wait("move init into the cgroup", || place.attach(process.as_fd(), pid))?;
             init.go_on()?;
         }
         let mut answers = Joins { joining, first: process.as_fd(), before_running: Some(before_running) };
@@ -132,7 +133,7 @@ impl<F: FnOnce(i32) -> Result<()>> Answers for Joins<'_, F> {
     fn listener(&mut self, init: &RunningInit<'_>, listener: BorrowedFd<'_>) -> Result<()> {
         let Joining { record, status, plan, .. } = self.joining;
         let state = record.for_agent(plan.agent.as_ref(), *status, init.child.pid);
-        agent::hand_over(plan.agent.as_ref(), listener, &state)
+        trace::work("send the seccomp listener", || agent::hand_over(plan.agent.as_ref(), listener, &state))
     }
 
     fn mounted(&mut self, id: u64) -> Result<()> {

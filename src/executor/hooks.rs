@@ -22,6 +22,7 @@ use crate::spec::{Config, Field, Ids, annotation};
 use crate::state::{Record, Status};
 use crate::sys::{self, Call, CallError};
 use crate::tables::hook;
+use crate::trace;
 
 /// The container that the hooks belong to.
 #[derive(Clone, Copy)]
@@ -49,7 +50,8 @@ pub fn once_there_are_namespaces(record: &Record) -> Result<()> {
     ] {
         let state = record.for_hooks(status);
         for (index, hook) in list.iter().enumerate() {
-            run(hook, record, &state).with_context(|| failed(name, index))?;
+            trace::wait(format_args!("hooks.{name}[{index}]"), || run(hook, record, &state))
+                .with_context(|| failed(name, index))?;
         }
     }
     Ok(())
@@ -66,7 +68,8 @@ fn all_inside(name: &str, list: &[Hook], owner: &HookOwner<'_>, status: Status) 
     }
     let state = owner.record.for_hooks(status);
     for (index, hook) in list.iter().enumerate() {
-        run_inside(name, index, hook, &InsideHook { owner: *owner, status }, &state)?;
+        let inside = InsideHook { owner: *owner, status };
+        trace::wait(format_args!("hooks.{name}[{index}]"), || run_inside(name, index, hook, &inside, &state))?;
     }
     Ok(())
 }
@@ -75,7 +78,9 @@ fn all_inside(name: &str, list: &[Hook], owner: &HookOwner<'_>, status: Status) 
 pub fn poststart(record: &Record) -> Result<()> {
     let state = record.for_hooks(Status::Running);
     for (index, hook) in record.hooks.poststart.iter().enumerate() {
-        run(hook, record, &state).with_context(|| failed(hook::POSTSTART, index))?;
+        let run = || run(hook, record, &state);
+        trace::wait(format_args!("hooks.{}[{index}]", hook::POSTSTART), run)
+            .with_context(|| failed(hook::POSTSTART, index))?;
     }
     Ok(())
 }
@@ -85,7 +90,8 @@ pub fn poststop(record: &Record) -> Result<Vec<String>> {
     let state = record.for_hooks(Status::Stopped);
     let mut warnings = Vec::new();
     for (index, hook) in record.hooks.poststop.iter().enumerate() {
-        if let Err(error) = run(hook, record, &state) {
+        if let Err(error) = trace::wait(format_args!("hooks.{}[{index}]", hook::POSTSTOP), || run(hook, record, &state))
+        {
             warnings.push(format!("{}: {error:#}", failed(hook::POSTSTOP, index)));
         }
     }

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 use super::channel::Channel;
 use super::expected::expected;
 use super::report;
+use super::traced::TracedInit;
 use crate::init;
 use crate::init::op::{Ask, Message, kind};
 use crate::plan::{Descriptor, Limit, Program};
@@ -19,6 +20,7 @@ use crate::spec::{Field, Refusal, refuse};
 use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Call, CallError, Errno, reason};
 use crate::tables::namespace;
+use crate::trace;
 
 /// Standard input, output and error; `None` for the caller's own.
 pub type Stdio<'a> = [Option<BorrowedFd<'a>>; 3];
@@ -51,6 +53,8 @@ pub struct RunningInit<'a> {
     program: &'a Program,
     /// The index of the first operation that `init` has not reported yet.
     at: u32,
+    /// The times of its operations, if a trace is made.
+    traced: Option<TracedInit<'a>>,
 }
 
 /// A message of `init`, for most of which it waits for an answer.
@@ -70,7 +74,7 @@ pub enum Waited {
     Closed,
 }
 
-/// The number in the slot of a descriptor that `init` will open itself.
+/// The number in the slot of a descriptor that `init` will open itself, and of the memory for a trace without a trace.
 const NOT_YET: RawFd = -1;
 
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<RunningInit<'a>> {
@@ -90,27 +94,37 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
         slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is missing"))?);
     }
     let (channel, mut theirs) = Channel::pair()?;
+    let (mut traced, mut stamps) = TracedInit::new(program)?.unzip();
     if around.preserved > 0 {
         // Numbers below the last preserved descriptor that the caller left free may have been used by the runtime
         // since.
         theirs = above(theirs.as_fd(), around.preserved)?;
+        stamps = stamps.map(|fd| above(fd.as_fd(), around.preserved)).transpose()?;
         for slot in slots.iter_mut().filter(|slot| **slot != NOT_YET) {
             *slot = keep(&mut opened, above(sys::process::borrow(*slot), around.preserved)?);
         }
     }
-    for fd in slots.iter().copied().filter(|fd| *fd != NOT_YET).chain([theirs.as_raw_fd()]) {
+    let stamps = stamps.as_ref().map_or(NOT_YET, AsRawFd::as_raw_fd);
+    for fd in slots.iter().copied().chain([theirs.as_raw_fd(), stamps]).filter(|fd| *fd != NOT_YET) {
         inherit(fd)?;
     }
-    let sealed = Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd()).map_err(
-        |errno| match errno {
-            Errno::EFBIG => anyhow!("seal init: {}: the caller's RLIMIT_FSIZE (ulimit -f) is too small", reason(errno)),
-            _ => CallError::new("seal init", errno).into(),
-        },
-    )?;
+    let seal = || Sealed::new(init::IMAGE, program.data(), program.ops(), &slots, theirs.as_raw_fd(), stamps);
+    let sealed = trace::work("seal init", || seal().map_err(not_sealed))?;
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
-    let child =
-        start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))?;
-    Ok(RunningInit { child, channel, program, at: 0 })
+    let child = trace::work("clone init", || {
+        start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))
+    })?;
+    if let Some(traced) = &mut traced {
+        traced.born(child.pid);
+    }
+    Ok(RunningInit { child, channel, program, at: 0, traced })
+}
+
+fn not_sealed(errno: Errno) -> anyhow::Error {
+    match errno {
+        Errno::EFBIG => anyhow!("seal init: {}: the caller's RLIMIT_FSIZE (ulimit -f) is too small", reason(errno)),
+        _ => CallError::new("seal init", errno).into(),
+    }
 }
 
 fn keep(opened: &mut Vec<OwnedFd>, fd: OwnedFd) -> RawFd {
@@ -251,6 +265,18 @@ impl Drop for Visit {
 }
 
 impl RunningInit<'_> {
+    /// Writes something down for the trace, if one is made.
+    fn trace(&mut self, write: impl FnOnce(&mut TracedInit<'_>)) {
+        if let Some(traced) = &mut self.traced {
+            write(traced);
+        }
+    }
+
+    /// Notes for the trace that `init` goes to the gate without another message.
+    pub fn at_gate(&mut self) {
+        self.trace(|traced| traced.wait_for_gate());
+    }
+
     /// Lets `init` continue.
     ///
     /// # Errors
@@ -262,10 +288,17 @@ impl RunningInit<'_> {
     /// Receives the next message of `init`. A failed operation is an error. A fork is handled here.
     pub fn next(&mut self) -> Result<Waited> {
         loop {
-            let Some((message, descriptor)) = self.channel.receive()? else { return Ok(Waited::Closed) };
+            let Some((message, descriptor)) = trace::wait("wait for init", || self.channel.receive())? else {
+                self.trace(|traced| traced.closed());
+                return Ok(Waited::Closed);
+            };
             self.at = expected(self.program, self.at, &message)?;
             match message.kind {
-                kind::FAILED => bail!(report::failure(self.program, &message)),
+                kind::FAILED => {
+                    let text = report::failure(self.program, &message);
+                    self.trace(|traced| traced.failed(Some(message.index as usize), &text));
+                    bail!(text)
+                }
                 kind::WARNING => return Ok(Waited::Warning(report::warning(self.program, &message))),
                 kind::FORKED => self.forked(&message)?,
                 kind::TERMINAL => {
@@ -297,7 +330,7 @@ impl RunningInit<'_> {
     }
 
     /// The error for an `init` that has exited early: its exit status or signal and, if known, the reason.
-    pub fn death(&self) -> anyhow::Error {
+    pub fn death(&mut self) -> anyhow::Error {
         use nix::sys::signal::Signal;
         use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
         // A process that closes its descriptors is exiting. If it died of another signal, this SIGKILL does not change
@@ -315,7 +348,9 @@ impl RunningInit<'_> {
         // failure.
         let by_filter =
             matches!(status, Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(_, Signal::SIGSYS | Signal::SIGILL, _)));
-        anyhow!(report::death(self.program, self.at, &end, by_filter))
+        let text = report::death(self.program, self.at, &end, by_filter);
+        self.trace(|traced| traced.failed(None, &text));
+        anyhow!(text)
     }
 
     /// Kills `init` and reaps it.
@@ -329,6 +364,7 @@ impl RunningInit<'_> {
         let pid = message.detail as i32;
         let pidfd = sys::process::pidfd_open(pid).named("pidfd_open")?;
         let before = std::mem::replace(&mut self.child, Child { pid, pidfd });
+        self.trace(|traced| traced.born(pid));
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(before.pid), None);
         self.channel.go_on()
     }

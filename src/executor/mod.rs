@@ -14,6 +14,7 @@ mod notify;
 mod receivers;
 mod relay;
 mod report;
+mod traced;
 pub(crate) mod tree;
 mod wait;
 

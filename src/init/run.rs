@@ -3,7 +3,7 @@
 use super::machine::{Init, NOT_RUN};
 use super::mount::RootMounts;
 use super::op::{Op, kind};
-use super::sys::{self, Mapped, Try};
+use super::sys::{self, Mapped, Stamps, Try};
 
 /// Carry out the operations in the program at `offset` of `fd`, which is `length` bytes long.
 pub fn run(fd: i32, offset: usize, length: usize) -> ! {
@@ -21,14 +21,27 @@ pub fn run(fd: i32, offset: usize, length: usize) -> ! {
         groups_denied: false,
         filtered: false,
     };
+    let Ok(stamps) = stamps(program) else { sys::exit(NOT_RUN) };
     for (index, op) in program.ops().iter().enumerate() {
         init.index = index as u32;
         if let Err(fault) = init.perform(op) {
             init.report(kind::FAILED, fault);
             sys::exit(NOT_RUN);
         }
+        if let Some(stamps) = stamps {
+            stamps.mark(index + 1);
+        }
     }
     sys::exit(NOT_RUN)
+}
+
+/// The memory for a trace, with the time before the first operation.
+fn stamps(program: Mapped) -> Try<Option<Stamps>> {
+    let Some(fd) = program.stamps() else { return Ok(None) };
+    let stamps = Stamps::map(fd, program.ops().len() + 1)?;
+    sys::close(fd);
+    stamps.mark(0);
+    Ok(Some(stamps))
 }
 
 impl Init {

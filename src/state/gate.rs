@@ -84,17 +84,18 @@ impl Gate<'_> {
         })?;
         // If the unlink fails, the container stays `created` until `init` executes the program and so closes the fifo.
         if unlinkat(self.directory, FIFO, UnlinkatFlags::NoRemoveDir).is_err() {
-            self.wait_for_program()?;
+            self.wait_for_program(PollTimeout::NONE)?;
         }
         Ok(())
     }
 
-    /// Wait until the user's program runs: execve(2) closes `init`'s end of the fifo, which poll(2) reports.
+    /// Wait until the user's program runs, or until the time is up: execve(2) closes `init`'s end of the fifo, which
+    /// poll(2) reports.
     ///
     /// # Errors
     /// The error of poll(2).
-    pub fn wait_for_program(&self) -> Result<()> {
-        let wait = || poll(&mut [PollFd::new(self.fifo.as_fd(), PollFlags::empty())], PollTimeout::NONE);
+    pub fn wait_for_program(&self, patience: PollTimeout) -> Result<()> {
+        let wait = || poll(&mut [PollFd::new(self.fifo.as_fd(), PollFlags::empty())], patience);
         sys::again(wait).map(drop).named(FIFO)
     }
 }

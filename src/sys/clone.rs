@@ -2,7 +2,7 @@
 //! `clone3(2)`.
 
 use std::arch::asm;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -19,6 +19,8 @@ compile_error!("the clone of init is written for x86_64");
 /// `MFD_EXEC`, Linux 6.3.
 const MFD_EXEC: u32 = 0x10;
 const PAGE: usize = 4096;
+/// The name of the file, which `/proc/PID/exe` of `init` shows.
+pub const NAME: &CStr = c"tare-init";
 
 /// A sealed file that holds a program image and the list of operations for it.
 #[derive(Debug)]
@@ -31,16 +33,24 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Writes and seals the file: from then on nothing can change it, not even the container.
+    /// Writes and seals the file: from then on nothing can change it, not even the container. `stamps` is the memory for
+    /// a trace, or -1.
     ///
     /// # Errors
     /// The error of `memfd_create(2)`, `writev(2)`, `fcntl(2)` or, for the fallback, of the calls that mount.
-    pub fn new(image: &[u8], data: &[u8], ops: &[Op], slots: &[RawFd], channel: RawFd) -> nix::Result<Sealed> {
+    pub fn new(
+        image: &[u8],
+        data: &[u8],
+        ops: &[Op],
+        slots: &[RawFd],
+        channel: RawFd,
+        stamps: RawFd,
+    ) -> nix::Result<Sealed> {
         const ZEROES: [u8; PAGE] = [0; PAGE];
         let offset = image.len().next_multiple_of(PAGE);
         let ops_at = (DATA + data.len()).next_multiple_of(8);
         let slots_at = ops_at + size_of_val(ops);
-        let header = Header { ops: ops_at as u32, count: ops.len() as u32, slots: slots_at as u32, channel };
+        let header = Header { ops: ops_at as u32, count: ops.len() as u32, slots: slots_at as u32, channel, stamps };
         // SAFETY: Header and Op are plain values of fixed layout; their bytes, padding included,
         // are only handed to the kernel, which copies them.
         let (header, ops) = unsafe {
@@ -90,7 +100,6 @@ fn write_all(file: &OwnedFd, parts: &[IoSlice<'_>]) -> nix::Result<()> {
 fn unlinked_file(parts: &[IoSlice<'_>]) -> nix::Result<OwnedFd> {
     use nix::fcntl::{OFlag, openat};
     use nix::sys::stat::Mode;
-    const NAME: &std::ffi::CStr = c"tare-init";
     let mount = super::mount::private_tmpfs()?;
     let flags = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let writable = openat(&mount, NAME, flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, Mode::S_IRWXU)?;
@@ -105,7 +114,7 @@ fn unlinked_file(parts: &[IoSlice<'_>]) -> nix::Result<OwnedFd> {
 fn memfd() -> nix::Result<OwnedFd> {
     let create = |flags: u32| {
         // SAFETY: the name is a C string; the result is checked before it is used.
-        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, c"tare-init".as_ptr(), flags) };
+        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, NAME.as_ptr(), flags) };
         // SAFETY: a new descriptor, which only this code owns.
         Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
     };

@@ -1,6 +1,7 @@
 //! System calls without a function in `nix`, and the only `unsafe` outside `init`.
 
 pub mod bpf;
+pub mod clock;
 pub mod clone;
 pub mod directory;
 pub mod entry;
@@ -13,6 +14,7 @@ pub mod proc;
 pub mod process;
 pub mod regex;
 pub mod socket;
+pub mod stamps;
 pub mod terminal;
 pub mod xattr;
 

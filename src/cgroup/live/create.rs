@@ -20,6 +20,7 @@ use crate::cgroup::plan::CgroupPlan;
 use crate::cgroup::writes::Target;
 use crate::spec::refuse;
 use crate::sys::Call;
+use crate::trace;
 
 impl Cgroup {
     /// Makes the cgroup with all its limits and device rules. It has no processes yet.
@@ -59,9 +60,12 @@ impl Cgroup {
 /// Makes and fills the directories.
 fn build(plan: &CgroupPlan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup> {
     let mut made = Vec::with_capacity(plan.writes.targets.len());
-    for (index, target) in plan.writes.targets.iter().enumerate() {
-        made.push(make(plan, undo, index, target)?);
-    }
+    trace::work("make its directories", || {
+        plan.writes.targets.iter().enumerate().try_for_each(|(index, target)| {
+            made.push(make(plan, undo, index, target)?);
+            anyhow::Ok(())
+        })
+    })?;
     let cgroup = living(plan, &made);
     let claim = claim(&made)?;
     refuse_used(&cgroup, &made)?;
@@ -84,7 +88,7 @@ fn build(plan: &CgroupPlan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup>
     }
     let dirs: Vec<Option<&Path>> = made.iter().map(|made| Some(&*made.as_ref()?.dir)).collect();
     check_usage(plan, &dirs)?;
-    apply(plan, |_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd))?;
+    trace::work("write the limits", || apply(plan, |_| true, &dirs, leaf.as_ref().map(OwnedFd::as_fd)))?;
     if let (Some(leaf), Some(made)) = (leaf, v2) {
         finish_v2(plan, undo, &cgroup, made, leaf)?;
     }
@@ -93,7 +97,7 @@ fn build(plan: &CgroupPlan, undo: &mut Undo, owner: Owner<'_>) -> Result<Cgroup>
 
 /// Attaches the device program and delegates. Keeps the directory for the processes open, and the lock on `leaf`.
 fn finish_v2(plan: &CgroupPlan, undo: &mut Undo, cgroup: &Cgroup, made: &Made, leaf: OwnedFd) -> Result<()> {
-    install_program(plan, leaf.as_fd(), made.new)?;
+    trace::work("load the device program", || install_program(plan, leaf.as_fd(), made.new))?;
     if let Some(inside) = &plan.inside {
         cgroup.leaf.replace(Some(make_inside(plan, undo, &made.dir, inside)?));
         cgroup.claim.replace(Some(leaf));

@@ -26,7 +26,7 @@ pub use talk::{Ask, Message, Talk, kind, why};
 pub const BASE: usize = 0x10_0000_0000;
 
 /// The first bytes of the mapped program.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
     /// The offset of the first [`Op`].
@@ -37,6 +37,8 @@ pub struct Header {
     pub slots: u32,
     /// The socket to the runtime.
     pub channel: i32,
+    /// The shared memory for time stamps, or -1 if no trace is made.
+    pub stamps: i32,
 }
 
 /// The offset of the data area, to which the offsets of [`Text`] and [`List`] are relative.

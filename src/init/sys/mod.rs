@@ -9,6 +9,7 @@ mod mounts;
 mod network;
 mod process;
 mod program;
+mod stamps;
 #[cfg(not(any(test, fuzzing)))]
 mod start;
 mod terminal;
@@ -19,6 +20,7 @@ pub use mounts::*;
 pub use network::*;
 pub use process::*;
 pub use program::*;
+pub use stamps::*;
 pub use terminal::*;
 
 use super::calls;

@@ -25,6 +25,11 @@ impl Mapped {
         self.0.channel
     }
 
+    /// The memory for time stamps, if a trace is made.
+    pub fn stamps(self) -> Option<i32> {
+        (self.0.stamps >= 0).then_some(self.0.stamps)
+    }
+
     pub fn ops(self) -> &'static [Op] {
         // SAFETY: the runtime, built by the same compiler, wrote `count` aligned values of Op at `ops`.
         unsafe { core::slice::from_raw_parts((BASE + self.0.ops as usize) as *const Op, self.0.count as usize) }
