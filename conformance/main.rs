@@ -52,6 +52,7 @@ mod state;
 mod systemd;
 mod systemd_faults;
 mod terminal;
+mod trace;
 mod update;
 
 use harness::{Skip, Test, machine, runtime};
@@ -101,6 +102,7 @@ const THEMES: &[&[Test]] = &[
     systemd::TESTS,
     systemd_faults::TESTS,
     terminal::TESTS,
+    trace::TESTS,
     update::TESTS,
 ];
 
