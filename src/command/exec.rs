@@ -8,7 +8,7 @@ use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 use super::front::{Front, FrontOptions};
 use super::log::Log;
 use super::pid_file::PidFile;
-use super::run::PROGRAM;
+use super::run::{OUTPUT, PROGRAM};
 use super::shared::{Failure, joining_options, preserve_fds, root};
 use crate::cli::{ExecArgs, Global};
 use crate::executor::{
@@ -93,7 +93,7 @@ fn wait(front: Front, terminal: Option<Terminal>, child: &Child) -> Result<i32> 
         // The caller does not learn its pid, so nothing would wait for the process.
         let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
     })?;
-    relay.finish();
+    trace::pause(OUTPUT, || relay.finish());
     Ok(status)
 }
 

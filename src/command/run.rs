@@ -70,8 +70,9 @@ pub enum AtEnd {
     Keep,
 }
 
-/// The stage of a trace in which the user's program runs.
+/// The stages of a trace in which the user's program runs, and in which its last output is copied.
 pub const PROGRAM: &str = "wait until the program exits";
+pub const OUTPUT: &str = "copy the rest of the output";
 
 /// Waits until the container ends and returns its exit status. The remaining output is copied even if the container
 /// cannot be removed.
@@ -82,7 +83,7 @@ pub fn stay(created: &Created, mut relay: Relay, at_end: AtEnd, log: &Log) -> Re
         AtEnd::Remove => remove(created, log),
         AtEnd::Keep => Ok(()),
     };
-    relay.finish();
+    trace::pause(OUTPUT, || relay.finish());
     removed.map(|()| status)
 }
 

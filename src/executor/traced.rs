@@ -64,9 +64,11 @@ impl<'a> TracedInit<'a> {
         let (link, name) = (format!("/proc/{}/exe", self.pid), NAME.to_string_lossy());
         let is_init = || std::fs::read_link(&link).is_ok_and(|image| image.to_string_lossy().contains(&*name));
         let begin = Instant::now();
-        while is_init() && begin.elapsed() < PATIENCE {
-            std::thread::yield_now();
-        }
+        trace::pause("wait until init executes the program", || {
+            while is_init() && begin.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+        });
         self.over = Some(monotonic());
     }
 

@@ -5,6 +5,7 @@
 
 mod events;
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,6 +79,13 @@ pub fn work<T, E: Display>(name: impl Display, stage: impl FnOnce() -> Result<T,
 #[inline]
 pub fn wait<T, E: Display>(name: impl Display, stage: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     timed(name, Category::Wait, stage)
+}
+
+/// A wait that cannot fail.
+#[inline]
+pub fn pause<T>(name: impl Display, stage: impl FnOnce() -> T) -> T {
+    let Ok(value) = wait(name, || Ok::<_, Infallible>(stage()));
+    value
 }
 
 #[inline]
