@@ -48,7 +48,11 @@ def main(about):
     asked = parse(about)
     for number in SIGNALS:
         signal.signal(number, end)
-    return dispatch(asked)
+    try:
+        return dispatch(asked)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def end(number, _):
