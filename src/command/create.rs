@@ -52,7 +52,7 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> R
         log.warning(warning);
     }
     for (op, field) in plan.program.iter() {
-        log.debug(&format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
+        log.debug(|| format!("{field}: {}", crate::plan::describe(op, &plan.program).trim()));
     }
     Ok(Prepared { config, text, facts, options, plan, place, pid_file })
 }

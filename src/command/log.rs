@@ -57,10 +57,10 @@ impl Log {
         self.write("warning", message);
     }
 
-    /// Writes a message if `--debug` is given.
-    pub fn debug(&self, message: &str) {
+    /// Writes a message if `--debug` is given. Without it the message is not even made.
+    pub fn debug(&self, message: impl FnOnce() -> String) {
         if self.debug {
-            self.write("debug", message);
+            self.write("debug", &message());
         }
     }
 

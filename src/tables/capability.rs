@@ -1,5 +1,7 @@
 //! Capabilities by name: `linux/capability.h`.
 
+use oci_spec::runtime::Capability;
+
 /// All names; the index is the number.
 pub const NAMES: [&str; 41] = [
     "CAP_CHOWN",
@@ -44,6 +46,55 @@ pub const NAMES: [&str; 41] = [
     "CAP_BPF",
     "CAP_CHECKPOINT_RESTORE",
 ];
+
+/// The number of a capability. A `match`, because a look-up by name formats the name first: for the sets of an ordinary
+/// config that took a tenth of the time before the clone.
+pub fn number_of(capability: Capability) -> u32 {
+    use Capability::*;
+    match capability {
+        Chown => 0,
+        DacOverride => 1,
+        DacReadSearch => 2,
+        Fowner => 3,
+        Fsetid => 4,
+        Kill => 5,
+        Setgid => 6,
+        Setuid => 7,
+        Setpcap => 8,
+        LinuxImmutable => 9,
+        NetBindService => 10,
+        NetBroadcast => 11,
+        NetAdmin => 12,
+        NetRaw => 13,
+        IpcLock => 14,
+        IpcOwner => 15,
+        SysModule => 16,
+        SysRawio => 17,
+        SysChroot => 18,
+        SysPtrace => 19,
+        SysPacct => 20,
+        SysAdmin => 21,
+        SysBoot => 22,
+        SysNice => 23,
+        SysResource => 24,
+        SysTime => 25,
+        SysTtyConfig => 26,
+        Mknod => 27,
+        Lease => 28,
+        AuditWrite => 29,
+        AuditControl => 30,
+        Setfcap => 31,
+        MacOverride => 32,
+        MacAdmin => 33,
+        Syslog => 34,
+        WakeAlarm => 35,
+        BlockSuspend => 36,
+        AuditRead => 37,
+        Perfmon => 38,
+        Bpf => 39,
+        CheckpointRestore => 40,
+    }
+}
 
 /// The number of a capability. As in runc, only canonical names are known.
 pub fn number(name: &str) -> Option<u32> {

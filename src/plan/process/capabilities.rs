@@ -18,7 +18,6 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// The table has every name that `oci-spec` knows.
     pub fn of(sets: &LinuxCapabilities) -> Masks {
         Masks {
             bounding: mask(sets.bounding()),
@@ -74,13 +73,7 @@ pub fn shed(program: &mut Program, process: &Process, needs: Needs) -> bool {
 }
 
 fn mask(set: &Option<Capabilities>) -> u64 {
-    let number = |name: &oci_spec::runtime::Capability| {
-        // `oci-spec` prints names without the prefix.
-        capability::NAMES
-            .iter()
-            .position(|known| known.strip_prefix("CAP_") == Some(&name.to_string()) || *known == name.to_string())
-    };
-    set.iter().flatten().filter_map(number).fold(0, |mask, number| mask | 1 << number)
+    set.iter().flatten().fold(0, |mask, capability| mask | 1 << capability::number_of(*capability))
 }
 
 #[cfg(test)]
@@ -92,5 +85,9 @@ mod tests {
         let sets = serde_json::json!({"bounding": capability::NAMES.as_slice()});
         let sets: LinuxCapabilities = serde_json::from_value(sets).unwrap();
         assert_eq!(Masks::of(&sets).bounding, (1 << 41) - 1);
+        for (number, name) in capability::NAMES.iter().enumerate() {
+            let capability = serde_json::from_value(serde_json::json!(name)).unwrap();
+            assert_eq!(capability::number_of(capability), number as u32, "{name}");
+        }
     }
 }
