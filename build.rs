@@ -19,7 +19,17 @@ fn main() {
         .args(["src/init/main.rs", "--crate-name", "init", "--edition", "2024", "--crate-type", "bin"])
         .args(["--target", &target, "-C", "panic=abort", "-C", "opt-level=s", "-C", "lto=fat"])
         .args(["-C", "codegen-units=1", "-C", "strip=symbols", "-C", "relocation-model=static"])
-        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-static", "-C", "link-arg=-nostdlib"])
+        // Only rustc's musl targets bring start files of their own; init has none.
+        .args([
+            "-C",
+            "link-self-contained=no",
+            "-C",
+            "link-arg=-nostartfiles",
+            "-C",
+            "link-arg=-static",
+            "-C",
+            "link-arg=-nostdlib",
+        ])
         // Code, constants and data share pages of the file, so fewer pages are faulted in.
         .args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,--build-id=none"])
         .arg("-o")

@@ -2,11 +2,10 @@
 
 use crate::harness::bundle::scratch;
 use crate::harness::container::namespace_of;
-use crate::harness::{payload, *};
+use crate::harness::{Exchange, payload, *};
 use anyhow::{Context, bail, ensure};
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 use std::process;
@@ -277,15 +276,11 @@ fn devices_are_denied_by_default_in_the_unified_view() -> Result {
     denied_by_default(View::Unified)
 }
 
-/// Exchanges two names in a directory (RENAME_EXCHANGE) until it is stopped.
+/// Exchanges two names in a directory until it is stopped.
 fn swap(dir: &Path, over: &AtomicBool) -> Result {
-    let name = |name: &str| std::ffi::CString::new(dir.join(name).as_os_str().as_bytes());
-    let (a, b) = (name("a")?, name("b")?);
+    let exchange = Exchange::new(&dir.join("a"), &dir.join("b"))?;
     while !over.load(Ordering::Relaxed) {
-        // SAFETY: both paths are C strings that live as long as the loop.
-        let result =
-            unsafe { libc::renameat2(libc::AT_FDCWD, a.as_ptr(), libc::AT_FDCWD, b.as_ptr(), libc::RENAME_EXCHANGE) };
-        ensure!(result == 0, "renameat2: {}", std::io::Error::last_os_error());
+        exchange.once().context("renameat2")?;
     }
     Ok(())
 }

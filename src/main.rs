@@ -2,19 +2,23 @@
 
 #![no_main]
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{OsString, c_char, c_int};
 
 use tare::cli::{Global, Parsed, parse};
 use tare::command::{self, Failure, Log};
 use tare::sys;
 
-/// The C library calls this function directly. [`sys::entry`] says why the standard library's entry is not used. The
-/// arguments are unused: `std::env::args_os` gets them on its own.
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap::new();
+
+/// The C library calls this function directly. [`sys::entry`] says why the standard library's entry is not used. Without
+/// that entry `std::env::args_os` is empty with musl.
 // SAFETY: no other function has this name, and the signature is that of the C standard.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
     let status = match sys::entry::begin() {
-        Ok(()) => run(),
+        // SAFETY: the C library passes that many pointers to strings, which nothing changes.
+        Ok(()) => run(unsafe { sys::entry::arguments(count, arguments) }),
         Err(errno) => {
             Log::standard_error(&Global::default()).error(&format!("cannot begin: {}", sys::reason(errno)));
             1
@@ -24,8 +28,8 @@ pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
     std::process::exit(status)
 }
 
-fn run() -> i32 {
-    match parse(std::env::args_os()) {
+fn run(arguments: Vec<OsString>) -> i32 {
+    match parse(arguments) {
         Parsed::Text(text) => with_log(&Global::default(), |_| Ok(command::print(&text).map(|()| 0)?)),
         Parsed::Usage { global, help, message, status } => {
             // The command fails in any case, and the message names the mistake.

@@ -108,8 +108,8 @@ fn read_message(stream: &UnixStream) -> Result<(Message, Vec<OwnedFd>)> {
 
 /// Answers one call, if one is waiting: `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`, seccomp_unotify(2).
 fn answer(listener: &OwnedFd, judge: &Judge) {
-    const RECV: u64 = 0xc050_2100;
-    const SEND: u64 = 0xc018_2101;
+    const RECV: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
+    const SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
     let waits = |fd: &OwnedFd| {
         let mut one = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         poll(&mut one, PollTimeout::ZERO).is_ok_and(|count| count > 0)

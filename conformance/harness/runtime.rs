@@ -39,9 +39,7 @@ pub fn find() -> Result<&'static Runtime> {
 }
 
 fn default_path() -> PathBuf {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    let plain = target.join("release/tare");
-    if plain.exists() { plain } else { target.join("x86_64-unknown-linux-gnu/release/tare") }
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/tare")
 }
 
 /// The name in `runc version 1.3.6`, else the file's name.

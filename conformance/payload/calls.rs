@@ -94,8 +94,14 @@ pub fn in_a_thread(words: &[&str]) -> String {
     }
 }
 
+/// The type of a request of `ptrace(2)`: not that of every C library.
+#[cfg(target_env = "musl")]
+type Request = libc::c_int;
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+
 /// `ptrace(2)` on a child.
-fn trace(request: libc::c_uint, child: nix::unistd::Pid, data: u64) -> io::Result<()> {
+fn trace(request: Request, child: nix::unistd::Pid, data: u64) -> io::Result<()> {
     // SAFETY: numbers, or for GETEVENTMSG the address of a word that the caller holds.
     match unsafe { libc::ptrace(request, child.as_raw(), 0u64, data) } {
         -1 => Err(io::Error::last_os_error()),

@@ -295,7 +295,7 @@ pub fn end_main_thread(say: impl Fn(&'static str)) -> ! {
 
 fn window_size() -> io::Result<libc::winsize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    raw(libc::SYS_ioctl, [0, libc::TIOCGWINSZ, address(&mut size), 0])?;
+    raw(libc::SYS_ioctl, [0, libc::TIOCGWINSZ as u64, address(&mut size), 0])?;
     Ok(size)
 }
 

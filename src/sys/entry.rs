@@ -4,8 +4,10 @@
 //! overflows, and panics if one of these calls fails. That costs time at every start of a container, and this program
 //! does not recurse deeply.
 
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io::Write;
 use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -43,6 +45,18 @@ pub fn begin() -> nix::Result<()> {
     Ok(())
 }
 
+/// The command line of the program.
+///
+/// # Safety
+/// `count` and `arguments` are those of the C function `main`.
+pub unsafe fn arguments(count: c_int, arguments: *const *const c_char) -> Vec<OsString> {
+    // A caller may pass no argument at all, not even a name: then the pointer is that of an empty list.
+    (0..usize::try_from(count).unwrap_or(0))
+        // SAFETY: the C library ends each argument with a zero byte and passes `count` of them.
+        .map(|index| OsStr::from_bytes(unsafe { CStr::from_ptr(*arguments.add(index)) }.to_bytes()).to_os_string())
+        .collect()
+}
+
 /// Replaces the message of a panic. The standard library panics if the kernel has no random numbers for its hash maps,
 /// before the runtime has changed anything on the host. The caller then gets one line and an exit status instead of a
 /// signal.
@@ -56,4 +70,4 @@ fn fail(panic: &std::panic::PanicHookInfo<'_>) {
     std::process::exit(1);
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
+extern "C" fn nothing(_: c_int) {}

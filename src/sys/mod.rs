@@ -3,9 +3,12 @@
 pub mod bpf;
 pub mod clock;
 pub mod clone;
+#[cfg(all(target_arch = "x86_64", target_env = "musl"))]
+mod copy;
 pub mod directory;
 pub mod entry;
 mod errno;
+pub mod heap;
 pub mod limits;
 pub mod lock;
 pub mod mount;
