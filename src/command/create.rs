@@ -7,9 +7,9 @@ use super::log::Log;
 use super::pid_file::PidFile;
 use super::shared::{Begin, bundle, config, manager, options, root};
 use crate::cli::{CreateArgs, Global};
-use crate::executor::{Created, Order, create};
+use crate::executor::{Ahead, Created, Order, create};
 use crate::host::Host;
-use crate::plan::{Facts, Options, Plan, compile};
+use crate::plan::{Caller, Facts, Options, Plan, compile};
 use crate::spec::{self, Config};
 use crate::state::{Place, Record};
 use crate::trace;
@@ -34,8 +34,14 @@ impl Prepared {
     }
 }
 
-/// Loads and checks the config and compiles the plan.
-pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> Result<Prepared> {
+/// Loads and checks the config and compiles the plan. `loaded` is called as soon as the config is known.
+pub fn prepare(
+    global: &Global,
+    args: &CreateArgs,
+    log: &Log,
+    begin: Begin,
+    loaded: impl FnOnce(&Config, &Caller),
+) -> Result<Prepared> {
     let root = root(global)?;
     let place = root.container(&args.id)?;
     let host = Host::read();
@@ -43,6 +49,7 @@ pub fn prepare(global: &Global, args: &CreateArgs, log: &Log, begin: Begin) -> R
     let config_file = config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json"));
     let text = trace::work("read config.json", || spec::read(&config_file))?;
     let config = trace::work("parse and check config.json", || spec::parse(&text))?;
+    loaded(&config, &host.caller);
     let mut options = options(global, args, &host, bundle, begin)?;
     options.notify = manager().map(|_| place.notify());
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
@@ -82,8 +89,9 @@ pub fn make(
 }
 
 pub fn run(global: &Global, args: &CreateArgs, log: &Log) -> Result<()> {
-    let prepared = prepare(global, args, log, Begin::AtStart)?;
+    let mut ahead = Ahead::default();
+    let prepared = prepare(global, args, log, Begin::AtStart, |config, caller| ahead = Ahead::begin(config, caller))?;
     let front = prepared.front(&FrontOptions::of(global, args))?;
-    make(&prepared, &front, log, |order, pid_file| create(order, |record, _| pid_file(record)))?;
+    make(&prepared, &front, log, |order, pid_file| create(order, ahead, |record, _| pid_file(record)))?;
     Ok(())
 }

@@ -11,15 +11,17 @@ use super::log::Log;
 use super::shared::{Begin, bind_notify, tell};
 use crate::cli::{Global, RunArgs};
 use crate::executor::{
-    Created, HookOwner, Notify, Orphans, Relay, Survivors, create, destroy, discard, forward_until_exit, poststart,
-    prepare_to_wait, start_container,
+    Ahead, Created, HookOwner, Notify, Orphans, Relay, Survivors, create, destroy, discard, forward_until_exit,
+    poststart, prepare_to_wait, start_container,
 };
 use crate::sys::{self, Call};
 use crate::trace;
 
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
-    let prepared = prepare(global, &args.create, log, Begin::AtOnce)?;
+    let mut ahead = Ahead::default();
+    let prepared =
+        prepare(global, &args.create, log, Begin::AtOnce, |config, caller| ahead = Ahead::begin(config, caller))?;
     let front = prepared.front(&FrontOptions { detach, ..FrontOptions::of(global, &args.create) })?;
     if !detach {
         prepare_to_wait(Orphans::of(args.no_subreaper))?;
@@ -29,7 +31,7 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let Prepared { config, facts, options, .. } = &prepared;
     let mut notify = None;
     let mut created = make(&prepared, &front, log, |order, pid_file| {
-        create(order, |record, directory| {
+        create(order, ahead, |record, directory| {
             pid_file(record)?;
             notify = bind_notify(directory, log)?;
             start_container(&HookOwner { record, config, facts, options })

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
+use super::ahead::Ahead;
 use super::converse::{Answers, Heard, converse};
 use super::hooks::HookOwner;
 use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Visit, launch, open_namespace};
@@ -68,7 +69,11 @@ const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a
 ///
 /// `before_running` is called when everything is set up and, without a gate, just before the user's program runs. It
 /// writes the pid file and runs the `startContainer` hooks.
-pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory) -> Result<()>) -> Result<Created> {
+pub fn create(
+    order: &Order<'_>,
+    ahead: Ahead,
+    before_running: impl FnOnce(&Record, &Directory) -> Result<()>,
+) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
     trace::work("check the root", || check_root(&plan.rootfs))?;
     let record = Record::new(&options.id)?;
@@ -77,17 +82,17 @@ pub fn create(order: &Order<'_>, before_running: impl FnOnce(&Record, &Directory
     let gate = if options.gate { Some(trace::work("make the gate", || directory.make_gate())?) } else { None };
     let trees = trace::work("open trees and devices", || tree::open(plan.program.slots())).context(CHAIN)?;
     let leaf = work.record.cgroup.open_for_clone()?;
-    let around = Surroundings {
-        namespaces: plan.birth.new,
-        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
-        gate: gate.as_ref().map(|fd| fd.as_fd()),
-        stdio: connections.stdio,
-        trees: &trees,
-        preserved: options.preserve_fds,
-        ..Surroundings::default()
-    };
     let mut init = {
         let mut visit = Visit::default();
+        let around = Surroundings {
+            namespaces: trace::wait("wait for the network namespace", || ahead.enter(&plan.birth, &mut visit))?,
+            cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+            gate: gate.as_ref().map(|fd| fd.as_fd()),
+            stdio: connections.stdio,
+            trees: &trees,
+            preserved: options.preserve_fds,
+            ..Surroundings::default()
+        };
         for joined in &plan.birth.joined {
             let namespace = open_namespace(&joined.path, joined.flag, &joined.field, joined.claim.as_ref())?;
             visit.join(namespace.as_fd(), joined.flag).with_context(|| format!("{}.path", joined.field))?;

@@ -247,6 +247,12 @@ impl Visit {
         std::fs::write("/proc/self/timens_offsets", offsets).named("linux.timeOffsets: write timens_offsets")
     }
 
+    /// Joins a namespace whose kind is known; `own` is the one to return to.
+    pub fn enter(&mut self, namespace: OwnedFd, own: OwnedFd, kind: CloneFlags) -> Result<()> {
+        self.back.push((own, kind));
+        setns(namespace, kind).named("join the new namespace")
+    }
+
     fn remember(&mut self, flag: u32) -> Result<()> {
         let path = own_path(flag);
         let own = File::open(&path).named(path)?;

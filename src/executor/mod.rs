@@ -1,6 +1,7 @@
 //! The runtime's steps on the host before, beside and after `init`, and how they are undone.
 
 mod agent;
+mod ahead;
 mod channel;
 mod converse;
 pub(crate) mod create;
@@ -18,6 +19,7 @@ mod traced;
 pub(crate) mod tree;
 mod wait;
 
+pub use ahead::Ahead;
 pub use create::{Connections, Created, Order, create};
 pub use destroy::{Survivors, destroy, destroy_locked, discard, end_locked, kill_survivors};
 pub use exec::{Joining, attaches_late, exec};

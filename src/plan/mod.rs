@@ -32,6 +32,7 @@ pub(crate) use facts::Questions;
 pub use facts::{Caller, Facts};
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use maps::Maps;
+pub(crate) use namespaces::Birth;
 pub use options::Options;
 pub use print::print;
 pub(crate) use program::{Descriptor, IdMap, Node, Owners, Program, Tree};

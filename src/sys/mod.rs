@@ -1,5 +1,6 @@
 //! System calls without a function in `nix`, and the only `unsafe` outside `init`.
 
+pub mod ahead;
 pub mod bpf;
 pub mod clock;
 pub mod clone;
