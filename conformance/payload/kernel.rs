@@ -348,8 +348,9 @@ pub fn in_background(work: impl FnOnce()) {
 pub fn signals(wanted: i32, say: impl Fn(String)) {
     // SAFETY: the set is filled before it is read, and no siginfo is asked for.
     unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigfillset(&mut set);
+        // Not sigfillset(3), which leaves out the signals that the C library reserves for itself.
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        std::ptr::write_bytes(&raw mut set, 0xff, 1);
         libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
         say("ready".into());
         for _ in 0..wanted {

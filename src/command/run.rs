@@ -94,7 +94,7 @@ pub fn stay(created: &Created, mut relay: Relay, at_end: AtEnd, log: &Log) -> Re
 fn announce(notify: Notify, created: &Created) -> Result<JoinHandle<Result<()>>> {
     let process = created.child.pidfd.try_clone().map_err(sys::io)?;
     let wait = move || notify.wait(process.as_fd(), std::process::id() as i32);
-    std::thread::Builder::new().spawn(wait).named("NOTIFY_SOCKET: a thread")
+    sys::process::thread(wait).named("NOTIFY_SOCKET: a thread")
 }
 
 /// Ends and removes a container after a late failure. Returns the error, with the error of the removal if that fails

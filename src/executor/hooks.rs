@@ -21,7 +21,7 @@ use crate::plan::{Exec, Facts, Hook, HookEntry, HookRights, Options, ProcessPlan
 use crate::spec::{Config, Field, Ids, annotation};
 use crate::state::{Record, Status};
 use crate::sys::{self, Call, CallError};
-use crate::tables::hook;
+use crate::tables::{hook, signal};
 use crate::trace;
 
 /// The container that the hooks belong to.
@@ -177,7 +177,7 @@ fn pipe(owner: Option<Ids>, theirs: usize) -> Result<(OwnedFd, OwnedFd)> {
 }
 
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<()> {
-    std::thread::Builder::new().spawn(copies).map(drop).named("start a thread")
+    sys::process::thread(copies).map(drop).named("start a thread")
 }
 
 /// The output file that an annotation names, if any.
@@ -226,7 +226,7 @@ fn run(hook: &Hook, record: &Record, state: &[u8]) -> Result<()> {
 fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
     match (code, signal) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, signal) => format!("signal: {}", sys::process::signal_text(signal.unwrap_or_default())),
+        (None, signal) => format!("signal: {}", signal::text(signal.unwrap_or_default())),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::{Field, Refusal, refuse};
 use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Call, CallError, Errno, reason};
-use crate::tables::namespace;
+use crate::tables::{namespace, signal};
 use crate::trace;
 
 /// Standard input, output and error; `None` for the caller's own.
@@ -346,7 +346,7 @@ impl RunningInit<'_> {
         let status = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         let end = match status {
             Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
-            Ok(WaitStatus::Signaled(_, signal, _)) => format!("signal: {}", sys::process::signal_text(signal as i32)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => format!("signal: {}", signal::text(signal as i32)),
             Ok(other) => format!("{other:?}"),
             Err(errno) => reason(errno),
         };

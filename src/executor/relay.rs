@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use anyhow::Result;
 use nix::fcntl::OFlag;
@@ -75,9 +75,8 @@ impl Pipes {
     }
 }
 
-/// Starts a thread. std::thread::spawn would panic if the kernel refuses it.
 fn thread(copies: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    Builder::new().spawn(copies).named("start a thread")
+    sys::process::thread(copies).named("start a thread")
 }
 
 fn is_null(fd: BorrowedFd<'_>) -> bool {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -33,7 +33,7 @@ impl Orphans {
 /// Blocks all signals, so that none is lost between the clone and the wait.
 pub fn prepare_to_wait(orphans: Orphans) -> Result<()> {
     sys::process::expect_children();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).named("sigprocmask")?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&sys::process::all_signals()), None).named("sigprocmask")?;
     if orphans == Orphans::Adopt {
         nix::sys::prctl::set_child_subreaper(true).named("prctl")?;
     }
@@ -64,7 +64,10 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Resul
 /// Forwards every signal to the process until the process ends, and changes of the window size to its terminal. Returns
 /// the status in the form of a shell: the exit code, or 128 plus the signal.
 pub fn forward_until_exit(child: &Child, relay: &mut Relay) -> Result<i32> {
-    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC).named("signalfd")?;
+    let all = sys::process::all_signals();
+    // A thread that has ended may have left some unblocked: sys::process::thread says why.
+    all.thread_block().named("sigprocmask")?;
+    let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC).named("signalfd")?;
     loop {
         if let Some(status) = reap(child.pid)? {
             return Ok(status);

@@ -4,14 +4,14 @@ use std::fmt;
 
 pub use nix::errno::Errno;
 
+use crate::tables::errno;
+
 /// The text of an errno in lower case and without its number: `no such file or directory`.
 ///
-/// Engines match on these texts in the form that Go gives them, which is strerror(3)'s.
+/// Engines match on these texts.
 pub fn reason(errno: Errno) -> String {
-    let text = std::io::Error::from_raw_os_error(errno as i32).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    let number = errno as i32;
+    errno::text(number).map_or_else(|| format!("errno {number}"), str::to_owned)
 }
 
 /// Repeats a system call as long as a signal interrupts it.

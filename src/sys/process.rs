@@ -1,8 +1,10 @@
 //! Pidfds and limits of other processes, and child processes.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::thread::{Builder, JoinHandle};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
 
 /// Opens a pidfd, which is safe from pid reuse.
@@ -28,13 +30,6 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> 
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
     Errno::result(result).map(drop)
-}
-
-/// The C library's description of a signal. In lower case it equals Go's.
-pub fn signal_text(signal: i32) -> String {
-    // SAFETY: the result is a C string that is valid until this thread calls strsignal again.
-    let text = unsafe { std::ffi::CStr::from_ptr(libc::strsignal(signal)) };
-    text.to_string_lossy().to_lowercase()
 }
 
 /// Copies a descriptor of another process, by its number there.
@@ -118,20 +113,45 @@ pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     }
 }
 
+/// All signals of the kernel. The C library's own set lacks those that it reserves for itself, in musl also signal 34.
+pub fn all_signals() -> SigSet {
+    // SAFETY: a set is plain bits, and each combination of them is a valid set.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        std::ptr::write_bytes(&raw mut set, 0xff, 1);
+        SigSet::from_sigset_t_unchecked(set)
+    }
+}
+
+/// Starts a thread. `std::thread::spawn` would panic if the kernel refuses it.
+///
+/// At the first thread musl unblocks the signals that it reserves, 33 and 34, which would then end this process. If this
+/// thread blocks signals, both threads block all of them again.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<JoinHandle<T>> {
+    let blocks = SigSet::thread_get_mask()?.contains(Signal::SIGTERM);
+    let block = move || if blocks { all_signals().thread_block() } else { Ok(()) };
+    let thread = Builder::new().spawn(move || {
+        // Without it, only signals 33 and 34 are not forwarded.
+        let _ = block();
+        work()
+    })?;
+    block()?;
+    Ok(thread)
+}
+
 /// Unblocks all signals, after discarding those that are pending.
 ///
 /// # Errors
 /// The error of `sigprocmask(2)`.
 pub fn admit_signals() -> nix::Result<()> {
-    // SAFETY: the set is initialized before the kernel reads it, the siginfo is null, and the timeout outlives the
-    // call.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigfillset(&mut set);
-        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        while libc::sigtimedwait(&set, std::ptr::null_mut(), &at_once) > 0 {}
-    }
-    nix::sys::signal::SigSet::empty().thread_set_mask()
+    let set = all_signals();
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the siginfo is null, and the set and the timeout outlive the call.
+    while unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &at_once) } > 0 {}
+    SigSet::empty().thread_set_mask()
 }
 
 /// Makes the kernel keep dead children as zombies until wait(2). If the caller started the runtime with SIGCHLD
@@ -143,7 +163,7 @@ pub fn expect_children() {
 
 /// Ends this process by the signal. Returns if that fails.
 pub fn die_of(signal: nix::sys::signal::Signal) {
-    use nix::sys::signal::{SigHandler, SigSet, raise};
+    use nix::sys::signal::{SigHandler, raise};
     // SAFETY: the default action runs no code of this program.
     let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     let _ = SigSet::from(signal).thread_unblock();
@@ -184,7 +204,6 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
 
 /// Gives a command an empty signal mask, if signals are blocked here, and the caller's limits, if some were raised.
 pub fn start_as_called(command: &mut std::process::Command) {
-    use nix::sys::signal::SigSet;
     use std::os::unix::process::CommandExt;
     let unblocked = SigSet::thread_get_mask().is_ok_and(|mask| mask == SigSet::empty());
     if unblocked && super::limits::raised().is_empty() {

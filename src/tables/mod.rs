@@ -1,6 +1,7 @@
 //! One table per vocabulary, which the parser, `features`, the printer and the tests all read.
 
 pub mod capability;
+pub mod errno;
 pub mod hook;
 pub mod limit;
 pub mod memory_policy;

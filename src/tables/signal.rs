@@ -38,6 +38,47 @@ const NAMES: [(&str, i32); 35] = [
     ("UNUSED", 31),
 ];
 
+/// The description of each signal from 1 on, as Go words it. C libraries differ in some of them.
+const TEXTS: [&str; 31] = [
+    "hangup",
+    "interrupt",
+    "quit",
+    "illegal instruction",
+    "trace/breakpoint trap",
+    "aborted",
+    "bus error",
+    "floating point exception",
+    "killed",
+    "user defined signal 1",
+    "segmentation fault",
+    "user defined signal 2",
+    "broken pipe",
+    "alarm clock",
+    "terminated",
+    "stack fault",
+    "child exited",
+    "continued",
+    "stopped (signal)",
+    "stopped",
+    "stopped (tty input)",
+    "stopped (tty output)",
+    "urgent I/O condition",
+    "CPU time limit exceeded",
+    "file size limit exceeded",
+    "virtual timer expired",
+    "profiling timer expired",
+    "window changed",
+    "I/O possible",
+    "power failure",
+    "bad system call",
+];
+
+/// The description of a signal: `killed`.
+pub fn text(signal: i32) -> String {
+    let known = usize::try_from(signal).ok().and_then(|signal| TEXTS.get(signal.wrapping_sub(1)));
+    known.map_or_else(|| format!("signal {signal}"), |text| (*text).to_owned())
+}
+
 /// The number of a signal given as `15`, `TERM`, `SIGTERM` or `sigterm`, or as `RTMIN+n` or `RTMAX-n`. Any number
 /// passes: the kernel refuses an invalid one.
 pub fn number(text: &str) -> Option<i32> {
