@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::Mount;
 
 use super::log::Log;
@@ -13,7 +13,7 @@ use crate::executor::{Joining, Receivers, attaches_late, exec};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::plan::{Exec, ProcessPlan};
-use crate::spec::{Field, clean, refuse};
+use crate::spec::{Field, clean, place, refuse};
 use crate::state::{Added, Directory, MISSING, NotRunning, Record, Status};
 use crate::sys::Call;
 
@@ -44,10 +44,10 @@ pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
 /// Reads the file: a list in the form of `mounts` of `config.json`.
 fn read(file: &str) -> Result<Vec<Mount>> {
     let bytes = std::fs::read(file).named(format_args!("open {file}"))?;
-    let list = &mut serde_json::Deserializer::from_slice(&bytes);
-    serde_path_to_error::deserialize(list).map_err(|error| match error.path().to_string().as_str() {
-        "." => anyhow!("{file}: {}", error.into_inner()),
-        path => anyhow!("{file}: mounts{path}: {}", error.inner()),
+    let text = std::str::from_utf8(&bytes).with_context(|| file.to_owned())?;
+    serde_json::from_str(text).map_err(|error| match place::of_error(text, &error).as_str() {
+        "" => anyhow!("{file}: {error}"),
+        path => anyhow!("{file}: mounts{path}: {error}"),
     })
 }
 

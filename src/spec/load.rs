@@ -66,7 +66,7 @@ pub fn parse_process(bytes: &[u8]) -> Result<ProcessConfig> {
         let mut tree: Value = typed(text)?;
         shape::without_beside(&mut tree, shape::PROCESS);
         reduce_process(&mut tree);
-        from_tree(tree)?
+        from_tree(&tree)?
     } else {
         typed(text)?
     };
@@ -96,7 +96,7 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
     let mut whole: Value = typed(&text)?;
     shape::without_beside(&mut whole, shape::CONFIG);
     reduce_resources(&mut whole["linux"]["resources"]);
-    from_tree::<Whole>(whole)?;
+    from_tree::<Whole>(&whole)?;
     Ok(asked)
 }
 
@@ -148,7 +148,7 @@ fn reduced(text: &str) -> Result<Spec> {
     if let Some(resources) = tree.get_mut("linux").and_then(|linux| linux.get_mut("resources")) {
         reduce_resources(resources);
     }
-    Ok(from_tree(tree)?)
+    Ok(from_tree(&tree)?)
 }
 
 fn reduce_resources(resources: &mut Value) {

@@ -11,6 +11,7 @@ mod load;
 pub mod mapping;
 mod path;
 mod peek;
+pub(crate) mod place;
 mod process;
 mod refusal;
 mod shape;

@@ -1,35 +1,40 @@
 //! Parses JSON into types; the errors name the field.
 
-use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Refusal, refusal};
+use super::{Refusal, place, refusal};
 
 /// Parses a text. An error names the field.
-pub fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
-    serde_json::from_str(text).or_else(|_| {
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| refusal!("config.json", "{error}"))?;
-        let mut parser = serde_json::Deserializer::from_str(text);
-        let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
-            let path = error.path().to_string();
-            at_field(&path, &error.into_inner())
-        })?;
-        Ok(parsed)
-    })
+pub fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
+    serde_json::from_str(text).map_err(|error| refused(text, &error))
 }
 
-pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(tree).map_err(|error| {
-        let path = error.path().to_string();
-        at_field(&path, &error.into_inner())
-    })
+/// Parses a tree. It becomes a text first: this is rare, and the types of a document then have one parser.
+pub fn from_tree<T: for<'a> Deserialize<'a>>(tree: &Value) -> Result<T, Refusal> {
+    let text = tree.to_string();
+    // Nobody has seen this text, so an error does not name a line of it.
+    serde_json::from_str(&text).map_err(|error| at_field(&place::of_error(&text, &error), &without_line(&error)))
+}
+
+fn refused(text: &str, error: &serde_json::Error) -> Refusal {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Err(error) => refusal!("config.json", "{error}"),
+        Ok(_) => at_field(&place::of_error(text, error), &error.to_string()),
+    }
+}
+
+/// The text of an error without its line and column.
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).map_or(text.clone(), str::to_owned)
 }
 
 /// Puts the field in front of an error of the parser. If a field is missing, the error names that field.
-fn at_field(path: &str, error: &serde_json::Error) -> Refusal {
-    let path = if matches!(path, "." | "?") { "" } else { path };
-    let text = nearest(error.to_string());
+fn at_field(path: &str, error: &str) -> Refusal {
+    // The parser's words for an enum that is not a string.
+    let text = nearest(error.replacen("expected value", "expected a string", 1));
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match (path, missing) {
         ("", Some(name)) => refusal!(name.to_owned(), "must be given"),
