@@ -23,22 +23,22 @@ pub fn find() -> Result {
         Some(path) => PathBuf::from(path),
         None => beside_us()?,
     };
-    ensure!(found.exists(), "no payload at {}: run `cargo build --example payload`", found.display());
+    ensure!(found.exists(), "no payload at {}: run `cargo build --package payload`", found.display());
     PAYLOAD.get_or_init(|| found);
     Ok(())
 }
 
-/// `…/TRIPLE/PROFILE/deps/conformance-HASH` → `…/TRIPLE/PROFILE/examples/payload`.
+/// `…/TRIPLE/PROFILE/deps/conformance-HASH` → `…/TRIPLE/PROFILE/payload`.
 fn beside_us() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let profile = own.parent().and_then(Path::parent).context("a test binary lives in target/PROFILE/deps")?;
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--example", "payload"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.args(["build", "--quiet", "--package", "payload"]).current_dir(env!("CARGO_MANIFEST_DIR"));
         if profile.ends_with("release") {
             command.arg("--release");
         }
         ensure!(command.status()?.success(), "building the payload failed");
     }
-    Ok(profile.join("examples/payload"))
+    Ok(profile.join("payload"))
 }
