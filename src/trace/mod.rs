@@ -130,3 +130,49 @@ fn lock() -> MutexGuard<'static, Option<Recorder>> {
 fn own() -> i32 {
     std::process::id() as i32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, Result, bail};
+
+    fn fails() -> Result<()> {
+        bail!("no \"x\"")
+    }
+
+    /// The recorder is one for the whole process, so this is one test. Other tests may add stages at the same time.
+    #[test]
+    fn the_innermost_stage_has_the_error() {
+        assert!(work("before", fails).is_err());
+        begin("tare test x");
+        let outer = work("outer", || {
+            let _ = work("ignored", fails);
+            wait("well", || Ok::<_, anyhow::Error>(()))?;
+            work("inner", || fails().context("why"))
+        });
+        assert!(outer.is_err());
+        assert!(work("alone", || work("done", || Ok::<_, anyhow::Error>(())).and_then(|()| fails())).is_err());
+        add(7, "init", "init", Vec::new());
+        let text = end(1, Some("all"));
+        assert!(work("after", fails).is_err() && !is_on());
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let error = |name: &str| {
+            let events = document["traceEvents"].as_array().into_iter().flatten();
+            let found: Vec<_> = events.filter(|event| event["name"] == name && event["ph"] == "X").collect();
+            found.first().map(|event| event["args"]["error"].as_str().unwrap_or("none").to_owned())
+        };
+        for (name, wanted) in [
+            ("before", None),
+            ("after", None),
+            ("tare test x", Some("all")),
+            ("start-up", Some("none")),
+            ("ignored", Some("no \"x\"")),
+            ("well", Some("none")),
+            ("inner", Some("why: no \"x\"")),
+            ("outer", Some("none")),
+            ("alone", Some("no \"x\"")),
+        ] {
+            assert_eq!(error(name).as_deref(), wanted, "{name}");
+        }
+    }
+}
