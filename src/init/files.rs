@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::op::{Rules, why};
-use super::path::{PathBuffer, last_part, read_link};
+use super::path::{PathBuffer, ShortBuffer, TextBuffer, last_part, read_link};
 use super::sys::{self, Fault, Try};
 
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -92,7 +92,7 @@ fn make_plain(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
     let mut here = plain(root, c"/", sys::O_DIRECTORY)?;
     let mut parts = path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = parts.next() {
-        let (name, last) = (PathBuffer::new(part)?, parts.peek().is_none());
+        let (name, last) = (ShortBuffer::new(part)?, parts.peek().is_none());
         let name = name.as_cstr();
         here = match plain(here.0, name, sys::O_NOFOLLOW) {
             Err(fault) if fault.errno != sys::ENOENT => return Err(not_plain(fault)),
@@ -120,7 +120,21 @@ pub fn ensure_directory(root: i32, path: &CStr) -> Try<()> {
 /// Each step is looked up from the root again: if another process replaces a component by a symbolic link, the link
 /// leads at worst to another place inside the root. Other processes may create the same path at the same time.
 pub fn make(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
-    let mut done = PathBuffer::new(path.to_bytes())?;
+    match ShortBuffer::new(path.to_bytes()) {
+        Ok(parent) => make_below(root, path, directory, parent),
+        Err(_) => make_at_length(root, path, directory),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn make_at_length(root: i32, path: &CStr, directory: bool) -> Try<Fd> {
+    make_below(root, path, directory, PathBuffer::new(path.to_bytes())?)
+}
+
+/// `done` is the path, of which this looks up the parent.
+#[inline(never)]
+fn make_below<const SIZE: usize>(root: i32, path: &CStr, directory: bool, mut done: TextBuffer<SIZE>) -> Try<Fd> {
     done.pop();
     // In most cases only the last component is missing.
     if let (Ok(parent), Some(name)) = (look(root, done.as_cstr(), sys::O_DIRECTORY), last_part(path)) {
@@ -205,7 +219,7 @@ fn past_link(root: i32, path: &CStr, fault: Fault) -> Try<PathBuffer> {
 
 /// Create `name` in `parent`, the directory of `path`.
 fn make_last(root: i32, path: &CStr, parent: &Fd, name: &[u8], directory: bool) -> Try<Fd> {
-    let name = PathBuffer::new(name)?;
+    let name = ShortBuffer::new(name)?;
     if !directory {
         return make_file(parent.0, name.as_cstr());
     }

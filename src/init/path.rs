@@ -5,16 +5,21 @@ use core::ffi::CStr;
 use super::op::why;
 use super::sys::{self, Fault, Try};
 
-/// A path of less than `PATH_MAX` bytes, which can be shortened.
-pub struct PathBuffer {
-    bytes: [u8; 4096],
+/// A text of less than `SIZE` bytes, which can be shortened.
+pub struct TextBuffer<const SIZE: usize> {
+    bytes: [u8; SIZE],
     len: usize,
 }
 
-impl PathBuffer {
+/// Any path: `PATH_MAX`.
+pub type PathBuffer = TextBuffer<4096>;
+/// A path or a name of usual length. Each page of the stack that `init` uses counts against the container's memory limit.
+pub type ShortBuffer = TextBuffer<256>;
+
+impl<const SIZE: usize> TextBuffer<SIZE> {
     /// Copy a path.
-    pub fn new(path: &[u8]) -> Try<PathBuffer> {
-        let mut buffer = PathBuffer { bytes: [0; 4096], len: 0 };
+    pub fn new(path: &[u8]) -> Try<TextBuffer<SIZE>> {
+        let mut buffer = TextBuffer { bytes: [0; SIZE], len: 0 };
         buffer.append(path)?;
         Ok(buffer)
     }

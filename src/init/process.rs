@@ -84,7 +84,16 @@ impl Init {
 /// outside (CVE-2024-21626).
 pub fn chdir(path: &CStr) -> Try<()> {
     sys::chdir(path)?;
-    let mut buffer = [0u8; 4096];
+    match inside_the_root::<256>() {
+        Err(fault) if fault.errno == sys::ERANGE => inside_the_root::<4096>(),
+        other => other,
+    }
+}
+
+/// `SIZE` is larger than the path.
+#[inline(never)]
+fn inside_the_root<const SIZE: usize>() -> Try<()> {
+    let mut buffer = [0u8; SIZE];
     match sys::getcwd(&mut buffer) {
         Ok(_) if buffer[0] == b'/' => Ok(()),
         Ok(_) => Err(Fault::because(why::CWD_OUTSIDE, sys::ENOENT)),

@@ -22,8 +22,9 @@ pub use rules::Rules;
 pub use talk::{Ask, Message, Talk, kind, why};
 
 /// The address at which `init` maps its program. Linux places no mapping near it on its own, so the runtime can write
-/// absolute addresses (for `argv` and `envp`) before `init` exists.
-pub const BASE: usize = 0x10_0000_0000;
+/// absolute addresses (for `argv` and `envp`) before `init` exists. It is a megabyte above the image, so that both share
+/// their page tables: the memory of the container pays for each of these.
+pub const BASE: usize = 0x50_0000;
 
 /// The first bytes of the mapped program.
 #[repr(C, align(8))]

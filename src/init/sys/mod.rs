@@ -46,6 +46,7 @@ pub type Try<T> = Result<T, Fault>;
 
 pub const EPERM: i32 = 1;
 pub const ENOENT: i32 = 2;
+pub const ERANGE: i32 = 34;
 pub const EINTR: i32 = 4;
 pub const EAGAIN: i32 = 11;
 pub const EACCES: i32 = 13;
