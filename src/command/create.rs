@@ -9,7 +9,7 @@ use super::shared::{Begin, bundle, config, manager, options, root};
 use crate::cli::{CreateArgs, Global};
 use crate::executor::{Ahead, Created, Order, create};
 use crate::host::Host;
-use crate::plan::{Caller, Facts, Options, Plan, compile};
+use crate::plan::{Facts, Options, Plan, compile};
 use crate::spec::{self, Config};
 use crate::state::{Place, Record};
 use crate::trace;
@@ -34,13 +34,13 @@ impl Prepared {
     }
 }
 
-/// Loads and checks the config and compiles the plan. `loaded` is called as soon as the config is known.
+/// Loads and checks the config and compiles the plan. Begins to make a network namespace in `ahead` meanwhile.
 pub fn prepare(
     global: &Global,
     args: &CreateArgs,
     log: &Log,
     begin: Begin,
-    loaded: impl FnOnce(&Config, &Caller),
+    mut ahead: Option<&mut Ahead>,
 ) -> Result<Prepared> {
     let root = root(global)?;
     let place = root.container(&args.id)?;
@@ -48,8 +48,13 @@ pub fn prepare(
     let bundle = bundle(args.bundle.as_deref(), args.bundle_argument.as_deref())?;
     let config_file = config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json"));
     let text = trace::work("read config.json", || spec::read(&config_file))?;
+    if let Some(ahead) = ahead.as_deref_mut() {
+        ahead.guess(&text, &host.caller);
+    }
     let config = trace::work("parse and check config.json", || spec::parse(&text))?;
-    loaded(&config, &host.caller);
+    if let Some(ahead) = ahead {
+        ahead.confirm(&config, &host.caller);
+    }
     let mut options = options(global, args, &host, bundle, begin)?;
     options.notify = manager().map(|_| place.notify());
     let pid_file = args.pid_file.as_deref().map(PidFile::new).transpose()?;
@@ -90,7 +95,7 @@ pub fn make(
 
 pub fn run(global: &Global, args: &CreateArgs, log: &Log) -> Result<()> {
     let mut ahead = Ahead::default();
-    let prepared = prepare(global, args, log, Begin::AtStart, |config, caller| ahead = Ahead::begin(config, caller))?;
+    let prepared = prepare(global, args, log, Begin::AtStart, Some(&mut ahead))?;
     let front = prepared.front(&FrontOptions::of(global, args))?;
     make(&prepared, &front, log, |order, pid_file| create(order, ahead, |record, _| pid_file(record)))?;
     Ok(())

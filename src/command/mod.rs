@@ -29,6 +29,7 @@ mod update;
 use anyhow::{Context, Result};
 
 use crate::cli::{Invocation, Verb};
+use crate::sys::heap;
 
 use trace_file::TraceFile;
 
@@ -48,6 +49,9 @@ pub fn run(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
 fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     let global = &invocation.global;
+    if matches!(&invocation.verb, Verb::Create(_) | Verb::Run(_) | Verb::Exec(_)) {
+        heap::populate();
+    }
     match &invocation.verb {
         Verb::Create(args) => {
             done(create::run(global, args, log).with_context(|| format!("{} create failed", global.name)))

@@ -17,7 +17,7 @@ use crate::spec::annotation;
 pub fn run(global: &Global, args: &RestoreArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let create = created(args);
-    let prepared = prepare(global, &create, log, Begin::AtOnce, |_, _| {})?;
+    let prepared = prepare(global, &create, log, Begin::AtOnce, None)?;
     warn_rootless(&prepared.facts.caller, "restore", global, log);
     let mounts = Mounts::of(&prepared.config, &prepared.facts, &prepared.options)?;
     let it = Restore {

@@ -20,8 +20,7 @@ use crate::trace;
 pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
     let detach = args.detach;
     let mut ahead = Ahead::default();
-    let prepared =
-        prepare(global, &args.create, log, Begin::AtOnce, |config, caller| ahead = Ahead::begin(config, caller))?;
+    let prepared = prepare(global, &args.create, log, Begin::AtOnce, Some(&mut ahead))?;
     let front = prepared.front(&FrontOptions { detach, ..FrontOptions::of(global, &args.create) })?;
     if !detach {
         prepare_to_wait(Orphans::of(args.no_subreaper))?;

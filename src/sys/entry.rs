@@ -25,7 +25,6 @@ use super::process::borrow;
 /// # Errors
 /// The error of poll(2), open(2) or sigaction(2).
 pub fn begin() -> nix::Result<()> {
-    super::heap::populate();
     let mut standard = [0, 1, 2].map(|number| PollFd::new(borrow(number), PollFlags::empty()));
     again(|| poll(&mut standard, PollTimeout::ZERO))?;
     for fd in &standard {

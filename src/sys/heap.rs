@@ -99,15 +99,15 @@ impl SizeClass {
     }
 }
 
-/// Gives the first part of the region and of the stack their pages at once: a page fault for each page takes longer. Most
-/// commands use these pages. Before Linux 5.14 the pages are faulted in one by one.
+/// Gives the first pages of the region and of the stack their memory at once: a page fault for each page takes longer.
+/// Before Linux 5.14 the pages are faulted in one by one. For commands that start a process: they use about as much.
 pub fn populate() {
-    const REGION: usize = 80 * 1024;
-    const STACK: usize = 64 * 1024;
     const PAGE: usize = 4096;
+    const VALUES: usize = 20 * PAGE;
+    const STACK: usize = 16 * PAGE;
     let mark = 0u8;
     let stack = ((&raw const mark).addr() & !(PAGE - 1)) - STACK;
-    for (from, length) in [(start().addr(), REGION), (stack, STACK)] {
+    for (from, length) in [(start().addr(), VALUES), (stack, STACK)] {
         // SAFETY: the call changes no byte. The kernel has mapped 128 KiB of stack below the arguments at execve(2).
         unsafe { libc::madvise(from as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
     }

@@ -99,7 +99,7 @@ pub const OPTIONS: &[(&str, Effect, bool)] = &[
     ("rdev", TreeClear(NODEV), true),
     ("rdiratime", TreeClear(NODIRATIME), true),
     ("relatime", Set(RELATIME), true),
-    ("remount", Remount, true),
+    (REMOUNT, Remount, true),
     ("rexec", TreeClear(NOEXEC), true),
     ("ridmap", IdMap(true), false),
     ("rnoatime", TreeSet(NOATIME), true),
@@ -145,6 +145,9 @@ pub fn flags() -> Vec<(u64, &'static str, &'static str)> {
     flags.sort_unstable_by_key(|(bit, ..)| (bit & ATIME != 0, *bit));
     flags
 }
+
+/// The option that changes a mount instead of making one.
+pub const REMOUNT: &str = "remount";
 
 /// The effect of an option, if it is one of the runtime's.
 pub fn effect(option: &str) -> Option<Effect> {

@@ -6,7 +6,7 @@ use oci_spec::runtime::Mount;
 
 use super::super::context::Context;
 use crate::spec::clean;
-use crate::tables::mount_option::{Effect, effect};
+use crate::tables::mount_option::REMOUNT;
 
 /// The cleaned destinations of `mounts`, by index. A remount makes no mount and has none.
 pub struct Standing(Vec<Option<String>>);
@@ -14,7 +14,7 @@ pub struct Standing(Vec<Option<String>>);
 impl Standing {
     pub fn new(context: &Context<'_>) -> Standing {
         let destination = |mount: &Mount| {
-            let remounts = mount.options().iter().flatten().any(|text| effect(text) == Some(Effect::Remount));
+            let remounts = mount.options().iter().flatten().any(|option| option == REMOUNT);
             (!remounts).then(|| clean(mount.destination()).to_string_lossy().into_owned())
         };
         Standing(context.config.mounts().iter().map(destination).collect())
