@@ -50,7 +50,7 @@ fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
     let done = |result: Result<()>| result.map(|()| 0).map_err(Failure::from);
     let global = &invocation.global;
     if matches!(&invocation.verb, Verb::Create(_) | Verb::Run(_) | Verb::Exec(_)) {
-        heap::populate();
+        heap::populate_stack();
     }
     match &invocation.verb {
         Verb::Create(args) => {

@@ -44,6 +44,8 @@ pub struct Heap {
 struct Arena {
     /// The length of the part of the region that has been handed out.
     used: usize,
+    /// The length of the part that has its pages.
+    populated: usize,
     /// The freed values, by list. Each begins with the address of the next.
     free: [*mut u8; LISTS],
 }
@@ -55,7 +57,10 @@ impl Heap {
     /// A heap from which nothing has been allocated.
     #[allow(clippy::new_without_default, reason = "a second heap would hand out the same region")]
     pub const fn new() -> Heap {
-        Heap { owner: AtomicUsize::new(0), arena: UnsafeCell::new(Arena { used: 0, free: [ptr::null_mut(); LISTS] }) }
+        Heap {
+            owner: AtomicUsize::new(0),
+            arena: UnsafeCell::new(Arena { used: 0, populated: 0, free: [ptr::null_mut(); LISTS] }),
+        }
     }
 
     /// The arena, if this thread is its owner.
@@ -99,18 +104,20 @@ impl SizeClass {
     }
 }
 
-/// Gives the first pages of the region and of the stack their memory at once: a page fault for each page takes longer.
-/// Before Linux 5.14 the pages are faulted in one by one. For commands that start a process: they use about as much.
-pub fn populate() {
+/// Gives the stack below the caller its pages at once. For commands that start a process: they use about as much.
+pub fn populate_stack() {
     const PAGE: usize = 4096;
-    const VALUES: usize = 20 * PAGE;
-    const STACK: usize = 16 * PAGE;
+    const LENGTH: usize = 16 * PAGE;
     let mark = 0u8;
-    let stack = ((&raw const mark).addr() & !(PAGE - 1)) - STACK;
-    for (from, length) in [(start().addr(), VALUES), (stack, STACK)] {
-        // SAFETY: the call changes no byte. The kernel has mapped 128 KiB of stack below the arguments at execve(2).
-        unsafe { libc::madvise(from as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
-    }
+    populate(((&raw const mark).addr() & !(PAGE - 1)) - LENGTH, LENGTH);
+}
+
+/// Makes the pages of a range at once: a page fault for each takes longer. Before Linux 5.14 the call fails, and the pages
+/// are faulted in one by one.
+fn populate(from: usize, length: usize) {
+    // SAFETY: the call changes no byte. Both callers name memory of the program: the region, and the stack, of which
+    // execve(2) maps 128 KiB.
+    unsafe { libc::madvise(from as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
 }
 
 impl Arena {
@@ -128,7 +135,7 @@ impl Arena {
         }
         // SAFETY: the offset is inside the region.
         let value = unsafe { start().add(self.used) };
-        self.used += list.size;
+        self.use_to(self.used + list.size);
         Some((value, true))
     }
 
@@ -145,9 +152,26 @@ impl Arena {
         let offset = value.addr() - start().addr();
         let fits = offset + old.size == self.used && new.size > old.size && offset + new.size <= SIZE;
         if fits {
-            self.used = offset + new.size;
+            self.use_to(offset + new.size);
         }
         fits
+    }
+
+    #[inline]
+    fn use_to(&mut self, used: usize) {
+        self.used = used;
+        if used > self.populated {
+            self.populate_more();
+        }
+    }
+
+    /// Makes the next pages: more of them for a program that has used many.
+    #[inline(never)]
+    fn populate_more(&mut self) {
+        const LEAST: usize = 16 * 1024;
+        let end = (self.used + (self.used / 2).max(LEAST)).next_multiple_of(LEAST).min(SIZE);
+        populate(start().addr() + self.populated, end - self.populated);
+        self.populated = end;
     }
 }
 
