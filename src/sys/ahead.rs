@@ -17,8 +17,11 @@ compile_error!("the helper's clone is written for x86_64");
 /// A namespace in the making. Dropping this waits for the helper.
 #[derive(Debug)]
 pub struct NewNetwork {
+    /// The helper's pid; 0 once it has been waited for.
     helper: i32,
     shared: Box<Shared>,
+    /// The helper runs on it.
+    _stack: Vec<u128>,
 }
 
 /// A finished namespace.
@@ -30,11 +33,9 @@ pub struct Networks {
     pub own: OwnedFd,
 }
 
-/// The memory that the helper uses: it shares the runtime's.
+/// The helper's results: descriptors, or negative errnos.
 #[derive(Debug)]
 struct Shared {
-    stack: [u128; 256],
-    /// Descriptors, or negative errnos.
     own: AtomicI32,
     new: AtomicI32,
 }
@@ -45,13 +46,13 @@ impl NewNetwork {
     /// # Errors
     /// The error of `clone(2)`.
     pub fn begin() -> nix::Result<NewNetwork> {
-        let no = AtomicI32::new(-libc::EBADF);
-        let mut shared = Box::new(Shared { stack: [0; 256], own: AtomicI32::new(-libc::EBADF), new: no });
-        let top = shared.stack.as_mut_ptr_range().end as usize;
+        let shared = Box::new(Shared { own: AtomicI32::new(-libc::EBADF), new: AtomicI32::new(-libc::EBADF) });
+        let mut stack = vec![0u128; 512];
+        let top = stack.as_mut_ptr_range().end as usize;
         // No exit signal: a wait for any child does not see the helper.
         let flags = libc::CLONE_VM | libc::CLONE_FILES;
         match clone(flags as usize, top, &raw const *shared) {
-            pid @ 1.. => Ok(NewNetwork { helper: pid as i32, shared }),
+            pid @ 1.. => Ok(NewNetwork { helper: pid as i32, shared, _stack: stack }),
             error => Err(Errno::from_raw(-error as i32)),
         }
     }
