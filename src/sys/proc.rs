@@ -21,11 +21,12 @@ impl Stat {
     fn parse(text: &[u8]) -> Option<Stat> {
         // The name is in parentheses and may itself contain parentheses.
         let rest = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
-        let mut fields = std::str::from_utf8(rest).ok()?.split(' ');
-        let state = fields.next()?.bytes().next()?;
-        let flags = fields.nth(5)?.parse().ok()?;
-        let threads = fields.nth(10)?.parse().ok()?;
-        let start = fields.nth(1)?.parse().ok()?;
+        let mut fields = rest.split(|byte| *byte == b' ');
+        let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
+        let state = *fields.next()?.first()?;
+        let flags = number(fields.nth(5)?)?;
+        let threads = number(fields.nth(10)?)?;
+        let start = number(fields.nth(1)?)?;
         Some(Stat { state, flags, threads, start })
     }
 
