@@ -11,9 +11,6 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("the helper's clone is written for x86_64");
-
 /// A namespace in the making. Dropping this waits for the helper.
 #[derive(Debug)]
 pub struct NewNetwork {
@@ -51,7 +48,8 @@ impl NewNetwork {
         let top = stack.as_mut_ptr_range().end as usize;
         // No exit signal: a wait for any child does not see the helper.
         let flags = libc::CLONE_VM | libc::CLONE_FILES;
-        match clone(flags as usize, top, &raw const *shared) {
+        // SAFETY: the value and the stack stay until `wait` has seen the helper's end.
+        match unsafe { super::clone::call(libc::SYS_clone, [flags as usize, top, 0], helper, &raw const *shared) } {
             pid @ 1.. => Ok(NewNetwork { helper: pid as i32, shared, _stack: stack }),
             error => Err(Errno::from_raw(-error as i32)),
         }
@@ -96,36 +94,6 @@ fn take(place: &AtomicI32) -> nix::Result<OwnedFd> {
         fd @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         errno => Err(Errno::from_raw(-errno)),
     }
-}
-
-/// Makes the clone, and has the child call [`helper`] with `shared`. Returns the pid, or the negative errno.
-fn clone(flags: usize, stack: usize, shared: *const Shared) -> isize {
-    let result: isize;
-    // SAFETY: the child starts on a stack of its own and calls `helper` with a pointer that stays valid until the
-    // parent has waited for it. The registers that hold both survive the system call.
-    unsafe {
-        asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r12",
-            "call r13",
-            "ud2",
-            "2:",
-            inlateout("rax") libc::SYS_clone as isize => result,
-            in("rdi") flags,
-            in("rsi") stack,
-            in("rdx") 0,
-            in("r10") 0,
-            in("r8") 0,
-            in("r12") shared,
-            in("r13") helper as extern "C" fn(*const Shared) -> !,
-            lateout("rcx") _,
-            lateout("r11") _,
-        );
-    }
-    result
 }
 
 /// The helper: system calls only. It must not use the C library, whose thread-local values, `errno` among them, are those

@@ -241,18 +241,18 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     let by_clone3 = [&raw const args as usize, size_of::<CloneArgs>(), 0];
-    let mut result = call(libc::SYS_clone3, by_clone3, start);
+    // SAFETY: `start` stays valid because of CLONE_VFORK: this thread continues only after the child has called execveat(2)
+    // or exited. The arguments name the stack.
+    let cloned = |number, arguments| unsafe { call(number, arguments, child, start) };
+    let mut result = cloned(libc::SYS_clone3, by_clone3);
     const KNOWN_TO_CLONE: u64 = !(CLONE_INTO_CGROUP | libc::CLONE_NEWTIME as u64);
     if (result == -(libc::ENOSYS as isize) || result == -(libc::EPERM as isize))
         && args.flags & KNOWN_TO_CLONE == args.flags
     {
         // A sandbox may allow only `clone(2)`, which returns the pidfd through another argument.
         let flags = args.flags | args.exit_signal;
-        result = call(
-            libc::SYS_clone,
-            [flags as usize, stack.as_mut_ptr_range().end as usize, &raw mut pidfd as usize],
-            start,
-        );
+        let stack = stack.as_mut_ptr_range().end as usize;
+        result = cloned(libc::SYS_clone, [flags as usize, stack, &raw mut pidfd as usize]);
     }
     drop(stack);
     if result < 0 {
@@ -263,13 +263,20 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
     Ok(Child { pid: result as i32, pidfd })
 }
 
-/// Makes a clone system call with these arguments, and has the child call [`child`] on the stack that the arguments
-/// name. Returns the pid, or the negative errno.
-fn call(number: libc::c_long, arguments: [usize; 3], start: &Start) -> isize {
+/// Makes a clone system call with these arguments, and has the child call `entry` with `argument`, on the stack that the
+/// arguments name. Returns the pid, or the negative errno.
+///
+/// # Safety
+/// `argument` stays valid while the child runs `entry`, and the child has a stack of its own.
+pub(super) unsafe fn call<T>(
+    number: libc::c_long,
+    arguments: [usize; 3],
+    entry: extern "C" fn(*const T) -> !,
+    argument: *const T,
+) -> isize {
     let result: isize;
-    // SAFETY: the child starts on a stack of its own and calls `child` with a pointer to `start`. The pointer stays valid
-    // because of CLONE_VFORK: this thread continues only after the child has called execveat(2) or exited. The registers
-    // that hold the two pointers survive the system call, and the child does not touch the runtime's own stack.
+    // SAFETY: the caller's promise. The registers that hold the two pointers survive the system call, and the child does not
+    // touch this stack.
     unsafe {
         asm!(
             "syscall",
@@ -286,8 +293,8 @@ fn call(number: libc::c_long, arguments: [usize; 3], start: &Start) -> isize {
             in("rdx") arguments[2],
             in("r10") 0,
             in("r8") 0,
-            in("r12") start,
-            in("r13") child as extern "C" fn(*const Start) -> !,
+            in("r12") argument,
+            in("r13") entry,
             lateout("rcx") _,
             lateout("r11") _,
         );
