@@ -15,21 +15,16 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("init");
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
-    let status = Command::new(rustc)
+    let mut command = Command::new(rustc);
+    if target.ends_with("-musl") {
+        // Only rustc's musl targets bring start files of their own; init has none.
+        command.args(["-C", "link-self-contained=no"]);
+    }
+    let status = command
         .args(["src/init/main.rs", "--crate-name", "init", "--edition", "2024", "--crate-type", "bin"])
         .args(["--target", &target, "-C", "panic=abort", "-C", "opt-level=s", "-C", "lto=fat"])
         .args(["-C", "codegen-units=1", "-C", "strip=symbols", "-C", "relocation-model=static"])
-        // Only rustc's musl targets bring start files of their own; init has none.
-        .args([
-            "-C",
-            "link-self-contained=no",
-            "-C",
-            "link-arg=-nostartfiles",
-            "-C",
-            "link-arg=-static",
-            "-C",
-            "link-arg=-nostdlib",
-        ])
+        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-static", "-C", "link-arg=-nostdlib"])
         // Code, constants and data share pages of the file, so fewer pages are faulted in.
         .args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,--build-id=none"])
         .arg("-o")
