@@ -2,11 +2,12 @@
 
 #![no_main]
 
-use std::ffi::{OsString, c_char, c_int};
+use std::ffi::{OsString, c_int};
 
 use tare::cli::{Global, Parsed, parse};
 use tare::command::{self, Failure, Log};
 use tare::sys;
+use tare::sys::entry::Arguments;
 
 #[global_allocator]
 static HEAP: sys::heap::Heap = sys::heap::Heap::new();
@@ -15,10 +16,9 @@ static HEAP: sys::heap::Heap = sys::heap::Heap::new();
 /// that entry `std::env::args_os` is empty with musl.
 // SAFETY: no other function has this name, and the signature is that of the C standard.
 #[unsafe(no_mangle)]
-extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
+extern "C" fn main(_: c_int, arguments: Arguments) -> c_int {
     let status = match sys::entry::begin() {
-        // SAFETY: the C library passes that many pointers to strings, which nothing changes.
-        Ok(()) => run(unsafe { sys::entry::arguments(count, arguments) }),
+        Ok(()) => run(arguments.to_vec()),
         Err(errno) => {
             Log::standard_error(&Global::default()).error(&format!("cannot begin: {}", sys::reason(errno)));
             1

@@ -45,16 +45,25 @@ pub fn begin() -> nix::Result<()> {
     Ok(())
 }
 
-/// The command line of the program.
-///
-/// # Safety
-/// `count` and `arguments` are those of the C function `main`.
-pub unsafe fn arguments(count: c_int, arguments: *const *const c_char) -> Vec<OsString> {
-    // A caller may pass no argument at all, not even a name: then the pointer is that of an empty list.
-    (0..usize::try_from(count).unwrap_or(0))
-        // SAFETY: the C library ends each argument with a zero byte and passes `count` of them.
-        .map(|index| OsStr::from_bytes(unsafe { CStr::from_ptr(*arguments.add(index)) }.to_bytes()).to_os_string())
-        .collect()
+/// The second argument of the C function `main`: a null-terminated list of strings, which nothing changes. Only the C
+/// library makes such a value.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Arguments(*const *const c_char);
+
+impl Arguments {
+    /// The words of the command line. A caller may pass none at all, not even a name.
+    pub fn to_vec(&self) -> Vec<OsString> {
+        let mut words = Vec::new();
+        // SAFETY: the type's promise: the list goes on until a null pointer.
+        let word = |index| unsafe { *self.0.add(index) };
+        while !word(words.len()).is_null() {
+            // SAFETY: the same: a string ends with a zero byte.
+            let bytes = unsafe { CStr::from_ptr(word(words.len())) }.to_bytes();
+            words.push(OsStr::from_bytes(bytes).to_os_string());
+        }
+        words
+    }
 }
 
 /// Replaces the message of a panic. The standard library panics if the kernel has no random numbers for its hash maps,
