@@ -33,6 +33,7 @@ tests![
     host_pid_namespace,
     cgroup_namespace_hides_the_path,
     network_namespace_has_its_loopback_up,
+    network_namespace_of_another_list,
     hostname,
     hostname_without_namespace,
     domainname,
@@ -374,6 +375,25 @@ fn cgroup_namespace_hides_the_path() -> Result {
 /// In a new network namespace `lo` is up.
 fn network_namespace_has_its_loopback_up() -> Result {
     Bundle::new(["loopback"]).namespace("network").run()?.success()?.says("loopback up", "true").map(drop)
+}
+
+/// A list of namespaces elsewhere in the config does not count: the network namespace is the caller's, or belongs to the
+/// container's user namespace.
+fn network_namespace_of_another_list() -> Result {
+    let run = |bundle: Bundle| {
+        let container = bundle.build()?;
+        container.edit_config(|config| {
+            let mut whole = json!({ "aside": { "namespaces": [{ "type": "network" }] } });
+            if let (Some(whole), Some(members)) = (whole.as_object_mut(), config.as_object_mut()) {
+                whole.append(members);
+            }
+            *config = whole;
+        })?;
+        container.run()
+    };
+    run(Bundle::new(["ns"]))?.success()?.has_line(&own("net")?)?;
+    let owned = Bundle::new(["loopback"]).namespace("network").user_namespace(100_000, 1000);
+    run(owned)?.success()?.says("loopback up", "true").map(drop)
 }
 
 /// `hostname` MUST be the container's.

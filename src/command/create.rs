@@ -53,7 +53,7 @@ pub fn prepare(
     }
     let config = trace::work("parse and check config.json", || spec::parse(&text))?;
     if let Some(ahead) = ahead {
-        ahead.confirm(&config, &host.caller);
+        ahead.begin_if_asked(&config, &host.caller);
     }
     let mut options = options(global, args, &host, bundle, begin)?;
     options.notify = manager().map(|_| place.notify());

@@ -10,6 +10,7 @@ use crate::spec::{Config, path_of};
 use crate::sys::ahead::NewNetwork;
 
 const NETWORK: u64 = CloneFlags::CLONE_NEWNET.bits() as u64;
+const USER: u64 = CloneFlags::CLONE_NEWUSER.bits() as u64;
 
 /// A network namespace in the making, if the config asks for a new one.
 #[derive(Debug, Default)]
@@ -24,16 +25,14 @@ impl Ahead {
         }
     }
 
-    /// Begins to make the namespace if the config asks for one, or drops a wrong guess. With a user namespace the clone
+    /// Begins to make the namespace if the config asks for one and it was not guessed. With a user namespace the clone
     /// makes it, because it must belong to that one.
-    pub fn confirm(&mut self, config: &Config, caller: &Caller) {
+    pub fn begin_if_asked(&mut self, config: &Config, caller: &Caller) {
         let namespaces = config.namespaces();
         let new = namespaces.iter().any(|entry| entry.typ() == Kind::Network && path_of(entry).is_none());
         let user = namespaces.iter().any(|entry| entry.typ() == Kind::User);
-        match (new && !user && caller.is_privileged(), &self.0) {
-            (true, None) => self.begin(),
-            (true, Some(_)) => {}
-            (false, _) => self.0 = None,
+        if self.0.is_none() && new && !user && caller.is_privileged() {
+            self.begin();
         }
     }
 
@@ -42,12 +41,14 @@ impl Ahead {
         self.0 = NewNetwork::begin().ok();
     }
 
-    /// Enters the namespace for the time of the clone. Returns the namespaces that the clone still has to make.
+    /// Enters the namespace for the time of the clone, unless the guess was wrong. Returns the namespaces that the clone
+    /// still has to make.
     ///
     /// # Errors
     /// The error of `setns(2)`.
     pub fn enter(self, birth: &Birth, visit: &mut Visit) -> Result<u64> {
-        match self.0.filter(|_| birth.new & NETWORK != 0).map(NewNetwork::finish) {
+        let guessed_well = birth.new & (NETWORK | USER) == NETWORK;
+        match self.0.filter(|_| guessed_well).map(NewNetwork::finish) {
             Some(Ok(networks)) => {
                 visit.enter(networks.new, networks.own, CloneFlags::CLONE_NEWNET)?;
                 Ok(birth.new & !NETWORK)
