@@ -13,7 +13,7 @@ pub enum Category {
     Wait,
 }
 
-/// What is known about a span beside its time.
+/// The facts about a span beside its time.
 #[derive(Debug, Default, Serialize)]
 pub struct Details {
     /// The field of `config.json` that asked for the operation.
