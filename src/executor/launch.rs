@@ -112,6 +112,9 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
     let sealed = trace::work("seal init", || seal().map_err(not_sealed))?;
     let stdio = around.stdio.map(|fd| fd.map(|fd| fd.as_raw_fd()));
     let child = trace::work("clone init", || {
+        if let Some(traced) = &mut traced {
+            traced.cloning();
+        }
         start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))
     })?;
     if let Some(traced) = &mut traced {

@@ -24,6 +24,8 @@ pub struct TracedInit<'a> {
     stamps: SharedStamps,
     /// The pid of `init`; 0 before the clone.
     pid: i32,
+    /// A time before which `init` did not exist.
+    cloned: u64,
     /// The time at which `init` executed the user's program or failed.
     over: Option<u64>,
     /// The error of `init`: the index of the failed operation if `init` has reported it, and the text.
@@ -50,7 +52,12 @@ impl<'a> TracedInit<'a> {
         }
         let (stamps, memory) =
             SharedStamps::new(program.ops().len() + 1).named("--trace: memory to share with init")?;
-        Ok(Some((TracedInit { program, stamps, pid: 0, over: None, failed: None }, memory)))
+        Ok(Some((TracedInit { program, stamps, pid: 0, cloned: monotonic(), over: None, failed: None }, memory)))
+    }
+
+    /// The runtime is about to make the first process of `init`.
+    pub fn cloning(&mut self) {
+        self.cloned = monotonic();
     }
 
     /// `init` runs in the process `pid`.
@@ -115,17 +122,28 @@ impl Drop for TracedInit<'_> {
         let (first, last) = (trace::began(), Moment::now());
         // The memory was `init`'s, so its values are checked.
         let stamps = (0..=self.program.ops().len()).map(|index| self.stamps.get(index));
-        let times = stamps.map(|ticks| (ticks != 0).then(|| Moment::time_of(ticks, first, last).min(ended)));
+        let times = stamps.map(|ticks| (ticks != 0).then(|| Moment::time_of(ticks, first, last)));
+        let times = possible(times.collect(), self.cloned, ended);
         let spans = carried(times).iter().filter_map(|carried| self.span(carried, ended)).collect();
         trace::add(self.pid, "init", "init", spans);
     }
 }
 
+/// Moves `times` into the life of `init`. In some virtual machines the counters of two processors differ, by a constant
+/// that may be longer than an operation. If the first time is too early by such a constant, then so are the others.
+fn possible(mut times: Vec<Option<u64>>, cloned: u64, ended: u64) -> Vec<Option<u64>> {
+    let early = times.first().copied().flatten().map_or(0, |first| cloned.saturating_sub(first));
+    for time in times.iter_mut().flatten() {
+        *time = time.saturating_add(early).min(ended);
+    }
+    times
+}
+
 /// The operations that have begun. `times` has the time before the first operation and after each one that is complete.
-fn carried(times: impl Iterator<Item = Option<u64>>) -> Vec<Carried> {
+fn carried(times: impl IntoIterator<Item = Option<u64>>) -> Vec<Carried> {
     let mut all: Vec<Carried> = Vec::new();
     let mut before: Option<u64> = None;
-    for (index, time) in times.map_while(|time| time).enumerate() {
+    for (index, time) in times.into_iter().map_while(|time| time).enumerate() {
         // The counters of two processors may differ a little.
         let time = before.map_or(time, |before| time.max(before));
         if let Some(last) = all.last_mut() {
@@ -148,6 +166,18 @@ fn category(op: &Op) -> Category {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_lie_in_the_life_of_init() {
+        let of = |times: &[u64]| {
+            let times = times.iter().map(|time| (*time != 0).then_some(*time)).collect();
+            possible(times, 100, 200).iter().map(|time| time.unwrap_or(0)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[120, 150, 0]), [120, 150, 0]);
+        assert_eq!(of(&[70, 90, 120, 0]), [100, 120, 150, 0]);
+        assert_eq!(of(&[190, 210, 0]), [190, 200, 0]);
+        assert_eq!(of(&[0, 0]), [0, 0]);
+    }
 
     #[test]
     fn operations_lie_between_two_times() {
