@@ -1,6 +1,7 @@
 //! `exec`: run another process in a container.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
@@ -39,8 +40,12 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let host = Host::read();
     // The container keeps the config that it was created with. Only the defaults of the process come from the bundle's
     // file, so that changes there take effect.
-    let config = trace::work("load the container's config", || directory.load_config())?;
-    let mut process = trace::work("read the bundle's process", || process(args, &record))?;
+    let kept = trace::work("read the container's config", || directory.config())?;
+    let config = trace::work("load the container's config", || spec::parse(kept.get().as_bytes()))?;
+    let mut process = trace::work("read the bundle's process", || match &args.process {
+        Some(file) => process_of(file),
+        None => process(args, &record, |bytes| is_same(kept.get(), bytes).then(|| config.process().clone())),
+    })?;
     process.inherit(config.process());
     if args.process.is_none() {
         add_capabilities(&mut process, &args.cap)?;
@@ -106,16 +111,31 @@ fn caller<'a>(global: &'a Global, args: &'a ExecArgs) -> FrontOptions<'a> {
     }
 }
 
-/// The process as `--process` describes it, or the config's with the options applied.
-fn process(args: &ExecArgs, record: &Record) -> Result<ProcessConfig> {
-    if let Some(file) = &args.process {
-        let bytes = std::fs::read(file).named(format_args!("open {}", file.display()))?;
-        return spec::parse_process(&bytes);
-    }
+/// The process as `--process` describes it.
+fn process_of(file: &Path) -> Result<ProcessConfig> {
+    let bytes = std::fs::read(file).named(format_args!("open {}", file.display()))?;
+    spec::parse_process(&bytes)
+}
+
+/// Whether a file has the text of the config that the container was created with. Then it is not parsed a second time.
+fn is_same(kept: &str, bytes: &[u8]) -> bool {
+    kept.as_bytes().trim_ascii() == bytes.trim_ascii()
+}
+
+/// The process of the bundle's config with the options applied. `known` has the process of bytes that were parsed before.
+fn process(
+    args: &ExecArgs,
+    record: &Record,
+    known: impl FnOnce(&[u8]) -> Option<ProcessConfig>,
+) -> Result<ProcessConfig> {
     if args.command.is_empty() {
         bail!("exec args cannot be empty");
     }
-    let mut process = spec::load(&record.config_file())?.process().clone();
+    let bytes = spec::read(&record.config_file())?;
+    let mut process = match known(&bytes) {
+        Some(process) => process,
+        None => spec::parse(&bytes)?.process().clone(),
+    };
     process.set_args(Some(args.command.clone()));
     process.set_terminal(Some(args.tty));
     if let Some(cwd) = &args.cwd {

@@ -17,11 +17,6 @@ use super::{Refusal, limits, refusal, refuse};
 use crate::sys::Call;
 use crate::tables::capability;
 
-/// Reads and checks a config.
-pub fn load(path: &Path) -> Result<Config> {
-    parse(&read(path)?)
-}
-
 /// Reads the bytes of a config.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     match std::fs::read(path) {

@@ -25,7 +25,7 @@ pub use config::{Config, path_of};
 pub use extras::Extras;
 pub use field::Field;
 pub use ids::Ids;
-pub use load::{load, parse, parse_process, parse_resources, read, unknown_properties};
+pub use load::{parse, parse_process, parse_resources, read, unknown_properties};
 pub use path::clean;
 pub use process::{ExecAffinity, ProcessConfig, ProcessExtras, given};
 pub use refusal::Refusal;

@@ -1,11 +1,9 @@
 //! The namespaces in which the pids and start times of a record are valid.
 
-use std::os::unix::fs::MetadataExt;
-
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::sys::Call;
+use crate::sys::{Call, namespace};
 
 /// The inode numbers of the pid and the time namespace. 0 means that an older version has written the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,9 +18,9 @@ impl Origin {
     /// # Errors
     /// `/proc` is missing, or belongs to another pid namespace.
     pub fn here() -> Result<Origin> {
-        let pid = namespace("self", "pid").named("/proc/self/ns/pid")?;
+        let pid = namespace::inode("self", "pid").named("/proc/self/ns/pid")?;
         // A kernel without time namespaces has only one clock of this kind.
-        let time = match namespace("self", "time") {
+        let time = match namespace::inode("self", "time") {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             other => other.named("/proc/self/ns/time")?,
         };
@@ -48,9 +46,4 @@ impl Origin {
         }
         Ok(())
     }
-}
-
-/// The inode number of a process's namespace, which identifies it (namespaces(7)).
-fn namespace(process: &str, kind: &str) -> std::io::Result<u64> {
-    std::fs::metadata(format!("/proc/{process}/ns/{kind}")).map(|file| file.ino())
 }

@@ -107,7 +107,7 @@ impl SizeClass {
 /// Gives the stack below the caller its pages at once. For commands that start a process: they use about as much.
 pub fn populate_stack() {
     const PAGE: usize = 4096;
-    const LENGTH: usize = 16 * PAGE;
+    const LENGTH: usize = 19 * PAGE;
     let mark = 0u8;
     populate(((&raw const mark).addr() & !(PAGE - 1)) - LENGTH, LENGTH);
 }

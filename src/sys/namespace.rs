@@ -1,7 +1,7 @@
 //! Facts about the namespaces of this process.
 
-use std::fs::metadata;
-use std::os::unix::fs::MetadataExt;
+use std::fs::read_link;
+use std::io::{ErrorKind, Result};
 
 /// Whether this process is in a user namespace other than the initial one.
 ///
@@ -18,5 +18,32 @@ pub fn first_process_is_here() -> bool {
 }
 
 fn user_namespace(pid: &str) -> Option<u64> {
-    metadata(format!("/proc/{pid}/ns/user")).map(|file| file.ino()).ok()
+    inode(pid, "user").ok()
+}
+
+/// The inode number of a process's namespace, which identifies it (namespaces(7)). The text of the link has the number; to
+/// follow the link takes the kernel longer.
+///
+/// # Errors
+/// The process or the kind of namespace does not exist, or the caller may not see it.
+pub fn inode(pid: &str, kind: &str) -> Result<u64> {
+    let link = read_link(format!("/proc/{pid}/ns/{kind}"))?;
+    let number = link.to_str().and_then(|text| text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']'));
+    number.and_then(|number| number.parse().ok()).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn the_link_has_the_inode_of_its_target() {
+        for kind in ["user", "pid", "net"] {
+            let target = std::fs::metadata(format!("/proc/self/ns/{kind}")).unwrap();
+            assert_eq!(inode("self", kind).unwrap(), target.ino());
+        }
+        assert_eq!(inode("self", "none").unwrap_err().kind(), ErrorKind::NotFound);
+    }
 }
