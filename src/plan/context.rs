@@ -1,6 +1,7 @@
 //! The input of the planner, and the state that its parts share.
 
-use std::path::{Path, PathBuf};
+use std::cell::OnceCell;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
@@ -8,9 +9,10 @@ use oci_spec::runtime::LinuxNamespaceType as Kind;
 use super::facts::{Facts, binds};
 use super::maps::Maps;
 use super::options::Options;
+use super::standing::Standing;
 use crate::cgroup;
 use crate::spec::mapping::{self, host_id, is_unmapped};
-use crate::spec::{Config, Field, Ids, ProcessConfig, annotation, clean, refuse};
+use crate::spec::{Config, Field, Ids, ProcessConfig, annotation, clean, cleaned, is_path, refuse};
 
 /// A config, and what the planner knows beside it.
 pub struct Context<'a> {
@@ -23,6 +25,7 @@ pub struct Context<'a> {
     /// The program joins a running container, in which the host's paths lead elsewhere.
     pub joining: bool,
     pub warnings: Vec<String>,
+    standing: OnceCell<Standing<'a>>,
 }
 
 impl<'a> Context<'a> {
@@ -49,7 +52,13 @@ impl<'a> Context<'a> {
         };
         let cgroup = cgroup::CgroupPlan::new(&facts.cgroups, &request)?;
         let rootfs = clean(&options.bundle.join(config.root()));
-        Ok(Context { config, facts, options, rootfs, cgroup, joining: false, warnings: Vec::new() })
+        let (warnings, standing) = (Vec::new(), OnceCell::new());
+        Ok(Context { config, facts, options, rootfs, cgroup, joining: false, warnings, standing })
+    }
+
+    /// The destinations of the mounts.
+    pub fn standing(&self) -> &Standing<'a> {
+        self.standing.get_or_init(|| Standing::new(self.config.mounts()))
     }
 
     /// Warns about the capabilities that are left out of the sets.
@@ -114,7 +123,7 @@ impl<'a> Context<'a> {
 
     /// Whether a directory of the host is bound at `/dev`.
     pub fn dev_is_bound(&self) -> bool {
-        self.config.mounts().iter().any(|mount| binds(mount) && clean(mount.destination()) == Path::new("/dev"))
+        self.config.mounts().iter().any(|mount| is_path(&cleaned(mount.destination()), "/dev") && binds(mount))
     }
 
     /// Whether setgroups(2) works in the user namespace. An unprivileged user may map its own gid only after it has
@@ -130,7 +139,7 @@ impl<'a> Context<'a> {
 fn delegate_to(config: &Config) -> Option<Ids> {
     let writable = || {
         config.mounts().iter().any(|mount| {
-            clean(mount.destination()) == Path::new("/sys/fs/cgroup")
+            is_path(&cleaned(mount.destination()), "/sys/fs/cgroup")
                 && !mount.options().iter().flatten().any(|option| option == "ro")
         })
     };

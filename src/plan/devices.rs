@@ -6,7 +6,6 @@ use anyhow::Result;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxIdMapping};
 
 use super::context::Context;
-use super::mounts::Standing;
 use super::program::{self, Descriptor, Program};
 use crate::init::op::{self, Rules, Slot};
 use crate::spec::mapping::host_id;
@@ -42,7 +41,7 @@ const OWN_DEV: Descriptor = Descriptor::Kept(usize::MAX);
 /// plain directory: a symbolic link could lead to a directory of the host that is bound elsewhere, and nodes and links
 /// must never be made there.
 pub fn hold(program: &mut Program, context: &Context<'_>) {
-    if Standing::new(context).at("/dev").is_none() {
+    if context.standing().at("/dev").is_none() {
         let (path, keep) = (program.text("/dev"), program.slot(OWN_DEV));
         program.push(&Field::of("linux.devices"), op::Entry::Hold { path, rules: Rules::PLAIN, keep });
     }
@@ -55,7 +54,7 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<()> {
     if context.dev_is_bound() {
         return Ok(());
     }
-    let dev = program.slot(Standing::new(context).at("/dev").map_or(OWN_DEV, Descriptor::Kept));
+    let dev = program.slot(context.standing().at("/dev").map_or(OWN_DEV, Descriptor::Kept));
     let path = program.text("/");
     program.push(&field, op::Entry::Directory { base: dev, path, rules: Rules::PLAIN });
     for (name, major, minor) in DEFAULTS {

@@ -23,6 +23,7 @@ pub(crate) mod restore;
 mod rlimit;
 mod rootfs;
 mod seccomp;
+mod standing;
 mod sysctl;
 
 pub use compile::{Plan, compile};

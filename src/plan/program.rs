@@ -96,6 +96,12 @@ impl Program {
         }
     }
 
+    /// Makes room for this many more operations.
+    pub fn reserve(&mut self, ops: usize) {
+        self.ops.reserve(ops);
+        self.fields.reserve(ops);
+    }
+
     /// Appends an operation that `field` asks for.
     pub fn push(&mut self, field: &Field, op: impl Into<Op>) {
         self.ops.push(op.into());

@@ -4,7 +4,6 @@ use anyhow::Result;
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::context::Context;
-use super::mounts::Standing;
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use crate::init::op::{self, Attributes, Propagation, Rootfs, Slot, Text};
 use crate::spec::{Field, refuse};
@@ -59,7 +58,7 @@ pub fn take_root(program: &mut Program, context: &mut Context<'_>, propagation: 
 
 /// Appends `linux.readonlyPaths`, then `linux.maskedPaths`: a path of both lists is hidden in the end.
 pub fn hidden_paths(program: &mut Program, context: &Context<'_>) {
-    let standing = Standing::new(context);
+    let standing = context.standing();
     let place = |program: &mut Program, path: &str| match standing.below(path) {
         Some((index, inside)) => (program.slot(Descriptor::Kept(index)), program.text(&inside)),
         None => (Slot::NONE, Text::NONE),

@@ -26,7 +26,7 @@ pub use extras::Extras;
 pub use field::Field;
 pub use ids::Ids;
 pub use load::{parse, parse_process, parse_resources, read, unknown_properties};
-pub use path::clean;
+pub use path::{clean, cleaned, is_path};
 pub use process::{ExecAffinity, ProcessConfig, ProcessExtras, given};
 pub use refusal::Refusal;
 pub(crate) use refusal::{refusal, refuse};

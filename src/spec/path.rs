@@ -1,12 +1,18 @@
 //! Paths in the container.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// The absolute path without `.`, `..` and repeated slashes. The function does not follow symbolic links.
 pub fn clean(path: &Path) -> PathBuf {
+    cleaned(path).into_owned()
+}
+
+/// Like [`clean`], but copies only a path that changes.
+pub fn cleaned(path: &Path) -> Cow<'_, Path> {
     if is_clean(path) {
-        return path.to_owned();
+        return Cow::Borrowed(path);
     }
     let mut clean = PathBuf::from("/");
     for component in path.components() {
@@ -18,13 +24,19 @@ pub fn clean(path: &Path) -> PathBuf {
             _ => {}
         }
     }
-    clean
+    Cow::Owned(clean)
+}
+
+/// Whether a clean path is this one. Its bytes decide: `Path` compares component by component, which takes longer.
+pub fn is_path(clean: &Path, path: &str) -> bool {
+    clean.as_os_str() == path
 }
 
 /// Whether an absolute path has no empty component, no `.` and no `..`. Almost all paths of a config are so.
 fn is_clean(path: &Path) -> bool {
     let mut parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
-    parts.next() == Some(b"") && path != Path::new("") && parts.all(|part| !matches!(part, b"" | b"." | b".."))
+    let absolute = parts.next() == Some(b"") && !path.as_os_str().is_empty();
+    absolute && parts.all(|part| !matches!(part, b"" | b"." | b".."))
 }
 
 #[cfg(test)]

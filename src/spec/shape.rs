@@ -183,7 +183,7 @@ impl ValueSeed<'_> {
     }
 
     /// Prepends the place of a value to the place of the list in it.
-    fn below<T, E>(&self, place: &str, result: Result<T, E>) -> Result<T, E> {
+    fn below<T, E>(&self, place: impl fmt::Display, result: Result<T, E>) -> Result<T, E> {
         if let Some(rest) = self.list.borrow_mut().as_mut().filter(|_| result.is_err()) {
             let dot = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
             *rest = format!("{place}{dot}{rest}");
@@ -236,7 +236,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             return Err(A::Error::custom("a list"));
         }
         let mut index = 0;
-        while self.below(&format!("[{index}]"), list.next_element_seed(self.object(self.members)))?.is_some() {
+        while self.below(format_args!("[{index}]"), list.next_element_seed(self.object(self.members)))?.is_some() {
             index += 1;
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Checks of the document itself: required fields, forms, contradictions.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
@@ -40,18 +42,18 @@ pub fn check_process(process: &Process) -> Result<()> {
         _ => refuse!("process.args", "args must not be empty"),
     }
     for (index, entry) in process.env().iter().flatten().enumerate() {
-        let field = Field::item("process.env", index);
-        no_nul(&field, entry)?;
+        let field = || Field::item("process.env", index);
+        no_nul(entry, field)?;
         // The value may be a secret, so the message does not include it.
         if !entry.contains('=') {
-            refuse!(field, "invalid environment variable: missing '='");
+            refuse!(field(), "invalid environment variable: missing '='");
         }
         if entry.starts_with('=') {
-            refuse!(field, "invalid environment variable: name cannot be empty");
+            refuse!(field(), "invalid environment variable: name cannot be empty");
         }
     }
     for (index, argument) in process.args().iter().flatten().enumerate() {
-        no_nul(&Field::item("process.args", index), argument)?;
+        no_nul(argument, || Field::item("process.args", index))?;
     }
     Ok(())
 }
@@ -86,7 +88,7 @@ fn namespaces(spec: &Spec) -> Result<()> {
             refuse!(field, "malformed spec file: duplicated ns \"{}\"", namespace.typ());
         }
         if let Some(path) = namespace.path() {
-            no_nul(&field.member("path"), &path.to_string_lossy())?;
+            no_nul(path, || field.member("path"))?;
         }
     }
     let mapped = linux.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
@@ -111,22 +113,22 @@ fn namespaces(spec: &Spec) -> Result<()> {
 /// A text that becomes a C string must not contain a NUL byte (compare CVE-2021-43784).
 fn texts(spec: &Spec) -> Result<()> {
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        let field = Field::item("mounts", index);
-        no_nul(&field.member("destination"), &mount.destination().to_string_lossy())?;
-        no_nul(&field.member("type"), mount.typ().as_deref().unwrap_or_default())?;
+        let member = |key| Field::item("mounts", index).member(key);
+        no_nul(mount.destination(), || member("destination"))?;
+        no_nul(mount.typ().as_deref().unwrap_or_default(), || member("type"))?;
         if let Some(source) = mount.source() {
-            no_nul(&field.member("source"), &source.to_string_lossy())?;
+            no_nul(source, || member("source"))?;
         }
         for option in mount.options().iter().flatten() {
-            no_nul(&field.member("options"), option)?;
+            no_nul(option, || member("options"))?;
         }
     }
     if let Some(root) = spec.root() {
-        no_nul(&Field::of("root.path"), &root.path().to_string_lossy())?;
+        no_nul(root.path(), || Field::of("root.path"))?;
     }
     for (field, value) in [(Field::of("hostname"), spec.hostname()), (Field::of("domainname"), spec.domainname())] {
         let value = value.as_deref().unwrap_or_default();
-        no_nul(&field, value)?;
+        no_nul(value, || field.clone())?;
         if value.len() > 64 {
             refuse!(field, "longer than 64 bytes");
         }
@@ -134,19 +136,20 @@ fn texts(spec: &Spec) -> Result<()> {
     let Some(linux) = spec.linux() else { return Ok(()) };
     for (key, paths) in [("linux.maskedPaths", linux.masked_paths()), ("linux.readonlyPaths", linux.readonly_paths())] {
         for (index, path) in paths.iter().flatten().enumerate() {
-            no_nul(&Field::item(key, index), path)?;
+            no_nul(path, || Field::item(key, index))?;
         }
     }
     for (key, value) in linux.sysctl().iter().flatten() {
-        let field = Field::of("linux.sysctl").member(key);
-        no_nul(&field, key)?;
-        no_nul(&field, value)?;
+        let field = || Field::of("linux.sysctl").member(key);
+        no_nul(key, field)?;
+        no_nul(value, field)?;
     }
     Ok(())
 }
 
-fn no_nul(field: &Field, text: &str) -> Result<()> {
-    if text.contains('\0') { refuse!(field, "contains a NUL byte") } else { Ok(()) }
+/// `field` names the text. It is called only for an error, for there may be thousands of texts.
+fn no_nul(text: impl AsRef<OsStr>, field: impl FnOnce() -> Field) -> Result<()> {
+    if text.as_ref().as_encoded_bytes().contains(&0) { refuse!(field(), "contains a NUL byte") } else { Ok(()) }
 }
 
 #[cfg(test)]

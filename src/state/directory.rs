@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -276,12 +276,20 @@ impl Directory {
     fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
         let mut bytes = serde_json::to_vec(record)?;
         bytes.pop();
-        bytes.extend_from_slice(CONFIG);
-        bytes.extend_from_slice(config);
-        bytes.push(b'}');
+        // The parts are not put together first: a config with many mounts is large.
+        let mut parts = &mut [&bytes, CONFIG, config, b"}"].map(IoSlice::new)[..];
         let flags = how | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
         let own = Mode::S_IRUSR | Mode::S_IWUSR;
-        File::from(sys::again(|| openat(self, name, flags, own))?).write_all(&bytes)
+        let mut file = File::from(sys::again(|| openat(self, name, flags, own))?);
+        while !parts.is_empty() {
+            match file.write_vectored(parts) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut parts, written),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Remove the directory and this program's files in it. If the name leads to another directory, this one has been

@@ -19,7 +19,7 @@ const STEP: usize = 16;
 /// Up to this size there is a list for each multiple of [`STEP`]; above it, one for each power of two.
 const FINE: usize = 1024;
 /// The largest size in the region.
-const LARGEST: usize = 64 * 1024;
+const LARGEST: usize = 1024 * 1024;
 const LISTS: usize = FINE / STEP + (LARGEST / FINE).ilog2() as usize;
 /// The size of the region. It is part of the program's zeroed data, so only the pages in use take memory.
 const SIZE: usize = 16 * 1024 * 1024;

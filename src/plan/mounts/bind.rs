@@ -38,7 +38,7 @@ fn rules(entry: &MountEntry<'_>) -> Rules {
     options.links
         | entry.living
         | Rules::EXACT.when(exact)
-        | Rules::IN_PROC.when(entry.destination.starts_with("/proc"))
+        | Rules::IN_PROC.when(entry.is_below("/proc"))
         | Rules::PROC_ONLY.when(entry.is_at("/proc"))
 }
 

@@ -10,7 +10,7 @@ use super::super::context::Context;
 use super::super::program::{Descriptor, NO_ATTRIBUTES, Program};
 use super::options::MountOptions;
 use crate::init::op::{self, Attributes, Op, Rules, Slot, Text};
-use crate::spec::{Field, clean};
+use crate::spec::{Field, clean, is_path};
 use crate::tables::mount_option::RDONLY;
 
 /// An entry of `mounts`, with the values that all kinds of mounts need.
@@ -64,7 +64,13 @@ impl<'a> MountEntry<'a> {
 
     /// Whether the destination is exactly this path.
     pub fn is_at(&self, path: &str) -> bool {
-        self.destination == Path::new(path)
+        is_path(&self.destination, path)
+    }
+
+    /// Whether the destination is this path or below it.
+    pub fn is_below(&self, path: &str) -> bool {
+        let rest = self.destination.as_os_str().as_encoded_bytes().strip_prefix(path.as_bytes());
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
     }
 }
 

@@ -19,7 +19,7 @@ pub fn bind_sysfs(program: &mut Program, entry: &MountEntry<'_>) {
 
 pub fn file_system<'a>(
     program: &mut Program,
-    context: &Context<'a>,
+    context: &'a Context<'_>,
     mut entry: MountEntry<'a>,
     later: &mut Later,
 ) -> Result<()> {

@@ -12,7 +12,6 @@ use super::file_system::{bind_sysfs, file_system};
 use super::owners::has_mappings;
 use super::place::check_place;
 use super::remount::remount;
-use super::standing::Standing;
 use crate::init::op::{Attributes, Rules, Slot};
 use crate::spec::{Field, clean, refuse};
 use crate::tables::mount_option as option;
@@ -23,6 +22,7 @@ pub const NOTIFY: &str = "/run/notify";
 /// Appends the operations of all mounts. Returns the operations that must run last (read-only remounts).
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Later> {
     let mut later = Later::new(kept(context));
+    program.reserve(context.config.mounts().len());
     for (index, mount) in context.config.mounts().iter().enumerate() {
         add(program, context, (index, mount), &mut later)?;
     }
@@ -45,7 +45,7 @@ pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usiz
 
 /// The mounts that stay open: `/dev`, and each mount that holds a masked or read-only path.
 fn kept(context: &Context<'_>) -> Vec<usize> {
-    let standing = Standing::new(context);
+    let standing = context.standing();
     let paths = context.config.readonly_paths().iter().chain(context.config.masked_paths());
     let hidden = paths.filter_map(|path| Some(standing.below(path)?.0));
     hidden.chain(standing.at("/dev")).collect()

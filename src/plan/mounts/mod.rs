@@ -9,7 +9,5 @@ mod options;
 mod owners;
 mod place;
 mod remount;
-mod standing;
 
 pub use list::{NOTIFY, plan, plan_living};
-pub use standing::Standing;

@@ -35,18 +35,16 @@ impl<'a> MountOptions<'a> {
     pub fn parse(mount: &'a Mount, field: &Field) -> Result<Self> {
         let mut it = MountOptions::default();
         for text in mount.options().iter().flatten().filter(|text| !text.is_empty()) {
-            if let Some((name @ ("idmap" | "ridmap"), maps)) = text.split_once('=') {
-                (it.id_map, it.id_map_text) = (Some(name == "ridmap"), Some(maps));
+            if let Some(effect) = option::effect(text) {
+                it.apply(effect).map_err(|why| refusal!(field.member("options"), "\"{text}\": {why}"))?;
                 continue;
             }
-            match option::effect(text) {
-                Some(effect) => {
-                    it.apply(effect).map_err(|why| refusal!(field.member("options"), "\"{text}\": {why}"))?
+            match text.split_once('=') {
+                Some((name @ ("idmap" | "ridmap"), maps)) => {
+                    (it.id_map, it.id_map_text) = (Some(name == "ridmap"), Some(maps));
                 }
-                None => it.data.push(match text.split_once('=') {
-                    Some((key, value)) => (key, Some(value)),
-                    None => (text.as_str(), None),
-                }),
+                Some((key, value)) => it.data.push((key, Some(value))),
+                None => it.data.push((text, None)),
             }
         }
         if mount.typ().as_deref() == Some("bind") && it.bind.is_none() {

@@ -22,19 +22,21 @@ const ALLOWED_IN_PROC: [&str; 10] = [
 ];
 
 pub fn check_place(entry: &MountEntry<'_>) -> Result<()> {
-    let field = entry.field.member("destination");
+    let field = || entry.field.member("destination");
     let (shown, is_proc) = (entry.destination.display(), entry.kind() == "proc");
     if entry.is_at("/") {
-        refuse!(field, "mountpoint \"/\" is on the top of rootfs");
+        refuse!(field(), "mountpoint \"/\" is on the top of rootfs");
     }
     if entry.is_at("/proc") {
         if !is_proc && entry.options.bind.is_none() || entry.options.remount {
-            refuse!(field, "\"{shown}\" cannot be mounted because it is not of type proc");
+            refuse!(field(), "\"{shown}\" cannot be mounted because it is not of type proc");
         }
-    } else if let Ok(inside) = entry.destination.strip_prefix("/proc") {
+    } else if entry.is_below("/proc")
+        && let Ok(inside) = entry.destination.strip_prefix("/proc")
+    {
         let allowed = ALLOWED_IN_PROC.iter().any(|known| inside == Path::new(known));
         if !allowed && !is_proc {
-            refuse!(field, "\"{shown}\" cannot be mounted because it is inside /proc");
+            refuse!(field(), "\"{shown}\" cannot be mounted because it is inside /proc");
         }
     }
     Ok(())

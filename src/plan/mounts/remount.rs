@@ -5,7 +5,6 @@ use anyhow::Result;
 use super::super::context::Context;
 use super::super::program::{Descriptor, Program};
 use super::entry::{Later, MountEntry};
-use super::standing::Standing;
 use crate::init::op::{self, Rules};
 use crate::spec::refuse;
 use crate::tables::mount_option::RDONLY;
@@ -20,7 +19,7 @@ pub fn remount(
     let read_only = entry.options.attributes.set & RDONLY != 0;
     if read_only
         && entry.is_at("/dev")
-        && let Some(standing) = Standing::new(context).at("/dev").filter(|_| !context.joining)
+        && let Some(standing) = context.standing().at("/dev").filter(|_| !context.joining)
     {
         // Device nodes are made there after the last mount.
         entry.options.attributes.set &= !RDONLY;
@@ -29,8 +28,8 @@ pub fn remount(
     if let Some((key, _)) = entry.options.data.first() {
         refuse!(entry.field.member("options"), "\"{key}\": a remount takes the flags of a mount only");
     }
+    let inside = Rules::IN_PROC.when(entry.is_below("/proc"));
     let MountEntry { target, options, living, .. } = entry;
-    let inside = Rules::IN_PROC.when(entry.destination.starts_with("/proc"));
     let rules = Rules::EXACT | inside | living | options.links.only(Rules::NO_FOLLOW);
     program.push(&entry.field, op::Mount::Remount { target, attributes: options.attributes, rules });
     Ok(())
