@@ -7,6 +7,7 @@ use nix::mount::{MsFlags, mount};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 tests![
     dev_remounted_read_only,
@@ -28,6 +29,9 @@ tests![
     bind_directory,
     bind_file,
     bind_of_one_kind_on_another,
+    binds_side_by_side,
+    bind_after_a_mount_over_its_directory,
+    bind_does_not_leave_through_symlinks,
     bind_writes_reach_the_source,
     bind_read_only,
     bind_options_are_flags,
@@ -284,6 +288,77 @@ fn bind_file() -> Result {
     let container = Bundle::new(["cat", "/etc/conf"]).file("etc/conf", "of the image").mount(entry).build()?;
     container.run()?.success()?.has_line("of the host")?;
     equal("the file below", container.read("etc/conf")?, "of the image")
+}
+
+/// Directories with a file `name` each, which holds the name of the directory.
+fn named_sources(names: &[&str]) -> Result<(TempDir, impl Fn(&str, &str) -> Value + use<>)> {
+    let dir = scratch()?;
+    for name in names {
+        fs::create_dir(dir.path().join(name))?;
+        fs::write(dir.path().join(name).join("name"), name)?;
+    }
+    let path = dir.path().to_path_buf();
+    let entry = move |source: &str, destination: &str| json!({ "destination": destination, "source": path.join(source), "options": ["rbind", "rprivate"] });
+    Ok((dir, entry))
+}
+
+/// Binds whose destinations are in the same directory: one that exists, one that is missing, a symbolic link, a file, and
+/// one that is covered again.
+fn binds_side_by_side() -> Result {
+    let (_sources, entry) = named_sources(&["a", "b", "c", "d"])?;
+    let words = ["cat", "/d/one/name", ",", "cat", "/d/new/name", ",", "cat", "/real/name", ",", "cat", "/d/file"];
+    let container = Bundle::new(words)
+        .dir("d/one")
+        .dir("real")
+        .symlink("d/link", "/real")
+        .file("d/file", "of the image")
+        .mount(entry("a", "/d/one"))
+        .mount(entry("b", "/d/new"))
+        .mount(entry("c", "/d/link"))
+        .mount(entry("a/name", "/d/file"))
+        .mount(entry("d", "/d/one"))
+        .build()?;
+    let output = container.run()?;
+    equal("the names", output.success()?.stdout.trim_end(), "d\nb\nc\na")?;
+    let made = fs::symlink_metadata(container.rootfs().join("d/new"))?.permissions();
+    equal("the permissions of the directory", made.mode() & 0o777, 0o755)
+}
+
+/// A mount over the directory of earlier destinations hides them, and later ones are in it.
+fn bind_after_a_mount_over_its_directory() -> Result {
+    let (_sources, entry) = named_sources(&["a", "b"])?;
+    for over in ["/d", "/link"] {
+        let output = Bundle::new(["ls", "/d", ",", "cat", "/d/two/name"])
+            .dir("d/one")
+            .dir("d/two")
+            .symlink("link", "d")
+            .mount(entry("a", "/d/one"))
+            .mount(tmpfs(over, &[]))
+            .mount(entry("b", "/d/two"))
+            .run()?;
+        output.success()?.says("ls /d", "two")?.has_line("b").with_context(|| over)?;
+    }
+    Ok(())
+}
+
+/// A symbolic link that points out of the root leads back into it, at the end of a destination and before.
+fn bind_does_not_leave_through_symlinks() -> Result {
+    let (_sources, entry) = named_sources(&["a"])?;
+    let outside = scratch()?;
+    let target = outside.path().display().to_string();
+    let up = format!("../../../../../../../..{target}");
+    for target in [target.as_str(), up.as_str()] {
+        for destination in ["/out", "/out/below"] {
+            let path = format!("{destination}/name");
+            let bundle = Bundle::new(["cat", &path]).symlink("out", target).mount(entry("a", destination));
+            let output = bundle.run()?;
+            match output.status.success() {
+                true => output.has_line("a").map(drop)?,
+                false => output.failure().map(drop)?,
+            }
+        }
+    }
+    equal("entries outside", fs::read_dir(outside.path())?.count(), 0)
 }
 
 /// Writes to a bind mount go to the source.

@@ -4,6 +4,7 @@ mod attributes;
 mod hidden;
 mod mounts;
 mod nodes;
+mod parent;
 mod root;
 
 pub use mounts::RootMounts;

@@ -11,6 +11,7 @@ use super::attributes::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_SLAVE, legacy_flags, named, propagate_here, set_attributes, set_flags,
     set_flags_by_name, set_propagation,
 };
+use super::parent::{Grafted, Parent};
 
 const MS_I_VERSION: u64 = 1 << 23;
 /// The longest option value for `fsconfig(2)`. mount(2) takes a page for all options together.
@@ -27,6 +28,7 @@ pub struct RootMounts {
     pub(super) null: Option<Fd>,
     /// An open mount that is certainly at its place.
     pub(super) in_place: Option<i32>,
+    parent: Parent,
 }
 
 /// A file system to mount.
@@ -42,7 +44,7 @@ pub struct NewMount<'a> {
 
 /// The place of a tree to attach, and its attributes.
 pub struct Attachment<'a> {
-    pub target: &'a CStr,
+    pub target: &'static CStr,
     pub attributes: &'a Attributes,
     pub rules: Rules,
     /// The slot that keeps the mount open.
@@ -51,7 +53,17 @@ pub struct Attachment<'a> {
 
 impl RootMounts {
     pub fn new(program: Mapped) -> RootMounts {
-        RootMounts { program, index: 0, root: sys::AT_FDCWD, directory: None, hidden: None, null: None, in_place: None }
+        let (index, root) = (0, sys::AT_FDCWD);
+        RootMounts {
+            program,
+            index,
+            root,
+            directory: None,
+            hidden: None,
+            null: None,
+            in_place: None,
+            parent: Parent::NONE,
+        }
     }
 
     pub fn mount(&mut self, it: &NewMount<'_>, keep: Slot) -> Try<()> {
@@ -156,7 +168,7 @@ impl RootMounts {
         Ok(made)
     }
 
-    pub fn bind(&self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Attachment<'_>) -> Try<()> {
+    pub fn bind(&mut self, source: &CStr, instead: Option<&CStr>, recursive: bool, graft: &Attachment<'_>) -> Try<()> {
         let rules = graft.rules;
         let mut tree = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
         if rules.has(Rules::SOURCE_NO_FOLLOW) {
@@ -180,7 +192,7 @@ impl RootMounts {
         }
     }
 
-    pub fn attach(&self, tree: Fd, graft: &Attachment<'_>) -> Try<()> {
+    pub fn attach(&mut self, tree: Fd, graft: &Attachment<'_>) -> Try<()> {
         let Attachment { target, attributes, rules, keep } = *graft;
         let stat = sys::fstat(tree.0)?;
         if rules.has(Rules::COPY_LINK) && stat.is_link() {
@@ -189,6 +201,15 @@ impl RootMounts {
         let directory = stat.is_directory();
         if rules.has(Rules::PROC_ONLY) && sys::fstatfs(tree.0)?.0 != files::PROC_SUPER_MAGIC {
             return Err(Fault::because(why::NOT_PROC, sys::EINVAL));
+        }
+        if directory && !rules.has(Rules::LIVING) {
+            let late = set_flags_early(tree.0, attributes, rules)?;
+            let grafted = Grafted { tree: tree.0, target, rules, index: self.index };
+            if self.parent.attach(self.root, &grafted) {
+                finish(tree.0, late, attributes, rules)?;
+                self.keep(keep, tree);
+                return Ok(());
+            }
         }
         let target = files::target(self.root, target, directory, rules)?;
         match self.attach_tree(tree.0, &target.fd, attributes, rules) {
@@ -202,31 +223,27 @@ impl RootMounts {
         Ok(())
     }
 
-    /// Set the flags of a detached tree and attach it. Before Linux 5.12 the flags can be set only after it is
-    /// attached.
+    /// Set the flags of a detached tree and attach it.
     pub(super) fn attach_tree(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: Rules) -> Try<()> {
-        let living = rules.has(Rules::LIVING);
-        let late = match set_flags(tree, attributes, rules) {
-            Err(fault) if fault.errno == sys::ENOSYS && !living => true,
-            Err(fault) if fault.errno == sys::ENOSYS => return Err(Fault::because(why::NEEDS_SETATTR, fault.errno)),
-            other => other.map(|()| false)?,
-        };
-        if living {
-            if rules.has(Rules::SLAVE) {
-                propagate_here(tree, true, MS_SLAVE)?;
-            }
-            set_propagation(tree, attributes.propagation)?;
-            self.announce(tree)?;
-            return sys::move_mount(tree, target.0, c"");
+        if rules.has(Rules::LIVING) {
+            return self.attach_living(tree, target, attributes, rules);
         }
+        let late = set_flags_early(tree, attributes, rules)?;
         sys::move_mount(tree, target.0, c"")?;
-        if late {
-            set_flags_by_name(tree, attributes, rules)?;
+        finish(tree, late, attributes, rules)
+    }
+
+    fn attach_living(&self, tree: i32, target: &Fd, attributes: &Attributes, rules: Rules) -> Try<()> {
+        match set_flags(tree, attributes, rules) {
+            Err(fault) if fault.errno == sys::ENOSYS => return Err(Fault::because(why::NEEDS_SETATTR, fault.errno)),
+            other => other?,
         }
         if rules.has(Rules::SLAVE) {
             propagate_here(tree, true, MS_SLAVE)?;
         }
-        set_propagation(tree, attributes.propagation)
+        set_propagation(tree, attributes.propagation)?;
+        self.announce(tree)?;
+        sys::move_mount(tree, target.0, c"")
     }
 
     /// Report the mount's id to the runtime and wait until the runtime has saved it: later commands can find the mount
@@ -294,6 +311,25 @@ impl RootMounts {
     pub(super) fn here(&self) -> i32 {
         self.directory.as_ref().map_or(self.root, |fd| fd.0)
     }
+}
+
+/// Set the flags of a detached tree. Returns true if they can be set only after it is attached: before Linux 5.12.
+fn set_flags_early(tree: i32, attributes: &Attributes, rules: Rules) -> Try<bool> {
+    match set_flags(tree, attributes, rules) {
+        Err(fault) if fault.errno == sys::ENOSYS => Ok(true),
+        other => other.map(|()| false),
+    }
+}
+
+/// Set the propagation of a tree that is attached, and the flags that are `late`.
+fn finish(tree: i32, late: bool, attributes: &Attributes, rules: Rules) -> Try<()> {
+    if late {
+        set_flags_by_name(tree, attributes, rules)?;
+    }
+    if rules.has(Rules::SLAVE) {
+        propagate_here(tree, true, MS_SLAVE)?;
+    }
+    set_propagation(tree, attributes.propagation)
 }
 
 fn is_one_of(word: &CStr, words: [&CStr; 2]) -> bool {
