@@ -248,7 +248,7 @@ fn run_inside(name: &str, index: usize, hook: &Hook, inside: &InsideHook<'_>, st
 
 fn plan_inside(name: &str, index: usize, hook: &Hook, owner: &HookOwner<'_>) -> Result<ProcessPlan> {
     let HookOwner { record, config, facts, options } = *owner;
-    let field = Field::item(&format!("hooks.{name}"), index);
+    let field = Field::item(format!("hooks.{name}"), index);
     // As in runc, a startContainer hook without `env` gets the container's environment.
     let process = Some(config.process()).filter(|_| name == hook::START_CONTAINER);
     let (env, home) = match (&hook.env, process) {

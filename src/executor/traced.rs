@@ -101,7 +101,7 @@ impl<'a> TracedInit<'a> {
         let error = self.failed.as_ref().filter(|(at, _)| at.map_or(end.is_none(), |at| at == index));
         let is_over = end.is_some() || self.over.is_some() || error.is_some();
         let details = Details {
-            field: Some(field.as_str().to_owned()),
+            field: Some(field.to_string()),
             index: Some(index),
             error: error.map(|(_, text)| text.clone()),
             note: (!is_over).then_some("not complete when the trace ended"),

@@ -73,7 +73,7 @@ impl Hooks {
 fn list(name: &str, hooks: &Option<Vec<oci_spec::runtime::Hook>>) -> Result<Vec<Hook>> {
     let mut list = Vec::new();
     for (index, hook) in hooks.iter().flatten().enumerate() {
-        let field = Field::item(&format!("hooks.{name}"), index);
+        let field = Field::item(format!("hooks.{name}"), index);
         if !hook.path().is_absolute() {
             refuse!(field.member("path"), "{:?} must be an absolute path", hook.path());
         }

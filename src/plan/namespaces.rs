@@ -184,7 +184,7 @@ fn join(program: &mut Program, field: &Field, joined: &[Joined]) {
     program.push(field, op::Enter::Join { list });
 }
 
-fn check_mappings(key: &str, maps: &[LinuxIdMapping]) -> Result<()> {
+fn check_mappings(key: &'static str, maps: &[LinuxIdMapping]) -> Result<()> {
     for (index, map) in maps.iter().enumerate() {
         let field = Field::item(key, index);
         if map.size() == 0 {

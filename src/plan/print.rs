@@ -6,6 +6,7 @@ use super::describe::{describe, node};
 use super::program::{Descriptor, Owners, Tree};
 use super::{Hook, Hooks, Maps, Plan};
 use crate::init::op::{self, Ask, Op};
+use crate::spec::Field;
 use crate::tables::namespace;
 
 /// The lines of a printed plan.
@@ -13,8 +14,9 @@ use crate::tables::namespace;
 struct Page(String);
 
 impl Page {
-    fn line(&mut self, field: &str, what: &str) {
-        let _ = writeln!(self.0, "{field:<34} {what}");
+    fn line(&mut self, field: impl Into<Field>, what: &str) {
+        let field = field.into();
+        let _ = writeln!(self.0, "{:<34} {what}", field.text());
     }
 }
 
@@ -48,7 +50,7 @@ fn before_clone(plan: &Plan, page: &mut Page) {
     }
     for joined in &plan.birth.joined {
         let names = namespace::names(u64::from(joined.flag)).join(" ");
-        page.line(joined.field.as_str(), &format!("join {names} of {:?} for the clone", joined.path));
+        page.line(&joined.field, &format!("join {names} of {:?} for the clone", joined.path));
     }
     if let Some(offsets) = &plan.birth.time {
         let offsets = on_one_line(offsets);
@@ -61,7 +63,7 @@ fn before_clone(plan: &Plan, page: &mut Page) {
 
 fn cgroup(plan: &Plan, page: &mut Page) {
     for it in plan.cgroup.lines() {
-        page.line(it.field.as_str(), &it.operation);
+        page.line(&it.field, &it.operation);
     }
 }
 
@@ -73,10 +75,10 @@ fn on_one_line(lines: &str) -> String {
 fn descriptor(slot: &Descriptor, page: &mut Page) {
     match slot {
         Descriptor::Tree(it) => tree(it, page),
-        Descriptor::Namespace { path, field, .. } => page.line(field.as_str(), &format!("open {path:?}")),
+        Descriptor::Namespace { path, field, .. } => page.line(field, &format!("open {path:?}")),
         Descriptor::Node(it) => {
             let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, it.owner);
-            page.line(it.field.as_str(), &format!("mknod {node} on a file system of its own"));
+            page.line(&it.field, &format!("mknod {node} on a file system of its own"));
         }
         Descriptor::Gate | Descriptor::Process | Descriptor::Kept(_) => {}
     }
@@ -94,7 +96,7 @@ fn tree(it: &Tree, page: &mut Page) {
     let tree = if *recursive { ", with all below" } else { "" };
     let locks = if *locked { ", locked" } else { "" };
     let link = if *follow { "" } else { ", not following a link" };
-    page.line(field.as_str(), &format!("open tree {source:?}{tree}{link}{locks}{owners}"));
+    page.line(field, &format!("open tree {source:?}{tree}{link}{locks}{owners}"));
 }
 
 /// The steps of the runtime while `init` waits.
@@ -121,7 +123,7 @@ fn after_clone(plan: &Plan, page: &mut Page) {
 /// The operations of `init`, and the steps of the runtime that `init` asks for.
 fn inside(plan: &Plan, page: &mut Page) {
     for (op, field) in plan.program.iter() {
-        page.line(field.as_str(), &describe(op, &plan.program));
+        page.line(field, &describe(op, &plan.program));
         let Op::Talk(op::Talk::Ask { what }) = op else { continue };
         match what {
             Ask::Hooks => before_pivot(&plan.hooks, page),
@@ -140,7 +142,7 @@ fn limits(plan: &Plan, page: &mut Page) {
 
 fn hooks(name: &str, list: &[Hook], place: &str, page: &mut Page) {
     for (index, hook) in list.iter().enumerate() {
-        page.line(&format!("hooks.{name}[{index}]"), &format!("run {:?} {place}", hook.path));
+        page.line(format!("hooks.{name}[{index}]"), &format!("run {:?} {place}", hook.path));
     }
 }
 

@@ -56,6 +56,6 @@ mod tests {
     fn the_field_comes_first() {
         let error = refused(&Field::of("process.user")).unwrap_err();
         assert_eq!(error.to_string(), "process.user.uid: -1 is no id");
-        assert_eq!(error.downcast_ref::<Refusal>().map(|it| it.field.as_str()), Some("process.user.uid"));
+        assert_eq!(error.downcast_ref::<Refusal>().map(|it| it.field.to_string()), Some("process.user.uid".to_owned()));
     }
 }

@@ -82,7 +82,7 @@ fn refused_by_v2(plan: &CgroupPlan, write: &Write, errno: Errno, leaf: BorrowedF
     }
     let available = read_at(leaf, "cgroup.controllers").unwrap_or_default();
     let lacks = controller != "cgroup" && missing(controller, &available).next().is_some();
-    let unified = field.as_str().starts_with("linux.resources.unified");
+    let unified = field.text().starts_with("linux.resources.unified");
     Some(match (unified, lacks) {
         (true, true) => {
             refusal!(field, "unified resource {file:?} can't be set: controller {controller:?} not available").into()

@@ -42,7 +42,7 @@ const DEFAULTS: [DeviceRule; 11] = {
 pub fn rules(configured: &[LinuxDeviceCgroup]) -> Result<Vec<(DeviceRule, Field)>> {
     let mut rules = Vec::with_capacity(configured.len() + 1 + DEFAULTS.len());
     for (index, rule) in configured.iter().enumerate() {
-        let field = Field::item(FIELD.as_str(), index);
+        let field = FIELD.element(index);
         rules.push((parse(rule, &field, index)?, field));
     }
     if !rules.first().is_some_and(|(rule, _)| rule.is_total()) {

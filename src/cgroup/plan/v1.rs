@@ -105,7 +105,7 @@ fn block_io(writes: &mut Writes, block_io: &LinuxBlockIo) -> Result<()> {
     Ok(())
 }
 
-fn throttles(block_io: &LinuxBlockIo) -> [(&str, &'static str, &[LinuxThrottleDevice]); 4] {
+fn throttles(block_io: &LinuxBlockIo) -> [(&'static str, &'static str, &[LinuxThrottleDevice]); 4] {
     fn list(devices: &Option<Vec<LinuxThrottleDevice>>) -> &[LinuxThrottleDevice] {
         devices.as_deref().unwrap_or_default()
     }

@@ -54,9 +54,8 @@ fn blamed(properties: &[ScopeProperty], error: &anyhow::Error) -> Option<String>
     if let Some(property) = properties.iter().find(named) {
         return Some(property.field.to_string());
     }
-    let annotated =
-        properties.iter().map(|property| property.field.as_str()).filter(|field| field.starts_with("annotations."));
-    let annotated: Vec<&str> = annotated.collect();
+    let annotated = properties.iter().map(|property| property.field.text());
+    let annotated: Vec<_> = annotated.filter(|field| field.starts_with("annotations.")).collect();
     let of_a_property =
         name.starts_with("System.Error.") || name.ends_with(".InvalidArgs") || name.contains("Property");
     (of_a_property && !annotated.is_empty()).then(|| annotated.join(" or "))
@@ -77,7 +76,7 @@ pub(super) fn set(unit: &Unit, properties: &[ScopeProperty]) -> Result<()> {
         })
     });
     set.map(drop).with_context(|| {
-        let fields: Vec<&str> = properties.iter().map(|property| property.field.as_str()).collect();
+        let fields: Vec<_> = properties.iter().map(|property| property.field.text()).collect();
         format!("{}: unable to set properties of unit {name:?}", fields.join(", "))
     })
 }
