@@ -1,9 +1,12 @@
 //! `list`: all containers of a state root.
 
 use crate::harness::*;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use nix::sys::resource::Resource;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::chown;
 
 tests![
     json_has_the_state,
@@ -20,6 +23,15 @@ tests![
     more_containers_than_descriptors,
     annotation_named_config,
     broken_entries_are_told_of_on_stderr,
+    agrees_with_state_about_each_status,
+    zombie_is_stopped,
+    pid_of_another_process_is_stopped,
+    without_the_cgroup,
+    record_of_an_older_version,
+    record_of_an_unfinished_create,
+    damaged_records,
+    names_each_owner,
+    many_containers,
 ];
 
 fn list(container: &Container) -> Result<Vec<Value>> {
@@ -171,4 +183,189 @@ fn annotation_named_config() -> Result {
     let container = Bundle::new(["pause"]).set("/annotations", annotations.clone()).create()?;
     equal("annotations", &list(&container)?[0]["annotations"], &annotations)?;
     container.command(["kill"])?.success().map(drop)
+}
+
+/// `list` and `state` have this status; the rest of their states is equal.
+fn both_say(container: &Container, wanted: &str) -> Result {
+    let mut all = list(container)?;
+    let mut state = container.state()?;
+    for one in all.iter_mut().chain([&mut state]) {
+        one.as_object_mut().context("an object")?.shift_remove("owner");
+    }
+    equal("status", &state["status"], wanted)?;
+    equal("list", all, [state])
+}
+
+/// The text of the container's record is replaced.
+fn edit_record(container: &Container, edit: impl FnOnce(&str) -> String) -> Result {
+    let path = container.state_dir().join(if runtime::is("crun") { "status" } else { "state.json" });
+    let text = fs::read_to_string(&path)?;
+    let edited = edit(&text);
+    ensure!(edited != text, "no change of {text}");
+    Ok(fs::write(&path, edited)?)
+}
+
+/// `list` derives the status as `state` does, from the process, the gate and the cgroup.
+fn agrees_with_state_about_each_status() -> Result {
+    let container = Bundle::new(["pause"]).set("/annotations", json!({ "a": "b\n\"c\"" })).create()?;
+    both_say(&container, "created")?;
+    container.start()?;
+    both_say(&container, "running")?;
+    container.command(["pause"])?.success()?;
+    both_say(&container, "paused")?;
+    container.command(["resume"])?.success()?;
+    both_say(&container, "running")?;
+    container.stop()?;
+    both_say(&container, "stopped")
+}
+
+/// A process that nobody has waited for is dead.
+fn zombie_is_stopped() -> Result {
+    let container = Bundle::new(["pause"]).build()?;
+    let running = container.spawn_run()?;
+    eventually("the container runs", || Ok(container.command(["state"])?.stdout.contains("\"running\"")))?;
+    let pid = container.pid()?;
+    running.signal(Signal::SIGSTOP)?;
+    kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    let zombie = || Ok(fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z "));
+    let seen = eventually("a zombie", zombie).and_then(|()| both_say(&container, "stopped"));
+    running.signal(Signal::SIGCONT)?;
+    running.wait()?;
+    seen
+}
+
+/// The kernel gives the pid of a process that has ended to another one, with another start time.
+fn pid_of_another_process_is_stopped() -> Result {
+    let container = Bundle::new(["pause"]).start()?;
+    both_say(&container, "running")?;
+    let key = match runtime::get().name.as_str() {
+        "runc" => "\"init_process_start\":",
+        "crun" => "\"process-start-time\": ",
+        _ => "\"startTime\":",
+    };
+    edit_record(&container, |text| text.replacen(key, &format!("{key}1"), 1))?;
+    both_say(&container, "stopped")
+}
+
+/// A cgroup that another program has removed is not frozen.
+fn without_the_cgroup() -> Result {
+    let container = Bundle::new(["true"]).start()?;
+    container.wait_status("stopped")?;
+    container.cgroups().iter().for_each(|path| machine::remove_cgroup(path));
+    both_say(&container, "stopped")
+}
+
+/// Older versions wrote one line, without the members `complete` and `freezer`.
+fn record_of_an_older_version() -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare's own record");
+    }
+    let container = Bundle::new(["pause"]).set("/annotations", json!({ "config": "\n,\"config\":{}" })).create()?;
+    edit_record(&container, |text| {
+        let format = text.find("\"format\":").unwrap_or_default();
+        format!("{{{}", &text[format..]).replacen("\n,\"config\":", ",\"config\":", 1)
+    })?;
+    both_say(&container, "created")?;
+    container.start()?;
+    both_say(&container, "running")?;
+    container.command(["pause"])?.success()?;
+    both_say(&container, "paused")?;
+    container.command(["resume"])?.success()?;
+    container.exec([], ["true"])?.success()?;
+    container.command(["update", "--pids-limit", "20"])?.success()?;
+    both_say(&container, "running")?;
+    container.stop()?;
+    both_say(&container, "stopped")?;
+    container.command(["delete"])?.success()?;
+    container.nothing_left()
+}
+
+/// If `create` was killed when its container had a process, nothing has said that the container is complete.
+fn record_of_an_unfinished_create() -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare's own record");
+    }
+    let container = Bundle::new(["pause"]).start()?;
+    edit_record(&container, |text| text.replacen("\"complete\":1", "\"complete\":0", 1))?;
+    both_say(&container, "running")?;
+    let directory = fs::File::open(container.state_dir())?;
+    directory.lock()?;
+    equal("status", container.status()?, "creating")?;
+    equal("status", &list(&container)?[0]["status"], "creating")?;
+    drop(directory);
+    both_say(&container, "running")
+}
+
+/// A record that a full disk has cut off, or that is no text, leaves out its container and no other.
+fn damaged_records() -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare's own record: runc crashes");
+    }
+    let container = Bundle::new(["pause"]).start()?;
+    let record = fs::read(container.state_dir().join("state.json"))?;
+    let damaged = container.state_root().join("damaged");
+    fs::create_dir(&damaged)?;
+    let cuts = [1, 13, 20, record.len() / 3, record.len() / 2].map(|length| record[..length].to_vec());
+    for text in cuts.into_iter().chain([vec![0xff; 300], b"{}".to_vec(), b"{\"complete\":1}\n,\"config\":{}}".to_vec()])
+    {
+        fs::write(damaged.join("state.json"), &text)?;
+        for format in ["table", "json"] {
+            let output = container.call(["list", "--format", format]).output()?;
+            contains("list", &output.success()?.stdout, &container.id)?;
+            ensure!(!output.stdout.contains("damaged"), "{output}");
+            contains("standard error", &output.stderr, "damaged")?;
+        }
+        container.call(["state", "damaged"]).output()?.failure()?;
+    }
+    Ok(())
+}
+
+/// Each container has an owner of its own; a user without a name is a number.
+fn names_each_owner() -> Result {
+    if runtime::is("crun") {
+        return skip("it keeps the owner in its record");
+    }
+    let container = Bundle::new(["pause"]).create()?;
+    for (uid, name) in [(4_000_000, "#4000000"), (1, "daemon"), (0, "root")] {
+        chown(container.state_dir(), Some(uid), None)?;
+        equal("owner", &list(&container)?[0]["owner"], name)?;
+        let output = container.call(["list"]).output()?;
+        equal("owner", output.success()?.stdout.split_whitespace().last(), Some(name))?;
+    }
+    Ok(())
+}
+
+/// Several threads share the work on many containers. The order is that of the ids, also for what is left out.
+fn many_containers() -> Result {
+    if runtime::is("crun") {
+        return skip("its record does not have the id");
+    }
+    let container = Bundle::new(["pause"]).start()?;
+    let record = fs::read_to_string(container.state_dir().join("state.json"))?;
+    let broken = |number: i32| number % 50 == 7;
+    for number in 0..300 {
+        let id = format!("many-{number:03}");
+        let directory = container.state_root().join(&id);
+        fs::create_dir(&directory)?;
+        let text = record.replace(&format!("\"id\":\"{}\"", container.id), &format!("\"id\":\"{id}\""));
+        fs::write(directory.join("state.json"), if broken(number) { "" } else { &text })?;
+    }
+    let mut wanted: Vec<String> = (0..300).filter(|number| !broken(*number)).map(|n| format!("many-{n:03}")).collect();
+    wanted.push(container.id.clone());
+    wanted.sort();
+    let rows = |words: &[&str]| -> Result<Vec<Vec<String>>> {
+        let output = container.call([]).args(words).output()?;
+        let told: Vec<&str> = output.success()?.stderr.lines().collect();
+        equal("left out", told.len(), 6)?;
+        ensure!(told.is_sorted() && told.iter().all(|line| line.contains("many-")), "{output}");
+        Ok(output.stdout.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect())
+    };
+    let ids = |rows: &[Vec<String>]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+    equal("list -q", ids(&rows(&["list", "-q"])?), &*wanted)?;
+    let table = rows(&["list"])?;
+    equal("list", ids(&table[1..]), &*wanted)?;
+    ensure!(table[1..].iter().all(|row| row[1..] == table[1][1..] && row[2] == "running"), "{table:?}");
+    let all: Vec<Value> = serde_json::from_str(&container.call(["list", "-f", "json"]).output()?.success()?.stdout)?;
+    let seen: Vec<&str> = all.iter().filter_map(|state| state["id"].as_str()).collect();
+    equal("list -f json", seen, &*wanted)
 }

@@ -23,6 +23,7 @@ mod shared;
 mod spec;
 mod start;
 mod state;
+mod table;
 mod trace_file;
 mod update;
 

@@ -36,8 +36,16 @@ impl From<anyhow::Error> for Failure {
 /// # Errors
 /// A text that was not written in full: a reader must not take a part for the whole.
 pub fn print(text: &str) -> Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// [`print`] for a text that is not known to be UTF-8.
+///
+/// # Errors
+/// As for [`print`].
+pub fn print_bytes(text: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
     if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         sys::process::die_of(Signal::SIGPIPE);
     }

@@ -197,12 +197,12 @@ impl Work<'_> {
         trace::work("finish the cgroup", || Cgroup::settle(plan, pid, self.record.owner()))
     }
 
-    /// Keeps everything and releases the lock.
+    /// Keeps everything, notes that the container is complete, and releases the lock.
     ///
     /// # Errors
     /// The lock cannot be released.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        trace::work("release the lock", || self.directory.unlock())?;
+        trace::work("release the lock", || self.directory.complete())?;
         self.undo = false;
         Ok(())
     }

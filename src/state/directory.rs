@@ -1,6 +1,6 @@
 //! The directory of one container.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,20 +10,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
+use nix::sys::uio::pwrite;
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::names::{CRIU_ROOT, FIFO, FORMAT, MISSING, NEW_RECORD, NOTIFY, RECORD, REMOVED, TAKEN};
+use super::names::{CRIU_ROOT, FIFO, MISSING, NEW_RECORD, NOTIFY, RECORD, REMOVED, TAKEN};
 use super::record::Record;
+use super::text::{self, COMPLETE, DIGIT};
 use crate::spec::Config;
 use crate::sys::{self, Call, CallError, Errno, lock};
 
 /// Most records fit into one read(2) of this many bytes.
 const USUAL_SIZE: usize = 16 << 10;
-
-/// The bytes in front of the config.
-const CONFIG: &[u8] = b",\"config\":";
 
 /// The directory of one container, held open, because its name may belong to another container by now.
 #[derive(Debug)]
@@ -32,6 +30,8 @@ pub struct Directory {
     file: File,
     /// Whether this process holds the lock.
     locked: Cell<bool>,
+    /// The record that this process has written last.
+    written: RefCell<Option<File>>,
 }
 
 /// The record of a container, locked: no other command changes the record or removes the container.
@@ -49,7 +49,7 @@ impl AsFd for Directory {
 
 impl Directory {
     pub(super) fn new(path: PathBuf, file: File) -> Directory {
-        Directory { path, file, locked: Cell::new(false) }
+        Directory { path, file, locked: Cell::new(false), written: RefCell::new(None) }
     }
 
     /// The path that the directory was opened by.
@@ -93,11 +93,15 @@ impl Directory {
         Ok(())
     }
 
-    /// Release the lock.
+    /// Note in the record that the container is complete, and release the lock.
     ///
     /// # Errors
     /// The error of flock(2).
-    pub fn unlock(&self) -> Result<()> {
+    pub fn complete(&self) -> Result<()> {
+        if let Some(record) = self.written.take() {
+            // If this fails, or if an `update` has replaced the record in the meantime, the other commands ask for the lock.
+            let _ = pwrite(&record, COMPLETE, DIGIT);
+        }
         lock::release(&self.file, &self.path.to_string_lossy())?;
         self.locked.set(false);
         Ok(())
@@ -189,15 +193,8 @@ impl Directory {
     /// # Errors
     /// The errors of [`Directory::load`].
     pub fn config(&self) -> Result<Box<RawValue>> {
-        #[derive(Deserialize)]
-        struct Kept<'a> {
-            #[serde(borrow)]
-            config: &'a RawValue,
-        }
         let mut file = self.open_record()?.ok_or_else(|| anyhow!(MISSING))?;
-        let bytes = self.read(&mut file)?;
-        let kept: Kept<'_> = serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?;
-        Ok(kept.config.to_owned())
+        text::config(&self.read(&mut file)?).map_err(|why| self.foreign(&why))
     }
 
     fn open_record(&self) -> Result<Option<File>> {
@@ -218,24 +215,15 @@ impl Directory {
     }
 
     fn parse(&self, file: &mut File) -> Result<Option<Record>> {
-        let bytes = self.read(file)?;
+        let mut bytes = self.read(file)?;
         // The file is empty if `create` was killed before it wrote the first record.
         if bytes.is_empty() {
             return Ok(None);
         }
-        // The config is the larger part of the file and the last member: most commands need not even skip it.
-        let short = without_config(&bytes).and_then(|record| serde_json::from_slice(&record).ok());
-        let record: Record = match short {
-            Some(record) => record,
-            None => serde_json::from_slice(&bytes).map_err(|error| self.foreign(&error))?,
-        };
-        if record.format > FORMAT {
-            return Err(self.foreign(&format!("its format is {}, and this one knows {FORMAT}", record.format)));
-        }
-        Ok(Some(record))
+        text::record(&mut bytes).map(Some).map_err(|why| self.foreign(&why))
     }
 
-    fn foreign(&self, why: &dyn std::fmt::Display) -> anyhow::Error {
+    fn foreign(&self, why: &str) -> anyhow::Error {
         let path = self.path.join(RECORD);
         anyhow!(
             "{}: not a record of this program: another one or a newer version has written it: {why}",
@@ -271,13 +259,10 @@ impl Directory {
         renamed.named(format_args!("write {}", self.path.join(RECORD).display()))
     }
 
-    /// Write the record. Its last member is the config as given to `create`, because later commands must not depend on
-    /// changes of the file in the bundle. One file is cheaper than two.
     fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
-        let mut bytes = serde_json::to_vec(record)?;
-        bytes.pop();
+        let first_line = text::before_config(record)?;
         // The parts are not put together first: a config with many mounts is large.
-        let mut parts = &mut [&bytes, CONFIG, config, b"}"].map(IoSlice::new)[..];
+        let mut parts = &mut [&first_line, config, text::AFTER_CONFIG].map(IoSlice::new)[..];
         let flags = how | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
         let own = Mode::S_IRUSR | Mode::S_IWUSR;
         let mut file = File::from(sys::again(|| openat(self, name, flags, own))?);
@@ -289,6 +274,7 @@ impl Directory {
                 Err(error) => return Err(error),
             }
         }
+        self.written.replace(Some(file));
         Ok(())
     }
 
@@ -327,32 +313,5 @@ impl Directory {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => bail!(CallError::new(format_args!("remove {}", self.path.join(name).display()), errno)),
         }
-    }
-}
-
-/// The JSON object of a record as far as the first member that is named `config`. If that is an annotation, the result is
-/// no JSON object.
-fn without_config(bytes: &[u8]) -> Option<Vec<u8>> {
-    let end = bytes.windows(CONFIG.len()).position(|window| window == CONFIG)?;
-    Some([&bytes[..end], b"}"].concat())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The config of a record is left out, and an annotation that is named `config` is not taken for it.
-    #[test]
-    fn record_without_its_config() {
-        let record = |annotations: &str| {
-            let bytes = serde_json::to_vec(&Record::default()).unwrap();
-            let text = String::from_utf8(bytes).unwrap();
-            format!("{},\"annotations\":{annotations},\"config\":{{}}}}", &text[..text.len() - 1])
-        };
-        let parse = |text: &str| serde_json::from_slice::<Record>(&without_config(text.as_bytes()).unwrap()).ok();
-        assert_eq!(parse(&record(r#"{"a":"b"}"#)).unwrap().annotations["a"], "b");
-        assert_eq!(parse(&record(r#"{"a":",\"config\":"}"#)).unwrap().annotations["a"], ",\"config\":");
-        assert!(parse(&record(r#"{"a":"b","config":"c"}"#)).is_none());
-        assert!(without_config(b"{}").is_none());
     }
 }

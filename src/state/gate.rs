@@ -5,13 +5,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Result, anyhow, bail};
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use super::directory::Directory;
@@ -41,11 +41,7 @@ impl Directory {
     /// # Errors
     /// The error of open(2), except those for a missing fifo and a fifo without a reader.
     pub fn is_gated(&self) -> Result<bool> {
-        match self.open_fifo(OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
-            Ok(_) => Ok(true),
-            Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
-            Err(errno) => bail!(CallError::new(FIFO, errno)),
-        }
+        is_gated(self.as_fd(), FIFO)
     }
 
     /// Lock the gate while `init` waits there, so that no other command opens it. `None` if the user's program runs or
@@ -68,7 +64,22 @@ impl Directory {
     }
 
     fn open_fifo(&self, how: OFlag) -> Result<OwnedFd, Errno> {
-        sys::again(|| openat(self, FIFO, how | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()))
+        open_fifo(self.as_fd(), FIFO, how)
+    }
+}
+
+fn open_fifo(directory: BorrowedFd<'_>, path: &str, how: OFlag) -> Result<OwnedFd, Errno> {
+    sys::again(|| openat(directory, path, how | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()))
+}
+
+/// [`Directory::is_gated`], by the path of the fifo below an open directory.
+pub(super) fn is_gated(directory: BorrowedFd<'_>, path: &str) -> Result<bool> {
+    // Most containers run and have no fifo, which fstatat(2) finds out in less than half of open(2)'s time.
+    let found = fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW);
+    match found.and_then(|_| open_fifo(directory, path, OFlag::O_WRONLY | OFlag::O_NONBLOCK)) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
+        Err(errno) => bail!(CallError::new(FIFO, errno)),
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod directory;
 mod gate;
+mod glance;
 mod life;
 mod names;
 mod observe;
@@ -25,12 +26,14 @@ mod origin;
 mod record;
 mod root;
 mod status;
+mod text;
 mod time;
 
 pub use directory::{Directory, Locked};
 pub use gate::Gate;
+pub use glance::{Listing, Scratch};
 pub use names::MISSING;
-pub use record::{Added, Namespaces, Record};
+pub use record::{Added, Namespaces, Printed, Record};
 pub use root::{Place, Root};
 pub use status::{NotRunning, Status};
 pub use time::{Precision, rfc3339};

@@ -17,16 +17,27 @@ impl Record {
             // process and ended.
             return Ok(if self.creating { Status::Creating } else { Status::Stopped });
         }
-        if !self.alive()? {
-            return Ok(Status::Stopped);
-        }
-        if directory.being_created()? {
-            return Ok(Status::Creating);
-        }
-        // A cgroup that is being removed at this moment is not frozen.
-        if self.cgroup.is_frozen()? {
-            return Ok(Status::Paused);
-        }
-        Ok(if directory.is_gated()? { Status::Created } else { Status::Running })
+        let creating = || Ok(self.complete == 0 && directory.being_created()?);
+        derive(|| self.alive(), creating, || self.cgroup.is_frozen(), || directory.is_gated())
     }
+}
+
+/// The status of a container with a process. Each question is only asked if the answers before leave it open.
+pub(super) fn derive(
+    alive: impl FnOnce() -> Result<bool>,
+    creating: impl FnOnce() -> Result<bool>,
+    frozen: impl FnOnce() -> Result<bool>,
+    gated: impl FnOnce() -> Result<bool>,
+) -> Result<Status> {
+    if !alive()? {
+        return Ok(Status::Stopped);
+    }
+    if creating()? {
+        return Ok(Status::Creating);
+    }
+    // A cgroup that is being removed at this moment is not frozen.
+    if frozen()? {
+        return Ok(Status::Paused);
+    }
+    Ok(if gated()? { Status::Created } else { Status::Running })
 }

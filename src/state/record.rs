@@ -1,7 +1,7 @@
 //! `state.json`: the record of a container.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct Namespaces {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
+    /// 1 if `create` has ended, 0 if it may be running: then it holds the directory's lock. [`super::text`] writes it.
+    #[serde(default, skip_serializing)]
+    pub(super) complete: u8,
     /// The version of the record's format.
     #[serde(default)]
     pub(super) format: u32,
@@ -84,20 +87,23 @@ fn hookless(hooks: &Hooks) -> bool {
     *hooks == Hooks::default()
 }
 
-/// The state in the form of `state` and `list`; the order of the keys is runc's.
+/// The state in the form of `state` and `list`; the order of the keys is runc's. `A` is the type of the annotations.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Printed<'a> {
-    oci_version: &'a str,
-    id: &'a str,
-    pid: i32,
-    status: Status,
-    bundle: &'a PathBuf,
-    rootfs: &'a PathBuf,
-    created: &'a str,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<String, String>,
-    owner: String,
+pub struct Printed<'a, A> {
+    pub(super) oci_version: &'a str,
+    pub id: &'a str,
+    /// 0 without a process.
+    pub pid: i32,
+    pub status: Status,
+    pub bundle: &'a Path,
+    pub rootfs: &'a Path,
+    pub created: &'a str,
+    /// `None` if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<A>,
+    /// The user that owns the container.
+    pub owner: &'a str,
 }
 
 /// The state in the form that hooks read: runtime-spec, runtime.md, "State".
@@ -194,9 +200,10 @@ impl Record {
     }
 
     /// The form for `state` and `list`.
-    pub fn printed(&self, status: Status, owner: String) -> Printed<'_> {
+    pub fn printed<'a>(&'a self, status: Status, owner: &'a str) -> Printed<'a, &'a BTreeMap<String, String>> {
         let Record { id, bundle, rootfs, created, annotations, .. } = self;
-        let pid = if matches!(status, Status::Stopped | Status::Creating) { 0 } else { self.pid };
+        let pid = if status.has_process() { self.pid } else { 0 };
+        let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
         Printed { oci_version: OCI_VERSION, id, pid, status, bundle, rootfs, created, annotations, owner }
     }
 
@@ -217,21 +224,5 @@ impl Record {
         let Record { id, bundle, annotations, .. } = self;
         let pid = if status == Status::Stopped { 0 } else { self.pid };
         ForHooks { oci_version: OCI_VERSION, id, status, pid, bundle, annotations }
-    }
-}
-
-impl Printed<'_> {
-    /// The pid; 0 without a process.
-    pub fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    pub fn status(&self) -> Status {
-        self.status
-    }
-
-    /// The user that owns the container.
-    pub fn owner(&self) -> &str {
-        &self.owner
     }
 }

@@ -1,15 +1,17 @@
 //! The state directory (`--root`), and the places of containers in it.
 
-use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 
 use super::directory::Directory;
+use super::glance::Listing;
 use super::names::{MISSING, NOTIFY, REMOVED, TAKEN};
 use super::record::Record;
-use crate::sys;
+use crate::sys::{self, CallError, Errno};
 
 /// The state directory, with one directory a container.
 #[derive(Clone, Debug)]
@@ -42,11 +44,11 @@ impl Root {
     }
 
     /// The ids of all containers, sorted.
-    pub fn ids(&self) -> std::io::Result<Vec<String>> {
-        let directories = sys::directory::entries(&self.0)?.into_iter().filter(|(_, is_directory)| *is_directory);
-        let mut ids: Vec<String> = directories.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        ids.sort();
-        Ok(ids)
+    ///
+    /// # Errors
+    /// The error of opening or reading the directory.
+    pub fn ids(&self) -> Result<Vec<String>, Errno> {
+        Ok(Listing::of(&self.0)?.ids)
     }
 }
 
@@ -88,11 +90,11 @@ impl Place {
     /// # Errors
     /// The error of open(2).
     pub fn open(&self) -> Result<Option<Directory>> {
-        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        match File::options().read(true).custom_flags(flags).open(&self.path) {
-            Ok(file) => Ok(Some(Directory::new(self.path.clone(), file))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(sys::io(error)).with_context(|| format!("open {}", self.path.display())),
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match sys::again(|| openat(AT_FDCWD, &self.path, flags, Mode::empty())) {
+            Ok(file) => Ok(Some(Directory::new(self.path.clone(), file.into()))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => bail!(CallError::new(format_args!("open {}", self.path.display()), errno)),
         }
     }
 

@@ -17,8 +17,23 @@ use super::again;
 /// # Errors
 /// The error of opening or reading the directory.
 pub fn entries(path: &Path) -> nix::Result<Vec<(OsString, bool)>> {
+    read(&mut open(path)?, path)
+}
+
+/// Opens a directory for [`read`].
+///
+/// # Errors
+/// The error of openat(2).
+pub fn open(path: &Path) -> nix::Result<Dir> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut directory = again(|| Dir::open(path, flags, Mode::empty()))?;
+    again(|| Dir::open(path, flags, Mode::empty()))
+}
+
+/// [`entries`] of an open directory; `path` is its path.
+///
+/// # Errors
+/// The error of reading the directory.
+pub fn read(directory: &mut Dir, path: &Path) -> nix::Result<Vec<(OsString, bool)>> {
     let mut found = Vec::new();
     for entry in directory.iter() {
         let entry = entry?;

@@ -20,6 +20,7 @@ pub mod regex;
 pub mod socket;
 pub mod stamps;
 pub mod terminal;
+pub mod threads;
 pub mod xattr;
 
 pub use errno::{Call, CallError, Errno, again, io, reason};

@@ -1,8 +1,15 @@
 //! Facts about a process from `/proc/PID`.
 
+use std::ffi::CStr;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::time::{Duration, Instant};
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::read;
+
+use super::errno::again;
 
 /// Fields of `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +58,14 @@ pub fn stat(pid: i32) -> Result<Option<Stat>> {
     Stat::parse(&line[..count]).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
 }
 
-/// The kernel returns the line of about 200 bytes in one read(2); the standard library would make five system calls.
+/// The kernel returns the line of about 200 bytes in one read(2). This makes three system calls, where the standard library
+/// would make six: `list` calls it for each container.
 fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
-    let mut file = File::open(format!("/proc/{pid}/stat"))?;
-    loop {
-        match file.read(line) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
+    let mut path = [0; 32];
+    write!(&mut path[..], "/proc/{pid}/stat")?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(Error::other)?;
+    let file = again(|| openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()))?;
+    Ok(again(|| read(&file, line))?)
 }
 
 /// Whether a process has exited or has a SIGKILL pending. A process that cgroup v1 has frozen may stay in the second

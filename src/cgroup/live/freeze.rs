@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Error, Result, anyhow, bail};
 use cgroups_rs::freezer::{FreezerController, FreezerState};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::sys::uio::pread;
+use nix::unistd::read;
 
 use super::cgroup::Cgroup;
-use super::dir::{self, is_gone, read_file, write_file};
+use super::dir::{self, is_gone, write_file};
 use crate::sys::{Call, CallError, again, lock};
 
 /// The time limit for freezing. Within it a v1 freezer is asked repeatedly.
@@ -74,7 +75,8 @@ impl Cgroup {
         Ok(Some(opened))
     }
 
-    fn freezer_file(&self) -> Option<PathBuf> {
+    /// The file that says whether the cgroup is frozen.
+    pub fn freezer_file(&self) -> Option<PathBuf> {
         match (self.path_for_v1("freezer"), self.path_for_v2()) {
             (Some(dir), _) => Some(dir.join("freezer.state")),
             (None, Some(dir)) => Some(dir.join("cgroup.freeze")),
@@ -85,12 +87,19 @@ impl Cgroup {
     /// Whether the cgroup is frozen or freezing; false for a removed one.
     pub fn is_frozen(&self) -> Result<bool> {
         // This is own code: the error of cgroups-rs hides the errno, and a cgroup that disappears is no error here.
-        let Some(file) = self.freezer_file() else { return Ok(false) };
-        match read_file(&file) {
-            Ok(state) => Ok(matches!(state.trim(), "FROZEN" | "FREEZING" | "1")),
-            Err(errno) if is_gone(errno) => Ok(false),
-            Err(errno) => bail!(CallError::new(file.display(), errno)),
-        }
+        self.freezer_file().map_or(Ok(false), |file| is_frozen(&file))
+    }
+}
+
+/// [`Cgroup::is_frozen`], by the path of [`Cgroup::freezer_file`].
+pub fn is_frozen(file: &Path) -> Result<bool> {
+    let mut state = [0; 16];
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let opened = again(|| openat(AT_FDCWD, file, flags, Mode::empty()));
+    match opened.and_then(|opened| again(|| read(&opened, &mut state))) {
+        Ok(count) => Ok(matches!(state[..count].trim_ascii(), b"FROZEN" | b"FREEZING" | b"1")),
+        Err(errno) if is_gone(errno) => Ok(false),
+        Err(errno) => bail!(CallError::new(file.display(), errno)),
     }
 }
 

@@ -29,6 +29,7 @@ mod tests;
 
 pub use before::Before;
 pub use cgroup::Cgroup;
+pub use freeze::is_frozen;
 pub use oom::Oom;
 pub use owner::{Mark, Owner};
 pub use place::ExecPlace;
