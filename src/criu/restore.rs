@@ -193,7 +193,7 @@ impl Inherited {
 /// Makes all mounts in a temporary mount namespace. Only the mount points remain, and the names by which CRIU knows the
 /// external mounts.
 fn make_mount_points(mounts: &Mounts) -> Result<(External, Vec<String>)> {
-    let trees = tree::open(mounts.program.slots())?;
+    let trees = tree::open(mounts.program.slots(), || None)?;
     let around = Surroundings { namespaces: NEW_MOUNTS, trees: &trees, ..Surroundings::default() };
     let mut init = launch(&mounts.program, &around)?;
     let named = wait_for_ready(&mut init).and_then(|warnings| {

@@ -71,7 +71,7 @@ const UNKNOWN_PROCESSES: &str = "linux.namespaces: neither a pid namespace nor a
 /// writes the pid file and runs the `startContainer` hooks.
 pub fn create(
     order: &Order<'_>,
-    ahead: Ahead,
+    mut ahead: Ahead,
     before_running: impl FnOnce(&Record, &Directory) -> Result<()>,
 ) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
@@ -80,7 +80,8 @@ pub fn create(
     let directory = trace::work("make the state directory", || order.place.create())?;
     let mut work = begin(order, record, &directory)?;
     let gate = if options.gate { Some(trace::work("make the gate", || directory.make_gate())?) } else { None };
-    let trees = trace::work("open trees and devices", || tree::open(plan.program.slots())).context(CHAIN)?;
+    let mounts = || ahead.mounts();
+    let trees = trace::work("open trees and devices", || tree::open(plan.program.slots(), mounts)).context(CHAIN)?;
     let leaf = work.record.cgroup.open_for_clone()?;
     let mut init = {
         let mut visit = Visit::default();

@@ -80,7 +80,7 @@ pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()
     if !record.alive()? {
         bail!(NotRunning);
     }
-    let trees = trace::work("open trees and devices", || tree::open(plan.program.slots()))?;
+    let trees = trace::work("open trees and devices", || tree::open(plan.program.slots(), || None))?;
     let around = Surroundings {
         process: Some(process.as_fd()),
         stdio: *stdio,

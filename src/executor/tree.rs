@@ -7,26 +7,30 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result};
+use nix::fcntl::{OFlag, open as open_directory};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, SFlag, fstat, mknod, umask};
-use nix::unistd::chown;
+use nix::unistd::{chown, chroot, fchdir};
 
 use super::id_map;
 use crate::plan::{Descriptor, Node, Tree};
 use crate::spec::Field;
+use crate::sys::ahead::NewAndOwn;
 use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, CallError, Errno};
 
 /// Opens the trees and makes the devices among a program's descriptors, in their order. The runtime must do this before
 /// it joins namespaces for the clone: a process whose children go to another pid namespace or, before Linux 6.2,
-/// another time namespace cannot make threads.
-pub fn open(slots: &[Descriptor]) -> Result<Vec<OwnedFd>> {
+/// another time namespace cannot make threads. `ahead` has the mount namespace for locked trees if it was made
+/// beforehand.
+pub fn open(slots: &[Descriptor], ahead: impl FnOnce() -> Option<NewAndOwn>) -> Result<Vec<OwnedFd>> {
     let trees = slots.iter().filter_map(|slot| if let Descriptor::Tree(tree) = slot { Some(tree) } else { None });
     let trees: Vec<&Tree> = trees.collect();
     let mut opened = Vec::with_capacity(trees.len());
+    let mut ahead = if trees.iter().any(|tree| tree.locked) { ahead() } else { None };
     for alike in trees.chunk_by(|one, next| one.locked == next.locked) {
-        opened.extend(if alike[0].locked { locked(alike)? } else { copies(alike)? });
+        opened.extend(if alike[0].locked { locked(alike, ahead.take())? } else { copies(alike)? });
     }
     for (tree, copy) in trees.iter().zip(&opened) {
         if let Some(map) = &tree.id_map {
@@ -92,10 +96,13 @@ fn copies(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
 }
 
 /// Copies mounts as a process in a new user namespace sees them: the flags are locked, a mount cannot be uncovered, and
-/// nothing propagates to the host. A thread opens them, since only a thread can enter that mount namespace and return
-/// with the rights of the caller. It needs those: a directory on the path may be closed to the root of the new
-/// namespace.
-fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
+/// nothing propagates to the host. They are opened in that mount namespace with the rights of the caller: a directory on
+/// the path may be closed to the root of the new user namespace. This process goes there if it can return; otherwise a
+/// thread does.
+fn locked(trees: &[&Tree], ahead: Option<NewAndOwn>) -> Result<Vec<OwnedFd>> {
+    if let Some(opened) = ahead.and_then(|namespaces| visit(&namespaces, || copies(trees)).transpose()) {
+        return opened;
+    }
     let mounts = id_map::held(libc::CLONE_NEWNS, |pid| File::open(format!("/proc/{pid}/ns/mnt")).map_err(sys::io));
     let mounts = mounts.with_context(|| trees[0].field.to_string())?;
     let inside = || {
@@ -104,6 +111,28 @@ fn locked(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
         copies(trees)
     };
     aside(&trees[0].field, inside)
+}
+
+/// Runs a closure in another mount namespace. `None` if this process cannot enter it: a thread shares its root and working
+/// directory.
+///
+/// # Errors
+/// That of the closure. This process cannot return; it must not go on.
+fn visit<T>(namespaces: &NewAndOwn, inside: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    let directory = |path| open_directory(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    let (Ok(root), Ok(here)) = (directory("/"), directory(".")) else { return Ok(None) };
+    // This chroot(2) changes nothing, and shows whether the way back is open.
+    if chroot("/").is_err() || setns(&namespaces.new, CloneFlags::CLONE_NEWNS).is_err() {
+        return Ok(None);
+    }
+    let result = inside();
+    // setns(2) goes to the root of the namespace, which need not be the root of this process.
+    let back = setns(&namespaces.own, CloneFlags::CLONE_NEWNS)
+        .and_then(|()| fchdir(&root))
+        .and_then(|()| chroot("."))
+        .and_then(|()| fchdir(&here));
+    back.named("return to the mount namespace")?;
+    result.map(Some)
 }
 
 /// Runs a closure in a thread, which may leave the namespaces of this process.

@@ -1,8 +1,8 @@
-//! A network namespace that is made beside the runtime's other work.
+//! A namespace that is made beside the runtime's other work.
 //!
 //! The kernel takes longer for a network namespace than for everything else that a clone does: most of a millisecond, a
 //! fifth of a whole start. A helper process makes the namespace while the runtime plans the container and makes its
-//! cgroup.
+//! cgroup. A mount namespace in a new user namespace takes the longer the more mounts the host has.
 
 use std::arch::asm;
 use std::ffi::CStr;
@@ -11,9 +11,28 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 
+/// The kind of a namespace to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AheadKind {
+    /// A network namespace.
+    Network,
+    /// A mount namespace of a new user namespace: with a locked copy of the caller's mounts.
+    LockedMounts,
+}
+
+impl AheadKind {
+    /// The flags for `unshare(2)`, and the file of the namespace in the helper's own directory of /proc.
+    fn flags(self) -> (libc::c_int, &'static CStr) {
+        match self {
+            AheadKind::Network => (libc::CLONE_NEWNET, c"/proc/self/ns/net"),
+            AheadKind::LockedMounts => (libc::CLONE_NEWUSER | libc::CLONE_NEWNS, c"/proc/self/ns/mnt"),
+        }
+    }
+}
+
 /// A namespace in the making. Dropping this waits for the helper.
 #[derive(Debug)]
-pub struct NewNetwork {
+pub struct NewNamespace {
     /// The helper's pid; 0 once it has been waited for.
     helper: i32,
     shared: Box<Shared>,
@@ -23,34 +42,36 @@ pub struct NewNetwork {
 
 /// A finished namespace.
 #[derive(Debug)]
-pub struct Networks {
+pub struct NewAndOwn {
     /// The new one.
     pub new: OwnedFd,
     /// The one that this process is in.
     pub own: OwnedFd,
 }
 
-/// The helper's results: descriptors, or negative errnos.
+/// What the helper makes, and its results: descriptors, or negative errnos.
 #[derive(Debug)]
 struct Shared {
+    kind: AheadKind,
     own: AtomicI32,
     new: AtomicI32,
 }
 
-impl NewNetwork {
+impl NewNamespace {
     /// Starts the helper, which shares memory and descriptors with this process.
     ///
     /// # Errors
     /// The error of `clone(2)`.
-    pub fn begin() -> nix::Result<NewNetwork> {
-        let shared = Box::new(Shared { own: AtomicI32::new(-libc::EBADF), new: AtomicI32::new(-libc::EBADF) });
+    pub fn begin(kind: AheadKind) -> nix::Result<NewNamespace> {
+        let missing = || AtomicI32::new(-libc::EBADF);
+        let shared = Box::new(Shared { kind, own: missing(), new: missing() });
         let mut stack = vec![0u128; 512];
         let top = stack.as_mut_ptr_range().end as usize;
         // No exit signal: a wait for any child does not see the helper.
         let flags = libc::CLONE_VM | libc::CLONE_FILES;
         // SAFETY: the value and the stack stay until `wait` has seen the helper's end.
         match unsafe { super::clone::call(libc::SYS_clone, [flags as usize, top, 0], helper, &raw const *shared) } {
-            pid @ 1.. => Ok(NewNetwork { helper: pid as i32, shared, _stack: stack }),
+            pid @ 1.. => Ok(NewNamespace { helper: pid as i32, shared, _stack: stack }),
             error => Err(Errno::from_raw(-error as i32)),
         }
     }
@@ -59,11 +80,11 @@ impl NewNetwork {
     ///
     /// # Errors
     /// The error of `unshare(2)`, or that of `open(2)` of the namespace's file.
-    pub fn finish(mut self) -> nix::Result<Networks> {
+    pub fn finish(mut self) -> nix::Result<NewAndOwn> {
         self.wait();
         let own = take(&self.shared.own);
         let new = take(&self.shared.new);
-        Ok(Networks { own: own?, new: new? })
+        Ok(NewAndOwn { own: own?, new: new? })
     }
 
     fn wait(&mut self) {
@@ -79,7 +100,7 @@ impl NewNetwork {
     }
 }
 
-impl Drop for NewNetwork {
+impl Drop for NewNamespace {
     fn drop(&mut self) {
         self.wait();
         // The descriptors close.
@@ -99,16 +120,15 @@ fn take(place: &AtomicI32) -> nix::Result<OwnedFd> {
 /// The helper: system calls only. It must not use the C library, whose thread-local values, `errno` among them, are those
 /// of the runtime.
 extern "C" fn helper(shared: *const Shared) -> ! {
-    // SAFETY: `NewNetwork` keeps the value until it has waited for the helper.
+    // SAFETY: `NewNamespace` keeps the value until it has waited for the helper.
     let shared = unsafe { &*shared };
-    // In this process's own directory of /proc: that of the helper.
-    const FILE: &CStr = c"/proc/self/ns/net";
+    let (kinds, file) = shared.kind.flags();
     let open = || {
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        call(libc::SYS_openat, libc::AT_FDCWD as usize, FILE.as_ptr().addr(), flags as usize) as RawFd
+        call(libc::SYS_openat, libc::AT_FDCWD as usize, file.as_ptr().addr(), flags as usize) as RawFd
     };
     shared.own.store(open(), Ordering::Release);
-    let made = call(libc::SYS_unshare, libc::CLONE_NEWNET as usize, 0, 0);
+    let made = call(libc::SYS_unshare, kinds as usize, 0, 0);
     shared.new.store(if made < 0 { made as i32 } else { open() }, Ordering::Release);
     loop {
         call(libc::SYS_exit, 0, 0, 0);
