@@ -1,7 +1,7 @@
 //! The place of a cgroup, its owner and its initial values: the rules of v1 and v2 hierarchies, and of ordinary users.
 
 use crate::harness::*;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -15,6 +15,7 @@ tests![
     threaded_levels_are_made_threaded,
     threaded_parent_has_no_domain_controllers,
     frozen_cgroup_is_refused,
+    processes_enter_their_cgroups,
     relative_path_is_beside_the_callers,
     owner_is_the_containers_root,
     owner_is_the_hosts_unless_it_can_be_managed,
@@ -68,6 +69,42 @@ fn controllers_are_handed_down() -> Result {
     }
     equal("the container's", read(&dir, "cgroup.controllers")?, all)?;
     equal("what it hands down", read(&dir, "cgroup.subtree_control")?.as_str(), "")
+}
+
+/// A process gets into its cgroups without the runtime, which is stopped after the clone. If the runtime moved it, the
+/// kernel would wait for a grace period of RCU: ten milliseconds on an idle machine.
+fn processes_enter_their_cgroups() -> Result {
+    if !runtime::is("tare") {
+        return skip("crun and runc move their processes in v1 hierarchies");
+    }
+    let views = if machine::get().v2.is_some() { &[View::Machine, View::Unified][..] } else { &[View::Machine] };
+    for view in views {
+        let container = Bundle::new(["pause"]).view(*view).build()?;
+        let exec = container.call(["exec"]).args([&container.id, "/payload", "true"]);
+        entered_cgroups(container.launch(["create"]), &container, 1)?;
+        container.call(["start"]).arg(&container.id).output()?.success()?;
+        entered_cgroups(exec, &container, 2)?;
+    }
+    Ok(())
+}
+
+/// Stops the runtime after its clone. Then each cgroup of the container gets this number of processes, or more if the new
+/// one forks.
+fn entered_cgroups(call: Call, container: &Container, count: usize) -> Result {
+    // Where there is a v2 hierarchy, the first clone3(2) only asks whether the kernel has the call.
+    let (mut clones, last) = (0, if machine::get().v2.is_some() { 2 } else { 1 });
+    let after_clone = |number| {
+        let cloned = clones == last;
+        clones += usize::from(number == libc::SYS_clone3);
+        cloned
+    };
+    let Reached::Held(held) = call.hold_where(after_clone)? else { bail!("no process was seen after a clone") };
+    let entered = container.cgroups().into_iter().try_for_each(|dir| {
+        eventually("the process", || Ok(read(&dir, "cgroup.procs")?.lines().count() >= count))
+            .context(dir.display().to_string())
+    });
+    held.go_on()?.wait()?.success()?;
+    entered
 }
 
 /// A level that has processes cannot enable controllers for its children (no internal processes). That is an error only

@@ -52,7 +52,7 @@ impl Host {
         let manager = if questions.manager { Some(self.service_manager()?) } else { None };
         let cgroups = Layout::read()?;
         let cgroups = if questions.own_cgroup { cgroups.with_own()? } else { cgroups };
-        let unified = cgroups.mode() == Mode::Unified;
+        let has_v2 = matches!(cgroups.mode(), Mode::Unified | Mode::Hybrid);
         Ok(Facts {
             caller,
             cgroups,
@@ -61,7 +61,7 @@ impl Host {
             apparmor: questions.apparmor && has_apparmor(),
             resctrl: questions.resctrl && Path::new("/sys/fs/resctrl/schemata").exists(),
             opens_trees: questions.opens_trees && self.opens_trees(),
-            clones_into_cgroups: questions.clones_into_cgroups && unified && sys::clone::has_clone3(),
+            clones_into_cgroups: questions.clones_into_cgroups && has_v2 && sys::clone::has_clone3(),
             denies_setgroups: questions.denies_setgroups && caller.in_user_namespace && denies_setgroups(),
             proc_and_sysfs: if questions.proc_and_sysfs { proc_and_sysfs()? } else { Vec::new() },
         })

@@ -5,7 +5,7 @@
  *
  * -c DIR    makes a cgroup in this directory of a v2 hierarchy, gives it the device program and clones into it; a
  *           cgroup namespace as well unless there are v1 hierarchies
- * -v DIR    makes a cgroup in this directory of a v1 hierarchy, and moves the container's process there
+ * -v DIR    makes a cgroup in this directory of a v1 hierarchy; the container's process moves itself there
  * -b N DIR  binds DIR/0 to DIR/N-1 on /m/0 to /m/N-1 */
 #define _GNU_SOURCE
 #include <err.h>
@@ -225,12 +225,13 @@ static void drop_rights(void)
 	TRY(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
-static void container(int moved)
+static void container(void)
 {
-	char *words[] = {(char *)program, NULL}, *environment[] = {"PATH=/bin", "TERM=xterm", NULL}, b;
+	char *words[] = {(char *)program, NULL}, *environment[] = {"PATH=/bin", "TERM=xterm", NULL};
 
-	if (v1_count && read(moved, &b, 1) != 1)
-		errx(1, "the parent has ended");
+	/* To move another process, the kernel waits for a grace period of RCU, but not if a thread moves itself. */
+	for (int i = 0; i < v1_count; i++)
+		write_file(cgroups_v1[i], "tasks", "0");
 	TRY(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	TRY(mount(rootfs, rootfs, NULL, MS_BIND | MS_REC, NULL));
 	TRY(chdir(rootfs));
@@ -271,8 +272,7 @@ int main(int argc, char **argv)
 {
 	struct clone_args a = {.exit_signal = SIGCHLD,
 		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
-	int cgroup = -1, moved[2] = {-1, -1}, status;
-	char number[16];
+	int cgroup = -1, status;
 	pid_t pid;
 
 	options(argc, argv);
@@ -287,16 +287,9 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < v1_count; i++)
 		make_v1(i);
-	if (v1_count)
-		TRY(pipe2(moved, O_CLOEXEC));
 	pid = TRY(syscall(SYS_clone3, &a, sizeof a));
 	if (!pid)
-		container(moved[0]);
-	snprintf(number, sizeof number, "%d", pid);
-	for (int i = 0; i < v1_count; i++)
-		write_file(cgroups_v1[i], "cgroup.procs", number);
-	if (v1_count)
-		TRY(write(moved[1], "", 1));
+		container();
 	TRY(waitpid(pid, &status, 0));
 	if (cgroup >= 0)
 		TRY(rmdir(cgroup_v2));

@@ -21,7 +21,7 @@ mod writes;
 
 pub use device_rule::{Access, DeviceKind, DeviceRule};
 pub use layout::{Hierarchy, HostDir, Layout, Mode};
-pub use live::{Before, Busy, Cgroup, ExecPlace, Mark, Oom, Owner, is_frozen};
+pub use live::{Before, Busy, Cgroup, Entrance, ExecPlace, Mark, Oom, Owner, is_frozen};
 pub use plan::{CgroupPlan, DeviceProgram, Existing, Request, merge};
 pub use stats::Stats;
 pub use writes::{Fallback, PlanLine, Target, Write};

@@ -59,6 +59,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
         facts: &facts,
         options: &options,
         pid: record.pid,
+        cgroups: record.cgroup.host_dirs(),
         attaches_late: attaches_late(&record),
     };
     let plan = trace::work("plan", || joined.plan(&process))?;

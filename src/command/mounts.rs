@@ -32,7 +32,8 @@ pub fn run(global: &Global, args: &MountsArgs, log: &Log) -> Result<()> {
     let options = joining_options(global, &host, &record.id, record.bundle.clone());
     let (pid, attaches_late) = (record.pid, attaches_late(&record));
     let facts = host.facts_to_join(&config, config.process(), &options)?;
-    let joined = Exec { config: &config, facts: &facts, options: &options, pid, attaches_late };
+    let cgroups = record.cgroup.host_dirs();
+    let joined = Exec { config: &config, facts: &facts, options: &options, pid, cgroups, attaches_late };
     let living = Living { joined, directory: &directory, record: &record, log };
     match args.action.as_str() {
         "add" => living.add_all(&destinations),

@@ -15,6 +15,7 @@ use super::messages::{CriuCgroupRoot, CriuInheritedFd, CriuJoinedNamespace, Requ
 use super::mounts::{ContainerRoot, External, options as mount_options, to_put_in};
 use super::worker::{Notice, SocketPair, Worker};
 use super::{DESCRIPTORS, Settings, explained, find_criu};
+use crate::cgroup::Mode;
 use crate::executor::Created;
 use crate::executor::create::{Order, Work, begin, check_root};
 use crate::executor::launch::{RunningInit, Surroundings, Waited, inherit, launch, open_namespace};
@@ -225,15 +226,17 @@ fn start(criu: &Path, work: &mut Work<'_>, order: &Order<'_>, root: &Path) -> Re
     let rootfs = &order.plan.rootfs;
     let worker = restore::CriuProgram { criu, line: line.number(), rootfs, root, no_pivot: order.options.no_pivot };
     let program = worker.program(&environment());
-    let leaf = work.record.cgroup.open_for_clone()?;
+    // CRIU does not move itself in v1 hierarchies.
+    let only_v2 = work.record.cgroup.mode() == Mode::Unified;
+    let entrance = if only_v2 { work.record.cgroup.entrance()? } else { None };
     let around = Surroundings {
         namespaces: NEW_MOUNTS,
-        cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+        cgroup: entrance.as_ref(),
         stdio: order.connections.stdio,
         ..Surroundings::default()
     };
     let mut init = launch(&program, &around)?;
-    let born_there = leaf.is_some();
+    let born_there = entrance.is_some();
     let prepare = |init: &mut RunningInit<'_>, work: &mut Work<'_>| -> Result<()> {
         wait_for_ready(init)?;
         if !born_there {

@@ -82,12 +82,12 @@ pub fn create(
     let gate = if options.gate { Some(trace::work("make the gate", || directory.make_gate())?) } else { None };
     let mounts = || ahead.mounts();
     let trees = trace::work("open trees and devices", || tree::open(plan.program.slots(), mounts)).context(CHAIN)?;
-    let leaf = work.record.cgroup.open_for_clone()?;
+    let entrance = work.record.cgroup.entrance()?;
     let mut init = {
         let mut visit = Visit::default();
         let around = Surroundings {
             namespaces: trace::wait("wait for the network namespace", || ahead.enter(&plan.birth, &mut visit))?,
-            cgroup: leaf.as_ref().map(|fd| fd.as_fd()),
+            cgroup: entrance.as_ref(),
             gate: gate.as_ref().map(|fd| fd.as_fd()),
             stdio: connections.stdio,
             trees: &trees,
@@ -103,8 +103,8 @@ pub fn create(
         }
         launch_there(&plan.program, &around, &work.record.cgroup).context(CHAIN)?
     };
-    let born_there = leaf.is_some();
-    work.claim = leaf;
+    let born_there = entrance.is_some();
+    work.claim = entrance.and_then(|entrance| entrance.v2);
     drop((gate, trees));
     match bring_up(&mut init, &mut work, born_there, order, before_running)
         .and_then(|done| work.finish().map(|()| done))

@@ -45,13 +45,10 @@ pub struct JoinedProcess {
     pub warnings: Vec<String>,
 }
 
-/// Whether the process must be moved into its cgroups after the clone. On v2 it is started in its cgroup, unless only
-/// the user's service manager may move it there, or `clone3(2)` is missing.
+/// Whether the process must be moved into its cgroups after the clone: only the user's service manager may move it
+/// there, or `clone3(2)` is missing, which starts it in a v2 cgroup.
 pub fn attaches_late(record: &Record) -> bool {
-    if record.cgroup.unit().is_some_and(|unit| unit.user) {
-        return true;
-    }
-    record.cgroup.host_dirs().iter().any(|dir| !dir.controllers.is_empty() || !has_clone3())
+    record.cgroup.unit().is_some_and(|unit| unit.user) || record.cgroup.path_for_v2().is_some() && !has_clone3()
 }
 
 /// Starts the process. If the v2 cgroup takes no processes, this uses the cgroup of the container's first process: a
@@ -59,15 +56,18 @@ pub fn attaches_late(record: &Record) -> bool {
 /// those.
 fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surroundings<'_>) -> Result<RunningInit<'a>> {
     let Joining { plan, place, .. } = joining;
-    let leaf = place.open(process)?;
-    let around = Surroundings { cgroup: leaf.as_ref().map(|fd| fd.as_fd()), ..around };
-    let error = match launch(&plan.program, &around) {
-        Err(error) if leaf.is_some() => error,
-        other => return other,
+    let mut entrance = place.open(process)?;
+    let error = match launch(&plan.program, &Surroundings { cgroup: entrance.as_ref(), ..around }) {
+        Err(error) => error,
+        init => return init,
     };
+    let Some(entrance) = entrance.as_mut().filter(|entrance| entrance.v2.is_some()) else { return Err(error) };
     match error.downcast_ref::<NotBorn>().and_then(|not_born| place.instead(process, not_born.errno)) {
-        Some(leaf) => launch(&plan.program, &Surroundings { cgroup: Some(leaf.as_fd()), ..around }),
         None => Err(error),
+        leaf => {
+            entrance.v2 = leaf;
+            launch(&plan.program, &Surroundings { cgroup: Some(entrance), ..around })
+        }
     }
 }
 

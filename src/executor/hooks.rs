@@ -267,7 +267,8 @@ fn plan_inside(name: &str, index: usize, hook: &Hook, owner: &HookOwner<'_>) -> 
         },
     };
     let attaches_late = super::exec::attaches_late(record);
-    let container = Exec { config, facts, options, pid: record.pid, attaches_late };
+    let cgroups = record.cgroup.host_dirs();
+    let container = Exec { config, facts, options, pid: record.pid, cgroups, attaches_late };
     container.hook(&HookEntry { field: &field, path: &path, args: &hook.args, env: &env, home, rights })
 }
 

@@ -13,6 +13,7 @@ use super::channel::Channel;
 use super::expected::expected;
 use super::report;
 use super::traced::TracedInit;
+use crate::cgroup::Entrance;
 use crate::init;
 use crate::init::op::{Ask, Message, kind};
 use crate::plan::{Descriptor, Limit, Program};
@@ -30,8 +31,8 @@ pub type Stdio<'a> = [Option<BorrowedFd<'a>>; 3];
 pub struct Surroundings<'a> {
     /// `CLONE_NEW*` for the clone.
     pub namespaces: u64,
-    /// The cgroup to start in (v2).
-    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The cgroup to start in.
+    pub cgroup: Option<&'a Entrance>,
     /// The read end of `exec.fifo`.
     pub gate: Option<BorrowedFd<'a>>,
     /// The process whose namespaces are joined.
@@ -74,7 +75,8 @@ pub enum Waited {
     Closed,
 }
 
-/// The number in the slot of a descriptor that `init` will open itself, and of the memory for a trace without a trace.
+/// The number in the slot of a descriptor that `init` will open itself or that does not exist, and of the memory for a
+/// trace without a trace.
 const NOT_YET: RawFd = -1;
 
 pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<RunningInit<'a>> {
@@ -84,6 +86,10 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
     for slot in program.slots() {
         let fd = match slot {
             Descriptor::Gate => around.gate.map(|fd| fd.as_raw_fd()),
+            Descriptor::Tasks(controllers) => {
+                let file = around.cgroup.and_then(|cgroup| cgroup.tasks(controllers));
+                Some(file.map_or(NOT_YET, |file| file.as_raw_fd()))
+            }
             Descriptor::Process => around.process.map(|fd| fd.as_raw_fd()),
             Descriptor::Namespace { path, flag, field, claim } => {
                 Some(keep(&mut opened, open_namespace(path, *flag, field, claim.as_ref())?))
@@ -115,7 +121,8 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
         if let Some(traced) = &mut traced {
             traced.cloning();
         }
-        start(&sealed, around.namespaces, around.cgroup, stdio).map_err(|errno| not_born(errno, around.namespaces))
+        let v2 = around.cgroup.and_then(|cgroup| cgroup.v2.as_ref()).map(AsFd::as_fd);
+        start(&sealed, around.namespaces, v2, stdio).map_err(|errno| not_born(errno, around.namespaces))
     })?;
     if let Some(traced) = &mut traced {
         traced.born(child.pid);

@@ -13,6 +13,7 @@ impl Init {
         let text = |text| self.program.text(text);
         match *op {
             Enter::Signals => sys::reset_signals(),
+            Enter::Cgroup { tasks } => enter_cgroup(self.program.slot(tasks.0)),
             Enter::Undumpable => sys::prctl(PR_SET_DUMPABLE, 0, 0),
             Enter::Dumpable => sys::prctl(PR_SET_DUMPABLE, 1, 0),
             Enter::Join { list } => join(self.program, list),
@@ -54,6 +55,18 @@ impl Init {
             other => other,
         }
     }
+}
+
+/// Move this process. 0 is the thread that writes, here the only one of the process. If a thread moves itself, the kernel
+/// (from Linux 5.5 on) does not stop all forks and exits of the machine meanwhile; to stop them, it waits for a grace
+/// period of RCU: ten milliseconds on an idle machine (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`).
+fn enter_cgroup(tasks: i32) -> Try<()> {
+    if tasks < 0 {
+        return Ok(());
+    }
+    let moved = sys::write(tasks, b"0");
+    sys::close(tasks);
+    moved.map(drop)
 }
 
 /// Call `setns(2)` for each namespace. As in `nsenter`, the namespaces that the user namespace does not own are

@@ -110,11 +110,11 @@ impl<'a> Context<'a> {
         self.joining || self.in_user_namespace() && self.own(Kind::Mount) && self.facts.opens_trees
     }
 
-    /// Whether the runtime moves `init` into a cgroup after the clone. clone3(2) starts a process only in a v2 cgroup,
-    /// and systemd moves the process of a scope.
+    /// Whether the runtime moves `init` into a cgroup after the clone: systemd moves the process of a scope, and without
+    /// clone3(2) no process starts in a v2 cgroup.
     pub fn attaches_late(&self) -> bool {
-        let born_there = |target: &cgroup::Target| target.is_v2() && self.facts.clones_into_cgroups;
-        self.cgroup.is_scope() || !self.cgroup.targets().iter().all(born_there)
+        let starts_there = |target: &cgroup::Target| !target.is_v2() || self.facts.clones_into_cgroups;
+        self.cgroup.is_scope() || !self.cgroup.targets().iter().all(starts_there)
     }
 
     pub fn cgroup_targets(&self) -> Vec<cgroup::Target> {

@@ -5,6 +5,7 @@ use super::options::Options;
 use super::program::Program;
 use super::rlimit::Limit;
 use super::seccomp::Agent;
+use crate::cgroup::HostDir;
 use crate::init::op::{self, List};
 use crate::spec::{Config, Field, ProcessConfig};
 
@@ -16,6 +17,8 @@ pub struct Exec<'a> {
     pub options: &'a Options,
     /// The pid of the container's first process in the pid namespace of the runtime.
     pub pid: i32,
+    /// The container's directories in all hierarchies.
+    pub cgroups: &'a [HostDir],
     /// The runtime moves the process into its cgroups after the clone.
     pub attaches_late: bool,
 }

@@ -104,6 +104,9 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     // In a user namespace init may not lower its OOM score. The runtime writes it before init can fork.
     let waits = new_user || context.attaches_late() || joined_user && score.is_some();
     let mut birth = Birth { waits, ..Birth::default() };
+    if !context.attaches_late() {
+        enter_cgroups(program, context.cgroup_targets().iter().map(|target| &*target.controllers));
+    }
     match score {
         _ if waits => program.push(&field, op::Talk::Wait),
         Some(score) => process::write_oom_score(program, score, true),
@@ -133,6 +136,19 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
     birth.maps = new_user.then(maps);
     birth.expected = (joined_user && !(uid.is_empty() && gid.is_empty())).then(maps);
     Ok(birth)
+}
+
+/// Appends the moves into v1 cgroups. v2 has no list of controllers: the process is started in its cgroup.
+///
+/// The freezer is the last one. If it is frozen, the process stops there, and a forced `delete` must find it in the other
+/// hierarchies.
+pub fn enter_cgroups<'a>(program: &mut Program, hierarchies: impl Iterator<Item = &'a str> + Clone) {
+    let freezes = |controllers: &&str| controllers.split(',').any(|name| name == "freezer");
+    let others = hierarchies.clone().filter(|controllers| !controllers.is_empty() && !freezes(controllers));
+    for controllers in others.chain(hierarchies.filter(freezes)) {
+        let tasks = program.slot(Descriptor::Tasks(controllers.to_owned()));
+        program.push(&Field::of("linux.cgroupsPath"), op::Enter::Cgroup { tasks });
+    }
 }
 
 /// Without a user namespace: the clone makes the new namespaces, and `init` joins the others.

@@ -80,7 +80,7 @@ fn descriptor(slot: &Descriptor, page: &mut Page) {
             let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, it.owner);
             page.line(&it.field, &format!("mknod {node} on a file system of its own"));
         }
-        Descriptor::Gate | Descriptor::Process | Descriptor::Kept(_) => {}
+        Descriptor::Gate | Descriptor::Process | Descriptor::Tasks(_) | Descriptor::Kept(_) => {}
     }
 }
 

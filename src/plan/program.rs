@@ -17,6 +17,8 @@ pub enum Descriptor {
         /// The refusal if the namespace is the runtime's own.
         claim: Option<Refusal>,
     },
+    /// The file `tasks` of the cgroup in the v1 hierarchy of these controllers.
+    Tasks(String),
     /// A copy of a mount.
     Tree(Tree),
     /// The mount of the config with this index, which `init` keeps open; `usize::MAX` for `/dev` of the image.

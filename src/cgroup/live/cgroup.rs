@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::dir::open_dir;
+use super::entrance::Entrance;
 use crate::cgroup::layout::{HostDir, Mode};
 use crate::cgroup::plan::Existing;
 use crate::cgroup::systemd::Unit;
@@ -75,20 +76,23 @@ impl Cgroup {
         self.dirs.iter().find(has).map(|dir| dir.dir.as_path())
     }
 
-    /// The v2 directory as a descriptor for `CLONE_INTO_CGROUP`; `None` on v1 and hybrid hosts, and without a cgroup.
+    /// The way into the cgroup for its first process. `None` if systemd will make the cgroup, because it does not exist
+    /// yet, and if clone3(2) is missing, which starts a process in the v2 directory.
     ///
-    /// After [`Cgroup::create`] the directory is open already. `None` also if systemd will make the cgroup, because it
-    /// does not exist yet, and if clone3(2) is missing.
-    pub fn open_for_clone(&self) -> Result<Option<OwnedFd>> {
-        let (Mode::Unified, None, Some(own)) = (self.mode, &self.unit, self.path_for_v2()) else { return Ok(None) };
-        if !has_clone3() {
+    /// After [`Cgroup::create`] the v2 directory may be open already.
+    pub fn entrance(&self) -> Result<Option<Entrance>> {
+        let own = self.path_for_v2();
+        if self.unit.is_some() || own.is_some() && !has_clone3() {
             return Ok(None);
         }
-        if let Some(leaf) = self.leaf.take() {
-            return Ok(Some(leaf));
-        }
-        let place = self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
-        let leaf = open_dir(&place).named(format_args!("open {}", place.display()))?;
-        Ok(Some(leaf))
+        let v2 = match (self.leaf.take(), own) {
+            (Some(leaf), _) => Some(leaf),
+            (None, None) => None,
+            (None, Some(own)) => {
+                let place = self.inside.as_ref().map_or_else(|| own.to_owned(), |inside| own.join(inside));
+                Some(open_dir(&place).named(format_args!("open {}", place.display()))?)
+            }
+        };
+        Entrance::new(v2, &self.dirs).map(Some)
     }
 }

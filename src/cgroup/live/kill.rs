@@ -20,8 +20,8 @@ use crate::sys::{Call, CallError};
 const HELD_AT_ONCE: usize = 32;
 
 impl Cgroup {
-    /// Moves the process `pid` into the cgroup in every hierarchy. On a v2 host, a process that was started with
-    /// [`Cgroup::open_for_clone`] is in it already.
+    /// Moves the process `pid` into the cgroup in every hierarchy. A process that was started with [`Cgroup::entrance`]
+    /// is in it already.
     ///
     /// The error names the directory that refused the process.
     pub fn attach(&self, pid: Pid) -> Result<()> {

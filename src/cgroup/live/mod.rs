@@ -9,6 +9,7 @@ mod cpuset;
 mod create;
 pub mod dir;
 mod directories;
+mod entrance;
 mod freeze;
 mod host;
 mod inside;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use before::Before;
 pub use cgroup::Cgroup;
+pub use entrance::Entrance;
 pub use freeze::is_frozen;
 pub use oom::Oom;
 pub use owner::{Mark, Owner};

@@ -11,17 +11,16 @@ use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
 use super::dir::{open_dir, write_file};
+use super::entrance::{Entrance, not_added};
 use crate::cgroup::layout::HostDir;
-use crate::cgroup::layout::Mode;
 use crate::cgroup::path::clean;
 use crate::cgroup::systemd::Unit;
+use crate::sys::Call;
 use crate::sys::clone::has_clone3;
-use crate::sys::{Call, CallError};
 
 /// A directory for a process in each of the container's hierarchies.
 #[derive(Debug)]
 pub struct ExecPlace<'a> {
-    mode: Mode,
     dirs: Cow<'a, [HostDir]>,
     /// The unit and its cgroup, if only the service manager may move a process there.
     unit: Option<(&'a Unit, &'a Path)>,
@@ -68,7 +67,7 @@ impl Cgroup {
             }
         }
         let unit = self.unit.as_ref().filter(|unit| unit.user).zip(self.path_for_v2());
-        Ok(ExecPlace { mode: self.mode, dirs, unit, beside: words.is_empty().then_some(init) })
+        Ok(ExecPlace { dirs, unit, beside: words.is_empty().then_some(init) })
     }
 }
 
@@ -108,25 +107,19 @@ fn below(own: &HostDir, path: &str) -> Result<HostDir> {
 }
 
 impl ExecPlace<'_> {
-    /// The v2 directory for clone3(2). `None` on v1 and hybrid hosts, without a cgroup, and if the service manager
-    /// moves the process.
+    /// The way into the cgroups. `None` if the service manager moves the process, or if clone3(2) is missing for a v2
+    /// directory.
     ///
-    /// `init` is a pidfd of the first process. Fails if neither the directory nor the fallback can be opened.
-    pub fn open(&self, init: BorrowedFd) -> Result<Option<OwnedFd>> {
-        let (Mode::Unified, Some(place), None) = (self.mode, self.dirs.first(), self.unit) else { return Ok(None) };
-        if !has_clone3() {
+    /// `init` is a pidfd of the first process. Fails if a directory cannot be opened, nor the fallback of the v2 one.
+    pub fn open(&self, init: BorrowedFd) -> Result<Option<Entrance>> {
+        let own = self.dirs.iter().find(|place| place.controllers.is_empty());
+        if self.unit.is_some() || own.is_some() && !has_clone3() {
             return Ok(None);
         }
-        match open_dir(&place.dir) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(errno) => match self.instead(init, errno) {
-                Some(dir) => Ok(Some(dir)),
-                None => bail!(CallError::new(
-                    format_args!("error adding a process to cgroups: {}", place.dir.display()),
-                    errno
-                )),
-            },
-        }
+        let open = |place: &HostDir| {
+            open_dir(&place.dir).or_else(|errno| self.instead(init, errno).ok_or_else(|| not_added(&place.dir, errno)))
+        };
+        Entrance::new(own.map(open).transpose()?, &self.dirs).map(Some)
     }
 
     /// The v2 directory of the first process, if the error was EBUSY, ENOENT or ENODEV.
@@ -149,8 +142,7 @@ impl ExecPlace<'_> {
         (!path.starts_with("..")).then(|| own.mount.join(path))
     }
 
-    /// Moves the process `pid` there in every hierarchy, on v1 and hybrid hosts and for user units. `init` is a pidfd
-    /// of the first process.
+    /// Moves the process `pid` there in every hierarchy. `init` is a pidfd of the first process.
     ///
     /// The error names the directory that refused the process.
     pub fn attach(&self, init: BorrowedFd, pid: Pid) -> Result<()> {
@@ -192,6 +184,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+    use crate::cgroup::layout::Mode;
 
     fn dirs(cgroup: &Cgroup, words: &[&str]) -> Result<Vec<String>, String> {
         let place = cgroup.place(words, 1).map_err(|error| error.to_string())?;

@@ -216,7 +216,9 @@ fn an_empty_one_is_taken_over_with_its_program() {
     drop(first.unwrap());
     for (json, programs) in [("{}", 1), (r#"{"devices": [{"allow": true, "access": "rwm"}]}"#, 0), ("{}", 1)] {
         let cgroup = own("again", json, &Extras::default()).unwrap().unwrap();
-        if let (Mode::Unified, Some(leaf)) = (cgroup.mode(), cgroup.open_for_clone().unwrap()) {
+        if let (Mode::Unified, Some(leaf)) =
+            (cgroup.mode(), cgroup.entrance().unwrap().and_then(|entrance| entrance.v2))
+        {
             let found = crate::sys::bpf::device_programs(leaf.as_fd()).unwrap();
             assert_eq!(found.len(), programs, "{json}");
         }

@@ -1,6 +1,6 @@
 //! Operations that enter namespaces.
 
-use super::{List, Text};
+use super::{List, Slot, Text};
 
 /// Operations that enter namespaces, and those on the session, the keyring, the CPUs and the names of the host.
 #[repr(C, u32)]
@@ -10,6 +10,8 @@ pub enum Enter {
     /// Reset all signals to their default action and the signal mask to empty, so that the caller's settings are not
     /// inherited.
     Signals,
+    /// Enter a v1 cgroup by its open file `tasks`, and close the file. Without permission there is no file, and no cgroup.
+    Cgroup { tasks: Slot },
     /// Become undumpable: processes in the joined namespaces cannot trace this one or read its `/proc` entries.
     Undumpable,
     /// Become dumpable again, earlier than `execve(2)` does it, so that an unprivileged caller can fetch the seccomp

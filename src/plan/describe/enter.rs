@@ -1,13 +1,17 @@
 //! Operations that enter namespaces.
 
 use super::super::program::{Descriptor, Program};
-use crate::init::op::{Enter, List, Text};
+use crate::init::op::{Enter, List, Slot, Text};
 use crate::tables::namespace;
 
 pub fn describe(op: &Enter, program: &Program) -> String {
     let text = |it: Text| program.show(it);
     match *op {
         Enter::Signals => "reset signals".to_owned(),
+        Enter::Cgroup { tasks: Slot(slot) } => match program.slots().get(slot as usize) {
+            Some(Descriptor::Tasks(controllers)) => format!("enter the cgroup of {controllers}"),
+            _ => "?".to_owned(),
+        },
         Enter::Undumpable => "undumpable".to_owned(),
         Enter::Dumpable => "dumpable".to_owned(),
         Enter::Join { list } => join(program, list),

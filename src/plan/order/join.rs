@@ -8,6 +8,7 @@ use oci_spec::runtime::LinuxNamespaceType as Kind;
 use super::super::context::Context;
 use super::super::exec::{Exec, HookEntry, HookRights, ProcessPlan};
 use super::super::mounts;
+use super::super::namespaces::enter_cgroups;
 use super::super::process::{self, Launch, Needs};
 use super::super::program::{Descriptor, Program};
 use super::super::seccomp::Filtered;
@@ -26,8 +27,9 @@ impl Exec<'_> {
     /// yet.
     fn join(&self, program: &mut Program) {
         let field = Field::of("linux.namespaces");
-        if self.attaches_late {
-            program.push(&field, op::Talk::Wait);
+        match self.attaches_late {
+            true => program.push(&field, op::Talk::Wait),
+            false => enter_cgroups(program, self.cgroups.iter().map(|dir| &*dir.controllers)),
         }
         program.push(&field, op::Enter::Undumpable);
         let flags = flags(self.config);
