@@ -61,6 +61,7 @@ tests![
     cgroup,
     cgroup_read_only,
     cgroup2_in_the_unified_view,
+    cgroup2_of_the_host_keeps_its_options,
     unknown_type,
     unknown_option_is_data_the_file_system_refuses,
     relative_destination,
@@ -709,6 +710,30 @@ fn cgroup2_in_the_unified_view() -> Result {
         .run()?;
     output.success()?.has_line("1")?;
     contains("type", &output.stdout, "type=63677270")
+}
+
+/// A mount of the hierarchy in the host's cgroup namespace sets the hierarchy's options for the whole host, so tare binds
+/// the host's mount (runc#5258).
+fn cgroup2_of_the_host_keeps_its_options() -> Result {
+    if !runtime::is("tare") {
+        return skip("runc and crun take the options away from this machine");
+    }
+    let Some(mount) = &machine::get().v2 else { return skip("there is no v2 hierarchy") };
+    // The options of the hierarchy are the last word of each of its lines.
+    let options = |table: &str, point: &str| {
+        let line = table.lines().find(|line| line.split(' ').nth(4) == Some(point));
+        line.and_then(|line| line.split(' ').next_back()).map(str::to_owned).context("a mount of the hierarchy")
+    };
+    let host = || options(&fs::read_to_string("/proc/self/mountinfo")?, &mount.display().to_string());
+    let before = host()?;
+    let output = Bundle::new(["cat", "/proc/self/mountinfo", ",", "mkdir", "/sys/fs/cgroup/sub"])
+        .view(View::Unified)
+        .mount(cgroup_mount(&["nosuid", "noexec", "nodev", "relatime", "ro"]))
+        .run()?;
+    output.success()?.has_line("mkdir /sys/fs/cgroup/sub: EROFS")?;
+    contains("flags", &output.stdout, " / /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime")?;
+    equal("options in the container", options(&output.stdout, "/sys/fs/cgroup")?, before.clone())?;
+    equal("options of the host", host()?, before)
 }
 
 /// A type that the kernel does not know is an error that names the entry.

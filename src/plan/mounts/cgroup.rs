@@ -12,6 +12,9 @@ use crate::init::op::{self, Attributes, Rules, Slot, Text};
 use crate::spec::{Field, refuse};
 use crate::tables::mount_option::RDONLY;
 
+/// The v2 hierarchy of the host.
+const HIERARCHY: &str = "/sys/fs/cgroup";
+
 /// Appends one mount on v2, and on v1 a tmpfs with a mount for each hierarchy.
 pub fn cgroup(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>, later: &mut Later) -> Result<()> {
     if context.facts.cgroups.mode() == Mode::Unified {
@@ -38,12 +41,17 @@ pub fn cgroup(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'
 }
 
 fn unified(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>) {
+    let plain = entry.options.data.is_empty() && !entry.options.superblock;
+    if plain && !context.own_cgroup() && !context.in_user_namespace() {
+        bind_hierarchy(program, entry);
+        return;
+    }
     // A user namespace without a cgroup namespace may not mount the hierarchy. Where the mount is refused, init binds
     // the container's cgroup or, in a cgroup namespace of its own, the host's mount.
     let own = context.cgroup_targets().first().map(Target::dir);
     let instead = match own {
         Some(own) if !context.own_cgroup() => program.text(&own.to_string_lossy()),
-        _ => program.text("/sys/fs/cgroup"),
+        _ => program.text(HIERARCHY),
     };
     let source = entry.source();
     let source = program.text(if source.is_empty() { "cgroup" } else { &source });
@@ -52,6 +60,18 @@ fn unified(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>)
     let MountEntry { target, keep, .. } = *entry;
     program
         .push(&entry.field, op::Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep });
+}
+
+/// Binds the host's mount of the v2 hierarchy: it shows what a new mount would show. A new mount in the host's cgroup
+/// namespace sets the options of the hierarchy for the whole host, so one without options takes `nsdelegate`,
+/// `memory_recursiveprot` and `favordynmods` away from it (runc#5258). It also waits for a grace period of RCU: ten
+/// milliseconds on an idle machine (kernel/cgroup/cgroup.c, `apply_cgroup_root_flags`).
+fn bind_hierarchy(program: &mut Program, entry: &MountEntry<'_>) {
+    let source = program.text(HIERARCHY);
+    let (attributes, rules) = (entry.options.on_a_new_mount(), Rules::EXACT);
+    let MountEntry { target, keep, .. } = *entry;
+    let instead = Text::NONE;
+    program.push(&entry.field, op::Mount::Bind { target, source, instead, recursive: false, attributes, rules, keep });
 }
 
 /// Appends the tmpfs that holds the mounts of the hierarchies. It stays open: later it gets links and becomes
