@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import programs
@@ -41,16 +42,25 @@ class Counter:
         return found
 
 
-def counter(work):
-    """Chooses the way. `work` is a directory for a mount and for a file."""
+@contextmanager
+def tracefs(work):
+    """Mounts the tracer's files below the directory `work`. The value is the place, or nothing without a tracer."""
     place = f"{work}/tracing"
     os.makedirs(place, exist_ok=True)
-    if LIBC.mount(b"tracefs", place.encode(), b"tracefs", 0, None) == 0:
-        try:
-            with open(f"{place}/events/raw_syscalls/sys_enter/id") as file:
+    if LIBC.mount(b"tracefs", place.encode(), b"tracefs", 0, None):
+        yield None
+        return
+    try:
+        yield place
+    finally:
+        LIBC.umount2(place.encode(), MNT_DETACH)
+
+
+def counter(work):
+    """Chooses the way. `work` is a directory for a mount and for a file."""
+    with tracefs(work) as place:
+        event = f"{place}/events/raw_syscalls/sys_enter/id"
+        if place and os.path.exists(event):
+            with open(event) as file:
                 return Counter("the tracepoint raw_syscalls:sys_enter", tracepoint=int(file.read()))
-        except FileNotFoundError:
-            pass
-        finally:
-            LIBC.umount2(place.encode(), MNT_DETACH)
     return Counter("ptrace", log=f"{work}/calls")

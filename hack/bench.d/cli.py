@@ -14,6 +14,7 @@ import pictures
 import programs
 import results
 import scenarios
+import waits
 from lab import LIBC
 from scenarios import SCENARIOS, SYSTEMD, VIEWS
 
@@ -73,9 +74,12 @@ def dispatch(asked):
     if asked.what[:1] == ["draw"]:
         return draw(asked.into, asked.what[1] if len(asked.what) > 1 else asked.into)
     everything = asked.what == ["all"]
-    chosen = choose(asked.what, everything)
+    only_waits = asked.what == ["waits"]
+    chosen = [] if only_waits else choose(asked.what, everything)
     options = {"rounds": asked.rounds or (60 if everything else 20), "pause": asked.pause, "most": asked.most,
                "peers": asked.peer, "fetch": not asked.no_fetch, "into": os.path.abspath(asked.into)}
+    if only_waits:
+        return on_this_machine(asked, [], options, True)
     if asked.vm:
         status = in_vm(chosen, options)
     else:
@@ -107,9 +111,11 @@ def on_this_machine(asked, chosen, options, all_views):
     status = 0
     for view in asked.view or (VIEWS if all_views else VIEWS[:1]):
         names = [scenario.name for scenario in chosen if view in scenario.views or asked.view]
-        if names and not view_exists(view):
+        if not names and chosen:
+            continue
+        if not view_exists(view):
             print(f"without {view}: this machine has no v1 hierarchies", flush=True)
-        elif names:
+        else:
             job = {"view": view, "names": names, "runtimes": [vars(runtime) for runtime in runtimes], "options": options}
             status = in_view(view, job) or status
     return status
@@ -144,6 +150,8 @@ def inside(text):
     """The process in the layout: measures and writes the results. It ends with its parent."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     job = json.loads(text)
+    if not job["names"]:
+        return waits.show(job["view"], [programs.Runtime(**runtime) for runtime in job["runtimes"]], job["options"])
     chosen = [scenarios.by_name(name) for name in job["names"]]
     runtimes = [programs.Runtime(**runtime) for runtime in job.get("runtimes", [])]
     if job["view"] == SYSTEMD:
