@@ -5,7 +5,8 @@
 
 use anyhow::Result;
 use oci_spec::runtime::Arch;
-use syscalls::{aarch64, arm, riscv64, x86, x86_64};
+use syscalls::x86_64::Sysno;
+use syscalls::{aarch64, arm, riscv64, x86};
 
 use crate::spec::{Field, refuse};
 
@@ -74,7 +75,7 @@ impl Abi {
 
     pub(super) fn number(self, name: &str) -> Option<u32> {
         match self {
-            Abi::X86_64 => name.parse::<x86_64::Sysno>().ok().map(|call| call as u32),
+            Abi::X86_64 => name.parse::<Sysno>().ok().map(|call| call as u32),
             Abi::X32 => x32_number(name),
             Abi::X86 => name.parse::<x86::Sysno>().ok().map(|call| call as u32),
             Abi::Aarch64 => {
@@ -135,13 +136,15 @@ pub(super) fn is_known(name: &str) -> bool {
 }
 
 fn x32_number(name: &str) -> Option<u32> {
-    if X32_LACKS.contains(&name) {
+    let call = name.parse::<Sysno>().ok()?;
+    if X32_LACKS.contains(&call) {
         return None;
     }
-    if let Some(index) = X32_OWN.iter().position(|own| *own == name) {
-        return Some(X32_BIT | (512 + index as u32));
+    // Numbers are compared, since a profile has hundreds of names.
+    match X32_OWN.iter().position(|own| *own == call) {
+        Some(index) => Some(X32_BIT | (512 + index as u32)),
+        None => Some(X32_BIT | call as u32),
     }
-    Abi::X86_64.number(name).map(|number| X32_BIT | number)
 }
 
 fn arm_number(name: &str) -> Option<u32> {
@@ -160,20 +163,22 @@ fn of_32_bit(number: u32) -> bool {
 
 /// The calls that x32 numbers differently, from 512 up.
 #[rustfmt::skip]
-const X32_OWN: [&str; 36] = [
-    "rt_sigaction", "rt_sigreturn", "ioctl", "readv", "writev", "recvfrom", "sendmsg", "recvmsg", "execve",
-    "ptrace", "rt_sigpending", "rt_sigtimedwait", "rt_sigqueueinfo", "sigaltstack", "timer_create", "mq_notify",
-    "kexec_load", "waitid", "set_robust_list", "get_robust_list", "vmsplice", "move_pages", "preadv", "pwritev",
-    "rt_tgsigqueueinfo", "recvmmsg", "sendmmsg", "process_vm_readv", "process_vm_writev", "setsockopt",
-    "getsockopt", "io_setup", "io_submit", "execveat", "preadv2", "pwritev2",
+const X32_OWN: [Sysno; 36] = [
+    Sysno::rt_sigaction, Sysno::rt_sigreturn, Sysno::ioctl, Sysno::readv, Sysno::writev, Sysno::recvfrom,
+    Sysno::sendmsg, Sysno::recvmsg, Sysno::execve, Sysno::ptrace, Sysno::rt_sigpending, Sysno::rt_sigtimedwait,
+    Sysno::rt_sigqueueinfo, Sysno::sigaltstack, Sysno::timer_create, Sysno::mq_notify, Sysno::kexec_load,
+    Sysno::waitid, Sysno::set_robust_list, Sysno::get_robust_list, Sysno::vmsplice, Sysno::move_pages, Sysno::preadv,
+    Sysno::pwritev, Sysno::rt_tgsigqueueinfo, Sysno::recvmmsg, Sysno::sendmmsg, Sysno::process_vm_readv,
+    Sysno::process_vm_writev, Sysno::setsockopt, Sysno::getsockopt, Sysno::io_setup, Sysno::io_submit,
+    Sysno::execveat, Sysno::preadv2, Sysno::pwritev2,
 ];
 
 /// The calls of x86_64 that x32 does not have.
 #[rustfmt::skip]
-const X32_LACKS: [&str; 14] = [
-    "uselib", "_sysctl", "create_module", "get_kernel_syms", "query_module", "nfsservctl", "set_thread_area",
-    "get_thread_area", "epoll_ctl_old", "epoll_wait_old", "vserver", "uretprobe", "uprobe",
-    "map_shadow_stack",
+const X32_LACKS: [Sysno; 14] = [
+    Sysno::uselib, Sysno::_sysctl, Sysno::create_module, Sysno::get_kernel_syms, Sysno::query_module,
+    Sysno::nfsservctl, Sysno::set_thread_area, Sysno::get_thread_area, Sysno::epoll_ctl_old, Sysno::epoll_wait_old,
+    Sysno::vserver, Sysno::uretprobe, Sysno::uprobe, Sysno::map_shadow_stack,
 ];
 
 /// ARM's private calls, from `ARM_PRIVATE + 1` up.

@@ -1,7 +1,5 @@
 //! The outcome of every system call number in a profile.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
@@ -37,6 +35,33 @@ struct NamedRule<'a> {
     action: u32,
     /// The rule matches if all conditions of one alternative hold, or if there are none.
     alternatives: Vec<Vec<Condition>>,
+}
+
+/// A reason for which a number has an outcome of its own.
+#[derive(Clone, Copy, Debug)]
+enum Reason<'a> {
+    Rule(&'a NamedRule<'a>),
+    /// A rule without conditions names the call behind this one, with the action.
+    Behind(Multiplexed, u32),
+    /// The number ends the table.
+    Default,
+}
+
+/// Numbers of calls with indices, in one word each: a profile has a thousand, and words are sorted fast.
+struct Numbers(Vec<u64>);
+
+impl Numbers {
+    fn push(&mut self, number: u32, index: usize) {
+        self.0.push(u64::from(number) << 32 | index as u64);
+    }
+
+    /// Each number with its indices, both in ascending order.
+    fn sorted(&mut self) -> impl Iterator<Item = (u32, impl Iterator<Item = usize>)> {
+        self.0.sort_unstable();
+        let number = |word: u64| (word >> 32) as u32;
+        let same = self.0.chunk_by(move |one, other| number(*one) == number(*other));
+        same.map(move |words| (number(words[0]), words.iter().map(|word| *word as u32 as usize)))
+    }
 }
 
 /// A test of one argument.
@@ -150,17 +175,24 @@ impl<'a> Policy<'a> {
             _ => Outcome::Action(self.default),
         };
         let mut intervals = vec![Interval { first, outcome: unnamed(first) }];
+        let mut next = first;
         for (number, outcome) in named {
+            if number > next {
+                begin(&mut intervals, next, unnamed(next));
+            }
             begin(&mut intervals, number, outcome);
-            begin(&mut intervals, number + 1, unnamed(number + 1));
+            next = number + 1;
         }
+        begin(&mut intervals, next, unnamed(next));
         intervals
     }
 
-    /// The outcomes of the numbers named in rules, and the highest of them. The highest number always gets an entry,
-    /// since the numbers above it answer ENOSYS.
-    fn named(&self, abi: Abi) -> (BTreeMap<u32, Outcome>, Option<u32>) {
-        let mut named = BTreeMap::new();
+    /// The outcomes of the numbers named in rules, in ascending order, and the highest of them. The highest number always
+    /// gets an entry, since the numbers above it answer ENOSYS.
+    fn named(&self, abi: Abi) -> (Vec<(u32, Outcome)>, Option<u32>) {
+        let names = self.rules.iter().map(|rule| rule.names.len()).sum();
+        let mut reasons: Vec<Reason<'_>> = Vec::with_capacity(names);
+        let mut numbers = Numbers(Vec::with_capacity(names));
         let mut newest = None;
         let mut private = Vec::new();
         for rule in &self.rules {
@@ -175,40 +207,41 @@ impl<'a> Policy<'a> {
                     continue;
                 }
                 if let Some(number) = number {
-                    self.add(&mut named, abi, number, rule.action, &rule.alternatives);
+                    numbers.push(number, reasons.len());
+                    reasons.push(Reason::Rule(rule));
                 }
                 // A filter cannot read the arguments of a multiplexed call, because they are in memory.
                 if let Some(behind) = abi.multiplexed(name).filter(|_| rule.alternatives.is_empty()) {
-                    self.add(&mut named, abi, behind.number, rule.action, &[vec![behind.into()]]);
+                    numbers.push(behind.number, reasons.len());
+                    reasons.push(Reason::Behind(behind, rule.action));
                 }
             }
         }
         for number in newest.into_iter().chain(private) {
-            named.entry(number).or_insert(Outcome::Action(self.default));
+            numbers.push(number, reasons.len());
+            reasons.push(Reason::Default);
         }
-        (named, newest)
+        let same = numbers.sorted();
+        (same.map(|(number, at)| (number, self.outcome(abi, at.map(|at| reasons[at])))).collect(), newest)
     }
 
-    fn add(
-        &self,
-        to: &mut BTreeMap<u32, Outcome>,
-        abi: Abi,
-        number: u32,
-        action: u32,
-        alternatives: &[Vec<Condition>],
-    ) {
-        let outcome = to.entry(number).or_insert_with(|| Outcome::First {
-            rules: Vec::new(),
-            default: self.default,
-            is_64_bit: abi.is_64_bit(),
-        });
-        match outcome {
-            // An earlier rule without conditions has decided.
-            Outcome::Action(_) => {}
-            Outcome::First { .. } if alternatives.is_empty() => *outcome = Outcome::Action(action),
-            Outcome::First { rules, .. } => {
-                rules.extend(alternatives.iter().map(|conditions| Rule { action, conditions: conditions.clone() }));
+    /// The outcome of a number, for these reasons.
+    fn outcome<'b>(&self, abi: Abi, reasons: impl Iterator<Item = Reason<'b>>) -> Outcome {
+        let mut rules = Vec::new();
+        for reason in reasons {
+            match reason {
+                // A rule without conditions decides, whatever follows.
+                Reason::Rule(rule) if rule.alternatives.is_empty() => return Outcome::Action(rule.action),
+                Reason::Rule(NamedRule { action, alternatives, .. }) => rules.extend(
+                    alternatives.iter().map(|conditions| Rule { action: *action, conditions: conditions.clone() }),
+                ),
+                Reason::Behind(behind, action) => rules.push(Rule { action, conditions: vec![behind.into()] }),
+                Reason::Default => {}
             }
+        }
+        match rules.is_empty() {
+            true => Outcome::Action(self.default),
+            false => Outcome::First { rules, default: self.default, is_64_bit: abi.is_64_bit() },
         }
     }
 }

@@ -46,8 +46,8 @@ enum Jump {
 #[derive(Default)]
 struct Assembler {
     backwards: Vec<u64>,
-    /// The nearest return of each action.
-    returns: HashMap<u32, usize>,
+    /// The nearest return of each action, of which a profile has few.
+    returns: Vec<(u32, usize)>,
     /// The blocks that test arguments. Architectures share them.
     blocks: HashMap<Vec<u64>, usize>,
 }
@@ -100,15 +100,22 @@ impl Assembler {
         match target {
             Jump::At(place) if near(place) => place,
             Jump::At(place) => self.write(JUMP, 0, 0, (here - place - 1) as u32),
-            Jump::Return(action) => match self.returns.get(&action) {
-                Some(&place) if near(place) => place,
-                _ => {
-                    let place = self.write(RETURN, 0, 0, action);
-                    self.returns.insert(action, place);
-                    place
-                }
-            },
+            Jump::Return(action) => self.near_return(action, near),
         }
+    }
+
+    /// The position of a return that is near enough.
+    fn near_return(&mut self, action: u32, near: impl Fn(usize) -> bool) -> usize {
+        let known = self.returns.iter().position(|(of, _)| *of == action);
+        if let Some(place) = known.map(|known| self.returns[known].1).filter(|place| near(*place)) {
+            return place;
+        }
+        let place = self.write(RETURN, 0, 0, action);
+        match known {
+            Some(known) => self.returns[known].1 = place,
+            None => self.returns.push((action, place)),
+        }
+        place
     }
 
     /// Makes the next instruction continue at `target`.
