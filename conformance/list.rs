@@ -29,6 +29,8 @@ tests![
     without_the_cgroup,
     record_of_an_older_version,
     record_of_an_unfinished_create,
+    state_directory_in_memory,
+    update_of_a_created_one_keeps_its_gate,
     damaged_records,
     names_each_owner,
     many_containers,
@@ -286,13 +288,52 @@ fn record_of_an_unfinished_create() -> Result {
         return skip("only tare's own record");
     }
     let container = Bundle::new(["pause"]).start()?;
-    edit_record(&container, |text| text.replacen("\"complete\":1", "\"complete\":0", 1))?;
+    edit_record(&container, |text| text.replacen("\"complete\":2", "\"complete\":0", 1))?;
     both_say(&container, "running")?;
     let directory = fs::File::open(container.state_dir())?;
     directory.lock()?;
     equal("status", container.status()?, "creating")?;
     equal("status", &list(&container)?[0]["status"], "creating")?;
     drop(directory);
+    both_say(&container, "running")
+}
+
+/// In a state directory that no boot outlives, `list` identifies a process by the number of its pidfd, and by its start
+/// time if that does not answer the question.
+fn state_directory_in_memory() -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare's own record");
+    }
+    let container = Bundle::new(["pause"]).start()?;
+    let memory = tempfile::tempdir_in("/dev/shm")?;
+    let copy = memory.path().join(&container.id);
+    fs::create_dir(&copy)?;
+    let record = fs::read_to_string(container.state_dir().join("state.json"))?;
+    let status = |edits: &[&str]| -> Result<String> {
+        let edit = |text: String, key: &&str| text.replacen(*key, &format!("{key}1"), 1);
+        fs::write(copy.join("state.json"), edits.iter().fold(record.clone(), edit))?;
+        let output = Call::new(["--root", &memory.path().to_string_lossy(), "list"]).output()?;
+        let row = output.success()?.stdout.lines().nth(1).context("a row")?;
+        Ok(row.split_whitespace().nth(2).context("a status")?.to_owned())
+    };
+    let (start, pidfd) = ("\"startTime\":", "\"pidfd\":");
+    equal("status", status(&[])?, "running")?;
+    equal("status, another pidfd", status(&[pidfd])?, "running")?;
+    equal("status, another process", status(&[pidfd, start])?, "stopped")?;
+    container.command(["pause"])?.success()?;
+    equal("status", status(&[])?, "paused")?;
+    container.command(["resume"])?.success()?;
+    container.stop()?;
+    equal("status", status(&[])?, "stopped")
+}
+
+/// `update` replaces the record, also while the container waits for `start`.
+fn update_of_a_created_one_keeps_its_gate() -> Result {
+    let container = Bundle::new(["pause"]).create()?;
+    container.command(["update", "--pids-limit", "20"])?.success()?;
+    both_say(&container, "created")?;
+    container.start()?;
+    container.command(["update", "--pids-limit", "21"])?.success()?;
     both_say(&container, "running")
 }
 

@@ -25,6 +25,7 @@ pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     }
     let notify = bind_notify(&directory, log)?;
     trace::work("open the gate", || gate.open())?;
+    directory.note_start();
     if trace::is_on() {
         // Otherwise only poststart hooks need this. A frozen or stopped `init` does not execute the program.
         trace::wait(LEFT, || gate.wait_for_program(PollTimeout::from(1000u16)))?;

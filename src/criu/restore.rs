@@ -117,7 +117,7 @@ impl<F: FnOnce(&Record) -> Result<()>> Served<'_, '_, F> {
                 Ok(())
             }
             "post-restore" => {
-                self.work.remember(notice.pid)?;
+                self.work.remember(notice.pid, pidfd_of(notice.pid)?.as_fd())?;
                 self.order.connections.receivers.process("standard", pidfd_of(notice.pid)?.as_fd())?;
                 self.before_running.take().map_or(Ok(()), |run| run(&self.work.record))
             }

@@ -148,7 +148,8 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     record.cgroup = Cgroup::intended(&plan.cgroup);
     trace::work("write the first record", || directory.save_first(&record, text))?;
     let (moved, claim) = (network::Moved::default(), None);
-    let mut work = Work { directory, text, record, made: false, claim, moved, hooks: false, undo: true };
+    let mut work =
+        Work { directory, text, record, made: false, claim, moved, hooks: false, gated: options.gate, undo: true };
     if options.notify.is_some() {
         directory.make_notify()?;
     }
@@ -184,6 +185,8 @@ pub(crate) struct Work<'a> {
     claim: Option<OwnedFd>,
     /// The network devices to move back to the host after a failure.
     pub(crate) moved: network::Moved,
+    /// Whether the container waits for `start`.
+    gated: bool,
     /// Whether hooks have run; if so, the poststop hooks must run too.
     pub(crate) hooks: bool,
     undo: bool,
@@ -203,7 +206,7 @@ impl Work<'_> {
     /// # Errors
     /// The lock cannot be released.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        trace::work("release the lock", || self.directory.complete())?;
+        trace::work("release the lock", || self.directory.complete(self.gated))?;
         self.undo = false;
         Ok(())
     }
@@ -227,8 +230,8 @@ impl Work<'_> {
     }
 
     /// Saves the process. From now on other commands find it.
-    pub(crate) fn remember(&mut self, pid: i32) -> Result<()> {
-        self.record.set_process(pid)?;
+    pub(crate) fn remember(&mut self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
+        self.record.set_process(pid, pidfd)?;
         trace::work("write the record", || self.directory.save(&self.record, self.text))
     }
 }
@@ -324,7 +327,7 @@ fn bring_up(
     let Order { plan, options, connections, .. } = *order;
     adopt(init, work, born_there, order)?;
     if !plan.birth.forks {
-        work.remember(init.child.pid)?;
+        work.remember(init.child.pid, init.child.pidfd.as_fd())?;
     }
     let expected = plan.birth.expected.as_ref();
     let mut answers = FirstProcess { work, order, expected, before_running: Some(before_running) };
@@ -338,7 +341,11 @@ impl<F> FirstProcess<'_, '_, F> {
     }
 
     fn remember(&mut self, init: &RunningInit<'_>) -> Result<()> {
-        if self.work.record.pid == init.child.pid { Ok(()) } else { self.work.remember(init.child.pid) }
+        if self.work.record.pid == init.child.pid {
+            Ok(())
+        } else {
+            self.work.remember(init.child.pid, init.child.pidfd.as_fd())
+        }
     }
 }
 
@@ -365,7 +372,7 @@ impl<F: FnOnce(&Record, &Directory) -> Result<()>> Answers for FirstProcess<'_, 
         self.check_maps(init)?;
         let Order { config, plan, facts, options, .. } = *self.order;
         if plan.birth.forks {
-            self.work.remember(init.child.pid)?;
+            self.work.remember(init.child.pid, init.child.pidfd.as_fd())?;
         }
         self.work.hooks = true;
         let owner = HookOwner { record: &self.work.record, config, facts, options };

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
-use nix::sys::uio::pwrite;
+use nix::sys::uio::{pread, pwrite};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde_json::value::RawValue;
 
 use super::names::{CRIU_ROOT, FIFO, MISSING, NEW_RECORD, NOTIFY, RECORD, REMOVED, TAKEN};
 use super::record::Record;
-use super::text::{self, COMPLETE, DIGIT};
+use super::text::{self, COMPLETE, DIGIT, STARTED};
 use crate::spec::Config;
 use crate::sys::{self, Call, CallError, Errno, lock};
 
@@ -93,18 +93,29 @@ impl Directory {
         Ok(())
     }
 
-    /// Note in the record that the container is complete, and release the lock.
+    /// Note in the record that the container is complete, and whether it waits at the gate; release the lock.
     ///
     /// # Errors
     /// The error of flock(2).
-    pub fn complete(&self) -> Result<()> {
+    pub fn complete(&self, gated: bool) -> Result<()> {
         if let Some(record) = self.written.take() {
             // If this fails, or if an `update` has replaced the record in the meantime, the other commands ask for the lock.
-            let _ = pwrite(&record, COMPLETE, DIGIT);
+            let _ = pwrite(&record, &[text::digit(if gated { COMPLETE } else { STARTED })], DIGIT);
         }
         lock::release(&self.file, &self.path.to_string_lossy())?;
         self.locked.set(false);
         Ok(())
+    }
+
+    /// Note in the record that the gate is open. If this fails, the other commands look for the gate.
+    pub fn note_start(&self) {
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let Ok(record) = openat(self, RECORD, flags, Mode::empty()) else { return };
+        // The record may be an older version's, which has another text.
+        let mut start = [0; DIGIT as usize];
+        if pread(&record, &mut start, 0).is_ok() && text::has_digit(&start) {
+            let _ = pwrite(&record, &[text::digit(STARTED)], DIGIT);
+        }
     }
 
     /// Whether a `create` of this container is running.

@@ -4,12 +4,13 @@
 //! its strings, and opens no directory.
 
 use std::borrow::Cow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::Result;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,10 +22,10 @@ use super::observe::derive;
 use super::origin::Origin;
 use super::record::Printed;
 use super::status::Status;
-use super::text::first_line;
+use super::text::{STARTED, first_line};
 use crate::cgroup;
 use crate::spec::OCI_VERSION;
-use crate::sys::{self, Errno, directory};
+use crate::sys::{self, Errno, directory, process};
 
 /// A record whose first line is longer is read as other commands read it.
 const LONGEST: usize = 8 << 10;
@@ -33,6 +34,8 @@ const LONGEST: usize = 8 << 10;
 #[derive(Debug)]
 pub struct Listing {
     directory: OwnedFd,
+    /// Whether the records are of this boot, because they are in memory only.
+    in_memory: bool,
     /// Sorted.
     pub ids: Vec<String>,
 }
@@ -48,7 +51,7 @@ pub struct Scratch {
 #[derive(Debug)]
 pub struct Glance<'a> {
     line: FirstLine<'a>,
-    directory: BorrowedFd<'a>,
+    listing: &'a Listing,
     /// The path of the gate's fifo below the directory.
     fifo: &'a str,
 }
@@ -66,6 +69,8 @@ struct FirstLine<'a> {
     id: Cow<'a, str>,
     pid: i32,
     start_time: u64,
+    #[serde(default)]
+    pidfd: u64,
     origin: Origin,
     #[serde(borrow)]
     created: Cow<'a, str>,
@@ -94,7 +99,8 @@ impl Listing {
         let mut ids: Vec<String> = entries.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         ids.sort_unstable();
         let directory = open.as_fd().try_clone_to_owned().map_err(|_| Errno::last())?;
-        Ok(Listing { directory, ids })
+        let in_memory = fstatfs(&directory).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
+        Ok(Listing { directory, in_memory, ids })
     }
 
     /// Reads the record of a container. `None` if only [`super::Root::load`] can tell more: there is no record, it is not
@@ -112,7 +118,7 @@ impl Listing {
         }
         path.truncate(id.len() + 1);
         path.push_str(FIFO);
-        Some(Glance { line, directory: self.directory.as_fd(), fifo: path })
+        Some(Glance { line, listing: self, fifo: path })
     }
 
     /// The user id that owns a container; `None` if its directory is gone.
@@ -131,9 +137,13 @@ impl Glance<'_> {
     /// # Errors
     /// The process, the cgroup or the gate cannot be read.
     pub fn status(&self) -> Result<Status> {
-        let FirstLine { pid, start_time, origin, freezer, .. } = &self.line;
+        let FirstLine { complete, pid, start_time, pidfd, origin, freezer, .. } = &self.line;
+        // A pidfd takes half of the time of /proc/PID/stat. Its number is unique until the next boot.
+        let runs = || *pidfd != 0 && self.listing.in_memory && process::runs(*pid, *pidfd);
+        let alive = || if runs() { Ok(true) } else { alive(*pid, *start_time, *origin) };
+        let gated = || Ok(*complete != STARTED && is_gated(self.listing.directory.as_fd(), self.fifo)?);
         let frozen = || if freezer.is_empty() { Ok(false) } else { cgroup::is_frozen(Path::new(&**freezer)) };
-        derive(|| alive(*pid, *start_time, *origin), || Ok(false), frozen, || is_gated(self.directory, self.fifo))
+        derive(alive, || Ok(false), frozen, gated)
     }
 
     /// The form for `list`.

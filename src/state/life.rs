@@ -59,4 +59,15 @@ mod tests {
         assert!(alive(pid, start, origin).unwrap());
         assert!(!alive(pid, start + 1, origin).unwrap());
     }
+
+    #[test]
+    fn own_process_runs_and_another_number_is_another_process() {
+        let pid = std::process::id() as i32;
+        let pidfd = sys::process::pidfd_open(pid).unwrap();
+        // Before Linux 6.9 there are no numbers.
+        if let Some(number) = sys::process::pidfd_number(std::os::fd::AsFd::as_fd(&pidfd)).unwrap() {
+            assert!(sys::process::runs(pid, number));
+            assert!(!sys::process::runs(pid, number + 1));
+        }
+    }
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::directory::Directory;
 use super::record::Record;
 use super::status::Status;
+use super::text::STARTED;
 
 impl Record {
     /// Derive the status from the process, the gate and the cgroup.
@@ -18,7 +19,12 @@ impl Record {
             return Ok(if self.creating { Status::Creating } else { Status::Stopped });
         }
         let creating = || Ok(self.complete == 0 && directory.being_created()?);
-        derive(|| self.alive(), creating, || self.cgroup.is_frozen(), || directory.is_gated())
+        derive(
+            || self.alive(),
+            creating,
+            || self.cgroup.is_frozen(),
+            || Ok(self.complete != STARTED && directory.is_gated()?),
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! `state.json`: the record of a container.
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::cgroup::{Cgroup, Owner};
 use crate::plan::{Agent, Hooks};
 use crate::rdt::Groups;
 use crate::spec::OCI_VERSION;
+use crate::sys::process::pidfd_number;
 
 /// The namespaces that the container does not share with the runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +31,8 @@ pub struct Namespaces {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// 1 if `create` has ended, 0 if it may be running: then it holds the directory's lock. [`super::text`] writes it.
+    /// 0 if `create` may be running: then it holds the directory's lock. Else [`COMPLETE`] or [`STARTED`]. [`super::text`]
+    /// writes it.
     #[serde(default, skip_serializing)]
     pub(super) complete: u8,
     /// The version of the record's format.
@@ -43,6 +46,9 @@ pub struct Record {
     pub(super) creating: bool,
     /// The start time of the first process in clock ticks after boot. A pid may be reused, but the pair is unique.
     pub start_time: u64,
+    /// The number of the first process by [`pidfd_number`]; 0 if the kernel has none.
+    #[serde(default, skip_serializing_if = "zero")]
+    pidfd: u64,
     /// The namespaces in which pid and start time are valid.
     #[serde(default)]
     origin: Origin,
@@ -132,8 +138,8 @@ struct ForAgent<'a> {
     state: ForHooks<'a>,
 }
 
-fn zero(pid: &i32) -> bool {
-    *pid == 0
+fn zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 impl Record {
@@ -157,8 +163,10 @@ impl Record {
     ///
     /// # Errors
     /// The process has exited, or `/proc` cannot be read.
-    pub fn set_process(&mut self, pid: i32) -> Result<()> {
+    pub fn set_process(&mut self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
         self.start_time = start_time(pid)?.ok_or_else(|| anyhow!("process {pid} is gone"))?;
+        // Only `list` needs it, and can do without.
+        self.pidfd = pidfd_number(pidfd).ok().flatten().unwrap_or_default();
         self.pid = pid;
         Ok(())
     }

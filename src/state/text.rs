@@ -8,7 +8,8 @@
 //! ```
 //!
 //! (The first line of the file has no closing brace.) `create` holds the directory's lock until the container is complete.
-//! Then it overwrites the digit after `complete`, so that other commands need not ask for the lock.
+//! Then it overwrites the digit after `complete`, so that other commands need not ask for the lock. `start` overwrites it
+//! again, so that they need not look for the gate. The digit may be late, but never early.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -27,7 +28,19 @@ pub(super) const AFTER_CONFIG: &[u8] = b"}";
 /// The place of the digit.
 pub(super) const DIGIT: i64 = START.len() as i64;
 /// The digit of a complete container.
-pub(super) const COMPLETE: &[u8] = b"1";
+pub(super) const COMPLETE: u8 = 1;
+/// The digit of a complete container whose gate is open.
+pub(super) const STARTED: u8 = 2;
+
+/// A digit as its character.
+pub(super) fn digit(number: u8) -> u8 {
+    b'0' + number
+}
+
+/// Whether the text has the digit.
+pub(super) fn has_digit(start: &[u8]) -> bool {
+    start.starts_with(START)
+}
 
 /// The members in front of those of [`Record`].
 #[derive(Serialize)]
@@ -56,7 +69,7 @@ pub(super) fn before_config(record: &Record) -> serde_json::Result<Vec<u8>> {
 /// The JSON object of the first line, made in place; `None` if the text is of an older version, or if this is not the whole
 /// line. The parser is faster if it knows that the line is UTF-8.
 pub(super) fn first_line(text: &mut [u8]) -> Option<&str> {
-    if !text.starts_with(START) {
+    if !has_digit(text) {
         return None;
     }
     // A line break in a JSON string would be an escape.
@@ -140,8 +153,8 @@ mod tests {
     fn the_digit_is_at_its_place() {
         let mut text = compose(&example(&[]), b"{}");
         assert_eq!(super::record(&mut text.clone()).unwrap().complete, 0);
-        text[DIGIT as usize] = COMPLETE[0];
-        assert_eq!(super::record(&mut text).unwrap().complete, 1);
+        text[DIGIT as usize] = digit(STARTED);
+        assert_eq!(super::record(&mut text).unwrap().complete, STARTED);
     }
 
     #[test]

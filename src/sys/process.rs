@@ -1,11 +1,13 @@
 //! Pidfds and limits of other processes, and child processes.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::thread::{Builder, JoinHandle};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
+use nix::sys::statfs::fstatfs;
 
 /// Opens a pidfd, which is safe from pid reuse.
 ///
@@ -19,6 +21,25 @@ pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     };
     // Older kernels answer EINVAL if the pid is only the number of a process group or session whose leader has exited.
     opened.map_err(|errno| if errno == Errno::EINVAL { Errno::ESRCH } else { errno })
+}
+
+/// The number of a process in the file system of pidfds, which no other process gets until the next boot (Linux 6.9); `None`
+/// on older kernels.
+///
+/// # Errors
+/// The error of fstatfs(2) or fstat(2).
+pub fn pidfd_number(pidfd: BorrowedFd<'_>) -> nix::Result<Option<u64>> {
+    const PID_FS_MAGIC: i64 = 0x5049_4446;
+    let is_there = fstatfs(pidfd)?.filesystem_type().0 as i64 == PID_FS_MAGIC;
+    if is_there { Ok(Some(fstat(pidfd)?.st_ino)) } else { Ok(None) }
+}
+
+/// Whether the process with this pid has this [`pidfd_number`] and has not exited. False also if the kernel cannot tell.
+pub fn runs(pid: i32, number: u64) -> bool {
+    let Ok(pidfd) = pidfd_open(pid) else { return false };
+    // A pidfd is readable when the process has exited, even if its parent has not waited for it.
+    let exited = || poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO);
+    fstat(&pidfd).is_ok_and(|found| found.st_ino == number) && exited() == Ok(0)
 }
 
 /// Sends a signal through a pidfd; 0 only checks the permission.
