@@ -27,7 +27,7 @@ BEGIN, END = "-- results", "-- end of results"
 def parse(about):
     parser = argparse.ArgumentParser(prog="hack/bench", description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     option = parser.add_argument
-    option("what", nargs="*", metavar="all|list|draw|NAME")
+    option("what", nargs="*", metavar="all|list|draw|waits|NAME")
     option("--rounds", type=int, help="measured rounds (default 60 for all, else 20); slow scenarios take half")
     option("--pause", type=int, help="milliseconds of quiet before each command (default: the scenario's own)")
     option("--most", type=int, default=10**9, help="no level of a growth scenario beyond this")
@@ -42,6 +42,8 @@ def parse(about):
         parser.error("--rounds needs a positive number")
     if not all(re.match(r"[\w.-]+=.", peer) for peer in asked.peer):
         parser.error("--peer needs NAME=FILE")
+    if asked.vm and asked.what == ["waits"]:
+        parser.error("the kernel of the virtual machine has no tracer for waits")
     return asked
 
 
