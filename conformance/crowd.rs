@@ -77,6 +77,13 @@ fn eight_callers() -> Result {
         let callers: Vec<_> = (1..=CALLERS)
             .map(|number| scope.spawn(move || caller(containers, Random(seed.wrapping_mul(2 * number + 1)), end)))
             .collect();
+        // An exec or a hook in a container that is paused meanwhile waits until another caller resumes it.
+        while callers.iter().any(|caller| !caller.is_finished()) {
+            std::thread::sleep(Duration::from_millis(100));
+            for container in containers.iter().filter(|_| Instant::now() > end) {
+                let _ = container.named("resume").output();
+            }
+        }
         for caller in callers {
             match caller.join() {
                 Ok(Ok(count)) => made += count,
