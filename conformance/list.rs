@@ -195,6 +195,10 @@ fn both_say(container: &Container, wanted: &str) -> Result {
         one.as_object_mut().context("an object")?.shift_remove("owner");
     }
     equal("status", &state["status"], wanted)?;
+    if runtime::is("crun") {
+        // Its list has fewer members.
+        return equal("list", [&all[0]["id"], &all[0]["status"]], [&state["id"], &state["status"]]);
+    }
     equal("list", all, [state])
 }
 
