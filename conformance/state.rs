@@ -18,6 +18,7 @@ tests![
     directory_and_its_modes,
     init_killed_from_outside_is_stopped,
     is_json_and_nothing_else,
+    is_written_at_once,
     owner_is_empty,
     of_a_directory_without_state,
     of_a_malformed_id,
@@ -166,4 +167,19 @@ fn without_its_cgroup() -> Result {
     container.wait_status("stopped")?;
     container.cgroups().iter().for_each(|path| machine::remove_cgroup(path));
     equal("status", container.status()?, "stopped")
+}
+
+/// A reader that has found its word, such as `grep -q`, is gone before a second write, of which the command would die.
+fn is_written_at_once() -> Result {
+    if runtime::is("runc") {
+        return skip("the threads of Go write to each other");
+    }
+    let container = Bundle::new(["pause"]).create()?;
+    let mut writes = 0;
+    let state = container.call(["state", &container.id]);
+    state.hold_where(|call| {
+        writes += usize::from([libc::SYS_write, libc::SYS_writev].contains(&call));
+        false
+    })?;
+    equal("writes", writes, 1)
 }

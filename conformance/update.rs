@@ -4,6 +4,7 @@ use crate::harness::runtime;
 use crate::harness::*;
 use anyhow::ensure;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
 tests![
@@ -31,6 +32,7 @@ tests![
     paused_stays_paused,
     created,
     exec_and_delete_still_work,
+    record_stays_the_owners,
 ];
 
 /// A running container with a pids limit of 50. Skips the test if the machine lacks the controller.
@@ -165,6 +167,21 @@ fn exec_and_delete_still_work() -> Result {
     container.command(["delete", "--force"])?.success()?;
     ensure!(!container.state_dir().exists(), "the state is left");
     container.nothing_left()
+}
+
+/// Root may update the container of a user, who can still read the state.
+fn record_stays_the_owners() -> Result {
+    if !runtime::is("tare") {
+        return skip("runc's record becomes root's, crun does not change its own");
+    }
+    const USER: u32 = 64_321;
+    let container = running()?;
+    for path in [container.state_dir(), container.state_dir().join("state.json")] {
+        chown(path, Some(USER), Some(USER))?;
+    }
+    update(&container, ["--pids-limit", "44"])?.success()?;
+    let record = fs::metadata(container.state_dir().join("state.json"))?;
+    equal("owner", (record.uid(), record.gid(), record.mode() & 0o777), (USER, USER, 0o600))
 }
 
 /// Skips the test unless the kernel counts swap.

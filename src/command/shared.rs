@@ -1,6 +1,7 @@
 //! Code that the commands share: output, options, and places.
 
-use std::io::{ErrorKind, Write};
+use std::io::IoSlice;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -11,7 +12,7 @@ use crate::executor::Notify;
 use crate::host::Host;
 use crate::plan::{Limit, Options};
 use crate::state::{Directory, Root};
-use crate::sys::{self, Call};
+use crate::sys::{self, Call, Errno};
 
 use super::log::Log;
 
@@ -44,9 +45,11 @@ pub fn print(text: &str) -> Result<()> {
 /// # Errors
 /// As for [`print`].
 pub fn print_bytes(text: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text).and_then(|()| stdout.flush());
-    if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+    // The standard library's buffer would write the last line on its own. A reader that has found its word by then, such
+    // as `grep -q`, is gone, and the command dies of SIGPIPE.
+    let stdout = std::io::stdout();
+    let written = sys::write_all(stdout.as_fd(), &mut [IoSlice::new(text)]);
+    if written == Err(Errno::EPIPE) {
         sys::process::die_of(Signal::SIGPIPE);
     }
     written.named("write to standard output")

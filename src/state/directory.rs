@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{IoSlice, Read, Write};
+use std::io::{IoSlice, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
@@ -260,31 +260,36 @@ impl Directory {
         bail!(CallError::new(format_args!("write {}", self.path.join(RECORD).display()), error))
     }
 
-    /// Replace the record atomically.
+    /// Replace the record atomically. It belongs to the owner of the directory: root may change the container of a user,
+    /// who must be able to read the record afterwards.
     ///
     /// # Errors
-    /// The error of open(2), write(2) or rename(2).
+    /// The error of open(2), write(2), chown(2) or rename(2).
     pub fn save(&self, record: &Record, config: &[u8]) -> Result<()> {
-        let written = self.write(NEW_RECORD, OFlag::O_TRUNC, record, config);
+        let written = self.write(NEW_RECORD, OFlag::O_TRUNC, record, config).and_then(|()| self.keep_owner());
         let renamed = written.and_then(|()| Ok(renameat(self, NEW_RECORD, self, RECORD)?));
         renamed.named(format_args!("write {}", self.path.join(RECORD).display()))
+    }
+
+    /// Give the new record to the owner of the directory. The process that holds the lock has made the directory.
+    fn keep_owner(&self) -> std::io::Result<()> {
+        let written = self.written.borrow();
+        let Some(new) = written.as_ref().filter(|_| !self.locked.get()) else { return Ok(()) };
+        let (directory, file) = (self.file.metadata()?, new.metadata()?);
+        if (directory.uid(), directory.gid()) == (file.uid(), file.gid()) {
+            return Ok(());
+        }
+        fchown(new, Some(directory.uid()), Some(directory.gid()))
     }
 
     fn write(&self, name: &str, how: OFlag, record: &Record, config: &[u8]) -> std::io::Result<()> {
         let first_line = text::before_config(record)?;
         // The parts are not put together first: a config with many mounts is large.
-        let mut parts = &mut [&first_line, config, text::AFTER_CONFIG].map(IoSlice::new)[..];
+        let mut parts = [&first_line, config, text::AFTER_CONFIG].map(IoSlice::new);
         let flags = how | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
         let own = Mode::S_IRUSR | Mode::S_IWUSR;
-        let mut file = File::from(sys::again(|| openat(self, name, flags, own))?);
-        while !parts.is_empty() {
-            match file.write_vectored(parts) {
-                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut parts, written),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let file = File::from(sys::again(|| openat(self, name, flags, own))?);
+        sys::write_all(file.as_fd(), &mut parts)?;
         self.written.replace(Some(file));
         Ok(())
     }

@@ -21,6 +21,8 @@ pub mod socket;
 pub mod stamps;
 pub mod terminal;
 pub mod threads;
+mod write;
 pub mod xattr;
 
 pub use errno::{Call, CallError, Errno, again, io, reason};
+pub use write::write_all;
