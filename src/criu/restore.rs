@@ -149,8 +149,8 @@ impl Inherited {
     /// Replaces pipes and files from outside by the caller's descriptors.
     fn descriptors(&mut self, images: &Path) -> Result<()> {
         let path = images.join(DESCRIPTORS);
-        let text = std::fs::read(&path).named(format_args!("open {}", path.display()))?;
-        let names: Vec<String> = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        let text = std::fs::read_to_string(&path).named(format_args!("open {}", path.display()))?;
+        let names: Vec<String> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         for (fd, name) in names.into_iter().enumerate().take(3) {
             // CRIU compares the size of a file.
             let file = std::fs::metadata(format!("/proc/self/fd/{fd}")).is_ok_and(|file| file.is_file());
@@ -281,7 +281,7 @@ fn remember_time_namespace(work: &Work<'_>, order: &Order<'_>) -> Result<()> {
     if !own || order.config.has(Kind::Time) {
         return Ok(());
     }
-    let mut config: serde_json::Value = serde_json::from_slice(work.text)?;
+    let mut config: serde_json::Value = serde_json::from_str(std::str::from_utf8(work.text)?)?;
     let list = config.pointer_mut("/linux/namespaces").and_then(serde_json::Value::as_array_mut);
     if let Some(list) = list {
         list.push(serde_json::json!({"type": "time"}));

@@ -98,7 +98,7 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Map<String, Value>> {
 /// The properties of a config that nothing in this program reads. The specification says that they are ignored; `plan`
 /// lists them for the author of the config.
 pub fn unknown_properties(bytes: &[u8], config: &Config) -> Result<Vec<String>> {
-    let given: Value = serde_json::from_slice(bytes)?;
+    let given: Value = typed(utf8(bytes, "config.json")?)?;
     let mut known = serde_json::to_value(config.spec())?;
     known["process"] = serde_json::to_value(&**config.process())?;
     let mut unknown = Vec::new();

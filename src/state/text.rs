@@ -85,11 +85,12 @@ pub(super) fn first_line(text: &mut [u8]) -> Option<&str> {
 /// # Errors
 /// Another program or a newer version has written it.
 pub(super) fn record(text: &mut [u8]) -> Result<Record, String> {
-    let parsed = match first_line(text) {
-        Some(line) => serde_json::from_str(line),
-        None => serde_json::from_slice(text),
+    // Not `from_slice`: the parser for bytes is a second copy of the code.
+    let text = match first_line(text) {
+        Some(line) => line,
+        None => std::str::from_utf8(text).map_err(|error| error.to_string())?,
     };
-    let record: Record = parsed.map_err(|error| error.to_string())?;
+    let record: Record = serde_json::from_str(text).map_err(|error| error.to_string())?;
     known(record.format).map(|()| record)
 }
 
@@ -103,7 +104,8 @@ pub(super) fn config(text: &[u8]) -> Result<Box<RawValue>, String> {
         #[serde(borrow)]
         config: &'a RawValue,
     }
-    let kept: Kept<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    let kept: Kept<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     Ok(kept.config.to_owned())
 }
 
