@@ -211,16 +211,21 @@ fn edit_record(container: &Container, edit: impl FnOnce(&str) -> String) -> Resu
     Ok(fs::write(&path, edited)?)
 }
 
+/// Both have the status of a container that is started, paused and resumed.
+fn both_follow(container: &Container) -> Result {
+    both_say(container, "created")?;
+    container.start()?;
+    both_say(container, "running")?;
+    container.command(["pause"])?.success()?;
+    both_say(container, "paused")?;
+    container.command(["resume"])?.success()?;
+    both_say(container, "running")
+}
+
 /// `list` derives the status as `state` does, from the process, the gate and the cgroup.
 fn agrees_with_state_about_each_status() -> Result {
     let container = Bundle::new(["pause"]).set("/annotations", json!({ "a": "b\n\"c\"" })).create()?;
-    both_say(&container, "created")?;
-    container.start()?;
-    both_say(&container, "running")?;
-    container.command(["pause"])?.success()?;
-    both_say(&container, "paused")?;
-    container.command(["resume"])?.success()?;
-    both_say(&container, "running")?;
+    both_follow(&container)?;
     container.stop()?;
     both_say(&container, "stopped")
 }
@@ -271,12 +276,7 @@ fn record_of_an_older_version() -> Result {
         let format = text.find("\"format\":").unwrap_or_default();
         format!("{{{}", &text[format..]).replacen("\n,\"config\":", ",\"config\":", 1)
     })?;
-    both_say(&container, "created")?;
-    container.start()?;
-    both_say(&container, "running")?;
-    container.command(["pause"])?.success()?;
-    both_say(&container, "paused")?;
-    container.command(["resume"])?.success()?;
+    both_follow(&container)?;
     container.exec([], ["true"])?.success()?;
     container.command(["update", "--pids-limit", "20"])?.success()?;
     both_say(&container, "running")?;
