@@ -350,7 +350,9 @@ fn damaged_records() -> Result {
     let record = fs::read(container.state_dir().join("state.json"))?;
     let damaged = container.state_root().join("damaged");
     fs::create_dir(&damaged)?;
-    let cuts = [1, 13, 20, record.len() / 3, record.len() / 2].map(|length| record[..length].to_vec());
+    // The second line is the config.
+    let first = record.iter().position(|byte| *byte == b'\n').context("a line")?;
+    let cuts = [1, 13, 20, first / 3, first / 2, first].map(|length| record[..length].to_vec());
     for text in cuts.into_iter().chain([vec![0xff; 300], b"{}".to_vec(), b"{\"complete\":1}\n,\"config\":{}}".to_vec()])
     {
         fs::write(damaged.join("state.json"), &text)?;
@@ -362,6 +364,10 @@ fn damaged_records() -> Result {
         }
         container.call(["state", "damaged"]).output()?.failure()?;
     }
+    // Without the whole config the state is still known.
+    fs::write(damaged.join("state.json"), &record[..record.len() - 20])?;
+    container.call(["state", "damaged"]).output()?.success()?;
+    container.call(["exec", "damaged", "/payload", "true"]).output()?.fails_with("not a record of this program")?;
     Ok(())
 }
 
