@@ -27,6 +27,7 @@ fn main() {
         .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-static", "-C", "link-arg=-nostdlib"])
         // Code, constants and data share pages of the file, so fewer pages are faulted in.
         .args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,--build-id=none"])
+        .args(["-C", "link-arg=-Wl,--no-eh-frame-hdr", "-C", "link-arg=-Wl,-T,src/init/image.ld"])
         .arg("-o")
         .arg(&out)
         .status()
