@@ -303,8 +303,8 @@ fn named_sources(names: &[&str]) -> Result<(TempDir, impl Fn(&str, &str) -> Valu
     Ok((dir, entry))
 }
 
-/// Binds whose destinations are in the same directory: one that exists, one that is missing, a symbolic link, a file, and
-/// one that is covered again.
+/// Binds whose destinations are in the same directory: one that exists, one that is missing, a symbolic link, a file,
+/// and one that is covered again.
 fn binds_side_by_side() -> Result {
     let (_sources, entry) = named_sources(&["a", "b", "c", "d"])?;
     let words = ["cat", "/d/one/name", ",", "cat", "/d/new/name", ",", "cat", "/real/name", ",", "cat", "/d/file"];
@@ -712,8 +712,8 @@ fn cgroup2_in_the_unified_view() -> Result {
     contains("type", &output.stdout, "type=63677270")
 }
 
-/// A mount of the hierarchy in the host's cgroup namespace sets the hierarchy's options for the whole host, so tare binds
-/// the host's mount (runc#5258).
+/// A mount of the hierarchy in the host's cgroup namespace sets the hierarchy's options for the whole host, so tare
+/// binds the host's mount (runc#5258).
 fn cgroup2_of_the_host_keeps_its_options() -> Result {
     if !runtime::is("tare") {
         return skip("runc and crun take the options away from this machine");

@@ -123,7 +123,8 @@ fn is_same(kept: &str, bytes: &[u8]) -> bool {
     kept.as_bytes().trim_ascii() == bytes.trim_ascii()
 }
 
-/// The process of the bundle's config with the options applied. `known` has the process of bytes that were parsed before.
+/// The process of the bundle's config with the options applied. `known` has the process of bytes that were parsed
+/// before.
 fn process(
     args: &ExecArgs,
     record: &Record,

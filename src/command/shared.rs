@@ -45,8 +45,8 @@ pub fn print(text: &str) -> Result<()> {
 /// # Errors
 /// As for [`print`].
 pub fn print_bytes(text: &[u8]) -> Result<()> {
-    // The standard library's buffer would write the last line on its own. A reader that has found its word by then, such
-    // as `grep -q`, is gone, and the command dies of SIGPIPE.
+    // The standard library's buffer would write the last line on its own. A reader that has found its word by then,
+    // such as `grep -q`, is gone, and the command dies of SIGPIPE.
     let stdout = std::io::stdout();
     let written = sys::write_all(stdout.as_fd(), &mut [IoSlice::new(text)]);
     if written == Err(Errno::EPIPE) {

@@ -22,16 +22,16 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Begins to make the network namespace before the config is parsed, if its text looks as if it asks for one. A wrong guess
-    /// costs time only.
+    /// Begins to make the network namespace before the config is parsed, if its text looks as if it asks for one. A
+    /// wrong guess costs time only.
     pub fn guess(&mut self, text: &[u8], caller: &Caller) {
         if caller.is_privileged() && std::str::from_utf8(text).is_ok_and(asks_for_network) {
             self.network = begin(AheadKind::Network);
         }
     }
 
-    /// Begins to make the namespaces that the config asks for and that were not guessed. With a user namespace the clone
-    /// makes the network namespace, because it must belong to that one.
+    /// Begins to make the namespaces that the config asks for and that were not guessed. With a user namespace the
+    /// clone makes the network namespace, because it must belong to that one.
     pub fn begin_if_asked(&mut self, config: &Config, caller: &Caller) {
         use LinuxNamespaceType::{Mount, Network, User};
         if !caller.is_privileged() {
@@ -52,8 +52,8 @@ impl Ahead {
         self.mounts.take()?.finish().ok()
     }
 
-    /// Enters the network namespace for the time of the clone, unless the guess was wrong. Returns the namespaces that the clone
-    /// still has to make.
+    /// Enters the network namespace for the time of the clone, unless the guess was wrong. Returns the namespaces that
+    /// the clone still has to make.
     ///
     /// # Errors
     /// The error of `setns(2)`.
@@ -74,8 +74,8 @@ fn begin(kind: AheadKind) -> Option<NewNamespace> {
     NewNamespace::begin(kind).ok()
 }
 
-/// Whether the text of a config has a list of namespaces in which no entry has a path, with a network and without a user
-/// namespace.
+/// Whether the text of a config has a list of namespaces in which no entry has a path, with a network and without a
+/// user namespace.
 fn asks_for_network(text: &str) -> bool {
     let list = text.find("\"namespaces\"").map(|at| &text[at..]);
     let list = list.and_then(|rest| rest.split_once(']')).map(|(list, _)| list);

@@ -119,8 +119,8 @@ struct Joins<'a, F> {
 impl<F: FnOnce(i32) -> Result<()>> Answers for Joins<'_, F> {
     fn ready(&mut self, init: &RunningInit<'_>) -> Result<()> {
         let Joining { plan, receivers, .. } = self.joining;
-        // Without a mount namespace to join, init found the root by the pid of the first process. Check that the process
-        // still lives: otherwise the pid may have been reused.
+        // Without a mount namespace to join, init found the root by the pid of the first process. Check that the
+        // process still lives: otherwise the pid may have been reused.
         let by_pid = plan.program.ops().iter().any(|op| matches!(op, Op::Rootfs(op::Rootfs::Open { .. })));
         if by_pid && wait_for_exit(self.first, Some(Duration::ZERO))? {
             bail!(NotRunning);

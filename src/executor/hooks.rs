@@ -286,8 +286,9 @@ fn run_planned(hook: &Hook, inside: &InsideHook<'_>, plan: &ProcessPlan, state: 
         mounted: None,
     };
     sys::process::expect_children();
-    // The warnings of the start are dropped. They are about fields of `process`, such as a refused OOM score, and `create`
-    // has already warned about the container's. Hooks of runc and crun inherit these attributes without a warning.
+    // The warnings of the start are dropped. They are about fields of `process`, such as a refused OOM score, and
+    // `create` has already warned about the container's. Hooks of runc and crun inherit these attributes without a
+    // warning.
     let child = exec(&joining, |_| Ok(()))?.child;
     drop((stdin, stdout, stderr));
     let pid = Pid::from_raw(child.pid);

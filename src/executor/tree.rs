@@ -96,9 +96,9 @@ fn copies(trees: &[&Tree]) -> Result<Vec<OwnedFd>> {
 }
 
 /// Copies mounts as a process in a new user namespace sees them: the flags are locked, a mount cannot be uncovered, and
-/// nothing propagates to the host. They are opened in that mount namespace with the rights of the caller: a directory on
-/// the path may be closed to the root of the new user namespace. This process goes there if it can return; otherwise a
-/// thread does.
+/// nothing propagates to the host. They are opened in that mount namespace with the rights of the caller: a directory
+/// on the path may be closed to the root of the new user namespace. This process goes there if it can return; otherwise
+/// a thread does.
 fn locked(trees: &[&Tree], ahead: Option<NewAndOwn>) -> Result<Vec<OwnedFd>> {
     if let Some(opened) = ahead.and_then(|namespaces| visit(&namespaces, || copies(trees)).transpose()) {
         return opened;
@@ -113,8 +113,8 @@ fn locked(trees: &[&Tree], ahead: Option<NewAndOwn>) -> Result<Vec<OwnedFd>> {
     aside(&trees[0].field, inside)
 }
 
-/// Runs a closure in another mount namespace. `None` if this process cannot enter it: a thread shares its root and working
-/// directory.
+/// Runs a closure in another mount namespace. `None` if this process cannot enter it: a thread shares its root and
+/// working directory.
 ///
 /// # Errors
 /// That of the closure. This process cannot return; it must not go on.

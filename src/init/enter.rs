@@ -57,9 +57,9 @@ impl Init {
     }
 }
 
-/// Move this process. 0 is the thread that writes, here the only one of the process. If a thread moves itself, the kernel
-/// (from Linux 5.5 on) does not stop all forks and exits of the machine meanwhile; to stop them, it waits for a grace
-/// period of RCU: ten milliseconds on an idle machine (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`).
+/// Move this process. 0 is the thread that writes, here the only one of the process. If a thread moves itself, the
+/// kernel (from Linux 5.5 on) does not stop all forks and exits of the machine meanwhile; to stop them, it waits for a
+/// grace period of RCU: ten milliseconds on an idle machine (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`).
 fn enter_cgroup(tasks: i32) -> Try<()> {
     if tasks < 0 {
         return Ok(());

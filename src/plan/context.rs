@@ -110,8 +110,8 @@ impl<'a> Context<'a> {
         self.joining || self.in_user_namespace() && self.own(Kind::Mount) && self.facts.opens_trees
     }
 
-    /// Whether the runtime moves `init` into a cgroup after the clone: systemd moves the process of a scope, and without
-    /// clone3(2) no process starts in a v2 cgroup.
+    /// Whether the runtime moves `init` into a cgroup after the clone: systemd moves the process of a scope, and
+    /// without clone3(2) no process starts in a v2 cgroup.
     pub fn attaches_late(&self) -> bool {
         let starts_there = |target: &cgroup::Target| !target.is_v2() || self.facts.clones_into_cgroups;
         self.cgroup.is_scope() || !self.cgroup.targets().iter().all(starts_there)

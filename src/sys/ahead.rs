@@ -49,7 +49,7 @@ pub struct NewAndOwn {
     pub own: OwnedFd,
 }
 
-/// What the helper makes, and its results: descriptors, or negative errnos.
+/// The kind of namespace for the helper to make, and its results: descriptors, or negative errnos.
 #[derive(Debug)]
 struct Shared {
     kind: AheadKind,

@@ -10,7 +10,8 @@ pub enum Enter {
     /// Reset all signals to their default action and the signal mask to empty, so that the caller's settings are not
     /// inherited.
     Signals,
-    /// Enter a v1 cgroup by its open file `tasks`, and close the file. Without permission there is no file, and no cgroup.
+    /// Enter a v1 cgroup by its open file `tasks`, and close the file. Without permission there is no file, and no
+    /// cgroup.
     Cgroup { tasks: Slot },
     /// Become undumpable: processes in the joined namespaces cannot trace this one or read its `/proc` entries.
     Undumpable,
