@@ -17,7 +17,7 @@ use crate::executor::{
 };
 use crate::host::Host;
 use crate::plan::Exec;
-use crate::spec::{self, ProcessConfig};
+use crate::spec::{self, Config, ProcessConfig};
 use crate::state::{Record, Status};
 use crate::sys::clone::Child;
 use crate::sys::{self, Call};
@@ -44,7 +44,7 @@ fn join(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32> {
     let config = trace::work("load the container's config", || spec::parse(kept.get().as_bytes()))?;
     let mut process = trace::work("read the bundle's process", || match &args.process {
         Some(file) => process_of(file),
-        None => process(args, &record, |bytes| is_same(kept.get(), bytes).then(|| config.process().clone())),
+        None => process(args, &record, kept.get(), &config),
     })?;
     process.inherit(config.process());
     if args.process.is_none() {
@@ -118,25 +118,17 @@ fn process_of(file: &Path) -> Result<ProcessConfig> {
     spec::parse_process(&bytes)
 }
 
-/// Whether a file has the text of the config that the container was created with. Then it is not parsed a second time.
-fn is_same(kept: &str, bytes: &[u8]) -> bool {
-    kept.as_bytes().trim_ascii() == bytes.trim_ascii()
-}
-
-/// The process of the bundle's config with the options applied. `known` has the process of bytes that were parsed
-/// before.
-fn process(
-    args: &ExecArgs,
-    record: &Record,
-    known: impl FnOnce(&[u8]) -> Option<ProcessConfig>,
-) -> Result<ProcessConfig> {
+/// The process of the bundle's config with the options applied. Mostly the bundle's file still has the text `kept`,
+/// which was parsed as `config`; then it is not parsed a second time.
+fn process(args: &ExecArgs, record: &Record, kept: &str, config: &Config) -> Result<ProcessConfig> {
     if args.command.is_empty() {
         bail!("exec args cannot be empty");
     }
     let bytes = spec::read(&record.config_file())?;
-    let mut process = match known(&bytes) {
-        Some(process) => process,
-        None => spec::parse(&bytes)?.process().clone(),
+    let mut process = if bytes.trim_ascii() == kept.as_bytes().trim_ascii() {
+        config.process().clone()
+    } else {
+        spec::parse(&bytes)?.process().clone()
     };
     process.set_args(Some(args.command.clone()));
     process.set_terminal(Some(args.tty));

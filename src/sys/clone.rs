@@ -4,13 +4,13 @@
 use std::arch::asm;
 use std::ffi::{CStr, CString};
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
 
+use super::write::write_all;
 use crate::init::op::{DATA, Header, Op};
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -33,8 +33,8 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Writes and seals the file: from then on nothing can change it, not even the container. `stamps` is the memory for
-    /// a trace, or -1.
+    /// Writes and seals the file: from then on nothing can change it, not even the container. `stamps` is the memory
+    /// for a trace, or -1.
     ///
     /// # Errors
     /// The error of `memfd_create(2)`, `writev(2)`, `fcntl(2)` or, for the fallback, of the calls that mount.
@@ -60,7 +60,7 @@ impl Sealed {
             )
         };
         let slots: Vec<u8> = slots.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
-        let parts = [
+        let mut parts = [
             IoSlice::new(image),
             IoSlice::new(&ZEROES[..offset - image.len()]),
             IoSlice::new(header),
@@ -69,41 +69,31 @@ impl Sealed {
             IoSlice::new(ops),
             IoSlice::new(&slots),
         ];
+        let total: usize = parts.iter().map(|part| part.len()).sum();
         let file = match memfd() {
             // `vm.memfd_noexec=2` forbids to execute memfds, or a sandbox forbids to make one.
-            Err(Errno::EACCES | Errno::EPERM | Errno::ENOSYS) => unlinked_file(&parts)?,
+            Err(Errno::EACCES | Errno::EPERM | Errno::ENOSYS) => unlinked_file(&mut parts)?,
             file => {
                 let file = file?;
-                write_all(&file, &parts)?;
+                write_all(file.as_fd(), &mut parts)?;
                 seal(&file)?;
                 file
             }
         };
-        let total: usize = parts.iter().map(|part| part.len()).sum();
         Ok(Sealed { file, offset, length: total - offset })
     }
-}
-
-fn write_all(file: &OwnedFd, parts: &[IoSlice<'_>]) -> nix::Result<()> {
-    let total: usize = parts.iter().map(|part| part.len()).sum();
-    if nix::sys::uio::writev(file, parts)? == total {
-        return Ok(());
-    }
-    // A write stops at the caller's RLIMIT_FSIZE. Without a limit the system is out of memory.
-    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
-    Err(if limit < total as u64 { Errno::EFBIG } else { Errno::ENOSPC })
 }
 
 /// Makes an unlinked file with these parts, on a private tmpfs that is read-only from then on. Like a sealed memfd, it
 /// cannot be changed.
 #[cold]
-fn unlinked_file(parts: &[IoSlice<'_>]) -> nix::Result<OwnedFd> {
+fn unlinked_file(parts: &mut [IoSlice<'_>]) -> nix::Result<OwnedFd> {
     use nix::fcntl::{OFlag, openat};
     use nix::sys::stat::Mode;
     let mount = super::mount::private_tmpfs()?;
     let flags = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let writable = openat(&mount, NAME, flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, Mode::S_IRWXU)?;
-    write_all(&writable, parts)?;
+    write_all(writable.as_fd(), parts)?;
     drop(writable);
     let file = openat(&mount, NAME, flags | OFlag::O_RDONLY, Mode::empty())?;
     nix::unistd::unlinkat(&mount, NAME, nix::unistd::UnlinkatFlags::NoRemoveDir)?;
@@ -241,8 +231,8 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     let by_clone3 = [&raw const args as usize, size_of::<CloneArgs>(), 0];
-    // SAFETY: `start` stays valid because of CLONE_VFORK: this thread continues only after the child has called execveat(2)
-    // or exited. The arguments name the stack.
+    // SAFETY: `start` stays valid because of CLONE_VFORK: this thread continues only after the child has called
+    // execveat(2) or exited. The arguments name the stack.
     let cloned = |number, arguments| unsafe { call(number, arguments, child, start) };
     let mut result = cloned(libc::SYS_clone3, by_clone3);
     const KNOWN_TO_CLONE: u64 = !(CLONE_INTO_CGROUP | libc::CLONE_NEWTIME as u64);
@@ -263,8 +253,8 @@ fn vfork(start: &Start, namespaces: u64, cgroup: Option<BorrowedFd<'_>>, memory:
     Ok(Child { pid: result as i32, pidfd })
 }
 
-/// Makes a clone system call with these arguments, and has the child call `entry` with `argument`, on the stack that the
-/// arguments name. Returns the pid, or the negative errno.
+/// Makes a clone system call with these arguments, and has the child call `entry` with `argument`, on the stack that
+/// the arguments name. Returns the pid, or the negative errno.
 ///
 /// # Safety
 /// `argument` stays valid while the child runs `entry`, and the child has a stack of its own.
@@ -275,8 +265,8 @@ pub(super) unsafe fn call<T>(
     argument: *const T,
 ) -> isize {
     let result: isize;
-    // SAFETY: the caller's promise. The registers that hold the two pointers survive the system call, and the child does not
-    // touch this stack.
+    // SAFETY: the caller's promise. The registers that hold the two pointers survive the system call, and the child
+    // does not touch this stack.
     unsafe {
         asm!(
             "syscall",
@@ -316,8 +306,8 @@ extern "C" fn child(start: *const Start) -> ! {
     if start.ambient {
         raise_ambient();
     }
-    // SAFETY: argv and envp are null-terminated arrays of C strings that the runtime keeps. The exit does not run any of
-    // the runtime's clean-up.
+    // SAFETY: argv and envp are null-terminated arrays of C strings that the runtime keeps. The exit does not run any
+    // of the runtime's clean-up.
     unsafe {
         for (place, fd) in start.stdio.iter().enumerate() {
             if *fd >= 0 {

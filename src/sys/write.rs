@@ -6,7 +6,8 @@ use std::os::fd::BorrowedFd;
 use nix::errno::Errno;
 use nix::sys::uio::writev;
 
-/// Writes all parts, in one call if the kernel takes them all.
+/// Writes all parts, in one call if the kernel takes them all. After a write that the caller's RLIMIT_FSIZE cut off,
+/// the next one fails with EFBIG.
 ///
 /// # Errors
 /// The error of `writev(2)`, except EINTR.
