@@ -91,7 +91,7 @@ fn processes_enter_their_cgroups() -> Result {
 /// Stops the runtime after its clone. Then each cgroup of the container gets this number of processes, or more if the
 /// new one forks.
 fn entered_cgroups(call: Call, container: &Container, count: usize) -> Result {
-    // Where there is a v2 hierarchy, the first clone3(2) only asks whether the kernel has the call.
+    // If there is a v2 hierarchy, the runtime makes a first clone3(2) only to learn whether the kernel has the call.
     let (mut clones, last) = (0, if machine::get().v2.is_some() { 2 } else { 1 });
     let after_clone = |number| {
         let cloned = clones == last;

@@ -377,8 +377,8 @@ fn network_namespace_has_its_loopback_up() -> Result {
     Bundle::new(["loopback"]).namespace("network").run()?.success()?.says("loopback up", "true").map(drop)
 }
 
-/// A list of namespaces elsewhere in the config does not count: the network namespace is the caller's, or belongs to the
-/// container's user namespace.
+/// A list of namespaces elsewhere in the config does not count: the network namespace is the caller's, or belongs to
+/// the container's user namespace.
 fn network_namespace_of_another_list() -> Result {
     let run = |bundle: Bundle| {
         let container = bundle.build()?;

@@ -12,8 +12,8 @@ use tare::sys::entry::Arguments;
 #[global_allocator]
 static HEAP: sys::heap::Heap = sys::heap::Heap::new();
 
-/// The C library calls this function directly. [`sys::entry`] says why the standard library's entry is not used. Without
-/// that entry `std::env::args_os` is empty with musl.
+/// The C library calls this function directly. [`sys::entry`] says why the standard library's entry is not used.
+/// Without that entry `std::env::args_os` is empty with musl.
 // SAFETY: no other function has this name, and the signature is that of the C standard.
 #[unsafe(no_mangle)]
 extern "C" fn main(_: c_int, arguments: Arguments) -> c_int {

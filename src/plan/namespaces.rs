@@ -140,8 +140,8 @@ pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Birth> {
 
 /// Appends the moves into v1 cgroups. v2 has no list of controllers: the process is started in its cgroup.
 ///
-/// The freezer is the last one. If it is frozen, the process stops there, and a forced `delete` must find it in the other
-/// hierarchies.
+/// The freezer is the last one. If it is frozen, the process stops there, and a forced `delete` must find it in the
+/// other hierarchies.
 pub fn enter_cgroups<'a>(program: &mut Program, hierarchies: impl Iterator<Item = &'a str> + Clone) {
     let freezes = |controllers: &&str| controllers.split(',').any(|name| name == "freezer");
     let others = hierarchies.clone().filter(|controllers| !controllers.is_empty() && !freezes(controllers));

@@ -187,8 +187,8 @@ impl<'a> Policy<'a> {
         intervals
     }
 
-    /// The outcomes of the numbers named in rules, in ascending order, and the highest of them. The highest number always
-    /// gets an entry, since the numbers above it answer ENOSYS.
+    /// The outcomes of the numbers named in rules, in ascending order, and the highest of them. The highest number
+    /// always gets an entry, since the numbers above it answer ENOSYS.
     fn named(&self, abi: Abi) -> (Vec<(u32, Outcome)>, Option<u32>) {
         let names = self.rules.iter().map(|rule| rule.names.len()).sum();
         let mut reasons: Vec<Reason<'_>> = Vec::with_capacity(names);

@@ -99,7 +99,8 @@ impl Directory {
     /// The error of flock(2).
     pub fn complete(&self, gated: bool) -> Result<()> {
         if let Some(record) = self.written.take() {
-            // If this fails, or if an `update` has replaced the record in the meantime, the other commands ask for the lock.
+            // If this fails, or if an `update` has replaced the record in the meantime, the other commands ask for the
+            // lock.
             let _ = pwrite(&record, &[text::digit(if gated { COMPLETE } else { STARTED })], DIGIT);
         }
         lock::release(&self.file, &self.path.to_string_lossy())?;
@@ -152,8 +153,8 @@ impl Directory {
 
     /// Note in a record without a process whether `create` is running.
     ///
-    /// When there is a process, `create` replaces the record and then releases the lock. False if it has done both since
-    /// the record was read from `file`: then the record must be read again.
+    /// When there is a process, `create` replaces the record and then releases the lock. False if it has done both
+    /// since the record was read from `file`: then the record must be read again.
     fn settle(&self, record: &mut Record, file: &File) -> Result<bool> {
         if record.pid != 0 {
             return Ok(true);
@@ -260,8 +261,8 @@ impl Directory {
         bail!(CallError::new(format_args!("write {}", self.path.join(RECORD).display()), error))
     }
 
-    /// Replace the record atomically. It belongs to the owner of the directory: root may change the container of a user,
-    /// who must be able to read the record afterwards.
+    /// Replace the record atomically. It belongs to the owner of the directory: root may change the container of a
+    /// user, who must be able to read the record afterwards.
     ///
     /// # Errors
     /// The error of open(2), write(2), chown(2) or rename(2).

@@ -103,8 +103,8 @@ impl Listing {
         Ok(Listing { directory, in_memory, ids })
     }
 
-    /// Reads the record of a container. `None` if only [`super::Root::load`] can tell more: there is no record, it is not
-    /// that of a complete container, or it is of an older version, or not a record at all.
+    /// Reads the record of a container. `None` if only [`super::Root::load`] can tell more: there is no record, it is
+    /// not that of a complete container, or it is of an older version, or not a record at all.
     pub fn glance<'a>(&'a self, id: &str, scratch: &'a mut Scratch) -> Option<Glance<'a>> {
         let Scratch { path, text } = scratch;
         path.clear();

@@ -31,8 +31,8 @@ pub struct Namespaces {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// 0 if `create` may be running: then it holds the directory's lock. Else [`COMPLETE`] or [`STARTED`]. [`super::text`]
-    /// writes it.
+    /// 0 if `create` may be running: then it holds the directory's lock. Else [`COMPLETE`] or [`STARTED`].
+    /// [`super::text`] writes it.
     #[serde(default, skip_serializing)]
     pub(super) complete: u8,
     /// The version of the record's format.

@@ -7,9 +7,9 @@
 //! ,"config":{ … }}
 //! ```
 //!
-//! (The first line of the file has no closing brace.) `create` holds the directory's lock until the container is complete.
-//! Then it overwrites the digit after `complete`, so that other commands need not ask for the lock. `start` overwrites it
-//! again, so that they need not look for the gate. The digit may be late, but never early.
+//! (The first line of the file has no closing brace.) `create` holds the directory's lock until the container is
+//! complete. Then it overwrites the digit after `complete`, so that other commands need not ask for the lock. `start`
+//! overwrites it again, so that they need not look for the gate. The digit may be late, but never early.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -66,8 +66,8 @@ pub(super) fn before_config(record: &Record) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The JSON object of the first line, made in place; `None` if the text is of an older version, or if this is not the whole
-/// line. The parser is faster if it knows that the line is UTF-8.
+/// The JSON object of the first line, made in place; `None` if the text is of an older version, or if this is not the
+/// whole line. The parser is faster if it knows that the line is UTF-8.
 pub(super) fn first_line(text: &mut [u8]) -> Option<&str> {
     if !has_digit(text) {
         return None;

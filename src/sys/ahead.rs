@@ -117,8 +117,8 @@ fn take(place: &AtomicI32) -> nix::Result<OwnedFd> {
     }
 }
 
-/// The helper: system calls only. It must not use the C library, whose thread-local values, `errno` among them, are those
-/// of the runtime.
+/// The helper: system calls only. It must not use the C library, whose thread-local values, `errno` among them, are
+/// those of the runtime.
 extern "C" fn helper(shared: *const Shared) -> ! {
     // SAFETY: `NewNamespace` keeps the value until it has waited for the helper.
     let shared = unsafe { &*shared };

@@ -1,9 +1,9 @@
 //! The memory allocator of the program.
 //!
-//! A command of a container runtime lives for milliseconds and makes thousands of small values. The C library's allocator
-//! looks after many threads, and musl's maps and unmaps pages for each group of values: it took a quarter of a start's
-//! instructions. This allocator cuts the values off one region of memory, one after the other, and keeps freed values in
-//! lists by size. So a command touches few pages and makes no system call for its memory.
+//! A command of a container runtime lives for milliseconds and makes thousands of small values. The C library's
+//! allocator looks after many threads, and musl's maps and unmaps pages for each group of values: it took a quarter of
+//! a start's instructions. This allocator cuts the values off one region of memory, one after the other, and keeps
+//! freed values in lists by size. So a command touches few pages and makes no system call for its memory.
 //!
 //! Only the thread that allocates first, the main thread, uses the region. The C library serves the values of other
 //! threads, values above [`LARGEST`], and every value when the region is full.
@@ -112,8 +112,8 @@ pub fn populate_stack() {
     populate(((&raw const mark).addr() & !(PAGE - 1)) - LENGTH, LENGTH);
 }
 
-/// Makes the pages of a range at once: a page fault for each takes longer. Before Linux 5.14 the call fails, and the pages
-/// are faulted in one by one.
+/// Makes the pages of a range at once: a page fault for each takes longer. Before Linux 5.14 the call fails, and the
+/// pages are faulted in one by one.
 fn populate(from: usize, length: usize) {
     // SAFETY: the call changes no byte. Both callers name memory of the program: the region, and the stack, of which
     // execve(2) maps 128 KiB.
@@ -194,9 +194,9 @@ fn this_thread() -> usize {
     pointer
 }
 
-// Not inlined: at each of thousands of places the program would grow by a quarter.
-// SAFETY: a value comes from the region or from the C library and returns to the one that its address names. Values of the
-// region have the size of their list, at least the requested one, and the alignment STEP, at least the requested one.
+// Not inlined: at each of thousands of places the program would grow by a quarter. SAFETY: a value comes from the
+// region or from the C library and returns to the one that its address names. Values of the region have the size of
+// their list, at least the requested one, and the alignment STEP, at least the requested one.
 unsafe impl GlobalAlloc for Heap {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -21,8 +21,8 @@ fn user_namespace(pid: &str) -> Option<u64> {
     inode(pid, "user").ok()
 }
 
-/// The inode number of a process's namespace, which identifies it (namespaces(7)). The text of the link has the number; to
-/// follow the link takes the kernel longer.
+/// The inode number of a process's namespace, which identifies it (namespaces(7)). The text of the link has the number;
+/// to follow the link takes the kernel longer.
 ///
 /// # Errors
 /// The process or the kind of namespace does not exist, or the caller may not see it.

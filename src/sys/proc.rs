@@ -58,8 +58,8 @@ pub fn stat(pid: i32) -> Result<Option<Stat>> {
     Stat::parse(&line[..count]).map(Some).ok_or_else(|| Error::other("not as proc_pid_stat(5) has it"))
 }
 
-/// The kernel returns the line of about 200 bytes in one read(2). This makes three system calls, where the standard library
-/// would make six: `list` calls it for each container.
+/// The kernel returns the line of about 200 bytes in one read(2). This makes three system calls, where the standard
+/// library would make six: `list` calls it for each container.
 fn read_line(pid: i32, line: &mut [u8]) -> Result<usize> {
     let mut path = [0; 32];
     write!(&mut path[..], "/proc/{pid}/stat")?;

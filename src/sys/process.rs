@@ -23,8 +23,8 @@ pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     opened.map_err(|errno| if errno == Errno::EINVAL { Errno::ESRCH } else { errno })
 }
 
-/// The number of a process in the file system of pidfds, which no other process gets until the next boot (Linux 6.9); `None`
-/// on older kernels.
+/// The number of a process in the file system of pidfds, which no other process gets until the next boot (Linux 6.9);
+/// `None` on older kernels.
 ///
 /// # Errors
 /// The error of fstatfs(2) or fstat(2).
@@ -34,7 +34,8 @@ pub fn pidfd_number(pidfd: BorrowedFd<'_>) -> nix::Result<Option<u64>> {
     if is_there { Ok(Some(fstat(pidfd)?.st_ino)) } else { Ok(None) }
 }
 
-/// Whether the process with this pid has this [`pidfd_number`] and has not exited. False also if the kernel cannot tell.
+/// Whether the process with this pid has this [`pidfd_number`] and has not exited. False also if the kernel cannot
+/// tell.
 pub fn runs(pid: i32, number: u64) -> bool {
     let Ok(pidfd) = pidfd_open(pid) else { return false };
     // A pidfd is readable when the process has exited, even if its parent has not waited for it.
@@ -146,8 +147,8 @@ pub fn all_signals() -> SigSet {
 
 /// Starts a thread. `std::thread::spawn` would panic if the kernel refuses it.
 ///
-/// At the first thread musl unblocks the signals that it reserves, 33 and 34, which would then end this process. If this
-/// thread blocks signals, both threads block all of them again.
+/// At the first thread musl unblocks the signals that it reserves, 33 and 34, which would then end this process. If
+/// this thread blocks signals, both threads block all of them again.
 ///
 /// # Errors
 /// The thread cannot be started.

@@ -12,8 +12,8 @@ const SHARE: usize = 32;
 /// More threads would wait for each other in the kernel.
 const MOST: usize = 4;
 
-/// Does `count` pieces of work, in ranges, by one thread for each CPU, at most four. Returns the results in the order of the
-/// ranges. The threads share no descriptor table: those that `work` opens are its own.
+/// Does `count` pieces of work, in ranges, by one thread for each CPU, at most four. Returns the results in the order
+/// of the ranges. The threads share no descriptor table: those that `work` opens are its own.
 pub fn share<T: Send>(count: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
     let shares = count.div_ceil(SHARE);
     let next = AtomicUsize::new(0);
