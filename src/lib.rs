@@ -32,6 +32,8 @@ mod executor;
 mod host;
 #[cfg(test)]
 mod house;
+#[cfg(feature = "image")]
+mod image;
 pub mod init;
 mod mountinfo;
 mod network;

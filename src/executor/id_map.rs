@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::{Gid, Uid, setgid, setuid};
 
 use crate::plan::{Caller, IdMap, Maps, Owners};
 use crate::spec::refuse;
@@ -93,6 +95,22 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
         write_file(pid, "gid_map", gid)?;
         File::open(format!("/proc/{pid}/ns/user")).map_err(sys::io)
     })
+}
+
+/// Moves this process into a new user namespace with these maps, as its root. It keeps its files and loses its rights
+/// outside.
+///
+/// # Errors
+/// The maps cannot be written; the process has threads; the error of clone(2) or setns(2).
+pub fn enter_user_namespace(caller: &Caller, maps: &Maps) -> Result<()> {
+    let namespace = held(0, |pid| {
+        write(caller, pid, maps)?;
+        let path = format!("/proc/{pid}/ns/user");
+        File::open(&path).named(path)
+    })?;
+    setns(namespace, CloneFlags::CLONE_NEWUSER).named("setns")?;
+    setgid(Gid::from_raw(0)).named("setgid")?;
+    setuid(Uid::from_raw(0)).named("setuid")
 }
 
 /// Opens an object that only a process keeps alive, such as a namespace, through a helper process in a new user

@@ -17,6 +17,7 @@ pub mod namespace;
 pub mod proc;
 pub mod process;
 pub mod regex;
+pub mod remove;
 pub mod socket;
 pub mod stamps;
 pub mod terminal;

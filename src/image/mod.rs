@@ -1,0 +1,4 @@
+//! Images: from an image to layers in a store, to a bundle, and back.
+//!
+//! Nothing here is on the path of create, start, exec and delete. The feature `image` of the package, on by default,
+//! leaves all of it out of the file.
