@@ -102,6 +102,7 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
 ///
 /// # Errors
 /// The maps cannot be written; the process has threads; the error of clone(2) or setns(2).
+#[allow(dead_code, reason = "for images")]
 pub fn enter_user_namespace(caller: &Caller, maps: &Maps) -> Result<()> {
     let namespace = held(0, |pid| {
         write(caller, pid, maps)?;
