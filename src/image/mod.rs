@@ -2,3 +2,6 @@
 //!
 //! Nothing here is on the path of create, start, exec and delete. The feature `image` of the package, on by default,
 //! leaves all of it out of the file.
+
+#[allow(dead_code, reason = "unpack will use it")]
+mod layer;

@@ -32,3 +32,80 @@ pub fn get(path: &Path, name: &CStr) -> nix::Result<Option<Vec<u8>>> {
         Err(errno) => Err(errno),
     }
 }
+
+/// Sets an attribute like [`set`], but of a symbolic link itself.
+///
+/// # Errors
+/// The error of `lsetxattr(2)`.
+#[allow(dead_code, reason = "for images")]
+pub fn set_of_link(path: &Path, name: &CStr, value: &[u8]) -> nix::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: two C strings and a slice with its own length, all of which outlive the call.
+    let set = unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(set).map(drop)
+}
+
+/// All attributes of the file at a path, also of a symbolic link itself, sorted by name. None where the file system has
+/// none.
+///
+/// # Errors
+/// The error of `llistxattr(2)` or `lgetxattr(2)`.
+#[allow(dead_code, reason = "for images")]
+pub fn all_of_link(path: &Path) -> nix::Result<Vec<(CString, Vec<u8>)>> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: a C string and a buffer with its own length, which outlive the call.
+    let list = grown(|place, size| unsafe { libc::llistxattr(path.as_ptr(), place.cast(), size) });
+    let list = match list {
+        Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
+        list => list?,
+    };
+    let mut found = Vec::new();
+    for name in list.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()) {
+        // SAFETY: two C strings and a buffer with its own length, which outlive the call.
+        match grown(|place, size| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), place.cast(), size) }) {
+            Ok(value) => found.push((name.to_owned(), value)),
+            // It was removed meanwhile, or the user may not read it.
+            Err(Errno::ENODATA) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Calls a function that fills a buffer with a larger one each time that it answers ERANGE. The kernel's limit is 64 KiB.
+#[allow(dead_code, reason = "for images")]
+fn grown(call: impl Fn(*mut u8, usize) -> isize) -> nix::Result<Vec<u8>> {
+    let mut buffer = vec![0u8; 256];
+    loop {
+        match Errno::result(call(buffer.as_mut_ptr(), buffer.len())) {
+            Err(Errno::ERANGE) if buffer.len() < 1 << 17 => buffer.resize(buffer.len() * 4, 0),
+            Ok(count) => {
+                buffer.truncate(count as usize);
+                return Ok(buffer);
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_of_any_size() {
+        let path = std::env::temp_dir().join(format!("tare-xattr-{}", std::process::id()));
+        std::fs::write(&path, "").unwrap();
+        let (long, name) = (vec![b'x'; 2000], CString::new(format!("user.{}", "n".repeat(240))).unwrap());
+        let set = set_of_link(&path, &name, &long).and_then(|()| set_of_link(&path, c"user.a", b"\n"));
+        match set {
+            Err(Errno::EOPNOTSUPP) => eprintln!("skipped: no attributes in {}", path.display()),
+            set => {
+                set.unwrap();
+                assert_eq!(all_of_link(&path).unwrap(), [(c"user.a".to_owned(), b"\n".to_vec()), (name, long)]);
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+}
