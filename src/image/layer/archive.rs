@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read};
 use anyhow::{Context, Result, bail};
 use tar::Header;
 
-use super::member::{Member, MemberKind, Part, Shown};
+use super::member::{Extent, Member, MemberKind, Shown};
 use super::pax::{Records, number, time};
 use super::sparse::{self, Described};
 
@@ -76,8 +76,8 @@ impl<R: BufRead> Archive<R> {
     }
 
     /// The data of the present member, without the holes of a sparse file.
-    pub fn data(&mut self) -> Data<'_, R> {
-        Data(self)
+    pub fn data(&mut self) -> MemberData<'_, R> {
+        MemberData(self)
     }
 
     /// Reads on to the end of the stream.
@@ -209,9 +209,9 @@ impl<R: BufRead> Archive<R> {
 }
 
 /// The data of a member.
-pub struct Data<'a, R>(&'a mut Archive<R>);
+pub struct MemberData<'a, R>(&'a mut Archive<R>);
 
-impl<R: BufRead> BufRead for Data<'_, R> {
+impl<R: BufRead> BufRead for MemberData<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let most = usize::try_from(self.0.data).unwrap_or(usize::MAX);
         if most == 0 {
@@ -230,7 +230,7 @@ impl<R: BufRead> BufRead for Data<'_, R> {
     }
 }
 
-impl<R: BufRead> Read for Data<'_, R> {
+impl<R: BufRead> Read for MemberData<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let bytes = self.fill_buf()?;
         let length = bytes.len().min(into.len());
@@ -298,8 +298,8 @@ fn kind(header: &Header, member: &Member) -> Result<MemberKind> {
 
 impl Member {
     /// The parts with data; a file without holes is one.
-    pub fn data_parts(&self) -> Vec<Part> {
-        self.parts.clone().unwrap_or_else(|| vec![Part { offset: 0, length: self.size }])
+    pub fn data_parts(&self) -> Vec<Extent> {
+        self.parts.clone().unwrap_or_else(|| vec![Extent { offset: 0, length: self.size }])
     }
 }
 

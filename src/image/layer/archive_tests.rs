@@ -116,7 +116,7 @@ fn gnu_long_names() {
 
 #[test]
 fn sparse_files() {
-    let part = |offset, length| Part { offset, length };
+    let part = |offset, length| Extent { offset, length };
     // Version 0.1.
     let mut tar = pax(&[("GNU.sparse.size", b"1000"), ("GNU.sparse.name", b"real"), ("GNU.sparse.map", b"10,2,900,1")]);
     put(&mut tar, &header("made-up", b'0', 3), b"abc");

@@ -17,7 +17,7 @@ pub enum MemberKind {
 
 /// A part of a sparse file with data; all else is a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Extent {
     pub offset: u64,
     pub length: u64,
 }
@@ -41,7 +41,7 @@ pub struct Member {
     /// The size of the file, holes included.
     pub size: u64,
     /// `None` if the file has no holes.
-    pub parts: Option<Vec<Part>>,
+    pub parts: Option<Vec<Extent>>,
     /// The extended attributes.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use anyhow::{Context, Result, anyhow, bail};
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
-use super::member::Part;
+use super::member::Extent;
 use super::pax::number;
 
 const BLOCK: u64 = 512;
@@ -19,7 +19,7 @@ pub struct Described {
     pub name: Option<Vec<u8>>,
     pub size: Option<u64>,
     /// Versions 0.0 and 0.1. An offset waits for its length.
-    parts: Vec<Part>,
+    parts: Vec<Extent>,
     offset: Option<u64>,
     seen: bool,
 }
@@ -38,7 +38,7 @@ impl Described {
             b"offset" => self.offset = Some(one()?),
             b"numbytes" => {
                 let offset = self.offset.take().context("GNU.sparse.numbytes without an offset")?;
-                self.parts.push(Part { offset, length: one()? });
+                self.parts.push(Extent { offset, length: one()? });
             }
             b"map" => self.parts = pairs(value).ok_or_else(bad)?,
             _ => return Ok(false),
@@ -48,23 +48,23 @@ impl Described {
     }
 
     /// The map, if the header has one.
-    pub fn parts(self) -> Option<Vec<Part>> {
+    pub fn parts(self) -> Option<Vec<Extent>> {
         (self.seen && !self.in_data).then_some(self.parts)
     }
 }
 
 /// `OFFSET,LENGTH,OFFSET,LENGTH…`
-fn pairs(text: &[u8]) -> Option<Vec<Part>> {
+fn pairs(text: &[u8]) -> Option<Vec<Extent>> {
     if text.is_empty() {
         return Some(Vec::new());
     }
     let numbers: Vec<u64> = text.split(|byte| *byte == b',').map(number).collect::<Option<_>>()?;
     let (pairs, []) = numbers.as_chunks::<2>() else { return None };
-    Some(pairs.iter().map(|[offset, length]| Part { offset: *offset, length: *length }).collect())
+    Some(pairs.iter().map(|[offset, length]| Extent { offset: *offset, length: *length }).collect())
 }
 
 /// Reads the map of version 1.0, decimal numbers in lines in whole blocks, and returns it with its size.
-pub fn read_map(mut from: impl Read, most: u64) -> Result<(Vec<Part>, u64)> {
+pub fn read_map(mut from: impl Read, most: u64) -> Result<(Vec<Extent>, u64)> {
     let (mut text, mut done) = (Vec::new(), 0);
     let mut line = |from: &mut dyn Read| -> Result<u64> {
         loop {
@@ -84,13 +84,13 @@ pub fn read_map(mut from: impl Read, most: u64) -> Result<(Vec<Part>, u64)> {
     let count = line(&mut from)?;
     let mut parts = Vec::new();
     for _ in 0..count {
-        parts.push(Part { offset: line(&mut from)?, length: line(&mut from)? });
+        parts.push(Extent { offset: line(&mut from)?, length: line(&mut from)? });
     }
     Ok((parts, text.len() as u64))
 }
 
 /// The map of GNU's old form: in the header and in the blocks after it. Returns the size of the file, too.
-pub fn read_old(header: &Header, mut from: impl Read, most: u64) -> Result<(Vec<Part>, u64)> {
+pub fn read_old(header: &Header, mut from: impl Read, most: u64) -> Result<(Vec<Extent>, u64)> {
     let gnu = header.as_gnu().context("a sparse file without GNU's header")?;
     let mut parts = Vec::new();
     add(&mut parts, &gnu.sparse)?;
@@ -107,17 +107,17 @@ pub fn read_old(header: &Header, mut from: impl Read, most: u64) -> Result<(Vec<
     Ok((parts, gnu.real_size()?))
 }
 
-fn add(parts: &mut Vec<Part>, rows: &[GnuSparseHeader]) -> Result<()> {
+fn add(parts: &mut Vec<Extent>, rows: &[GnuSparseHeader]) -> Result<()> {
     for row in rows.iter().filter(|row| !row.is_empty()) {
-        parts.push(Part { offset: row.offset()?, length: row.length()? });
+        parts.push(Extent { offset: row.offset()?, length: row.length()? });
     }
     Ok(())
 }
 
 /// Checks a map: the parts are in order, within the file, and have as much data as the tar file.
-pub fn check(parts: &[Part], size: u64, data: u64) -> Result<()> {
+pub fn check(parts: &[Extent], size: u64, data: u64) -> Result<()> {
     let (mut end, mut sum) = (0, 0u64);
-    for Part { offset, length } in parts {
+    for Extent { offset, length } in parts {
         let next = offset.checked_add(*length).filter(|next| *offset >= end && *next <= size);
         end = next.context("the parts of a sparse file overlap, or are out of order")?;
         sum += length;
@@ -132,8 +132,8 @@ pub fn check(parts: &[Part], size: u64, data: u64) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn part(offset: u64, length: u64) -> Part {
-        Part { offset, length }
+    fn part(offset: u64, length: u64) -> Extent {
+        Extent { offset, length }
     }
 
     #[test]
