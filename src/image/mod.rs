@@ -5,3 +5,5 @@
 
 #[allow(dead_code, reason = "unpack will use it")]
 mod layer;
+#[allow(dead_code, reason = "for the other steps of images")]
+mod union;

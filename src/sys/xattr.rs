@@ -1,6 +1,7 @@
 //! Extended attributes (xattr(7)), for which `nix` has no functions.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -26,6 +27,21 @@ pub fn get(path: &Path, name: &CStr) -> nix::Result<Option<Vec<u8>>> {
     let mut value = [0u8; 256];
     // SAFETY: two C strings and a buffer with its own length, all of which outlive the call.
     let got = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    match Errno::result(got) {
+        Ok(count) => Ok(Some(value[..count as usize].to_vec())),
+        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// [`get`] for an open file. The descriptor is not one with `O_PATH`.
+///
+/// # Errors
+/// The error of `fgetxattr(2)`.
+pub fn get_open(file: BorrowedFd<'_>, name: &CStr) -> nix::Result<Option<Vec<u8>>> {
+    let mut value = [0u8; 256];
+    // SAFETY: an open descriptor, a C string, and a buffer with its own length, all of which outlive the call.
+    let got = unsafe { libc::fgetxattr(file.as_raw_fd(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
     match Errno::result(got) {
         Ok(count) => Ok(Some(value[..count as usize].to_vec())),
         Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
