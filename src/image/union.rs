@@ -32,19 +32,19 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::
 
 /// A chain of layers.
 pub struct Union {
-    root: Place,
+    root: Merged,
 }
 
 /// A directory of the merged view.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Merged {
     /// The directories that merge into it, the topmost first, each with the number of its layer.
     parts: Vec<(usize, Arc<OwnedFd>)>,
 }
 
 /// An entry of the merged view.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Visible {
     /// The number of the topmost layer that has the entry; the base layer is 0.
     pub layer: usize,
     /// The entry in that layer: an open directory, or a descriptor with `O_PATH` for all else.
@@ -52,25 +52,25 @@ pub struct Entry {
     /// The properties of the entry in that layer.
     pub stat: FileStat,
     /// The merged directory, if the entry is one.
-    pub place: Option<Place>,
+    pub place: Option<Merged>,
 }
 
 /// The position of a walk: the names on the way from the root, and the last directories of the way, opened.
-struct Walk<'a> {
-    root: &'a Place,
+struct Way<'a> {
+    root: &'a Merged,
     names: Vec<CString>,
-    places: VecDeque<Place>,
+    places: VecDeque<Merged>,
 }
 
 impl Union {
     /// The view of these directories, the base layer first.
     pub fn new(layers: Vec<OwnedFd>) -> Union {
         let parts = layers.into_iter().map(Arc::new).enumerate().rev().collect();
-        Union { root: Place { parts } }
+        Union { root: Merged { parts } }
     }
 
     /// The root directory.
-    pub fn root(&self) -> &Place {
+    pub fn root(&self) -> &Merged {
         &self.root
     }
 
@@ -79,7 +79,7 @@ impl Union {
     ///
     /// # Errors
     /// `..` in the path; the error of openat(2) or fstat(2).
-    pub fn lookup(&self, path: &[u8]) -> Result<Option<Entry>> {
+    pub fn lookup(&self, path: &[u8]) -> Result<Option<Visible>> {
         let mut names = components(path).peekable();
         let mut place = self.root.clone();
         while let Some(name) = names.next() {
@@ -98,8 +98,8 @@ impl Union {
     ///
     /// # Errors
     /// More than 40 links on the way; the error of openat(2), fstat(2) or readlinkat(2).
-    pub fn resolve(&self, path: &[u8]) -> Result<Option<Entry>> {
-        let mut walk = Walk { root: &self.root, names: Vec::new(), places: VecDeque::new() };
+    pub fn resolve(&self, path: &[u8]) -> Result<Option<Visible>> {
+        let mut walk = Way { root: &self.root, names: Vec::new(), places: VecDeque::new() };
         let mut links = 0;
         // The names that are still to walk, the next one last.
         let mut ahead: Vec<Vec<u8>> = reversed(path);
@@ -152,7 +152,7 @@ impl Union {
     }
 }
 
-impl Place {
+impl Merged {
     /// The directories that merge into this one, the topmost first, each with the number of its layer.
     pub fn parts(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
         self.parts.iter().map(|(layer, part)| (*layer, part.as_fd()))
@@ -167,7 +167,7 @@ impl Place {
     ///
     /// # Errors
     /// A name that is empty, `.`, `..`, or has a slash or a NUL; the error of openat(2), fstat(2) or fgetxattr(2).
-    pub fn get(&self, name: &[u8]) -> Result<Option<Entry>> {
+    pub fn get(&self, name: &[u8]) -> Result<Option<Visible>> {
         let name = file_name(name)?;
         self.found(&name).named(format_args!("open {}", display(name.to_bytes())))
     }
@@ -175,8 +175,8 @@ impl Place {
     /// The directory with this name. `None` if there is no such entry, or if it is no directory.
     ///
     /// # Errors
-    /// As for [`Place::get`].
-    pub fn enter(&self, name: &[u8]) -> Result<Option<Place>> {
+    /// As for [`Merged::get`].
+    pub fn enter(&self, name: &[u8]) -> Result<Option<Merged>> {
         Ok(self.get(name)?.and_then(|entry| entry.place))
     }
 
@@ -188,7 +188,7 @@ impl Place {
         self.names().named("read a directory of a layer")
     }
 
-    fn found(&self, name: &CStr) -> nix::Result<Option<Entry>> {
+    fn found(&self, name: &CStr) -> nix::Result<Option<Visible>> {
         let mut top: Option<(usize, Arc<OwnedFd>, FileStat)> = None;
         let mut parts = Vec::new();
         for (layer, part) in &self.parts {
@@ -212,8 +212,8 @@ impl Place {
                 break;
             }
         }
-        let place = (!parts.is_empty()).then_some(Place { parts });
-        Ok(top.map(|(layer, file, stat)| Entry { layer, file, stat, place }))
+        let place = (!parts.is_empty()).then_some(Merged { parts });
+        Ok(top.map(|(layer, file, stat)| Visible { layer, file, stat, place }))
     }
 
     fn names(&self) -> nix::Result<Vec<CString>> {
@@ -236,19 +236,19 @@ impl Place {
         Ok(seen.into_iter().filter(|(_, visible)| *visible).map(|(name, _)| name).collect())
     }
 
-    fn into_entry(self) -> Result<Entry> {
+    fn into_entry(self) -> Result<Visible> {
         let Some((layer, file)) = self.parts.first().cloned() else { bail!("the union has no layers") };
         let stat = fstat(&file).named("fstat of a layer's directory")?;
-        Ok(Entry { layer, file, stat, place: Some(self) })
+        Ok(Visible { layer, file, stat, place: Some(self) })
     }
 }
 
-impl Walk<'_> {
-    fn place(&self) -> &Place {
+impl Way<'_> {
+    fn place(&self) -> &Merged {
         self.places.back().unwrap_or(self.root)
     }
 
-    fn enter(&mut self, name: Vec<u8>, place: Place) -> Result<()> {
+    fn enter(&mut self, name: Vec<u8>, place: Merged) -> Result<()> {
         self.names.push(file_name(&name)?);
         self.places.push_back(place);
         if self.places.len() > KEPT_OPEN {

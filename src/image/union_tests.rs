@@ -54,11 +54,11 @@ impl Drop for Layers {
     }
 }
 
-fn layer(entry: &Result<Option<Entry>>) -> Option<usize> {
+fn layer(entry: &Result<Option<Visible>>) -> Option<usize> {
     entry.as_ref().unwrap().as_ref().map(|entry| entry.layer)
 }
 
-fn names(place: &Place) -> Vec<String> {
+fn names(place: &Merged) -> Vec<String> {
     place.list().unwrap().into_iter().map(|name| name.into_string().unwrap()).collect()
 }
 
