@@ -5,5 +5,7 @@
 
 #[allow(dead_code, reason = "unpack will use it")]
 mod layer;
+#[allow(dead_code, reason = "unpack will use it")]
+mod read_ahead;
 #[allow(dead_code, reason = "for the other steps of images")]
 mod union;

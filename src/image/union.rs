@@ -55,6 +55,16 @@ pub struct Visible {
     pub place: Option<Merged>,
 }
 
+/// The end of a walk through the merged view.
+pub struct WayEnd {
+    /// The names of the directories on the way, after links.
+    pub names: Vec<CString>,
+    /// The directory or file at the end. `None` if the first of the names that remain is missing.
+    pub entry: Option<Visible>,
+    /// The names that remain: below a file, or missing.
+    pub rest: Vec<Vec<u8>>,
+}
+
 /// The position of a walk: the names on the way from the root, and the last directories of the way, opened.
 struct Way<'a> {
     root: &'a Merged,
@@ -99,6 +109,14 @@ impl Union {
     /// # Errors
     /// More than 40 links on the way; the error of openat(2), fstat(2) or readlinkat(2).
     pub fn resolve(&self, path: &[u8]) -> Result<Option<Visible>> {
+        self.walk(path).map(|end| end.entry.filter(|_| end.rest.is_empty()))
+    }
+
+    /// [`Union::resolve`] as far as the path leads.
+    ///
+    /// # Errors
+    /// As for [`Union::resolve`].
+    pub fn walk(&self, path: &[u8]) -> Result<WayEnd> {
         let mut walk = Way { root: &self.root, names: Vec::new(), places: VecDeque::new() };
         let mut links = 0;
         // The names that are still to walk, the next one last.
@@ -108,10 +126,10 @@ impl Union {
                 walk.leave()?;
                 continue;
             }
-            let Some(entry) = walk.place().get(&name)? else { return Ok(None) };
-            match entry.place {
-                Some(place) => walk.enter(name, place)?,
-                None if kind(&entry.stat) == SFlag::S_IFLNK => {
+            let entry = walk.place().get(&name)?;
+            match entry {
+                Some(Visible { place: Some(place), .. }) => walk.enter(name, place)?,
+                Some(entry) if kind(&entry.stat) == SFlag::S_IFLNK => {
                     links += 1;
                     if links > MOST_LINKS {
                         return Err(CallError::new(display(path), Errno::ELOOP).into());
@@ -125,10 +143,17 @@ impl Union {
                     }
                     ahead.extend(reversed(&target));
                 }
-                None => return Ok(ahead.is_empty().then_some(entry)),
+                entry => {
+                    if entry.is_none() {
+                        ahead.push(name);
+                    }
+                    ahead.reverse();
+                    return Ok(WayEnd { names: walk.names, entry, rest: ahead });
+                }
             }
         }
-        walk.place().clone().into_entry().map(Some)
+        let entry = walk.place().clone().into_entry().map(Some)?;
+        Ok(WayEnd { names: walk.names, entry, rest: Vec::new() })
     }
 
     /// Reads a file of the view whose path is [resolved](Union::resolve). `None` if there is none.
@@ -161,6 +186,12 @@ impl Merged {
     /// The directory of one layer, if that layer has a part in this directory.
     pub fn part(&self, layer: usize) -> Option<BorrowedFd<'_>> {
         self.parts().find(|(number, _)| *number == layer).map(|(_, part)| part)
+    }
+
+    /// This directory without the layers from this one on. `None` if nothing is left.
+    pub fn below(mut self, layer: usize) -> Option<Merged> {
+        self.parts.retain(|(number, _)| *number < layer);
+        (!self.parts.is_empty()).then_some(self)
     }
 
     /// The entry with this name.

@@ -61,26 +61,51 @@ pub fn set_of_link(path: &Path, name: &CStr, value: &[u8]) -> nix::Result<()> {
     Errno::result(set).map(drop)
 }
 
-/// All attributes of the file at a path, also of a symbolic link itself, sorted by name. None where the file system has
-/// none.
+/// All attributes of the file at a path, sorted by name. None where the file system has none.
+///
+/// # Errors
+/// The error of `listxattr(2)` or `getxattr(2)`.
+#[allow(dead_code, reason = "for images")]
+pub fn all(path: &Path) -> nix::Result<Vec<(CString, Vec<u8>)>> {
+    // SAFETY: the C strings and the buffer with its own length outlive the call.
+    collect(
+        path,
+        |path, place, size| unsafe { libc::listxattr(path, place, size) },
+        |path, name, place, size| unsafe { libc::getxattr(path, name, place, size) },
+    )
+}
+
+/// [`all`], but of a symbolic link itself.
 ///
 /// # Errors
 /// The error of `llistxattr(2)` or `lgetxattr(2)`.
 #[allow(dead_code, reason = "for images")]
 pub fn all_of_link(path: &Path) -> nix::Result<Vec<(CString, Vec<u8>)>> {
+    // SAFETY: the C strings and the buffer with its own length outlive the call.
+    collect(
+        path,
+        |path, place, size| unsafe { libc::llistxattr(path, place, size) },
+        |path, name, place, size| unsafe { libc::lgetxattr(path, name, place, size) },
+    )
+}
+
+type CharPointer = *const libc::c_char;
+
+fn collect(
+    path: &Path,
+    list: impl Fn(CharPointer, *mut libc::c_char, usize) -> isize,
+    get: impl Fn(CharPointer, CharPointer, *mut libc::c_void, usize) -> isize,
+) -> nix::Result<Vec<(CString, Vec<u8>)>> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: a C string and a buffer with its own length, which outlive the call.
-    let list = grown(|place, size| unsafe { libc::llistxattr(path.as_ptr(), place.cast(), size) });
-    let list = match list {
+    let names = match grown(|place, size| list(path.as_ptr(), place.cast(), size)) {
         Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
-        list => list?,
+        names => names?,
     };
     let mut found = Vec::new();
-    for name in list.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()) {
-        // SAFETY: two C strings and a buffer with its own length, which outlive the call.
-        match grown(|place, size| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), place.cast(), size) }) {
+    for name in names.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()) {
+        match grown(|place, size| get(path.as_ptr(), name.as_ptr(), place.cast(), size)) {
             Ok(value) => found.push((name.to_owned(), value)),
-            // It was removed meanwhile, or the user may not read it.
+            // The attribute was removed meanwhile, or this user may not read it.
             Err(Errno::ENODATA) => {}
             Err(errno) => return Err(errno),
         }
@@ -119,7 +144,9 @@ mod tests {
             Err(Errno::EOPNOTSUPP) => eprintln!("skipped: no attributes in {}", path.display()),
             set => {
                 set.unwrap();
-                assert_eq!(all_of_link(&path).unwrap(), [(c"user.a".to_owned(), b"\n".to_vec()), (name, long)]);
+                let wanted = [(c"user.a".to_owned(), b"\n".to_vec()), (name, long)];
+                assert_eq!(all_of_link(&path).unwrap(), wanted);
+                assert_eq!(all(&path).unwrap(), wanted);
             }
         }
         std::fs::remove_file(&path).unwrap();
