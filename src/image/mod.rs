@@ -3,9 +3,15 @@
 //! Nothing here is on the path of create, start, exec and delete. The feature `image` of the package, on by default,
 //! leaves all of it out of the file.
 
+#[allow(dead_code, reason = "diff will use it")]
+mod changes;
 #[allow(dead_code, reason = "unpack will use it")]
 mod layer;
 #[allow(dead_code, reason = "unpack will use it")]
 mod read_ahead;
+#[cfg(test)]
+mod scratch_tests;
+#[allow(dead_code, reason = "diff will use it")]
+mod tree;
 #[allow(dead_code, reason = "for the other steps of images")]
 mod union;

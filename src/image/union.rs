@@ -65,8 +65,8 @@ pub struct WayEnd {
     pub rest: Vec<Vec<u8>>,
 }
 
-/// The position of a walk: the names on the way from the root, and the last directories of the way, opened.
-struct Way<'a> {
+/// A position in the view: the names on the way from the root, and the last directories of the way, opened.
+pub struct Way<'a> {
     root: &'a Merged,
     names: Vec<CString>,
     places: VecDeque<Merged>,
@@ -82,6 +82,11 @@ impl Union {
     /// The root directory.
     pub fn root(&self) -> &Merged {
         &self.root
+    }
+
+    /// A way that begins at the root.
+    pub fn way(&self) -> Way<'_> {
+        Way { root: &self.root, names: Vec::new(), places: VecDeque::new() }
     }
 
     /// Looks a path up without following any link. The path is relative to the root, with or without a slash in front.
@@ -117,7 +122,7 @@ impl Union {
     /// # Errors
     /// As for [`Union::resolve`].
     pub fn walk(&self, path: &[u8]) -> Result<WayEnd> {
-        let mut walk = Way { root: &self.root, names: Vec::new(), places: VecDeque::new() };
+        let mut walk = self.way();
         let mut links = 0;
         // The names that are still to walk, the next one last.
         let mut ahead: Vec<Vec<u8>> = reversed(path);
@@ -275,11 +280,16 @@ impl Merged {
 }
 
 impl Way<'_> {
-    fn place(&self) -> &Merged {
+    /// The directory at the end of the way.
+    pub fn place(&self) -> &Merged {
         self.places.back().unwrap_or(self.root)
     }
 
-    fn enter(&mut self, name: Vec<u8>, place: Merged) -> Result<()> {
+    /// Goes on to a directory of the present one.
+    ///
+    /// # Errors
+    /// `name` is not the name of a file.
+    pub fn enter(&mut self, name: Vec<u8>, place: Merged) -> Result<()> {
         self.names.push(file_name(&name)?);
         self.places.push_back(place);
         if self.places.len() > KEPT_OPEN {
@@ -289,7 +299,10 @@ impl Way<'_> {
     }
 
     /// Goes to the directory above; the root is its own.
-    fn leave(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The error of openat(2); ESTALE if a directory of the way is gone.
+    pub fn leave(&mut self) -> Result<()> {
         self.names.pop();
         self.places.pop_back();
         if !self.places.is_empty() || self.names.is_empty() {

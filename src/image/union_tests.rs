@@ -1,58 +1,7 @@
-use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{SFlag, mknod};
-
+use super::super::scratch_tests::Layers;
 use super::*;
-
-/// Layers made by hand, removed in the end.
-struct Layers(PathBuf);
-
-impl Layers {
-    /// `None` for an ordinary user, who cannot make whiteouts everywhere.
-    fn new(name: &str) -> Option<Layers> {
-        if !nix::unistd::geteuid().is_root() {
-            println!("skipped: only root makes whiteouts");
-            return None;
-        }
-        let path = std::env::temp_dir().join(format!("tare-union-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Some(Layers(path))
-    }
-
-    fn dir(&self, path: &str) -> PathBuf {
-        let path = self.0.join(path);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
-
-    fn file(&self, path: &str) {
-        self.dir(Path::new(path).parent().unwrap().to_str().unwrap());
-        fs::write(self.0.join(path), path).unwrap();
-    }
-
-    fn whiteout(&self, path: &str) {
-        self.dir(Path::new(path).parent().unwrap().to_str().unwrap());
-        mknod(&self.0.join(path), SFlag::S_IFCHR, Mode::empty(), 0).unwrap();
-    }
-
-    fn opaque(&self, path: &str) {
-        xattr::set(&self.dir(path), OPAQUE[1], b"y").unwrap();
-    }
-
-    fn union(&self, layers: &[&str]) -> Union {
-        Union::new(layers.iter().map(|name| File::open(self.dir(name)).unwrap().into()).collect())
-    }
-}
-
-impl Drop for Layers {
-    fn drop(&mut self) {
-        let parent = File::open(std::env::temp_dir()).unwrap();
-        let name = CString::new(self.0.file_name().unwrap().to_str().unwrap()).unwrap();
-        crate::sys::remove::tree(parent.as_fd(), &name).unwrap();
-    }
-}
 
 fn layer(entry: &Result<Option<Visible>>) -> Option<usize> {
     entry.as_ref().unwrap().as_ref().map(|entry| entry.layer)
