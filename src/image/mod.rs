@@ -5,13 +5,19 @@
 
 #[allow(dead_code, reason = "diff will use it")]
 mod changes;
+#[allow(dead_code, reason = "pack will use it")]
+mod header;
 #[allow(dead_code, reason = "unpack will use it")]
 mod layer;
 #[allow(dead_code, reason = "unpack will use it")]
 mod read_ahead;
 #[cfg(test)]
 mod scratch_tests;
+#[allow(dead_code, reason = "pack will use it")]
+mod shift;
 #[allow(dead_code, reason = "diff will use it")]
 mod tree;
 #[allow(dead_code, reason = "for the other steps of images")]
 mod union;
+#[allow(dead_code, reason = "pack will use it")]
+mod write;

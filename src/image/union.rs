@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CStr, CString};
+use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -358,15 +359,21 @@ fn file_name(name: &[u8]) -> Result<CString> {
     }
 }
 
-/// A name of an image for a message: control characters are escaped.
-pub fn display(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .flat_map(|letter| match letter.is_control() {
-            true => letter.escape_default().collect::<Vec<_>>(),
-            false => vec![letter],
+/// A name of an image for a message: control characters are escaped when it is printed.
+pub fn display(name: &[u8]) -> Escaped<'_> {
+    Escaped(name)
+}
+
+/// The printed form of a name.
+pub struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.0).chars().try_for_each(|letter| match letter.is_control() {
+            true => letter.escape_default().fmt(f),
+            false => f.write_char(letter),
         })
-        .collect()
+    }
 }
 
 #[cfg(test)]
