@@ -60,7 +60,12 @@ impl Digest {
 
     /// The SHA-256 digest of bytes.
     pub fn of(bytes: &[u8]) -> Digest {
-        let mut hasher = Hasher::new(Algorithm::Sha256);
+        Digest::with(Algorithm::Sha256, bytes)
+    }
+
+    /// The digest of bytes.
+    pub fn with(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
     }

@@ -21,6 +21,18 @@ pub enum ImageKind {
     Directory,
 }
 
+impl ImageKind {
+    /// The kind in words.
+    pub fn text(self) -> &'static str {
+        match self {
+            ImageKind::Layout => "a directory with an OCI image layout",
+            ImageKind::LayoutArchive => "a tar file with an OCI image layout",
+            ImageKind::DockerArchive => "a tar file of docker",
+            ImageKind::Directory => "a directory with a manifest and its blobs",
+        }
+    }
+}
+
 const PREFIXES: [(&str, ImageKind); 4] = [
     ("oci:", ImageKind::Layout),
     ("oci-archive:", ImageKind::LayoutArchive),

@@ -22,6 +22,7 @@ pub use archive::Archive;
 pub use limits::{Budget, ImageLimits};
 pub use notes::Notes;
 pub use owners::MappedIds;
+pub use pax::{Records, number};
 
 use target::LayerTarget;
 

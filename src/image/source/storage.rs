@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::blob::Blob;
+use super::tar_index::TarIndex;
 use crate::image::digest::{Digest, Verified};
 use crate::sys::Call;
 
@@ -17,19 +18,39 @@ pub const MAX_CONFIG: u64 = 8 << 20;
 /// The files of an image.
 #[derive(Debug)]
 pub enum Storage {
-    /// In a directory.
+    /// In a directory with blobs below `blobs/`.
     Directory(PathBuf),
+    /// In a directory with blobs beside `manifest.json`.
+    Flat(PathBuf),
+    /// In a tar file.
+    Archive(TarIndex),
 }
 
 impl Storage {
-    /// A file by its path, which comes from tare or from a checked digest. `None` if there is no such file.
+    /// A file by its path. In a directory, the path must be one of tare's own or have a checked digest.
     ///
     /// # Errors
     /// It is not a regular file; the error of a system call.
     pub fn file(&self, path: &str) -> Result<Option<Blob>> {
         match self {
-            Storage::Directory(directory) => Blob::open(&directory.join(path)),
+            Storage::Directory(directory) | Storage::Flat(directory) => Blob::open(&directory.join(path)),
+            Storage::Archive(index) => index.file(path),
         }
+    }
+
+    /// A blob. `None` if there is no such blob.
+    ///
+    /// # Errors
+    /// It is not a regular file; the error of a system call.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Blob>> {
+        if let Storage::Flat(_) = self {
+            // The second name is that of a manifest which an index refers to.
+            return match self.file(digest.hex())? {
+                None => self.file(&format!("{}.manifest.json", digest.hex())),
+                found => Ok(found),
+            };
+        }
+        self.file(&format!("blobs/{}/{}", digest.algorithm().name(), digest.hex()))
     }
 
     /// The content of a file with a limit. `None` if there is no such file.
