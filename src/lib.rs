@@ -33,7 +33,7 @@ mod host;
 #[cfg(test)]
 mod house;
 #[cfg(feature = "image")]
-mod image;
+pub mod image;
 pub mod init;
 mod mountinfo;
 mod network;

@@ -64,8 +64,10 @@ pub fn list(names: &BTreeSet<String>) -> String {
 }
 
 /// Whether a name of docker's form is the wanted one, which may lack the registry, `library/` and the tag `latest`.
+/// podman's registry for an image that was built here is `localhost`.
 pub fn is_name(name: &str, wanted: &str) -> bool {
-    full(name) == full(wanted)
+    let name = full(name);
+    name == full(wanted) || name == full(&format!("localhost/{wanted}"))
 }
 
 /// docker's full form of a name: `app` is `docker.io/library/app:latest`.
@@ -142,4 +144,27 @@ pub fn by_platform<'a>(descriptors: &[&'a Descriptor], wanted: &Platform) -> Res
     // Stable: the first of two equals is taken, as the specification says.
     fitting.sort_by_key(|(distance, _)| *distance);
     Ok(fitting.into_iter().map(|(_, descriptor)| descriptor).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn parts_of_a_name_may_be_left_out() {
+        for (name, wanted, same) in [
+            ("docker.io/library/app:1", "app:1", true),
+            ("docker.io/library/app:latest", "app", true),
+            ("app:1", "docker.io/library/app:1", true),
+            ("docker.io/me/app:1", "me/app:1", true),
+            ("localhost/app:1", "app:1", true),
+            ("localhost:5000/app:latest", "localhost:5000/app", true),
+            ("docker.io/me/app:1", "app:1", false),
+            ("quay.io/me/app:1", "me/app:1", false),
+            ("docker.io/library/app:1", "app", false),
+            ("", "", true),
+        ] {
+            assert_eq!(is_name(name, wanted), same, "{name} {wanted}");
+        }
+    }
 }

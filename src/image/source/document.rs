@@ -45,7 +45,7 @@ impl Document {
             MediaType::Other(kind) if kind == DOCKER_LIST => true,
             MediaType::Other(kind) if kind == DOCKER_MANIFEST => false,
             MediaType::Other(kind) if kind.is_empty() => value["config"].is_null(),
-            kind => bail!("{name}: the media type {kind} is neither an index nor a manifest"),
+            kind => bail!("{name}: the media type {:?} is neither an index nor a manifest", kind.as_ref()),
         };
         match is_index {
             true => Ok(Document::Index(typed::<ImageIndex>(value, name, "manifests")?.manifests().clone())),
@@ -121,7 +121,7 @@ pub fn check_config_type(descriptor: &Descriptor, name: &str) -> Result<()> {
     match descriptor.media_type() {
         MediaType::ImageConfig => Ok(()),
         MediaType::Other(kind) if kind == DOCKER_CONFIG => Ok(()),
-        kind => bail!("{name}: an artifact with a config of the media type {kind}, not an image"),
+        kind => bail!("{name}: an artifact with a config of the media type {:?}, not an image", kind.as_ref()),
     }
 }
 
@@ -133,7 +133,7 @@ pub fn check_layer_type(descriptor: &Descriptor) -> Result<()> {
     let kind = descriptor.media_type().as_ref();
     let digest = descriptor.digest();
     if kind.ends_with("+encrypted") {
-        bail!("layer {digest}: encrypted layers ({kind}) are not supported");
+        bail!("layer {digest}: encrypted layers ({kind:?}) are not supported");
     }
     let stem = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"]
         .into_iter()
@@ -141,7 +141,7 @@ pub fn check_layer_type(descriptor: &Descriptor) -> Result<()> {
         .find_map(|stem| kind.strip_prefix(stem));
     match stem {
         Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd") => Ok(()),
-        _ => bail!("layer {digest}: the media type {kind} is not supported"),
+        _ => bail!("layer {digest}: the media type {kind:?} is not supported"),
     }
 }
 

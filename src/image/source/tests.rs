@@ -251,12 +251,12 @@ fn wrong_documents_are_refused() {
     };
     refused(&manifest(&|it| it["schemaVersion"] = json!(1)), "schema 1 is not supported");
     refused(&manifest(&|it| it["schemaVersion"] = json!(3)), "schemaVersion: it is 3, not 2");
-    refused(&manifest(&|it| it["mediaType"] = json!("a/b")), "a/b is neither an index nor a manifest");
+    refused(&manifest(&|it| it["mediaType"] = json!("a/b")), "\"a/b\" is neither an index nor a manifest");
     refused(&manifest(&|it| it["manifests"] = json!([])), "of an index and of a manifest");
     refused(&manifest(&|it| it["config"]["mediaType"] = json!("a/b")), "an artifact with a config");
     refused(&manifest(&|it| it["layers"] = json!([])), "it has 0 layers, and its config has 1 diff_ids");
     refused(&manifest(&|it| it["layers"][0]["mediaType"] = json!(format!("{LAYER}+encrypted"))), "encrypted layers");
-    refused(&manifest(&|it| it["layers"][0]["mediaType"] = json!(format!("{LAYER}+xz"))), "+xz is not supported");
+    refused(&manifest(&|it| it["layers"][0]["mediaType"] = json!(format!("{LAYER}+xz"))), "+xz\" is not supported");
     refused(&manifest(&|it| it["layers"][0]["digest"] = json!(missing)), "not in the image");
     refused(&manifest(&|it| it["layers"][0]["size"] = json!(7)), "its size is 1, not 7");
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
