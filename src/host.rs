@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::cgroup::systemd::Manager;
 use crate::cgroup::{Layout, Mode};
 use crate::mountinfo;
-use crate::plan::{Caller, Facts, Options, Questions};
+use crate::plan::{Caller, Facts, Options, Questions, candidates};
 use crate::spec::{Config, ProcessConfig};
 use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, namespace};
@@ -36,7 +36,12 @@ impl Host {
     /// # Errors
     /// The systemd driver is asked for and systemd does not run or answer; the cgroup hierarchies cannot be read.
     pub fn facts(&self, config: &Config, options: &Options) -> Result<Facts> {
-        self.answer(Questions::of_container(config, options))
+        let questions = Questions::of_container(config, options);
+        let mut facts = self.answer(questions)?;
+        if questions.present {
+            facts.present = candidates(config, options).into_iter().filter(|path| path.exists()).collect();
+        }
+        Ok(facts)
     }
 
     /// The facts for the plan of a process that joins a container.
@@ -64,6 +69,7 @@ impl Host {
             clones_into_cgroups: questions.clones_into_cgroups && has_v2 && sys::clone::has_clone3(),
             denies_setgroups: questions.denies_setgroups && caller.in_user_namespace && denies_setgroups(),
             proc_and_sysfs: if questions.proc_and_sysfs { proc_and_sysfs()? } else { Vec::new() },
+            present: Vec::new(),
         })
     }
 

@@ -94,6 +94,8 @@ takes! {
             option("pidfd-socket", "SOCKET", "socket that receives a pidfd of the first process"),
         pid_file: Option<PathBuf> = pid_file(),
         preserve_fds: Number<u32> = option("preserve-fds", "N", "pass N more descriptors to the container"),
+        layer: Vec<String> = list("layer", "DIR", "layer of the root, the base first, may be repeated"),
+        upper: Option<PathBuf> = option("upper", "DIR", "writable layer of the root, which stays if it exists"),
         no_pivot: bool = switch("no-pivot", "move the root instead of exchanging it (for an initramfs)"),
         no_new_keyring: bool = switch("no-new-keyring", "keep the caller's session keyring"),
     }

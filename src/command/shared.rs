@@ -145,8 +145,12 @@ pub fn bundle(option: Option<&Path>, argument: Option<&Path>) -> Result<PathBuf>
 
 /// The absolute path that `--config` gives, used instead of `config.json` of the bundle.
 pub fn config(option: Option<&Path>) -> Result<Option<PathBuf>> {
-    let absolute = |path: &Path| std::path::absolute(path).named(format_args!("--config {}", path.display()));
-    option.map(absolute).transpose()
+    option.map(|path| absolute("--config", path)).transpose()
+}
+
+/// The path that an option gives, which is relative to the working directory.
+fn absolute(option: &str, path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).named(format_args!("{option} {}", path.display()))
 }
 
 /// The moment at which the user's program begins.
@@ -164,6 +168,8 @@ pub fn options(global: &Global, args: &CreateArgs, host: &Host, bundle: PathBuf,
     Ok(Options {
         id: args.id.clone(),
         bundle,
+        layers: args.layer.iter().map(|layer| absolute("--layer", Path::new(layer))).collect::<Result<_>>()?,
+        upper: args.upper.as_deref().map(|upper| absolute("--upper", upper)).transpose()?,
         no_pivot: args.no_pivot,
         no_new_keyring: args.no_new_keyring,
         preserve_fds: preserve_fds(&args.preserve_fds, listen_fds)?,

@@ -13,7 +13,7 @@ use super::hooks::HookOwner;
 use super::launch::{NotBorn, RunningInit, Stdio, Surroundings, Visit, launch, open_namespace};
 use super::receivers::Receivers;
 use super::relay::Terminal;
-use super::{agent, hooks, id_map, tree};
+use super::{agent, hooks, id_map, tree, union};
 use crate::cgroup::Cgroup;
 use crate::plan::{Facts, Maps, Options, Plan, Program};
 use crate::spec::{Config, refuse};
@@ -76,6 +76,7 @@ pub fn create(
 ) -> Result<Created> {
     let Order { plan, options, connections, .. } = *order;
     trace::work("check the root", || check_root(&plan.rootfs))?;
+    union::check(plan.union.as_ref())?;
     let record = Record::new(&options.id)?;
     let directory = trace::work("make the state directory", || order.place.create())?;
     let mut work = begin(order, record, &directory)?;
@@ -153,6 +154,9 @@ pub(crate) fn begin<'a>(order: &Order<'a>, mut record: Record, directory: &'a Di
     if options.notify.is_some() {
         directory.make_notify()?;
     }
+    if let Some(union) = &plan.union {
+        trace::work("make the writable layer", || union::make(union, &mut work.record))?;
+    }
     work.record.cgroup = trace::work("make the cgroup", || Cgroup::create(&plan.cgroup, work.record.owner()))?;
     work.made = !plan.cgroup.is_scope();
     if let Some(rdt) = &plan.rdt {
@@ -224,6 +228,12 @@ impl Work<'_> {
         cgroup.remove()
     }
 
+    /// Removes all that was made on the host, but the state directory.
+    fn remove_all(&self) -> Result<()> {
+        self.remove_groups()?;
+        union::remove(&self.record)
+    }
+
     /// The record of the complete container.
     pub(crate) fn take(mut self) -> Record {
         std::mem::take(&mut self.record)
@@ -242,7 +252,7 @@ impl Drop for Work<'_> {
             return;
         }
         self.moved.go_back();
-        if self.remove_groups().is_ok() {
+        if self.remove_all().is_ok() {
             let _ = self.directory.remove();
         }
         if self.hooks {
@@ -274,6 +284,7 @@ fn fill(record: &mut Record, config: &Config, plan: &Plan, options: &Options) {
     record.config_file = options.config_file.clone();
     record.rootfs = plan.rootfs.clone();
     record.hooks = plan.hooks.clone();
+    record.union = plan.union.as_ref().map(union::intended);
     record.namespaces = Namespaces { pid: config.makes(Kind::Pid), user: config.has(Kind::User) };
     let annotations = config.annotations().into_iter().flatten();
     record.annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>();

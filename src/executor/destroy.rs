@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
 use super::hooks;
+use super::union;
 use super::wait::wait_for_exit;
 use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
@@ -85,6 +86,9 @@ pub fn destroy_locked(locked: &Locked, directory: &Directory, survivors: Survivo
     let stays = trace::work("remove the cgroup", || remove_cgroup(record))?;
     if let Some(groups) = &record.rdt {
         groups.remove()?;
+    }
+    if record.union.is_some() {
+        trace::work("remove the writable layer", || union::remove(record))?;
     }
     trace::work("remove the state directory", || directory.remove())?;
     let mut warnings = hooks::poststop(record)?;

@@ -76,10 +76,19 @@ fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
 
 /// Maps the owners of files on a detached mount. If the map is a list, this creates a user namespace for it.
 pub fn map_tree(tree: &OwnedFd, map: &IdMap) -> Result<()> {
-    let namespace = match &map.owners {
-        Owners::Maps { uid, gid } => namespace_with(uid, gid)?,
-        Owners::Joined(path) => File::open(path).named(path.display())?,
-    };
+    map_to(tree, &namespace_of(map)?, map)
+}
+
+/// The user namespace whose ids a map names.
+pub fn namespace_of(map: &IdMap) -> Result<File> {
+    match &map.owners {
+        Owners::Maps { uid, gid } => namespace_with(uid, gid),
+        Owners::Joined(path) => File::open(path).named(path.display()),
+    }
+}
+
+/// Maps the owners of files on a detached mount to the ids of a user namespace.
+pub fn map_to(tree: &OwnedFd, namespace: &File, map: &IdMap) -> Result<()> {
     sys::mount::map_owners(tree, namespace.as_fd(), Depth::of(map.recursive)).map_err(|errno| match errno {
         Errno::EINVAL => {
             anyhow!("mount_setattr: {} (does the file system support id-mapped mounts on this kernel?)", reason(errno))
@@ -102,7 +111,6 @@ fn namespace_with(uid: &str, gid: &str) -> Result<File> {
 ///
 /// # Errors
 /// The maps cannot be written; the process has threads; the error of clone(2) or setns(2).
-#[allow(dead_code, reason = "for images")]
 pub fn enter_user_namespace(caller: &Caller, maps: &Maps) -> Result<()> {
     let namespace = held(0, |pid| {
         write(caller, pid, maps)?;

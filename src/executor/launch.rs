@@ -94,7 +94,9 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
             Descriptor::Namespace { path, flag, field, claim } => {
                 Some(keep(&mut opened, open_namespace(path, *flag, field, claim.as_ref())?))
             }
-            Descriptor::Tree(_) | Descriptor::Node(_) => trees.next().map(|tree| tree.as_raw_fd()),
+            Descriptor::Tree(_) | Descriptor::Node(_) | Descriptor::Union(_) => {
+                trees.next().map(|tree| tree.as_raw_fd())
+            }
             Descriptor::Kept(_) => Some(NOT_YET),
         };
         slots.push(fd.ok_or_else(|| anyhow!("{slot:?} is missing"))?);

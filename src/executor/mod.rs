@@ -2,6 +2,7 @@
 
 mod agent;
 mod ahead;
+mod aside;
 mod channel;
 mod converse;
 pub(crate) mod create;
@@ -17,6 +18,7 @@ mod relay;
 mod report;
 mod traced;
 pub(crate) mod tree;
+mod union;
 mod wait;
 
 pub use ahead::Ahead;

@@ -1,5 +1,6 @@
 //! Makes an error message that names the field from the index of an operation and an errno.
 
+use super::union;
 use crate::init::calls;
 use crate::init::op::{self, Message, Op, Rules, why};
 use crate::plan::{Program, describe};
@@ -107,6 +108,18 @@ fn of_operation(op: &Op, field: &Field, program: &Program, message: &Message) ->
             format!(
                 "linux.resources.pids.limit, or a limit above it or of the caller: no more processes: {what}: {errno}"
             )
+        }
+        (Op::Rootfs(op::Rootfs::Union { layers, .. }), step) => {
+            // `init` names the layer by its number, from 1 on.
+            let index = (message.detail as usize).checked_sub(1);
+            let layer = index.and_then(|index| Some((index, *program.show_texts(*layers).get(index)?)));
+            let call = calls::name(step).unwrap_or("too long");
+            match layer {
+                Some((index, path)) => {
+                    format!("{}: {call} {:?}: {errno}", field.element(index), program.show(path))
+                }
+                None => format!("{field}: {what}: {call}: {errno}{}", union::hint(Errno::from_raw(message.errno))),
+            }
         }
         (Op::Enter(op::Enter::Keyring { .. }), _) => {
             format!("{field}: {what}: {errno} (--no-new-keyring keeps the caller's)")

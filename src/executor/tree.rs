@@ -2,25 +2,22 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::thread;
 
 use anyhow::{Context, Result};
 use nix::fcntl::{OFlag, open as open_directory};
-use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::stat::{Mode, SFlag, fstat, mknod, umask};
+use nix::sys::stat::{Mode, SFlag, fstat, mknod};
 use nix::unistd::{chown, chroot, fchdir};
 
-use super::id_map;
+use super::aside::{THERE, aside, own_tmpfs};
+use super::{id_map, union};
 use crate::plan::{Descriptor, Node, Tree};
-use crate::spec::Field;
 use crate::sys::ahead::NewAndOwn;
 use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, CallError, Errno};
 
-/// Opens the trees and makes the devices among a program's descriptors, in their order. The runtime must do this before
+/// Opens the trees, mounts the unions and makes the devices among a program's descriptors, in their order. The runtime must do this before
 /// it joins namespaces for the clone: a process whose children go to another pid namespace or, before Linux 6.2,
 /// another time namespace cannot make threads. `ahead` has the mount namespace for locked trees if it was made
 /// beforehand.
@@ -38,15 +35,20 @@ pub fn open(slots: &[Descriptor], ahead: impl FnOnce() -> Option<NewAndOwn>) -> 
                 .with_context(|| format!("{}: map the owners of {:?}", tree.field, tree.source))?;
         }
     }
+    let unions =
+        slots.iter().filter_map(|slot| if let Descriptor::Union(it) = slot { Some(union::mount(it)) } else { None });
+    let unions = unions.collect::<Result<Vec<OwnedFd>>>()?;
     let listed = slots.iter().filter_map(|slot| if let Descriptor::Node(node) = slot { Some(node) } else { None });
     let listed: Vec<&Node> = listed.collect();
-    if listed.is_empty() {
+    if listed.is_empty() && unions.is_empty() {
         return Ok(opened);
     }
-    let (mut opened, mut made) = (opened.into_iter(), nodes(&listed)?.into_iter());
+    let made = if listed.is_empty() { Vec::new() } else { nodes(&listed)? };
+    let (mut opened, mut made, mut unions) = (opened.into_iter(), made.into_iter(), unions.into_iter());
     let in_order = slots.iter().filter_map(|slot| match slot {
         Descriptor::Tree(_) => opened.next(),
         Descriptor::Node(_) => made.next(),
+        Descriptor::Union(_) => unions.next(),
         _ => None,
     });
     Ok(in_order.collect())
@@ -55,15 +57,9 @@ pub fn open(slots: &[Descriptor], ahead: impl FnOnce() -> Option<NewAndOwn>) -> 
 /// Makes devices on a tmpfs of the initial user namespace: devices on a tmpfs of the container's user namespace cannot
 /// be opened. Only a mount in the caller's mount namespace can be copied, so a temporary mount namespace has the tmpfs.
 fn nodes(listed: &[&Node]) -> Result<Vec<OwnedFd>> {
-    const THERE: &str = "/proc";
     let field = &listed[0].field;
     let inside = || {
-        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).named(format_args!("{field}: unshare"))?;
-        umask(Mode::empty());
-        let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).named(format_args!("{field}: mount"))?;
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-        mount(Some("tmpfs"), THERE, Some("tmpfs"), flags, none).named(format_args!("{field}: mount tmpfs"))?;
+        own_tmpfs(field)?;
         listed.iter().enumerate().map(|(index, node)| make(node, &format!("{THERE}/{index}"))).collect()
     };
     aside(field, inside)
@@ -133,12 +129,4 @@ fn visit<T>(namespaces: &NewAndOwn, inside: impl FnOnce() -> Result<T>) -> Resul
         .and_then(|()| fchdir(&here));
     back.named("return to the mount namespace")?;
     result.map(Some)
-}
-
-/// Runs a closure in a thread, which may leave the namespaces of this process.
-fn aside<T: Send>(field: &Field, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, inside) {
-        Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        Err(error) => Err(CallError::new(format_args!("{field}: a thread"), error).into()),
-    })
 }

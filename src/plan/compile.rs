@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::facts::Facts;
 use super::hooks::Hooks;
+use super::layers::Union;
 use super::namespaces::Birth;
 use super::net_devices::net_devices;
 use super::options::Options;
@@ -14,6 +15,7 @@ use super::order;
 use super::program::Program;
 use super::rlimit::Limit;
 use super::seccomp::Agent;
+use super::union::union;
 use crate::cgroup;
 use crate::rdt::Rdt;
 use crate::spec::{Config, annotation, refuse};
@@ -41,6 +43,8 @@ pub struct Plan {
     pub agent: Option<Agent>,
     /// The absolute path of the root file system.
     pub rootfs: PathBuf,
+    /// The layers of the root file system, if it is a union.
+    pub union: Option<Union>,
     /// A warning for each part of the config that is not carried out in full.
     pub warnings: Vec<String>,
 }
@@ -54,9 +58,10 @@ pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan
     annotation::check(config)?;
     let net_devices = net_devices(config, &facts.caller)?;
     let rdt = Rdt::of(config.intel_rdt(), &options.id, facts.resctrl)?;
+    context.union = union(&context)?;
     let order::RuntimePart { birth, limits, score, agent } =
         order::container(&mut program, &mut context, &net_devices)?;
-    let (cgroup, rootfs) = (context.cgroup, context.rootfs);
+    let (cgroup, rootfs, union) = (context.cgroup, context.rootfs, context.union);
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());
     Ok(Plan {
@@ -70,6 +75,7 @@ pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan
         rdt,
         agent,
         rootfs,
+        union,
         warnings,
     })
 }

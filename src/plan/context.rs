@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::facts::{Facts, binds};
+use super::layers::Union;
 use super::maps::Maps;
 use super::options::Options;
 use super::standing::Standing;
@@ -24,6 +25,8 @@ pub struct Context<'a> {
     pub cgroup: cgroup::CgroupPlan,
     /// The program joins a running container, in which the host's paths lead elsewhere.
     pub joining: bool,
+    /// The root is a union of layers.
+    pub union: Option<Union>,
     pub warnings: Vec<String>,
     standing: OnceCell<Standing<'a>>,
 }
@@ -53,7 +56,7 @@ impl<'a> Context<'a> {
         let cgroup = cgroup::CgroupPlan::new(&facts.cgroups, &request)?;
         let rootfs = clean(&options.bundle.join(config.root()));
         let (warnings, standing) = (Vec::new(), OnceCell::new());
-        Ok(Context { config, facts, options, rootfs, cgroup, joining: false, warnings, standing })
+        Ok(Context { config, facts, options, rootfs, cgroup, joining: false, union: None, warnings, standing })
     }
 
     /// The destinations of the mounts.

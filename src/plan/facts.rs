@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxNamespaceType as Kind, Mount};
 use super::options::Options;
 use crate::cgroup::Layout;
 use crate::cgroup::systemd::Manager;
-use crate::spec::{Config, ProcessConfig, given};
+use crate::spec::{Config, ProcessConfig, annotation, given};
 use crate::tables::mount_option::{Effect, effect};
 
 /// The process that calls the runtime.
@@ -54,6 +54,8 @@ pub struct Facts {
     /// The mount points of proc and sysfs, in the order of the mounts. A mount of a part of such a file system does not
     /// count.
     pub proc_and_sysfs: Vec<PathBuf>,
+    /// The existing ones of the directories that a writable layer needs.
+    pub present: Vec<PathBuf>,
 }
 
 impl Facts {
@@ -71,6 +73,7 @@ impl Facts {
             clones_into_cgroups: true,
             denies_setgroups: false,
             proc_and_sysfs: Vec::new(),
+            present: Vec::new(),
         }
     }
 }
@@ -89,6 +92,8 @@ pub struct Questions {
     pub clones_into_cgroups: bool,
     pub denies_setgroups: bool,
     pub proc_and_sysfs: bool,
+    /// Those of the directories of [`candidates`](super::candidates).
+    pub present: bool,
 }
 
 impl Questions {
@@ -117,6 +122,7 @@ impl Questions {
                 && (options.notify.is_some() || config.mounts().iter().any(binds)),
             clones_into_cgroups: !options.systemd_cgroup && !options.no_cgroup,
             proc_and_sysfs: options.no_pivot && config.has(Kind::Mount),
+            present: !options.layers.is_empty() || config.annotation(annotation::LAYERS).is_some(),
             ..joining
         }
     }

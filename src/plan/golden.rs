@@ -175,6 +175,9 @@ fn otherwise(facts: &Facts, asked: Questions) -> Facts {
     if !asked.proc_and_sysfs {
         it.proc_and_sysfs.push(PathBuf::from("/elsewhere/proc"));
     }
+    if !asked.present {
+        it.present.push(PathBuf::from("/bundle"));
+    }
     if !asked.own_cgroup {
         it.cgroups = it.cgroups.without_own();
     }

@@ -1,7 +1,9 @@
 //! The id maps of a user namespace.
 
+use serde::{Deserialize, Serialize};
+
 /// The id maps of a new user namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maps {
     /// The lines for `/proc/PID/uid_map`.
     pub uid: String,

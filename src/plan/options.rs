@@ -13,6 +13,10 @@ pub struct Options {
     pub bundle: PathBuf,
     /// The config, if it is not `config.json` of the bundle (`--config`).
     pub config_file: Option<PathBuf>,
+    /// The layers of the root file system, the base first (`--layer`).
+    pub layers: Vec<PathBuf>,
+    /// The writable layer (`--upper`).
+    pub upper: Option<PathBuf>,
     /// The name by which the program was called.
     pub program: String,
     /// Let systemd make the cgroup (`--systemd-cgroup`).

@@ -1,10 +1,12 @@
 //! A plan as text: a line for each operation, with its place in `config.json`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use super::describe::{describe, node};
-use super::program::{Descriptor, Owners, Tree};
-use super::{Hook, Hooks, Maps, Plan};
+use super::id_map::{IdMap, Owners};
+use super::program::{Descriptor, Tree};
+use super::{Hook, Hooks, Maps, Plan, Union, Writable};
 use crate::init::op::{self, Ask, Op};
 use crate::spec::Field;
 use crate::tables::namespace;
@@ -56,6 +58,9 @@ fn before_clone(plan: &Plan, page: &mut Page) {
         let offsets = on_one_line(offsets);
         page.line("linux.timeOffsets", format!("new time namespace for the child {offsets}").trim_end());
     }
+    if let Some(union) = &plan.union {
+        layers(union, page);
+    }
     for slot in plan.program.slots() {
         descriptor(slot, page);
     }
@@ -64,6 +69,23 @@ fn before_clone(plan: &Plan, page: &mut Page) {
 fn cgroup(plan: &Plan, page: &mut Page) {
     for it in plan.cgroup.lines() {
         page.line(&it.field, &it.operation);
+    }
+}
+
+/// The parts of a union, in the order of the look-up of a file: the writable layer, then the layers with the base last.
+fn layers(union: &Union, page: &mut Page) {
+    if let Some(Writable { field, upper, work, missing, kept, .. }) = &union.writable {
+        let fate = |path: &PathBuf| match missing.contains(path) {
+            false => ", which exists and stays",
+            true if kept.contains(path) => ", made, and kept",
+            true => ", made, and removed by delete",
+        };
+        page.line(field, &format!("writable layer {upper:?}{}", fate(upper)));
+        page.line(field, &format!("its work directory {work:?}{}", fate(work)));
+    }
+    let owners = union.id_map.as_ref().map_or_else(String::new, owners);
+    for (index, layer) in union.layers.iter().enumerate().rev() {
+        page.line(union.field.element(index), &format!("layer {layer:?}{owners}"));
     }
 }
 
@@ -80,19 +102,26 @@ fn descriptor(slot: &Descriptor, page: &mut Page) {
             let node = node(&it.path.to_string_lossy(), it.mode, it.device, it.mode & 0o7777, it.owner);
             page.line(&it.field, &format!("mknod {node} on a file system of its own"));
         }
+        Descriptor::Union(it) => {
+            page.line(
+                &it.field,
+                &format!("mount an overlay of {} layers in a mount namespace of its own", it.layers.len()),
+            );
+        }
         Descriptor::Gate | Descriptor::Process | Descriptor::Tasks(_) | Descriptor::Kept(_) => {}
+    }
+}
+
+fn owners(map: &IdMap) -> String {
+    match &map.owners {
+        Owners::Maps { uid, gid } => format!(", owners mapped: uid {}; gid {}", on_one_line(uid), on_one_line(gid)),
+        Owners::Joined(path) => format!(", owners mapped as in {path:?}"),
     }
 }
 
 fn tree(it: &Tree, page: &mut Page) {
     let Tree { locked, source, recursive, follow, id_map, field } = it;
-    let owners = match id_map.as_ref().map(|map| &map.owners) {
-        None => String::new(),
-        Some(Owners::Maps { uid, gid }) => {
-            format!(", owners mapped: uid {}; gid {}", on_one_line(uid), on_one_line(gid))
-        }
-        Some(Owners::Joined(path)) => format!(", owners mapped as in {path:?}"),
-    };
+    let owners = id_map.as_ref().map_or_else(String::new, owners);
     let tree = if *recursive { ", with all below" } else { "" };
     let locks = if *locked { ", locked" } else { "" };
     let link = if *follow { "" } else { ", not following a link" };

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::id_map::IdMap;
+use super::layers::Union;
 use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
 use crate::spec::{Field, Ids, Refusal};
 
@@ -21,6 +23,8 @@ pub enum Descriptor {
     Tasks(String),
     /// A copy of a mount.
     Tree(Tree),
+    /// A union of layers, mounted by the runtime.
+    Union(Box<Union>),
     /// The mount of the config with this index, which `init` keeps open; `usize::MAX` for `/dev` of the image.
     Kept(usize),
     /// A device node that the runtime makes.
@@ -59,23 +63,6 @@ pub struct Node {
     /// The path. If the caller may not make nodes, the host's node at this path is bound.
     pub path: PathBuf,
     pub field: Field,
-}
-
-/// The owners of an id-mapped mount (`MOUNT_ATTR_IDMAP`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct IdMap {
-    pub owners: Owners,
-    /// The map also holds for all mounts below.
-    pub recursive: bool,
-}
-
-/// The ids that the owners of files are mapped to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Owners {
-    /// The ids of a user namespace with these maps.
-    Maps { uid: String, gid: String },
-    /// The ids of the user namespace that is joined.
-    Joined(PathBuf),
 }
 
 /// A program for `init`. It is pure data, without open descriptors and without pids.

@@ -15,7 +15,8 @@ use super::options::Options;
 use super::order;
 use super::program::{Descriptor, Program, Tree};
 use crate::init::op::{Entry, Mount, Op, Slot};
-use crate::spec::{Config, refuse};
+use crate::spec::annotation::LAYERS;
+use crate::spec::{Config, Field, refuse};
 
 pub use super::order::CriuProgram;
 
@@ -52,6 +53,9 @@ impl Mounts {
         let mut context = Context::new(config, facts, options)?;
         if !context.own(Kind::Mount) {
             refuse!("linux.namespaces", "without a mount namespace there is no checkpoint and no restore");
+        }
+        if config.annotation(LAYERS).is_some() || !options.layers.is_empty() {
+            refuse!(Field::of("annotations").member(LAYERS), "with layers there is no checkpoint and no restore");
         }
         let mut program = Program::new();
         order::mount_points(&mut program, &mut context)?;

@@ -5,6 +5,7 @@ use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::context::Context;
 use super::program::{Descriptor, NO_ATTRIBUTES, Program};
+use super::union;
 use crate::init::op::{self, Attributes, Propagation, Rootfs, Slot, Text};
 use crate::spec::{Field, refuse};
 use crate::tables::mount_option::{self as option, RDONLY};
@@ -53,7 +54,10 @@ pub fn take_root(program: &mut Program, context: &mut Context<'_>, propagation: 
     if before == option::SHARED {
         program.push(&asked_by, Rootfs::PrivateParent { path });
     }
-    program.push(&field, Rootfs::Bind { path });
+    match &context.union {
+        Some(it) => union::mount(program, context, it),
+        None => program.push(&field, Rootfs::Bind { path }),
+    }
 }
 
 /// Appends `linux.readonlyPaths`, then `linux.maskedPaths`: a path of both lists is hidden in the end.

@@ -1,7 +1,7 @@
 //! The annotations that the runtime carries out. It ignores all others.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -34,6 +34,17 @@ pub const SYSTEMD_PROPERTY: &str = "org.systemd.property.";
 /// crun's: refuse a profile that names a system call that no architecture has. `0` means no.
 pub const FAIL_UNKNOWN_SYSCALL: &str = "run.oci.seccomp_fail_unknown_syscall";
 
+/// tare's: the layers of the root file system, a JSON array of directories with the base layer first.
+pub const LAYERS: &str = "dev.tare.layers";
+/// tare's: the directory that is the writable layer above them.
+pub const UPPER: &str = "dev.tare.upper";
+/// tare's: the directory that overlayfs needs beside the writable layer.
+pub const WORK: &str = "dev.tare.work";
+/// tare's: the writable layer stays when the container is deleted. `true` or `false`.
+pub const KEEP: &str = "dev.tare.keep";
+/// tare's: the mappings of the container's user namespace also map the owners of the layers. `true` or `false`.
+pub const ID_MAP: &str = "dev.tare.idmap";
+
 /// Annotations of crun that change what a container is or may do, and that tare refuses, each with its replacement. If tare
 /// ignored them, the container would differ from its config.
 const REFUSED: &[(&str, &str)] = &[
@@ -48,6 +59,11 @@ const REFUSED: &[(&str, &str)] = &[
 /// Annotations that an image must not set: features.md, "Unsafe annotations in config.json".
 pub const UNSAFE: &[&str] = &[
     CRIU_CONFIG,
+    LAYERS,
+    UPPER,
+    WORK,
+    KEEP,
+    ID_MAP,
     SYSTEMD_PROPERTY,
     DELEGATE_CGROUP,
     FAIL_UNKNOWN_SYSCALL,
@@ -106,6 +122,32 @@ pub fn keeps_groups(config: &Config) -> bool {
 /// The annotation [`FAIL_UNKNOWN_SYSCALL`].
 pub fn fails_unknown_syscall(config: &Config) -> bool {
     is_set(config, FAIL_UNKNOWN_SYSCALL)
+}
+
+/// The annotation [`LAYERS`].
+///
+/// # Errors
+/// A value that is not a list of paths.
+pub fn layers(config: &Config) -> Result<Option<Vec<PathBuf>>> {
+    let Some(text) = config.annotation(LAYERS) else { return Ok(None) };
+    match serde_json::from_str(text) {
+        Ok(layers) => Ok(Some(layers)),
+        Err(_) => {
+            refuse!(Field::of("annotations").member(LAYERS), "must be a JSON array of directories, such as [\"/base\"]")
+        }
+    }
+}
+
+/// An annotation that is `true` or `false`, such as [`KEEP`]; `false` without it.
+///
+/// # Errors
+/// Another value.
+pub fn is_true(config: &Config, name: &str) -> Result<bool> {
+    match config.annotation(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(value) => refuse!(Field::of("annotations").member(name), "{value:?} is neither true nor false"),
+    }
 }
 
 fn is_set(config: &Config, name: &str) -> bool {

@@ -33,7 +33,7 @@ pub use directory::{Directory, Locked};
 pub use gate::Gate;
 pub use glance::{Listing, Scratch};
 pub use names::MISSING;
-pub use record::{Added, Namespaces, Printed, Record};
+pub use record::{Added, Layered, Namespaces, Printed, Record};
 pub use root::{Place, Root};
 pub use status::{NotRunning, Status};
 pub use time::{Precision, rfc3339};

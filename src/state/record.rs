@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::status::Status;
 use super::time;
 use crate::cgroup::{Cgroup, Owner};
-use crate::plan::{Agent, Hooks};
+use crate::plan::{Agent, Hooks, Maps};
 use crate::rdt::Groups;
 use crate::spec::OCI_VERSION;
 use crate::sys::process::pidfd_number;
@@ -75,9 +75,28 @@ pub struct Record {
     pub cgroup: Cgroup,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rdt: Option<Groups>,
+    /// The layers, if the root is a union of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub union: Option<Layered>,
     /// The mounts that `mounts add` has made, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Added>,
+}
+
+/// A root of layers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layered {
+    /// The base layer first.
+    pub layers: Vec<PathBuf>,
+    /// The directory of the writable layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper: Option<PathBuf>,
+    /// The directories that end with the container, those in another one of them first. They may be missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<PathBuf>,
+    /// The maps of the user namespace that owns files in these directories, for an ordinary user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maps: Option<Maps>,
 }
 
 /// A mount added to the running container.

@@ -1,6 +1,6 @@
 //! The new mount API for the runtime, which opens trees for `init` to attach.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -93,6 +93,76 @@ pub fn private_tmpfs() -> nix::Result<OwnedFd> {
         let mount = Errno::result(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0))?;
         Ok(OwnedFd::from_raw_fd(mount as RawFd))
     }
+}
+
+/// A file system that is about to be made (fsopen(2)).
+#[derive(Debug)]
+pub struct Making(OwnedFd);
+
+impl Making {
+    /// Begins a file system of this type.
+    ///
+    /// # Errors
+    /// ENODEV if the kernel does not have the type.
+    pub fn begin(kind: &CStr) -> nix::Result<Making> {
+        const FSOPEN_CLOEXEC: u32 = 1;
+        // SAFETY: a C string; the result is a new descriptor, which only this code owns.
+        unsafe {
+            let context = libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC);
+            Errno::result(context).map(|fd| Making(OwnedFd::from_raw_fd(fd as RawFd)))
+        }
+    }
+
+    /// Sets an option; without a value it is a flag.
+    ///
+    /// # Errors
+    /// EINVAL for an option or value that the file system refuses.
+    pub fn set(&self, key: &CStr, value: Option<&CStr>) -> nix::Result<()> {
+        let (command, value) = value.map_or((0, std::ptr::null()), |value| (1, value.as_ptr()));
+        self.configure(command, key.as_ptr(), value, 0)
+    }
+
+    /// Sets an option to an open file.
+    ///
+    /// # Errors
+    /// EINVAL or EBADF if the kernel takes no descriptor for this option.
+    pub fn set_file(&self, key: &CStr, file: BorrowedFd<'_>) -> nix::Result<()> {
+        self.configure(5, key.as_ptr(), std::ptr::null(), file.as_raw_fd())
+    }
+
+    /// Makes the file system, and a mount of it that is not attached anywhere.
+    ///
+    /// # Errors
+    /// That of `fsconfig(2)` or `fsmount(2)`.
+    pub fn finish(self) -> nix::Result<OwnedFd> {
+        const FSCONFIG_CMD_CREATE: u32 = 6;
+        const FSMOUNT_CLOEXEC: u32 = 1;
+        self.configure(FSCONFIG_CMD_CREATE, std::ptr::null(), std::ptr::null(), 0)?;
+        // SAFETY: integers; the result is a new descriptor, which only this code owns.
+        unsafe {
+            let mount = libc::syscall(libc::SYS_fsmount, self.0.as_raw_fd(), FSMOUNT_CLOEXEC, 0);
+            Errno::result(mount).map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
+        }
+    }
+
+    fn configure(&self, command: u32, key: *const i8, value: *const i8, number: RawFd) -> nix::Result<()> {
+        // SAFETY: null or C strings of the callers, which outlive the call.
+        let done = unsafe { libc::syscall(libc::SYS_fsconfig, self.0.as_raw_fd(), command, key, value, number) };
+        Errno::result(done).map(drop)
+    }
+}
+
+/// Attaches a detached mount at a path.
+///
+/// # Errors
+/// The error of `move_mount(2)`.
+pub fn attach(mount: &OwnedFd, path: &CStr) -> nix::Result<()> {
+    const FROM_EMPTY_PATH: u32 = 0x4;
+    let (from, empty) = (mount.as_raw_fd(), c"".as_ptr());
+    // SAFETY: C strings and integers.
+    let moved =
+        unsafe { libc::syscall(libc::SYS_move_mount, from, empty, libc::AT_FDCWD, path.as_ptr(), FROM_EMPTY_PATH) };
+    Errno::result(moved).map(drop)
 }
 
 /// Makes a mount read-only.

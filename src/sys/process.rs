@@ -135,6 +135,31 @@ pub fn hold_user_namespace(others: i32) -> nix::Result<super::clone::Child> {
     }
 }
 
+/// Does work in a copy of this process, and waits for it: for changes of the process that cannot be undone. `None` if the
+/// copy did not end by itself.
+///
+/// Only the main thread may call this: the copy has its allocator (`heap.rs`) and no other thread.
+///
+/// # Errors
+/// The error of `fork(2)` or `waitpid(2)`.
+pub fn in_a_copy(work: impl FnOnce() -> u8) -> nix::Result<Option<u8>> {
+    use nix::sys::wait::{WaitStatus, waitpid};
+    // SAFETY: the C library's fork(2) leaves its own locks free in the child, and no other thread has the main thread's
+    // part of the heap.
+    let child = match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => child,
+        nix::unistd::ForkResult::Child => {
+            let status = work();
+            // SAFETY: ends the copy without the clean-up of the original.
+            unsafe { libc::_exit(i32::from(status)) }
+        }
+    };
+    match super::again(|| waitpid(child, None))? {
+        WaitStatus::Exited(_, status) => Ok(u8::try_from(status).ok()),
+        _ => Ok(None),
+    }
+}
+
 /// All signals of the kernel. The C library's own set lacks those that it reserves for itself, in musl also signal 34.
 pub fn all_signals() -> SigSet {
     // SAFETY: a set is plain bits, and each combination of them is a valid set.

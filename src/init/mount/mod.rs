@@ -6,6 +6,7 @@ mod mounts;
 mod nodes;
 mod parent;
 mod root;
+mod union;
 
 pub use mounts::RootMounts;
 
@@ -16,6 +17,7 @@ use super::sys::{self, Try};
 use hidden::Hidden;
 use mounts::{Attachment, NewMount};
 use nodes::NewNode;
+use union::NewUnion;
 
 impl Init {
     pub fn rootfs(&mut self, op: &Rootfs) -> Try<()> {
@@ -25,6 +27,12 @@ impl Init {
             Rootfs::Propagation { flags } => mounts.propagation(flags),
             Rootfs::PrivateParent { path } => mounts.private_parent(text(path)),
             Rootfs::Bind { path } => mounts.bind_root(text(path)),
+            Rootfs::Union { path, layers, upper, work, options, adopt } => {
+                let (layers, options) = (self.program.texts(layers), self.program.texts(options));
+                let upper = (upper != Text::NONE).then(|| (text(upper), text(work)));
+                mounts.union(&NewUnion { path: text(path), layers, upper, options, adopt })
+            }
+            Rootfs::Attach { path, tree } => mounts.attach_root(text(path), self.program.slot(tree.0)),
             Rootfs::Open { path, follow } => mounts.take_root(text(path), follow),
             Rootfs::Attributes { ref attributes } => mounts.root_attributes(attributes),
             Rootfs::Pivot { shared } => mounts.pivot(shared),

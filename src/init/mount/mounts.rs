@@ -19,7 +19,7 @@ const LONGEST_VALUE: u32 = 255;
 
 /// The new root, while its mounts are made.
 pub struct RootMounts {
-    program: Mapped,
+    pub(super) program: Mapped,
     pub index: u32,
     /// The root, from which targets are looked up.
     pub root: i32,

@@ -57,6 +57,14 @@ impl RootMounts {
         Ok(())
     }
 
+    /// Mount a tree that the runtime opened at the path of the root.
+    pub fn attach_root(&mut self, path: &CStr, tree: i32) -> Try<()> {
+        let place = Fd(open_plain(path)?);
+        sys::move_mount(tree, place.0, c"")?;
+        self.root = tree;
+        Ok(())
+    }
+
     pub fn take_root(&mut self, path: &CStr, follow: bool) -> Try<()> {
         self.root = match follow {
             true => sys::openat2(sys::AT_FDCWD, path, sys::O_PATH | sys::O_CLOEXEC | sys::O_DIRECTORY, 0, 0)?,

@@ -1,6 +1,6 @@
 //! Operations on the root file system.
 
-use super::{Attributes, Text};
+use super::{Attributes, List, Slot, Text};
 
 /// Operations that make a directory the root of the container: its propagation, and leaving the old root.
 #[repr(C, u32)]
@@ -13,6 +13,12 @@ pub enum Rootfs {
     PrivateParent { path: Text },
     /// Bind the root file system onto itself and use it as the root of all later targets.
     Bind { path: Text },
+    /// Mount an overlay of these layers (a list of `Text`, the base first) at a path, and use it as the root of all later
+    /// targets. Without `upper` a tmpfs has the changes. `options` is a list of pairs of `Text`, as for a file system.
+    /// With `adopt` the upper directory takes owner and mode of the highest layer.
+    Union { path: Text, layers: List, upper: Text, work: Text, options: List, adopt: bool },
+    /// Mount a tree that the runtime opened at a path, and use it as the root of all later targets.
+    Attach { path: Text, tree: Slot },
     /// Use a directory as the root of all later targets, without a mount of its own. A symbolic link in the path is an
     /// error unless `follow` is set, which is for paths in procfs.
     Open { path: Text, follow: bool },

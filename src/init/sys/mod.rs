@@ -48,6 +48,7 @@ pub const EPERM: i32 = 1;
 pub const ENOENT: i32 = 2;
 pub const ERANGE: i32 = 34;
 pub const EINTR: i32 = 4;
+pub const EBADF: i32 = 9;
 pub const EAGAIN: i32 = 11;
 pub const EACCES: i32 = 13;
 pub const EBUSY: i32 = 16;

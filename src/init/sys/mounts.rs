@@ -59,6 +59,12 @@ pub fn fsconfig_flag(fd: i32, key: &CStr) -> Try<()> {
     done!(FSCONFIG, fd, FSCONFIG_SET_FLAG, key.as_ptr(), 0, 0)
 }
 
+/// Give a file system the open file `of` for a key.
+pub fn fsconfig_descriptor(fd: i32, key: &CStr, of: i32) -> Try<()> {
+    const FSCONFIG_SET_FD: usize = 5;
+    done!(FSCONFIG, fd, FSCONFIG_SET_FD, key.as_ptr(), 0, of)
+}
+
 pub fn fsconfig_create(fd: i32) -> Try<()> {
     done!(FSCONFIG, fd, FSCONFIG_CMD_CREATE, 0, 0, 0)
 }

@@ -39,7 +39,7 @@ pub fn describe(op: &Mount, program: &Program) -> String {
 }
 
 /// The options for the file system; `ro` is shown with the flags of the mount.
-fn options_text(program: &Program, options: List) -> String {
+pub(super) fn options_text(program: &Program, options: List) -> String {
     let mut line = String::new();
     for pair in program.show_texts(options).chunks_exact(2) {
         match (program.show(pair[0]), pair[1]) {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::super::context::Context;
-use super::super::program::{Descriptor, IdMap, Program, Tree};
+use super::super::id_map::IdMap;
+use super::super::program::{Descriptor, Program, Tree};
 use super::entry::MountEntry;
 use super::owners::id_map;
 use crate::init::op::{self, Attributes, Rules, Slot, Text};

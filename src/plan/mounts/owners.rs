@@ -4,7 +4,7 @@ use anyhow::Result;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount};
 
 use super::super::context::Context;
-use super::super::program::{IdMap, Owners};
+use super::super::id_map::{IdMap, Owners};
 use super::options::MountOptions;
 use crate::spec::{Field, mapping, refusal, refuse};
 

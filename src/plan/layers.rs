@@ -1,0 +1,44 @@
+//! A root file system of layers.
+
+use std::path::PathBuf;
+
+use super::id_map::IdMap;
+use super::maps::Maps;
+use crate::spec::Field;
+
+/// A union of layers that is the root of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Union {
+    /// The base layer first.
+    pub layers: Vec<PathBuf>,
+    /// The field or option that gives the layers.
+    pub field: Field,
+    /// Without one the root is read-only, and a tmpfs has the mount points.
+    pub writable: Option<Writable>,
+    /// Pairs of key and value for overlayfs.
+    pub options: Vec<(&'static str, Option<String>)>,
+    /// The owners on the layers and on the upper directory are mapped.
+    pub id_map: Option<IdMap>,
+}
+
+/// The writable layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Writable {
+    /// The field or option that gives the upper directory.
+    pub field: Field,
+    pub upper: PathBuf,
+    pub work: PathBuf,
+    /// The directories to make, in order. `delete` removes those that `kept` does not have.
+    pub missing: Vec<PathBuf>,
+    /// Of these, the directories that stay.
+    pub kept: Vec<PathBuf>,
+    /// The maps of the user namespace in which the writable layer is removed, if the caller is an ordinary user.
+    pub maps: Option<Maps>,
+}
+
+impl Writable {
+    /// Whether the upper directory is new.
+    pub fn is_new(&self) -> bool {
+        self.missing.contains(&self.upper)
+    }
+}
