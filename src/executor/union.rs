@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::aside::{THERE, aside, own_tmpfs};
 use super::id_map;
 use crate::host::Host;
-use crate::plan::{Union, Writable};
+use crate::plan::{RootUnion, Writable};
 use crate::spec::{Field, refuse};
 use crate::state::{Layered, Record};
 use crate::sys::mount::{Depth, Follow, Making, attach, open_tree};
@@ -23,8 +23,8 @@ use crate::sys::{self, Call, Errno, reason};
 const NOT_ENTERED: u8 = u8::MAX;
 
 /// Checks that each layer is a directory, and that overlayfs takes the writable layer.
-pub fn check(union: Option<&Union>) -> Result<()> {
-    let Some(Union { layers, field, writable, .. }) = union else { return Ok(()) };
+pub fn check(union: Option<&RootUnion>) -> Result<()> {
+    let Some(RootUnion { layers, field, writable, .. }) = union else { return Ok(()) };
     for (index, layer) in layers.iter().enumerate() {
         match std::fs::metadata(layer) {
             // In its user namespace `init` may have the right.
@@ -60,8 +60,8 @@ fn check_writable(it: &Writable) -> Result<()> {
 }
 
 /// The part of the record that names the directories before they exist.
-pub fn intended(union: &Union) -> Layered {
-    let Union { layers, writable, .. } = union;
+pub fn intended(union: &RootUnion) -> Layered {
+    let RootUnion { layers, writable, .. } = union;
     let made = writable.as_ref().map(|it| {
         let ends = |path: &&PathBuf| !it.kept.contains(path);
         it.missing.iter().filter(ends).rev().cloned().collect()
@@ -75,7 +75,7 @@ pub fn intended(union: &Union) -> Layered {
 }
 
 /// Makes the missing directories of the writable layer. If another process has made one of them meanwhile, it stays.
-pub fn make(union: &Union, record: &mut Record) -> Result<()> {
+pub fn make(union: &RootUnion, record: &mut Record) -> Result<()> {
     let Some(Writable { field, upper, missing, .. }) = &union.writable else { return Ok(()) };
     for (index, path) in missing.iter().enumerate() {
         let mode = if path == upper { 0o755 } else { 0o700 };
@@ -156,8 +156,8 @@ fn directory(path: &Path) -> std::io::Result<File> {
 
 /// Mounts the overlay of a union, attached nowhere. A mount namespace of its own has the id-mapped layers, because before
 /// Linux 6.15 overlayfs takes no directory of a detached mount.
-pub fn mount(union: &Union) -> Result<OwnedFd> {
-    let Union { layers, field, writable, id_map, .. } = union;
+pub fn mount(union: &RootUnion) -> Result<OwnedFd> {
+    let RootUnion { layers, field, writable, id_map, .. } = union;
     if let Some(it) = writable.as_ref().filter(|it| it.is_new()) {
         adopt(&it.upper, layers)?;
     }
@@ -248,7 +248,7 @@ fn adopt(upper: &Path, layers: &[PathBuf]) -> Result<()> {
 }
 
 /// Mounts with descriptors. `None` if the kernel does not take them (before Linux 6.13).
-fn by_descriptor(union: &Union, layers: &[PathBuf], upper: &Path, work: &Path) -> Result<Option<OwnedFd>> {
+fn by_descriptor(union: &RootUnion, layers: &[PathBuf], upper: &Path, work: &Path) -> Result<Option<OwnedFd>> {
     let field = &union.field;
     let open = |path: &Path| File::open(path).named(format_args!("{field}: open {}", path.display()));
     let making = match Making::begin(c"overlay") {
@@ -262,6 +262,9 @@ fn by_descriptor(union: &Union, layers: &[PathBuf], upper: &Path, work: &Path) -
             other => other.named(format_args!("{}: fsconfig", field.element(index)))?,
         }
     }
+    if union.id_map.is_some() {
+        own_ids(work, field)?;
+    }
     for (key, path) in [(c"upperdir", upper), (c"workdir", work)] {
         making.set_file(key, open(path)?.as_fd()).named(format_args!("{field}: fsconfig {}", path.display()))?;
     }
@@ -272,9 +275,16 @@ fn by_descriptor(union: &Union, layers: &[PathBuf], upper: &Path, work: &Path) -
     making.finish().map(Some).map_err(|errno| refused(field, errno))
 }
 
+/// Takes the ids of the owner of the work directory for new files, in this thread. overlayfs makes files as the user that
+/// mounts it, and on an id-mapped mount only the ids of the mapping can make files.
+fn own_ids(work: &Path, field: &Field) -> Result<()> {
+    let owner = std::fs::metadata(work).named(format_args!("{field}: stat {}", work.display()))?;
+    sys::process::make_files_as(owner.uid(), owner.gid()).named(format_args!("{field}: setfsuid"))
+}
+
 /// Mounts with mount(2), where each layer is bound at its number.
-fn by_name(union: &Union, upper: &Path, work: &Path) -> Result<OwnedFd> {
-    let Union { layers, field, options, .. } = union;
+fn by_name(union: &RootUnion, upper: &Path, work: &Path) -> Result<OwnedFd> {
+    let RootUnion { layers, field, options, .. } = union;
     let numbers: Vec<String> = (0..layers.len()).rev().map(|number| number.to_string()).collect();
     let escaped = |path: &Path| {
         let text = path.to_string_lossy();
@@ -286,6 +296,9 @@ fn by_name(union: &Union, upper: &Path, work: &Path) -> Result<OwnedFd> {
     }
     let place = Path::new(THERE).join("root");
     std::fs::create_dir(&place).named(format_args!("{field}: mkdir"))?;
+    if union.id_map.is_some() {
+        own_ids(work, field)?;
+    }
     // The numbers are relative to it.
     std::env::set_current_dir(THERE).named(format_args!("{field}: chdir"))?;
     let overlay = Some("overlay");

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::facts::Facts;
 use super::hooks::Hooks;
-use super::layers::Union;
+use super::layers::RootUnion;
 use super::namespaces::Birth;
 use super::net_devices::net_devices;
 use super::options::Options;
@@ -44,7 +44,7 @@ pub struct Plan {
     /// The absolute path of the root file system.
     pub rootfs: PathBuf,
     /// The layers of the root file system, if it is a union.
-    pub union: Option<Union>,
+    pub union: Option<RootUnion>,
     /// A warning for each part of the config that is not carried out in full.
     pub warnings: Vec<String>,
 }

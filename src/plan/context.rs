@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::facts::{Facts, binds};
-use super::layers::Union;
+use super::layers::RootUnion;
 use super::maps::Maps;
 use super::options::Options;
 use super::standing::Standing;
@@ -26,7 +26,7 @@ pub struct Context<'a> {
     /// The program joins a running container, in which the host's paths lead elsewhere.
     pub joining: bool,
     /// The root is a union of layers.
-    pub union: Option<Union>,
+    pub union: Option<RootUnion>,
     pub warnings: Vec<String>,
     standing: OnceCell<Standing<'a>>,
 }

@@ -8,7 +8,7 @@ use crate::spec::Field;
 
 /// A union of layers that is the root of a container.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Union {
+pub struct RootUnion {
     /// The base layer first.
     pub layers: Vec<PathBuf>,
     /// The field or option that gives the layers.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::describe::{describe, node};
 use super::id_map::{IdMap, Owners};
 use super::program::{Descriptor, Tree};
-use super::{Hook, Hooks, Maps, Plan, Union, Writable};
+use super::{Hook, Hooks, Maps, Plan, RootUnion, Writable};
 use crate::init::op::{self, Ask, Op};
 use crate::spec::Field;
 use crate::tables::namespace;
@@ -73,7 +73,7 @@ fn cgroup(plan: &Plan, page: &mut Page) {
 }
 
 /// The parts of a union, in the order of the look-up of a file: the writable layer, then the layers with the base last.
-fn layers(union: &Union, page: &mut Page) {
+fn layers(union: &RootUnion, page: &mut Page) {
     if let Some(Writable { field, upper, work, missing, kept, .. }) = &union.writable {
         let fate = |path: &PathBuf| match missing.contains(path) {
             false => ", which exists and stays",

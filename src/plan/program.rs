@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::id_map::IdMap;
-use super::layers::Union;
+use super::layers::RootUnion;
 use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
 use crate::spec::{Field, Ids, Refusal};
 
@@ -24,7 +24,7 @@ pub enum Descriptor {
     /// A copy of a mount.
     Tree(Tree),
     /// A union of layers, mounted by the runtime.
-    Union(Box<Union>),
+    Union(Box<RootUnion>),
     /// The mount of the config with this index, which `init` keeps open; `usize::MAX` for `/dev` of the image.
     Kept(usize),
     /// A device node that the runtime makes.

@@ -7,7 +7,7 @@ use oci_spec::runtime::LinuxNamespaceType as Kind;
 
 use super::context::Context;
 use super::id_map::{IdMap, Owners};
-use super::layers::{Union, Writable};
+use super::layers::{RootUnion, Writable};
 use super::maps::Maps;
 use super::options::Options;
 use super::program::{Descriptor, Program};
@@ -90,7 +90,7 @@ pub fn candidates(config: &Config, options: &Options) -> Vec<PathBuf> {
 }
 
 /// The union that the config or the command line asks for.
-pub fn union(context: &Context<'_>) -> Result<Option<Union>> {
+pub fn union(context: &Context<'_>) -> Result<Option<RootUnion>> {
     let Context { config, options, .. } = *context;
     let Some((field, layers)) = layers(config, options)? else { return Ok(None) };
     if !context.own(Kind::Mount) {
@@ -104,7 +104,7 @@ pub fn union(context: &Context<'_>) -> Result<Option<Union>> {
     {
         refuse!(annotated(WORK), "must be beside the upper directory, for id-mapped layers");
     }
-    Ok(Some(Union { layers, field, writable, options: overlay_options(context), id_map }))
+    Ok(Some(RootUnion { layers, field, writable, options: overlay_options(context), id_map }))
 }
 
 fn writable(context: &Context<'_>) -> Result<Option<Writable>> {
@@ -189,7 +189,7 @@ fn overlay_options(context: &Context<'_>) -> Vec<(&'static str, Option<String>)>
 
 /// Appends the operation that mounts the union. The runtime mounts it for a user namespace if the caller is root: there
 /// `init` may not read the layers, and its kernel takes no trusted attributes.
-pub fn mount(program: &mut Program, context: &Context<'_>, union: &Union) {
+pub fn mount(program: &mut Program, context: &Context<'_>, union: &RootUnion) {
     let path = program.text(&context.rootfs.to_string_lossy());
     let field = &union.field;
     if context.in_user_namespace() && context.facts.caller.euid == 0 {
