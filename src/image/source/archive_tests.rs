@@ -194,7 +194,7 @@ fn wrong_archives_are_refused() {
         (b"", "x.tar: not an image: it has neither"),
         (&[1; 2000], "x.tar: not a tar file"),
         (b"BZh91AY&SY", "x.tar: the compression bzip2 is not supported"),
-        (&gzip(&bytes)[..100], "x.tar: decompress: gzip: the data end too early"),
+        (&gzip(&bytes)[..100], "x.tar: decompress: the file: gzip: the data end too early"),
         (&bomb, "x.tar: a header of the tar file is longer than 1048576 bytes"),
     ] {
         let message = error("", bytes, "");

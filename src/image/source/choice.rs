@@ -26,7 +26,8 @@ pub fn by_reference<'a>(descriptors: &'a [Descriptor], wanted: &Reference) -> Re
         Reference::Only => {
             let names: BTreeSet<String> = images.clone().flat_map(names).collect();
             let images: Vec<&Descriptor> = images.collect();
-            let tags: BTreeSet<&str> = images.iter().filter_map(|image| annotation(image, TAG)).collect();
+            let tags: BTreeSet<&str> =
+                images.iter().filter_map(|image| annotation(image, TAG).or_else(|| annotation(image, NAME))).collect();
             let digests: BTreeSet<&str> = images.iter().map(|image| image.digest().as_ref()).collect();
             if tags.len() > 1 && digests.len() > 1 {
                 bail!("there are several images, and one has to be chosen by its tag: {}", list(&names));

@@ -69,7 +69,8 @@ pub fn layer(blob: Blob, digest: Option<&Digest>, size: u64, diff_id: &Digest) -
         }
     }
     let compression = Compression::of(&first[..length]);
-    let compression = compression.map_err(|error| invalid(format!("layer {}: {error}", digest.unwrap_or(diff_id))))?;
+    let name = format!("layer {}", digest.unwrap_or(diff_id));
+    let compression = compression.map_err(|error| invalid(format!("{name}: {error}")))?;
     let content = |reader| Verified::new(reader, "layer with diff_id", diff_id.clone(), None);
     Ok(match (compression, digest) {
         // The same bytes have the same digest: once is enough.
@@ -78,19 +79,20 @@ pub fn layer(blob: Blob, digest: Option<&Digest>, size: u64, diff_id: &Digest) -
         }
         (compression, Some(digest)) => {
             let blob = Verified::new(blob, "blob", digest.clone(), Some(size));
-            Box::new(content(decoder(blob, compression)))
+            Box::new(content(decoder(blob, compression, &name)))
         }
-        (compression, None) => Box::new(content(decoder(blob, compression))),
+        (compression, None) => Box::new(content(decoder(blob, compression, &name))),
     })
 }
 
-/// The decoder of a compression. At the end it has read all of its input.
-pub fn decoder(input: impl Read + Send + 'static, compression: Compression) -> Box<dyn Read + Send> {
+/// The decoder of a compression. At the end it has read all of its input. `name` is the input's, for messages.
+pub fn decoder(input: impl Read + Send + 'static, compression: Compression, name: &str) -> Box<dyn Read + Send> {
+    let name = name.to_owned();
     let input = BufReader::with_capacity(BUFFER, input);
     match compression {
         Compression::Plain => Box::new(input),
-        Compression::Gzip => Box::new(Gzip::new(input)),
-        Compression::Zstd => Box::new(Zstd::new(input)),
+        Compression::Gzip => Box::new(Gzip { member: Some(GzDecoder::new(input)), name }),
+        Compression::Zstd => Box::new(Zstd::new(input, name)),
     }
 }
 
@@ -98,12 +100,7 @@ pub fn decoder(input: impl Read + Send + 'static, compression: Compression) -> B
 struct Gzip<R> {
     /// `None` after the end.
     member: Option<GzDecoder<R>>,
-}
-
-impl<R: BufRead> Gzip<R> {
-    fn new(input: R) -> Gzip<R> {
-        Gzip { member: Some(GzDecoder::new(input)) }
-    }
+    name: String,
 }
 
 impl<R: BufRead> Read for Gzip<R> {
@@ -112,7 +109,7 @@ impl<R: BufRead> Read for Gzip<R> {
             return Ok(0);
         }
         while let Some(member) = &mut self.member {
-            let length = member.read(buffer).map_err(|error| failed("gzip", error))?;
+            let length = member.read(buffer).map_err(|error| failed(&self.name, error))?;
             if length > 0 {
                 return Ok(length);
             }
@@ -127,7 +124,7 @@ impl<R: BufRead> Read for Gzip<R> {
                     break;
                 }
                 if rest.iter().any(|byte| *byte != 0) {
-                    return Err(invalid("gzip: bytes after the end that are not gzip"));
+                    return Err(invalid(format!("{}: gzip: bytes after the end that are not gzip", self.name)));
                 }
                 let length = rest.len();
                 input.consume(length);
@@ -140,8 +137,8 @@ impl<R: BufRead> Read for Gzip<R> {
 /// An error of a decoder or of the reader below it, whose text is complete.
 fn failed(name: &str, error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => invalid(format!("{name}: the data end too early")),
-        io::ErrorKind::InvalidInput => invalid(format!("{name}: {error}")),
+        io::ErrorKind::UnexpectedEof => invalid(format!("{name}: gzip: the data end too early")),
+        io::ErrorKind::InvalidInput => invalid(format!("{name}: gzip: {error}")),
         _ => error,
     }
 }
@@ -152,13 +149,18 @@ struct Zstd<R> {
     decoder: FrameDecoder,
     /// Whether a frame is open.
     open: bool,
+    name: String,
 }
 
 impl<R: BufRead> Zstd<R> {
-    fn new(input: R) -> Zstd<R> {
+    fn new(input: R, name: String) -> Zstd<R> {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW);
-        Zstd { input, decoder, open: false }
+        Zstd { input, decoder, open: false, name }
+    }
+
+    fn wrong(&self, text: impl std::fmt::Display) -> io::Error {
+        invalid(format!("{}: zstd: {text}", self.name))
     }
 
     /// Opens the next frame that has content, and returns whether there is one.
@@ -173,10 +175,10 @@ impl<R: BufRead> Zstd<R> {
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                     let length = u64::from(length);
                     if io::copy(&mut (&mut self.input).take(length), &mut io::sink())? != length {
-                        return Err(invalid("zstd: the data end too early"));
+                        return Err(self.wrong("the data end too early"));
                     }
                 }
-                Err(error) => return Err(invalid(format!("zstd: {error}"))),
+                Err(error) => return Err(self.wrong(error)),
             }
         }
     }
@@ -200,13 +202,15 @@ impl<R: BufRead> Read for Zstd<R> {
             if self.decoder.is_finished() {
                 let stored = self.decoder.get_checksum_from_data();
                 if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
-                    return Err(invalid("zstd: the checksum of a frame is wrong"));
+                    return Err(self.wrong("the checksum of a frame is wrong"));
                 }
                 self.open = false;
                 continue;
             }
             let blocks = BlockDecodingStrategy::UptoBytes(BUFFER);
-            self.decoder.decode_blocks(&mut self.input, blocks).map_err(|error| invalid(format!("zstd: {error}")))?;
+            if let Err(error) = self.decoder.decode_blocks(&mut self.input, blocks) {
+                return Err(self.wrong(error));
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::image::platform::Platform;
 
 /// The maximum depth of indexes in indexes.
 const MAX_DEPTH: usize = 4;
+/// The maximum number of manifests that are read to find one for the platform. An index should name the platforms.
+const MAX_LOOKS: usize = 64;
 
 /// Chooses images of a storage.
 pub struct Chooser<'a> {
@@ -85,7 +87,13 @@ impl Chooser<'_> {
         }
         let fitting = choice::by_platform(descriptors, self.platform)?;
         let mut others = BTreeSet::new();
-        for descriptor in &fitting {
+        for (looks, descriptor) in fitting.iter().enumerate() {
+            if looks == MAX_LOOKS {
+                bail!(
+                    "none of the first {MAX_LOOKS} images is for {}, and the index names no platforms",
+                    self.platform
+                );
+            }
             let digest = document::digest(descriptor)?;
             let bytes = self.read(&digest, descriptor.size(), MAX_MANIFEST)?;
             let named = choice::platform(descriptor).is_some();

@@ -155,7 +155,8 @@ fn wrong_layers_are_refused_when_they_are_read() {
     let source = made.open("").unwrap();
     let image = source.image(&Platform::parse("linux/amd64").unwrap()).unwrap();
     fs::write(made.path().join("blobs/sha256").join(Digest::of(&packed).hex()), &broken).unwrap();
-    assert!(read(&source, &image.layers[0]).is_err());
+    let message = read(&source, &image.layers[0]).unwrap_err().to_string();
+    assert!(message.contains(&Digest::of(&packed).to_string()), "{message}");
 }
 
 #[test]
@@ -271,4 +272,7 @@ fn wrong_documents_are_refused() {
         deep = made.document(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [deep]}));
     }
     refused(&deep, "nested more than 4 deep");
+    let other = made.image("linux", "arm64", &[]);
+    made.index(Value::Array(vec![other; 100]));
+    assert!(made.error("").contains("none of the first 64 images is for linux/amd64"), "{}", made.error(""));
 }

@@ -23,7 +23,7 @@ pub fn plain(blob: Blob, open: impl FnOnce() -> io::Result<File>) -> Result<File
     blob.clone().take(8).read_to_end(&mut start).named("read")?;
     match Compression::of(&start)? {
         Compression::Plain => open().named("open"),
-        compression => decompressed(decoder(blob, compression), MAX_SIZE),
+        compression => decompressed(decoder(blob, compression, "the file"), MAX_SIZE),
     }
 }
 
