@@ -53,6 +53,7 @@ mod systemd;
 mod systemd_faults;
 mod terminal;
 mod trace;
+mod union;
 mod update;
 
 use harness::{Skip, Test, machine, runtime};
@@ -103,6 +104,7 @@ const THEMES: &[&[Test]] = &[
     systemd_faults::TESTS,
     terminal::TESTS,
     trace::TESTS,
+    union::TESTS,
     update::TESTS,
 ];
 

@@ -120,6 +120,8 @@ fn file_verb(verb: &str, path: &str, second: &str) -> bool {
         "append" => report(verb, path, append(path, second)),
         "mkdir" => report(verb, path, fs::create_dir(path)),
         "rm" => report(verb, path, fs::remove_file(path)),
+        "rmdir" => report(verb, path, fs::remove_dir(path)),
+        "rename" => report(verb, path, fs::rename(path, second)),
         "open" => report(verb, path, fs::File::open(path)),
         "openw" => report(verb, path, fs::OpenOptions::new().write(true).open(path)),
         "chmod" => report(verb, path, fs::set_permissions(path, fs::Permissions::from_mode(0o600))),
