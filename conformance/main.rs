@@ -36,6 +36,7 @@ mod mount_words;
 mod mounts;
 mod namespaces;
 mod ownership;
+mod pack;
 mod pause;
 mod process;
 mod ps;
@@ -86,6 +87,7 @@ const THEMES: &[&[Test]] = &[
     mount_words::TESTS,
     mounts::TESTS,
     ownership::TESTS,
+    pack::TESTS,
     namespaces::TESTS,
     pause::TESTS,
     process::TESTS,

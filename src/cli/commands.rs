@@ -30,17 +30,17 @@ impl Row {
 
 /// Makes the enum of commands and the table of them from one list.
 macro_rules! commands {
-    ($($verb:ident($args:ident) $name:literal $usage:literal $about:literal;)*) => {
+    ($($(#[$only:meta])? $verb:ident($args:ident) $name:literal $usage:literal $about:literal;)*) => {
         /// A command with its arguments and options.
         #[derive(Clone, Debug)]
         #[allow(missing_docs, reason = "the table says what a command does")]
         #[allow(clippy::large_enum_variant, reason = "a run of the program has one of it")]
         pub enum Verb {
-            $($verb($args),)*
+            $($(#[$only])? $verb($args),)*
         }
 
         /// All commands, sorted by name.
-        pub const COMMANDS: &[Row] = &[$(Row {
+        pub const COMMANDS: &[Row] = &[$($(#[$only])? Row {
             name: $name,
             usage: $usage,
             about: $about,
@@ -55,12 +55,16 @@ commands! {
     Checkpoint(CheckpointArgs) "checkpoint" "<container-id>" "write a running container to files";
     Create(CreateArgs) "create" "<container-id> [bundle]" "create a container that waits for start";
     Delete(DeleteArgs) "delete" "<container-id>" "remove a container";
+    #[cfg(feature = "image")]
+    Diff(DiffArgs) "diff" "<bundle>|<container-id>" "list what the writable layer adds, changes and deletes";
     Events(EventsArgs) "events" "<container-id>" "show the statistics and OOM events of a container";
     Exec(ExecArgs) "exec" "<container-id> <command> [args...]" "run another process in a container";
     Features(NoArgs) "features" "" "show what this runtime supports";
     Kill(KillArgs) "kill" "<container-id> [signal]" "send a signal to a container";
     List(ListArgs) "list" "" "list containers";
     Mounts(MountsArgs) "mounts" "add|remove <container-id> <file>" "add mounts to a container or remove them";
+    #[cfg(feature = "image")]
+    Pack(PackArgs) "pack" "<bundle>|<container-id> <image>:<tag>" "write the layers of a container as an image";
     Pause(IdArgs) "pause" "<container-id>" "suspend all processes of a container";
     Plan(PlanArgs) "plan" "[bundle]" "show what create would do with a bundle, without doing it";
     Ps(PsArgs) "ps" "<container-id> [ps options]" "list the processes of a container";
@@ -156,6 +160,16 @@ takes! {
         lsm_mount_context: Option<String> =
             option("lsm-mount-context", "CONTEXT", "replace the SELinux context of mounts"),
     }
+}
+
+#[cfg(feature = "image")]
+takes! {
+    DiffArgs(place: String) {}
+}
+
+#[cfg(feature = "image")]
+takes! {
+    PackArgs(place: String, image: String) {}
 }
 
 takes! {

@@ -25,6 +25,8 @@ pub use commands::{
     CheckpointArgs, CreateArgs, CriuArgs, DeleteArgs, EventsArgs, ExecArgs, IdArgs, KillArgs, Limits, ListArgs,
     MountsArgs, PlanArgs, PsArgs, RestoreArgs, RunArgs, SetupArgs, SpecArgs, UpdateArgs, Verb,
 };
+#[cfg(feature = "image")]
+pub use commands::{DiffArgs, PackArgs};
 pub use global::Global;
 pub use option::Number;
 pub use quantity::{bytes, duration};

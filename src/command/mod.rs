@@ -3,6 +3,8 @@
 mod checkpoint;
 mod create;
 mod delete;
+#[cfg(feature = "image")]
+mod diff;
 mod draft;
 mod events;
 mod exec;
@@ -12,6 +14,8 @@ mod kill;
 mod list;
 mod log;
 mod mounts;
+#[cfg(feature = "image")]
+mod pack;
 mod pause;
 mod pid_file;
 mod plan;
@@ -69,6 +73,10 @@ fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Delete(args) => done(delete::run(global, args, log)),
         Verb::List(args) => done(list::run(global, args, log)),
         Verb::Mounts(args) => done(mounts::run(global, args, log)),
+        #[cfg(feature = "image")]
+        Verb::Diff(args) => done(diff::run(global, args)),
+        #[cfg(feature = "image")]
+        Verb::Pack(args) => done(pack::run(global, args, log)),
         Verb::Ps(args) => done(ps::run(global, args)),
         Verb::Pause(args) => done(pause::pause(global, &args.id, log)),
         Verb::Resume(args) => done(pause::resume(global, &args.id, log)),

@@ -13,8 +13,11 @@ use crate::sys::{Call, Errno};
 /// The kind of a change, with docker's letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
+    /// `A`: it does not exist below.
     Added,
+    /// `C`: it exists below.
     Changed,
+    /// `D`: it exists below only.
     Deleted,
 }
 

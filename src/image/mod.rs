@@ -5,31 +5,35 @@
 
 #[allow(dead_code, reason = "for the commands on images")]
 pub mod accounts;
-#[allow(dead_code, reason = "diff will use it")]
-mod changes;
+pub mod changes;
 #[allow(dead_code, reason = "for the commands on images")]
 pub mod config;
+mod config_of;
+mod destination;
 #[allow(dead_code, reason = "for the commands on images")]
 pub mod digest;
-#[allow(dead_code, reason = "pack will use it")]
 mod header;
 #[allow(dead_code, reason = "unpack will use it")]
 mod layer;
+mod layout;
 #[allow(dead_code, reason = "for the commands on images")]
 pub mod name;
+mod pack;
 #[allow(dead_code, reason = "for the commands on images")]
 pub mod platform;
 #[allow(dead_code, reason = "unpack will use it")]
 mod read_ahead;
 #[cfg(test)]
 mod scratch_tests;
-#[allow(dead_code, reason = "pack will use it")]
 mod shift;
 #[allow(dead_code, reason = "for the commands on images")]
 pub mod source;
-#[allow(dead_code, reason = "diff will use it")]
+mod stack;
 mod tree;
 #[allow(dead_code, reason = "for the other steps of images")]
 mod union;
-#[allow(dead_code, reason = "pack will use it")]
 mod write;
+
+pub use destination::PackTarget;
+pub use pack::pack;
+pub use stack::Stack;

@@ -25,8 +25,8 @@ pub const OPAQUE: [&CStr; 2] = [c"trusted.overlay.opaque", c"user.overlay.opaque
 
 /// The kernel's limit of links in one path.
 const MOST_LINKS: usize = 40;
-/// The directories above the present one that stay open during a walk, for `..`.
-const KEPT_OPEN: usize = 32;
+/// The descriptors of directories above the present one that stay open during a walk, for `..`.
+const KEPT_OPEN: usize = 200;
 
 const ENTRY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -293,7 +293,7 @@ impl Way<'_> {
     pub fn enter(&mut self, name: Vec<u8>, place: Merged) -> Result<()> {
         self.names.push(file_name(&name)?);
         self.places.push_back(place);
-        if self.places.len() > KEPT_OPEN {
+        while self.places.len() > 1 && self.places.iter().map(|place| place.parts.len()).sum::<usize>() > KEPT_OPEN {
             self.places.pop_front();
         }
         Ok(())

@@ -44,6 +44,8 @@ pub const WORK: &str = "dev.tare.work";
 pub const KEEP: &str = "dev.tare.keep";
 /// tare's: the mappings of the container's user namespace also map the owners of the layers. `true` or `false`.
 pub const ID_MAP: &str = "dev.tare.idmap";
+/// tare's: the image that the layers come from, with the digest of its manifest: `PATH@DIGEST`.
+pub const IMAGE: &str = "dev.tare.image";
 
 /// Annotations of crun that change what a container is or may do, and that tare refuses, each with its replacement. If tare
 /// ignored them, the container would differ from its config.
@@ -64,6 +66,7 @@ pub const UNSAFE: &[&str] = &[
     WORK,
     KEEP,
     ID_MAP,
+    IMAGE,
     SYSTEMD_PROPERTY,
     DELEGATE_CGROUP,
     FAIL_UNKNOWN_SYSCALL,

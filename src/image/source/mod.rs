@@ -67,6 +67,11 @@ impl ImageSource {
     pub fn layer(&self, layer: &LayerBlob) -> io::Result<Box<dyn Read + Send>> {
         decoder::layer(layer.blob.clone(), layer.digest.as_ref(), layer.size, &layer.diff_id)
     }
+
+    /// The blob of a layer as it is stored. The reader verifies nothing.
+    pub fn blob(&self, layer: &LayerBlob) -> Blob {
+        layer.blob.clone()
+    }
 }
 
 fn opened(name: &ImageName) -> Result<ImageSource> {
