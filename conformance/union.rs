@@ -28,6 +28,7 @@ tests![
     writable_layer_is_kept,
     writable_layer_in_use,
     writable_layer_on_an_overlay,
+    writable_layer_on_an_overlay_by_fuse,
     layers_that_are_none,
     union_is_not_seen_on_the_host,
     exec_and_hooks_see_the_union,
@@ -535,25 +536,71 @@ fn writable_layer_in_use() -> Result {
     it.nothing_left()
 }
 
+/// A container whose writable layer is to be on an overlay. `act` gets its `create`.
+fn on_an_overlay(words: [&str; 6], act: impl FnOnce(&Layered) -> Result) -> Result {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let it = Layered::new(words)?;
+    let above = it.container.aside("overlay");
+    for name in ["u", "w", "m"] {
+        fs::create_dir_all(above.join(name))?;
+    }
+    let (here, mounted) = (above.display(), above.join("m"));
+    let options = format!("lowerdir={},upperdir={here}/u,workdir={here}/w", it.layer(2).display());
+    mount(Some("overlay"), &mounted, Some("overlay"), MsFlags::empty(), Some(&*options))?;
+    it.annotate("upper", &mounted.join("upper").display().to_string())?;
+    let outcome = act(&it);
+    umount2(&mounted, MntFlags::MNT_DETACH)?;
+    outcome.and_then(|()| it.nothing_left())
+}
+
 /// The kernel takes no writable layer on an overlay; the message says so, and the remedy.
 fn writable_layer_on_an_overlay() -> Result {
-    let it = Layered::new(["true"])?;
-    let (upper, here) = (it.container.aside("overlay"), it.container.bundle());
-    for name in ["u", "w", "m"] {
-        fs::create_dir_all(upper.join(name))?;
+    on_an_overlay(["true"; 6], |it| {
+        let output = it.container.launch(["create"]).env("PATH", "/nowhere").output()?;
+        names_field(&output, "annotations.dev.tare.upper")?;
+        output.fails_with("another file system").map(drop)
+    })
+}
+
+/// fuse-overlayfs(1) takes it. Its daemon ends with the container, and nobody else sees its mount.
+fn writable_layer_on_an_overlay_by_fuse() -> Result {
+    if !Path::new("/usr/bin/fuse-overlayfs").exists() || !Path::new("/dev/fuse").exists() {
+        return skip("fuse-overlayfs or /dev/fuse is missing");
     }
-    let above = upper.display();
-    let options = format!("lowerdir={},upperdir={above}/u,workdir={above}/w", it.layer(2).display());
-    let mounted = upper.join("m");
-    nix::mount::mount(Some("overlay"), &mounted, Some("overlay"), nix::mount::MsFlags::empty(), Some(&*options))
-        .with_context(|| format!("{} {options}", here.display()))?;
-    it.annotate("upper", &mounted.join("upper").display().to_string())?;
-    let output = it.container.create();
-    nix::mount::umount2(&mounted, nix::mount::MntFlags::MNT_DETACH)?;
-    let output = output?;
-    names_field(&output, "annotations.dev.tare.upper")?;
-    output.fails_with("another file system")?;
-    it.nothing_left()
+    on_an_overlay(["append", "/high", "+", ",", "cat", "/high"], |it| {
+        it.annotate("keep", "true")?;
+        it.container.edit_config(|config| {
+            let words = ["append", "/high", "+", ",", "cat", "/high", ",", "ls", "/", ",", "pause"];
+            config["process"]["args"] = json!(["/payload"].into_iter().chain(words).collect::<Vec<_>>());
+        })?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{path}:/usr/bin");
+        it.container.launch(["create"]).env("PATH", path).output()?.success()?;
+        it.container.start()?;
+        check::eventually("the list of the root", || Ok(it.container.output()?.contains("ls /: ")))?;
+        contains("output", &it.container.output()?, "high+")?;
+        ensure!(!it.container.output()?.contains("hidden"), "a deleted file is there");
+        let upper = it.container.aside("overlay").join("m/upper");
+        equal("changed file", fs::read_to_string(upper.join("high"))?, "high+")?;
+        let daemons = || daemons_of(&it.container.bundle());
+        equal("daemons", daemons().len(), 1)?;
+        let table = fs::read_to_string("/proc/thread-self/mountinfo")?;
+        ensure!(!table.contains(&it.container.rootfs().display().to_string()), "the host sees it: {table}");
+        it.container.command(["delete", "--force"])?.success()?;
+        check::eventually("the end of the daemon", || Ok(daemons().is_empty()))
+    })
+}
+
+/// The processes of fuse-overlayfs that have a path below this directory on their command line.
+fn daemons_of(directory: &Path) -> Vec<i32> {
+    let wanted = directory.display().to_string();
+    let is_one = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.contains("fuse-overlayfs") && line.contains(&wanted)
+    };
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
 }
 
 /// A layer that is missing or is a file is refused by its number.

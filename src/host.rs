@@ -39,6 +39,7 @@ impl Host {
         let questions = Questions::of_container(config, options);
         let mut facts = self.answer(questions)?;
         if questions.present {
+            facts.fuse_overlayfs = self.fuse_overlayfs(config, options);
             facts.present = candidates(config, options).into_iter().filter(|path| path.exists()).collect();
         }
         Ok(facts)
@@ -69,8 +70,21 @@ impl Host {
             clones_into_cgroups: questions.clones_into_cgroups && has_v2 && sys::clone::has_clone3(),
             denies_setgroups: questions.denies_setgroups && caller.in_user_namespace && denies_setgroups(),
             proc_and_sysfs: if questions.proc_and_sysfs { proc_and_sysfs()? } else { Vec::new() },
+            fuse_overlayfs: None,
             present: Vec::new(),
         })
+    }
+
+    /// The path of fuse-overlayfs(1), if the kernel refuses the overlay. Its daemon serves the mounts of root only: one in
+    /// a user namespace would need the namespace that `init` makes later.
+    fn fuse_overlayfs(&self, config: &Config, options: &Options) -> Option<PathBuf> {
+        let upper = candidates(config, options).into_iter().nth(1);
+        let refused = !sys::mount::has_overlay() || upper.is_some_and(|upper| sys::mount::is_on_overlay(&upper));
+        if !refused || !self.caller.is_privileged() {
+            return None;
+        }
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|place| place.join("fuse-overlayfs")).find(|program| program.is_file())
     }
 
     fn service_manager(&self) -> Result<Manager> {

@@ -14,14 +14,19 @@ use crate::sys::{Call, CallError};
 /// The mount point of a tmpfs in a temporary mount namespace.
 pub const THERE: &str = "/proc";
 
-/// Moves this thread into a mount namespace of its own, with a tmpfs at [`THERE`].
-pub fn own_tmpfs(field: &Field) -> Result<()> {
+/// Moves this thread into a mount namespace of its own, whose mounts the host does not see.
+pub fn own_mounts(field: &Field) -> Result<()> {
     unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).named(format_args!("{field}: unshare"))?;
     umask(Mode::empty());
     let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).named(format_args!("{field}: mount"))?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).named(format_args!("{field}: mount"))
+}
+
+/// [`own_mounts`], with a tmpfs at [`THERE`].
+pub fn own_tmpfs(field: &Field) -> Result<()> {
+    own_mounts(field)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(Some("tmpfs"), THERE, Some("tmpfs"), flags, none).named(format_args!("{field}: mount tmpfs"))
+    mount(Some("tmpfs"), THERE, Some("tmpfs"), flags, None::<&str>).named(format_args!("{field}: mount tmpfs"))
 }
 
 /// Runs a closure in a thread, which may leave the namespaces of this process.

@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::aside::{THERE, aside, own_tmpfs};
+use super::aside::{THERE, aside, own_mounts, own_tmpfs};
 use super::id_map;
 use crate::host::Host;
 use crate::plan::{RootUnion, Writable};
@@ -24,7 +25,7 @@ const NOT_ENTERED: u8 = u8::MAX;
 
 /// Checks that each layer is a directory, and that overlayfs takes the writable layer.
 pub fn check(union: Option<&RootUnion>) -> Result<()> {
-    let Some(RootUnion { layers, field, writable, .. }) = union else { return Ok(()) };
+    let Some(RootUnion { layers, field, writable, fuse, .. }) = union else { return Ok(()) };
     for (index, layer) in layers.iter().enumerate() {
         match std::fs::metadata(layer) {
             // In its user namespace `init` may have the right.
@@ -36,23 +37,19 @@ pub fn check(union: Option<&RootUnion>) -> Result<()> {
             Ok(_) => {}
         }
     }
-    writable.as_ref().map_or(Ok(()), check_writable)
+    writable.as_ref().map_or(Ok(()), |it| check_writable(it, fuse.as_deref()))
 }
 
-fn check_writable(it: &Writable) -> Result<()> {
+fn check_writable(it: &Writable, fuse: Option<&Path>) -> Result<()> {
     let Writable { field, upper, missing, .. } = it;
     if !missing.contains(upper) && !std::fs::metadata(upper).is_ok_and(|found| found.is_dir()) {
         refuse!(field.clone(), "{} is not a directory", upper.display());
     }
-    // The file system of a directory that is missing is that of the directory above it.
-    let there = upper.ancestors().find(|path| !missing.contains(&path.to_path_buf()));
-    let there = there.unwrap_or(Path::new("/"));
-    let system = nix::sys::statfs::statfs(there).named(format_args!("{field}: statfs {}", there.display()))?;
-    if system.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC {
+    if fuse.is_none() && sys::mount::is_on_overlay(upper) {
         refuse!(
             field.clone(),
             "{} is on an overlay, which takes no writable layer of another one: name a directory on another file \
-             system, such as a tmpfs",
+             system, such as a tmpfs, or install fuse-overlayfs for root",
             upper.display()
         );
     }
@@ -160,6 +157,9 @@ pub fn mount(union: &RootUnion) -> Result<OwnedFd> {
     let RootUnion { layers, field, writable, id_map, .. } = union;
     if let Some(it) = writable.as_ref().filter(|it| it.is_new()) {
         adopt(&it.upper, layers)?;
+    }
+    if let Some(program) = &union.fuse {
+        return aside(field, || by_fuse(union, program));
     }
     let namespace = id_map.as_ref().map(id_map::namespace_of).transpose()?;
     let mapped = |path: &Path| -> Result<OwnedFd> {
@@ -273,6 +273,31 @@ fn by_descriptor(union: &RootUnion, layers: &[PathBuf], upper: &Path, work: &Pat
         making.set(&name, value.as_deref()).named(format_args!("{field}: fsconfig {key}"))?;
     }
     making.finish().map(Some).map_err(|errno| refused(field, errno))
+}
+
+/// Has fuse-overlayfs(1) mount the union in a mount namespace of its own, and detaches the mount there: the daemon ends when
+/// the container has left its root.
+fn by_fuse(union: &RootUnion, program: &Path) -> Result<OwnedFd> {
+    let RootUnion { layers, field, writable, place, .. } = union;
+    own_mounts(field)?;
+    let escaped = |path: &PathBuf| {
+        let text = path.to_string_lossy().into_owned();
+        ['\\', ',', ':'].iter().fold(text, |text, it| text.replace(*it, &format!("\\{it}")))
+    };
+    let lower: Vec<String> = layers.iter().rev().map(escaped).collect();
+    let mut options = format!("allow_other,default_permissions,suid,dev,lowerdir={}", lower.join(":"));
+    if let Some(Writable { upper, work, .. }) = writable {
+        options += &format!(",upperdir={},workdir={}", escaped(upper), escaped(work));
+    }
+    let name = program.display();
+    let output = sys::process::output(Command::new(program).arg("-o").arg(options).arg(place));
+    let output = output.named(format_args!("{field}: {name}"))?;
+    if !output.status.success() {
+        bail!("{field}: {name}: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', ": "));
+    }
+    let mounted = open_tree(place, Depth::Mount, Follow::Links).named(format_args!("{field}: open_tree"))?;
+    nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH).named(format_args!("{field}: umount"))?;
+    Ok(mounted)
 }
 
 /// Takes the ids of the owner of the work directory for new files, in this thread. overlayfs makes files as the user that

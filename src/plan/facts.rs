@@ -54,6 +54,9 @@ pub struct Facts {
     /// The mount points of proc and sysfs, in the order of the mounts. A mount of a part of such a file system does not
     /// count.
     pub proc_and_sysfs: Vec<PathBuf>,
+    /// fuse-overlayfs(1), if it is installed and the kernel refuses the overlay: it has no overlayfs, or the writable
+    /// layer is on an overlay.
+    pub fuse_overlayfs: Option<PathBuf>,
     /// The existing ones of the directories that a writable layer needs.
     pub present: Vec<PathBuf>,
 }
@@ -73,6 +76,7 @@ impl Facts {
             clones_into_cgroups: true,
             denies_setgroups: false,
             proc_and_sysfs: Vec::new(),
+            fuse_overlayfs: None,
             present: Vec::new(),
         }
     }
@@ -92,7 +96,7 @@ pub struct Questions {
     pub clones_into_cgroups: bool,
     pub denies_setgroups: bool,
     pub proc_and_sysfs: bool,
-    /// Those of the directories of [`candidates`](super::candidates).
+    /// With [`Facts::fuse_overlayfs`]: those of the directories of [`candidates`](super::candidates).
     pub present: bool,
 }
 

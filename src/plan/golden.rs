@@ -177,6 +177,7 @@ fn otherwise(facts: &Facts, asked: Questions) -> Facts {
     }
     if !asked.present {
         it.present.push(PathBuf::from("/bundle"));
+        it.fuse_overlayfs = Some(PathBuf::from("/bin/fuse-overlayfs"));
     }
     if !asked.own_cgroup {
         it.cgroups = it.cgroups.without_own();

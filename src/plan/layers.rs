@@ -17,6 +17,10 @@ pub struct RootUnion {
     pub writable: Option<Writable>,
     /// Pairs of key and value for overlayfs.
     pub options: Vec<(&'static str, Option<String>)>,
+    /// The directory at which the root is mounted.
+    pub place: PathBuf,
+    /// fuse-overlayfs(1), which mounts the union because the kernel would not.
+    pub fuse: Option<PathBuf>,
     /// The owners on the layers and on the upper directory are mapped.
     pub id_map: Option<IdMap>,
 }

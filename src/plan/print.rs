@@ -103,10 +103,9 @@ fn descriptor(slot: &Descriptor, page: &mut Page) {
             page.line(&it.field, &format!("mknod {node} on a file system of its own"));
         }
         Descriptor::Union(it) => {
-            page.line(
-                &it.field,
-                &format!("mount an overlay of {} layers in a mount namespace of its own", it.layers.len()),
-            );
+            let by = it.fuse.as_ref().map_or_else(String::new, |program| format!(" by {program:?}"));
+            let count = it.layers.len();
+            page.line(&it.field, &format!("mount an overlay of {count} layers in a mount namespace of its own{by}"));
         }
         Descriptor::Gate | Descriptor::Process | Descriptor::Tasks(_) | Descriptor::Kept(_) => {}
     }

@@ -104,7 +104,12 @@ pub fn union(context: &Context<'_>) -> Result<Option<RootUnion>> {
     {
         refuse!(annotated(WORK), "must be beside the upper directory, for id-mapped layers");
     }
-    Ok(Some(RootUnion { layers, field, writable, options: overlay_options(context), id_map }))
+    let fuse = context.facts.fuse_overlayfs.clone();
+    if let (Some(program), true) = (&fuse, id_map.is_some()) {
+        refuse!(annotated(ID_MAP), "the kernel refuses an overlay here, and {program:?} has no id-mapped layers");
+    }
+    let place = context.rootfs.clone();
+    Ok(Some(RootUnion { layers, field, writable, options: overlay_options(context), place, fuse, id_map }))
 }
 
 fn writable(context: &Context<'_>) -> Result<Option<Writable>> {
@@ -192,7 +197,7 @@ fn overlay_options(context: &Context<'_>) -> Vec<(&'static str, Option<String>)>
 pub fn mount(program: &mut Program, context: &Context<'_>, union: &RootUnion) {
     let path = program.text(&context.rootfs.to_string_lossy());
     let field = &union.field;
-    if context.in_user_namespace() && context.facts.caller.euid == 0 {
+    if union.fuse.is_some() || context.in_user_namespace() && context.facts.caller.euid == 0 {
         let tree = program.slot(Descriptor::Union(Box::new(union.clone())));
         program.push(field, Rootfs::Attach { path, tree });
         return;

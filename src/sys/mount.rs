@@ -95,6 +95,17 @@ pub fn private_tmpfs() -> nix::Result<OwnedFd> {
     }
 }
 
+/// Whether the kernel has overlayfs. This loads the module if that is installed.
+pub fn has_overlay() -> bool {
+    !matches!(Making::begin(c"overlay"), Err(Errno::ENODEV))
+}
+
+/// Whether a path, or the closest directory above it that exists, is on an overlay.
+pub fn is_on_overlay(path: &Path) -> bool {
+    let there = path.ancestors().find_map(|path| nix::sys::statfs::statfs(path).ok());
+    there.is_some_and(|system| system.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC)
+}
+
 /// A file system that is about to be made (fsopen(2)).
 #[derive(Debug)]
 pub struct Making(OwnedFd);
