@@ -75,6 +75,8 @@ commands! {
     Spec(SpecArgs) "spec" "" "write a config.json as a template";
     Start(IdArgs) "start" "<container-id>" "run the program of a created container";
     State(IdArgs) "state" "<container-id>" "show the state of a container";
+    #[cfg(feature = "image")]
+    Unpack(UnpackArgs) "unpack" "<image> <bundle>" "make a bundle from an image";
     Update(UpdateArgs) "update" "<container-id>" "change the limits of a container";
 }
 
@@ -222,6 +224,25 @@ takes! {
     }
 }
 
+#[cfg(feature = "image")]
+takes! {
+    /// The options of all commands that unpack an image.
+    ImageArgs() {
+        platform: Option<String> =
+            option("platform", "OS/ARCH[/VARIANT]", "the platform, if the image has several (default: this machine's)"),
+        store: Option<PathBuf> = store(),
+        max_size: Option<String> = option("max-size", "SIZE", "refuse an image that unpacks to more (default: 256G)"),
+        max_files: Number<u64> = option("max-files", "N", "refuse an image with more files (default: 16777216)"),
+    }
+}
+
+#[cfg(feature = "image")]
+takes! {
+    UnpackArgs(image: String, bundle: String) {
+        ..options: ImageArgs,
+    }
+}
+
 takes! {
     ExecArgs(id: String, command: Vec<String>) {
         console_socket: Option<String> = console_socket(),
@@ -323,6 +344,11 @@ fn detach(help: &'static str) -> Opt<bool> {
 
 fn no_subreaper() -> Opt<bool> {
     switch("no-subreaper", "do not reap the container's orphans")
+}
+
+#[cfg(feature = "image")]
+fn store() -> Opt<Option<PathBuf>> {
+    option("store", "DIR", "the store of layers (default: /var/lib/tare, or ~/.local/share/tare for an ordinary user)")
 }
 
 fn regex() -> Opt<bool> {

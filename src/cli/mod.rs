@@ -26,7 +26,7 @@ pub use commands::{
     MountsArgs, PlanArgs, PsArgs, RestoreArgs, RunArgs, SetupArgs, SpecArgs, UpdateArgs, Verb,
 };
 #[cfg(feature = "image")]
-pub use commands::{DiffArgs, PackArgs};
+pub use commands::{DiffArgs, ImageArgs, PackArgs, UnpackArgs};
 pub use global::Global;
 pub use option::Number;
 pub use quantity::{bytes, duration};

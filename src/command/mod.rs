@@ -29,6 +29,8 @@ mod start;
 mod state;
 mod table;
 mod trace_file;
+#[cfg(feature = "image")]
+mod unpack;
 mod update;
 
 use anyhow::{Context, Result};
@@ -83,6 +85,8 @@ fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Setup(args) => done(setup::run(global, &args.engine)),
         Verb::Spec(args) => done(spec::run(global, args)),
         Verb::Features(_) => done(features::run()),
+        #[cfg(feature = "image")]
+        Verb::Unpack(args) => done(unpack::run(global, args, log)),
         Verb::Update(args) => done(update::run(global, args, log)),
         Verb::Events(args) => done(events::run(global, args, log)),
         Verb::Plan(args) => done(plan::run(global, args)),

@@ -45,7 +45,7 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value
 }
 
 /// runc's template, with the same fields: instructions written for runc apply here.
-fn template(name: &str, mode: Mode) -> Value {
+pub fn template(name: &str, mode: Mode) -> Value {
     let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
     let mut namespaces: Vec<Value> =
         ["pid", "network", "ipc", "uts", "mount"].iter().map(|kind| json!({"type": kind})).collect();
@@ -89,7 +89,7 @@ fn template(name: &str, mode: Mode) -> Value {
 
 /// The template for an ordinary user: only the user's own id is mapped, the network and `/sys` are the host's, and
 /// there are no limits.
-fn rootless(mut config: Value, uid: u32, gid: u32) -> Value {
+pub fn rootless(mut config: Value, uid: u32, gid: u32) -> Value {
     if let Some(linux) = config["linux"].as_object_mut() {
         linux.remove("resources");
         linux.insert("uidMappings".to_owned(), json!([{"containerID": 0, "hostID": uid, "size": 1}]));

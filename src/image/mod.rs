@@ -3,37 +3,34 @@
 //! Nothing here is on the path of create, start, exec and delete. The feature `image` of the package, on by default,
 //! leaves all of it out of the file.
 
-#[allow(dead_code, reason = "for the commands on images")]
 pub mod accounts;
+pub mod bundle;
 pub mod changes;
-#[allow(dead_code, reason = "for the commands on images")]
 pub mod config;
 mod config_of;
 mod destination;
-#[allow(dead_code, reason = "for the commands on images")]
 pub mod digest;
 mod header;
-#[allow(dead_code, reason = "unpack will use it")]
 mod layer;
 mod layout;
-#[allow(dead_code, reason = "for the commands on images")]
 pub mod name;
 mod pack;
-#[allow(dead_code, reason = "for the commands on images")]
 pub mod platform;
-#[allow(dead_code, reason = "unpack will use it")]
+mod progress;
 mod read_ahead;
 #[cfg(test)]
 mod scratch_tests;
 mod shift;
-#[allow(dead_code, reason = "for the commands on images")]
 pub mod source;
 mod stack;
+pub mod store;
 mod tree;
-#[allow(dead_code, reason = "for the other steps of images")]
 mod union;
+mod unpack;
+mod user;
 mod write;
 
 pub use destination::PackTarget;
+pub use layer::ImageLimits;
 pub use pack::pack;
 pub use stack::Stack;

@@ -1,7 +1,7 @@
 //! The argument IMAGE: a path, and after it a tag or a digest.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use anyhow::{Result, bail};
 
@@ -60,6 +60,19 @@ pub struct ImageName {
     pub path: PathBuf,
     /// The image in it.
     pub reference: Reference,
+}
+
+/// The form that [`ImageName::parse`] reads.
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = PREFIXES.iter().find(|(_, kind)| Some(*kind) == self.kind);
+        write!(f, "{}{}", prefix.map_or("", |(prefix, _)| prefix), self.path.display())?;
+        match &self.reference {
+            Reference::Only => Ok(()),
+            Reference::Tag(tag) => write!(f, ":{tag}"),
+            Reference::Digest(digest) => write!(f, "@{digest}"),
+        }
+    }
 }
 
 impl ImageName {

@@ -53,7 +53,6 @@ pub fn get_open(file: BorrowedFd<'_>, name: &CStr) -> nix::Result<Option<Vec<u8>
 ///
 /// # Errors
 /// The error of `lsetxattr(2)`.
-#[allow(dead_code, reason = "for images")]
 pub fn set_of_link(path: &Path, name: &CStr, value: &[u8]) -> nix::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: two C strings and a slice with its own length, all of which outlive the call.
@@ -65,7 +64,6 @@ pub fn set_of_link(path: &Path, name: &CStr, value: &[u8]) -> nix::Result<()> {
 ///
 /// # Errors
 /// The error of `listxattr(2)` or `getxattr(2)`.
-#[allow(dead_code, reason = "for images")]
 pub fn all(path: &Path) -> nix::Result<Vec<(CString, Vec<u8>)>> {
     // SAFETY: the C strings and the buffer with its own length outlive the call.
     collect(
@@ -79,7 +77,6 @@ pub fn all(path: &Path) -> nix::Result<Vec<(CString, Vec<u8>)>> {
 ///
 /// # Errors
 /// The error of `llistxattr(2)` or `lgetxattr(2)`.
-#[allow(dead_code, reason = "for images")]
 pub fn all_of_link(path: &Path) -> nix::Result<Vec<(CString, Vec<u8>)>> {
     // SAFETY: the C strings and the buffer with its own length outlive the call.
     collect(
@@ -115,7 +112,6 @@ fn collect(
 }
 
 /// Calls a function that fills a buffer with a larger one each time that it answers ERANGE. The kernel's limit is 64 KiB.
-#[allow(dead_code, reason = "for images")]
 fn grown(call: impl Fn(*mut u8, usize) -> isize) -> nix::Result<Vec<u8>> {
     let mut buffer = vec![0u8; 256];
     loop {

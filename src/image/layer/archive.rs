@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read};
 use anyhow::{Context, Result, bail};
 use tar::Header;
 
-use super::member::{Extent, Member, MemberKind, Shown};
+use super::member::{Member, MemberKind, Shown};
 use super::pax::{Records, number, time};
 use super::sparse::{self, Described};
 
@@ -46,7 +46,11 @@ impl<R: BufRead> Archive<R> {
     /// # Errors
     /// The stream cannot be read, ends within a member, or is not a tar file.
     pub fn next(&mut self) -> Result<Option<Member>> {
-        self.pass(self.data + self.padding)?;
+        if self.pass(self.data)? < self.data {
+            bail!("the tar file ends within a file");
+        }
+        // umoci ends a tar file with the last byte of the last file.
+        self.pass(self.padding)?;
         (self.data, self.padding) = (0, 0);
         let mut extensions = Extensions::default();
         loop {
@@ -194,17 +198,19 @@ impl<R: BufRead> Archive<R> {
         }
     }
 
-    fn pass(&mut self, mut count: u64) -> Result<()> {
-        while count > 0 {
+    /// Skips bytes, and returns their number, which is less at the end of the stream.
+    fn pass(&mut self, count: u64) -> Result<u64> {
+        let mut passed = 0;
+        while passed < count {
             let length = self.from.fill_buf()?.len() as u64;
             if length == 0 {
-                bail!("the tar file ends within a file");
+                break;
             }
-            let step = length.min(count);
+            let step = length.min(count - passed);
             self.from.consume(step as usize);
-            count -= step;
+            passed += step;
         }
-        Ok(())
+        Ok(passed)
     }
 }
 
@@ -294,13 +300,6 @@ fn kind(header: &Header, member: &Member) -> Result<MemberKind> {
         b'6' => MemberKind::Fifo,
         other => bail!("{} in the tar file is of the unknown type \"{}\"", Shown(&member.path), other.escape_ascii()),
     })
-}
-
-impl Member {
-    /// The parts with data; a file without holes is one.
-    pub fn data_parts(&self) -> Vec<Extent> {
-        self.parts.clone().unwrap_or_else(|| vec![Extent { offset: 0, length: self.size }])
-    }
 }
 
 #[cfg(test)]

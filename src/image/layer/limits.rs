@@ -30,6 +30,11 @@ impl Budget {
         Budget { limits, left: limits }
     }
 
+    /// The bytes that are left.
+    pub fn left_bytes(&self) -> u64 {
+        self.left.bytes
+    }
+
     /// Takes a member.
     ///
     /// # Errors

@@ -17,13 +17,12 @@ use std::os::fd::OwnedFd;
 
 use anyhow::Result;
 
-pub use archive::Archive;
-#[allow(unused_imports, reason = "unpack will use it")]
 pub use limits::{Budget, ImageLimits};
 pub use notes::Notes;
 pub use owners::MappedIds;
 pub use pax::{Records, number};
 
+use archive::Archive;
 use target::LayerTarget;
 
 /// Unpacks a layer from a tar stream to an empty directory, on top of the layers below it, of which the base is the

@@ -58,7 +58,13 @@ fn invalid(text: impl Into<String>) -> io::Error {
 ///
 /// # Errors
 /// The error of reading the first bytes; an unsupported compression.
-pub fn layer(blob: Blob, digest: Option<&Digest>, size: u64, diff_id: &Digest) -> io::Result<Box<dyn Read + Send>> {
+pub fn layer<R: Read + Send + 'static>(
+    blob: Blob,
+    watch: impl FnOnce(Blob) -> R,
+    digest: Option<&Digest>,
+    size: u64,
+    diff_id: &Digest,
+) -> io::Result<Box<dyn Read + Send>> {
     let mut first = [0; 8];
     let mut length = 0;
     let mut start = blob.clone();
@@ -71,6 +77,7 @@ pub fn layer(blob: Blob, digest: Option<&Digest>, size: u64, diff_id: &Digest) -
     let compression = Compression::of(&first[..length]);
     let name = format!("layer {}", digest.unwrap_or(diff_id));
     let compression = compression.map_err(|error| invalid(format!("{name}: {error}")))?;
+    let blob = watch(blob);
     let content = |reader| Verified::new(reader, "layer with diff_id", diff_id.clone(), None);
     Ok(match (compression, digest) {
         // The same bytes have the same digest: once is enough.

@@ -65,7 +65,19 @@ impl ImageSource {
     /// # Errors
     /// An unknown compression; the error of reading.
     pub fn layer(&self, layer: &LayerBlob) -> io::Result<Box<dyn Read + Send>> {
-        decoder::layer(layer.blob.clone(), layer.digest.as_ref(), layer.size, &layer.diff_id)
+        self.layer_through(layer, |blob| blob)
+    }
+
+    /// [`ImageSource::layer`], with a reader around the blob, which sees the bytes before they are decompressed.
+    ///
+    /// # Errors
+    /// As for [`ImageSource::layer`].
+    pub fn layer_through<R: Read + Send + 'static>(
+        &self,
+        layer: &LayerBlob,
+        watch: impl FnOnce(Blob) -> R,
+    ) -> io::Result<Box<dyn Read + Send>> {
+        decoder::layer(layer.blob.clone(), watch, layer.digest.as_ref(), layer.size, &layer.diff_id)
     }
 
     /// The blob of a layer as it is stored. The reader verifies nothing.
