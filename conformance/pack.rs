@@ -19,6 +19,7 @@ tests![
     diff_is_dockers,
     diff_of_a_forged_name,
     diff_of_no_layers,
+    of_a_running_container,
     pack_is_the_same_twice,
     pack_of_the_epoch,
     pack_is_what_umoci_unpacks,
@@ -271,6 +272,27 @@ fn diff_of_no_layers() -> Result {
     Call::new(["diff", "/no/where"]).output()?.fails_with("no such file or directory")?;
     fs::remove_dir(layered.path("upper"))?;
     layered.diff()?.fails_with("upper: no such file or directory").map(drop)
+}
+
+/// The id of a running container is the name of its layers, those of `--layer`, too.
+fn of_a_running_container() -> Result {
+    if !runtime::is("tare") {
+        return skip("only tare has these commands");
+    }
+    let container = Bundle::new(["write", "/etc/new", "x", ",", "pause"]).file("/etc/old", "").build()?;
+    let layer = container.bundle().join("layer");
+    fs::rename(container.rootfs(), &layer)?;
+    fs::create_dir(container.rootfs())?;
+    container.launch(["create", "--layer", "layer"]).current_dir(&container.bundle()).output()?.success()?;
+    container.start()?;
+    container.wait_output("write /etc/new: ok")?;
+    let diff = container.call(["diff"]).arg(&container.id).output()?;
+    diff.success()?.has_line("C /etc")?.has_line("A /etc/new")?;
+    ensure!(!diff.stdout.contains("/etc/old"), "a file of the layer is changed: {diff}");
+    let image = container.bundle().join("image:v1");
+    container.call(["pack"]).arg(&container.id).arg(image).output()?.success()?;
+    ensure!(container.bundle().join("image/index.json").exists(), "no image");
+    container.stop()
 }
 
 /// The same input gives the same digest: in another layout, and from a copy of the layers.
