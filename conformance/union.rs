@@ -31,7 +31,10 @@ tests![
     writable_layer_on_an_overlay_by_fuse,
     layers_that_are_none,
     union_is_not_seen_on_the_host,
-    exec_and_hooks_see_the_union,
+    exec_sees_the_union,
+    other_commands_on_a_union,
+    checkpoint_of_a_union_is_refused,
+    plan_prints_each_layer,
     killed_create_of_a_union_can_be_deleted,
     failed_create_of_a_union_leaves_nothing,
     union_without_a_pivot,
@@ -633,12 +636,64 @@ fn union_is_not_seen_on_the_host() -> Result {
 }
 
 /// `exec` and `state` work as with any root.
-fn exec_and_hooks_see_the_union() -> Result {
+fn exec_sees_the_union() -> Result {
     let it = Layered::new(["pause"])?;
     it.container.create()?.success()?;
     it.container.start()?;
     it.container.exec([], ["cat", "/high"])?.success()?.has_line("high")?;
     equal("status", it.container.status()?, "running")?;
+    it.container.command(["delete", "--force"])?.success()?;
+    it.nothing_left()
+}
+
+/// A checkpoint is refused, also if the layers are known from the command line only.
+fn checkpoint_of_a_union_is_refused() -> Result {
+    let it = Layered::new(["pause"])?;
+    it.container.edit_config(|config| config["annotations"] = json!({}))?;
+    let layer = it.layer(0).display().to_string();
+    it.container.launch(["create", "--layer", &layer]).output()?.success()?;
+    it.container.start()?;
+    let output = it.container.command(["checkpoint"])?;
+    names_field(&output, "annotations.dev.tare.layers")?;
+    equal("status", it.container.status()?, "running")?;
+    it.container.command(["delete", "--force"])?.success()?;
+    it.nothing_left()
+}
+
+/// `plan` prints each layer, the highest first, and makes nothing.
+fn plan_prints_each_layer() -> Result {
+    let it = Layered::new(["true"])?;
+    let bundle = it.container.bundle().display().to_string();
+    let output = it.container.call(["plan", &bundle, "--upper", "/elsewhere/upper"]).output()?;
+    output.success()?;
+    let lines: Vec<&str> = output.stdout.lines().filter(|line| line.contains("dev.tare.layers[")).collect();
+    equal("layers", lines.len(), 3)?;
+    for (line, layer) in lines.iter().zip([2, 1, 0]) {
+        contains("layer", line, &format!("layer {:?}", it.layer(layer)))?;
+    }
+    contains("plan", &output.stdout, "writable layer \"/elsewhere/upper\", made, and removed by delete")?;
+    it.nothing_left()
+}
+
+/// `run --keep` keeps the container with its writable layer until it is deleted; the other commands work on it.
+fn other_commands_on_a_union() -> Result {
+    let it = Layered::new(["write", "/new", "x"])?;
+    it.container.launch(["run", "--keep"]).output()?.success()?;
+    equal("status", it.container.status()?, "stopped")?;
+    equal("file", fs::read_to_string(it.writable().join("upper/new"))?, "x")?;
+    contains("list", &it.container.call(["list", "-q"]).output()?.success()?.stdout, &it.container.id)?;
+    it.container.command(["delete"])?.success()?;
+    it.nothing_left()?;
+    it.container.edit_config(|config| config["process"]["args"] = json!(["/payload", "pause"]))?;
+    it.container.create()?.success()?;
+    it.container.start()?;
+    let (shared, file) = (it.container.aside("shared"), it.container.aside("mounts.json"));
+    fs::create_dir(&shared)?;
+    fs::write(shared.join("inside"), "of the host")?;
+    let mounts = json!([{ "destination": "/added", "source": shared, "type": "bind", "options": ["bind"] }]);
+    fs::write(&file, mounts.to_string())?;
+    it.container.call(["mounts", "add", &it.container.id]).arg(&file).output()?.success()?;
+    it.container.exec([], ["cat", "/added/inside"])?.success()?.has_line("of the host")?;
     it.container.command(["delete", "--force"])?.success()?;
     it.nothing_left()
 }

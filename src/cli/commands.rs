@@ -100,8 +100,8 @@ takes! {
             option("pidfd-socket", "SOCKET", "socket that receives a pidfd of the first process"),
         pid_file: Option<PathBuf> = pid_file(),
         preserve_fds: Number<u32> = option("preserve-fds", "N", "pass N more descriptors to the container"),
-        layer: Vec<String> = list("layer", "DIR", "layer of the root, the base first, may be repeated"),
-        upper: Option<PathBuf> = option("upper", "DIR", "writable layer of the root, which stays if it exists"),
+        layer: Vec<String> = layer(),
+        upper: Option<PathBuf> = upper(),
         no_pivot: bool = switch("no-pivot", "move the root instead of exchanging it (for an initramfs)"),
         no_new_keyring: bool = switch("no-new-keyring", "keep the caller's session keyring"),
     }
@@ -221,6 +221,8 @@ takes! {
         bundle: Option<PathBuf> = bundle(),
         config: Option<PathBuf> = config(),
         id: Option<String> = option("id", "ID", "the container's id (default: the bundle's name)"),
+        layer: Vec<String> = layer(),
+        upper: Option<PathBuf> = upper(),
     }
 }
 
@@ -328,6 +330,14 @@ fn bundle() -> Opt<Option<PathBuf>> {
 
 fn config() -> Opt<Option<PathBuf>> {
     option("config", "FILE", "the config (default: config.json of the bundle)").short('f')
+}
+
+fn layer() -> Opt<Vec<String>> {
+    list("layer", "DIR", "layer of the root, the base first, may be repeated")
+}
+
+fn upper() -> Opt<Option<PathBuf>> {
+    option("upper", "DIR", "writable layer of the root, which stays if it exists")
 }
 
 fn pid_file() -> Opt<Option<PathBuf>> {

@@ -39,6 +39,7 @@ pub fn run(global: &Global, args: &CheckpointArgs, log: &Log) -> Result<()> {
     };
     let mut options = joining_options(global, &host, &record.id, record.bundle.clone());
     options.notify = Some(directory.notify()).filter(|place| place.is_dir());
+    options.layers = record.union.as_ref().map(|it| it.layers.clone()).unwrap_or_default();
     let facts = host.facts(&config, &options)?;
     let mounts = Mounts::of(&config, &facts, &options)?;
     checkpoint(&orders, &record, &config, &mounts)?;

@@ -14,8 +14,13 @@ pub fn run(global: &Global, args: &PlanArgs) -> Result<()> {
     let text = spec::read(&config(args.config.as_deref())?.unwrap_or_else(|| bundle.join("config.json")))?;
     let config = spec::parse(&text)?;
     let name = bundle.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let create =
-        CreateArgs { id: args.id.clone().unwrap_or(name), config: args.config.clone(), ..CreateArgs::default() };
+    let create = CreateArgs {
+        id: args.id.clone().unwrap_or(name),
+        config: args.config.clone(),
+        layer: args.layer.clone(),
+        upper: args.upper.clone(),
+        ..CreateArgs::default()
+    };
     let options = options(global, &create, &host, bundle, Begin::AtStart)?;
     let plan = compile(&config, &host.facts(&config, &options)?, &options)?;
     let mut lines = plan::print(&plan);
