@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Arg;
 
+#[cfg(feature = "image")]
+use super::image::{DiffArgs, ImageArgs, PackArgs, Rest, UnpackArgs};
 use super::option::{Count, Line, Number, Opt, Takes, list, option, switch, takes, with_value};
 use super::words::Placement;
 use crate::tables::limit::{self, OptionKind, Scalar, UpdateOption};
@@ -27,6 +29,9 @@ impl Row {
         if self.arguments.most.is_none() { Placement::First } else { Placement::Anywhere }
     }
 }
+
+/// The option of `run` with which the arguments are free.
+pub const FREE: &str = "image";
 
 /// Makes the enum of commands and the table of them from one list.
 macro_rules! commands {
@@ -107,6 +112,22 @@ takes! {
     }
 }
 
+#[cfg(feature = "image")]
+takes! {
+    /// `run`. With `--image` the id may be missing; the words after it are a command, of which the first one stands in
+    /// place of the bundle.
+    RunArgs(command: Rest) {
+        ..create: CreateArgs,
+        ..options: ImageArgs,
+        image: Option<String> =
+            option(FREE, "IMAGE", "unpack an image and run it: run --image IMAGE [container-id [-- command [args...]]]"),
+        detach: bool = detach("do not wait for the container"),
+        keep: bool = switch("keep", "do not delete the container after it exits"),
+        no_subreaper: bool = no_subreaper(),
+    }
+}
+
+#[cfg(not(feature = "image"))]
 takes! {
     RunArgs() {
         ..create: CreateArgs,
@@ -164,16 +185,6 @@ takes! {
     }
 }
 
-#[cfg(feature = "image")]
-takes! {
-    DiffArgs(place: String) {}
-}
-
-#[cfg(feature = "image")]
-takes! {
-    PackArgs(place: String, image: String) {}
-}
-
 takes! {
     DeleteArgs(id: String) {
         force: bool = switch("force", "kill the container first if it runs").short('f'),
@@ -223,25 +234,6 @@ takes! {
         id: Option<String> = option("id", "ID", "the container's id (default: the bundle's name)"),
         layer: Vec<String> = layer(),
         upper: Option<PathBuf> = upper(),
-    }
-}
-
-#[cfg(feature = "image")]
-takes! {
-    /// The options of all commands that unpack an image.
-    ImageArgs() {
-        platform: Option<String> =
-            option("platform", "OS/ARCH[/VARIANT]", "the platform, if the image has several (default: this machine's)"),
-        store: Option<PathBuf> = store(),
-        max_size: Option<String> = option("max-size", "SIZE", "refuse an image that unpacks to more (default: 256G)"),
-        max_files: Number<u64> = option("max-files", "N", "refuse an image with more files (default: 16777216)"),
-    }
-}
-
-#[cfg(feature = "image")]
-takes! {
-    UnpackArgs(image: String, bundle: String) {
-        ..options: ImageArgs,
     }
 }
 
@@ -354,11 +346,6 @@ fn detach(help: &'static str) -> Opt<bool> {
 
 fn no_subreaper() -> Opt<bool> {
     switch("no-subreaper", "do not reap the container's orphans")
-}
-
-#[cfg(feature = "image")]
-fn store() -> Opt<Option<PathBuf>> {
-    option("store", "DIR", "the store of layers (default: /var/lib/tare, or ~/.local/share/tare for an ordinary user)")
 }
 
 fn regex() -> Opt<bool> {

@@ -6,6 +6,8 @@
 
 mod commands;
 mod global;
+#[cfg(feature = "image")]
+mod image;
 mod option;
 mod quantity;
 mod words;
@@ -17,7 +19,7 @@ use anyhow::{Result, bail};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 
-use commands::{COMMANDS, Row};
+use commands::{COMMANDS, FREE, Row};
 use global::GlobalArgs;
 use option::{Line, Takes};
 
@@ -25,9 +27,9 @@ pub use commands::{
     CheckpointArgs, CreateArgs, CriuArgs, DeleteArgs, EventsArgs, ExecArgs, IdArgs, KillArgs, Limits, ListArgs,
     MountsArgs, PlanArgs, PsArgs, RestoreArgs, RunArgs, SetupArgs, SpecArgs, UpdateArgs, Verb,
 };
-#[cfg(feature = "image")]
-pub use commands::{DiffArgs, ImageArgs, PackArgs, UnpackArgs};
 pub use global::Global;
+#[cfg(feature = "image")]
+pub use image::{DiffArgs, ImageArgs, PackArgs, UnpackArgs};
 pub use option::Number;
 pub use quantity::{bytes, duration};
 
@@ -188,7 +190,8 @@ fn parse_command(global: Global, row: &Row, words: &[String]) -> Parsed {
             return Parsed::Usage { global, help, message, status: 1 };
         }
     };
-    if let Err(error) = count(&global.name, row, arguments.len()) {
+    let free = matches!(matches.try_contains_id(FREE), Ok(true));
+    if let Err(error) = if free { Ok(()) } else { count(&global.name, row, arguments.len()) } {
         let help = format!("Incorrect Usage.\n\n{}", help(&global));
         return Parsed::Usage { global, help, message: error.to_string(), status: 1 };
     }

@@ -22,6 +22,8 @@ mod plan;
 mod ps;
 mod restore;
 mod run;
+#[cfg(feature = "image")]
+mod run_image;
 mod setup;
 mod shared;
 mod spec;
@@ -63,6 +65,10 @@ fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Create(args) => {
             done(create::run(global, args, log).with_context(|| format!("{} create failed", global.name)))
         }
+        #[cfg(feature = "image")]
+        Verb::Run(args) if args.image.is_some() => run_image::run(global, args, log)
+            .with_context(|| format!("{} run failed", global.name))
+            .map_err(Failure::from),
         Verb::Run(args) => {
             run::run(global, args, log).with_context(|| format!("{} run failed", global.name)).map_err(Failure::from)
         }

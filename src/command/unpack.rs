@@ -17,24 +17,41 @@ use crate::image::name::ImageName;
 use crate::image::platform::Platform;
 
 pub fn run(global: &Global, args: &UnpackArgs, log: &Log) -> Result<()> {
-    let mode = Layout::read()?.mode();
-    let caller = Host::read().caller;
-    let config = |of_user: bool| -> Value {
-        let config = template(&global.name, mode);
-        if of_user { rootless(config, caller.euid, caller.egid) } else { config }
-    };
-    let ImageArgs { platform, store, .. } = &args.options;
-    let warnings = bundle::make(&BundleOrder {
-        image: &ImageName::parse(&args.image)?,
-        bundle: Path::new(&args.bundle),
-        store: store.as_deref(),
-        platform: &platform.as_deref().map_or_else(|| Ok(Platform::host()), Platform::parse)?,
-        limits: limits(&args.options)?,
-        caller,
-        template: &config,
-    })?;
+    let image = ImageName::parse(&args.image)?;
+    let warnings = unpack(global, &image, Path::new(&args.bundle), &args.options, |config| (config, Vec::new()))?;
     tell(log, warnings);
     Ok(())
+}
+
+/// Unpacks an image and writes a bundle for it. `change` changes the template, and gives a command in place of the
+/// image's own. Returns warnings. An ordinary user's process is in another user namespace afterwards.
+///
+/// # Errors
+/// A wrong option; the errors of [`bundle::make`].
+pub fn unpack(
+    global: &Global,
+    image: &ImageName,
+    bundle: &Path,
+    args: &ImageArgs,
+    change: impl Fn(Value) -> (Value, Vec<String>),
+) -> Result<Vec<String>> {
+    let mode = Layout::read()?.mode();
+    let caller = Host::read().caller;
+    let (config, command) = change(template(&global.name, mode));
+    let config = |of_user: bool| match of_user {
+        true => rootless(config.clone(), caller.euid, caller.egid),
+        false => config.clone(),
+    };
+    bundle::make(&BundleOrder {
+        image,
+        bundle,
+        store: args.store.as_deref(),
+        platform: &args.platform.as_deref().map_or_else(|| Ok(Platform::host()), Platform::parse)?,
+        command: &command,
+        limits: limits(args)?,
+        caller,
+        template: &config,
+    })
 }
 
 fn limits(args: &ImageArgs) -> Result<ImageLimits> {

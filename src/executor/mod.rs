@@ -26,6 +26,7 @@ pub use create::{Connections, Created, Order, create};
 pub use destroy::{Survivors, destroy, destroy_locked, discard, end_locked, kill_survivors};
 pub use exec::{Joining, attaches_late, exec};
 pub use hooks::{HookOwner, poststart, start_container};
+#[cfg(feature = "image")]
 pub use id_map::enter_user_namespace;
 pub use notify::Notify;
 pub use receivers::Receivers;

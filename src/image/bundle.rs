@@ -35,6 +35,8 @@ pub struct BundleOrder<'a> {
     pub store: Option<&'a Path>,
     /// The platform to choose, if the image has several.
     pub platform: &'a Platform,
+    /// A command in place of the image's own.
+    pub command: &'a [String],
     /// The limits for the files.
     pub limits: ImageLimits,
     /// The user that calls this program.
@@ -61,7 +63,12 @@ pub fn make(order: &BundleOrder<'_>) -> Result<Vec<String>> {
     let (maps, warning) = user::enter(&order.caller)?;
     let store = Store::open(&path, StoreUse::Shared)?;
     let source = ImageSource::open(order.image)?;
-    let image = source.image(order.platform)?;
+    let mut image = source.image(order.platform)?;
+    if !order.command.is_empty() {
+        let mut settings = image.config.config().clone().unwrap_or_default();
+        settings.set_cmd(Some(order.command.to_vec()));
+        image.config.set_config(Some(settings));
+    }
     let progress = Progress::new(&image.layers);
     let unpacked = unpack(&store, &source, &image, order.limits, &progress);
     progress.finish();

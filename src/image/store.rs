@@ -6,6 +6,7 @@
 //! - `squashed` has layers of users who can have one id only.
 //! - `tmp` has layers in the making. A layer gets its final name when it is complete.
 //! - `locks` has a file for each layer that is or was in the making, and `lock` is for the whole store.
+//! - `run` has the bundles of `run --image`. The process that runs a container locks its bundle.
 //! - `bundles` has a file for each bundle that uses layers, with its path.
 
 use std::ffi::{CString, OsStr, OsString};
@@ -81,13 +82,22 @@ impl Store {
         Ok(data.context("neither XDG_DATA_HOME nor HOME is set: use --store")?.join("tare"))
     }
 
+    /// The directory for the bundles of `run --image`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn run_directory(store: &Path) -> Result<PathBuf> {
+        let path = store.join("run");
+        make(&path).map(|()| path)
+    }
+
     /// Opens a store, which is made if it is missing, and waits for its lock.
     ///
     /// # Errors
     /// The directories cannot be made.
     pub fn open(path: &Path, access: StoreUse) -> Result<Store> {
         let path = std::path::absolute(path).named(path.display())?;
-        for part in ["layers", "squashed", "tmp", "locks", "bundles"] {
+        for part in ["layers", "squashed", "tmp", "locks", "bundles", "run"] {
             make(&path.join(part))?;
         }
         let file = open_lock(&path.join("lock"))?;
