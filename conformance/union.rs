@@ -363,6 +363,10 @@ fn union_of_an_ordinary_user_with_subordinate_ids() -> Result {
     equal("owner", fs::metadata(upper.join("mine/file"))?.uid(), USER + 1004)?;
     contains("output", &it.container.output()?, "low+")?;
     with_subordinate_ids(&it, &["delete", &id])?.output()?.success()?;
+    it.nothing_left()?;
+    // `run` removes it itself, beside the threads that copy the output.
+    let output = with_subordinate_ids(&it, &["run", "--bundle", &bundle, &id])?.output()?;
+    output.success()?.has_line("write /mine/file: ok")?;
     it.nothing_left()
 }
 
