@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::aside::{THERE, aside, own_mounts, own_tmpfs};
 use super::id_map;
 use crate::host::Host;
-use crate::plan::{RootUnion, Writable};
+use crate::plan::{RootUnion, Writable, escaped};
 use crate::spec::{Field, refuse};
 use crate::state::{Layered, Record};
 use crate::sys::mount::{Depth, Follow, Making, attach, open_tree};
@@ -280,11 +280,7 @@ fn by_descriptor(union: &RootUnion, layers: &[PathBuf], upper: &Path, work: &Pat
 fn by_fuse(union: &RootUnion, program: &Path) -> Result<OwnedFd> {
     let RootUnion { layers, field, writable, place, .. } = union;
     own_mounts(field)?;
-    let escaped = |path: &PathBuf| {
-        let text = path.to_string_lossy().into_owned();
-        ['\\', ',', ':'].iter().fold(text, |text, it| text.replace(*it, &format!("\\{it}")))
-    };
-    let lower: Vec<String> = layers.iter().rev().map(escaped).collect();
+    let lower: Vec<String> = layers.iter().rev().map(|layer| escaped(layer)).collect();
     let mut options = format!("allow_other,default_permissions,suid,dev,lowerdir={}", lower.join(":"));
     if let Some(Writable { upper, work, .. }) = writable {
         options += &format!(",upperdir={},workdir={}", escaped(upper), escaped(work));
@@ -309,16 +305,8 @@ fn own_ids(work: &Path, field: &Field) -> Result<()> {
 
 /// Mounts with mount(2), where each layer is bound at its number.
 fn by_name(union: &RootUnion, upper: &Path, work: &Path) -> Result<OwnedFd> {
-    let RootUnion { layers, field, options, .. } = union;
-    let numbers: Vec<String> = (0..layers.len()).rev().map(|number| number.to_string()).collect();
-    let escaped = |path: &Path| {
-        let text = path.to_string_lossy();
-        ['\\', ',', ':'].iter().fold(text.into_owned(), |text, it| text.replace(*it, &format!("\\{it}")))
-    };
-    let mut data = format!("lowerdir={},upperdir={},workdir={}", numbers.join(":"), escaped(upper), escaped(work));
-    for (key, value) in options {
-        data += &value.as_ref().map_or_else(|| format!(",{key}"), |value| format!(",{key}={value}"));
-    }
+    let field = &union.field;
+    let data = union.data(upper, work);
     let place = Path::new(THERE).join("root");
     std::fs::create_dir(&place).named(format_args!("{field}: mkdir"))?;
     if union.id_map.is_some() {

@@ -1,6 +1,6 @@
 //! A root file system of layers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::id_map::IdMap;
 use super::maps::Maps;
@@ -23,6 +23,25 @@ pub struct RootUnion {
     pub fuse: Option<PathBuf>,
     /// The owners on the layers and on the upper directory are mapped.
     pub id_map: Option<IdMap>,
+}
+
+impl RootUnion {
+    /// All options for mount(2), whose working directory has each layer at its number.
+    pub fn data(&self, upper: &Path, work: &Path) -> String {
+        let numbers: Vec<String> = (0..self.layers.len()).rev().map(|number| number.to_string()).collect();
+        let (upper, work) = (escaped(upper), escaped(work));
+        let mut data = format!("lowerdir={},upperdir={upper},workdir={work}", numbers.join(":"));
+        for (key, value) in &self.options {
+            data += &value.as_ref().map_or_else(|| format!(",{key}"), |value| format!(",{key}={value}"));
+        }
+        data
+    }
+}
+
+/// A path as an option of an overlay: the characters that part options and layers have a backslash before them.
+pub fn escaped(path: &Path) -> String {
+    let text = path.to_string_lossy().into_owned();
+    ['\\', ',', ':'].iter().fold(text, |text, it| text.replace(*it, &format!("\\{it}")))
 }
 
 /// The writable layer.

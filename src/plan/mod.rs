@@ -36,7 +36,7 @@ pub use facts::{Caller, Facts};
 pub(crate) use facts::{Questions, binds};
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use id_map::{IdMap, Owners};
-pub(crate) use layers::{RootUnion, Writable};
+pub(crate) use layers::{RootUnion, Writable, escaped};
 pub(crate) use maps::Maps;
 pub(crate) use namespaces::Birth;
 pub use options::Options;

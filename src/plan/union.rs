@@ -212,5 +212,9 @@ pub fn mount(program: &mut Program, context: &Context<'_>, union: &RootUnion) {
     let options: Vec<_> = union.options.iter().map(|(key, value)| (*key, value.as_deref())).collect();
     let options = program.options(&options);
     let adopt = writable.is_some_and(Writable::is_new);
-    program.push(field, Rootfs::Union { path, layers, upper, work, options, adopt });
+    // Without a writable layer the working directory, a tmpfs, has these two.
+    let (places, instead) = (writable.map(|it| (&*it.upper, &*it.work)), (Path::new("upper"), Path::new("work")));
+    let (above, beside) = places.unwrap_or(instead);
+    let data = program.text(&union.data(above, beside));
+    program.push(field, Rootfs::Union { path, layers, upper, work, options, data, adopt });
 }

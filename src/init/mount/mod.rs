@@ -27,10 +27,10 @@ impl Init {
             Rootfs::Propagation { flags } => mounts.propagation(flags),
             Rootfs::PrivateParent { path } => mounts.private_parent(text(path)),
             Rootfs::Bind { path } => mounts.bind_root(text(path)),
-            Rootfs::Union { path, layers, upper, work, options, adopt } => {
+            Rootfs::Union { path, layers, upper, work, options, data, adopt } => {
                 let (layers, options) = (self.program.texts(layers), self.program.texts(options));
                 let upper = (upper != Text::NONE).then(|| (text(upper), text(work)));
-                mounts.union(&NewUnion { path: text(path), layers, upper, options, adopt })
+                mounts.union(&NewUnion { path: text(path), layers, upper, options, data: text(data), adopt })
             }
             Rootfs::Attach { path, tree } => mounts.attach_root(text(path), self.program.slot(tree.0)),
             Rootfs::Open { path, follow } => mounts.take_root(text(path), follow),

@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 
 use super::super::files::{Fd, open_plain};
-use super::super::op::Text;
-use super::super::path::{PathBuffer, ShortBuffer, in_proc};
+use super::super::op::{Text, why};
+use super::super::path::{ShortBuffer, in_proc};
 use super::super::sys::{self, Fault, Try};
 use super::mounts::RootMounts;
 
@@ -13,6 +13,9 @@ const SOURCE: &CStr = c"overlay";
 /// The directories on the tmpfs of a union that has no upper directory.
 const UPPER: &CStr = c"upper";
 const WORK: &CStr = c"work";
+
+/// mount(2) takes a page, with the NUL.
+const LONGEST_DATA: usize = 4096;
 
 /// An overlay to mount.
 pub struct NewUnion<'a> {
@@ -24,6 +27,8 @@ pub struct NewUnion<'a> {
     pub upper: Option<(&'a CStr, &'a CStr)>,
     /// Pairs of key and value.
     pub options: &'static [Text],
+    /// The same options for mount(2), with each layer by its number.
+    pub data: &'a CStr,
     /// The upper directory takes owner and mode of the highest layer.
     pub adopt: bool,
 }
@@ -95,7 +100,9 @@ impl RootMounts {
     /// tmpfs, so the page is enough for all layers that the kernel takes.
     #[inline(never)]
     fn union_by_name(&mut self, it: &NewUnion<'_>, place: Fd) -> Try<()> {
-        let mut data = PathBuffer::new(b"lowerdir=")?;
+        if it.data.count_bytes() >= LONGEST_DATA {
+            return Err(Fault::because(why::TOO_LONG, sys::ENAMETOOLONG));
+        }
         // Without an upper directory there is a tmpfs already.
         let place = if it.upper.is_some() { tmpfs(it.path, &place)? } else { place };
         for (index, layer) in it.layers.iter().enumerate().rev() {
@@ -103,27 +110,10 @@ impl RootMounts {
             sys::mkdirat(place.0, name.as_cstr(), 0o755)?;
             let tree = sys::open_tree(sys::AT_FDCWD, self.program.text(*layer), sys::OPEN_TREE_CLONE).map(Fd);
             sys::move_mount(tree.map_err(|fault| of_layer(fault, index))?.0, place.0, name.as_cstr())?;
-            if index + 1 < it.layers.len() {
-                data.append(b":")?;
-            }
-            data.append(name.as_cstr().to_bytes())?;
-        }
-        let (upper, work) = it.upper.unwrap_or((UPPER, WORK));
-        for (key, path) in [(&b",upperdir="[..], upper), (b",workdir=", work)] {
-            data.append(key)?;
-            append_escaped(&mut data, path)?;
-        }
-        for option in it.options.as_chunks::<2>().0 {
-            data.append(b",")?;
-            data.append(self.program.text(option[0]).to_bytes())?;
-            if option[1] != Text::NONE {
-                data.append(b"=")?;
-                data.append(self.program.text(option[1]).to_bytes())?;
-            }
         }
         let before = Fd(sys::openat2(sys::AT_FDCWD, c".", sys::O_PATH | sys::O_CLOEXEC, 0, 0)?);
         sys::fchdir(place.0)?;
-        let mounted = sys::mount(SOURCE, c".", SOURCE, 0, data.as_cstr());
+        let mounted = sys::mount(SOURCE, c".", SOURCE, 0, it.data);
         sys::fchdir(before.0)?;
         mounted?;
         self.root = open_plain(it.path)?;
@@ -173,17 +163,6 @@ fn adopt_owner(upper: &Fd, layer: &Fd) -> Try<()> {
         other => other?,
     }
     sys::fchmod(upper.0, stat.mode & 0o7777)
-}
-
-/// overlayfs takes a backslash before a character as that character, and the kernel ends an option at a comma.
-fn append_escaped(data: &mut PathBuffer, path: &CStr) -> Try<()> {
-    for byte in path.to_bytes() {
-        if matches!(byte, b'\\' | b',' | b':') {
-            data.append(b"\\")?;
-        }
-        data.append(core::slice::from_ref(byte))?;
-    }
-    Ok(())
 }
 
 /// A number as a name.

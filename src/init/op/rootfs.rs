@@ -15,8 +15,9 @@ pub enum Rootfs {
     Bind { path: Text },
     /// Mount an overlay of these layers (a list of `Text`, the base first) at a path, and use it as the root of all later
     /// targets. Without `upper` a tmpfs has the changes. `options` is a list of pairs of `Text`, as for a file system.
-    /// With `adopt` the upper directory takes owner and mode of the highest layer.
-    Union { path: Text, layers: List, upper: Text, work: Text, options: List, adopt: bool },
+    /// `data` has all options for mount(2), with each layer by its number. With `adopt` the upper directory takes owner
+    /// and mode of the highest layer.
+    Union { path: Text, layers: List, upper: Text, work: Text, options: List, data: Text, adopt: bool },
     /// Mount a tree that the runtime opened at a path, and use it as the root of all later targets.
     Attach { path: Text, tree: Slot },
     /// Use a directory as the root of all later targets, without a mount of its own. A symbolic link in the path is an
