@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Arg;
 
 #[cfg(feature = "image")]
-use super::image::{DiffArgs, ImageArgs, PackArgs, Rest, UnpackArgs};
+use super::image::{DiffArgs, ImageArgs, PackArgs, PruneArgs, Rest, UnpackArgs};
 use super::option::{Count, Line, Number, Opt, Takes, list, option, switch, takes, with_value};
 use super::words::Placement;
 use crate::tables::limit::{self, OptionKind, Scalar, UpdateOption};
@@ -72,6 +72,8 @@ commands! {
     Pack(PackArgs) "pack" "<bundle>|<container-id> <image>:<tag>" "write the layers of a container as an image";
     Pause(IdArgs) "pause" "<container-id>" "suspend all processes of a container";
     Plan(PlanArgs) "plan" "[bundle]" "show what create would do with a bundle, without doing it";
+    #[cfg(feature = "image")]
+    Prune(PruneArgs) "prune" "" "remove the layers that no bundle and no container uses";
     Ps(PsArgs) "ps" "<container-id> [ps options]" "list the processes of a container";
     Restore(RestoreArgs) "restore" "<container-id> [bundle]" "restore a container from a checkpoint";
     Resume(IdArgs) "resume" "<container-id>" "resume all processes of a container";

@@ -27,6 +27,12 @@ takes! {
 }
 
 takes! {
+    PruneArgs() {
+        store: Option<PathBuf> = store(),
+    }
+}
+
+takes! {
     PackArgs(place: String, image: String) {}
 }
 

@@ -29,7 +29,7 @@ pub use commands::{
 };
 pub use global::Global;
 #[cfg(feature = "image")]
-pub use image::{DiffArgs, ImageArgs, PackArgs, UnpackArgs};
+pub use image::{DiffArgs, ImageArgs, PackArgs, PruneArgs, UnpackArgs};
 pub use option::Number;
 pub use quantity::{bytes, duration};
 

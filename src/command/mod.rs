@@ -19,6 +19,8 @@ mod pack;
 mod pause;
 mod pid_file;
 mod plan;
+#[cfg(feature = "image")]
+mod prune;
 mod ps;
 mod restore;
 mod run;
@@ -85,6 +87,8 @@ fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::Diff(args) => done(diff::run(global, args)),
         #[cfg(feature = "image")]
         Verb::Pack(args) => done(pack::run(global, args, log)),
+        #[cfg(feature = "image")]
+        Verb::Prune(args) => done(prune::run(global, args, log)),
         Verb::Ps(args) => done(ps::run(global, args)),
         Verb::Pause(args) => done(pause::pause(global, &args.id, log)),
         Verb::Resume(args) => done(pause::resume(global, &args.id, log)),

@@ -17,6 +17,7 @@ pub mod name;
 mod pack;
 pub mod platform;
 mod progress;
+pub mod prune;
 mod read_ahead;
 #[cfg(test)]
 mod scratch_tests;
@@ -27,7 +28,7 @@ pub mod store;
 mod tree;
 mod union;
 mod unpack;
-mod user;
+pub mod user;
 mod write;
 
 pub use destination::PackTarget;

@@ -96,7 +96,9 @@ impl Store {
     /// # Errors
     /// The directories cannot be made.
     pub fn open(path: &Path, access: StoreUse) -> Result<Store> {
-        let path = std::path::absolute(path).named(path.display())?;
+        make(path)?;
+        // Bundles name the layers by their real paths.
+        let path = path.canonicalize().named(path.display())?;
         for part in ["layers", "squashed", "tmp", "locks", "bundles", "run"] {
             make(&path.join(part))?;
         }
@@ -210,6 +212,55 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+impl Store {
+    /// The layers, each with its facts if they can be read.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn layers(&self) -> Result<Vec<(PathBuf, Option<LayerFacts>)>> {
+        let mut found = Vec::new();
+        for family in [Family::Layers, Family::Squashed] {
+            for path in entries(&self.path.join(family.name()))? {
+                let facts = fs::read(path.join("layer.json")).ok();
+                let facts = facts.and_then(|text| serde_json::from_slice(&text).ok());
+                found.push((path, facts));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The bundles of `run --image`.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn run_bundles(&self) -> Result<Vec<PathBuf>> {
+        entries(&self.path.join("run"))
+    }
+
+    /// Removes a layer. The first step is a rename: a killed process leaves no part of a layer.
+    ///
+    /// # Errors
+    /// The kernel's errors.
+    pub fn remove(&self, layer: &Path) -> Result<()> {
+        let dead = self.path.join("tmp").join("removed");
+        fs::rename(layer, &dead).named(format_args!("rename {}", layer.display()))?;
+        remove_all(&dead)
+    }
+
+    /// Removes the files for locks. Only a process that uses the store alone may do it.
+    ///
+    /// # Errors
+    /// The kernel's errors.
+    pub fn forget_locks(&self) -> Result<()> {
+        entries(&self.path.join("locks"))?.iter().try_for_each(|lock| remove_all(lock))
+    }
+}
+
+fn entries(path: &Path) -> Result<Vec<PathBuf>> {
+    let names = directory::entries(path).named(path.display())?;
+    Ok(names.into_iter().map(|(name, _)| path.join(name)).collect())
 }
 
 /// Makes a directory that only its owner may enter: layers have set-user-id programs of every age.
