@@ -26,6 +26,8 @@ mod features;
 mod harness;
 mod hierarchies;
 mod hooks;
+mod hostile_images;
+mod images;
 mod interleaved;
 mod kill;
 mod leftovers;
@@ -78,6 +80,8 @@ const THEMES: &[&[Test]] = &[
     features::TESTS,
     hierarchies::TESTS,
     hooks::TESTS,
+    hostile_images::TESTS,
+    images::TESTS,
     interleaved::TESTS,
     kill::TESTS,
     leftovers::TESTS,

@@ -9,12 +9,15 @@ pub mod check;
 pub mod container;
 pub mod disk;
 pub mod exchange;
+pub mod image;
 pub mod machine;
 pub mod payload;
 pub mod runtime;
 pub mod scope;
+pub mod stage;
 pub mod terminal;
 pub mod tracer;
+pub mod tree;
 
 pub use agent::{Agent, Verdict};
 pub use bundle::Bundle;
@@ -26,6 +29,7 @@ pub use disk::Disk;
 pub use exchange::Exchange;
 pub use machine::{View, has_namespace};
 pub use serde_json::{Value, json};
+pub use stage::Stage;
 pub use terminal::{Receiver, Terminal, at_terminal, pid_behind};
 pub use tracer::{Fault, Reached};
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, major, makedev, minor, mkdirat, mknodat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, makedev, mkdirat, mknodat};
 use nix::unistd::{LinkatFlags, Whence, ftruncate, linkat, lseek, symlinkat, write};
 
 use super::archive::{Archive, MemberData};
@@ -96,19 +96,18 @@ impl Spot<'_> {
             MemberKind::Symlink => {
                 let link = CString::new(member.link.as_slice()).context("a NUL in the target of a link")?;
                 self.replacing(target, |name| symlinkat(link.as_c_str(), directory, name)).context("symlink")?;
+                return attributes.set_link(directory.as_fd(), &self.name, self.path, &mut target.notes);
             }
             MemberKind::Fifo => {
                 self.replacing(target, |name| mknodat(directory, name, SFlag::S_IFIFO, mode, 0)).context("mkfifo")?;
-                attributes.set_mode_at(directory.as_fd(), &self.name)?;
             }
             MemberKind::CharacterDevice | MemberKind::BlockDevice => {
                 if !self.make_device(member, mode, target)? {
                     return Ok(());
                 }
-                attributes.set_mode_at(directory.as_fd(), &self.name)?;
             }
         }
-        attributes.set_at(directory.as_fd(), &self.name, self.path, &mut target.notes)
+        attributes.set_node(directory.as_fd(), &self.name, self.path, &mut target.notes)
     }
 
     /// Repeats a call that makes an entry if there is one already, which is removed.
@@ -172,7 +171,8 @@ impl Spot<'_> {
             target.notes.add("is left out: overlayfs takes a device 0/0 for a deleted file", self.path);
             return Ok(false);
         }
-        if (major(device), minor(device)) != (member.device.0.into(), member.device.1.into()) {
+        // The kernel takes 12 and 20 bits of the numbers, and drops the others without an error.
+        if member.device.0 >> 12 != 0 || member.device.1 >> 20 != 0 {
             bail!("the device {}/{} does not exist on Linux", member.device.0, member.device.1);
         }
         let directory = &self.parent.directory;
@@ -255,14 +255,14 @@ fn copy_up(
         SFlag::S_IFLNK => {
             let link = nix::fcntl::readlinkat(entry.file.as_fd(), c"").named("readlink")?;
             spot.replacing(target, |name| symlinkat(link.as_os_str(), directory, name)).context("symlink")?;
+            return attributes.set_link(directory.as_fd(), name, spot.path, &mut target.notes);
         }
         _ => {
             let device = entry.stat.st_rdev;
             spot.replacing(target, |name| mknodat(directory, name, kind, mode, device)).context("mknod")?;
-            attributes.set_mode_at(directory.as_fd(), name)?;
         }
     }
-    attributes.set_at(directory.as_fd(), name, spot.path, &mut target.notes)
+    attributes.set_node(directory.as_fd(), name, spot.path, &mut target.notes)
 }
 
 /// Writes the data of a file.

@@ -90,8 +90,8 @@ impl FileAttributes {
         self.set_open(file, path, notes)
     }
 
-    /// Sets all of them on an entry that cannot be opened: a link or a device.
-    pub fn set_at(&self, directory: BorrowedFd<'_>, name: &CStr, path: &[u8], notes: &mut Notes) -> Result<()> {
+    /// Sets all of them on a new symbolic link, which has no mode.
+    pub fn set_link(&self, directory: BorrowedFd<'_>, name: &CStr, path: &[u8], notes: &mut Notes) -> Result<()> {
         if let Some((uid, gid)) = self.owner {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             fchownat(directory, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW).named("fchownat")?;
@@ -100,8 +100,9 @@ impl FileAttributes {
         utimensat(directory, name, &self.modified, &self.modified, UtimensatFlags::NoFollowSymlink).named("utimensat")
     }
 
-    /// Sets the mode of an entry that is not a symbolic link.
-    pub fn set_mode_at(&self, directory: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    /// Sets all of them on a new entry that must not be opened: a device or a FIFO.
+    pub fn set_node(&self, directory: BorrowedFd<'_>, name: &CStr, path: &[u8], notes: &mut Notes) -> Result<()> {
+        self.set_link(directory, name, path, notes)?;
         let mode = Mode::from_bits_truncate(self.mode);
         // The entry is new, and nobody else writes here: there is no link to follow.
         fchmodat(directory, name, mode, FchmodatFlags::FollowSymlink).named("fchmodat")

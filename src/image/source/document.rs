@@ -28,6 +28,9 @@ impl Document {
     /// Not JSON; a wrong type; a schema other than 2.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Document> {
         let value: Value = serde_json::from_slice(bytes).with_context(|| name.to_owned())?;
+        if !value.is_object() {
+            bail!("{name}: not an object");
+        }
         let kind = value["mediaType"].as_str().unwrap_or_default();
         let both = !value["manifests"].is_null() && (!value["layers"].is_null() || !value["config"].is_null());
         if value["schemaVersion"] == 1 || kind.contains("manifest.v1+") && kind.contains(".docker.") {
@@ -59,7 +62,7 @@ fn typed<T: DeserializeOwned>(mut value: Value, name: &str, list: &str) -> Resul
     if let Some(list) = value.get_mut(list).filter(|list| list.is_null()) {
         *list = Value::Array(Vec::new());
     }
-    for descriptor in value["manifests"].as_array_mut().into_iter().flatten() {
+    for descriptor in value.get_mut("manifests").and_then(Value::as_array_mut).into_iter().flatten() {
         // An artifact may have a platform without members.
         if let Some(platform) = descriptor.get_mut("platform").and_then(Value::as_object_mut) {
             platform.entry("os").or_insert_with(|| "".into());

@@ -267,6 +267,9 @@ fn wrong_documents_are_refused() {
     };
     refused(&manifest(&change), "only its author may distribute it");
     refused(&made.blob(MANIFEST, b"{"), "EOF while parsing");
+    for text in ["[]", "7", "\"x\"", "null"] {
+        refused(&made.blob(MANIFEST, text.as_bytes()), "not an object");
+    }
     let mut deep = image;
     for _ in 0..5 {
         deep = made.document(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [deep]}));
