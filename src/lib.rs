@@ -2,7 +2,7 @@
 //!
 //! A runtime is a compiler with a very small machine. `config.json` becomes a [`spec`]. The spec and the facts about the
 //! [`host`] become a [`plan`]. The [`executor`] on the host and [`init`], the sealed program inside the new namespaces,
-//! carry out the plan.
+//! carry out the plan. Apart from that, [`image`] makes bundles of images, and images of containers.
 //!
 //! The code uses these words in one sense each:
 //!
@@ -16,6 +16,8 @@
 //!   user that has started the runtime; *first process*: the process of a container that executes the user's program.
 //! - *gate*: the fifo at which `init` waits for `start`.
 //! - *record*: `state.json`, the data about a container that tare keeps between two commands.
+//! - *layer*: a directory with a part of a root file system, in overlayfs's form; *store*: the directory in which unpacked
+//!   layers are kept; *writable layer*: the one that a container changes.
 //! - *claim*: the lock on a cgroup while a container takes it over; *mark*: the extended attribute that names the owner
 //!   of a cgroup.
 //! - *scope*: the unit of systemd that a container's cgroup belongs to.
