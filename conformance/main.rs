@@ -42,6 +42,7 @@ mod pack;
 mod pause;
 mod process;
 mod ps;
+mod quick;
 mod resources;
 mod rootfs;
 mod rootless;
@@ -96,6 +97,7 @@ const THEMES: &[&[Test]] = &[
     pause::TESTS,
     process::TESTS,
     ps::TESTS,
+    quick::TESTS,
     resources::TESTS,
     rootfs::TESTS,
     rootless::TESTS,
