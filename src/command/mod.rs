@@ -41,6 +41,8 @@ use anyhow::{Context, Result};
 
 use crate::cli::{Invocation, Verb};
 use crate::sys::heap;
+#[cfg(feature = "image")]
+use crate::sys::limits;
 
 use trace_file::TraceFile;
 
@@ -84,9 +86,9 @@ fn carry_out(invocation: &Invocation, log: &Log) -> Result<i32, Failure> {
         Verb::List(args) => done(list::run(global, args, log)),
         Verb::Mounts(args) => done(mounts::run(global, args, log)),
         #[cfg(feature = "image")]
-        Verb::Diff(args) => done(diff::run(global, args)),
+        Verb::Diff(args) => done(limits::with_descriptors(|| diff::run(global, args))),
         #[cfg(feature = "image")]
-        Verb::Pack(args) => done(pack::run(global, args, log)),
+        Verb::Pack(args) => done(limits::with_descriptors(|| pack::run(global, args, log))),
         #[cfg(feature = "image")]
         Verb::Prune(args) => done(prune::run(global, args, log)),
         Verb::Ps(args) => done(ps::run(global, args)),

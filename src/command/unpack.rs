@@ -15,6 +15,7 @@ use crate::image::ImageLimits;
 use crate::image::bundle::{self, BundleOrder};
 use crate::image::name::ImageName;
 use crate::image::platform::Platform;
+use crate::sys::limits;
 
 pub fn run(global: &Global, args: &UnpackArgs, log: &Log) -> Result<()> {
     let image = ImageName::parse(&args.image)?;
@@ -42,19 +43,20 @@ pub fn unpack(
         true => rootless(config.clone(), caller.euid, caller.egid),
         false => config.clone(),
     };
-    bundle::make(&BundleOrder {
+    let order = BundleOrder {
         image,
         bundle,
         store: args.store.as_deref(),
         platform: &args.platform.as_deref().map_or_else(|| Ok(Platform::host()), Platform::parse)?,
         command: &command,
-        limits: limits(args)?,
+        limits: image_limits(args)?,
         caller,
         template: &config,
-    })
+    };
+    limits::with_descriptors(|| bundle::make(&order))
 }
 
-fn limits(args: &ImageArgs) -> Result<ImageLimits> {
+fn image_limits(args: &ImageArgs) -> Result<ImageLimits> {
     let usual = ImageLimits::default();
     let size = args.max_size.as_deref().map(bytes).transpose().context("--max-size")?;
     Ok(ImageLimits {

@@ -23,6 +23,22 @@ pub fn make_room() {
     LOW.get_or_init(|| NEEDED.into_iter().filter_map(low).collect());
 }
 
+/// Does work that may need as many descriptors as an image has layers, several times over: raises the soft limit to the
+/// hard one meanwhile.
+#[cfg(feature = "image")]
+pub fn with_descriptors<T>(work: impl FnOnce() -> T) -> T {
+    let old = getrlimit(Resource::RLIMIT_NOFILE);
+    if let Ok((_, hard)) = old {
+        // If it stays low, the call that needs more fails with an error of its own.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    let result = work();
+    if let Ok((soft, hard)) = old {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
+    result
+}
+
 /// The caller's limits that [`make_room`] has raised, with their old values.
 pub fn raised() -> &'static [Low] {
     LOW.get().map_or(&[], Vec::as_slice)
