@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Seek, Write, stdin, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -13,6 +13,7 @@ use super::shared::{root, tell};
 use super::unpack::unpack;
 use crate::cli::{CreateArgs, Global, RunArgs};
 use crate::host::Host;
+use crate::image::claim::{claim, claimant};
 use crate::image::name::ImageName;
 use crate::image::store::{Store, remove_all};
 use crate::sys::{self, Call, lock};
@@ -31,10 +32,11 @@ pub fn run(global: &Global, args: &RunArgs, log: &Log) -> Result<i32> {
         "" => new_id(&image)?,
         id => id.to_owned(),
     };
-    if root(global)?.container(&id)?.open()?.is_some() {
+    let state = root(global)?.container(&id)?;
+    if state.open()?.is_some() {
         bail!("container with given ID already exists");
     }
-    let mut place = RunBundle::new(args, &id)?;
+    let mut place = RunBundle::new(args, &id, state.path())?;
     let warnings = place.fill(global, args, &image)?;
     tell(log, warnings);
     let create = CreateArgs { id, bundle: Some(place.bundle.clone()), bundle_argument: None, ..args.create.clone() };
@@ -53,23 +55,31 @@ struct RunBundle {
 }
 
 impl RunBundle {
-    fn new(args: &RunArgs, id: &str) -> Result<RunBundle> {
+    fn new(args: &RunArgs, id: &str, state: &Path) -> Result<RunBundle> {
         let store = match &args.options.store {
             Some(store) => std::path::absolute(store).named(store.display())?,
             None => Store::usual(Host::read().caller.is_privileged())?,
         };
-        let bundle = Store::run_directory(&store)?.join(id);
+        // Until the bundle has a lock of its own.
+        let (all, _turn) = Store::run_directory(&store)?;
+        let bundle = all.join(id);
         if let Ok(old) = File::open(&bundle) {
-            // There is no container with this id: another process makes it now, or a killed one has left the bundle.
+            // This state directory has no container with this id: another process makes it now, a killed one has left
+            // the bundle, or another state directory has the container.
             if !lock::try_exclusive(&old, &bundle.display().to_string())? {
                 bail!("container with given ID already exists");
+            }
+            if let Some(other) = claimant(&bundle)? {
+                bail!("{} is the bundle of the container {}: choose another id", bundle.display(), other.display());
             }
             remove_all(&bundle)?;
         }
         fs::create_dir(&bundle).named(format_args!("mkdir {}", bundle.display()))?;
         let lock = File::open(&bundle).named(format_args!("open {}", bundle.display()))?;
         lock.lock_shared().named(format_args!("lock {}", bundle.display()))?;
-        Ok(RunBundle { bundle, stays: false, _lock: lock })
+        let place = RunBundle { bundle, stays: false, _lock: lock };
+        claim(&place.bundle, state)?;
+        Ok(place)
     }
 
     /// Unpacks the image. An ordinary user needs a user namespace for that, which a process cannot leave: a copy of this

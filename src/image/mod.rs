@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod bundle;
 pub mod changes;
+pub mod claim;
 pub mod config;
 mod config_of;
 mod destination;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::claim::claimant;
 use super::store::{Store, remove_all};
 use crate::spec::annotation::LAYERS;
 use crate::sys::{Call, lock};
@@ -41,15 +42,17 @@ pub struct Pruned {
 /// A bundle whose config cannot be read: its layers are unknown. The kernel's errors.
 pub fn prune(store: &Store, containers: &[ContainerInUse]) -> Result<Pruned> {
     let mut pruned = Pruned::default();
-    for bundle in store.run_bundles()? {
+    let (bundles, turn) = store.run_bundles()?;
+    for bundle in bundles {
         let file = File::open(&bundle).named(format_args!("open {}", bundle.display()))?;
         // A process holds the lock as long as it makes or runs the container.
         let free = lock::try_exclusive(&file, &bundle.display().to_string())?;
-        if free && !containers.iter().any(|container| container.bundle == bundle) {
+        if free && !containers.iter().any(|container| container.bundle == bundle) && claimant(&bundle)?.is_none() {
             remove_all(&bundle)?;
             pruned.bundles += 1;
         }
     }
+    drop(turn);
     let mut used: BTreeSet<PathBuf> = BTreeSet::new();
     let mut add = |layers: Vec<PathBuf>| used.extend(layers.iter().filter_map(|path| path.canonicalize().ok()));
     containers.iter().for_each(|container| add(container.layers.clone()));
@@ -118,6 +121,11 @@ mod tests {
         locked.lock_shared().unwrap();
         assert_eq!(prune(&[]).unwrap(), Pruned { layers: 1, bytes: 5, kept: 2, bundles: 0 });
         drop(locked);
+        // A container of another state directory.
+        fs::create_dir(at("state")).unwrap();
+        super::super::claim::claim(&at("store/run/b"), &at("state")).unwrap();
+        assert_eq!(prune(&[]).unwrap(), Pruned { kept: 2, ..Pruned::default() });
+        fs::remove_dir(at("state")).unwrap();
         assert!(!three.exists() && two.exists());
         assert_eq!(prune(&[]).unwrap(), Pruned { layers: 1, bytes: 5, kept: 1, bundles: 1 });
         fs::write(at("a/config.json"), "no JSON").unwrap();

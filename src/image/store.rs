@@ -82,13 +82,16 @@ impl Store {
         Ok(data.context("neither XDG_DATA_HOME nor HOME is set: use --store")?.join("tare"))
     }
 
-    /// The directory for the bundles of `run --image`, which is made if it is missing.
+    /// The directory for the bundles of `run --image`, which is made if it is missing, and a lock: only who has it makes
+    /// a bundle.
     ///
     /// # Errors
-    /// The directory cannot be made.
-    pub fn run_directory(store: &Path) -> Result<PathBuf> {
+    /// The directory cannot be made or locked.
+    pub fn run_directory(store: &Path) -> Result<(PathBuf, File)> {
         let path = store.join("run");
-        make(&path).map(|()| path)
+        make(&path)?;
+        let locked = lock_directory(&path)?;
+        Ok((path, locked))
     }
 
     /// Opens a store, which is made if it is missing, and waits for its lock.
@@ -231,12 +234,14 @@ impl Store {
         Ok(found)
     }
 
-    /// The bundles of `run --image`.
+    /// The bundles of `run --image`, and a lock: no other bundle is made until it is dropped.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn run_bundles(&self) -> Result<Vec<PathBuf>> {
-        entries(&self.path.join("run"))
+    /// The directory cannot be read or locked.
+    pub fn run_bundles(&self) -> Result<(Vec<PathBuf>, File)> {
+        let path = self.path.join("run");
+        let locked = lock_directory(&path)?;
+        Ok((entries(&path)?, locked))
     }
 
     /// Removes a layer. The first step is a rename: a killed process leaves no part of a layer.
@@ -266,6 +271,12 @@ fn entries(path: &Path) -> Result<Vec<PathBuf>> {
 /// Makes a directory that only its owner may enter: layers have set-user-id programs of every age.
 fn make(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).named(format_args!("mkdir {}", path.display()))
+}
+
+fn lock_directory(path: &Path) -> Result<File> {
+    let file = File::open(path).named(format_args!("open {}", path.display()))?;
+    file.lock().named(format_args!("lock {}", path.display()))?;
+    Ok(file)
 }
 
 fn open_lock(path: &Path) -> Result<File> {

@@ -98,6 +98,11 @@ impl Place {
         }
     }
 
+    /// The path of the directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of the container's socket for the service manager.
     pub fn notify(&self) -> PathBuf {
         self.path.join(NOTIFY)
