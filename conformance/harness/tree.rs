@@ -40,7 +40,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Fails with the differences, a line for each, unless both are the same.
+    /// Fails with the differences, a line for each of the first, unless both are the same.
     pub fn same(&self, other: &Tree) -> Result {
         let mut lines = Vec::new();
         for path in self.0.keys().chain(other.0.keys().filter(|path| !self.0.contains_key(*path))) {
@@ -55,7 +55,9 @@ impl Tree {
                 }
             }
         }
-        if lines.is_empty() { Ok(()) } else { bail!("trees differ:\n{}", lines.join("\n")) }
+        let count = lines.len();
+        lines.truncate(20);
+        if count == 0 { Ok(()) } else { bail!("trees differ in {count} facts:\n{}", lines.join("\n")) }
     }
 
     /// Takes an attribute away where it differs, by the reason that the caller gives in a comment.

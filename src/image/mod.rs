@@ -12,7 +12,10 @@ mod config_of;
 mod destination;
 pub mod digest;
 mod header;
+#[cfg(not(fuzzing))]
 mod layer;
+#[cfg(fuzzing)]
+pub mod layer;
 mod layout;
 pub mod name;
 mod pack;
