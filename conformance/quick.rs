@@ -74,6 +74,7 @@ fn exit_status_and_leftovers_of_run_image() -> Result {
     };
     equal("exit status", run(&[], &[])?.code()?, 7)?;
     equal("exit status", run(&[], &["box", "--", "exit", "9"])?.code()?, 9)?;
+    equal("exit status", run(&[], &["--", "exit", "9"])?.code()?, 9)?;
     let left = || Ok::<_, anyhow::Error>(fs::read_dir(stage.store().join("run"))?.count());
     equal("bundles", left()?, 0)?;
     run(&["--keep"], &["kept"])?;

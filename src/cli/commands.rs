@@ -122,7 +122,7 @@ takes! {
         ..create: CreateArgs,
         ..options: ImageArgs,
         image: Option<String> =
-            option(FREE, "IMAGE", "unpack an image and run it: run --image IMAGE [container-id [-- command [args...]]]"),
+            option(FREE, "IMAGE", "unpack an image and run it: run --image IMAGE [container-id] [-- command [args...]]"),
         detach: bool = detach("do not wait for the container"),
         keep: bool = switch("keep", "do not delete the container after it exits"),
         no_subreaper: bool = no_subreaper(),

@@ -177,7 +177,9 @@ fn help(name: &str, row: &Row) -> String {
 
 fn parse_command(global: Global, row: &Row, words: &[String]) -> Parsed {
     let command = command_of(&global.name, row);
-    let (options, arguments) = words::separate(words, &command, row.placement());
+    let (options, mut arguments) = words::separate(words, &command, row.placement());
+    let before = words.split(|word| word == "--").next().filter(|before| before.len() < words.len());
+    let no_id = before.is_some_and(|before| words::separate(before, &command, row.placement()).1.is_empty());
     // Formatting the help costs as much as parsing the rest of the command line, so it is done only if it is printed.
     let help = |global: &Global| help(&global.name, row);
     let called = command.get_name().to_owned();
@@ -191,6 +193,10 @@ fn parse_command(global: Global, row: &Row, words: &[String]) -> Parsed {
         }
     };
     let free = matches!(matches.try_contains_id(FREE), Ok(true));
+    if free && no_id {
+        // `run --image IMAGE -- COMMAND`: an empty id is one that tare makes.
+        arguments.insert(0, String::new());
+    }
     if let Err(error) = if free { Ok(()) } else { count(&global.name, row, arguments.len()) } {
         let help = format!("Incorrect Usage.\n\n{}", help(&global));
         return Parsed::Usage { global, help, message: error.to_string(), status: 1 };

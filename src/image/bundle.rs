@@ -87,7 +87,12 @@ pub fn make(order: &BundleOrder<'_>) -> Result<Vec<String>> {
 
 fn runtime_config(template: Value, image: &Image, layers: &[PathBuf]) -> Result<config::RuntimeConfig> {
     let union = Union::new(open_all(layers)?);
-    let read = |path: &str| union.read(path.as_bytes(), ACCOUNTS).with_context(|| format!("the image's {path}"));
+    let user = image.config.config().as_ref().and_then(|settings| settings.user().as_deref()).unwrap_or_default();
+    let read = |path: &str| match user {
+        // Nobody asks for them.
+        "" => Ok(None),
+        _ => union.read(path.as_bytes(), ACCOUNTS).with_context(|| format!("the image's {path}")),
+    };
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
     let owner = |path: &Path| -> Option<(u32, u32)> {
         use std::os::unix::ffi::OsStrExt;

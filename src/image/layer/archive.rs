@@ -10,7 +10,7 @@ use tar::Header;
 
 use super::member::{Member, MemberKind, Shown};
 use super::pax::{Records, number, time};
-use super::sparse::{self, Described};
+use super::sparse::{self, Described, field};
 
 const BLOCK: u64 = 512;
 /// The most bytes of all headers of one member. The kernel limits an attribute to 64 KiB, and a path to 4 KiB.
@@ -121,7 +121,7 @@ impl<R: BufRead> Archive<R> {
 
     /// Reads the content of an extension header.
     fn extension(&mut self, header: &Header, sum: &mut u64) -> Result<Vec<u8>> {
-        let size = header.entry_size()?;
+        let size = field(header.entry_size(), "size")?;
         *sum = sum.saturating_add(size).saturating_add(BLOCK);
         if *sum > METADATA {
             bail!("the headers of a file in the tar file are longer than {METADATA} bytes");
@@ -142,16 +142,16 @@ impl<R: BufRead> Archive<R> {
                 .map(text)
                 .or_else(|| Some(header.link_name_bytes()?.into_owned()))
                 .unwrap_or_default(),
-            mode: header.mode()? & 0o7777,
-            uid: header.uid()?,
-            gid: header.gid()?,
+            mode: field(header.mode(), "mode")? & 0o7777,
+            uid: field(header.uid(), "owner")?,
+            gid: field(header.gid(), "group")?,
             // A negative number is in the binary form, which the crate returns as it is.
-            modified: (header.mtime()?.cast_signed(), 0),
+            modified: (field(header.mtime(), "time")?.cast_signed(), 0),
             device: (
                 header.device_major().ok().flatten().unwrap_or(0),
                 header.device_minor().ok().flatten().unwrap_or(0),
             ),
-            size: header.entry_size()?,
+            size: field(header.entry_size(), "size")?,
             parts: None,
             xattrs: Vec::new(),
         };

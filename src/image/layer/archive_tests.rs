@@ -179,6 +179,11 @@ fn bad_files() {
     let mut global = Vec::new();
     let records = record("path", b"everywhere");
     put(&mut global, &header("g", b'g', records.len() as u64), &records);
+    let mut bad_mode = header("a", b'0', 0);
+    bad_mode.as_mut_bytes()[100..108].copy_from_slice(b"\x1b[31m\n12");
+    bad_mode.set_cksum();
+    let mut escapes = Vec::new();
+    put(&mut escapes, &bad_mode, b"");
     for (tar, part) in [
         (huge(b'x'), "longer than"),
         (huge(b'L'), "longer than"),
@@ -193,9 +198,13 @@ fn bad_files() {
         ([pax(&[("GNU.sparse.size", b"9")]), file("a", b"")].concat(), ""),
         ([pax(&[("GNU.sparse.map", b"0,5")]), file("a", b"1")].concat(), "sparse"),
         (b"no tar file".to_vec(), "within a header"),
+        (escapes, "a header of the tar file has a bad mode"),
     ] {
         match read(&tar) {
-            Err(error) => assert!(format!("{error:#}").contains(part), "{error:#}, not {part}"),
+            Err(error) => {
+                let text = format!("{error:#}");
+                assert!(text.contains(part) && !text.contains(char::is_control), "{text}, not {part}");
+            }
             Ok(_) => assert_eq!(part, ""),
         }
     }

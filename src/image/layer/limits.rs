@@ -26,6 +26,7 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// All of it.
     pub fn new(limits: ImageLimits) -> Budget {
         Budget { limits, left: limits }
     }

@@ -9,6 +9,7 @@ use super::member::Shown;
 pub struct Notes(BTreeMap<&'static str, (u64, String)>);
 
 impl Notes {
+    /// Adds a member.
     pub fn add(&mut self, reason: &'static str, path: &[u8]) {
         self.0.entry(reason).or_insert_with(|| (0, Shown(path).to_string())).0 += 1;
     }

@@ -1,6 +1,6 @@
 //! Sparse files in tar files: GNU's old form, and the three forms in pax headers (GNU tar's manual, "Sparse Formats").
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
@@ -104,14 +104,19 @@ pub fn read_old(header: &Header, mut from: impl Read, most: u64) -> Result<(Vec<
         add(&mut parts, &extension.sparse)?;
         more = extension.is_extended();
     }
-    Ok((parts, gnu.real_size()?))
+    Ok((parts, field(gnu.real_size(), "size")?))
 }
 
 fn add(parts: &mut Vec<Extent>, rows: &[GnuSparseHeader]) -> Result<()> {
     for row in rows.iter().filter(|row| !row.is_empty()) {
-        parts.push(Extent { offset: row.offset()?, length: row.length()? });
+        parts.push(Extent { offset: field(row.offset(), "offset")?, length: field(row.length(), "length")? });
     }
     Ok(())
+}
+
+/// A field of a header. The crate's error has the bytes of the field, which may be control characters for a terminal.
+pub fn field<T>(number: io::Result<T>, name: &str) -> Result<T> {
+    number.ok().with_context(|| format!("a header of the tar file has a bad {name}"))
 }
 
 /// Checks a map: the parts are in order, within the file, and have as much data as the tar file.
