@@ -5,9 +5,7 @@ use crate::harness::tree::{Overlay, Tree};
 use crate::harness::*;
 use anyhow::{Context, ensure};
 use nix::sys::signal::Signal;
-use std::ffi::CString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -172,9 +170,9 @@ fn image_of_tricks(stage: &Stage, with_zstd: bool, old_sparse: &str) -> Result<I
     Ok(it)
 }
 
-/// Every kind of member, in seven layers of three compressions, with the tricks of builders: missing parents, parents that
-/// are links below, whiteouts before and after entries, opaque directories, hard links to files below. The container sees
-/// the tree that umoci makes, and a program gives the same output in both.
+/// Every kind of member, in seven layers of three compressions, with the tricks of builders: missing parents, parents
+/// that are links below, whiteouts before and after entries, opaque directories, hard links to files below. The container
+/// sees the tree that umoci makes, and a program gives the same output in both.
 fn tricks_of_tar_are_unpacked_as_umoci_does() -> Result {
     let stage = Stage::new()?;
     let with_zstd = has("zstd");
@@ -344,31 +342,10 @@ fn owners() -> Result<Image> {
     Image::new(words).with_payload()?.layer(&base).gzip_layer(&above)
 }
 
-/// A call of an ordinary user, who has these lines in `/etc/subuid` and `/etc/subgid` of a mount namespace of its own.
+/// A call of an ordinary user with these lines in `/etc/subuid` and `/etc/subgid`.
 fn as_user(stage: &Stage, call: Call, subordinate: &str) -> Result<Call> {
-    let mut covers = Vec::new();
-    let passwd = format!("root:x:0:0::/:/bin/sh\nimages:x:{USER}:{USER}::/:/bin/sh\n");
-    for (file, text) in [("passwd", passwd.as_str()), ("subuid", subordinate), ("subgid", subordinate)] {
-        let path = stage.path(&format!("{file}.by-test"));
-        fs::write(&path, text)?;
-        if !Path::new("/etc").join(file).exists() {
-            return skip(format!("there is no /etc/{file} to cover"));
-        }
-        covers.push((CString::new(path.as_os_str().as_bytes())?, CString::new(format!("/etc/{file}"))?));
-    }
-    let call = call.in_child(move || {
-        let none = std::ptr::null();
-        // SAFETY: system calls with C strings that the closure owns.
-        let done = unsafe {
-            libc::unshare(libc::CLONE_NEWNS) == 0
-                && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0
-                && covers
-                    .iter()
-                    .all(|(from, to)| libc::mount(from.as_ptr(), to.as_ptr(), none, libc::MS_BIND, none.cast()) == 0)
-        };
-        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-    });
-    Ok(call.user(USER).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
+    let call = with_accounts(call, ("images", USER), subordinate, |file| stage.path(&format!("{file}.by-test")))?;
+    Ok(call.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
 }
 
 /// Unpacks and runs as an ordinary user. Returns both outputs.
@@ -447,7 +424,8 @@ fn complete(store: &Path, wanted: &[(String, Tree)]) -> Result {
     Ok(())
 }
 
-/// The tree of a layer's directory in the store, as far as it is the same each time. layer.json and its directory have the time at which they were made.
+/// The tree of a layer's directory in the store, as far as it is the same each time. layer.json and its directory have
+/// the time at which they were made.
 fn tree_of(layer: &Path) -> Result<Tree> {
     let mut tree = Tree::read(layer)?;
     tree.without("", "mtime").without("layer.json", "mtime");

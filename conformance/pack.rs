@@ -1,5 +1,5 @@
-//! `diff` and `pack`: the changes of a writable layer, and the image that has them. Only tare has these commands, so other
-//! runtimes skip these tests.
+//! `diff` and `pack`: the changes of a writable layer, and the image that has them. Only tare has these commands, so
+//! other runtimes skip these tests.
 
 use crate::harness::bundle::scratch;
 use crate::harness::*;

@@ -305,32 +305,11 @@ fn union_of_an_ordinary_user() -> Result {
     it.nothing_left()
 }
 
-/// A call of an ordinary user whose name and subordinate ids are in `/etc` of a mount namespace of its own.
+/// A call of an ordinary user with subordinate ids.
 fn with_subordinate_ids(it: &Layered, words: &[&str]) -> Result<Call> {
-    let mut covers = Vec::new();
-    for (file, text) in [
-        ("passwd", format!("root:x:0:0::/:/bin/sh\nlayered:x:{USER}:{USER}::/:/bin/sh\n")),
-        ("subuid", format!("layered:{}:1000\n", USER + 1000)),
-        ("subgid", format!("layered:{}:1000\n", USER + 1000)),
-    ] {
-        let path = it.container.aside(file);
-        fs::write(&path, text)?;
-        covers.push((CString::new(path.as_os_str().as_bytes())?, CString::new(format!("/etc/{file}"))?));
-    }
     let call = Call::new(["--root"]).arg(it.container.state_root()).args(words);
-    let call = call.in_child(move || {
-        let none = std::ptr::null();
-        // SAFETY: system calls with C strings that the closure owns.
-        let done = unsafe {
-            libc::unshare(libc::CLONE_NEWNS) == 0
-                && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0
-                && covers
-                    .iter()
-                    .all(|(from, to)| libc::mount(from.as_ptr(), to.as_ptr(), none, libc::MS_BIND, none.cast()) == 0)
-        };
-        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-    });
-    Ok(call.user(USER).no_env())
+    let ranges = format!("layered:{}:1000\n", USER + 1000);
+    Ok(with_accounts(call, ("layered", USER), &ranges, |file| it.container.aside(file))?.no_env())
 }
 
 /// Files of subordinate ids in the writable layer, also in directories that are closed to others, are removed.

@@ -1,5 +1,6 @@
 //! The tools of the tests: bundles, containers, calls of the runtime, checks.
 
+pub mod accounts;
 pub mod agent;
 pub mod bundle;
 pub mod bus;
@@ -19,6 +20,7 @@ pub mod terminal;
 pub mod tracer;
 pub mod tree;
 
+pub use accounts::with_accounts;
 pub use agent::{Agent, Verdict};
 pub use bundle::Bundle;
 pub use call::{Call, Output, Running};

@@ -17,10 +17,10 @@ use crate::sys::ahead::NewAndOwn;
 use crate::sys::mount::{Depth, Follow};
 use crate::sys::{self, Call, CallError, Errno};
 
-/// Opens the trees, mounts the unions and makes the devices among a program's descriptors, in their order. The runtime must do this before
-/// it joins namespaces for the clone: a process whose children go to another pid namespace or, before Linux 6.2,
-/// another time namespace cannot make threads. `ahead` has the mount namespace for locked trees if it was made
-/// beforehand.
+/// Opens the trees, mounts the unions and makes the devices among a program's descriptors, in their order. The runtime
+/// must do this before it joins namespaces for the clone: a process whose children go to another pid namespace or,
+/// before Linux 6.2, another time namespace cannot make threads. `ahead` has the mount namespace for locked trees if it
+/// was made beforehand.
 pub fn open(slots: &[Descriptor], ahead: impl FnOnce() -> Option<NewAndOwn>) -> Result<Vec<OwnedFd>> {
     let trees = slots.iter().filter_map(|slot| if let Descriptor::Tree(tree) = slot { Some(tree) } else { None });
     let trees: Vec<&Tree> = trees.collect();
