@@ -2,6 +2,7 @@
 
 case ${RUNTIME:-} in */tare) CHOSEN=tare ;; */crun) CHOSEN=crun ;; *) CHOSEN=runc ;; esac
 docker() { command docker "$@"; }
+tare() { /usr/local/bin/tare "$@"; }
 run() { docker run --runtime $CHOSEN --rm --network none "$@"; }
 start() { docker run --runtime $CHOSEN -d --name $N --network none "$@" >/dev/null; }
 limit() { docker exec $N cat /sys/fs/cgroup/"$1"; }
@@ -55,6 +56,11 @@ case_exec() {
   soon docker exec $N test -e /made
   want 00000000a80425fb docker exec $N sh -c 'grep CapEff /proc/self/status | cut -f2'
   want '000001ffffffffff' docker exec --privileged $N sh -c 'grep CapEff /proc/self/status | cut -f2'
+}
+case_image_for_tare() {
+  five_layers docker run --runtime $CHOSEN --network none
+  docker save -o /tmp/$N.tar localhost/$N:5
+  runs_with_tare /tmp/$N.tar
 }
 case_health() {
   start --health-cmd 'test -e /ok' --health-interval 1s --health-retries 1 $IMAGE sleep 1000

@@ -62,6 +62,22 @@ soon() { # COMMAND...
   done
 }
 
+# An image of five layers by the engine's commits: with deleted files, a directory that is made anew, and hard links.
+five_layers() { # ENGINE run OPTIONS...
+  local step image=$IMAGE
+  for step in 1 2 3 4 5; do
+    "$@" --name $N-$step $image sh -c "mkdir -p /d/e; rm -rf /d/$((step - 2)) /d/e; mkdir /d/e; echo $step >/d/$step; touch /d/e/$step; ln /d/$step /d/link$step"
+    "$1" commit $N-$step localhost/$N:$step
+    "$1" rm $N-$step
+    image=localhost/$N:$step
+  done
+}
+
+# tare runs what an engine has saved, whichever runtime is judged.
+runs_with_tare() { # IMAGE
+  want '4 5 e link1 link2 link3 link4 link5 5 1' tare run --image "$1" -- sh -c 'echo $(ls /d) $(ls /d/e) $(cat /d/link1)'
+}
+
 # Skips a case with checkpoints on all kernels but that of `--full`, where CRIU works.
 full() { [ ! -e /dev/ubda ] || skip "no checkpoints on this kernel: --full"; }
 

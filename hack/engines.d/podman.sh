@@ -2,6 +2,7 @@
 
 ENGINE=(podman --runtime "${RUNTIME:-/usr/sbin/runc}")
 podman() { command "${ENGINE[@]}" "$@"; }
+tare() { "${ENGINE[@]:0:${#ENGINE[@]}-3}" /usr/local/bin/tare "$@"; }
 buildah() { command "${ENGINE[@]:0:${#ENGINE[@]}-3}" buildah "$@"; }
 run() { podman run --rm --network=none "$@"; }
 # tare becomes podman's runtime in the way of README.md.
@@ -39,6 +40,19 @@ case_exec() {
   podman exec -d $N touch /made
   soon podman exec $N test -e /made
   has 'sleep 1000' podman exec $N ps
+}
+case_image_for_tare_and_back() {
+  local format
+  five_layers podman run --network=none
+  for format in docker-archive oci-archive; do
+    podman save -q --format $format -o /tmp/$N.$format localhost/$N:5
+    runs_with_tare /tmp/$N.$format
+  done
+  tare run --keep --image /tmp/$N.oci-archive $N -- sh -c 'echo new >/new; rm -r /d/e'
+  has 'D /d/e' tare diff $N
+  tare pack $N /tmp/$N.oci:t
+  tare delete $N
+  want '4 5 link1 link2 link3 link4 link5 new' run oci:/tmp/$N.oci:t sh -c 'echo $(ls /d) $(cat /new)'
 }
 case_read_only() { has 'Read-only' run --read-only $IMAGE sh -c 'touch /x; touch /tmp/x && echo'; }
 case_volumes() {
