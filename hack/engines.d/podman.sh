@@ -42,17 +42,18 @@ case_exec() {
   has 'sleep 1000' podman exec $N ps
 }
 case_image_for_tare_and_back() {
-  local format
+  local dir format
+  dir=$(directory)
   five_layers podman run --network=none
   for format in docker-archive oci-archive; do
-    podman save -q --format $format -o /tmp/$N.$format localhost/$N:5
-    runs_with_tare /tmp/$N.$format
+    podman save -q --format $format -o "$dir/$format" localhost/$N:5
+    runs_with_tare "$dir/$format"
   done
-  tare run --keep --image /tmp/$N.oci-archive $N -- sh -c 'echo new >/new; rm -r /d/e'
+  tare run --keep --image "$dir/oci-archive" $N -- sh -c 'echo new >/new; rm -r /d/e'
   has 'D /d/e' tare diff $N
-  tare pack $N /tmp/$N.oci:t
+  tare pack $N "$dir/oci:t"
   tare delete $N
-  want '4 5 link1 link2 link3 link4 link5 new' run oci:/tmp/$N.oci:t sh -c 'echo $(ls /d) $(cat /new)'
+  want '4 5 link1 link2 link3 link4 link5 new' run "$(podman pull -q "oci:$dir/oci:t")" sh -c 'echo $(ls /d) $(cat /new)'
 }
 case_read_only() { has 'Read-only' run --read-only $IMAGE sh -c 'touch /x; touch /tmp/x && echo'; }
 case_volumes() {

@@ -66,10 +66,11 @@ fn write_file(pid: i32, file: &str, lines: &str) -> Result<()> {
 }
 
 fn run_helper(helper: &str, pid: i32, lines: &str) -> Result<()> {
-    let output = sys::process::output(Command::new(helper).arg(pid.to_string()).args(lines.split_whitespace()));
-    let output = output.named(helper)?;
-    if !output.status.success() {
-        bail!("{helper}: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', ": "));
+    let command = &mut Command::new(helper);
+    let (status, message) =
+        sys::process::complain(command.arg(pid.to_string()).args(lines.split_whitespace())).named(helper)?;
+    if !status.success() {
+        bail!("{helper}: {}", message.trim().replace('\n', ": "));
     }
     Ok(())
 }

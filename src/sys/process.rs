@@ -267,6 +267,26 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
     Ok(Output { status, stdout, stderr })
 }
 
+/// Runs a command without input and output, and returns what it writes to standard error.
+///
+/// This starts no thread, unlike [`output`]. A thread that has ended is a part of the process for a moment longer, and as
+/// long as setns(2) refuses a user namespace.
+///
+/// # Errors
+/// The command cannot be started, or its message cannot be read.
+pub fn complain(command: &mut std::process::Command) -> std::io::Result<(std::process::ExitStatus, String)> {
+    use std::io::{Read, Seek};
+    use std::process::Stdio;
+    expect_children();
+    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+    let mut message = std::fs::File::from(nix::sys::memfd::memfd_create(c"message", flags)?);
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(message.try_clone()?).status()?;
+    message.rewind()?;
+    let mut bytes = Vec::new();
+    message.read_to_end(&mut bytes)?;
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+}
+
 /// Gives a command an empty signal mask, if signals are blocked here, and the caller's limits, if some were raised.
 pub fn start_as_called(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
