@@ -95,7 +95,7 @@ fn links_lead_nowhere_else() -> Result {
         equal("content", fs::read_to_string(layer.join("hard"))?, "x")?;
         ensure!(fs::symlink_metadata(layer.join("one"))?.is_symlink(), "the link is gone");
     }
-    // Where the same image is unpacked twice, the links are there before.
+    // A second unpack of the same image finds the links.
     for (target, words) in [("loop", "loop"), ("/missing/../../x", "")] {
         let entries = [Entry::symlink("loop", target), Entry::file("loop/file", "x")];
         let stage = Stage::with(&image().layer(&entries))?;
@@ -223,7 +223,7 @@ fn bombs() -> Result {
     refused("pax", &image().layer(&[pax]), &[], &["headers", "longer than"])
 }
 
-/// What is no tar file, or ends too early.
+/// Layers that are no tar files, or end too early.
 fn broken_tar_files() -> Result {
     let whole = image::tar(&[Entry::file("file", vec![b'x'; 4000])]);
     for (name, content, words) in [
@@ -241,14 +241,14 @@ fn broken_tar_files() -> Result {
     ] {
         refused(name, &image().blob(content.clone(), PLAIN, &content), &[], &["layer sha256:", words])?;
     }
-    // What follows the end of the tar file is part of the digest, and is not unpacked.
+    // Bytes behind the end of the tar file are part of the digest, and are not unpacked.
     let stage = Stage::new()?;
     let trailing = [whole, vec![b'x'; 3000]].concat();
     contained(&image().blob(trailing.clone(), PLAIN, &trailing), &stage)?;
     equal("entries", fs::read_dir(&stage.layers()?[0])?.count(), 1)
 }
 
-/// What cannot be decompressed, and what follows after the end.
+/// Layers that cannot be decompressed, and bytes behind their end.
 fn broken_compression() -> Result {
     let content = image::tar(&[Entry::file("file", (0..60_000u32).map(|n| (n * n) as u8).collect::<Vec<_>>())]);
     let packed = image::gzip(&content)?;

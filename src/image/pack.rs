@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use flate2::{Compression, GzBuilder};
+use flate2::GzBuilder;
 use nix::sys::stat::{FileStat, fstat};
 use serde_json::{Value, json};
 
@@ -16,8 +16,8 @@ use super::layout::ImageLayout;
 use super::name::ImageName;
 use super::platform::Platform;
 use super::shift::Shift;
-use super::source::{Image, ImageSource};
-use super::stack::{Stack, directory, raise_file_limit};
+use super::source::{Compression, Image, ImageSource};
+use super::stack::{Stack, directory};
 use super::write::{Written, write};
 use crate::spec::annotation::IMAGE;
 use crate::state::{Precision, rfc3339};
@@ -55,7 +55,6 @@ struct ImageDraft {
 pub fn pack(stack: &Stack, shift: &Shift, destination: &PackTarget, epoch: Option<&str>) -> Result<Packed> {
     let epoch = epoch.map(|text| text.parse::<u64>().with_context(|| format!("SOURCE_DATE_EPOCH: {text:?}")));
     let epoch = epoch.transpose()?;
-    raise_file_limit();
     let (upper, below) = (stack.upper()?, stack.below()?);
     let layout = ImageLayout::open(&destination.path)?;
     let mut warnings = Vec::new();
@@ -158,11 +157,11 @@ fn media_type(layout: &ImageLayout, digest: &Digest) -> Result<String> {
     let path = layout.blob_path(digest);
     let mut start = Vec::new();
     let file = std::fs::File::open(&path).named(path.display())?;
-    file.take(4).read_to_end(&mut start).named(path.display())?;
-    Ok(match start.as_slice() {
-        [0x1f, 0x8b, ..] => format!("{LAYER}+gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd] => format!("{LAYER}+zstd"),
-        _ => LAYER.to_owned(),
+    file.take(8).read_to_end(&mut start).named(path.display())?;
+    Ok(match Compression::of(&start).named(path.display())? {
+        Compression::Gzip => format!("{LAYER}+gzip"),
+        Compression::Zstd => format!("{LAYER}+zstd"),
+        Compression::Plain => LAYER.to_owned(),
     })
 }
 
@@ -185,7 +184,7 @@ fn layer(
     shift: &Shift,
 ) -> Result<(Value, Digest, Written)> {
     let blob = layout.blob(Algorithm::Sha256)?;
-    let gzip = GzBuilder::new().mtime(0).operating_system(255).write(blob, Compression::new(LEVEL));
+    let gzip = GzBuilder::new().mtime(0).operating_system(255).write(blob, flate2::Compression::new(LEVEL));
     let mut tar = Hashed { inner: gzip, hasher: Hasher::new(Algorithm::Sha256) };
     let written = write(root, with_root, shift, &mut tar)?;
     let (digest, size) = tar.inner.finish().named("write a layer")?.finish(None)?;

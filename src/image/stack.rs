@@ -132,11 +132,3 @@ fn ranges(maps: &[LinuxIdMapping]) -> Vec<Range> {
     let range = |map: &LinuxIdMapping| Range { container: map.container_id(), host: map.host_id(), size: map.size() };
     maps.iter().map(range).collect()
 }
-
-/// Raises the limit of open files as far as allowed: a directory of a union needs a descriptor for each layer.
-pub fn raise_file_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}

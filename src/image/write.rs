@@ -14,13 +14,12 @@ use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, major, minor};
 
 use super::header::{BLOCK, TarHeader};
+use super::layer::WHITEOUT;
 use super::shift::Shift;
 use super::tree::{TreeStep, TreeWalk};
 use super::union::{display, is_opaque, is_whiteout, kind};
 use crate::sys::{Call, again};
 
-/// The prefix of the names by which a layer removes entries.
-const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 
 /// Attributes that are a part of the host or of overlayfs, not of the file.

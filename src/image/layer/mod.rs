@@ -18,6 +18,7 @@ use std::os::fd::OwnedFd;
 use anyhow::Result;
 
 pub use limits::{Budget, ImageLimits};
+pub use names::WHITEOUT;
 pub use notes::Notes;
 pub use owners::MappedIds;
 pub use pax::{Records, number};

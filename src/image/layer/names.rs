@@ -6,7 +6,8 @@ use super::member::Shown;
 
 /// The kernel's limit for a path, with its NUL.
 const PATH_MAX: usize = 4096;
-const WHITEOUT: &[u8] = b".wh.";
+/// The prefix of the names by which a layer removes entries.
+pub const WHITEOUT: &[u8] = b".wh.";
 
 /// A name by its meaning (image specification, layer.md, "Whiteouts").
 #[derive(Debug, PartialEq, Eq)]

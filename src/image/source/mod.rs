@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use self::blob::Blob;
 pub use self::chosen::{Image, LayerBlob};
+pub use self::decoder::Compression;
 use self::manifests::Chooser;
 use self::storage::{MAX_MANIFEST, Storage};
 use self::tar_index::TarIndex;
