@@ -529,7 +529,7 @@ def case_graceful_stop():
     pod = Pod("graceful")
     it = pod.start("c", ["sh", "-c", 'trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done'])
     soon("that it is ready", lambda: pod.log("c"))
-    stop(it, timeout=10)
+    stop(it, timeout=int(os.environ["PATIENCE"]))
     equal("exit code", status(it).exit_code, 3)
 
 

@@ -101,7 +101,7 @@ case_stop_kill_restart() {
   soon logged ready
   docker kill --signal USR1 $N >/dev/null
   soon logged usr1
-  docker stop -t 5 $N >/dev/null
+  docker stop -t $PATIENCE $N >/dev/null
   want 9 docker inspect -f '{{.State.ExitCode}}' $N
   docker restart $N >/dev/null
   docker kill $N >/dev/null
@@ -221,7 +221,7 @@ case_checkpoint() {
   soon sh -c "docker inspect -f '{{.State.Status}}' $N | grep exited"
   docker start --checkpoint two $N >/dev/null
   goes_on "$before" "$(pid)"
-  docker stop $N >/dev/null
+  docker stop -t $PATIENCE $N >/dev/null
   want 9 docker inspect -f '{{.State.ExitCode}}' $N
   daemon '{}'
 }
@@ -275,7 +275,7 @@ case_limits_of_disks() {
 case_process() {
   printf 'FROM_FILE=1\n' >/tmp/$N.env
   want '0 44 55 1 none' run --group-add 44 --group-add 55 --env-file /tmp/$N.env $IMAGE sh -c 'echo $(id -G) $FROM_FILE ${NOWHERE:-none}'
-  start --annotation org.example.of=$N --label l=$N --stop-signal USR1 --stop-timeout 30 $IMAGE sh -c 'trap "exit 9" USR1; touch /ready; while :; do sleep 0.1; done'
+  start --annotation org.example.of=$N --label l=$N --stop-signal USR1 --stop-timeout $PATIENCE $IMAGE sh -c 'trap "exit 9" USR1; touch /ready; while :; do sleep 0.1; done'
   soon docker exec $N test -e /ready
   want $N jq -r '.annotations["org.example.of"]' "/run/containerd/io.containerd.runtime.v2.task/moby/$(docker ps -q --no-trunc --filter label=l=$N)/config.json"
   docker rename $N $N-renamed

@@ -103,7 +103,7 @@ case_stop_kill_restart() {
   soon logged ready
   podman kill --signal USR1 $N >/dev/null
   soon logged usr1
-  podman stop --time 5 $N >/dev/null
+  podman stop --time $PATIENCE $N >/dev/null
   want 9 podman inspect -f '{{.State.ExitCode}}' $N
   podman restart $N >/dev/null
   want running podman inspect -f '{{.State.Status}}' $N
@@ -219,7 +219,7 @@ case_systemd_inside() {
   podman run -d --name $N --network=none --systemd=always --rootfs /:O /sbin/init --unit=basic.target >/dev/null
   soon podman exec $N systemctl is-active basic.target
   want running:0 podman exec $N sh -c 'systemd-run --quiet --wait --pipe --unit=x true; echo running:$?'
-  podman stop -t 20 $N >/dev/null
+  podman stop --time $PATIENCE $N >/dev/null
   want 0 podman inspect -f '{{.State.ExitCode}}' $N
 }
 # A unit that podman's generator makes from a few lines in DIRECTORY; SYSTEMCTL is the way to call the service manager.
@@ -277,7 +277,7 @@ case_checkpoint() {
   want "${before% *}" podman exec $N sh -c 'tail -n 1 /tmp/f | cut -d " " -f 1,2'
   soon sh -c "test \$(${ENGINE[*]} logs $N | tail -n 1) -gt ${before##* }"
   podman pause $N >/dev/null && podman unpause $N >/dev/null
-  podman stop $N >/dev/null
+  podman stop --time $PATIENCE $N >/dev/null
   want 9 inspected State.ExitCode
 }
 case_checkpoint_export() {
@@ -293,7 +293,7 @@ case_checkpoint_export() {
   goes_on "$before" "$(pid $N-new)"
   goes_on "$before" "$(pid)"
   podman rm --force --time 0 $N >/dev/null
-  podman stop $N-new >/dev/null
+  podman stop --time $PATIENCE $N-new >/dev/null
   want 9 inspected State.ExitCode $N-new
 }
 case_checkpoint_options() {
@@ -342,7 +342,7 @@ case_checkpoint_settings() {
   diff <(echo "$wanted") <(state)
   podman update --pids-limit 20 $N >/dev/null
   want 20 podman exec $N cat /sys/fs/cgroup/pids.max
-  podman stop $N >/dev/null
+  podman stop --time $PATIENCE $N >/dev/null
   want 9 inspected State.ExitCode
 }
 case_checkpoint_tcp() {
@@ -364,7 +364,7 @@ case_checkpoint_tcp() {
 case_checkpoint_refused() {
   counting
   fails 125 'running|state improper' podman container restore $N
-  podman stop $N >/dev/null
+  podman stop --time $PATIENCE $N >/dev/null
   fails 125 'not running|state improper' podman container checkpoint $N
   fails 125 'checkpoint|state improper|no such' podman container restore $N
 }
