@@ -222,6 +222,13 @@ const DIFFERENCES: &[Difference] = &[
         "checkpoint::a_container_in_a_user_namespace",
         "the container's root may not search the image directory, which has mode 0700",
     ),
+    may_differ("runc", "labels::process_file_with_a_label", "1.3 runs a process file without a profile unconfined"),
+    may_differ("crun", "labels::label_of_the_other_module", "ignores a label if SELinux is not active"),
+    differs("crun", "labels::label_without_a_policy", "ignores a label if SELinux has no policy"),
+    may_differ("crun", "labels::keyring_has_the_label", "exec gives the keyring no label"),
+    may_differ("crun", "labels::mount_label_of_masked_directories", "gives them no label"),
+    may_differ("crun", "labels::mount_label_by_mount", "gives masked directories no label"),
+    may_differ("crun", "labels::mount_label_of_an_added_mount", "gives it no label"),
 ];
 
 /// The difference of this runtime in this test, if one is known.

@@ -30,6 +30,7 @@ mod hostile_images;
 mod images;
 mod interleaved;
 mod kill;
+mod labels;
 mod leftovers;
 mod limits;
 mod list;
@@ -85,6 +86,7 @@ const THEMES: &[&[Test]] = &[
     images::TESTS,
     interleaved::TESTS,
     kill::TESTS,
+    labels::TESTS,
     leftovers::TESTS,
     limits::TESTS,
     list::TESTS,

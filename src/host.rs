@@ -63,7 +63,7 @@ impl Host {
             caller,
             cgroups,
             manager,
-            selinux: questions.selinux && Path::new("/sys/fs/selinux/enforce").exists(),
+            selinux: questions.selinux && has_selinux(),
             apparmor: questions.apparmor && has_apparmor(),
             resctrl: questions.resctrl && Path::new("/sys/fs/resctrl/schemata").exists(),
             opens_trees: questions.opens_trees && self.opens_trees(),
@@ -99,6 +99,14 @@ impl Host {
         let tried = || sys::mount::open_tree(Path::new("/"), Depth::Tree, Follow::Links).is_ok();
         self.caller.is_privileged() || self.caller.euid == 0 && tried()
     }
+}
+
+/// Whether SELinux is enabled and has a policy. Without one it takes any text as a label and does nothing with it; then
+/// the label of every process is `kernel`.
+fn has_selinux() -> bool {
+    let own = || std::fs::read("/proc/thread-self/attr/current");
+    Path::new("/sys/fs/selinux/enforce").exists()
+        && own().is_ok_and(|label| label.split(|it| *it == 0).next() != Some(b"kernel"))
 }
 
 fn has_apparmor() -> bool {

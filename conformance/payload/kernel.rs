@@ -203,6 +203,28 @@ pub fn session_keyring() -> Answer {
     Ok(format!("keyring: {}", String::from_utf8_lossy(&text[..end])))
 }
 
+/// The label of the session keyring, from the kernel's security module.
+pub fn keyring_label() -> Answer {
+    const GET_SECURITY: u64 = 17;
+    const SESSION: u64 = -3i64 as u64;
+    let mut text = [0u8; 256];
+    let length = raw(libc::SYS_keyctl, [GET_SECURITY, SESSION, address(&mut text), 256])?;
+    Ok(format!("keyring label: {}", without_nul(&text[..(length as usize).min(text.len())])))
+}
+
+/// The SELinux label of a file.
+pub fn file_label(path: &str) -> Answer {
+    let path = std::ffi::CString::new(path)?;
+    let (path, name) = (path.as_ptr() as u64, c"security.selinux".as_ptr() as u64);
+    let mut text = [0u8; 256];
+    let length = raw(libc::SYS_lgetxattr, [path, name, address(&mut text), 256])?;
+    Ok(without_nul(&text[..(length as usize).min(text.len())]))
+}
+
+fn without_nul(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim_end_matches('\0').to_owned()
+}
+
 /// The flags of `lo`; bit 0 is "up".
 pub fn loopback_flags() -> Answer {
     const SIOCGIFFLAGS: u64 = 0x8913;

@@ -130,6 +130,7 @@ fn file_verb(verb: &str, path: &str, second: &str) -> bool {
         "proc" => report(verb, "", kernel::mount_proc()),
         "mknod" => report(verb, path, kernel::mknod(path, second)),
         "statfs" => tell(verb, path, kernel::statfs(path)),
+        "label" => tell(verb, path, kernel::file_label(path).map(|label| format!("label {path}: {label}"))),
         _ => return false,
     }
     true
@@ -156,6 +157,7 @@ fn fact_verb(verb: &str, first: &str) -> bool {
         "pids" => say(kernel::process_ids()),
         "personality" => say(kernel::personality()),
         "nonewprivs" => say(kernel::no_new_privileges()),
+        "keyring-label" => tell(verb, "", kernel::keyring_label()),
         "keyring" => tell(verb, "", kernel::session_keyring()),
         "loopback" => tell(verb, "", kernel::loopback_flags()),
         "attributes" => say(kernel::attributes()),

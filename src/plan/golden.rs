@@ -43,10 +43,12 @@ const HYBRID: (&str, &str) = (
 ",
 );
 
-/// The facts of a case follow from its name: `v1` is a host with v1 hierarchies, `rootless` has an unprivileged caller.
+/// The facts of a case follow from its name: `v1` is a host with v1 hierarchies, `rootless` has an unprivileged caller, and `lsm` has
+/// AppArmor and SELinux.
 fn facts(name: &str) -> Facts {
     let (mountinfo, cgroup) = if has(name, "v1") { HYBRID } else { UNIFIED };
-    let facts = Facts::reference(Layout::parse(mountinfo, cgroup));
+    let lsm = has(name, "lsm");
+    let facts = Facts { apparmor: lsm, selinux: lsm, ..Facts::reference(Layout::parse(mountinfo, cgroup)) };
     if !has(name, "rootless") {
         return facts;
     }

@@ -32,7 +32,12 @@ impl RootUnion {
         let (upper, work) = (escaped(upper), escaped(work));
         let mut data = format!("lowerdir={},upperdir={upper},workdir={work}", numbers.join(":"));
         for (key, value) in &self.options {
-            data += &value.as_ref().map_or_else(|| format!(",{key}"), |value| format!(",{key}={value}"));
+            data += &match value {
+                // The label has commas.
+                Some(value) if *key == "context" => format!(",{key}=\"{value}\""),
+                Some(value) => format!(",{key}={value}"),
+                None => format!(",{key}"),
+            };
         }
         data
     }

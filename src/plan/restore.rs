@@ -102,7 +102,8 @@ fn external(op: Op, program: &Program, directory: &Path) -> Option<ExternalMount
         // CRIU binds the host's device node, as for runc.
         Op::Entry(Entry::AttachNode { name, .. }) => (directory.join(path(name)), directory.join(path(name)), false),
         Op::Mount(
-            Mount::FileSystem { .. }
+            Mount::Label { .. }
+            | Mount::FileSystem { .. }
             | Mount::Unmount { .. }
             | Mount::Reattribute { .. }
             | Mount::Remount { .. }

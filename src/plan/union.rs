@@ -108,6 +108,9 @@ pub fn union(context: &Context<'_>) -> Result<Option<RootUnion>> {
     if let (Some(program), true) = (&fuse, id_map.is_some()) {
         refuse!(annotated(ID_MAP), "the kernel refuses an overlay here, and {program:?} has no id-mapped layers");
     }
+    if let (Some(program), Some(_)) = (&fuse, config.mount_label()) {
+        refuse!("linux.mountLabel", "the kernel refuses an overlay here, and {program:?} gets no label");
+    }
     let place = context.rootfs.clone();
     Ok(Some(RootUnion { layers, field, writable, options: overlay_options(context), place, fuse, id_map }))
 }

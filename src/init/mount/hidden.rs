@@ -128,12 +128,15 @@ impl RootMounts {
             return sys::move_mount(tree.0, place.0, c"");
         }
         let context = match sys::fsopen(c"tmpfs").map(Fd) {
-            Err(fault) if fault.errno == sys::ENOSYS => return hide_by_name(place),
+            Err(fault) if fault.errno == sys::ENOSYS => return hide_by_name(place, self.label),
             other => other?,
         };
         sys::fsconfig_string(context.0, c"source", c"tmpfs")?;
         sys::fsconfig_string(context.0, c"nr_blocks", c"1")?;
         sys::fsconfig_string(context.0, c"nr_inodes", c"1")?;
+        if !self.label.is_empty() {
+            sys::fsconfig_string(context.0, c"context", self.label)?;
+        }
         sys::fsconfig_flag(context.0, c"ro")?;
         sys::fsconfig_create(context.0)?;
         let made = Fd(sys::fsmount(context.0, MOUNT_ATTR_RDONLY)?);
@@ -160,6 +163,12 @@ impl RootMounts {
 
 /// A separate tmpfs, for a host whose seccomp filter forbids `fsopen(2)`.
 #[inline(never)]
-fn hide_by_name(place: &Fd) -> Try<()> {
-    named(place.0, &|path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, c"nr_blocks=1,nr_inodes=1"))
+fn hide_by_name(place: &Fd, label: &CStr) -> Try<()> {
+    let mut data = PathBuffer::new(b"nr_blocks=1,nr_inodes=1")?;
+    if !label.is_empty() {
+        data.append(b",context=\"")?;
+        data.append(label.to_bytes())?;
+        data.append(b"\"")?;
+    }
+    named(place.0, &|path| sys::mount(c"tmpfs", path, c"tmpfs", MOUNT_ATTR_RDONLY, data.as_cstr()))
 }

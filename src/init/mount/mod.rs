@@ -50,6 +50,10 @@ impl Init {
         let mounts = &mut self.mounts;
         mounts.index = self.index;
         match *op {
+            Mount::Label { label } => {
+                mounts.label = text(label);
+                Ok(())
+            }
             Mount::FileSystem { target, kind, source, instead, options, ref attributes, rules, keep } => {
                 let (target, kind, source, instead) = (text(target), text(kind), text(source), given(instead));
                 let options = self.program.texts(options);

@@ -23,6 +23,8 @@ pub struct RootMounts {
     pub index: u32,
     /// The root, from which targets are looked up.
     pub root: i32,
+    /// The SELinux label of [`Label`](super::super::op::Mount::Label), or empty.
+    pub label: &'static CStr,
     directory: Option<Fd>,
     pub(super) hidden: Option<Fd>,
     pub(super) null: Option<Fd>,
@@ -58,6 +60,7 @@ impl RootMounts {
             program,
             index,
             root,
+            label: c"",
             directory: None,
             hidden: None,
             null: None,
@@ -82,8 +85,18 @@ impl RootMounts {
             }
             other => other?,
         };
+        if it.rules.has(Rules::LABEL_ROOT) {
+            self.label_root(&made)?;
+        }
         self.keep(keep, made);
         Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn label_root(&self, mount: &Fd) -> Try<()> {
+        let root = Fd(sys::openat2(mount.0, c".", sys::O_DIRECTORY | sys::O_CLOEXEC, 0, 0)?);
+        sys::fsetxattr(root.0, c"security.selinux", self.label.to_bytes())
     }
 
     /// Bind a path of the host, because the kernel refuses to mount the file system itself.
@@ -152,10 +165,15 @@ impl RootMounts {
             if !data.as_cstr().is_empty() {
                 data.append(b",")?;
             }
-            data.append(self.program.text(option[0]).to_bytes())?;
+            let key = self.program.text(option[0]).to_bytes();
+            data.append(key)?;
             if option[1] != Text::NONE {
+                // The label of `context=` and the like has commas.
+                let quote: &[u8] = if key.ends_with(b"context") { b"\"" } else { b"" };
                 data.append(b"=")?;
+                data.append(quote)?;
                 data.append(self.program.text(option[1]).to_bytes())?;
+                data.append(quote)?;
             }
         }
         let flags = legacy_flags(it.attributes.set) | if it.rules.has(Rules::I_VERSION) { MS_I_VERSION } else { 0 };

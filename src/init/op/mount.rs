@@ -8,6 +8,9 @@ use super::{List, Slot, Text};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields carry the names of the arguments of the call")]
 pub enum Mount {
+    /// The SELinux label for the empty directories that mask others, and for the roots of file systems with the rule
+    /// `LABEL_ROOT`.
+    Label { label: Text },
     /// Mount a file system. `options` is a list of pairs of `Text`; with the value `Text::NONE` the option is a flag.
     /// If the kernel refuses the mount with EPERM or EBUSY, bind the host's path `instead`, unless that is
     /// `Text::NONE`. The mount stays open in `keep`.

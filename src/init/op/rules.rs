@@ -37,6 +37,8 @@ impl Rules {
     /// The container runs and may change the path during the look-up. So no symbolic link is followed, nothing is
     /// mounted on a procfs or sysfs, and a mount gets all its flags before it is attached.
     pub const LIVING: Rules = Rules(1 << 12);
+    /// Give the root of the file system the label of [`Label`](super::Mount::Label).
+    pub const LABEL_ROOT: Rules = Rules(1 << 13);
 
     /// Whether `rule` is in the set.
     pub const fn has(self, rule: Rules) -> bool {

@@ -56,6 +56,7 @@ pub fn rules_text(rules: Rules) -> String {
         (Rules::SOURCE_NO_FOLLOW, "not following a link"),
         (Rules::COPY_LINK, "or as a link of the same text"),
         (Rules::LIVING, "in a living container"),
+        (Rules::LABEL_ROOT, "with the label on its root"),
         (Rules::I_VERSION, "by mount(2) with MS_I_VERSION"),
     ] {
         if rules.has(rule) {

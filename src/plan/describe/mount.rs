@@ -7,6 +7,7 @@ use crate::init::op::{List, Mount, Slot, Text};
 pub fn describe(op: &Mount, program: &Program) -> String {
     let text = |it: Text| program.show(it);
     match *op {
+        Mount::Label { label } => format!("label the directories that mask others {}", text(label)),
         Mount::FileSystem { target, kind, source, instead, options, attributes, rules, keep: _ } => {
             let (options, attributes) = (options_text(program, options), attributes_text(&attributes));
             let instead = if instead == Text::NONE { String::new() } else { format!(", or bind {:?}", text(instead)) };

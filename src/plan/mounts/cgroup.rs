@@ -24,7 +24,7 @@ pub fn cgroup(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'
     if let Some((key, _)) = entry.options.data.first() {
         refuse!(entry.field.member("options"), "\"{key}\" means nothing to the hierarchies of cgroup v1");
     }
-    let base = tmpfs(program, entry);
+    let base = tmpfs(program, context, entry);
     for hierarchy in context.cgroup_targets() {
         let Some(name) = hierarchy.mount.file_name() else { continue };
         let target = program.text(&entry.destination.join(name).to_string_lossy());
@@ -76,9 +76,11 @@ fn bind_hierarchy(program: &mut Program, entry: &MountEntry<'_>) {
 
 /// Appends the tmpfs that holds the mounts of the hierarchies. It stays open: later it gets links and becomes
 /// read-only.
-fn tmpfs(program: &mut Program, entry: &MountEntry<'_>) -> Slot {
+fn tmpfs(program: &mut Program, context: &Context<'_>, entry: &MountEntry<'_>) -> Slot {
     let (kind, source, instead) = (program.text("tmpfs"), program.text("tmpfs"), Text::NONE);
-    let options = program.options(&[("mode", Some("755"))]);
+    let mut options = vec![("mode", Some("755"))];
+    options.extend(context.config.mount_label().map(|label| ("context", Some(label))));
+    let options = program.options(&options);
     let asked = entry.options.on_a_new_mount();
     let attributes = Attributes { set: asked.set & !RDONLY, ..asked };
     let (target, rules) = (entry.target, entry.options.legacy);

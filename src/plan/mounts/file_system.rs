@@ -37,9 +37,18 @@ pub fn file_system<'a>(
             entry.options.data.push(("ro", None));
         }
     }
-    // These file systems have labels of their own.
-    let labelled = context.config.mount_label().filter(|_| !matches!(kind, "proc" | "sysfs" | "mqueue"));
-    entry.options.data.extend(labelled.map(|label| ("context", Some(label))));
+    let mut rules = rules;
+    match context.config.mount_label() {
+        // These file systems have labels of their own.
+        Some(_) if matches!(kind, "proc" | "sysfs") => {}
+        // The kernel has made it before, with the ipc namespace, and takes no such option any more.
+        Some(_) if kind == "mqueue" => rules |= Rules::LABEL_ROOT,
+        Some(_) if entry.options.value("context").is_some() => {
+            refuse!(entry.field.member("options"), "\"context\" and linux.mountLabel exclude each other")
+        }
+        Some(label) => entry.options.data.push(("context", Some(label))),
+        None => {}
+    }
     let (source, instead) = (program.text(&entry.source()), Text::NONE);
     let (kind, options) = (program.text(kind), program.options(&entry.options.data));
     let attributes = entry.options.on_a_new_mount();

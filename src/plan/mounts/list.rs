@@ -12,7 +12,7 @@ use super::file_system::{bind_sysfs, file_system};
 use super::owners::has_mappings;
 use super::place::check_place;
 use super::remount::remount;
-use crate::init::op::{Attributes, Rules, Slot};
+use crate::init::op::{self, Attributes, Rules, Slot};
 use crate::spec::{Field, clean, refuse};
 use crate::tables::mount_option as option;
 
@@ -23,6 +23,7 @@ pub const NOTIFY: &str = "/run/notify";
 pub fn plan(program: &mut Program, context: &mut Context<'_>) -> Result<Later> {
     let mut later = Later::new(kept(context));
     program.reserve(context.config.mounts().len());
+    label(program, context);
     for (index, mount) in context.config.mounts().iter().enumerate() {
         add(program, context, (index, mount), &mut later)?;
     }
@@ -40,7 +41,16 @@ pub fn plan_living(program: &mut Program, context: &mut Context<'_>, index: usiz
             "{destination:?}: nothing at or below /proc and /sys is mounted in a living container"
         );
     }
+    label(program, context);
     add(program, context, (index, mount), &mut Later::default())
+}
+
+/// `linux.mountLabel`, for file systems whose label is not an option of their own mount.
+fn label(program: &mut Program, context: &Context<'_>) {
+    if let Some(label) = context.config.mount_label() {
+        let label = program.text(label);
+        program.push(&Field::of("linux.mountLabel"), op::Mount::Label { label });
+    }
 }
 
 /// The mounts that stay open: `/dev`, and each mount that holds a masked or read-only path.

@@ -43,7 +43,7 @@ impl<'a> MountOptions<'a> {
                 Some((name @ ("idmap" | "ridmap"), maps)) => {
                     (it.id_map, it.id_map_text) = (Some(name == "ridmap"), Some(maps));
                 }
-                Some((key, value)) => it.data.push((key, Some(value))),
+                Some((key, value)) => it.data.push((key, Some(without_quotes(key, value)))),
                 None => it.data.push((text, None)),
             }
         }
@@ -99,6 +99,13 @@ impl<'a> MountOptions<'a> {
     pub fn value(&self, key: &str) -> Option<&str> {
         self.data.iter().rev().find(|(known, _)| *known == key).and_then(|(_, value)| *value)
     }
+}
+
+/// The value of an option. SELinux's options have quotes for mount(2), which takes the commas of a label for the ends of
+/// options; fsconfig(2) takes the value as it is.
+fn without_quotes<'a>(key: &str, value: &'a str) -> &'a str {
+    let inside = || value.strip_prefix('"')?.strip_suffix('"');
+    if key.ends_with("context") { inside().unwrap_or(value) } else { value }
 }
 
 /// Brings the access time flags into the kernel's form. For mount(2) they are three flags: `strictatime` wins over

@@ -40,7 +40,7 @@ pub fn container(
     if !net_devices.is_empty() {
         program.push(&Field::of("linux.netDevices"), op::Talk::Ask { what: Ask::NetDevices });
     }
-    session(program, context, &birth);
+    session(program, context, &birth)?;
     root_file_system(program, context)?;
 
     let (own, limits) = process::limits(context, process)?;
@@ -64,10 +64,11 @@ pub fn container(
 }
 
 /// Steps before the first mount: session, keyring, CPUs, host name, loopback.
-fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
+fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) -> Result<()> {
     let field = Field::of("process");
     program.push(&field, op::Enter::Session);
     if !context.options.no_new_keyring {
+        process::label_keys(program, context, context.config.process())?;
         let name = program.text(&format!("_ses.{}", context.options.id));
         program.push(&field, op::Enter::Keyring { name });
     }
@@ -86,6 +87,7 @@ fn session(program: &mut Program, context: &mut Context<'_>, birth: &Birth) {
         let name = program.text(name);
         program.push(&Field::of("domainname"), op::Enter::Domainname { name });
     }
+    Ok(())
 }
 
 /// The steps from the host's root to the container's root.

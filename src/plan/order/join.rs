@@ -215,6 +215,9 @@ fn on_the_hosts_proc(program: &mut Program, context: &mut Context<'_>, process: 
         process::scheduler(program, process)?;
     }
     process::attributes(program, context, process)?;
+    if !context.options.no_new_keyring {
+        process::label_keys(program, context, process)?;
+    }
     if let Some(score) = process.oom_score_adj() {
         // Engines pass the container's score. A caller without CAP_SYS_RESOURCE may not lower its own to that.
         process::write_oom_score(program, score, false);

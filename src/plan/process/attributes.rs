@@ -45,6 +45,27 @@ fn set_personality(program: &mut Program, personality: &LinuxPersonality) -> Res
     Ok(())
 }
 
+/// Gives the keys that `init` makes the SELinux label of the process, which may not use a keyring with the runtime's
+/// label.
+pub fn label_keys(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
+    let Some(label) = selinux_label(context, process)? else { return Ok(()) };
+    let (path, value) = (program.text("/proc/thread-self/attr/keycreate"), program.text(label));
+    program.push(&Field::of("process.selinuxLabel"), op::Process::Write { path, value, must: true });
+    Ok(())
+}
+
+/// `process.selinuxLabel`
+fn selinux_label<'a>(context: &Context<'_>, process: &'a Process) -> Result<Option<&'a str>> {
+    let label = given(process.selinux_label());
+    if label.is_some() && !context.facts.selinux {
+        refuse!(
+            "process.selinuxLabel",
+            "selinux label is specified in config, but selinux is disabled or not supported"
+        );
+    }
+    Ok(label)
+}
+
 /// Writes the LSM labels to procfs. A label for an LSM that the host does not have is refused.
 fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Result<()> {
     if let Some(profile) = given(process.apparmor_profile()) {
@@ -56,13 +77,9 @@ fn labels(program: &mut Program, context: &Context<'_>, process: &Process) -> Re
             (program.text("/proc/thread-self/attr/apparmor/exec"), program.text(&format!("exec {profile}")));
         program.push(&field, op::Process::Write { path, value, must: true });
     }
-    if let Some(label) = given(process.selinux_label()) {
-        let field = Field::of("process.selinuxLabel");
-        if !context.facts.selinux {
-            refuse!(field, "selinux label is specified in config, but selinux is disabled or not supported");
-        }
+    if let Some(label) = selinux_label(context, process)? {
         let (path, value) = (program.text("/proc/thread-self/attr/exec"), program.text(label));
-        program.push(&field, op::Process::Write { path, value, must: true });
+        program.push(&Field::of("process.selinuxLabel"), op::Process::Write { path, value, must: true });
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ mod scheduler;
 mod terminal;
 
 pub use affinity::{affinity, all_cpus};
-pub use attributes::{attributes, write_oom_score};
+pub use attributes::{attributes, label_keys, write_oom_score};
 pub use capabilities::{Needs, shed};
 pub use identity::become_user;
 pub use launch::{Launch, environment};
