@@ -14,10 +14,10 @@ mod checkpoint;
 mod cli;
 mod create;
 mod crowd;
-mod cves;
 mod delete;
 mod differences;
 mod errors;
+mod escapes;
 mod events;
 mod exec;
 mod extensions;
@@ -72,9 +72,9 @@ const THEMES: &[&[Test]] = &[
     cli::TESTS,
     create::TESTS,
     crowd::TESTS,
-    cves::TESTS,
     delete::TESTS,
     errors::TESTS,
+    escapes::TESTS,
     events::TESTS,
     exec::TESTS,
     extensions::TESTS,
@@ -120,7 +120,7 @@ const THEMES: &[&[Test]] = &[
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = THEMES.iter().copied().flatten().map(trial).collect();
+    let trials: Vec<Trial> = tests().map(trial).collect();
     if arguments.list {
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
@@ -128,10 +128,17 @@ fn main() -> ExitCode {
         eprintln!("conformance: {error:#}");
         return ExitCode::from(2);
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let code = match escapes::asked_for() {
+        Some(filter) => escapes::run(&filter),
+        None => libtest_mimic::run(&arguments, trials).exit_code(),
+    };
     harness::callers::leave();
     machine::leave();
-    conclusion.exit_code()
+    code
+}
+
+fn tests() -> impl Iterator<Item = &'static Test> {
+    THEMES.iter().copied().flatten().chain(escapes::all().map(|attack| &attack.test))
 }
 
 /// Enters a private mount namespace, and finds the payload and the runtime. unshare(2) and setns(2) need a process with

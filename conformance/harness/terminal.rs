@@ -144,6 +144,11 @@ impl Receiver {
         Ok(received)
     }
 
+    /// Drops connections that nobody has received.
+    pub fn forget(&self) {
+        while self.listener.accept().is_ok() {}
+    }
+
     /// The terminal of the one message.
     pub fn terminal(&self) -> Result<Terminal> {
         let Received { text, mut descriptors } = self.receive()?;

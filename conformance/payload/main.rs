@@ -8,6 +8,7 @@ mod calls;
 mod greed;
 mod held;
 mod kernel;
+mod spy;
 
 use kernel::{Answer, errno_name};
 use std::fs;
@@ -91,6 +92,7 @@ fn process_verb(verb: &str, first: &str, args: &[&str]) -> bool {
             let number = |index: usize| number(args.get(index).copied().unwrap_or_default());
             say(greed::transfer(first, verb == "overwrite", number(1) as u64, number(2) as usize));
         }
+        "spy" => spy::on_others(first, args.get(1).copied().unwrap_or_default(), say),
         "tcp" => held::connection(first),
         "lock" => held::lock(first),
         "lines" => held::lines(first),
