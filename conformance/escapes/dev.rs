@@ -5,6 +5,7 @@ use super::host::{SECRET, Sentinel, climb, inside, race};
 use super::verdict::{OrBroken, ensure_held, rounds};
 use crate::harness::bundle::scratch;
 use crate::harness::*;
+use anyhow::Context;
 use nix::unistd::pipe;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -61,6 +62,12 @@ fn dev_that_leads_to_the_host() -> Result {
     Ok(())
 }
 
+/// Creates a container with a terminal. crun takes options before the id only.
+fn create_at(container: &Container, receiver: &Receiver) -> Result<Output> {
+    let call = container.call(["create"]).console(receiver).arg("--bundle").arg(container.bundle());
+    call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
+}
+
 fn console_that_leads_to_the_host() -> Result {
     let sentinel = Sentinel::new("file")?;
     let place = sentinel.path().join("new");
@@ -71,7 +78,7 @@ fn console_that_leads_to_the_host() -> Result {
         let container = container.build()?;
         let receiver = Receiver::bind(container.aside("console"))?;
         // It may succeed or fail.
-        container.launch(["create"]).console(&receiver).output()?;
+        create_at(&container, &receiver)?;
         sentinel.untouched("file")?;
     }
     Ok(())
@@ -107,6 +114,15 @@ fn null_that_is_a_file_of_the_host() -> Result {
     Ok(())
 }
 
+/// If the container has started, /secret is the null device there.
+fn hidden(output: &Output) -> Result {
+    if !output.status.success() {
+        return Ok(());
+    }
+    let seen = output.stdout.lines().find(|line| line.starts_with("stat /secret")).context("an answer of stat")?;
+    ensure_held(seen.contains(": char") && seen.contains("rdev=1:3"), format_args!("the mask: {seen}"))
+}
+
 /// If the image's /dev/null is not the null device, it neither hides a file nor is bound over one.
 fn masked_by_a_false_null() -> Result {
     let before = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
@@ -114,12 +130,7 @@ fn masked_by_a_false_null() -> Result {
     let masked = |bundle: Bundle| -> Result {
         let output = bundle.set("/linux/maskedPaths", json!(["/secret"])).run()?;
         inside(&output)?;
-        match output.status.success() {
-            true => {
-                contains("the mask", &output.stdout, "stat /secret: char mode=0666 uid=0 gid=0 rdev=1:3").or_broken()
-            }
-            false => Ok(()),
-        }
+        hidden(&output)
     };
     for target in ["/proc/sys/kernel/core_pattern", "/secret", "zero", "../nowhere"] {
         masked(bare_dev(words).symlink("dev/null", target))?;
@@ -165,10 +176,7 @@ fn masked_by_an_exchanged_null() -> Result {
         let output = container.run()?;
         let output = Output { stdout: container.output()?, ..output };
         inside(&output)?;
-        match output.status.success() {
-            true => contains("the mask", &output.stdout, "stat /secret: char").or_broken(),
-            false => Ok(()),
-        }
+        hidden(&output)
     })
 }
 
@@ -192,7 +200,7 @@ fn console_of_an_exchanged_pts() -> Result {
     let receiver = Receiver::bind(container.aside("console"))?;
     race(dev.path(), ["pts", "false"], rounds(40), || {
         // It may succeed or fail. If it has failed, no terminal comes.
-        if container.launch(["create"]).console(&receiver).output()?.status.success() {
+        if create_at(&container, &receiver)?.status.success() {
             let mut terminal = receiver.terminal()?;
             container.start()?;
             let seen = terminal.read_to_end()?;

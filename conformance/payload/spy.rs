@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 /// Until the file `stop` exists: prints all that it reads of `prey`, a path from the host's root, through another
-/// process's root directory, working directory and descriptors. Then prints each program of theirs that it can write to.
+/// process's root directory, working directory and descriptors. Then prints each program of
+/// theirs, other than its own, that it can write to.
 pub fn on_others(stop: &str, prey: &str, say: fn(String)) {
     let (own, mut seen, mut held) = (std::process::id().to_string(), BTreeSet::new(), Vec::new());
+    let itself = fs::metadata("/proc/self/exe").map(|file| (file.dev(), file.ino())).ok();
     say("spy: begins".to_owned());
     while !Path::new(stop).exists() {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -17,6 +19,7 @@ pub fn on_others(stop: &str, prey: &str, say: fn(String)) {
         for pid in names.filter(|name| *name != own && name.bytes().all(|byte| byte.is_ascii_digit())) {
             if let Ok(program) = File::open(format!("/proc/{pid}/exe"))
                 && let Ok(file) = program.metadata()
+                && itself != Some((file.dev(), file.ino()))
                 && held.iter().all(|(_, known)| *known != (file.dev(), file.ino()))
             {
                 held.push((program, (file.dev(), file.ino())));
@@ -27,7 +30,12 @@ pub fn on_others(stop: &str, prey: &str, say: fn(String)) {
     // While a program runs, the kernel refuses to open it for writing. Its processes have ended by now.
     for (program, (dev, ino)) in held {
         let again = OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", program.as_raw_fd()));
-        if again.is_ok() {
+        let mut byte = [0];
+        // The byte that is there is written again: the runtime survives the proof.
+        if let Ok(again) = again
+            && program.read_at(&mut byte, 0).is_ok()
+            && again.write_at(&byte, 0).is_ok()
+        {
             say(format!("spy: can write to {dev}:{ino}"));
         }
     }
