@@ -126,7 +126,7 @@ fn exec_enters_the_pid_namespace_last() -> Result {
             }
             Ok(())
         });
-        let calls = (0..rounds(20)).try_for_each(|_| container.exec([], ["true"])?.success().map(drop));
+        let calls = (0..rounds(8)).try_for_each(|_| container.exec([], ["true"])?.success().map(drop));
         over.store(true, Ordering::Relaxed);
         calls.and(watch.join().expect("the watch does not panic"))
     })
@@ -139,7 +139,7 @@ fn spied(bundle: Bundle, prey: &str, mut exec: impl FnMut(&Container) -> Result)
         .capabilities(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"])
         .start()?;
     container.wait_output("spy: begins")?;
-    let calls = (0..rounds(20)).try_for_each(|_| exec(&container));
+    let calls = (0..rounds(8)).try_for_each(|_| exec(&container));
     fs::write(container.rootfs().join("stop"), "")?;
     container.wait_status("stopped")?;
     calls?;

@@ -171,7 +171,7 @@ fn masked_by_an_exchanged_null() -> Result {
         .mount(volume("/dev", dev.path()))
         .set("/linux/maskedPaths", json!(["/secret"]))
         .build()?;
-    race(dev.path(), ["null", "link"], rounds(60), || {
+    race(dev.path(), ["null", "link"], rounds(20), || {
         fs::write(container.aside("out"), "")?;
         let output = container.run()?;
         let output = Output { stdout: container.output()?, ..output };
@@ -198,7 +198,7 @@ fn console_of_an_exchanged_pts() -> Result {
         .set("/process/terminal", true)
         .build()?;
     let receiver = Receiver::bind(container.aside("console"))?;
-    race(dev.path(), ["pts", "false"], rounds(40), || {
+    race(dev.path(), ["pts", "false"], rounds(12), || {
         // It may succeed or fail. If it has failed, no terminal comes.
         if create_at(&container, &receiver)?.status.success() {
             let mut terminal = receiver.terminal()?;

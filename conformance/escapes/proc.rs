@@ -124,7 +124,7 @@ fn mounts_of(output: &Output) -> Vec<(&str, &str)> {
 
 fn proc_exchanged_with_a_link() -> Result {
     let container = Bundle::new(["mountinfo"]).dir("proc").dir("elsewhere").symlink("link", "elsewhere").build()?;
-    race(&container.rootfs(), ["proc", "link"], rounds(40), || {
+    race(&container.rootfs(), ["proc", "link"], rounds(12), || {
         fs::write(container.aside("out"), "")?;
         let output = container.run()?;
         let output = Output { stdout: container.output()?, ..output };
@@ -160,7 +160,7 @@ fn volume_below_proc_by_a_race() -> Result {
         .mount(json!({ "destination": "/vol", "source": volume.path(), "options": ["rbind"] }))
         .mount(json!({ "destination": "/vol/a/net", "source": net.0.path(), "options": ["rbind"] }));
     let container = with_sysctl(bundle).build()?;
-    race(volume.path(), ["a", "b"], rounds(60), || {
+    race(volume.path(), ["a", "b"], rounds(20), || {
         container.run()?;
         net.untouched()
     })

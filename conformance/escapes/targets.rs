@@ -69,7 +69,7 @@ fn attack(destination: &str, make_parents: bool) -> Result {
             .mount(json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs" }))
             .mount(json!({ "destination": "/seen", "source": deep, "options": ["rbind"] }))
             .build()?;
-        race(volume.path(), ["a", "b"], rounds(40), || {
+        race(volume.path(), ["a", "b"], rounds(12), || {
             fs::write(container.aside("out"), "")?;
             // The container may start or fail. Only the host must be untouched.
             let output = container.run()?;
