@@ -8,6 +8,7 @@
 //! The comment of a test states the rule that the test checks. A rule with "MUST" is the runtime specification's; the
 //! others are what runc's callers rely on.
 
+mod abused;
 mod callers;
 mod cgroups;
 mod checkpoint;
@@ -66,6 +67,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::process::ExitCode;
 
 const THEMES: &[&[Test]] = &[
+    abused::TESTS,
     callers::TESTS,
     cgroups::TESTS,
     checkpoint::TESTS,

@@ -22,6 +22,8 @@ use crate::sys::{self, Call, CallError, Errno, lock};
 
 /// Most records fit into one read(2) of this many bytes.
 const USUAL_SIZE: usize = 16 << 10;
+/// A record holds a config, and no config is so large.
+const LARGEST: u64 = 256 << 20;
 
 /// The directory of one container, held open, because its name may belong to another container by now.
 #[derive(Debug)]
@@ -142,8 +144,8 @@ impl Directory {
     /// # Errors
     /// The record cannot be read, or another program or a newer version has written it.
     pub fn load(&self) -> Result<Option<Record>> {
-        while let Some(mut file) = self.open_record()? {
-            let Some(mut record) = self.parse(&mut file)? else { return Ok(None) };
+        while let Some(file) = self.open_record()? {
+            let Some(mut record) = self.parse(&file)? else { return Ok(None) };
             if self.settle(&mut record, &file)? {
                 return Ok(Some(record));
             }
@@ -178,13 +180,13 @@ impl Directory {
     /// # Errors
     /// The errors of [`Directory::load`]; the holder does not release the lock in time.
     pub fn lock_record(&self) -> Result<Option<Locked>> {
-        while let Some(mut file) = self.open_record()? {
+        while let Some(file) = self.open_record()? {
             lock::exclusive(&file, &self.path.join(RECORD).to_string_lossy())?;
             // `save` replaces the file, so the locked file may be an old one.
             if !self.is_current(&file)? {
                 continue;
             }
-            let Some(mut record) = self.parse(&mut file)? else { return Ok(None) };
+            let Some(mut record) = self.parse(&file)? else { return Ok(None) };
             if self.settle(&mut record, &file)? {
                 return Ok(Some(Locked { record, _file: file }));
             }
@@ -205,12 +207,13 @@ impl Directory {
     /// # Errors
     /// The errors of [`Directory::load`].
     pub fn config(&self) -> Result<Box<RawValue>> {
-        let mut file = self.open_record()?.ok_or_else(|| anyhow!(MISSING))?;
-        text::config(&self.read(&mut file)?).map_err(|why| self.foreign(&why))
+        let file = self.open_record()?.ok_or_else(|| anyhow!(MISSING))?;
+        text::config(&self.read(&file)?).map_err(|why| self.foreign(&why))
     }
 
     fn open_record(&self) -> Result<Option<File>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        // With O_NONBLOCK, because open(2) of a FIFO would wait for a writer.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         match sys::again(|| openat(self, RECORD, flags, Mode::empty())) {
             Ok(file) => Ok(Some(file.into())),
             Err(Errno::ENOENT) => Ok(None),
@@ -218,15 +221,26 @@ impl Directory {
         }
     }
 
-    fn read(&self, file: &mut File) -> Result<Vec<u8>> {
+    fn read(&self, file: &File) -> Result<Vec<u8>> {
         // `File::read_to_end` would ask for the size and the position first.
         let mut bytes = Vec::with_capacity(USUAL_SIZE);
-        let read = file.take(u64::MAX).read_to_end(&mut bytes);
-        read.named(format_args!("read {}", self.path.join(RECORD).display()))?;
+        let read = |limit: u64, bytes: &mut Vec<u8>| {
+            let read = file.take(limit).read_to_end(bytes);
+            read.named(format_args!("read {}", self.path.join(RECORD).display()))
+        };
+        read(USUAL_SIZE as u64, &mut bytes)?;
+        // A record that is empty or large may be something else, even a device without an end.
+        if bytes.is_empty() || bytes.len() == USUAL_SIZE {
+            let kind = file.metadata().map_err(sys::io)?;
+            if !kind.is_file() || kind.len() > LARGEST {
+                return Err(self.foreign("it is no regular file, or too large"));
+            }
+            read(LARGEST, &mut bytes)?;
+        }
         Ok(bytes)
     }
 
-    fn parse(&self, file: &mut File) -> Result<Option<Record>> {
+    fn parse(&self, file: &File) -> Result<Option<Record>> {
         let mut bytes = self.read(file)?;
         // The file is empty if `create` was killed before it wrote the first record.
         if bytes.is_empty() {

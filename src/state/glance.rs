@@ -109,7 +109,7 @@ impl Listing {
         let Scratch { path, text } = scratch;
         path.clear();
         path.extend([id, "/", RECORD]);
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = sys::again(|| openat(&self.directory, path.as_str(), flags, Mode::empty())).ok()?;
         let length = sys::again(|| read(&file, text)).ok()?;
         let line: FirstLine<'_> = serde_json::from_str(first_line(&mut text[..length])?).ok()?;
