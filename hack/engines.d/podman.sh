@@ -347,7 +347,8 @@ case_checkpoint_settings() {
 }
 case_checkpoint_tcp() {
   full
-  podman run -d --name $N --network=none $IMAGE sh -c "(while :; do sleep 1000; done) | nc -l -p 7 >/tmp/got & sleep 1
+  podman run -d --name $N --network=none $IMAGE sh -c "(while :; do sleep 1000; done) | nc -l -p 7 >/tmp/got &
+    until grep -q ':0007 .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done
     ($COUNTER) | nc 127.0.0.1 7" >/dev/null
   # The data that has come through the connection.
   got() { awk '$1 != NR { exit bad = 1 } END { exit bad || NR < '"$1"' }' "/proc/$(pid)/root/tmp/got"; }
