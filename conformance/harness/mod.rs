@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod agent;
+pub mod answers;
 pub mod bundle;
 pub mod bus;
 pub mod call;
@@ -11,6 +12,7 @@ pub mod container;
 pub mod disk;
 pub mod exchange;
 pub mod image;
+pub mod injector;
 pub mod machine;
 pub mod payload;
 pub mod runtime;

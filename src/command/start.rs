@@ -10,6 +10,8 @@ use super::shared::{bind_notify, joining_options, root, tell};
 use crate::cli::Global;
 use crate::executor::{HookOwner, discard, poststart, start_container};
 use crate::host::Host;
+use crate::plan::{Facts, Options};
+use crate::spec::Config;
 use crate::state::{Directory, Gate, Record, Status};
 use crate::{sys, trace};
 
@@ -18,9 +20,11 @@ const LEFT: &str = "wait until init leaves the gate";
 pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     let root = root(global)?;
     let (directory, record) = trace::work("load the record", || root.load(id))?;
+    // Up to the gate a failure leaves the container as it was: start can be called again.
+    let hooks = (!record.hooks.start_container.is_empty()).then(|| Inside::read(global, &record, &directory));
     let mut gate = trace::work("take the gate", || gate(&directory, &record))?;
-    if !record.hooks.start_container.is_empty() {
-        let run = hooks_inside(global, &record, &directory);
+    if let Some(Inside { config, facts, options }) = &hooks.transpose()? {
+        let run = start_container(&HookOwner { record: &record, config, facts, options });
         run.inspect_err(|_| unless_ended(&record, &directory, log))?;
     }
     let notify = bind_notify(&directory, log)?;
@@ -42,12 +46,21 @@ pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     Ok(())
 }
 
-fn hooks_inside(global: &Global, record: &Record, directory: &Directory) -> Result<()> {
-    let host = Host::read();
-    let config = &directory.load_config()?;
-    let options = &joining_options(global, &host, &record.id, record.bundle.clone());
-    let facts = &host.facts_to_join(config, config.process(), options)?;
-    start_container(&HookOwner { record, config, facts, options })
+/// The context of hooks that run in the container.
+struct Inside {
+    config: Config,
+    facts: Facts,
+    options: Options,
+}
+
+impl Inside {
+    fn read(global: &Global, record: &Record, directory: &Directory) -> Result<Inside> {
+        let host = Host::read();
+        let config = directory.load_config()?;
+        let options = joining_options(global, &host, &record.id, record.bundle.clone());
+        let facts = host.facts_to_join(&config, config.process(), &options)?;
+        Ok(Inside { config, facts, options })
+    }
 }
 
 /// Takes the gate. If several `start` run at once, only one gets it: the others must not run a hook.

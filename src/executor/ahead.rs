@@ -4,7 +4,7 @@ use anyhow::Result;
 use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxNamespaceType;
 
-use super::launch::Visit;
+use super::visit::Visit;
 use crate::plan::{Birth, Caller, binds};
 use crate::spec::{Config, path_of};
 use crate::sys::ahead::{AheadKind, NewAndOwn, NewNamespace};

@@ -21,12 +21,13 @@ impl Channel {
     }
 
     /// The next message, and the descriptor sent with it; `None` if `init` has closed its end, by `execve(2)` or by
-    /// exiting.
-    pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
+    /// exiting, or if there is none and this call does not block.
+    pub fn receive(&self, blocks: bool) -> Result<Option<(Message, Option<OwnedFd>)>> {
         let mut bytes = [0u8; size_of::<Message>()];
         loop {
-            match sys::socket::receive(self.0.as_fd(), &mut bytes) {
+            match sys::socket::receive(self.0.as_fd(), &mut bytes, blocks) {
                 Ok((0, _)) | Err(nix::Error::ECONNRESET) => return Ok(None),
+                Err(nix::Error::EAGAIN) if !blocks => return Ok(None),
                 Ok((count, descriptor)) if count == bytes.len() => return Ok(Some((decode(&bytes), descriptor))),
                 Ok((count, _)) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
                 Err(nix::Error::EINTR) => {}

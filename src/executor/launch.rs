@@ -4,18 +4,21 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
 
 use super::channel::Channel;
 use super::expected::expected;
 use super::report;
 use super::traced::TracedInit;
+use super::visit::own_path;
 use crate::cgroup::Entrance;
 use crate::init;
-use crate::init::op::{Ask, Message, kind};
+use crate::init::op::{Ask, Enter, Message, Op, kind};
 use crate::plan::{Descriptor, Limit, Program};
 use crate::spec::{Field, Refusal, refuse};
 use crate::sys::clone::{Child, Sealed, start};
@@ -54,8 +57,24 @@ pub struct RunningInit<'a> {
     program: &'a Program,
     /// The index of the first operation that `init` has not reported yet.
     at: u32,
+    /// Whether `init` has yet to fork.
+    fork: ForkOfInit,
     /// The times of its operations, if a trace is made.
     traced: Option<TracedInit<'a>>,
+}
+
+/// The fork of `init`, after which its first process exits.
+///
+/// The forked process has the socket, too. So the socket does not tell that the first process was killed before it
+/// could report the fork: only its end does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ForkOfInit {
+    /// `init` does not fork, or has forked.
+    None,
+    /// `init` is about to fork. Up to then it waits for no answer.
+    Ahead,
+    /// The first process has ended in this way and is reaped. It may have sent messages before.
+    Ended(WaitStatus),
 }
 
 /// A message of `init`, for most of which it waits for an answer.
@@ -129,7 +148,9 @@ pub fn launch<'a>(program: &'a Program, around: &Surroundings<'_>) -> Result<Run
     if let Some(traced) = &mut traced {
         traced.born(child.pid);
     }
-    Ok(RunningInit { child, channel, program, at: 0, traced })
+    let forks = program.ops().iter().any(|op| matches!(op, Op::Enter(Enter::Fork { .. })));
+    let fork = if forks { ForkOfInit::Ahead } else { ForkOfInit::None };
+    Ok(RunningInit { child, channel, program, at: 0, fork, traced })
 }
 
 fn not_sealed(errno: Errno) -> anyhow::Error {
@@ -229,59 +250,6 @@ fn is_own(namespace: &OwnedFd, flag: u32) -> Result<bool> {
     same().named("fstat")
 }
 
-fn own_path(flag: u32) -> String {
-    let row = namespace::NAMESPACES.iter().find(|row| row.flag == flag);
-    format!("/proc/self/ns/{}", row.map_or("", |row| row.file))
-}
-
-/// The namespaces that the runtime has joined for the time of a clone. Dropping this returns to the old ones.
-#[derive(Debug, Default)]
-pub struct Visit {
-    back: Vec<(OwnedFd, CloneFlags)>,
-}
-
-impl Visit {
-    pub fn join(&mut self, namespace: BorrowedFd<'_>, flag: u32) -> Result<()> {
-        let flags = CloneFlags::from_bits_retain(flag as i32);
-        self.remember(flag)?;
-        setns(namespace, flags).named(format_args!("join {} namespace", namespace::names(u64::from(flag)).join(" ")))
-    }
-
-    /// Makes a time namespace for the children and sets its offsets.
-    pub fn new_time(&mut self, offsets: &str) -> Result<()> {
-        const CLONE_NEWTIME: u32 = 0x80;
-        self.remember(CLONE_NEWTIME).context("linux.namespaces: time namespaces aren't enabled in the kernel")?;
-        nix::sched::unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME as i32))
-            .named("linux.namespaces: unshare time")?;
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        std::fs::write("/proc/self/timens_offsets", offsets).named("linux.timeOffsets: write timens_offsets")
-    }
-
-    /// Joins a namespace whose kind is known; `own` is the one to return to.
-    pub fn enter(&mut self, namespace: OwnedFd, own: OwnedFd, kind: CloneFlags) -> Result<()> {
-        self.back.push((own, kind));
-        setns(namespace, kind).named("join the new namespace")
-    }
-
-    fn remember(&mut self, flag: u32) -> Result<()> {
-        let path = own_path(flag);
-        let own = File::open(&path).named(path)?;
-        self.back.push((own.into(), CloneFlags::from_bits_retain(flag as i32)));
-        Ok(())
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        for (own, flags) in self.back.drain(..).rev() {
-            // Returning to the own namespace always succeeds.
-            let _ = setns(own, flags);
-        }
-    }
-}
-
 impl RunningInit<'_> {
     /// Writes something down for the trace, if one is made.
     fn trace(&mut self, write: impl FnOnce(&mut TracedInit<'_>)) {
@@ -306,7 +274,13 @@ impl RunningInit<'_> {
     /// Receives the next message of `init`. A failed operation is an error. A fork is handled here.
     pub fn next(&mut self) -> Result<Waited> {
         loop {
-            let Some((message, descriptor)) = trace::wait("wait for init", || self.channel.receive())? else {
+            if self.fork == ForkOfInit::Ahead {
+                let first = Pid::from_raw(self.child.pid);
+                let end = trace::wait("wait for init", || sys::again(|| waitpid(first, None)));
+                self.fork = ForkOfInit::Ended(end.named("wait for init to fork")?);
+            }
+            let blocks = self.fork == ForkOfInit::None;
+            let Some((message, descriptor)) = trace::wait("wait for init", || self.channel.receive(blocks))? else {
                 self.trace(|traced| traced.closed());
                 return Ok(Waited::Closed);
             };
@@ -349,13 +323,15 @@ impl RunningInit<'_> {
 
     /// The error for an `init` that has exited early: its exit status or signal and, if known, the reason.
     pub fn death(&mut self) -> anyhow::Error {
-        use nix::sys::signal::Signal;
-        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-        // A process that closes its descriptors is exiting. If it died of another signal, this SIGKILL does not change
-        // its status.
-        let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
-        let pid = nix::unistd::Pid::from_raw(self.child.pid);
-        let status = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        let status = match self.fork {
+            ForkOfInit::Ended(status) => Ok(status),
+            ForkOfInit::None | ForkOfInit::Ahead => {
+                // A process that closes its descriptors is exiting. If it died of another signal, this SIGKILL does not
+                // change its status.
+                let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
+                waitid(Id::Pid(Pid::from_raw(self.child.pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+            }
+        };
         let end = match status {
             Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
             Ok(WaitStatus::Signaled(_, signal, _)) => format!("signal: {}", signal::text(signal as i32)),
@@ -373,17 +349,21 @@ impl RunningInit<'_> {
 
     /// Kills `init` and reaps it.
     pub fn kill(&self) {
+        if matches!(self.fork, ForkOfInit::Ended(_)) {
+            // It is reaped. A process that it has forked ends when this socket closes.
+            return;
+        }
         let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
-        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(self.child.pid), None);
+        let _ = waitpid(Pid::from_raw(self.child.pid), None);
     }
 
-    /// Follows a fork: the new process is `init` from now on, and the old one is reaped.
+    /// Follows a fork: the new process is `init` from now on. The old one is reaped.
     fn forked(&mut self, message: &Message) -> Result<()> {
         let pid = message.detail as i32;
         let pidfd = sys::process::pidfd_open(pid).named("pidfd_open")?;
-        let before = std::mem::replace(&mut self.child, Child { pid, pidfd });
+        self.child = Child { pid, pidfd };
+        self.fork = ForkOfInit::None;
         self.trace(|traced| traced.born(pid));
-        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(before.pid), None);
         self.channel.go_on()
     }
 }

@@ -19,6 +19,7 @@ mod report;
 mod traced;
 pub(crate) mod tree;
 mod union;
+mod visit;
 mod wait;
 
 pub use ahead::Ahead;

@@ -14,11 +14,13 @@ use nix::sys::stat::Mode;
 /// Receives a message and at most one descriptor. Further descriptors are closed.
 ///
 /// # Errors
-/// The error of `recvmsg(2)`.
-pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, Option<OwnedFd>)> {
+/// The error of `recvmsg(2)`; EAGAIN if there is no message and this does not block.
+pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], blocks: bool) -> nix::Result<(usize, Option<OwnedFd>)> {
     let mut control = nix::cmsg_space!([RawFd; 2]);
     let mut buffers = [IoSliceMut::new(bytes)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let wait = if blocks { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT };
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | wait;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
     let mut received = None;
     for item in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(descriptors) = item {
