@@ -292,12 +292,15 @@ fn run_planned(hook: &Hook, inside: &InsideHook<'_>, plan: &ProcessPlan, state: 
     let child = exec(&joining, |_| Ok(()))?.child;
     drop((stdin, stdout, stderr));
     let pid = Pid::from_raw(child.pid);
-    if !wait_for_exit(child.pidfd.as_fd(), timeout(hook))? {
+    let ended = wait_for_exit(child.pidfd.as_fd(), timeout(hook));
+    if !matches!(ended, Ok(true)) {
+        // Its pid namespace, the container's, does not end before it is reaped.
         let _ = sys::process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
-        let _ = waitpid(pid, None);
+        let _ = sys::again(|| waitpid(pid, None));
+        ended?;
         bail!("timed out after {} seconds", hook.timeout.unwrap_or_default());
     }
-    match waitpid(pid, None) {
+    match sys::again(|| waitpid(pid, None)) {
         Ok(WaitStatus::Exited(_, 0)) => Ok(()),
         Ok(WaitStatus::Exited(_, code)) => bail!("{}{}", exit_text(Some(code), None), said(errors)),
         Ok(WaitStatus::Signaled(_, signal, _)) => bail!("{}{}", exit_text(None, Some(signal as i32)), said(errors)),

@@ -360,7 +360,12 @@ impl RunningInit<'_> {
     /// Follows a fork: the new process is `init` from now on. The old one is reaped.
     fn forked(&mut self, message: &Message) -> Result<()> {
         let pid = message.detail as i32;
-        let pidfd = sys::process::pidfd_open(pid).named("pidfd_open")?;
+        let pidfd = sys::process::pidfd_open(pid).named("pidfd_open").inspect_err(|_| {
+            // It is a child of this process and not reaped, so the pid is its own. Its pid namespace, if the container's,
+            // does not end before it is reaped.
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = sys::again(|| waitpid(Pid::from_raw(pid), None));
+        })?;
         self.child = Child { pid, pidfd };
         self.fork = ForkOfInit::None;
         self.trace(|traced| traced.born(pid));
