@@ -9,6 +9,7 @@
 //! others are what runc's callers rely on.
 
 mod abused;
+mod binary;
 mod callers;
 mod cgroups;
 mod checkpoint;
@@ -68,6 +69,7 @@ use std::process::ExitCode;
 
 const THEMES: &[&[Test]] = &[
     abused::TESTS,
+    binary::TESTS,
     callers::TESTS,
     cgroups::TESTS,
     checkpoint::TESTS,

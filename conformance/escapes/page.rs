@@ -45,6 +45,7 @@ const HEAD: &str = "\
 runtime gave no answer that shows it. An attack that has never succeeded proves nothing, so each has been seen to succeed:
 on the current peers, on runc 1.1.5 of Debian without the fix of CVE-2024-21626, on crun 1.8.1 or 1.21, or on a tare from
 which a defence was removed for this purpose. runc and crun are those of Debian sid, in a virtual machine with cgroup v2.
+An attack that succeeded on a machine with cgroup v1 counts, too.
 
 ";
 
