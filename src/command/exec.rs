@@ -20,7 +20,7 @@ use crate::plan::Exec;
 use crate::spec::{self, Config, ProcessConfig};
 use crate::state::{Record, Status};
 use crate::sys::clone::Child;
-use crate::sys::{self, Call};
+use crate::sys::{self, Call, heap};
 use crate::tables::capability;
 use crate::trace;
 
@@ -28,6 +28,7 @@ use crate::trace;
 const FAILED: u8 = 255;
 
 pub fn run(global: &Global, args: &ExecArgs, log: &Log) -> Result<i32, Failure> {
+    heap::fail_with(FAILED.into());
     join(global, args, log).map_err(|error| Failure { message: format!("exec failed: {error:#}"), status: FAILED })
 }
 

@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, umask};
 
 use crate::spec::Field;
-use crate::sys::{Call, CallError};
+use crate::sys::{Call, CallError, heap};
 
 /// The mount point of a tmpfs in a temporary mount namespace.
 pub const THERE: &str = "/proc";
@@ -31,6 +31,7 @@ pub fn own_tmpfs(field: &Field) -> Result<()> {
 
 /// Runs a closure in a thread, which may leave the namespaces of this process.
 pub fn aside<T: Send>(field: &Field, inside: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    heap::prepare_a_thread().named(format_args!("{field}: a thread"))?;
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, inside) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
         Err(error) => Err(CallError::new(format_args!("{field}: a thread"), error).into()),

@@ -12,7 +12,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 /// The smallest size, and the alignment of each value.
 const STEP: usize = 16;
@@ -175,6 +175,56 @@ impl Arena {
     }
 }
 
+/// The exit status of a program without memory.
+static STATUS: AtomicI32 = AtomicI32::new(1);
+
+/// Sets the exit status of a program without memory, for a command whose errors have another status than 1.
+pub fn fail_with(status: i32) {
+    STATUS.store(status, Ordering::Relaxed);
+}
+
+/// A value of the C library. Without memory for it the program ends with a line and an exit status. Rust would abort: then
+/// a caller sees a signal, and the host may write a core file. For a large value the caller is told: it may be a file of
+/// any size that does not fit.
+#[inline]
+fn given(value: *mut u8, size: usize) -> *mut u8 {
+    if value.is_null() && size <= LARGEST {
+        end();
+    }
+    value
+}
+
+/// Makes sure that the C library has memory for the next thread: std takes its handles of the new thread and of the
+/// caller from there, and aborts without memory.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn prepare_a_thread() -> std::io::Result<()> {
+    /// The size of a handle. One of the same size that was freed before is used again.
+    const HANDLE: Layout = Layout::new::<[usize; 6]>();
+    // SAFETY: the size is not zero.
+    let handles = [(); 3].map(|()| unsafe { System.alloc(HANDLE) });
+    if handles.iter().any(|handle| handle.is_null()) {
+        return Err(std::io::Error::from_raw_os_error(libc::ENOMEM));
+    }
+    // The last one stays: without a value musl would give the memory back to the kernel.
+    for handle in &handles[..2] {
+        // SAFETY: it comes from this allocator, with this layout, and nobody uses it.
+        unsafe { System.dealloc(*handle, HANDLE) };
+    }
+    Ok(())
+}
+
+#[cold]
+fn end() -> ! {
+    let line = b"out of memory\n";
+    // SAFETY: write(2) reads the line, and _exit(2) takes an integer. Neither allocates memory.
+    unsafe {
+        libc::write(2, line.as_ptr().cast(), line.len());
+        libc::_exit(STATUS.load(Ordering::Relaxed))
+    }
+}
+
 #[inline]
 fn start() -> *mut u8 {
     REGION.0.get().cast()
@@ -204,7 +254,7 @@ unsafe impl GlobalAlloc for Heap {
         match taken {
             Some((value, _)) => value,
             // SAFETY: the caller's promise.
-            None => unsafe { System.alloc(layout) },
+            None => given(unsafe { System.alloc(layout) }, layout.size()),
         }
     }
 
@@ -219,7 +269,7 @@ unsafe impl GlobalAlloc for Heap {
                 value
             }
             // SAFETY: the caller's promise.
-            None => unsafe { System.alloc_zeroed(layout) },
+            None => given(unsafe { System.alloc_zeroed(layout) }, layout.size()),
         }
     }
 
@@ -239,7 +289,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn realloc(&self, value: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !in_region(value) {
             // SAFETY: a value outside the region comes from the C library.
-            return unsafe { System.realloc(value, layout, size) };
+            return given(unsafe { System.realloc(value, layout, size) }, size);
         }
         if let (Some(old), Some(new)) =
             (SizeClass::of(layout.size(), layout.align()), SizeClass::of(size, layout.align()))

@@ -9,6 +9,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::fstatfs;
 
+use super::heap;
+
 /// Opens a pidfd, which is safe from pid reuse.
 ///
 /// # Errors
@@ -198,6 +200,7 @@ pub fn all_signals() -> SigSet {
 pub fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<JoinHandle<T>> {
     let blocks = SigSet::thread_get_mask()?.contains(Signal::SIGTERM);
     let block = move || if blocks { all_signals().thread_block() } else { Ok(()) };
+    heap::prepare_a_thread()?;
     let thread = Builder::new().spawn(move || {
         // Without it, only signals 33 and 34 are not forwarded.
         let _ = block();
@@ -250,6 +253,7 @@ pub fn output(command: &mut std::process::Command) -> std::io::Result<std::proce
         from.read_to_end(&mut bytes).map(|_| bytes)
     }
     expect_children();
+    heap::prepare_a_thread()?;
     let ((stdout, theirs), (stderr, their_errors)) = (std::io::pipe()?, std::io::pipe()?);
     let mut child = command.stdin(Stdio::null()).stdout(theirs).stderr(their_errors).spawn()?;
     // This drops the runtime's copies of the write ends of the pipes.
