@@ -202,8 +202,8 @@ fn given(value: *mut u8, size: usize) -> *mut u8 {
 pub fn prepare_a_thread() -> std::io::Result<()> {
     /// The size of a handle. One of the same size that was freed before is used again.
     const HANDLE: Layout = Layout::new::<[usize; 6]>();
-    // SAFETY: the size is not zero.
-    let handles = [(); 3].map(|()| unsafe { System.alloc(HANDLE) });
+    // The compiler would leave out values that nobody uses. SAFETY: the size is not zero.
+    let handles = [(); 3].map(|()| std::hint::black_box(unsafe { System.alloc(HANDLE) }));
     if handles.iter().any(|handle| handle.is_null()) {
         return Err(std::io::Error::from_raw_os_error(libc::ENOMEM));
     }
