@@ -6,14 +6,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const SYSTEM: &str = "/run/dbus/system_bus_socket";
 
 /// The failure of a connection after the last message that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The proxy closes it.
+    /// The proxy closes it. No answer to the last message comes through, however late the proxy is.
     Closes,
     /// The proxy keeps it open, and passes on no more messages.
     IsSilent,
@@ -49,14 +50,17 @@ impl FaultyBus {
 fn serve(mut client: UnixStream, fault: Fault, messages: usize) {
     let Ok(mut bus) = UnixStream::connect(SYSTEM) else { return };
     let (Ok(mut from), Ok(mut to)) = (bus.try_clone(), client.try_clone()) else { return };
+    let deaf = Arc::new(AtomicBool::new(false));
+    let ends = deaf.clone();
     std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut to);
+        let _ = answer(&mut from, &mut to, &ends);
         // The bus closes a connection that does not authenticate itself after half a minute, too.
         if fault == Fault::Closes {
             let _ = to.shutdown(Shutdown::Both);
         }
     });
-    let passed = handshake(&mut client, &mut bus, messages).and_then(|()| pass(&mut client, &mut bus, messages));
+    let last = || deaf.store(fault == Fault::Closes, Ordering::SeqCst);
+    let passed = handshake(&mut client, &mut bus, messages).and_then(|()| pass(&mut client, &mut bus, messages, last));
     if passed.is_ok() && fault == Fault::IsSilent {
         // Discard what the runtime sends. The answers of the bus to earlier messages still reach the runtime.
         let mut rest = [0; 1 << 10];
@@ -64,6 +68,18 @@ fn serve(mut client: UnixStream, fault: Fault, messages: usize) {
     }
     let _ = client.shutdown(Shutdown::Both);
     let _ = bus.shutdown(Shutdown::Both);
+}
+
+/// Passes on what the bus says, until `ends` is set.
+fn answer(bus: &mut UnixStream, client: &mut UnixStream, ends: &AtomicBool) -> std::io::Result<()> {
+    let mut text = [0; 4 << 10];
+    loop {
+        let count = bus.read(&mut text)?;
+        if count == 0 || ends.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        client.write_all(&text[..count])?;
+    }
 }
 
 /// Passes on the lines of the authentication up to `BEGIN`. If no message is to be passed on, no line is either.
@@ -78,9 +94,9 @@ fn handshake(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> 
 }
 
 /// Passes on messages, whose layout is in the D-Bus specification: the length of the body begins at byte 4, that of the
-/// header's fields at byte 12.
-fn pass(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> std::io::Result<()> {
-    for _ in 0..messages {
+/// header's fields at byte 12. Calls `last` before the last one.
+fn pass(client: &mut UnixStream, bus: &mut UnixStream, messages: usize, last: impl Fn()) -> std::io::Result<()> {
+    for left in (0..messages).rev() {
         let mut head = [0; 16];
         client.read_exact(&mut head)?;
         let little = head[0] == b'l';
@@ -91,6 +107,9 @@ fn pass(client: &mut UnixStream, bus: &mut UnixStream, messages: usize) -> std::
         };
         let mut rest = vec![0; number(12)?.next_multiple_of(8) + number(4)?];
         client.read_exact(&mut rest)?;
+        if left == 0 {
+            last();
+        }
         bus.write_all(&[&head[..], &rest].concat())?;
     }
     Ok(())
