@@ -20,10 +20,10 @@ const LEFT: &str = "wait until init leaves the gate";
 pub fn run(global: &Global, id: &str, log: &Log) -> Result<()> {
     let root = root(global)?;
     let (directory, record) = trace::work("load the record", || root.load(id))?;
-    // Up to the gate a failure leaves the container as it was: start can be called again.
-    let hooks = (!record.hooks.start_container.is_empty()).then(|| Inside::read(global, &record, &directory));
     let mut gate = trace::work("take the gate", || gate(&directory, &record))?;
-    if let Some(Inside { config, facts, options }) = &hooks.transpose()? {
+    if !record.hooks.start_container.is_empty() {
+        // If this fails, no hook has run: the container stays as it was, and start can be called again.
+        let Inside { config, facts, options } = &Inside::read(global, &record, &directory)?;
         let run = start_container(&HookOwner { record: &record, config, facts, options });
         run.inspect_err(|_| unless_ended(&record, &directory, log))?;
     }
