@@ -5,7 +5,6 @@
 //! cannot remove. With `FAULTS=all` the record is cut off at every length.
 
 use crate::harness::bundle::scratch;
-use crate::harness::container::mounts_below;
 use crate::harness::*;
 use anyhow::{Context, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -59,29 +58,34 @@ fn is_clear(output: &Output) -> Result {
     Ok(())
 }
 
-/// The record is as it was, so that the container can be removed.
-fn restore_and_remove(container: &Container, record: &[u8]) -> Result {
-    fs::write(record_of(container), record)?;
+/// Runs `damage` for places in the record of a running container: all with `FAULTS=all`, else about forty. `damage` gets
+/// the record as it was and the place. Then the record is as it was, and the container can be removed.
+fn at_places(damage: impl Fn(&Container, &[u8], usize) -> Result) -> Result {
+    if runtime::is("crun") {
+        return skip("the other runtimes have another file for the record");
+    }
+    let container = Bundle::new(["pause"]).start()?;
+    let record = fs::read(record_of(&container))?;
+    let in_full = std::env::var_os("FAULTS").is_some_and(|which| which == "all");
+    let step = if in_full { 1 } else { record.len().div_ceil(40) };
+    for place in (0..record.len()).step_by(step) {
+        damage(&container, &record, place)?;
+    }
+    fs::write(record_of(&container), &record)?;
+    if container.status()? == "paused" {
+        container.command(["resume"])?.success()?;
+    }
     equal("status", container.status()?, "running")?;
     container.command(["delete", "--force"])?.success()?;
     container.nothing_left()
 }
 
-fn in_full() -> bool {
-    std::env::var_os("FAULTS").is_some_and(|which| which == "all")
-}
-
 /// A record that is cut off at any length is no container, or one that `state` knows. It never has another status.
 fn record_cut_off_at_each_length() -> Result {
-    if runtime::is("crun") {
-        return skip("the other runtimes have another file for the record");
-    }
-    let container = Bundle::new(["pause"]).start()?;
-    let path = record_of(&container);
-    let record = fs::read(&path)?;
-    let step = if in_full() { 1 } else { record.len().div_ceil(40) };
-    for length in (1..record.len()).step_by(step) {
-        fs::write(&path, &record[..length])?;
+    at_places(|container, record, place| {
+        // An empty record is that of a create that was killed.
+        let length = place + 1;
+        fs::write(record_of(container), &record[..length])?;
         let what = || format!("a record of {length} of {} bytes", record.len());
         let output = container.command(["state"])?;
         is_clear(&output).with_context(what)?;
@@ -91,34 +95,25 @@ fn record_cut_off_at_each_length() -> Result {
         is_clear(&container.command(["start"])?).with_context(what)?;
         is_clear(&container.command(["delete"])?).with_context(what)?;
         container.call(["list"]).output()?.code().with_context(what)?;
-        ensure!(path.exists(), "{}: the record was removed", what());
-    }
-    restore_and_remove(&container, &record)
+        ensure!(record_of(container).exists(), "{}: the record was removed", what());
+        Ok(())
+    })
 }
 
 /// A byte that is changed at any place never lets a command hang, panic, or harm another process.
 fn record_with_each_byte_changed() -> Result {
-    if runtime::is("crun") {
-        return skip("the other runtimes have another file for the record");
-    }
-    let container = Bundle::new(["pause"]).start()?;
-    let path = record_of(&container);
-    let record = fs::read(&path)?;
-    let step = if in_full() { 1 } else { record.len().div_ceil(40) };
-    for place in (0..record.len()).step_by(step) {
+    at_places(|container, record, place| {
         for other in [b'"', b'9', 0, 0xff] {
-            let mut changed = record.clone();
+            let mut changed = record.to_vec();
             changed[place] = other;
-            fs::write(&path, &changed)?;
+            fs::write(record_of(container), &changed)?;
             let what = || format!("byte {place} is {other:#x}");
             is_clear(&container.command(["state"])?).with_context(what)?;
             is_clear(&container.command(["pause"])?).with_context(what)?;
             container.call(["list"]).output()?.code().with_context(what)?;
         }
-    }
-    fs::write(&path, &record)?;
-    container.command(["resume"])?;
-    restore_and_remove(&container, &record)
+        Ok(())
+    })
 }
 
 /// A record that is a FIFO, a socket, a device or a directory is refused by each command, and nobody waits for it.
@@ -203,10 +198,7 @@ impl Covered {
     fn nothing_left(&self, container: &Container) -> Result {
         let names: Vec<_> = fs::read_dir(&self.0)?.flatten().map(|entry| entry.file_name()).collect();
         ensure!(names.iter().all(|name| name == "filler"), "left behind in the state root: {names:?}");
-        let cgroups: Vec<_> = container.cgroups().into_iter().filter(|path| path.exists()).collect();
-        ensure!(cgroups.is_empty(), "left behind: cgroups {cgroups:?}");
-        eventually("the end of all processes", || Ok(container.processes().is_empty()))?;
-        equal("mounts", mounts_below(&self.0.with_file_name("")), vec![self.0.clone()])
+        container.nothing_left_but(std::slice::from_ref(&self.0))
     }
 
     /// Takes all space that is left.
@@ -453,17 +445,17 @@ fn under_proc(kind: &'static str, options: Option<&'static str>) -> Result {
     container.nothing_left()
 }
 
-/// Where something else covers /proc, a command works or names what it cannot read.
+/// If something else covers /proc, a command works or names the file that it cannot read.
 fn proc_that_is_missing() -> Result {
     under_proc("tmpfs", None)
 }
 
-/// Where /proc hides other processes' directories (proc(5), hidepid), a command of root works.
+/// If /proc hides other processes' directories (proc(5), hidepid), a command of root works.
 fn proc_that_hides_processes() -> Result {
     under_proc("proc", Some("hidepid=invisible"))
 }
 
-/// Where /proc has nothing but processes (proc(5), subset=pid), a command works or names what it cannot read.
+/// If /proc has nothing but processes (proc(5), subset=pid), a command works or names the file that it cannot read.
 fn proc_that_shows_processes_only() -> Result {
     under_proc("proc", Some("subset=pid"))
 }

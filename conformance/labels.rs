@@ -50,7 +50,7 @@ struct Module {
     file: &'static str,
     confined: &'static str,
     other: &'static str,
-    /// What that file has behind the label.
+    /// The text behind the label in that file.
     behind: &'static str,
 }
 

@@ -165,7 +165,7 @@ fn executable_of_init_is_sealed() -> Result {
         // SAFETY: F_GET_SEALS takes no argument, and the file is open.
         let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
         let wanted = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
-        // Where memfds cannot be had, it is a file on a read-only mount, which has no seals.
+        // Without memfds, init is a file on a read-only mount, which has no seals.
         let read_only = fstatvfs(&file)?.flags().contains(FsFlags::ST_RDONLY);
         ensure_held(read_only || seals != -1 && seals & wanted == wanted, format_args!("seals {seals:#x}"))?;
     }

@@ -1,9 +1,9 @@
 //! The errors that the kernel can answer to each system call, for tests that have a call fail.
 //!
-//! The source of each row is the section ERRORS of the call's page in section 2 of the Linux manual (man-pages 6). Errors
-//! of a wrong argument are left out (EBADF, EFAULT), and errors that would be a lie about a file or a process that exists
-//! (ENOENT, ESRCH). What is left are the errors of a machine without resources, a security module, a broken disk, a
-//! signal, and an older or smaller kernel.
+//! The section ERRORS of the call's page in section 2 of the Linux manual has more errors, and the rows have not been
+//! compared with it one by one. Errors of a wrong argument are left out (EBADF, EFAULT), and errors that would be a lie
+//! about a file or a process that exists (ENOENT, ESRCH). The rows have the errors of a machine without resources, a
+//! security module, a broken disk, a signal, and an older or smaller kernel.
 
 use nix::errno::Errno::{self, *};
 

@@ -231,6 +231,11 @@ impl Container {
 
     /// Fails if the runtime has left state, a cgroup, a process or a mount of this container.
     pub fn nothing_left(&self) -> Result {
+        self.nothing_left_but(&[])
+    }
+
+    /// The same, with these mounts of the test itself.
+    pub fn nothing_left_but(&self, own: &[PathBuf]) -> Result {
         let state: Vec<_> = fs::read_dir(self.state_root())?.flatten().map(|entry| entry.path()).collect();
         let state: Vec<_> = state.iter().filter(|path| path.ends_with(&self.id)).collect();
         ensure!(state.is_empty(), "left behind: state {state:?}");
@@ -238,7 +243,7 @@ impl Container {
         ensure!(cgroups.is_empty(), "left behind: cgroups {cgroups:?}");
         check::eventually("the end of all processes", || Ok(self.processes().is_empty()))?;
         let mounts = mounts_below(self.dir.path());
-        ensure!(mounts.is_empty(), "left behind: mounts {mounts:?}");
+        ensure!(mounts == own, "left behind: mounts {mounts:?}, where {own:?} are the test's");
         Ok(())
     }
 }

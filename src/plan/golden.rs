@@ -43,8 +43,8 @@ const HYBRID: (&str, &str) = (
 ",
 );
 
-/// The facts of a case follow from its name: `v1` is a host with v1 hierarchies, `rootless` has an unprivileged caller, and `lsm` has
-/// AppArmor and SELinux.
+/// The facts of a case follow from its name: `v1` is a host with v1 hierarchies, `rootless` has an unprivileged caller,
+/// and `lsm` has AppArmor and SELinux.
 fn facts(name: &str) -> Facts {
     let (mountinfo, cgroup) = if has(name, "v1") { HYBRID } else { UNIFIED };
     let lsm = has(name, "lsm");
