@@ -233,7 +233,7 @@ impl Directory {
         if bytes.is_empty() || bytes.len() == USUAL_SIZE {
             let kind = file.metadata().map_err(sys::io)?;
             if !kind.is_file() || kind.len() > LARGEST {
-                return Err(self.foreign("it is no regular file, or too large"));
+                bail!("{}: no regular file, or too large for a record", self.path.join(RECORD).display());
             }
             read(LARGEST, &mut bytes)?;
         }
