@@ -17,6 +17,11 @@ pub fn of(call: i64, arguments: [u64; 3]) -> &'static [Errno] {
     if call == libc::SYS_openat && arguments[2] as i32 & libc::O_CREAT == 0 {
         return OPEN;
     }
+    // std receives the error of a program that it starts, which is 8 bytes long, from a socket pair. The pair is not reset,
+    // and its messages take no memory. On another error than EINTR std panics.
+    if call == libc::SYS_recvfrom && arguments[2] == 8 {
+        return &[EINTR];
+    }
     ROWS.iter().find(|(calls, _)| calls.contains(&call)).map_or(OTHERS, |(_, answers)| answers)
 }
 

@@ -8,14 +8,13 @@ use nix::sys::signal::Signal;
 
 use super::hooks;
 use super::union;
-use super::wait::wait_for_exit;
+use super::wait::{PATIENCE, wait_for_end};
 use crate::cgroup::{Busy, Mark};
 use crate::state::{Directory, Locked, Record};
+use crate::sys::clone::Child;
 use crate::sys::{self, CallError, Errno};
 use crate::trace;
 
-/// The time that a killed process may take to exit.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// After this time thaw again: a concurrent `pause` may have frozen the container.
 const THAW_AGAIN: Duration = Duration::from_secs(1);
 /// The number of times to wait for an `init` whose `create` was killed. Such an `init` exits at its next message.
@@ -50,14 +49,15 @@ pub fn kill_and_wait(record: &Record) -> Result<()> {
         Err(Errno::ESRCH) => return Ok(()),
         Err(errno) => bail!(CallError::new("pidfd_open", errno)),
     };
-    match sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
+    let process = Child { pid: record.pid, pidfd };
+    match sys::process::pidfd_send_signal(process.pidfd.as_fd(), libc::SIGKILL) {
         Ok(()) => {}
         Err(Errno::ESRCH) => return Ok(()),
         Err(errno) => bail!(CallError::new("kill", errno)),
     }
     for patience in [THAW_AGAIN, PATIENCE - THAW_AGAIN] {
         record.cgroup.let_die()?;
-        if trace::wait("wait for the end of the first process", || wait_for_exit(pidfd.as_fd(), Some(patience)))? {
+        if trace::wait("wait for the end of the first process", || wait_for_end(&process, patience))? {
             return Ok(());
         }
     }

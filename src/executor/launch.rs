@@ -16,6 +16,7 @@ use super::expected::expected;
 use super::report;
 use super::traced::TracedInit;
 use super::visit::own_path;
+use super::wait::{PATIENCE, wait_for_end};
 use crate::cgroup::Entrance;
 use crate::init;
 use crate::init::op::{Ask, Enter, Message, Op, kind};
@@ -347,14 +348,16 @@ impl RunningInit<'_> {
         anyhow!(text)
     }
 
-    /// Kills `init` and reaps it.
+    /// Kills `init` and reaps it, if it ends in time.
     pub fn kill(&self) {
         if matches!(self.fork, ForkOfInit::Ended(_)) {
             // It is reaped. A process that it has forked ends when this socket closes.
             return;
         }
         let _ = sys::process::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL);
-        let _ = waitpid(Pid::from_raw(self.child.pid), None);
+        if wait_for_end(&self.child, PATIENCE).unwrap_or_default() {
+            let _ = waitpid(Pid::from_raw(self.child.pid), None);
+        }
     }
 
     /// Follows a fork: the new process is `init` from now on. The old one is reaped.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::relay::Relay;
@@ -57,6 +57,40 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>, patience: Option<Duration>) -> Resul
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => return Ok(true),
             Err(errno) => bail!(CallError::new("poll", errno)),
+        }
+    }
+}
+
+/// The time that a killed process may take to exit.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The time between two looks for dead children.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Waits until a killed process is dead, like [`wait_for_exit`], and reaps the other dead children of this process
+/// meanwhile.
+///
+/// A fault may leave a child that nobody knows: if `init` is killed after it has forked and before it has sent the pid.
+/// That child is in the container's pid namespace, whose first process does not end before the child is reaped.
+///
+/// # Errors
+/// The error of poll(2).
+pub fn wait_for_end(process: &Child, patience: Duration) -> Result<bool> {
+    let begin = Instant::now();
+    while !wait_for_exit(process.pidfd.as_fd(), Some(GLANCE))? {
+        if begin.elapsed() > patience {
+            return Ok(false);
+        }
+        reap_others(process.pid);
+    }
+    Ok(true)
+}
+
+/// Reaps all dead children up to the one with the pid `except`.
+fn reap_others(except: i32) {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while let Some(dead) = waitid(Id::All, look).ok().and_then(|status| status.pid()) {
+        if dead.as_raw() == except || waitpid(dead, Some(WaitPidFlag::WNOHANG)).is_err() {
+            return;
         }
     }
 }
