@@ -1,12 +1,14 @@
 //! `checkpoint` and `restore`; both need CRIU.
 
 use crate::harness::bundle::scratch;
+use crate::harness::injector::{Harm, Point};
 use crate::harness::{scope, *};
 use anyhow::{Context, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -60,6 +62,7 @@ tests![
     restore_of_an_existing_container,
     restore_with_a_failing_hook,
     restore_that_is_killed,
+    restore_with_faults,
     restore_by_conmon,
     a_restored_container_gets_a_scope,
     a_restore_that_fails_leaves_no_scope,
@@ -1006,6 +1009,43 @@ fn restore_that_is_killed() -> Result {
     let _ = running.wait()?;
     subject.container.command(["delete", "--force"])?.success()?;
     subject.container.nothing_left()
+}
+
+/// The number of faults in a restore, unless `FAULTS` says another one.
+const FAULTS: usize = 8;
+
+/// A system call of a restore fails, or the runtime is killed before it. What the restore leaves can be deleted, and the
+/// images still serve.
+fn restore_with_faults() -> Result {
+    let subject = Subject::counting(counter())?;
+    subject.checkpoint(&[])?.success()?;
+    let restore = |fault| {
+        let (null, log) = (PathBuf::from("/dev/null"), subject.aside.path().join("said"));
+        let call = subject.restore_call(&["--detach"])?.output_to(null, log);
+        let traced = call.inject(None, fault)?;
+        Ok::<_, anyhow::Error>((traced.output.context("the restore hangs")?, traced.calls))
+    };
+    let end = || {
+        subject.container.command(["delete", "--force"])?.success()?;
+        subject.container.nothing_left()
+    };
+    let (output, calls) = restore(None)?;
+    output.success()?;
+    end()?;
+    let number = std::env::var("FAULTS").ok().and_then(|number| number.parse().ok()).unwrap_or(FAULTS);
+    let all = calls[0].len();
+    for at in (0..all).step_by(all.div_ceil(number)) {
+        let point = Point { process: 0, number: at };
+        for harm in [Harm::Fails(0), Harm::Kills] {
+            let (output, _) = restore(Some((point, harm))).with_context(|| format!("call {at}: {harm:?}"))?;
+            let killed = output.status.signal() == Some(nix::libc::SIGKILL);
+            ensure!(killed || output.status.code().is_some_and(|code| code < 2), "call {at}: {harm:?}: {output}");
+            ensure!(!output.stderr.contains("panicked"), "call {at}: {harm:?}: {output}");
+            end().with_context(|| format!("call {at}: {harm:?}: {output}"))?;
+        }
+    }
+    subject.restore(&[])?;
+    subject.goes_on()
 }
 
 /// conmon restores with its own arguments. Afterwards it monitors the container as one that it has created.

@@ -5,7 +5,7 @@
 //! many of them (`hack/faults`).
 
 use crate::harness::injector::{Harm, Hit, Made, PATIENCE, Point, Traced};
-use crate::harness::{answers, *};
+use crate::harness::{answers, scope, *};
 use anyhow::{Context, bail, ensure};
 use std::fmt::{self, Display};
 use std::os::unix::process::ExitStatusExt;
@@ -15,6 +15,7 @@ tests![
     create_with_everything,
     create_in_a_user_namespace,
     create_in_the_unified_view,
+    create_with_systemd,
     run,
     run_with_everything,
     start,
@@ -23,12 +24,14 @@ tests![
     exec_with_everything,
     delete,
     forced_delete,
+    forced_delete_with_systemd,
     kill,
     state,
     ps,
     pause,
     resume,
     update,
+    update_with_systemd,
 ];
 
 /// The number of faults of each test, unless `FAULTS` says another one.
@@ -92,6 +95,8 @@ struct Trial {
     failure: i32,
     /// Checks the state of the container after the command.
     check: fn(&Round<'_>) -> Result,
+    /// Whether the cgroup is a scope of systemd.
+    systemd: bool,
 }
 
 /// The way in which a command ended.
@@ -161,6 +166,8 @@ impl Trial {
     fn container(&self) -> Result<Container> {
         let bundle = (self.bundle)();
         let container = match self.before {
+            Before::Nothing if self.systemd => scope::build(bundle, scope::PATH)?,
+            _ if self.systemd => scope::started(bundle)?,
             Before::Nothing => bundle.build()?,
             Before::Created => bundle.create()?,
             Before::Runs | Before::Paused | Before::Stopped => bundle.start()?,
@@ -219,6 +226,9 @@ impl Trial {
         let leak = |error: anyhow::Error| (Wrong::Leak, error.context(what.clone()));
         let deletion = container.call(["delete", "--force"]).arg(&container.id).patience(PATIENCE).output();
         deletion.and_then(|output| output.success().map(drop)).map_err(leak)?;
+        if self.systemd {
+            scope::gone(&container).map_err(leak)?;
+        }
         nothing_left(&container, &traced.pids).map_err(leak)
     }
 
@@ -436,7 +446,7 @@ fn creates(name: &'static str, bundle: fn() -> Bundle) -> Result {
         End::Failure => round.container.nothing_left(),
         End::Killed => Ok(()),
     };
-    Trial { name, before: Before::Nothing, bundle, command: launch_create, failure: 1, check }.rounds()
+    Trial { name, before: Before::Nothing, bundle, command: launch_create, failure: 1, check, systemd: false }.rounds()
 }
 
 fn create() -> Result {
@@ -458,6 +468,18 @@ fn create_in_the_unified_view() -> Result {
     creates("create on v2", unified)
 }
 
+/// The same with a scope of systemd, which removes the scope a moment later.
+fn create_with_systemd() -> Result {
+    let command = |it: &Container| scope::launching(it, &["create"]);
+    let check = |round: &Round<'_>| match round.end {
+        End::Success => round.status_is(&["created"]),
+        End::Failure => scope::gone(round.container),
+        End::Killed => Ok(()),
+    };
+    let name = "create with systemd";
+    Trial { name, before: Before::Nothing, bundle: plain, command, failure: 1, check, systemd: true }.rounds()
+}
+
 /// A run that fails leaves nothing. In the foreground it removes the container also if it succeeds.
 fn runs(name: &'static str, bundle: fn() -> Bundle) -> Result {
     let check = |round: &Round<'_>| {
@@ -469,7 +491,7 @@ fn runs(name: &'static str, bundle: fn() -> Bundle) -> Result {
         }
         round.container.nothing_left()
     };
-    Trial { name, before: Before::Nothing, bundle, command: launch_run, failure: 1, check }.rounds()
+    Trial { name, before: Before::Nothing, bundle, command: launch_run, failure: 1, check, systemd: false }.rounds()
 }
 
 fn run() -> Result {
@@ -502,7 +524,8 @@ fn started(round: &Round<'_>) -> Result {
 
 fn start() -> Result {
     let command = |it: &Container| it.named("start");
-    Trial { name: "start", before: Before::Created, bundle: plain, command, failure: 1, check: started }.rounds()
+    Trial { name: "start", before: Before::Created, bundle: plain, command, failure: 1, check: started, systemd: false }
+        .rounds()
 }
 
 /// The same with hooks. The container is removed if a `startContainer` hook fails, or if start was killed and the hooks
@@ -516,14 +539,14 @@ fn start_with_hooks() -> Result {
         started(round)
     };
     let name = "start with hooks";
-    Trial { name, before: Before::Created, bundle: everything, command, failure: 1, check }.rounds()
+    Trial { name, before: Before::Created, bundle: everything, command, failure: 1, check, systemd: false }.rounds()
 }
 
 /// An exec that fails or is killed does not harm the container.
 fn execs(name: &'static str, bundle: fn() -> Bundle) -> Result {
     let command = |it: &Container| it.named("exec");
     let check = |round: &Round<'_>| equal("status", round.container.status()?, "running");
-    Trial { name, before: Before::Runs, bundle, command, failure: 255, check }.rounds()
+    Trial { name, before: Before::Runs, bundle, command, failure: 255, check, systemd: false }.rounds()
 }
 
 fn exec() -> Result {
@@ -544,7 +567,8 @@ fn delete() -> Result {
         }
         if round.end == End::Killed { Ok(()) } else { round.container.nothing_left() }
     };
-    Trial { name: "delete", before: Before::Stopped, bundle: everything, command, failure: 1, check }.rounds()
+    Trial { name: "delete", before: Before::Stopped, bundle: everything, command, failure: 1, check, systemd: false }
+        .rounds()
 }
 
 /// A forced delete that fails or is killed can be repeated.
@@ -554,7 +578,27 @@ fn forced_delete() -> Result {
         End::Success => round.container.nothing_left(),
         End::Failure | End::Killed => Ok(()),
     };
-    Trial { name: "delete --force", before: Before::Runs, bundle: everything, command, failure: 1, check }.rounds()
+    Trial {
+        name: "delete --force",
+        before: Before::Runs,
+        bundle: everything,
+        command,
+        failure: 1,
+        check,
+        systemd: false,
+    }
+    .rounds()
+}
+
+/// The same for a container in a scope of systemd.
+fn forced_delete_with_systemd() -> Result {
+    let command = |it: &Container| it.named("force");
+    let check = |round: &Round<'_>| match round.end {
+        End::Success => scope::gone(round.container),
+        End::Failure | End::Killed => Ok(()),
+    };
+    let name = "delete --force with systemd";
+    Trial { name, before: Before::Runs, bundle: plain, command, failure: 1, check, systemd: true }.rounds()
 }
 
 /// A kill that succeeds has sent its signal.
@@ -564,7 +608,7 @@ fn kill() -> Result {
         End::Success => round.container.wait_status("stopped"),
         End::Failure | End::Killed => Ok(()),
     };
-    Trial { name: "kill", before: Before::Runs, bundle: plain, command, failure: 1, check }.rounds()
+    Trial { name: "kill", before: Before::Runs, bundle: plain, command, failure: 1, check, systemd: false }.rounds()
 }
 
 /// A command that only reads: if it succeeds, its answer has this word.
@@ -573,7 +617,7 @@ fn reads(name: &'static str, check: fn(&Round<'_>) -> Result) -> Result {
         "ps" => |it: &Container| it.named("ps"),
         _ => |it: &Container| it.named("state"),
     };
-    Trial { name, before: Before::Runs, bundle: plain, command, failure: 1, check }.rounds()
+    Trial { name, before: Before::Runs, bundle: plain, command, failure: 1, check, systemd: false }.rounds()
 }
 
 /// If `state` succeeds, its answer is true.
@@ -600,7 +644,7 @@ fn pause() -> Result {
         End::Failure => round.status_is(&["running"]),
         End::Killed => round.status_is(&["running", "paused"]),
     };
-    Trial { name: "pause", before: Before::Runs, bundle: plain, command, failure: 1, check }.rounds()
+    Trial { name: "pause", before: Before::Runs, bundle: plain, command, failure: 1, check, systemd: false }.rounds()
 }
 
 /// A resume that fails can be repeated.
@@ -616,7 +660,7 @@ fn resume() -> Result {
             round.status_is(&["running"])
         }
     };
-    Trial { name: "resume", before: Before::Paused, bundle: plain, command, failure: 1, check }.rounds()
+    Trial { name: "resume", before: Before::Paused, bundle: plain, command, failure: 1, check, systemd: false }.rounds()
 }
 
 /// An update that fails changes no limit; one that succeeds has changed it.
@@ -631,5 +675,24 @@ fn update() -> Result {
             End::Killed => bail!("pids.max: {limit}"),
         }
     };
-    Trial { name: "update", before: Before::Runs, bundle: everything, command, failure: 1, check }.rounds()
+    Trial { name: "update", before: Before::Runs, bundle: everything, command, failure: 1, check, systemd: false }
+        .rounds()
+}
+
+/// The same for a container in a scope: systemd and the kernel have the same limit.
+fn update_with_systemd() -> Result {
+    let bundle = || plain().set("/linux/resources", json!({ "pids": { "limit": 50 } }));
+    let command = |it: &Container| it.named("update");
+    let check = |round: &Round<'_>| {
+        let limit = scope::file(round.container, "pids.max")?;
+        if round.end == End::Killed {
+            ensure!(["50", "77"].contains(&&*limit), "pids.max: {limit}");
+            return Ok(());
+        }
+        let wanted = if round.end == End::Success { "77" } else { "50" };
+        equal("pids.max", &*limit, wanted)?;
+        equal("TasksMax", scope::property(round.container, "TasksMax")?.as_str(), wanted)
+    };
+    let name = "update with systemd";
+    Trial { name, before: Before::Runs, bundle, command, failure: 1, check, systemd: true }.rounds()
 }

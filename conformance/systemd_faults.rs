@@ -45,14 +45,6 @@ fn two_hundred_cycles_leave_nothing() -> Result {
     equal("scopes", systemctl(["list-units", "--all", "--plain", "--no-legend", "*.scope"])?, before)
 }
 
-/// Waits until the unit is gone: systemd removes it a moment after its last process has ended.
-fn gone(container: &Container) -> Result {
-    eventually("the end of the unit", || {
-        Ok(systemctl(["list-units", "--all", "--plain", "--no-legend", &unit(container)])?.is_empty())
-    })?;
-    nothing_left(container)
-}
-
 /// Checks that another container of this name works.
 fn next_one_works(container: &Container) -> Result {
     launch(container, &["create"])?.success()?;

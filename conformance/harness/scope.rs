@@ -1,7 +1,7 @@
 //! Containers whose cgroup is a scope of the machine's systemd.
 
 use super::machine::{self, Layout};
-use super::{Bundle, Container, Output, Result, json, skip};
+use super::{Bundle, Call, Container, Output, Result, json, skip};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,8 +61,13 @@ pub fn build_anywhere(bundle: Bundle, path: &str) -> Result<Container> {
 }
 
 pub fn launch(container: &Container, verb: &[&str]) -> Result<Output> {
+    launching(container, verb).output()
+}
+
+/// The call of [`launch`].
+pub fn launching(container: &Container, verb: &[&str]) -> Call {
     let call = container.call(["--systemd-cgroup"]).args(verb).arg("--bundle").arg(container.bundle());
-    call.arg(&container.id).output_to(container.aside("out"), container.aside("err")).output()
+    call.arg(&container.id).output_to(container.aside("out"), container.aside("err"))
 }
 
 /// The `cgroupsPath` of most tests of systemd.
@@ -138,4 +143,12 @@ pub fn nothing_left(container: &Container) -> Result {
     let jobs = systemctl(["list-jobs", "--plain", "--no-legend"])?;
     ensure!(!jobs.contains(&name), "left behind: {jobs}");
     container.nothing_left()
+}
+
+/// Waits until the unit is gone: systemd removes it a moment after its last process has ended.
+pub fn gone(container: &Container) -> Result {
+    super::eventually("the end of the unit", || {
+        Ok(systemctl(["list-units", "--all", "--plain", "--no-legend", &unit(container)])?.is_empty())
+    })?;
+    nothing_left(container)
 }
