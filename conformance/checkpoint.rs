@@ -1012,7 +1012,7 @@ fn restore_that_is_killed() -> Result {
 }
 
 /// The number of faults in a restore, unless `FAULTS` says another one.
-const FAULTS: usize = 8;
+const FAULTS: usize = 4;
 
 /// A system call of a restore fails, or the runtime is killed before it. What the restore leaves can be deleted, and the
 /// images still serve.
