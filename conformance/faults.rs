@@ -220,7 +220,8 @@ impl Trial {
     fn round(&self, point: Point, harm: Harm) -> std::result::Result<(), (Wrong, anyhow::Error)> {
         let state = |error| (Wrong::State, error);
         let container = self.container().map_err(state)?;
-        let traced = self.inject(&container, Some((point, harm))).map_err(state)?;
+        let fault = || shown(point, harm, None, None);
+        let traced = self.inject(&container, Some((point, harm))).map_err(|error| state(error.context(fault())))?;
         let what = shown(point, harm, traced.hit.as_ref(), traced.output.as_ref());
         self.judge(&container, &traced, point).map_err(|(wrong, error)| (wrong, error.context(what.clone())))?;
         let leak = |error: anyhow::Error| (Wrong::Leak, error.context(what.clone()));
@@ -256,7 +257,9 @@ impl Trial {
             let by_signal = kills && of_init && output.status.code() == Some(128 + libc::SIGKILL);
             let not_run = of_init && is_execve(traced.hit) && output.status.code() == Some(NOT_RUN);
             if !by_signal && !not_run {
-                equal("exit status", output.status.code(), Some(self.failure)).map_err(wrong(Wrong::Status))?;
+                // A fault before the command line was read. No command has another status for this than 1.
+                let wanted = if output.stderr.starts_with("cannot begin: ") { 1 } else { self.failure };
+                equal("exit status", output.status.code(), Some(wanted)).map_err(wrong(Wrong::Status))?;
             }
             if !by_signal {
                 one_line(output).map_err(wrong(Wrong::Message))?;

@@ -148,6 +148,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
 /// Enters a private mount namespace, and finds the payload and the runtime. unshare(2) and setns(2) need a process with
 /// one thread, so this runs before the tests.
 fn prepare(trials: &[Trial]) -> anyhow::Result<()> {
+    harness::reaper::continue_below_one()?;
     machine::enter()?;
     harness::payload::find()?;
     let runtime = runtime::find()?;

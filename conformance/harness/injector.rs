@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -277,7 +278,11 @@ impl Family {
                     let left: Vec<_> = self.members.keys().collect();
                     bail!("processes that cannot be detached from: {left:?}");
                 }
-                None => std::thread::sleep(Duration::from_micros(200)),
+                None => {
+                    std::thread::sleep(Duration::from_micros(200));
+                    // The end of a thread may have been reported before its process had become known.
+                    self.members.retain(|tid, _| Path::new(&format!("/proc/{tid}")).exists());
+                }
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ pub mod image;
 pub mod injector;
 pub mod machine;
 pub mod payload;
+pub mod reaper;
 pub mod runtime;
 pub mod scope;
 pub mod stage;

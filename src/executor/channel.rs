@@ -26,7 +26,10 @@ impl Channel {
         let mut bytes = [0u8; size_of::<Message>()];
         loop {
             match sys::socket::receive(self.0.as_fd(), &mut bytes, blocks) {
-                Ok((0, _)) | Err(nix::Error::ECONNRESET) => return Ok(None),
+                Ok((0, _)) => return Ok(None),
+                // `init` has exited before it has read an answer. The kernel says so once, before it gives out the last
+                // messages of `init`, of which one may tell of a failure (net/unix/af_unix.c, unix_release_sock).
+                Err(nix::Error::ECONNRESET) => {}
                 Err(nix::Error::EAGAIN) if !blocks => return Ok(None),
                 Ok((count, descriptor)) if count == bytes.len() => return Ok(Some((decode(&bytes), descriptor))),
                 Ok((count, _)) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
