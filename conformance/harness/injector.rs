@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// A command that has not ended after so many seconds hangs.
 pub const PATIENCE: u32 = 10;
 
+/// The time in which the first stop of a new process is seen.
+const LATE: Duration = Duration::from_millis(50);
+
 /// One system call of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -270,7 +273,9 @@ impl Family {
             self.request(libc::PTRACE_INTERRUPT as _, tid, 0)?;
         }
         let deadline = Instant::now() + check::patience(PATIENCE);
-        while !self.members.is_empty() {
+        // A process that was forked just before the end is traced, and its first stop may still be to come.
+        let mut late = Instant::now() + LATE;
+        while !self.members.is_empty() || Instant::now() < late && has_children() {
             match wait(-1, libc::WNOHANG)? {
                 Some((tid, status)) if libc::WIFSTOPPED(status) => self.leave(tid, status)?,
                 Some((tid, _)) => drop(self.members.remove(&tid)),
@@ -282,8 +287,10 @@ impl Family {
                     std::thread::sleep(Duration::from_micros(200));
                     // The end of a thread may have been reported before its process had become known.
                     self.members.retain(|tid, _| Path::new(&format!("/proc/{tid}")).exists());
+                    continue;
                 }
             }
+            late = Instant::now() + LATE;
         }
         Ok(())
     }
@@ -339,6 +346,13 @@ fn wait(pid: i32, options: i32) -> Result<Option<(i32, i32)>> {
         Ok(tid) => Ok(Some((tid, status))),
         Err(errno) => Err(errno).context("waitpid"),
     }
+}
+
+/// Whether this thread has a child or traces a process.
+fn has_children() -> bool {
+    let options = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD;
+    // SAFETY: waitid(2) may have no place for its answer.
+    unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), options) == 0 }
 }
 
 fn ensure_stopped(pid: i32, signal: i32) -> Result {
