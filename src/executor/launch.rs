@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::channel::Channel;
 use super::expected::expected;
+pub use super::relay::Stdio;
 use super::report;
 use super::traced::TracedInit;
 use super::visit::own_path;
@@ -26,9 +27,6 @@ use crate::sys::clone::{Child, Sealed, start};
 use crate::sys::{self, Call, CallError, Errno, reason};
 use crate::tables::{namespace, signal};
 use crate::trace;
-
-/// Standard input, output and error; `None` for the caller's own.
-pub type Stdio<'a> = [Option<BorrowedFd<'a>>; 3];
 
 /// The parts of a start that are not in the program.
 #[derive(Debug, Default)]

@@ -19,9 +19,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
-use super::launch::Stdio;
 use crate::spec::Ids;
 use crate::sys::{self, Call, CallError, Errno};
+
+/// Standard input, output and error; `None` for the caller's own.
+pub type Stdio<'a> = [Option<BorrowedFd<'a>>; 3];
 
 /// The number of bytes that are copied at once.
 const CHUNK: usize = 8 << 10;
