@@ -65,7 +65,7 @@ pub fn compile(config: &Config, facts: &Facts, options: &Options) -> Result<Plan
     let mut warnings = context.warnings;
     warnings.extend(cgroup.notes().iter().cloned());
     Ok(Plan {
-        program,
+        program: program.whole()?,
         birth,
         cgroup,
         oom_score_adj: score,

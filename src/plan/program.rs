@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
+
 use super::id_map::IdMap;
 use super::layers::RootUnion;
 use crate::init::op::{Attributes, BASE, DATA, List, Op, Propagation, Slot, Text};
-use crate::spec::{Field, Ids, Refusal};
+use crate::spec::{Field, Ids, Refusal, refuse};
 
 /// A descriptor that the runtime opens for `init` before the clone, or that `init` keeps open.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +74,10 @@ pub struct Program {
     fields: Vec<Field>,
     data: Vec<u8>,
     slots: Vec<Descriptor>,
+    /// A text with a NUL byte was stored since the last operation.
+    cut: bool,
+    /// The field that asked for an operation with such a text.
+    cut_at: Option<Field>,
 }
 
 impl Program {
@@ -82,6 +88,8 @@ impl Program {
             fields: Vec::with_capacity(96),
             data: Vec::with_capacity(6144),
             slots: Vec::new(),
+            cut: false,
+            cut_at: None,
         }
     }
 
@@ -93,12 +101,25 @@ impl Program {
 
     /// Appends an operation that `field` asks for.
     pub fn push(&mut self, field: &Field, op: impl Into<Op>) {
+        if std::mem::take(&mut self.cut) {
+            self.cut_at.get_or_insert_with(|| field.clone());
+        }
         self.ops.push(op.into());
         self.fields.push(field.clone());
     }
 
-    /// Stores a text, which must not contain a NUL byte.
+    /// Refuses a program with a text that has a NUL byte: the kernel would take its beginning for the whole text, so
+    /// that another file or directory would be used (compare CVE-2021-43784).
+    pub fn whole(self) -> Result<Program> {
+        match &self.cut_at {
+            Some(field) => refuse!(field, "contains a NUL byte"),
+            None => Ok(self),
+        }
+    }
+
+    /// Stores a text. [`Program::whole`] refuses one with a NUL byte.
     pub fn text(&mut self, text: &str) -> Text {
+        self.cut |= text.as_bytes().contains(&0);
         let at = self.data.len() as u32;
         self.data.extend_from_slice(text.as_bytes());
         self.data.push(0);
@@ -239,6 +260,16 @@ pub const NO_ATTRIBUTES: Attributes =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_with_a_nul_is_refused() {
+        let mut program = Program::new();
+        for text in ["/a", "/\0/b", "/c"] {
+            let path = program.text(text);
+            program.push(&Field::item("mounts", program.ops().len()), crate::init::op::Rootfs::Bind { path });
+        }
+        assert_eq!(program.whole().unwrap_err().to_string(), "mounts[1]: contains a NUL byte");
+    }
 
     #[test]
     fn what_is_stored_comes_back() {

@@ -28,6 +28,6 @@ pub use ids::Ids;
 pub use load::{parse, parse_process, parse_resources, read, unknown_properties};
 pub use path::{clean, cleaned, is_path};
 pub use process::{ExecAffinity, ProcessConfig, ProcessExtras, given};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, visible};
 pub(crate) use refusal::{refusal, refuse};
 pub use validate::{OCI_VERSION, check_process};

@@ -1,5 +1,6 @@
 //! The refusal of a config.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::Field;
@@ -22,8 +23,19 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.text)
+        write!(f, "{}: {}", visible(&self.field.text()), visible(&self.text))
     }
+}
+
+/// The text with control characters as escapes. A name or a value of a document may hold a line break, or what a
+/// terminal takes for a command, and a message is one line.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape =
+        |letter: char| if letter.is_control() { letter.escape_default().collect() } else { letter.to_string() };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 impl std::error::Error for Refusal {}
@@ -57,5 +69,11 @@ mod tests {
         let error = refused(&Field::of("process.user")).unwrap_err();
         assert_eq!(error.to_string(), "process.user.uid: -1 is no id");
         assert_eq!(error.downcast_ref::<Refusal>().map(|it| it.field.to_string()), Some("process.user.uid".to_owned()));
+    }
+
+    #[test]
+    fn a_refusal_is_one_line() {
+        let refusal = refusal!(Field::of("linux.sysctl").member("a\nb"), "é \u{1b}[2J\0 \"x\"");
+        assert_eq!(refusal.to_string(), r#"linux.sysctl.a\nb: é \u{1b}[2J\u{0} "x""#);
     }
 }

@@ -36,4 +36,6 @@ pub use names::MISSING;
 pub use record::{Added, Layered, Namespaces, Printed, Record};
 pub use root::{Place, Root};
 pub use status::{NotRunning, Status};
+#[cfg(any(test, fuzzing))]
+pub use text::{read, write};
 pub use time::{Precision, rfc3339};

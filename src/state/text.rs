@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::names::FORMAT;
 use super::record::Record;
+use crate::spec::visible;
 
 const START: &[u8] = b"{\"complete\":";
 const CONFIG: &[u8] = b"\n,\"config\":";
@@ -90,7 +91,8 @@ pub(super) fn record(text: &mut [u8]) -> Result<Record, String> {
         Some(line) => line,
         None => std::str::from_utf8(text).map_err(|error| error.to_string())?,
     };
-    let record: Record = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    // The parser's message may quote a name of the text.
+    let record: Record = serde_json::from_str(text).map_err(|error| visible(&error.to_string()).into_owned())?;
     known(record.format).map(|()| record)
 }
 
@@ -105,13 +107,26 @@ pub(super) fn config(text: &[u8]) -> Result<Box<RawValue>, String> {
         config: &'a RawValue,
     }
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let kept: Kept<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let kept: Kept<'_> = serde_json::from_str(text).map_err(|error| visible(&error.to_string()).into_owned())?;
     Ok(kept.config.to_owned())
 }
 
 /// Checks the format of a record.
 pub(super) fn known(format: u32) -> Result<(), String> {
     if format > FORMAT { Err(format!("its format is {format}, and this one knows {FORMAT}")) } else { Ok(()) }
+}
+
+/// The record and the config in a text, for the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub fn read(text: &[u8]) -> (Result<Record, String>, Result<Box<RawValue>, String>) {
+    (record(&mut text.to_vec()), config(text))
+}
+
+/// The text of a record, for the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub fn write(record: &Record, config: &str) -> Vec<u8> {
+    let first_line = before_config(record).expect("a record can be written");
+    [&first_line, config.as_bytes(), AFTER_CONFIG].concat()
 }
 
 #[cfg(test)]

@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_with_a_nul_is_refused() {
+        let v2 = layout::example(&[""]);
+        let asked: Map<String, Value> = serde_json::from_str(r#"{"unified": {"memory.high": "5\u00006"}}"#).unwrap();
+        let mut resources = LinuxResources::default();
+        resources.set_unified(serde_json::from_value(asked["unified"].clone()).unwrap());
+        let existing = Existing { mode: Mode::Unified, dirs: &v2, is_unit: false };
+        let error = CgroupPlan::update(existing, &resources, &Extras::default(), &asked).unwrap_err();
+        assert_eq!(error.to_string(), "linux.resources.unified.memory.high: contains a NUL byte");
+    }
+
+    #[test]
     fn on_v1_what_is_off_is_switched_off() {
         let v1 = layout::example(&["memory", "cpu"]);
         let stored = r#"{"memory": {"limit": 60, "disableOOMKiller": true}, "cpu": {"shares": 9, "idle": 1}}"#;

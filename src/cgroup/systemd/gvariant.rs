@@ -267,7 +267,7 @@ fn type_length(signature: &str) -> usize {
             _ => {}
         }
         if depth == 0 && c != 'a' {
-            return index + 1;
+            return index + c.len_utf8();
         }
     }
     signature.len()
@@ -358,6 +358,7 @@ mod tests {
             ("string true", "true is not of type \"s\""),
             ("()", "a tuple without fields is no value"),
             ("{'a': 1}", "\"{\" is not a value"),
+            ("@(s\u{2e2}d) ('a', 11)", "11 is not in the range of type '\u{2e2}'"),
         ] {
             assert_eq!(parse(text).unwrap_err(), wanted, "{text}");
         }

@@ -45,8 +45,10 @@ impl Init {
     pub fn mount(&mut self, op: &Mount) -> Try<()> {
         let text = |text| self.program.text(text);
         let given = |it| (it != Text::NONE).then(|| text(it));
-        let hidden =
-            |path, mount, inside| Hidden { path: text(path), mount: self.program.kept(mount), inside: text(inside) };
+        let hidden = |path, mount, inside| {
+            let inside = given(inside).unwrap_or(c"");
+            Hidden { path: text(path), mount: self.program.kept(mount), inside }
+        };
         let mounts = &mut self.mounts;
         mounts.index = self.index;
         match *op {
