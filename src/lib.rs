@@ -31,6 +31,8 @@ pub mod cli;
 pub mod command;
 mod criu;
 mod executor;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod host;
 #[cfg(test)]
 mod house;

@@ -1,32 +1,14 @@
-//! For any config.json, the loader, the planner and the printer do not panic. A refusal is one line that begins with
-//! the place in the config.
+//! The target `config` of `src/fuzz/`, with libFuzzer.
 #![no_main]
 
-use std::path::PathBuf;
+use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-use libfuzzer_sys::{Corpus, fuzz_target};
-use tare::cgroup::Layout;
-use tare::plan::{Caller, Facts, Options, compile, print};
-use tare::spec;
+const TARGET: &str = "config";
 
-fuzz_target!(|data: &[u8]| -> Corpus {
-    let Ok(config) = spec::parse(data) else { return Corpus::Reject };
-    for user in [0, 1000] {
-        let mountinfo = "25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let caller = Caller { euid: user, egid: user, in_user_namespace: false };
-        let facts = Facts { caller, ..Facts::reference(Layout::parse(mountinfo, "0::/\n")) };
-        let options = Options {
-            id: "fuzzed".to_owned(),
-            bundle: PathBuf::from("/bundle"),
-            gate: true,
-            program: "tare".to_owned(),
-            rootless_cgroups: user != 0,
-            ..Options::default()
-        };
-        match compile(&config, &facts, &options) {
-            Ok(plan) => drop(print(&plan)),
-            Err(error) => assert!(format!("{error:#}").contains(": "), "no place in: {error:#}"),
-        }
-    }
-    Corpus::Keep
+fuzz_target!(init: tare::fuzz::write_seeds(TARGET), |data: &[u8]| -> Corpus {
+    if tare::fuzz::run(TARGET, data) { Corpus::Keep } else { Corpus::Reject }
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    tare::fuzz::mutate(TARGET, data, size, seed, |data, size| fuzzer_mutate(data, size, max_size))
 });

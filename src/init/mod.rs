@@ -35,6 +35,8 @@ mod stdio;
 #[allow(unsafe_code, reason = "the room of the system calls")]
 mod sys;
 #[cfg(any(test, fuzzing))]
+pub use sys::fake;
+#[cfg(any(test, fuzzing))]
 mod talk;
 #[cfg(any(test, fuzzing))]
 mod terminal;

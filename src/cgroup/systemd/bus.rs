@@ -70,11 +70,7 @@ pub(super) fn stop(unit: &Unit) -> Result<()> {
 
 pub(super) fn set(unit: &Unit, properties: &[ScopeProperty]) -> Result<()> {
     let name = unit.name.as_str();
-    let set = ask(unit.user, |bus| {
-        bus.with_properties(properties, None, |bus, given| {
-            bus.call("SetUnitProperties", &[GVariant::text(name), GVariant::Bool(true), given])
-        })
-    });
+    let set = ask(unit.user, |bus| bus.set(name, properties));
     set.map(drop).with_context(|| {
         let fields: Vec<_> = properties.iter().map(|property| property.field.text()).collect();
         format!("{}: unable to set properties of unit {name:?}", fields.join(", "))
@@ -114,7 +110,7 @@ fn name_and_value(name: &str, value: GVariant) -> GVariant {
     GVariant::Tuple(vec![GVariant::text(name), GVariant::Variant(Box::new(value))])
 }
 
-struct Bus {
+pub(super) struct Bus {
     connection: Connection,
     /// Whether systemd itself is the peer. It sends all signals, and knows no names.
     direct: bool,
@@ -150,7 +146,7 @@ impl Bus {
         Ok(())
     }
 
-    fn start(&mut self, name: &str, properties: &[ScopeProperty], pid: Pid) -> Result<()> {
+    pub(super) fn start(&mut self, name: &str, properties: &[ScopeProperty], pid: Pid) -> Result<()> {
         self.watch_jobs()?;
         let answer = self.with_properties(properties, Some(name_and_value("PIDs", pids(pid))), |bus, given| {
             let none = GVariant::Array(MORE_UNITS.to_owned(), Vec::new());
@@ -203,7 +199,13 @@ impl Bus {
         call(self, given(&known))
     }
 
-    fn stop(&mut self, name: &str) -> Result<()> {
+    pub(super) fn set(&mut self, name: &str, properties: &[ScopeProperty]) -> Result<Vec<GVariant>> {
+        self.with_properties(properties, None, |bus, given| {
+            bus.call("SetUnitProperties", &[GVariant::text(name), GVariant::Bool(true), given])
+        })
+    }
+
+    pub(super) fn stop(&mut self, name: &str) -> Result<()> {
         self.watch_jobs()?;
         match self.call("StopUnit", &[GVariant::text(name), GVariant::text("replace")]) {
             Ok(answer) => drop(self.wait(&job_of(answer)?)?),
@@ -218,7 +220,7 @@ impl Bus {
     }
 
     /// A property of the manager.
-    fn property(&mut self, name: &str) -> Result<String> {
+    pub(super) fn property(&mut self, name: &str) -> Result<String> {
         let interface = "org.freedesktop.DBus.Properties";
         let get = Method { destination: SERVICE, path: PATH, interface, member: "Get" };
         let answer = self.connection.call(&get, &[GVariant::text(MANAGER), GVariant::text(name)])?;
@@ -246,6 +248,12 @@ impl Bus {
             }
         }
     }
+}
+
+/// A bus or, if `direct`, systemd itself, on an open connection.
+#[cfg(any(test, fuzzing))]
+pub(super) fn over(stream: std::os::unix::net::UnixStream, direct: bool) -> Bus {
+    Bus { connection: Connection::over(stream), direct }
 }
 
 /// A method of the bus itself.

@@ -49,6 +49,12 @@ impl Connection {
         }
     }
 
+    /// A connection that is open already.
+    #[cfg(any(test, fuzzing))]
+    pub fn over(stream: UnixStream) -> Connection {
+        Connection { stream: BufReader::new(stream), serial: 0, signals: VecDeque::new() }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.get_mut().write_all(bytes).map_err(broken)
     }

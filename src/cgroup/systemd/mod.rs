@@ -11,6 +11,8 @@ mod bus;
 mod client;
 mod connect;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod gvariant;
 mod marshal;
 mod message;

@@ -4,6 +4,8 @@
 #[macro_use]
 mod call;
 mod channel;
+#[cfg(any(test, fuzzing))]
+pub mod fake;
 mod files;
 mod mounts;
 mod network;

@@ -21,6 +21,18 @@ impl Mapped {
         Ok(Mapped(unsafe { &*(at as *const Header) }))
     }
 
+    /// The address of the program.
+    #[cfg(not(any(test, fuzzing)))]
+    const fn base(self) -> usize {
+        BASE
+    }
+
+    /// Tests place a program anywhere: their own code may be at the usual address.
+    #[cfg(any(test, fuzzing))]
+    fn base(self) -> usize {
+        core::ptr::from_ref(self.0) as usize
+    }
+
     pub fn channel(self) -> i32 {
         self.0.channel
     }
@@ -32,12 +44,12 @@ impl Mapped {
 
     pub fn ops(self) -> &'static [Op] {
         // SAFETY: the runtime, built by the same compiler, wrote `count` aligned values of Op at `ops`.
-        unsafe { core::slice::from_raw_parts((BASE + self.0.ops as usize) as *const Op, self.0.count as usize) }
+        unsafe { core::slice::from_raw_parts((self.base() + self.0.ops as usize) as *const Op, self.0.count as usize) }
     }
 
     pub fn slot(self, index: u32) -> i32 {
         // SAFETY: the runtime wrote one i32 for every slot that an operation names.
-        unsafe { *((BASE + self.0.slots as usize) as *const i32).add(index as usize) }
+        unsafe { *((self.base() + self.0.slots as usize) as *const i32).add(index as usize) }
     }
 
     /// The mount that an operation kept open in this slot; `None` if there is no slot or nothing was mounted.
@@ -49,14 +61,16 @@ impl Mapped {
     pub fn keep(self, slot: Slot, fd: i32) {
         // SAFETY: the mapping is private and writable, and the runtime wrote one i32 for every slot that an operation
         // names.
-        unsafe { ((BASE + self.0.slots as usize) as *mut i32).add(slot.0 as usize).write(fd) };
+        unsafe { ((self.base() + self.0.slots as usize) as *mut i32).add(slot.0 as usize).write(fd) };
     }
 
     pub fn text(self, text: Text) -> &'static CStr {
         // SAFETY: the runtime wrote `len` bytes without a NUL and then one NUL.
         unsafe {
-            let bytes =
-                core::slice::from_raw_parts((BASE + DATA + text.at as usize) as *const u8, text.len as usize + 1);
+            let bytes = core::slice::from_raw_parts(
+                (self.base() + DATA + text.at as usize) as *const u8,
+                text.len as usize + 1,
+            );
             CStr::from_bytes_with_nul_unchecked(bytes)
         }
     }
@@ -64,7 +78,7 @@ impl Mapped {
     fn list<T>(self, list: List) -> &'static [T] {
         // SAFETY: this function is private, and its callers use the element type that the operation's description
         // names. The runtime aligns every list to 8 bytes.
-        unsafe { core::slice::from_raw_parts((BASE + DATA + list.at as usize) as *const T, list.len as usize) }
+        unsafe { core::slice::from_raw_parts((self.base() + DATA + list.at as usize) as *const T, list.len as usize) }
     }
 
     pub fn texts(self, list: List) -> &'static [Text] {
@@ -89,7 +103,7 @@ impl Mapped {
 
     /// Put an address into an array of addresses, such as `envp`.
     pub fn put(self, list: List, index: u32, text: &'static CStr) {
-        let place = (BASE + DATA + list.at as usize) as *mut usize;
+        let place = (self.base() + DATA + list.at as usize) as *mut usize;
         if index < list.len {
             // SAFETY: the mapping is private and writable, and the index is inside the list.
             unsafe { place.add(index as usize).write(text.as_ptr() as usize) };
