@@ -88,7 +88,8 @@ impl GVariant {
     pub(super) fn microseconds(&self) -> Option<GVariant> {
         let number = match self {
             GVariant::Integer(_, seconds) => u64::try_from(seconds.checked_mul(1_000_000)?).ok()?,
-            GVariant::Double(seconds) if *seconds >= 0.0 => (seconds * 1e6) as u64,
+            // The largest number means infinity.
+            GVariant::Double(seconds) if *seconds >= 0.0 && seconds * 1e6 < u64::MAX as f64 => (seconds * 1e6) as u64,
             _ => return None,
         };
         Some(GVariant::u64(number))
@@ -301,7 +302,8 @@ fn plain(word: &str, expected: Option<&str>) -> Result<GVariant, String> {
                 _ => Err(format!("{number} is not in the range of type {code:?}")),
             }
         }
-        _ => word.parse().map(GVariant::Double).map_err(|_| nothing()),
+        // A number that is too large is no infinity.
+        _ => word.parse().ok().filter(|number: &f64| number.is_finite()).map(GVariant::Double).ok_or_else(nothing),
     }
 }
 
@@ -346,6 +348,7 @@ mod tests {
         for (text, wanted) in [
             ("", "the value is missing"),
             ("yes", "\"yes\" is not a value"),
+            ("1e999", "\"1e999\" is not a value"),
             ("1 2", "\"2\" is left over"),
             ("2147483648", "2147483648 is not in the range of type 'i'"),
             ("byte -1", "-1 is not in the range of type 'y'"),

@@ -240,6 +240,7 @@ mod tests {
             ("ab", "1", "it: property name \"ab\" is too short"),
             ("a.b", "1", "it: property name \"a.b\" contains a non-alphabetic character"),
             ("TimeoutStopSec", "'x'", "it: \"'x'\": not a number of seconds"),
+            ("TimeoutStopSec", "1e300", "it: \"1e300\": not a number of seconds"),
             ("Foo", "x", "it: \"x\": value parse error: \"x\" is not a value"),
         ] {
             assert_eq!(property(name, text).unwrap_err(), wanted);
