@@ -122,9 +122,9 @@ impl PretendedKernel {
         }
         assert!(flags & O_PATH != 0, "a file of the host is opened: {}", path.escape_ascii());
         match path {
-            b"/proc" => OpenedIn::Proc,
             path if path == self.root && self.root_covered => OpenedIn::Inside,
             path if path == self.root => OpenedIn::RootPath,
+            b"/proc" => OpenedIn::Proc,
             _ => OpenedIn::Host,
         }
     }
