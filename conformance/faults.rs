@@ -383,7 +383,7 @@ fn in_a_user_namespace() -> Bundle {
 }
 
 /// A container that uses most of the fields that make `init` or the runtime do something.
-fn furnished(bundle: Bundle) -> Bundle {
+pub fn furnished(bundle: Bundle) -> Bundle {
     let hook = json!([{ "path": "/bin/true" }]);
     let inside = json!([{ "path": "/payload", "args": ["payload", "true"] }]);
     let seccomp = json!({

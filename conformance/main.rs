@@ -33,6 +33,7 @@ mod images;
 mod interleaved;
 mod kill;
 mod labels;
+mod lacking;
 mod leftovers;
 mod limits;
 mod list;
@@ -63,6 +64,7 @@ mod trace;
 mod union;
 mod update;
 
+use harness::lacking as without;
 use harness::{Skip, Test, machine, runtime};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::process::ExitCode;
@@ -91,6 +93,7 @@ const THEMES: &[&[Test]] = &[
     interleaved::TESTS,
     kill::TESTS,
     labels::TESTS,
+    lacking::TESTS,
     leftovers::TESTS,
     limits::TESTS,
     list::TESTS,
@@ -155,6 +158,9 @@ fn prepare(trials: &[Trial]) -> anyhow::Result<()> {
     differences::check_names(trials.iter().map(Trial::name))?;
     println!("runtime: {} ({}: {})", runtime.name, runtime.path.display(), runtime.version);
     println!("cgroups: {}", machine::get().layout);
+    if let Some(lacking) = without::asked() {
+        println!("lacking: {}", lacking.calls.join(" "));
+    }
     Ok(())
 }
 
@@ -172,6 +178,14 @@ fn judge(test: &Test) -> Result<Completion, Failed> {
         (Ok(()), _) => Ok(Completion::Completed),
         (Err(error), _) if error.is::<Skip>() => Ok(Completion::ignored_with(error)),
         (Err(_), Some(known)) => Ok(Completion::ignored_with(format!("expected difference: {}", known.reason))),
-        (Err(error), None) => Err(format!("{error:#}").into()),
+        (Err(error), None) => refused_for_a_call(format!("{error:#}")),
+    }
+}
+
+/// A failed test, or a skipped one if the runtime lacks a system call (`LACKING`) and its message names the call.
+fn refused_for_a_call(error: String) -> Result<Completion, Failed> {
+    match without::asked().and_then(|lacking| lacking.named_in(&error)) {
+        Some(call) => Ok(Completion::ignored_with(format!("refused for want of {call}: {error}"))),
+        None => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! One call of the runtime's command line, with a time limit.
 
+use super::lacking::{self, Lacking};
 use super::{Receiver, Result, View, check, machine, runtime};
 use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
@@ -30,19 +31,22 @@ pub struct Call {
     stderr: Option<PathBuf>,
     terminal: Option<OwnedFd>,
     patience: u32,
+    /// The system calls that it lacks, unless they are denied already.
+    pub(super) lacking: Option<Lacking>,
 }
 
 impl Call {
     /// The runtime with these arguments.
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
-        Self::of(&runtime::get().path, args)
+        Self { lacking: lacking::asked().cloned(), ..Self::of(&runtime::get().path, args) }
     }
 
     /// Another program with these arguments.
     pub fn of<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
-        Self { command, line: String::new(), stdout: None, stderr: None, terminal: None, patience: PATIENCE }
+        let (line, patience) = (String::new(), PATIENCE);
+        Self { command, line, stdout: None, stderr: None, terminal: None, patience, lacking: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -119,16 +123,25 @@ impl Call {
     }
 
     /// Makes the call as an ordinary user without supplementary groups. Steps that were added before run as root.
-    pub fn user(mut self, uid: u32) -> Self {
+    pub fn user(self, uid: u32) -> Self {
+        // Only root may load a filter without no_new_privs.
+        let mut call = self.deny_what_lacks();
         // SAFETY: three async-signal-safe system calls, in a child with one thread.
         unsafe {
-            self.command.pre_exec(move || {
+            call.command.pre_exec(move || {
                 let done =
                     libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(uid) == 0 && libc::setuid(uid) == 0;
                 if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
             });
         }
-        self
+        call
+    }
+
+    fn deny_what_lacks(mut self) -> Self {
+        match self.lacking.take() {
+            Some(lacking) => self.after(lacking.loader()),
+            None => self,
+        }
     }
 
     /// Makes the call from this cgroup, also if the user of the call may not enter it.
@@ -302,7 +315,12 @@ impl Call {
     }
 
     /// Starts the runtime and returns at once.
-    pub fn spawn(mut self) -> Result<Running> {
+    pub fn spawn(self) -> Result<Running> {
+        // The steps of the test before execve(2) have all calls.
+        self.deny_what_lacks().start()
+    }
+
+    fn start(mut self) -> Result<Running> {
         self.line = format!("{:?}", self.command);
         let stdout = sink(self.stdout.as_deref())?;
         let stderr = sink(self.stderr.as_deref())?;

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod exchange;
 pub mod image;
 pub mod injector;
+pub mod lacking;
 pub mod machine;
 pub mod payload;
 pub mod reaper;

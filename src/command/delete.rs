@@ -77,10 +77,14 @@ fn end_creation(locked: Locked, directory: &Directory) -> Result<()> {
     if let Some(creator) = locked.record.creator()? {
         let opened = sys::process::pidfd_open(creator);
         // Check again with the pidfd open: the pid may have been reused before.
-        if let (Ok(pidfd), true) = (opened, locked.record.creator()?.is_some() && directory.being_created()?) {
-            match sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
+        if locked.record.creator()?.is_some() && directory.being_created()? {
+            let step = if opened.is_ok() { "kill" } else { "pidfd_open" };
+            let killed = opened.and_then(|pidfd| sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL));
+            match killed {
                 Ok(()) | Err(Errno::ESRCH) => {}
-                Err(errno) => bail!(CallError::new(format_args!("kill {creator}, which creates the container"), errno)),
+                Err(errno) => {
+                    bail!(CallError::new(format_args!("{step} {creator}, which creates the container"), errno))
+                }
             }
         }
     }

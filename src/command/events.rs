@@ -49,7 +49,10 @@ pub fn run(global: &Global, args: &EventsArgs, log: &Log) -> Result<()> {
     if args.stats {
         return super::print(&line(&statistics(&record)?)?);
     }
-    let process = sys::process::pidfd_open(record.pid).map_err(|_| stopped())?;
+    let process = sys::process::pidfd_open(record.pid).map_err(|errno| match errno {
+        Errno::ESRCH => stopped(),
+        errno => CallError::new("pidfd_open", errno).into(),
+    })?;
     // The pid may have been reused between the status check and pidfd_open(2).
     if !record.alive()? {
         bail!(stopped());

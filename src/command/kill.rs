@@ -63,14 +63,16 @@ fn kill_everything(record: &Record, status: Status, log: &Log) -> Result<()> {
 }
 
 fn signal_init(record: &Record, number: i32) -> Result<()> {
-    let gone = |errno| match errno {
-        Errno::ESRCH => NotRunning.into(),
-        errno => CallError::new("kill", errno).into(),
+    let failed = |call| {
+        move |errno| match errno {
+            Errno::ESRCH => NotRunning.into(),
+            errno => anyhow::Error::from(CallError::new(call, errno)),
+        }
     };
-    let pidfd = sys::process::pidfd_open(record.pid).map_err(gone)?;
+    let pidfd = sys::process::pidfd_open(record.pid).map_err(failed("pidfd_open"))?;
     // The pid may have been reused between the status check and pidfd_open(2).
     if !record.alive()? {
         bail!(NotRunning);
     }
-    sys::process::pidfd_send_signal(pidfd.as_fd(), number).map_err(gone)
+    sys::process::pidfd_send_signal(pidfd.as_fd(), number).map_err(failed("kill"))
 }

@@ -76,7 +76,7 @@ fn start<'a>(joining: &Joining<'a>, process: BorrowedFd<'_>, around: Surrounding
 /// `before_running` gets the pid before the user's program runs, and writes the pid file.
 pub fn exec(joining: &Joining<'_>, before_running: impl FnOnce(i32) -> Result<()>) -> Result<JoinedProcess> {
     let Joining { record, plan, place, stdio, .. } = joining;
-    let process = sys::process::pidfd_open(record.pid).named("container init")?;
+    let process = sys::process::pidfd_open(record.pid).named("container init: pidfd_open")?;
     if !record.alive()? {
         bail!(NotRunning);
     }
