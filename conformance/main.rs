@@ -53,6 +53,7 @@ mod rootless;
 mod run;
 mod seccomp;
 mod setup;
+mod soak;
 mod sockets;
 mod spec;
 mod start;
@@ -113,6 +114,7 @@ const THEMES: &[&[Test]] = &[
     run::TESTS,
     seccomp::TESTS,
     setup::TESTS,
+    soak::TESTS,
     sockets::TESTS,
     spec::TESTS,
     start::TESTS,

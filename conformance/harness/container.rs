@@ -16,11 +16,19 @@ pub struct Container {
     view: View,
     options: Vec<String>,
     user: Option<u32>,
+    /// A state root that several containers share.
+    root: Option<PathBuf>,
 }
 
 impl Container {
     pub fn new(id: String, dir: TempDir, view: View, options: Vec<String>, user: Option<u32>) -> Result<Self> {
-        Ok(Self { id, dir, view, options, user })
+        Ok(Self { id, dir, view, options, user, root: None })
+    }
+
+    /// Uses this state root in place of the test's own.
+    pub fn with_state_root(mut self, root: PathBuf) -> Self {
+        self.root = Some(root);
+        self
     }
 
     pub fn bundle(&self) -> PathBuf {
@@ -33,7 +41,7 @@ impl Container {
 
     /// The runtime's state root of this test.
     pub fn state_root(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.root.clone().unwrap_or_else(|| self.dir.path().join("state"))
     }
 
     /// The directory of this container's state.
