@@ -1,5 +1,7 @@
 //! Input and result of a plan for a process that joins a container: `exec`, and hooks that run in the container.
 
+use anyhow::Result;
+
 use super::facts::Facts;
 use super::options::Options;
 use super::program::Program;
@@ -33,6 +35,13 @@ pub struct ProcessPlan {
     /// The number of descriptors, from 3 on, that the process gets from the caller.
     pub preserved: u32,
     pub warnings: Vec<String>,
+}
+
+impl ProcessPlan {
+    /// A plan of a program alone, which leaves nothing to the runtime.
+    pub(super) fn plain(program: Program, warnings: Vec<String>) -> Result<ProcessPlan> {
+        Ok(ProcessPlan { program: program.whole()?, limits: Vec::new(), agent: None, preserved: 0, warnings })
+    }
 }
 
 /// A hook that runs in the container.

@@ -155,13 +155,7 @@ impl Exec<'_> {
         mounts::plan_living(&mut program, &mut context, index)?;
         refuse_host_paths(&program)?;
         program.push(&Field::of("mounts"), op::Talk::Ask { what: Ask::Ready });
-        Ok(ProcessPlan {
-            program: program.whole()?,
-            limits: Vec::new(),
-            agent: None,
-            preserved: 0,
-            warnings: context.warnings,
-        })
+        ProcessPlan::plain(program, context.warnings)
     }
 
     /// The plan that removes the mount with this id, which was last seen at this path in the container.
@@ -170,13 +164,7 @@ impl Exec<'_> {
         let target = program.text(&path.to_string_lossy());
         program.push(field, op::Mount::Unmount { target, mount });
         program.push(field, op::Talk::Ask { what: Ask::Ready });
-        Ok(ProcessPlan {
-            program: program.whole()?,
-            limits: Vec::new(),
-            agent: None,
-            preserved: 0,
-            warnings: Vec::new(),
-        })
+        ProcessPlan::plain(program, Vec::new())
     }
 
     /// The first steps of a change of mounts. The process keeps all its rights, so it stays out of the container's pid
@@ -223,13 +211,7 @@ impl Exec<'_> {
         let argv = hook.find(&mut program);
         lower_limits(&mut program, self.options, None, &[]);
         End { field, program: field, envp, from: 3, gate: false }.push(&mut program, argv);
-        Ok(ProcessPlan {
-            program: program.whole()?,
-            limits: Vec::new(),
-            agent: None,
-            preserved: 0,
-            warnings: Vec::new(),
-        })
+        ProcessPlan::plain(program, Vec::new())
     }
 }
 
