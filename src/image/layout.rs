@@ -167,7 +167,11 @@ impl ImageLayout {
             // Its writer, if it lives, has locked it.
             let Ok(file) = File::options().write(true).custom_flags(libc::O_NOFOLLOW).open(&path) else { continue };
             if lock::try_exclusive(&file, &path.to_string_lossy())? {
-                fs::remove_file(&path).named(format_args!("unlink {}", path.display()))?;
+                match fs::remove_file(&path) {
+                    // The writer has given the file its name, and let it go, after it was opened here.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    removed => removed.named(format_args!("unlink {}", path.display()))?,
+                }
             }
         }
         Ok(())
