@@ -18,7 +18,7 @@ fn asked(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// What a leak would show in.
+/// The places in which a leak shows.
 #[derive(Clone, Debug)]
 struct Look {
     /// Of the machine, in MB.

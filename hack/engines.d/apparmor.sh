@@ -9,9 +9,8 @@ LABEL='cat /proc/self/attr/current'
 prepare() {
   [ -d /sys/kernel/security/apparmor ] || mount -t securityfs securityfs /sys/kernel/security
   install /job/files/apparmor_parser /usr/sbin/apparmor_parser
-  daemon '{}'
   systemctl restart containerd
-  systemctl restart docker
+  daemon '{}'
   docker import -c 'CMD ["sh"]' /img.tar $IMAGE
   podman import -c 'ENV PATH=/bin' /img.tar $BOX
   podman save --format oci-archive -o /box.tar $BOX

@@ -170,14 +170,7 @@ impl Worker {
 
     fn receive(&mut self) -> Result<(CriuAnswer, Option<OwnedFd>)> {
         let mut bytes = vec![0; LONGEST];
-        let (count, fd) = loop {
-            match sys::socket::receive(self.socket.as_fd(), &mut bytes, true) {
-                Ok(received) => break received,
-                Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET) => break (0, None),
-                Err(errno) => bail!(CallError::new("read from criu", errno)),
-            }
-        };
+        let (count, fd) = sys::socket::receive(self.socket.as_fd(), &mut bytes, true).named("read from criu")?;
         if count == 0 {
             return Err(self.gone());
         }

@@ -24,18 +24,12 @@ impl Channel {
     /// exiting, or if there is none and this call does not block.
     pub fn receive(&self, blocks: bool) -> Result<Option<(Message, Option<OwnedFd>)>> {
         let mut bytes = [0u8; size_of::<Message>()];
-        loop {
-            match sys::socket::receive(self.0.as_fd(), &mut bytes, blocks) {
-                Ok((0, _)) => return Ok(None),
-                // `init` has exited before it has read an answer. The kernel says so once, before it gives out the last
-                // messages of `init`, of which one may tell of a failure (net/unix/af_unix.c, unix_release_sock).
-                Err(nix::Error::ECONNRESET) => {}
-                Err(nix::Error::EAGAIN) if !blocks => return Ok(None),
-                Ok((count, descriptor)) if count == bytes.len() => return Ok(Some((decode(&bytes), descriptor))),
-                Ok((count, _)) => return Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
-                Err(nix::Error::EINTR) => {}
-                Err(errno) => return Err(CallError::new("read from init", errno).into()),
-            }
+        match sys::socket::receive(self.0.as_fd(), &mut bytes, blocks) {
+            Ok((0, _)) => Ok(None),
+            Err(nix::Error::EAGAIN) if !blocks => Ok(None),
+            Ok((count, descriptor)) if count == bytes.len() => Ok(Some((decode(&bytes), descriptor))),
+            Ok((count, _)) => Err(anyhow!("init sent {count} bytes instead of {}", bytes.len())),
+            Err(errno) => Err(CallError::new("read from init", errno).into()),
         }
     }
 

@@ -8,7 +8,7 @@ const EINVAL: isize = -22;
 /// The last capability of the pretended kernel.
 const LAST: usize = 40;
 
-/// What a process may do.
+/// The ids and capabilities of a process.
 #[derive(Debug)]
 pub struct Credentials {
     pub uid: u32,

@@ -1,4 +1,4 @@
-//! What `init` may rely on in the memory of its program: it checks no offset and no length itself.
+//! The rules for the memory of a program: `init` relies on them, and checks no offset and no length itself.
 
 use crate::init::op::{self, BASE, DATA, Enter, Entry, List, Mount, Op, Process, Rights, Rootfs, Slot, Talk, Text};
 use crate::plan::Program;

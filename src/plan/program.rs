@@ -109,7 +109,7 @@ impl Program {
     }
 
     /// Refuses a program with a text that has a NUL byte: the kernel would take its beginning for the whole text, so
-    /// that another file or directory would be used (compare CVE-2021-43784).
+    /// that another file or directory would be used.
     pub fn whole(self) -> Result<Program> {
         match &self.cut_at {
             Some(field) => refuse!(field, "contains a NUL byte"),

@@ -85,7 +85,7 @@ pub fn is_dying(pid: i32) -> Result<bool> {
     Ok(!stat.lives() || stat.exits() || killed("SigPnd:") || killed("ShdPnd:"))
 }
 
-/// How long a process may look undumpable after its birth.
+/// The longest time that a process may look undumpable after its birth.
 const EXEC: Duration = Duration::from_secs(1);
 
 /// Writes a file in `/proc/PID` of a process that the caller has just started.

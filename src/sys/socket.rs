@@ -11,11 +11,23 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::Mode;
 
-/// Receives a message and at most one descriptor. Further descriptors are closed.
+/// Receives a message and at most one descriptor. Further descriptors are closed. The length is 0 if the peer has closed
+/// its end and all its messages are received.
 ///
 /// # Errors
 /// The error of `recvmsg(2)`; EAGAIN if there is no message and this does not block.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], blocks: bool) -> nix::Result<(usize, Option<OwnedFd>)> {
+    loop {
+        match receive_once(socket, bytes, blocks) {
+            // The peer has closed its end before it has read everything. The kernel says so once, before it gives out the
+            // peer's last messages, of which one may tell of a failure (net/unix/af_unix.c, unix_release_sock).
+            Err(nix::Error::EINTR | nix::Error::ECONNRESET) => {}
+            other => return other,
+        }
+    }
+}
+
+fn receive_once(socket: BorrowedFd<'_>, bytes: &mut [u8], blocks: bool) -> nix::Result<(usize, Option<OwnedFd>)> {
     let mut control = nix::cmsg_space!([RawFd; 2]);
     let mut buffers = [IoSliceMut::new(bytes)];
     let wait = if blocks { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT };
@@ -67,5 +79,27 @@ pub fn connect<T>(name: &OsStr, connect: impl Fn(&SocketAddr) -> std::io::Result
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn the_last_message_is_received_after_a_reset() {
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let (own, theirs) = pair.unwrap();
+        let say = |socket: &OwnedFd, text: &[u8]| {
+            nix::sys::socket::send(socket.as_raw_fd(), text, MsgFlags::MSG_NOSIGNAL).unwrap()
+        };
+        say(&own, b"an answer that nobody reads");
+        say(&theirs, b"failed");
+        drop(theirs);
+        let mut bytes = [0; 32];
+        assert_eq!(receive(own.as_fd(), &mut bytes, true).unwrap().0, 6);
+        assert_eq!(receive(own.as_fd(), &mut bytes, true).unwrap().0, 0);
     }
 }

@@ -27,7 +27,7 @@ pub struct Details {
     pub status: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How the times were measured, if they say less than others.
+    /// The way in which the times were measured, if they say less than others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
 }
